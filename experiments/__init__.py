@@ -1,0 +1,1 @@
+"""Experiments: one script each, a lab notebook that reads from top to bottom. Nothing imports this room."""

@@ -1,0 +1,137 @@
+"""What every experiment shares around its own code: the command line, the run's folder, the last line.
+
+    if __name__ == "__main__":
+        launch(experiment, Config)
+
+`Config` is a frozen dataclass with at least `steps`, `seed`, `workdir` and `data_dir`; every field is an
+option. A folder holds one run: its settings, checkpoints, `metrics.jsonl`, `report.html`, and, once it is
+finished, `result.json`. Started again, a finished run says so and a partial one goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+import jnn
+from jnn.train import digest
+from jnn.train.report import write_report
+
+
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """The options that mean the same everywhere."""
+
+    steps: int  # updates in all
+    workdir: str  # the run's folder
+    seed: int = 0  # of initial values, noise and the order of examples
+    data_dir: str | None = None  # default: $JNN_DATA, else ~/.cache/jnn
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What an experiment hands back.
+
+    params: the final parameters, for the digest and the table of parameters.
+    metrics: the final numbers.
+    history: rows for the curves, from `jnn.train.fit`.
+    figures: caption -> picture.
+    """
+
+    params: Any
+    metrics: Mapping[str, Any]
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    figures: Mapping[str, Figure] = dataclasses.field(default_factory=dict)
+
+
+def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequence[str] | None = None) -> None:
+    """Parses options, runs the experiment in its folder, writes the report, prints the table and the JSON line."""
+    notes = sys.modules[experiment.__module__].__doc__ or ""
+    config = tyro.cli(config_type, args=args, description=notes)
+    folder = Path(config.workdir)
+    try:
+        finished = claim(folder, dataclasses.asdict(config))
+        result = finished or _run(experiment, config, notes, folder)
+    except (FileNotFoundError, FileExistsError) as error:
+        sys.exit(f"error: {error}")
+    if finished:
+        print(f"This run is finished; its report is {folder / 'report.html'}.", file=sys.stderr)
+    print(json.dumps(result), flush=True)
+
+
+def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Makes the folder this run's, or finds it to be; returns the result if the run is finished.
+
+    Raises:
+      FileExistsError: the folder holds a run with other settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = {k: v for k, v in config.items() if k not in ("workdir", "data_dir")}
+    settings = folder / "config.json"
+    if settings.exists():
+        theirs = json.loads(settings.read_text())
+        if theirs != (ours := json.loads(json.dumps(ours))):
+            differ = [
+                f"{k} {theirs.get(k)} there, {ours.get(k)} here" for k in theirs | ours if theirs.get(k) != ours.get(k)
+            ]
+            raise FileExistsError(
+                f"{folder} holds a run with other settings ({'; '.join(differ)}). Choose another --workdir."
+            )
+    else:
+        write_json(settings, ours)
+    result = folder / "result.json"
+    return json.loads(result.read_text()) if result.exists() else None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value, indent=1))
+    os.replace(part, path)
+
+
+def _run(experiment: Callable[[Any], Outcome], config: Any, notes: str, folder: Path) -> dict[str, Any]:
+    start = time.perf_counter()
+    outcome = experiment(config)
+    seconds = round(time.perf_counter() - start, 2)
+    metrics = {k: round(v, 6) if isinstance(v, float) else v for k, v in outcome.metrics.items()}
+    result = metrics | {"seconds": seconds, "params_digest": digest(outcome.params)}
+    title = notes.strip().splitlines()[0].rstrip(".") if notes else folder.name
+    write_report(
+        folder / "report.html",
+        title=title,
+        notes=notes,
+        metrics=result,
+        config=dataclasses.asdict(config),
+        history=outcome.history,
+        figures=outcome.figures,
+        parameters=_parameters(outcome.params),
+    )
+    _print_table(title, result, folder)
+    write_json(folder / "result.json", result)
+    return result
+
+
+def _parameters(params: Any) -> str:
+    rows = [f"{path}  {'x'.join(map(str, x.shape))}  {x.dtype}" for path, x in jnn.flatten(params).items()]
+    return "\n".join([*rows, f"{jnn.count(params):,} in all"])
+
+
+def _print_table(title: str, result: Mapping[str, Any], folder: Path) -> None:
+    table = Table(title=title, show_header=False)
+    for name, value in result.items():
+        table.add_row(name, f"{value:.5g}" if isinstance(value, float) else str(value))
+    console = Console()
+    console.print(table)
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)

@@ -1,0 +1,64 @@
+"""jnn: functional deep learning for JAX.
+
+A layer is two functions side by side: one declares its parameters, the other computes with them.
+Parameters are plain nested dicts of arrays; everything else is a map over the declaration.
+
+This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
+blocks under `jnn.layers`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, and the
+stateless train step under `jnn.train`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jnn import activations, backend, initializers, layers, losses, metrics, models
+from jnn.param import (
+    Param,
+    abstract,
+    count,
+    flatten,
+    init,
+    load,
+    map_paths,
+    path_key,
+    shardings,
+    stack,
+    summary,
+    weights,
+)
+
+if TYPE_CHECKING:
+    from jnn import data, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Param",
+    "abstract",
+    "activations",
+    "backend",
+    "count",
+    "data",
+    "flatten",
+    "init",
+    "initializers",
+    "layers",
+    "load",
+    "losses",
+    "map_paths",
+    "metrics",
+    "models",
+    "path_key",
+    "shardings",
+    "stack",
+    "summary",
+    "train",
+    "weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms with heavier dependencies are imported when they are first used."""
+    if name in {"data", "train"}:
+        return importlib.import_module(f"jnn.{name}")
+    raise AttributeError(f"module 'jnn' has no attribute {name!r}")

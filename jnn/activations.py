@@ -1,0 +1,7 @@
+"""One door to every activation: `jax.nn`'s, plus what it lacks."""
+
+from __future__ import annotations
+
+from jax.nn import relu
+
+__all__ = ["relu"]

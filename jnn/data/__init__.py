@@ -1,0 +1,1 @@
+"""Data: sources, batches, tokenizers. Knows no model and no training."""

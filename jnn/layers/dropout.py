@@ -1,0 +1,43 @@
+"""Dropout: noise is an argument. A key makes noise, `key=None` makes none, and forgetting it is an error.
+
+Laws: the mean of the output is the input; `key=None` is the identity; the same key, the same noise.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+
+
+def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tuple[int, ...] = ()) -> jax.Array:
+    """Sets each element to zero with probability `rate` and scales the rest by 1 / (1 - rate).
+
+    See "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", Srivastava et al., 2014.
+
+    Args:
+      x: any shape, floating point.
+      rate: the probability of *dropping*, in [0, 1).
+      key: a PRNG key, or None for no noise. It has no default: choose.
+      shared_axes: axes along which one draw is shared, such as (-2, -3) to drop whole image channels
+        ("Efficient Object Localization Using Convolutional Networks", Tompson et al., 2015).
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      ValueError: rate outside [0, 1).
+
+    >>> dropout(jnp.ones(4), 0.5, key=None)
+    Array([1., 1., 1., 1.], dtype=float32)
+    """
+    checks.floats("dropout", x, ndim=0)
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate is the probability of dropping, in [0, 1); found {rate}.")
+    if key is None or rate == 0:
+        return x
+    shared = {axis % x.ndim for axis in shared_axes}
+    shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
+    keep = jax.random.bernoulli(key, 1 - rate, shape)
+    return jnp.where(keep, x / (1 - rate), jnp.zeros((), x.dtype))

@@ -1,0 +1,161 @@
+"""The laws, over a table of everything: values and gradients, on eight CPU devices."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.interpreters.partial_eval import dce_jaxpr
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import jnn
+from tests.table import LAYERS, LOSSES, Layer, Loss
+
+layer_table = pytest.mark.parametrize("layer", LAYERS, ids=lambda row: row.name)
+loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
+
+
+def batch_of(row: Layer | Loss, *leading: int) -> tuple[jax.Array, ...]:
+    """Inputs with these leading axes, from a fixed seed."""
+    rng = np.random.default_rng(0)
+    examples = [row.example(rng) for _ in range(int(np.prod(leading)))]
+    return tuple(
+        jnp.asarray(np.stack(column).reshape(*leading, *column[0].shape)) for column in zip(*examples, strict=True)
+    )
+
+
+def params_of(layer: Layer) -> dict:
+    """Parameters moved off their special initial values, so that no law holds by a zero or a one."""
+    params = jnn.init(layer.spec, jax.random.key(0))
+    return jax.tree.map(lambda x: x + 0.1 * jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape), params)
+
+
+def noise(layer: Layer) -> jax.Array | None:
+    return jax.random.key(1) if layer.noisy else None
+
+
+def value_and_gradient(fn, *args):
+    """Outputs, and the gradients of a fixed random projection of them, with respect to float arguments."""
+
+    def scalar(args):
+        out = fn(*args)
+        leaves = [x for x in jax.tree.leaves(out) if jnp.issubdtype(x.dtype, jnp.floating)]
+        return sum(jnp.sum(x * jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape)) for x in leaves), out
+
+    (_, out), grads = jax.value_and_grad(scalar, has_aux=True, allow_int=True)(args)
+    return out, [g for g in jax.tree.leaves(grads) if jnp.issubdtype(g.dtype, jnp.floating)]
+
+
+def assert_close(a, b, **tolerance):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(np.asarray(x, np.float32), np.asarray(y, np.float32), **(tolerance or TOLERANCE))
+
+
+@layer_table
+def test_law_1_init_returns_what_the_spec_declares(layer):
+    params = jnn.init(layer.spec, jax.random.key(0))
+    abstract = jnn.abstract(layer.spec)
+    assert jax.tree.structure(params) == jax.tree.structure(abstract)
+    for x, s in zip(jax.tree.leaves(params), jax.tree.leaves(abstract), strict=True):
+        assert (x.shape, x.dtype) == (s.shape, s.dtype)
+
+
+@layer_table
+def test_law_1_every_leaf_is_read(layer):
+    params, inputs = params_of(layer), batch_of(layer, 4)
+
+    def outputs_depend_on(params):
+        return layer.apply(params, *inputs, key=noise(layer))
+
+    jaxpr = jax.make_jaxpr(outputs_depend_on)(params)
+    _, used = dce_jaxpr(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))
+    unread = [path for path, u in zip(jnn.flatten(params), used, strict=True) if not u]
+    assert not unread
+
+
+@layer_table
+def test_law_2_a_draw_depends_on_its_path_alone(layer):
+    key = jax.random.key(3)
+    alone = jnn.init(layer.spec, jnn.path_key(key, "inner"))
+    among = jnn.init({"before": jnn.layers.linear_spec(2, 2), "inner": layer.spec, "later": layer.spec}, key)["inner"]
+    assert_close(alone, among, rtol=0, atol=0)
+
+
+@layer_table
+def test_law_2_the_same_values_on_eight_devices(layer):
+    mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
+    first_even_axis = {
+        name: "x"
+        for p in jax.tree.leaves(layer.spec)
+        for name, size in zip(p.axes, p.shape, strict=True)
+        if size % 8 == 0
+    }
+    one_axis = dict(list(first_even_axis.items())[:1])
+    key = jax.random.key(3)
+    assert_close(jnn.init(layer.spec, key), jnn.init(layer.spec, key, mesh=mesh, rules=one_axis), rtol=0, atol=0)
+
+
+@layer_table
+def test_law_4_noise_is_an_argument(layer):
+    params, inputs = params_of(layer), batch_of(layer, 4)
+    run = jax.jit(lambda key: layer.apply(params, *inputs, key=key))
+    silent = run(None)
+    assert_close(run(jax.random.key(0)), run(jax.random.key(0)), rtol=0, atol=0)
+    same = jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), silent, run(jax.random.key(1))))
+    assert same != layer.noisy
+
+
+@pytest.mark.parametrize("layer", [row for row in LAYERS if row.per_example], ids=lambda row: row.name)
+def test_law_5_leading_axes_are_free(layer):
+    params, inputs = params_of(layer), batch_of(layer, 2, 3)
+    apply = lambda p, *x: layer.apply(p, *x, key=None)
+    one_by_one = jax.vmap(jax.vmap(apply, in_axes=(None, *[0] * len(inputs))), in_axes=(None, *[0] * len(inputs)))
+    whole = jax.jit(lambda *a: value_and_gradient(apply, *a))(params, *inputs)
+    assert_close(whole, jax.jit(lambda *a: value_and_gradient(one_by_one, *a))(params, *inputs))
+
+
+@layer_table
+def test_law_6_jit_equals_eager_and_sharded_equals_unsharded(layer):
+    params, inputs = params_of(layer), batch_of(layer, 8)
+    run = lambda p, *x: value_and_gradient(lambda p, *x: layer.apply(p, *x, key=noise(layer)), p, *x)
+    jitted = jax.jit(run)
+    whole = jitted(params, *inputs)
+    assert_close(run(params, *inputs), whole)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    sharded = jax.device_put(inputs, NamedSharding(mesh, PartitionSpec("data")))
+    assert_close(jitted(jax.device_put(params, NamedSharding(mesh, PartitionSpec())), *sharded), whole)
+
+
+@layer_table
+def test_law_7_dtype_in_is_dtype_out(layer):
+    params, inputs = params_of(layer), batch_of(layer, 4)
+    half = [x.astype(jnp.bfloat16) if x.dtype == np.float32 else x for x in inputs]
+    out = layer.apply(params, *inputs, key=noise(layer))
+    low = layer.apply(jax.tree.map(lambda x: x.astype(jnp.bfloat16), params), *half, key=noise(layer))
+    for a, b in zip(jax.tree.leaves(out), jax.tree.leaves(low), strict=True):
+        assert (a.dtype, b.dtype) in [(jnp.float32, jnp.bfloat16), (jnp.int32, jnp.int32), (jnp.bool_, jnp.bool_)]
+    if not layer.noisy:
+        assert_close(low, out, rtol=0.05, atol=0.08)
+
+
+@loss_table
+def test_law_8_losses_return_one_number_per_example(loss):
+    predictions, targets = batch_of(loss, 2, 3)
+    whole = jax.jit(lambda *a: value_and_gradient(loss.apply, *a))(predictions, targets)
+    assert whole[0].shape[:2] == (2, 3)
+    one_by_one = jax.vmap(jax.vmap(loss.apply))
+    assert_close(whole, jax.jit(lambda *a: value_and_gradient(one_by_one, *a))(predictions, targets))
+
+
+@loss_table
+def test_law_6_losses_jit_equals_eager_and_sharded(loss):
+    predictions, targets = batch_of(loss, 8)
+    run = lambda *a: value_and_gradient(loss.apply, *a)
+    whole = jax.jit(run)(predictions, targets)
+    assert_close(run(predictions, targets), whole)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    sharded = jax.device_put((predictions, targets), NamedSharding(mesh, PartitionSpec("data")))
+    assert_close(jax.jit(run)(*sharded), whole)

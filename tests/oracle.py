@@ -1,0 +1,46 @@
+"""Comparison with an oracle: values and gradients of the same function in jnn and in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+
+def configurations(n: int = 20, seed: int = 0) -> list[np.random.Generator]:
+    """One generator per random configuration: `@pytest.mark.parametrize("rng", configurations(), ids=range(20))`."""
+    return [np.random.default_rng((seed, i)) for i in range(n)]
+
+
+def assert_matches_torch(
+    ours: Callable[..., Any], theirs: Callable[..., Any], arrays: Sequence[np.ndarray], tolerance: float = 1e-4
+) -> None:
+    """Asserts equal outputs, and equal gradients of a random projection of them for every float input.
+
+    Args:
+      ours: of jax arrays, returns an array.
+      theirs: of torch tensors, returns a tensor in the same layout.
+      arrays: the inputs of both.
+    """
+    tensors = [torch.tensor(a, requires_grad=bool(np.issubdtype(a.dtype, np.floating))) for a in arrays]
+    expected = theirs(*tensors)
+    direction = np.random.default_rng(0).normal(size=tuple(expected.shape)).astype(np.float32)
+    (expected * torch.tensor(direction)).sum().backward()
+
+    def projected(*args: jax.Array) -> tuple[jax.Array, jax.Array]:
+        out = ours(*args)
+        assert out.shape == direction.shape, f"ours {out.shape}, torch {direction.shape}"
+        return jnp.sum(out * direction), out
+
+    which = tuple(i for i, a in enumerate(arrays) if np.issubdtype(a.dtype, np.floating))
+    (_, out), grads = jax.jit(jax.value_and_grad(projected, argnums=which, has_aux=True))(*arrays)
+    np.testing.assert_allclose(out, expected.detach().numpy(), rtol=tolerance, atol=tolerance)
+    for i, grad in zip(which, grads, strict=True):
+        theirs_grad = tensors[i].grad
+        wanted = np.zeros_like(arrays[i]) if theirs_grad is None else theirs_grad.numpy()
+        scale = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(grad, wanted, rtol=tolerance, atol=tolerance * scale, err_msg=f"gradient of {i}")

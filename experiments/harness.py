@@ -25,7 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 import jnn
-from jnn.train import digest
+from jnn.train import Checkpoints, LossOutput, TrainState, digest, fit
+from jnn.train.logging import ProgressLog
+from jnn.train.loop import StepBatches
 from jnn.train.report import write_report
 
 
@@ -68,6 +70,46 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     if finished:
         print(f"This run is finished; its report is {folder / 'report.html'}.", file=sys.stderr)
     print(json.dumps(result), flush=True)
+
+
+def train(
+    config: Any,
+    step: Callable[..., Any],
+    state: TrainState,
+    batches: StepBatches,
+    *,
+    every: int,
+    evaluate: Callable[[TrainState], Any] | None = None,
+    steps_per_call: int = 1,
+    name: str = "",
+) -> tuple[TrainState, list[dict[str, float]]]:
+    """`fit` for `config.steps`, with checkpoints and a progress bar in the run's folder (below it, given a name)."""
+    folder = Path(config.workdir) / name
+    with (
+        Checkpoints(folder / "checkpoints") as checkpoints,
+        ProgressLog(folder, steps=config.steps, label=name or "train") as log,
+    ):
+        return fit(
+            step,
+            state,
+            batches,
+            steps=config.steps,
+            every=every,
+            evaluate=evaluate,
+            steps_per_call=steps_per_call,
+            checkpoints=checkpoints,
+            log=log,
+        )
+
+
+def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:
+    """Cross-entropy, accuracy and the confusion matrix of integer labels."""
+    y, weight = batch["y"], batch["weight"]
+    metrics = {
+        "accuracy": jnn.metrics.accuracy(logits, y, weight=weight),
+        "confusion": jnn.metrics.confusion_matrix(logits, y, weight=weight),
+    }
+    return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics=metrics)
 
 
 def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:

@@ -59,3 +59,10 @@ def in_range(layer: str, labels: jax.Array, classes: int) -> None:
     low, high = int(jnp.min(labels)), int(jnp.max(labels))
     if low < 0 or high >= classes:
         raise ValueError(f"{layer}: expected labels in 0..{classes - 1} ({classes} classes), found {low}..{high}.")
+
+
+def in_unit_interval(layer: str, what: str, x: jax.Array) -> None:
+    """Raises if concrete values leave [0, 1], as NaN does. Under `jit` values are unknown: nothing is checked."""
+    if isinstance(x, jax.core.Tracer) or bool(jnp.all((x >= 0) & (x <= 1))):
+        return
+    raise ValueError(f"{layer}: expected {what} in [0, 1], found values from {jnp.min(x)} to {jnp.max(x)}.")

@@ -4,6 +4,23 @@ What lives here compares predictions with targets, or penalises params. What doe
 (`jnn.metrics`), reduction, weighting by example.
 """
 
+from jnn.losses.classification import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    soft_cross_entropy,
+)
+from jnn.losses.penalty import l1, l2
 from jnn.losses.regression import absolute_error, huber, squared_error
 
-__all__ = ["absolute_error", "huber", "squared_error"]
+__all__ = [
+    "absolute_error",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "huber",
+    "l1",
+    "l2",
+    "soft_cross_entropy",
+    "squared_error",
+]

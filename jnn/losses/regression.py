@@ -1,12 +1,15 @@
-"""Regression losses, one number per example: the mean over the last axis of an error per output."""
+"""Regression losses, one number per example: the mean over the last axis of an error per output.
+
+Law: values are float32 at least, whatever the dtype of predictions and targets.
+"""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jnn import checks
+from jnn.precision import wide
 
 
 def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -20,13 +23,13 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
       (...): `mean((predictions - targets) ** 2)` over the last axis.
 
     Raises:
+      TypeError: predictions are not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty.
 
     >>> squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 0.0]]))
     Array([2.5], dtype=float32)
     """
-    _check("squared_error", predictions, targets)
-    return jnp.mean(jnp.square(predictions - targets), axis=-1)
+    return jnp.mean(jnp.square(_error("squared_error", predictions, targets)), axis=-1)
 
 
 def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -35,8 +38,7 @@ def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> absolute_error(jnp.array([[1.0, -2.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.5], dtype=float32)
     """
-    _check("absolute_error", predictions, targets)
-    return jnp.mean(jnp.abs(predictions - targets), axis=-1)
+    return jnp.mean(jnp.abs(_error("absolute_error", predictions, targets)), axis=-1)
 
 
 def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> jax.Array:
@@ -47,10 +49,14 @@ def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> 
     >>> huber(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.3125], dtype=float32)
     """
-    _check("huber", predictions, targets)
-    return jnp.mean(optax.losses.huber_loss(predictions, targets, delta=delta), axis=-1)
+    if delta <= 0:
+        raise ValueError(f"huber: expected delta > 0, found {delta}.")
+    error = jnp.abs(_error("huber", predictions, targets))
+    near = jnp.minimum(error, delta)  # error = near + far; the square of the first, the second's slope
+    return jnp.mean(0.5 * near**2 + delta * (error - near), axis=-1)
 
 
-def _check(name: str, predictions: jax.Array, targets: jax.Array) -> None:
+def _error(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
     checks.floats(name, predictions)
     checks.same_shape(name, predictions=predictions, targets=targets)
+    return wide(predictions) - wide(targets)

@@ -80,7 +80,7 @@ def fit(
         done = i + steps_per_call
         if done % every == 0 or done == steps:
             row = {"step": done, **_train_row(pending, batches, done, steps_per_call)}
-            row |= {f"val/{k}": _number(v) for k, v in (evaluate(state) if evaluate else {}).items()}
+            row |= _numbers("val", evaluate(state) if evaluate else {})
             pending = []
             history.append(row)
             log(row)
@@ -94,8 +94,10 @@ def evaluate_on(evaluate: Callable[[TrainState, Batch], Metrics], batches: Any, 
     return merge(*[evaluate(state, batch) for batch in batches])
 
 
-def _number(metric: Any) -> float:
-    return float(metric.value())
+def _numbers(prefix: str, metrics: Metrics) -> dict[str, float]:
+    """The scalar ones: a confusion matrix belongs in a report, not in a curve."""
+    values = {name: np.asarray(metric.value()) for name, metric in metrics.items()}
+    return {f"{prefix}/{name}": float(value) for name, value in values.items() if value.ndim == 0}
 
 
 def _train_row(pending: list[Metrics], batches: StepBatches, done: int, calls: int) -> dict[str, float]:
@@ -109,7 +111,7 @@ def _train_row(pending: list[Metrics], batches: StepBatches, done: int, calls: i
         )
     if calls > 1:
         fetched = [jax.tree.map(lambda x: np.sum(np.asarray(x, np.float64), 0), m) for m in fetched]
-    return {f"train/{name}": _number(metric) for name, metric in merge(*fetched).items()}
+    return _numbers("train", merge(*fetched))
 
 
 def diagnose(batch: Batch) -> str:

@@ -1,0 +1,92 @@
+"""What the experiments train on: the same arrays for jnn and for every peer.
+
+    name(...) -> Data(train, validation, test)      each {"x": ..., "y": ..., ...}, ready for `jnn.data.Batches`
+
+The splits have a fixed seed: the seeds of an experiment move initial values, order and noise, not
+the data. Everything fitted (means, deviations, a vocabulary) is fitted on the training rows alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jnn import data
+from jnn.data import Standard
+
+SPLIT_SEED = 0
+VOCABULARY, REVIEW_WORDS = 10_000, 200
+
+
+class Data(NamedTuple):
+    """Three parts of a data set; `target` takes predictions back to the original units, if they have any."""
+
+    train: dict[str, np.ndarray]
+    validation: dict[str, np.ndarray]
+    test: dict[str, np.ndarray]
+    target: Standard | None = None
+
+
+def binary() -> Data:
+    """1,000 rows of 10 uniform features, y = 1 where their sum exceeds 5; a fifth for testing, a fifth of the rest
+    for validation."""
+    return _three(data.sum_above_half(1000, 10))
+
+
+def noisy_sum() -> Data:
+    """1,000 rows of 20 normal features, y = their sum + 0.1 normal noise; both standardised."""
+    return _standardised(_three(data.noisy_sum(1000, 20)))
+
+
+def diabetes() -> Data:
+    """scikit-learn's 442 patients, 10 features; both standardised."""
+    return _standardised(_three(data.diabetes()))
+
+
+def mnist(data_dir: str | None = None, name: str = "mnist") -> Data:
+    """MNIST or Fashion-MNIST, (n, 784) float32 in 0..1; a fifth of the 60,000 for validation."""
+    flat = lambda part: {"x": part["x"].reshape(-1, 784).astype(np.float32) / 255, "y": part["y"]}
+    train, validation = data.split(flat(data.mnist(data_dir, "train", name=name)), 0.2, seed=SPLIT_SEED)
+    return Data(train, validation, flat(data.mnist(data_dir, "test", name=name)))
+
+
+def cifar10(data_dir: str | None = None) -> Data:
+    """CIFAR-10, (n, 32, 32, 3) uint8; 5,000 of the 50,000 for validation. `scale_images` makes it float."""
+    train, validation = data.split(data.cifar10(data_dir, "train"), 0.1, seed=SPLIT_SEED)
+    return Data(train, validation, data.cifar10(data_dir, "test"))
+
+
+def scale_images(x):
+    """uint8 images to float32 of mean about 0 and deviation about 1; for arrays of any library, on its device."""
+    return (x / 255 - 0.47) / 0.25
+
+
+def sentiment(data_dir: str | None = None) -> Data:
+    """IMDB: ids (n, 200) of the last 200 words of each review, their number in `length`, y in 0..1.
+
+    The 10,000 ids are those of the training reviews; 2,500 of the 25,000 are for validation.
+    """
+    texts, labels = data.imdb(data_dir, "train")
+    kept, held = data.split({"row": np.arange(len(texts))}, 0.1, seed=SPLIT_SEED)
+    vocabulary = data.Words.build((texts[row] for row in kept["row"]), VOCABULARY)
+
+    def encode(texts: list[str], labels: np.ndarray) -> dict[str, np.ndarray]:
+        ids, lengths = data.pad([vocabulary.encode(text) for text in texts], REVIEW_WORDS, keep="last")
+        return {"x": ids, "length": lengths, "y": labels}
+
+    train = encode(texts, labels)
+    take = lambda rows: {name: array[rows] for name, array in train.items()}
+    return Data(take(kept["row"]), take(held["row"]), encode(*data.imdb(data_dir, "test")))
+
+
+def _three(arrays: dict[str, np.ndarray]) -> Data:
+    rest, test = data.split(arrays, 0.2, seed=SPLIT_SEED)
+    train, validation = data.split(rest, 0.2, seed=SPLIT_SEED)
+    return Data(train, validation, test)
+
+
+def _standardised(parts: Data) -> Data:
+    x, y = data.fit_standard(parts.train["x"]), data.fit_standard(parts.train["y"])
+    apply = lambda part: {"x": x.apply(part["x"]), "y": y.apply(part["y"])}
+    return Data(*map(apply, parts[:3]), y)

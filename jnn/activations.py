@@ -1,7 +1,0 @@
-"""One door to every activation: `jax.nn`'s, plus what it lacks."""
-
-from __future__ import annotations
-
-from jax.nn import relu
-
-__all__ = ["relu"]

@@ -1,0 +1,89 @@
+"""One door to every activation: `jax.nn`'s, and what it lacks.
+
+Laws: elementwise ones keep x's shape; all keep its dtype; noise (`rrelu`, `gumbel_softmax`) is an argument.
+Defaults are those of `jax.nn`. The one that surprises users of torch: `gelu` is the tanh approximation
+unless `approximate=False`.
+
+What lives here has no weights but a slope (`prelu`). What does not: normalization, attention.
+"""
+
+from jax.nn import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_sign,
+    softmax,
+    softplus,
+    sparse_plus,
+    sparse_sigmoid,
+    squareplus,
+    swish,
+    tanh,
+)
+
+from jnn.activations.gated import crelu, geglu, maxout, reglu, swiglu
+from jnn.activations.pointwise import hard_shrink, heaviside, quick_gelu, snake, soft_shrink, tanh_shrink, threshold
+from jnn.activations.rectified import prelu, prelu_spec, rrelu
+from jnn.activations.simplex import gumbel_softmax, softmin, sparsemax
+
+__all__ = [
+    "celu",
+    "crelu",
+    "elu",
+    "geglu",
+    "gelu",
+    "glu",
+    "gumbel_softmax",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "heaviside",
+    "identity",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "maxout",
+    "mish",
+    "prelu",
+    "prelu_spec",
+    "quick_gelu",
+    "reglu",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "snake",
+    "soft_shrink",
+    "soft_sign",
+    "softmax",
+    "softmin",
+    "softplus",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swiglu",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]

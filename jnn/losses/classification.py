@@ -1,0 +1,182 @@
+"""Classification losses, one number per example (or token), in float32 at least.
+
+    binary_cross_entropy(probabilities, targets)        of sigmoid outputs; for logits, the next is exact
+    binary_cross_entropy_with_logits(logits, targets)   one or more independent yes/no answers
+    cross_entropy(logits, labels)                       one of many classes, from integer labels
+    soft_cross_entropy(logits, targets)                 the same from one-hot or soft targets
+
+Laws: a label or probability out of range is a ValueError where values are known, and under `jit` makes
+that example's loss NaN: nothing is clamped in silence. `soft_cross_entropy` of one-hot targets equals
+`cross_entropy` of their labels, smoothing and class weights included.
+
+Class weights multiply the values, as torch does without reduction. A mean over examples then divides by
+their number. For torch's weighted mean, which divides by the sum of the weights, leave `class_weights`
+out and weigh the examples instead: `LossOutput(cross_entropy(logits, y), weights=class_weights[y])`.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.precision import wide
+
+CLIP = 1e-7  # probabilities are kept this far from 0 and 1; nearer, float32 cannot tell 1 - p from 0
+
+
+def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Array:
+    """Minus the mean log-probability of yes/no targets, from probabilities.
+
+    Probabilities are clipped to [1e-7, 1 - 1e-7], so that 0 and 1 are finite: the loss of one answer is at
+    most 16.1, and its gradient is zero where the clip is active. For training prefer the function of logits.
+
+    Args:
+      probabilities: (..., outputs), in [0, 1].
+      targets: the same shape; 0, 1 or in between, of any dtype.
+
+    Returns:
+      (...): the mean over the last axis.
+
+    Raises:
+      TypeError: probabilities are not floating point.
+      ValueError: shapes differ, or are empty, or values known to lie outside [0, 1].
+
+    >>> binary_cross_entropy(jnp.array([[0.5, 0.5]]), jnp.array([[0, 1]]))
+    Array([0.6931472], dtype=float32)
+    """
+    checks.floats("binary_cross_entropy", probabilities)
+    checks.in_unit_interval("binary_cross_entropy", "probabilities", probabilities)
+    p, targets = wide(probabilities), _binary_targets("binary_cross_entropy", probabilities, targets)
+    valid = _in_unit_interval(p) & _in_unit_interval(targets)
+    p = jnp.clip(p, CLIP, 1 - CLIP)
+    values = -(targets * jnp.log(p) + (1 - targets) * jnp.log1p(-p))
+    return jnp.mean(jnp.where(valid, values, jnp.nan), axis=-1)
+
+
+def binary_cross_entropy_with_logits(
+    logits: jax.Array, targets: jax.Array, *, positive_weight: jax.Array | float = 1.0
+) -> jax.Array:
+    """Minus the mean log-probability of yes/no targets, where the probability of yes is sigmoid(logit).
+
+    Args:
+      logits: (..., outputs), floating point, of any size: the loss is exact and finite.
+      targets: the same shape; 0, 1 or in between, of any dtype.
+      positive_weight: what a missed yes costs, relative to a false one: a number, or (outputs,).
+
+    Returns:
+      (...): the mean over the last axis.
+
+    Raises:
+      TypeError: logits are not floating point.
+      ValueError: shapes differ, or are empty, or targets known to lie outside [0, 1].
+
+    >>> binary_cross_entropy_with_logits(jnp.array([[0.0, 1000.0]]), jnp.array([[0, 1]]))
+    Array([0.3465736], dtype=float32)
+    """
+    checks.floats("binary_cross_entropy_with_logits", logits)
+    targets = _binary_targets("binary_cross_entropy_with_logits", logits, targets)
+    yes, no = jax.nn.log_sigmoid(wide(logits)), jax.nn.log_sigmoid(-wide(logits))
+    values = -(jnp.broadcast_to(positive_weight, logits.shape) * targets * yes + (1 - targets) * no)
+    return jnp.mean(jnp.where(_in_unit_interval(targets), values, jnp.nan), axis=-1)
+
+
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, *, smoothing: float = 0.0, class_weights: jax.Array | None = None
+) -> jax.Array:
+    """Minus the log-probability of each example's class: softmax cross-entropy from integer labels.
+
+    Smoothing: see "Rethinking the Inception Architecture for Computer Vision", Szegedy et al., 2015.
+
+    Args:
+      logits: (..., classes), floating point.
+      labels: (...), integers in 0..classes-1.
+      smoothing: the share of the target that is spread over all classes evenly, in [0, 1).
+      class_weights: (classes,); see the module's docstring for what they mean to a mean.
+
+    Returns:
+      (...): one number per label.
+
+    Raises:
+      TypeError: logits are not floating point, or labels not integers.
+      ValueError: shapes do not fit, labels known to lie out of range, or smoothing outside [0, 1).
+
+    >>> cross_entropy(jnp.array([[0.0, 0.0], [0.0, 100.0]]), jnp.array([0, 1]))
+    Array([0.6931472, 0.       ], dtype=float32)
+    """
+    checks.floats("cross_entropy", logits)
+    checks.integers("cross_entropy", labels)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"cross_entropy: expected labels {logits.shape[:-1]} for logits {checks.describe(logits)}, "
+            f"found {checks.describe(labels)}. One-hot or soft targets go to soft_cross_entropy."
+        )
+    checks.in_range("cross_entropy", labels, logits.shape[-1])
+    weights = _class_weights("cross_entropy", class_weights, smoothing, logits)
+    # log_p = shifted - normalizer is never written out: half the memory of log_softmax, and no gather, so
+    # that logits may be sharded over classes
+    shifted = wide(logits) - jax.lax.stop_gradient(jnp.max(wide(logits), axis=-1, keepdims=True))
+    normalizer = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
+    own = jax.lax.broadcasted_iota(jnp.int32, logits.shape, labels.ndim) == labels[..., None].astype(jnp.int32)
+    values = normalizer - jnp.sum(jnp.where(own, shifted, 0.0), axis=-1)
+    if weights is not None:
+        values = values * jnp.sum(jnp.where(own, weights, 0.0), axis=-1)
+    if smoothing:
+        others = (normalizer[..., None] - shifted) * (1.0 if weights is None else weights)
+        values = (1 - smoothing) * values + smoothing * jnp.mean(others, axis=-1)
+    return jnp.where(jnp.any(own, axis=-1), values, jnp.nan)
+
+
+def soft_cross_entropy(
+    logits: jax.Array, targets: jax.Array, *, smoothing: float = 0.0, class_weights: jax.Array | None = None
+) -> jax.Array:
+    """The cross-entropy between target probabilities and softmax(logits). A target of 0 costs nothing.
+
+    Args:
+      logits: (..., classes), floating point.
+      targets: the same shape: one-hot, or probabilities that add up to 1.
+      smoothing, class_weights: as for `cross_entropy`.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError: logits are not floating point.
+      ValueError: shapes do not fit, targets known to lie outside [0, 1], or smoothing outside [0, 1).
+
+    >>> soft_cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([[0.25, 0.75]]))
+    Array([0.6931472], dtype=float32)
+    """
+    checks.floats("soft_cross_entropy", logits)
+    targets = _binary_targets("soft_cross_entropy", logits, targets)
+    weights = _class_weights("soft_cross_entropy", class_weights, smoothing, logits)
+    smooth = (1 - smoothing) * targets + smoothing / logits.shape[-1]
+    if weights is not None:
+        smooth = smooth * weights
+    # where, not only times: a class masked by a logit of -inf has log-probability -inf, and 0 * inf is nan
+    terms = jnp.where(smooth == 0, 0.0, smooth * jax.nn.log_softmax(wide(logits), axis=-1))
+    return jnp.where(jnp.all(_in_unit_interval(targets), axis=-1), -jnp.sum(terms, axis=-1), jnp.nan)
+
+
+def _binary_targets(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
+    checks.same_shape(name, predictions=predictions, targets=targets)
+    checks.in_unit_interval(name, "targets", targets)
+    return wide(targets)
+
+
+def _in_unit_interval(x: jax.Array) -> jax.Array:
+    return (x >= 0) & (x <= 1)
+
+
+def _class_weights(name: str, weights: jax.Array | None, smoothing: float, logits: jax.Array) -> jax.Array | None:
+    """Checks both; the weights come back with as many axes as the logits."""
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"{name}: expected smoothing in [0, 1), found {smoothing}.")
+    if weights is None:
+        return None
+    if jnp.shape(weights) != logits.shape[-1:]:
+        raise ValueError(
+            f"{name}: expected one class weight for each of {logits.shape[-1]} classes, "
+            f"found shape {jnp.shape(weights)}."
+        )
+    return wide(jnp.asarray(weights)).reshape((1,) * (logits.ndim - 1) + (-1,))

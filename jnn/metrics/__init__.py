@@ -1,0 +1,50 @@
+"""Metrics as sums. A metric is a small pytree of totals; adding two, leaf by leaf, is exact pooling.
+
+    metric = accuracy(logits, labels)         sums of one batch, made inside the step
+    merge(a, b, ...)                          sums over batches, steps and devices, in float64 on the host
+    metric.value()                            the number, from the sums
+
+Laws: the sums of any split of a batch, over any number of devices, add up to the sums of the whole, exactly
+where they count; an example of weight 0 changes nothing, whatever it holds; labels out of range are a
+ValueError where values are known, and make the metric NaN under `jit`. `value()` works on the last axes, so
+metrics of several steps at once (`steps_per_call`) give a number for each. Nothing counted gives NaN.
+
+What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
+"""
+
+from jnn.metrics.classification import Perplexity, accuracy, binary_accuracy, perplexity, top_k_accuracy
+from jnn.metrics.confusion import Confusion, Counts, binary_counts, confusion_matrix
+from jnn.metrics.ranking import AucHistogram, roc_auc, roc_auc_histogram
+from jnn.metrics.regression import (
+    RootMean,
+    RSquared,
+    mean_absolute_error,
+    mean_squared_error,
+    r_squared,
+    root_mean_squared_error,
+)
+from jnn.metrics.sums import Mean, mean, merge
+
+__all__ = [
+    "AucHistogram",
+    "Confusion",
+    "Counts",
+    "Mean",
+    "Perplexity",
+    "RSquared",
+    "RootMean",
+    "accuracy",
+    "binary_accuracy",
+    "binary_counts",
+    "confusion_matrix",
+    "mean",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "merge",
+    "perplexity",
+    "r_squared",
+    "roc_auc",
+    "roc_auc_histogram",
+    "root_mean_squared_error",
+    "top_k_accuracy",
+]

@@ -62,7 +62,9 @@ def experiment(config: Config) -> Outcome:
         params=state.params,
         metrics={"test_accuracy": float(tested["accuracy"].value()), "test_loss": float(tested["loss"].value())},
         history=history,
-        figures={"Test rows by predicted probability.": pictures.histogram(scores[:, 0], test["y"][:, 0], "probability")},
+        figures={
+            "Test rows by predicted probability.": pictures.histogram(scores[:, 0], test["y"][:, 0], "probability")
+        },
     )
 
 

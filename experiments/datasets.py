@@ -8,6 +8,7 @@ the data. Everything fitted (means, deviations, a vocabulary) is fitted on the t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -46,15 +47,15 @@ def diabetes() -> Data:
 
 def mnist(data_dir: str | None = None, name: str = "mnist") -> Data:
     """MNIST or Fashion-MNIST, (n, 784) float32 in 0..1; a fifth of the 60,000 for validation."""
-    flat = lambda part: {"x": part["x"].reshape(-1, 784).astype(np.float32) / 255, "y": part["y"]}
-    train, validation = data.split(flat(data.mnist(data_dir, "train", name=name)), 0.2, seed=SPLIT_SEED)
-    return Data(train, validation, flat(data.mnist(data_dir, "test", name=name)))
+    train, test = (data.mnist(data_dir, part, name=name) for part in ("train", "test"))
+    for part in (train, test):
+        part["x"] = part["x"].reshape(-1, 784).astype(np.float32) / 255
+    return Data(*data.split(train, 0.2, seed=SPLIT_SEED), test)
 
 
 def cifar10(data_dir: str | None = None) -> Data:
     """CIFAR-10, (n, 32, 32, 3) uint8; 5,000 of the 50,000 for validation. `scale_images` makes it float."""
-    train, validation = data.split(data.cifar10(data_dir, "train"), 0.1, seed=SPLIT_SEED)
-    return Data(train, validation, data.cifar10(data_dir, "test"))
+    return Data(*data.split(data.cifar10(data_dir, "train"), 0.1, seed=SPLIT_SEED), data.cifar10(data_dir, "test"))
 
 
 def scale_images(x):
@@ -68,16 +69,15 @@ def sentiment(data_dir: str | None = None) -> Data:
     The 10,000 ids are those of the training reviews; 2,500 of the 25,000 are for validation.
     """
     texts, labels = data.imdb(data_dir, "train")
-    kept, held = data.split({"row": np.arange(len(texts))}, 0.1, seed=SPLIT_SEED)
+    kept, held = data.split({"row": np.arange(len(texts)), "y": labels}, 0.1, seed=SPLIT_SEED)
     vocabulary = data.Words.build((texts[row] for row in kept["row"]), VOCABULARY)
 
-    def encode(texts: list[str], labels: np.ndarray) -> dict[str, np.ndarray]:
+    def encode(texts: Iterable[str], labels: np.ndarray) -> dict[str, np.ndarray]:
         ids, lengths = data.pad([vocabulary.encode(text) for text in texts], REVIEW_WORDS, keep="last")
         return {"x": ids, "length": lengths, "y": labels}
 
-    train = encode(texts, labels)
-    take = lambda rows: {name: array[rows] for name, array in train.items()}
-    return Data(take(kept["row"]), take(held["row"]), encode(*data.imdb(data_dir, "test")))
+    train, validation = (encode((texts[row] for row in part["row"]), part["y"]) for part in (kept, held))
+    return Data(train, validation, encode(*data.imdb(data_dir, "test")))
 
 
 def _three(arrays: dict[str, np.ndarray]) -> Data:
@@ -88,5 +88,4 @@ def _three(arrays: dict[str, np.ndarray]) -> Data:
 
 def _standardised(parts: Data) -> Data:
     x, y = data.fit_standard(parts.train["x"]), data.fit_standard(parts.train["y"])
-    apply = lambda part: {"x": x.apply(part["x"]), "y": y.apply(part["y"])}
-    return Data(*map(apply, parts[:3]), y)
+    return Data(*({"x": x.apply(part["x"]), "y": y.apply(part["y"])} for part in parts[:3]), target=y)

@@ -44,7 +44,10 @@ def experiment(config: Config) -> Outcome:
     arrays = digits()
     data, held_out = split(arrays | {"x": arrays["x"][..., None]}, 0.2, seed=config.seed)
     models = {
-        "mlp": (mlp_spec((64, *config.hidden, 10)), lambda p, x, key: mlp(p, x.reshape(-1, 64), key=key, rate=config.dropout)),
+        "mlp": (
+            mlp_spec((64, *config.hidden, 10)),
+            lambda p, x, key: mlp(p, x.reshape(-1, 64), key=key, rate=config.dropout),
+        ),
         "cnn": (
             cnn_spec((8, 8, 1), config.channels, config.dense, 10),
             lambda p, x, key: cnn(p, x, key=key, rate=config.dropout),
@@ -91,7 +94,9 @@ def draw(matrix: np.ndarray, held_out: dict, apply, params) -> dict:
     names = [str(i) for i in range(10)]
     predictions = np.asarray(jnp.argmax(apply(params, jnp.asarray(held_out["x"]), None), -1))
     return {
-        "The CNN on the held-out fifth: true class by row, predicted class by column.": pictures.confusion(matrix, names),
+        "The CNN on the held-out fifth: true class by row, predicted class by column.": pictures.confusion(
+            matrix, names
+        ),
         "What it got wrong.": pictures.mistakes(held_out["x"][..., 0], held_out["y"], predictions, names),
     }
 

@@ -1,8 +1,8 @@
 """A character-level GPT on the plays of Shakespeare, in nanoGPT's setting for a CPU.
 
 Data      1,115,394 characters (tinyshakespeare); the last tenth validates.
-Network   decoder-only transformer ("Language Models are Unsupervised Multitask Learners", Radford et al., 2019): 4 layers,
-          4 heads, 128 wide, context 64, no dropout, tied read-out.
+Network   decoder-only transformer ("Language Models are Unsupervised Multitask Learners", Radford et al., 2019): 4
+          layers, 4 heads, 128 wide, context 64, no dropout, tied read-out.
 Training  2,000 steps of 12 windows; AdamW 1e-3 (0.9, 0.99), weight decay 0.1 on weights, 100 steps of warm-up, cosine
           to 1e-4, gradients clipped to norm 1. nanoGPT publishes a validation loss of 1.88 for it.
 Run       python -m experiments.gpt
@@ -64,7 +64,9 @@ def experiment(config: Config) -> Outcome:
         0.0, config.learning_rate, config.warmup, config.steps, config.learning_rate / 10
     )
     optimizer = optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=jnn.weights(spec))
-    evaluate = partial(evaluate_on, make_eval(loss), list(in_order(windows_in_order(tokens[cut:], config.context), 128)))
+    evaluate = partial(
+        evaluate_on, make_eval(loss), list(in_order(windows_in_order(tokens[cut:], config.context), 128))
+    )
     state, history = train(
         config,
         make_step(loss, optimizer, jnn.path_key(key, "noise"), clip_norm=1.0),

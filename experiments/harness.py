@@ -30,6 +30,8 @@ from jnn.train.logging import ProgressLog
 from jnn.train.loop import StepBatches
 from jnn.train.report import write_report
 
+SAVE_SECONDS = 10.0  # what a killed run may have to do again
+
 
 @dataclasses.dataclass(frozen=True)
 class Common:
@@ -98,6 +100,7 @@ def train(
             evaluate=evaluate,
             steps_per_call=steps_per_call,
             checkpoints=checkpoints,
+            save_seconds=SAVE_SECONDS,
             log=log,
         )
 
@@ -147,9 +150,10 @@ def _run(experiment: Callable[[Any], Outcome], config: Any, notes: str, folder: 
     start = time.perf_counter()
     outcome = experiment(config)
     seconds = round(time.perf_counter() - start, 2)
-    metrics = {k: round(v, 6) if isinstance(v, float) else v for k, v in outcome.metrics.items()}
+    metrics = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in outcome.metrics.items()}
     result = metrics | {"seconds": seconds, "params_digest": digest(outcome.params)}
-    title = notes.strip().splitlines()[0].rstrip(".") if notes else folder.name
+    heading, _, notes = notes.strip().partition("\n")
+    title = heading.rstrip(".") or folder.name
     write_report(
         folder / "report.html",
         title=title,
@@ -172,8 +176,10 @@ def _parameters(params: Any) -> str:
 
 def _print_table(title: str, result: Mapping[str, Any], folder: Path) -> None:
     table = Table(title=title, show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # whole digests
     for name, value in result.items():
         table.add_row(name, f"{value:.5g}" if isinstance(value, float) else str(value))
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)

@@ -86,7 +86,9 @@ def experiment(config: Config) -> Outcome:
         metrics={"test_accuracy": float(tested["accuracy"].value()), "test_loss": float(tested["loss"].value())},
         history=history,
         figures={
-            "The test set: true class by row, predicted by column.": pictures.confusion(tested["confusion"].matrix, names),
+            "The test set: true class by row, predicted by column.": pictures.confusion(
+                tested["confusion"].matrix, names
+            ),
             "What it got wrong.": pictures.mistakes(test["x"].reshape(-1, 28, 28), test["y"], predictions, names),
         },
     )

@@ -81,7 +81,9 @@ def experiment(config: Config) -> Outcome:
         params=state.params,
         metrics={"test_mse": float(tested["loss"].value()), "test_mae": float(tested["absolute_error"].value())},
         history=history,
-        figures={"The test rows.": pictures.against(target.undo(test["y"]), target.undo(predictions), "original units")},
+        figures={
+            "The test rows.": pictures.against(target.undo(test["y"]), target.undo(predictions), "original units")
+        },
     )
 
 

@@ -31,6 +31,29 @@ TABLE = {
         why="XLA:CPU runs (B, T, d) @ w 2.7 times slower than the same product with B and T merged; "
         "elsewhere merging could force a sharded time axis to be gathered",
     ),
+    "conv_of_one": Row(
+        cpu="dot",
+        other="conv",
+        why="a 1x1 convolution is a product: 22.5 ms fell to 6.4 as a flat one (256 to 64 channels, JAX 0.10)",
+    ),
+    "conv_of_few": Row(
+        cpu="patches",
+        other="conv",
+        why="with at most 32 numbers under the kernel (a first layer), gradient included, one product of patches took "
+        "1.6 ms where XLA:CPU's convolution took 5.3 (3x3, 3 to 32 channels, 64 images 32x32); at 75 it is slower",
+    ),
+    "conv_depthwise": Row(
+        cpu="shifts",
+        other="conv",
+        why="XLA:CPU's grouped convolution took 227 ms where shifted multiply-adds took 56, gradient included (3x3, 128 "
+        "channels, 32 images 16x16); a hand-written gradient gained nothing on top (49) and would lose forward mode",
+    ),
+    "pool": Row(
+        cpu="slices",
+        other="reduce_window",
+        why="the gradient of XLA:CPU's window maximum is a scalar loop: 18 ms fell to 0.8 for 2x2 (64 images 32x32x32), "
+        "207 to 34 for overlapping 3x3, as maxima of strided slices, one axis after another; averages 74 to 18",
+    ),
 }
 
 _target: contextvars.ContextVar[str | None] = contextvars.ContextVar("jnn_backend_target", default=None)

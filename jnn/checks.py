@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def describe(x: jax.Array) -> str:
@@ -56,13 +57,16 @@ def in_range(layer: str, labels: jax.Array, classes: int) -> None:
     """Raises if concrete labels leave 0..classes-1. Under `jit` values are unknown: nothing is checked."""
     if isinstance(labels, jax.core.Tracer):
         return
-    low, high = int(jnp.min(labels)), int(jnp.max(labels))
+    values = np.asarray(labels)  # in NumPy: while something else is traced, even jnp.min(constant) is a tracer
+    low, high = int(values.min()), int(values.max())
     if low < 0 or high >= classes:
         raise ValueError(f"{layer}: expected labels in 0..{classes - 1} ({classes} classes), found {low}..{high}.")
 
 
 def in_unit_interval(layer: str, what: str, x: jax.Array) -> None:
     """Raises if concrete values leave [0, 1], as NaN does. Under `jit` values are unknown: nothing is checked."""
-    if isinstance(x, jax.core.Tracer) or bool(jnp.all((x >= 0) & (x <= 1))):
+    if isinstance(x, jax.core.Tracer):
         return
-    raise ValueError(f"{layer}: expected {what} in [0, 1], found values from {jnp.min(x)} to {jnp.max(x)}.")
+    values = np.asarray(x)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"{layer}: expected {what} in [0, 1], found values from {values.min()} to {values.max()}.")

@@ -43,15 +43,11 @@ class Param:
     """One parameter, declared.
 
     Args:
-      shape: its shape.
+      shape, dtype: of the array.
       init: `(key, shape, dtype) -> array` as in `jax.nn.initializers`, or a `NamedInitializer`.
       axes: one name per dimension; sharding rules and fans refer to these.
-      dtype: its dtype.
       fan_in: the axes a linear map sums over. Only *weights* declare fans.
       fan_out: the axes it produces. Axes in neither are a receptive field.
-
-    >>> Param((3, 4), jax.nn.initializers.zeros, ("embed", "hidden")).shape
-    (3, 4)
     """
 
     shape: tuple[int, ...]
@@ -87,10 +83,8 @@ def path_key(key: jax.Array, path: str) -> jax.Array:
 
 def map_paths(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """`fn(path, leaf, ...)` at every leaf; a path reads `blocks/attention/q/w`."""
-    keystr = jax.tree_util.keystr
-    return jax.tree.map_with_path(
-        lambda path, *leaves: fn(keystr(path, simple=True, separator="/"), *leaves), tree, *rest
-    )
+    name = lambda path: jax.tree_util.keystr(path, simple=True, separator="/")
+    return jax.tree.map_with_path(lambda path, *leaves: fn(name(path), *leaves), tree, *rest)
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -111,7 +105,7 @@ def init(spec: Spec, key: jax.Array, *, mesh: Mesh | None = None, rules: Rules |
     {'b': Array([1., 1.], dtype=float32)}
     """
     placed = None if mesh is None else shardings(spec, mesh, rules or {})
-    draw = lambda key: map_paths(lambda path, param: param.draw(path_key(key, path)), spec)  # noqa: E731
+    draw = lambda key: map_paths(lambda path, param: param.draw(path_key(key, path)), spec)
     return jax.jit(draw, out_shardings=placed)(key)
 
 
@@ -121,10 +115,8 @@ def abstract(spec: Spec, *, mesh: Mesh | None = None, rules: Rules | None = None
     >>> abstract({"b": Param((2,), jax.nn.initializers.zeros, ("hidden",))})
     {'b': ShapeDtypeStruct(shape=(2,), dtype=float32)}
     """
-    shapes = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, p.dtype), spec)
-    if mesh is None:
-        return shapes
-    return jax.tree.map(lambda s, placed: s.update(sharding=placed), shapes, shardings(spec, mesh, rules or {}))
+    placed = jax.tree.map(lambda param: None, spec) if mesh is None else shardings(spec, mesh, rules or {})
+    return jax.tree.map(lambda param, s: jax.ShapeDtypeStruct(param.shape, param.dtype, sharding=s), spec, placed)
 
 
 def shardings(spec: Spec, mesh: Mesh, rules: Rules) -> Any:
@@ -134,20 +126,14 @@ def shardings(spec: Spec, mesh: Mesh, rules: Rules) -> Any:
     """
     problems: list[str] = []
 
-    def place(path: str, param: Param) -> NamedSharding:
-        entries = [rules.get(name) for name in param.axes]
-        groups = [(e,) if isinstance(e, str) else tuple(e or ()) for e in entries]
-        used = [a for group in groups for a in group]
-        if unknown := sorted({a for a in used if a not in mesh.shape}):
-            problems.append(f"{path}: the rules name {unknown}; the mesh has {tuple(mesh.shape)}")
-            return NamedSharding(mesh, PartitionSpec())
-        if len(set(used)) != len(used):
-            problems.append(f"{path}: the rules use a mesh axis twice for {param.axes}: {entries}")
-            return NamedSharding(mesh, PartitionSpec())
-        for size, name, group in zip(param.shape, param.axes, groups, strict=True):
-            if size % (parts := math.prod(mesh.shape[a] for a in group)):
-                problems.append(f"{path}: axis {name!r} of size {size} does not divide into {parts} parts")
-        return NamedSharding(mesh, PartitionSpec(*entries))
+    def place(path: str, param: Param) -> NamedSharding | None:
+        try:
+            placed = NamedSharding(mesh, PartitionSpec(*map(rules.get, param.axes)))
+            placed.shard_shape(param.shape)
+            return placed
+        except ValueError as error:  # no such mesh axis, one used twice, or a size that does not divide
+            problems.append(f"{path} {param.shape} with axes {param.axes}: {error}")
+            return None
 
     placed = map_paths(place, spec)
     if problems:
@@ -163,9 +149,7 @@ def stack(spec: Spec, n: int, axis: str = "layers") -> Spec:
     """
 
     def repeat(param: Param) -> Param:
-        def draw(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
-            return jax.vmap(lambda i: param.draw(jax.random.fold_in(key, i)))(jnp.arange(n))
-
+        draw = lambda key, *_: jax.vmap(lambda i: param.draw(jax.random.fold_in(key, i)))(jnp.arange(n))
         return dataclasses.replace(param, shape=(n, *param.shape), axes=(axis, *param.axes), init=draw)
 
     return jax.tree.map(repeat, spec)
@@ -186,7 +170,7 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
             problems.append(f"mistyped: {path} is {have[path].dtype}, the spec says {want[path].dtype}")
     if problems:
         raise ValueError("The arrays do not fit the spec:\n  " + "\n  ".join(sorted(problems)))
-    put = lambda path, s: jax.device_put(np.asarray(have[path]).astype(s.dtype), s.sharding)  # noqa: E731
+    put = lambda path, s: jax.device_put(np.asarray(have[path]).astype(s.dtype), s.sharding)
     return map_paths(lambda path, _: put(path, want[path]), spec)
 
 
@@ -203,13 +187,13 @@ def count(tree: Any) -> int:
 def summary(spec: Spec, *, mesh: Mesh | None = None, rules: Rules | None = None) -> str:
     """A table of path, shape, axes, dtype, count and bytes (on each device too, given a mesh)."""
     rows, totals = [["path", "shape", "axes", "dtype", "count", "bytes", "bytes/device"]], [0, 0, 0]
-    for path, s in flatten(abstract(spec, mesh=mesh, rules=rules)).items():
+    shapes = flatten(abstract(spec, mesh=mesh, rules=rules))
+    for param, (path, s) in zip(jax.tree.leaves(spec), shapes.items(), strict=True):
         local = s.sharding.shard_shape(s.shape) if mesh else s.shape
-        sizes = [math.prod(s.shape), math.prod(s.shape) * s.dtype.itemsize, math.prod(local) * s.dtype.itemsize]
-        totals = [t + size for t, size in zip(totals, sizes, strict=True)]
-        names = " ".join(flatten(spec)[path].axes)
-        rows.append([path, "x".join(map(str, s.shape)), names, str(s.dtype), *(f"{size:,}" for size in sizes)])
-    rows = [row[: 7 if mesh else 6] for row in [*rows, ["total", "", "", "", *(f"{t:,}" for t in totals)]]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    pad = lambda i, cell: cell.ljust(widths[i]) if i < 4 else cell.rjust(widths[i])  # noqa: E731
-    return "\n".join("  ".join(pad(i, cell) for i, cell in enumerate(row)).rstrip() for row in rows)
+        sizes = [s.size, s.size * s.dtype.itemsize, math.prod(local) * s.dtype.itemsize]
+        totals = [total + size for total, size in zip(totals, sizes, strict=True)]
+        rows.append([path, "x".join(map(str, s.shape)), " ".join(param.axes), s.dtype.name, *map("{:,}".format, sizes)])
+    rows.append(["total", "", "", "", *map("{:,}".format, totals)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][: 7 if mesh else 6]
+    line = "  ".join(f"{{:{'<' if i < 4 else '>'}{width}}}" for i, width in enumerate(widths))
+    return "\n".join(line.format(*row).rstrip() for row in rows)

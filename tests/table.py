@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
-from jnn import layers, losses
+from jnn import activations, layers, losses, models
 from jnn.param import Spec
 
 Rng = np.random.Generator
@@ -53,7 +54,30 @@ def pair(*shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
     return lambda rng: (rng.normal(size=shape).astype(np.float32), rng.normal(size=shape).astype(np.float32))
 
 
+def probabilities(*shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
+    """Probabilities and targets of independent yes/no answers."""
+    return lambda rng: (rng.uniform(0.01, 0.99, shape).astype(np.float32), rng.uniform(size=shape).astype(np.float32))
+
+
+def classes(n: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
+    """Logits and an integer label."""
+    return lambda rng: (rng.normal(size=n).astype(np.float32), np.asarray(rng.integers(n), np.int32))
+
+
+def soft_classes(n: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
+    """Logits and a target distribution."""
+    return lambda rng: (rng.normal(size=n).astype(np.float32), rng.dirichlet(np.ones(n)).astype(np.float32))
+
+
+WEIGHTS = np.array([0.5, 1.0, 2.0, 3.0], np.float32)
+
 LAYERS = [
+    # activations with a parameter or with noise
+    Layer("prelu", activations.prelu_spec(6), lambda p, x, key: activations.prelu(p, x), floats(6)),
+    Layer("rrelu", {}, lambda p, x, key: activations.rrelu(x, key=key), floats(6), noisy=True),
+    Layer("gumbel_softmax", {}, lambda p, x, key: activations.gumbel_softmax(x, key=key), floats(6), noisy=True),
+    Layer("sparsemax", {}, lambda p, x, key: activations.sparsemax(x), floats(6)),
+    Layer("swiglu", {}, lambda p, x, key: activations.swiglu(x), floats(6)),
     # linear, dropout
     Layer("linear", layers.linear_spec(5, 7), lambda p, x, key: layers.linear(p, x), floats(5)),
     Layer("linear-no-bias", layers.linear_spec(5, 7, bias=False), lambda p, x, key: layers.linear(p, x), floats(5)),
@@ -65,7 +89,83 @@ LAYERS = [
     ),
     Layer("dropout", {}, lambda p, x, key: layers.dropout(x, 0.3, key=key), floats(6), noisy=True),
     # convolution, pooling, normalization
+    Layer("conv-1d", layers.conv_spec(2, 4, (3,)), lambda p, x, key: layers.conv(p, x, padding="CAUSAL"), floats(6, 2)),
+    Layer(
+        "conv-strided-dilated",
+        layers.conv_spec(4, 8, (3, 2)),
+        lambda p, x, key: layers.conv(p, x, stride=(2, 1), dilation=(1, 2)),
+        floats(5, 6, 4),
+    ),
+    Layer(
+        "conv-of-many-groups",
+        layers.conv_spec(24, 6, (3, 3), groups=2, bias=False),
+        lambda p, x, key: layers.conv(p, x, groups=2, padding="REFLECT"),
+        floats(4, 4, 24),
+    ),
+    Layer("conv-of-many", layers.conv_spec(8, 4, (3, 3)), lambda p, x, key: layers.conv(p, x), floats(4, 4, 8)),
+    Layer("conv-of-one", layers.conv_spec(3, 4, (1, 1)), lambda p, x, key: layers.conv(p, x), floats(4, 5, 3)),
+    Layer(
+        "conv-3d",
+        layers.conv_spec(2, 3, (2, 2, 2)),
+        lambda p, x, key: layers.conv(p, x, padding="CIRCULAR"),
+        floats(3, 3, 3, 2),
+    ),
+    Layer(
+        "depthwise_conv",
+        layers.depthwise_conv_spec(3, (3, 3), multiplier=2),
+        lambda p, x, key: layers.depthwise_conv(p, x, stride=2),
+        floats(5, 5, 3),
+    ),
+    Layer(
+        "separable_conv",
+        layers.separable_conv_spec(3, 5, (3, 3)),
+        lambda p, x, key: layers.separable_conv(p, x),
+        floats(4, 4, 3),
+    ),
+    Layer(
+        "conv_transpose",
+        layers.conv_transpose_spec(4, 6, (3, 3), groups=2),
+        lambda p, x, key: layers.conv_transpose(p, x, stride=2, groups=2),
+        floats(3, 4, 4),
+    ),
+    Layer("max_pool", {}, lambda p, x, key: layers.max_pool(x, (2, 2)), floats(4, 4, 3)),
+    Layer(
+        "max_pool-overlapping", {}, lambda p, x, key: layers.max_pool(x, (3,), stride=2, padding="SAME"), floats(7, 3)
+    ),
+    Layer("avg_pool", {}, lambda p, x, key: layers.avg_pool(x, (3, 2), stride=1, padding="SAME"), floats(4, 4, 3)),
+    Layer("global_max_pool", {}, lambda p, x, key: layers.global_max_pool(x), floats(4, 5, 3)),
+    Layer("global_avg_pool", {}, lambda p, x, key: layers.global_avg_pool(x, spatial=1), floats(4, 3)),
+    Layer("adaptive_max_pool", {}, lambda p, x, key: layers.adaptive_max_pool(x, (2, 3)), floats(5, 5, 3)),
+    Layer("adaptive_avg_pool", {}, lambda p, x, key: layers.adaptive_avg_pool(x, (2, 3)), floats(5, 5, 3)),
+    Layer(
+        "batch_norm",
+        layers.batch_norm_spec(3),
+        # statistics are float32 whatever x is; here they take x's dtype, which law 7 asks of every output
+        lambda p, x, key: jax.tree.map(lambda leaf: leaf.astype(x.dtype), layers.batch_norm(p, x)),
+        floats(4, 3),
+        per_example=False,
+    ),
+    Layer("layer_norm", layers.layer_norm_spec(6), lambda p, x, key: layers.layer_norm(p, x), floats(6)),
+    Layer("rms_norm", layers.rms_norm_spec(6), lambda p, x, key: layers.rms_norm(p, x), floats(6)),
+    Layer("group_norm", layers.group_norm_spec(6), lambda p, x, key: layers.group_norm(p, x, 3), floats(2, 3, 6)),
+    Layer("instance_norm", layers.instance_norm_spec(3), lambda p, x, key: layers.instance_norm(p, x), floats(4, 4, 3)),
     # embedding, position, recurrent, attention
+    # models
+    Layer("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
+    Layer(
+        "mlp",
+        models.mlp_spec((5, 8, 6, 3)),
+        lambda p, x, key: models.mlp(p, x, key=key, rate=0.3),
+        floats(5),
+        noisy=True,
+    ),
+    Layer(
+        "cnn",
+        models.cnn_spec((8, 8, 1), (4, 6), 8, 3),
+        lambda p, x, key: models.cnn(p, x, key=key),
+        floats(8, 8, 1),
+        noisy=True,
+    ),
 ]
 
 LOSSES = [
@@ -74,4 +174,18 @@ LOSSES = [
     Loss("absolute_error", losses.absolute_error, pair(3)),
     Loss("huber", losses.huber, pair(3)),
     # classification
+    Loss("binary_cross_entropy", losses.binary_cross_entropy, probabilities(3)),
+    Loss("binary_cross_entropy_with_logits", losses.binary_cross_entropy_with_logits, probabilities(3)),
+    Loss("cross_entropy", losses.cross_entropy, classes(4)),
+    Loss(
+        "cross_entropy-smoothed-weighted",
+        lambda logits, labels: losses.cross_entropy(logits, labels, smoothing=0.1, class_weights=WEIGHTS),
+        classes(4),
+    ),
+    Loss("soft_cross_entropy", losses.soft_cross_entropy, soft_classes(4)),
+    Loss(
+        "soft_cross_entropy-smoothed-weighted",
+        lambda logits, targets: losses.soft_cross_entropy(logits, targets, smoothing=0.1, class_weights=WEIGHTS),
+        soft_classes(4),
+    ),
 ]

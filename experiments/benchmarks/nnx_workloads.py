@@ -32,7 +32,7 @@ def built(name: str, model: nnx.Module, optimizer: optax.GradientTransformation)
 
     count = sum(math.prod(p.shape) for p in jax.tree.leaves(nnx.state(model, nnx.Param)))
     state = nnx.Optimizer(model, optimizer, wrt=nnx.Param)
-    bound = nnx.jit_partial(update, model, state, graph=False, donate_argnums=(0, 1))
+    bound = nnx.jit_partial(update, model, state, graph=False, donate_argnums=0)  # 0 is all that is bound
     return Built(lambda: bound(batch), float, count)
 
 

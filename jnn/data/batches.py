@@ -126,9 +126,9 @@ def _check_labels(where: str, arrays: Arrays, classes: int) -> None:
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         row = int(np.argmax(outside.any(1)))
-        found = int(labels[row][outside[row]][0])
+        label = int(labels[row][outside[row]][0])
         raise ValueError(
-            f"{where}: 'y' must lie in 0..{classes - 1} ({classes} classes), found {found}, first in row {row}."
+            f"{where}: 'y' must lie in 0..{classes - 1} ({classes} classes), found {label}, first in row {row}."
         )
 
 

@@ -40,7 +40,7 @@ def split(arrays: Arrays, fraction: float, *, seed: int) -> tuple[Arrays, Arrays
             f"split: fraction {fraction} of {n} rows leaves a part empty; give one in (0, 1), of at least a row."
         )
     order = np.random.default_rng(seed).permutation(n)
-    take = lambda rows: {name: array[rows] for name, array in arrays.items()}  # noqa: E731
+    take = lambda rows: {name: array[rows] for name, array in arrays.items()}
     return take(np.sort(order[count:])), take(np.sort(order[:count]))
 
 

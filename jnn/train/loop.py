@@ -10,6 +10,7 @@ and loses nothing: batches and noise are functions of the step's number.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -44,6 +45,7 @@ def fit(
     evaluate: Callable[[TrainState], Metrics] | None = None,
     steps_per_call: int = 1,
     checkpoints: Checkpoints | None = None,
+    save_seconds: float = 0.0,
     log: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[TrainState, History]:
     """Trains up to `steps` updates in all, from where the newest checkpoint stopped.
@@ -57,6 +59,7 @@ def fit(
       evaluate: state -> metrics, for instance on validation data; called once a row.
       steps_per_call: as given to `make_step`.
       checkpoints: where to save and resume, if anywhere.
+      save_seconds: a row is saved if the last save is at least this long ago; the last row always is.
       log: called with every row, such as a `ProgressLog`.
 
     Returns:
@@ -74,6 +77,7 @@ def fit(
         for row in history:
             log(row)
     pending: list[Metrics] = []
+    saved = time.monotonic()
     for i in range(int(state.step), steps, steps_per_call):
         state, metrics = step(state, batches[i] if steps_per_call == 1 else batches.stack(i, steps_per_call))
         pending.append(metrics)
@@ -84,8 +88,9 @@ def fit(
             pending = []
             history.append(row)
             log(row)
-            if checkpoints is not None:
+            if checkpoints is not None and (done == steps or time.monotonic() - saved >= save_seconds):
                 checkpoints.save(state, history)
+                saved = time.monotonic()
     return state, history
 
 

@@ -9,19 +9,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jnn.train.checkpoint import History
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; background: #fff; max-width: 60rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; background: #fff; max-width: 62rem; margin: 2rem auto;
        padding: 0 1rem }
-h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-table { border-collapse: collapse } td, th { padding: .2rem 1.2rem .2rem 0; text-align: left; vertical-align: top;
-       border-bottom: 1px solid #e3e6eb } td.n { font-variant-numeric: tabular-nums; text-align: right }
-pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .85rem; white-space: pre-wrap }
-figure { margin: 1rem 0 } img { max-width: 100% } figcaption { color: #5a6473; font-size: .9rem }
+h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: 1rem } h2 { font-size: 1.1rem; margin-top: 2.2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+td, th { padding: .2rem 1.4rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e3e6eb }
+th { font-weight: 500; color: #5a6473; white-space: nowrap } td { overflow-wrap: anywhere }
+pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .78rem; white-space: pre-wrap }
+div { display: flex; flex-wrap: wrap; gap: 0 2rem } figure { margin: 1.4rem 0 } img { max-width: 100%; height: auto }
+figcaption { color: #5a6473; font-size: .9rem; margin-top: .2rem }
 """
+TRAINING, VALIDATION = "#2f6fde", "#e0632f"
 
 
 def curves(history: History) -> Figure | None:
@@ -31,20 +35,31 @@ def curves(history: History) -> Figure | None:
         return None
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
+    figure = Figure(figsize=(3.3 * columns + 0.2, 2.7 * rows), layout="constrained")
     for i, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, i + 1)
-        for part, colour in (("train", "#2f6fde"), ("val", "#e0632f")):
-            points = [(row["step"], row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
-            if points:
-                label = {"train": "training", "val": "validation"}[part]
-                marker = "o" if len(points) == 1 else ""
-                axes.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.6, marker=marker)
-        axes.set(title=name.replace("_", " "), xlabel="step")
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        _draw_metric(axes, history, name)
     return figure
+
+
+def _draw_metric(axes: Axes, history: History, name: str) -> None:
+    """Both curves of one metric; on a logarithmic axis where it falls or grows a hundredfold."""
+    values = []
+    for part, label, colour in (("train", "training", TRAINING), ("val", "validation", VALIDATION)):
+        points = [(row["step"], row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
+        if points:
+            steps, numbers = zip(*points, strict=True)
+            axes.plot(steps, numbers, color=colour, label=label, linewidth=1.6, marker="o" if len(points) == 1 else "")
+            values += numbers
+    if min(values) > 0 and max(values) > 100 * min(values):
+        axes.set_yscale("log")
+    axes.set_title(name.replace("_", " "), fontsize=10)
+    axes.set_xlabel("step", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def write_report(
@@ -77,7 +92,7 @@ def write_report(
         f"<h1>{html.escape(title)}</h1>",
         f"<pre>{html.escape(notes.strip())}</pre>",
         "<h2>Result</h2>" + _table(metrics),
-        *(_figure(caption, figure) for caption, figure in pictures.items()),
+        f"<div>{''.join(_figure(caption, figure) for caption, figure in pictures.items())}</div>",
         "<h2>Settings</h2>" + _table(config),
         f"<h2>Parameters</h2><pre>{html.escape(parameters)}</pre>",
     ]
@@ -91,17 +106,16 @@ def write_report(
 
 
 def _table(values: Mapping[str, Any]) -> str:
-    def cell(value: Any) -> str:
-        if isinstance(value, float):
-            return f'<td class="n">{value:.5g}</td>'
-        return f"<td>{html.escape(str(value))}</td>"
-
-    return "<table>" + "".join(f"<tr><th>{html.escape(k)}</th>{cell(v)}</tr>" for k, v in values.items()) + "</table>"
+    shown = {name: f"{value:.5g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in shown.items())
+    return f"<table>{''.join(rows)}</table>"
 
 
 def _figure(caption: str, figure: Figure) -> str:
+    """The picture inside the page, at twice the density it is shown at."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    text = html.escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    figure.savefig(buffer, format="png", dpi=200)
+    data, text = base64.b64encode(buffer.getvalue()).decode(), html.escape(caption)
+    width = round(100 * figure.get_figwidth())
+    image = f'<img alt="{text}" width="{width}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

@@ -47,11 +47,11 @@ def create_state(
     0
     """
     # Arrays of its own: a step donates its state, and the caller's params must survive that.
-    own = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)  # noqa: E731
+    own = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=own(params),
         stats={} if stats is None else own(stats),
-        opt_state=optimizer.init(params),
+        opt_state=optimizer.init(own(params)),  # which may keep the params themselves
         ema=own(params) if ema else None,
     )

@@ -1,0 +1,5 @@
+"""Peers: the experiments' networks in their original frameworks, on the same arrays; nothing imports this room.
+
+`experiments.datasets` gives the arrays and `jnn.data.Batches` the order, so that only the framework differs:
+its initial values, its noise, its optimizer.
+"""

@@ -1,0 +1,157 @@
+"""Convolution in one, two or three dimensions, channels last: x is (..., *spatial, channels).
+
+Laws: the number of dimensions is the weight's rank less two, and leading axes are free; shifting x by
+the stride shifts the output by one (away from the borders, and everywhere if CIRCULAR); with CAUSAL
+padding, output t reads no input after t; a bias is added iff `"b" in p`.
+
+As everywhere in deep learning this is cross-correlation: the kernel is not flipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import backend, checks
+from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
+from jnn.layers.linear import linear
+from jnn.layers.window import BORDERS, Padding, Window, one_batch_axis, sliding
+from jnn.param import Param, Spec
+
+PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
+SPATIAL_AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+FEW = 32  # numbers under a kernel, up to which a product of patches beats XLA's convolution on CPU
+
+
+def conv_spec(
+    c_in: int,
+    c_out: int,
+    kernel: Sequence[int],
+    *,
+    groups: int = 1,
+    axes: tuple[str, str] = ("channels_in", "channels_out"),
+    bias: bool = True,
+    init: Initializer | VarianceScaling = he_normal,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares a convolution.
+
+    Args:
+      c_in: channels of the input.
+      c_out: channels of the output.
+      kernel: its size along each spatial axis: (3,) for sequences, (3, 3) for images, (3, 3, 3) for volumes.
+      groups: channels fall into this many groups that do not mix; give `conv` the same number.
+      axes: names of w's channel axes; the others are named among z, y, x.
+      bias: whether there is a "b", of shape (c_out,), initially zero.
+      init: initial values of w; the default suits a ReLU behind it.
+      dtype: of w and b.
+
+    Returns:
+      {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}
+
+    Raises:
+      ValueError: groups do not divide the channels, or the kernel is not 1 to 3 positive sizes.
+
+    >>> conv_spec(3, 32, (5, 5))["w"].shape
+    (5, 5, 3, 32)
+    """
+    size = sliding("conv_spec", kernel).size
+    if groups < 1 or c_in % groups or c_out % groups:
+        raise ValueError(f"conv_spec: {groups} groups do not divide c_in={c_in} and c_out={c_out}.")
+    names = (*SPATIAL_AXES[len(size)], *axes)
+    w = Param((*size, c_in // groups, c_out), init, names, dtype, fan_in=axes[:1], fan_out=axes[1:])
+    return {"w": w, "b": Param((c_out,), zeros, axes[1:], dtype)} if bias else {"w": w}
+
+
+def conv(
+    p: dict[str, jax.Array],
+    x: jax.Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> jax.Array:
+    """Slides the kernel w over x and adds b.
+
+    See "Backpropagation Applied to Handwritten Zip Code Recognition", LeCun et al., 1989; dilation:
+    "Multi-Scale Context Aggregation by Dilated Convolutions", Yu and Koltun, 2016.
+
+    Args:
+      p: {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}, the bias optional.
+      x: (..., *spatial, c_in), floating point, with one spatial axis per axis of the kernel.
+      stride: between windows, one int or one per spatial axis.
+      padding: "SAME" (zeros; the output has size ceil(spatial / stride)), "VALID" (none), "CAUSAL" (one
+        axis; zeros before it), "CIRCULAR" (the opposite border), "REFLECT" (mirrored at the border), or
+        zeros by (before, after) per axis.
+      dilation: between elements of the kernel, one int or one per spatial axis.
+      groups: how many groups of channels do not mix.
+
+    Returns:
+      (..., *out, c_out), in x's dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has other channels, too few axes, no elements or less room than the kernel; or an
+        argument is not one of the above.
+
+    >>> p = {"w": jnp.ones((3, 3, 3, 8))}
+    >>> conv(p, jnp.ones((2, 32, 32, 3)), stride=2).shape
+    (2, 16, 16, 8)
+    """
+    w = p["w"].astype(x.dtype)
+    window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
+    x, leading = one_batch_axis("conv", x, len(window.size))
+    checks.trailing("conv", x, (w.shape[-2] * groups,))
+    if w.shape[-1] % groups:
+        raise ValueError(f"conv: {groups} groups do not divide the {w.shape[-1]} output channels of its parameters.")
+    y = _slide(w, x, window, groups)
+    return add_channels(p, y.reshape(*leading, *y.shape[1:]))
+
+
+def add_channels(p: dict[str, jax.Array], y: jax.Array) -> jax.Array:
+    """y (..., c) plus the bias "b" (c,), iff p has one."""
+    return y + p["b"].astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,)) if "b" in p else y
+
+
+def convolve(
+    x: jax.Array,
+    w: jax.Array,
+    pads: Sequence[tuple[int, int]],
+    *,
+    stride: Sequence[int],
+    spread: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> jax.Array:
+    """XLA's convolution of x (b, *spatial, c), with zeros between x's elements where `spread` > 1."""
+    n = w.ndim - 2
+    axes = "ZYX"[-n:]
+    return jax.lax.conv_general_dilated(
+        x,
+        w,
+        window_strides=stride,
+        padding=pads,
+        lhs_dilation=spread,
+        rhs_dilation=dilation,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+    )
+
+
+def _slide(w: jax.Array, x: jax.Array, window: Window, groups: int) -> jax.Array:
+    """The convolution of x (b, *spatial, c_in), in the formulation that suits this backend."""
+    spatial = x.shape[1:-1]
+    pads, one, none = window.pads(spatial), (1,) * len(spatial), ((0, 0),) * len(spatial)
+    if window.size == window.stride == one and groups == 1 and pads == none and backend.choose("conv_of_one") == "dot":
+        return linear({"w": w.reshape(w.shape[-2:])}, x)
+    if math.prod(w.shape[:-1]) <= FEW and groups == 1 and backend.choose("conv_of_few") == "patches":
+        patches = jnp.concatenate(list(window.taps(window.pad(x), spatial)), axis=-1)
+        return linear({"w": w.reshape(-1, w.shape[-1])}, patches)
+    if window.padding in BORDERS:
+        x, pads = window.pad(x), none
+    return convolve(x, w, pads, stride=window.stride, spread=one, dilation=window.dilation, groups=groups)

@@ -1,0 +1,171 @@
+"""Every activation that torch has, values and gradients; the others against their definitions."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import torch
+import torch.nn.functional as F
+
+import jnn
+from jnn import activations as A
+from tests.oracle import assert_matches_torch, configurations
+
+# ours, torch's: of one array (..., even)
+TABLE = {
+    "celu": (lambda x: A.celu(x, 0.7), lambda x: F.celu(x, 0.7)),
+    "crelu": (A.crelu, lambda x: torch.cat([x.relu(), (-x).relu()], -1)),
+    "elu": (lambda x: A.elu(x, 0.7), lambda x: F.elu(x, 0.7)),
+    "geglu": (A.geglu, lambda x: F.gelu(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1]),
+    "gelu": (lambda x: A.gelu(x, approximate=False), F.gelu),
+    "gelu-tanh": (A.gelu, lambda x: F.gelu(x, approximate="tanh")),
+    "glu": (A.glu, F.glu),
+    "hard_shrink": (lambda x: A.hard_shrink(x, 0.8), lambda x: F.hardshrink(x, 0.8)),
+    "hard_sigmoid": (A.hard_sigmoid, F.hardsigmoid),
+    "hard_silu": (A.hard_silu, F.hardswish),
+    "hard_swish": (A.hard_swish, F.hardswish),
+    "hard_tanh": (A.hard_tanh, F.hardtanh),
+    "heaviside": (A.heaviside, lambda x: torch.heaviside(x, torch.zeros(())) + 0 * x),
+    "identity": (A.identity, lambda x: x * 1),
+    "leaky_relu": (lambda x: A.leaky_relu(x, 0.2), lambda x: F.leaky_relu(x, 0.2)),
+    "log_sigmoid": (A.log_sigmoid, F.logsigmoid),
+    "log_softmax": (A.log_softmax, lambda x: F.log_softmax(x, -1)),
+    "maxout": (lambda x: A.maxout(x, 2), lambda x: x.unflatten(-1, (-1, 2)).amax(-1)),
+    "mish": (A.mish, F.mish),
+    "quick_gelu": (A.quick_gelu, lambda x: x * torch.sigmoid(1.702 * x)),
+    "reglu": (A.reglu, lambda x: F.relu(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1]),
+    "relu": (A.relu, F.relu),
+    "relu6": (A.relu6, F.relu6),
+    "rrelu": (lambda x: A.rrelu(x, key=None), lambda x: F.rrelu(x, training=False)),
+    "selu": (A.selu, F.selu),
+    "sigmoid": (A.sigmoid, F.sigmoid),
+    "silu": (A.silu, F.silu),
+    "snake": (lambda x: A.snake(x, 2.0), lambda x: x + torch.sin(2 * x) ** 2 / 2),
+    "soft_shrink": (lambda x: A.soft_shrink(x, 0.8), lambda x: F.softshrink(x, 0.8)),
+    "soft_sign": (A.soft_sign, F.softsign),
+    "softmax": (A.softmax, lambda x: F.softmax(x, -1)),
+    "softmin": (A.softmin, lambda x: F.softmin(x, -1)),
+    "softplus": (A.softplus, F.softplus),
+    "squareplus": (A.squareplus, lambda x: (x + torch.sqrt(x**2 + 4)) / 2),
+    "swiglu": (A.swiglu, lambda x: F.silu(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1]),
+    "swish": (A.swish, F.silu),
+    "tanh": (A.tanh, F.tanh),
+    "tanh_shrink": (A.tanh_shrink, F.tanhshrink),
+    "threshold": (lambda x: A.threshold(x, 0.3, -2.0), lambda x: F.threshold(x, 0.3, -2.0)),
+}
+ELSEWHERE = {"gumbel_softmax", "prelu", "prelu_spec", "sparse_plus", "sparse_sigmoid", "sparsemax"}
+
+
+def test_no_activation_is_missing_from_the_table():
+    assert {name.split("-")[0] for name in TABLE} | ELSEWHERE == set(A.__all__)
+
+
+def test_every_activation_of_jax_is_behind_the_door():
+    others = {"dot_product_attention", "get_scaled_dot_general_config", "initializers", "log1mexp", "logmeanexp"}
+    others |= {"logsumexp", "one_hot", "scaled_dot_general", "scaled_matmul", "standardize"}
+    theirs = {name for name, f in vars(jax.nn).items() if callable(f) and not name.startswith("_")}
+    assert theirs - others <= set(A.__all__)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_match_torch(name):
+    ours, theirs = TABLE[name]
+    for rng in configurations():
+        shape = (*rng.integers(1, 4, rng.integers(0, 3)), 2 * rng.integers(1, 4))
+        assert_matches_torch(ours, theirs, [rng.normal(scale=3, size=shape).astype(np.float32)])
+
+
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_prelu_matches_torch(rng):
+    features = int(rng.integers(1, 6))
+    slope = rng.normal(size=features if rng.integers(2) else 1).astype(np.float32)
+    x = rng.normal(size=(3, features)).astype(np.float32)
+    ours = lambda x, s: A.prelu({"slope": s if s.size > 1 or features == 1 else s[0]}, x)
+    assert_matches_torch(ours, F.prelu, [x, slope])
+
+
+def test_prelu_is_not_decayed():
+    assert jnn.weights(A.prelu_spec(4)) == {"slope": False}
+    np.testing.assert_array_equal(jnn.init(A.prelu_spec(4, slope=0.1), jax.random.key(0))["slope"], np.float32(0.1))
+
+
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_sparsemax_is_the_nearest_point_of_the_simplex(rng):
+    x = jnp.asarray(rng.normal(scale=2, size=(3, rng.integers(1, 7))).astype(np.float32))
+    axis = int(rng.integers(-2, 2))
+    direction = rng.normal(size=x.shape).astype(np.float32)
+    project = jax.vmap(optax.projections.projection_simplex, in_axes=1 - axis % 2, out_axes=1 - axis % 2)
+    for shift in (0.0, 1000.0):
+        np.testing.assert_allclose(A.sparsemax(x + shift, axis), project(x), rtol=1e-3, atol=1e-4)
+    ours, theirs = (
+        jax.grad(lambda x, f=f: jnp.sum(f(x) * direction))(x) for f in (lambda x: A.sparsemax(x, axis), project)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_sparse_plus_and_sparse_sigmoid_are_each_others_slope():
+    x = jnp.linspace(-3, 3, 31)
+    np.testing.assert_allclose(jax.vmap(jax.grad(A.sparse_plus))(x), A.sparse_sigmoid(x), atol=1e-6)
+    np.testing.assert_allclose(A.sparse_plus(x), jnp.clip((x + 1) ** 2 / 4, 0) * (x < 1) + x * (x >= 1), atol=1e-6)
+
+
+def test_heaviside_at_zero_is_zero_and_flat():
+    assert A.heaviside(jnp.array(0.0)) == 0
+    np.testing.assert_array_equal(jax.vmap(jax.grad(A.heaviside))(jnp.array([-1.0, 0.0, 1.0])), 0)
+
+
+def test_rrelu_draws_slopes_between_its_bounds():
+    x = -jnp.ones(10_000)
+    slopes = -A.rrelu(x, 0.1, 0.3, key=jax.random.key(0))
+    assert 0.1 <= slopes.min() < 0.101
+    assert 0.299 < slopes.max() <= 0.3
+    np.testing.assert_allclose(slopes.mean(), 0.2, atol=4 * 0.2 / 12**0.5 / 100)  # four standard errors
+    np.testing.assert_array_equal(A.rrelu(-x, key=jax.random.key(0)), -x)
+
+
+def test_gumbel_softmax_samples_the_categorical_distribution():
+    logits = jnp.log(jnp.array([0.2, 0.3, 0.5]))
+    samples = A.gumbel_softmax(jnp.broadcast_to(logits, (10_000, 3)), 0.1, key=jax.random.key(0))
+    np.testing.assert_allclose(samples.sum(-1), 1, rtol=1e-5)
+    drawn = jnp.bincount(samples.argmax(-1), length=3) / 10_000
+    np.testing.assert_allclose(drawn, [0.2, 0.3, 0.5], atol=4 * 0.5 / 100)
+    np.testing.assert_allclose(A.gumbel_softmax(logits, key=None), [0.2, 0.3, 0.5], rtol=1e-6)
+
+
+OURS = [
+    f for name, f in vars(A).items() if inspect.isfunction(f) and f.__module__.startswith("jnn") and "spec" not in name
+]
+ARGUMENTS = {"threshold": (0.0, 0.0), "maxout": (2,)}
+
+
+@pytest.mark.parametrize("function", OURS, ids=lambda f: f.__name__)
+def test_integers_are_one_clear_error(function):
+    keys = {"key": None} if "key" in inspect.signature(function).parameters else {}
+    call = lambda x: function(x, *ARGUMENTS.get(function.__name__, ()), **keys)
+    if function.__name__ == "prelu":
+        call = lambda x: A.prelu({"slope": jnp.ones(())}, x)
+    with pytest.raises(TypeError, match=rf"{function.__name__}: expected floating-point input, found int32\[4\]"):
+        call(jnp.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda x: A.swiglu(x),
+            ValueError,
+            r"swiglu: expected an even size along axis -1 to halve, found float32\[2,3\]",
+        ),
+        (lambda x: A.maxout(x, 2), ValueError, r"maxout: expected a number of pieces that divides axis 1 .* found 2"),
+        (lambda x: A.prelu({"slope": jnp.ones(4)}, x), ValueError, r"prelu: its parameters expect input \[...,4\]"),
+        (lambda x: A.gumbel_softmax(x, 0.0, key=None), ValueError, "expected temperature > 0, found 0.0"),
+        (lambda x: A.gumbel_softmax(x), TypeError, "key"),
+        (lambda x: A.rrelu(x), TypeError, "key"),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call(jnp.ones((2, 3)))

@@ -1,7 +1,7 @@
 """A binary classifier with two hidden layers on ten synthetic features.
 
-Data      1,000 rows of ten uniform features, the class says whether their sum exceeds 5; a fifth tests, a fifth of
-          the rest validates.
+Data      1,000 rows of ten uniform features, standardised; the class says whether their sum exceeds 5; a fifth tests, a
+          fifth of the rest validates.
 Network   10-64-32-1, ReLU, a sigmoid output; binary cross-entropy of the probability.
 Training  Adam 1e-3, 100 epochs of the full batch, so 100 steps.
 Run       python -m experiments.binary
@@ -21,6 +21,7 @@ import jnn
 from experiments import datasets, pictures
 from experiments.harness import Common, Outcome, launch, train
 from jnn.data import Batches, in_order
+from jnn.initializers import glorot_uniform
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
 
@@ -51,7 +52,7 @@ def experiment(config: Config) -> Outcome:
     state, history = train(
         config,
         make_step(loss, optimizer, key),
-        create_state(jnn.init(mlp_spec((10, 64, 32, 1)), jnn.path_key(key, "init")), optimizer),
+        create_state(jnn.init(mlp_spec((10, 64, 32, 1), init=glorot_uniform), jnn.path_key(key, "init")), optimizer),
         Batches(training, len(training["y"]), seed=config.seed),
         every=5,
         evaluate=partial(evaluate_on, evaluate, in_order(validation, len(validation["y"]))),

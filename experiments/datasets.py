@@ -30,9 +30,11 @@ class Data(NamedTuple):
 
 
 def binary() -> Data:
-    """1,000 rows of 10 uniform features, y = 1 where their sum exceeds 5; a fifth for testing, a fifth of the rest
-    for validation."""
-    return _three(data.sum_above_half(1000, 10))
+    """1,000 rows of 10 uniform features, standardised, y = 1 where their sum exceeds 5; a fifth for testing, a fifth
+    of the rest for validation."""
+    parts = _three(data.sum_above_half(1000, 10))
+    x = data.fit_standard(parts.train["x"])
+    return Data(*({"x": x.apply(part["x"]), "y": part["y"]} for part in parts[:3]))
 
 
 def noisy_sum() -> Data:

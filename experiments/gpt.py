@@ -58,7 +58,9 @@ def experiment(config: Config) -> Outcome:
     characters = Characters.build(text)
     tokens = characters.encode(text)
     cut = int(0.9 * len(tokens))
-    spec = transformer_spec(len(characters), config.context, config.layers, config.heads, config.embed)
+    spec = transformer_spec(
+        len(characters), config.context, layers=config.layers, heads=config.heads, embed=config.embed
+    )
     key = jax.random.key(config.seed)
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup, config.steps, config.learning_rate / 10
@@ -75,17 +77,23 @@ def experiment(config: Config) -> Outcome:
         every=250,
         evaluate=evaluate,
     )
-    start = jnp.asarray(characters.encode("\n"))[None]
-    sampled = generate(
-        state.params, start, config.sample, key=jnn.path_key(key, "sample"), temperature=config.temperature
-    )
-    written = characters.decode(np.asarray(sampled[0]))
+    written = write(state.params, tokens[cut : cut + config.context // 2], config, jnn.path_key(key, "sample"))
     return Outcome(
         params=state.params,
         metrics={"val_loss": history[-1]["val/loss"], "val_accuracy": history[-1]["val/accuracy"]},
         history=history,
-        figures={"A page of its own, sampled with the cache.": pictures.page(written)},
+        figures={"A page of its own, sampled with the cache.": pictures.page(characters.decode(written))},
     )
+
+
+def write(params, prompt: np.ndarray, config: Config, key: jax.Array) -> np.ndarray:
+    """`config.sample` tokens after the prompt, half a context at a time, each time after the half before."""
+    written = prompt
+    for i in range(-(-config.sample // len(prompt))):
+        last = jnp.asarray(written[-len(prompt) :])
+        after = generate(params, last, len(prompt), key=jax.random.fold_in(key, i), temperature=config.temperature)
+        written = np.concatenate([written, np.asarray(after[len(prompt) :])])
+    return written[: len(prompt) + config.sample]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import jnn
 from experiments import datasets, pictures
 from experiments.harness import Common, Outcome, classified, launch, train
 from jnn.data import Batches, in_order
-from jnn.layers import dropout, linear, linear_spec
+from jnn.models import mlp, mlp_spec
 from jnn.train import create_state, evaluate_on, make_eval, make_step
 
 CLASSES = {
@@ -44,27 +44,15 @@ class Config(Common):
     steps_per_call: int = 15
 
 
-def network_spec() -> dict:
-    he = jnn.initializers.he_normal
-    return {
-        "fc1": linear_spec(784, 128, init=he),
-        "fc2": linear_spec(128, 64, init=he),
-        "out": linear_spec(64, 10),
-    }
-
-
-def network(p: dict, x: jax.Array, *, rate: float, key: jax.Array | None) -> jax.Array:
-    """Images (b, 784) to logits (b, 10)."""
-    h = dropout(jax.nn.relu(linear(p["fc1"], x)), rate, key=key)
-    return linear(p["out"], jax.nn.relu(linear(p["fc2"], h)))
-
-
 def experiment(config: Config) -> Outcome:
     """Trains, validates once an epoch, and tests at the end."""
     training, validation, test, _ = datasets.mnist(config.data_dir, config.dataset)
 
+    spec = mlp_spec((784, 128, 64, 10))
+    network = partial(mlp, rate=(config.dropout, 0.0))
+
     def loss(params, batch, stats, key):
-        return classified(network(params, batch["x"], rate=config.dropout, key=key), batch)
+        return classified(network(params, batch["x"], key=key), batch)
 
     key = jax.random.key(config.seed)
     optimizer = optax.adam(config.learning_rate)
@@ -72,7 +60,7 @@ def experiment(config: Config) -> Outcome:
     state, history = train(
         config,
         make_step(loss, optimizer, jnn.path_key(key, "noise"), steps_per_call=config.steps_per_call),
-        create_state(jnn.init(network_spec(), jnn.path_key(key, "init")), optimizer),
+        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
         Batches(training, config.batch_size, seed=config.seed),
         every=1500,
         evaluate=partial(evaluate_on, evaluate, list(in_order(validation, 2000))),
@@ -80,7 +68,7 @@ def experiment(config: Config) -> Outcome:
     )
     tested = evaluate_on(evaluate, in_order(test, 2000), state)
     names = CLASSES[config.dataset]
-    predictions = np.asarray(jnp.argmax(network(state.params, jnp.asarray(test["x"]), rate=0, key=None), -1))
+    predictions = np.asarray(jnp.argmax(network(state.params, jnp.asarray(test["x"]), key=None), -1))
     return Outcome(
         params=state.params,
         metrics={"test_accuracy": float(tested["accuracy"].value()), "test_loss": float(tested["loss"].value())},

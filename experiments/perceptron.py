@@ -105,7 +105,7 @@ def draw_rounds(rounds, weights: np.ndarray) -> Figure:
     figure = Figure(figsize=(8.4, 3), layout="constrained")
     panels = figure.subplot_mosaic("mmw")
     for name, mistakes in rounds.items():
-        panels["m"].plot(range(1, 31), mistakes[:30], label=name if name == "digits" else name.upper(), linewidth=1.6)
+        panels["m"].plot(1 + np.arange(len(mistakes))[:30], mistakes[:30], label=name, linewidth=1.6)
     panels["m"].set(xlabel="round", ylabel="mistakes")
     panels["m"].legend(frameon=False)
     bound = np.abs(weights).max()

@@ -18,7 +18,9 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     size = 1.6 + 0.45 * len(names)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=max(1, errors.max()) * 1.4)
+    axes.imshow(
+        np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=-0.2 * errors.max(), vmax=1.6 * max(1, errors.max())
+    )
     for i, j in np.argwhere(matrix > 0):
         weight = "bold" if i == j else "normal"
         axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=INK, fontweight=weight)

@@ -23,7 +23,7 @@ import jnn
 from experiments import datasets, pictures
 from experiments.harness import Common, Outcome, launch, train
 from jnn.data import Batches, in_order
-from jnn.layers import dropout, linear, linear_spec
+from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
 
 
@@ -39,28 +39,17 @@ class Config(Common):
     dropout: float = 0.2
 
 
-def network_spec(features: int) -> dict:
-    he = jnn.initializers.he_normal
-    sizes = {"fc1": (features, 64), "fc2": (64, 32), "fc3": (32, 16)}
-    return {name: linear_spec(*size, init=he) for name, size in sizes.items()} | {"out": linear_spec(16, 1)}
-
-
-def network(p: dict, x: jax.Array, *, rate: float, key: jax.Array | None) -> jax.Array:
-    """Features (b, d) to predictions (b, 1)."""
-    keys = [None, None] if key is None else jax.random.split(key)
-    h = dropout(jax.nn.relu(linear(p["fc1"], x)), rate, key=keys[0])
-    h = dropout(jax.nn.relu(linear(p["fc2"], h)), rate, key=keys[1])
-    return linear(p["out"], jax.nn.relu(linear(p["fc3"], h)))
-
-
 def experiment(config: Config) -> Outcome:
     """Trains, validates every epoch, and tests at the end."""
     load = {"sum": datasets.noisy_sum, "diabetes": datasets.diabetes}[config.dataset]
     training, validation, test, target = load()
 
+    spec = mlp_spec((training["x"].shape[1], 64, 32, 16, 1))
+    network = partial(mlp, rate=(config.dropout, config.dropout, 0.0))
+
     def loss(params, batch, stats, key):
         y, weight = batch["y"], batch["weight"]
-        predictions = network(params, batch["x"], rate=config.dropout, key=key)
+        predictions = network(params, batch["x"], key=key)
         error = jnn.metrics.mean_absolute_error(predictions, y, weight)
         return LossOutput(jnn.losses.squared_error(predictions, y), weight, metrics={"absolute_error": error})
 
@@ -70,13 +59,13 @@ def experiment(config: Config) -> Outcome:
     state, history = train(
         config,
         make_step(loss, optimizer, jnn.path_key(key, "noise")),
-        create_state(jnn.init(network_spec(training["x"].shape[1]), jnn.path_key(key, "init")), optimizer),
+        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
         Batches(training, config.batch_size, seed=config.seed),
         every=config.steps // 50,
         evaluate=partial(evaluate_on, evaluate, list(in_order(validation, len(validation["y"])))),
     )
     tested = evaluate_on(evaluate, in_order(test, len(test["y"])), state)
-    predictions = np.asarray(network(state.params, jnp.asarray(test["x"]), rate=0, key=None))
+    predictions = np.asarray(network(state.params, jnp.asarray(test["x"]), key=None))
     return Outcome(
         params=state.params,
         metrics={"test_mse": float(tested["loss"].value()), "test_mae": float(tested["absolute_error"].value())},

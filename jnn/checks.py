@@ -53,14 +53,14 @@ def same_shape(layer: str, **arrays: jax.Array) -> None:
         rank(layer, a, 0)
 
 
-def in_range(layer: str, labels: jax.Array, classes: int) -> None:
+def in_range(layer: str, labels: jax.Array, classes: int, *, what: str = "labels", of: str = "classes") -> None:
     """Raises if concrete labels leave 0..classes-1. Under `jit` values are unknown: nothing is checked."""
     if isinstance(labels, jax.core.Tracer):
         return
     values = np.asarray(labels)  # in NumPy: while something else is traced, even jnp.min(constant) is a tracer
     low, high = int(values.min()), int(values.max())
     if low < 0 or high >= classes:
-        raise ValueError(f"{layer}: expected labels in 0..{classes - 1} ({classes} classes), found {low}..{high}.")
+        raise ValueError(f"{layer}: expected {what} in 0..{classes - 1} ({classes} {of}), found {low}..{high}.")
 
 
 def in_unit_interval(layer: str, what: str, x: jax.Array) -> None:

@@ -176,11 +176,10 @@ def test_no_metric_is_missing_from_the_table():
 @every
 def test_any_split_adds_up_to_the_whole(name):
     metric, example = EVERY[name]
-    rng = np.random.default_rng(0)
-    arrays = tuple(map(jnp.asarray, example(rng)))
+    arrays = tuple(map(jnp.asarray, example(np.random.default_rng(0))))
+    metric = jax.jit(metric)
     whole = metric(*arrays)
-    for _ in range(5):
-        cuts = np.sort(rng.choice(np.arange(1, 64), rng.integers(1, 5), replace=False))
+    for cuts in ([16], [32], [16, 48], [16, 32, 48]):
         parts = zip(*(jnp.split(x, cuts) for x in arrays), strict=True)
         assert_same(name, M.merge(*(metric(*part) for part in parts)), whole)
 
@@ -234,9 +233,7 @@ def test_nothing_counted_is_nan_without_a_warning(name):
     x, y, _ = map(jnp.asarray, example(np.random.default_rng(0)))
     nothing = metric(x, y, jnp.zeros(64))
     for m in (nothing, M.merge(nothing)):
-        if name == "confusion_matrix":
-            m = m.counts()
-        assert np.isnan(m.value())
+        assert np.isnan((m.counts() if name == "confusion_matrix" else m).value())
 
 
 @every
@@ -255,7 +252,7 @@ def test_a_label_out_of_range_raises_and_under_jit_gives_nan(name):
         bad = y.at[3].set(label)
         with pytest.raises(ValueError, match=r"expected labels (in 0\.\.4|0 and 1).*, found"):
             metric(x, bad)
-        assert np.isnan(jax.tree.leaves(jax.jit(metric)(x, bad))[0]).any()
+        assert all(np.isnan(leaf).any() for leaf in jax.tree.leaves(jax.jit(metric)(x, bad)))
 
 
 def test_equal_logits_count_the_first_as_greater():

@@ -52,7 +52,9 @@ def interpreter(text: str) -> tuple[str, str]:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m experiments.benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     workloads = [*NAMES, "import"]
     listed = {"action": "extend", "metavar": "NAME"}
@@ -123,7 +125,11 @@ def main() -> int:
         if good:
             print(table(good))
         if found:
-            print("import jnn / import jax: {ratio:.2f} ({least:.2f}-{most:.2f}), {jnn_s:.2f} s / {jax_s:.2f} s".format(**found))
+            print(
+                "import jnn / import jax: {ratio:.2f} ({least:.2f}-{most:.2f}), {jnn_s:.2f} s / {jax_s:.2f} s".format(
+                    **found
+                )
+            )
     return int(len(good) < len(everything))
 
 

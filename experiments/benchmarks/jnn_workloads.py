@@ -78,9 +78,22 @@ def tiny(calls: int = 1) -> Built:
     return built("tiny", spec, apply, adam, calls=calls)
 
 
+def decoder(name: str) -> Built:
+    size = problems.DECODERS[name]
+    widths = {"layers": size.layers, "heads": size.heads, "embed": size.width}
+    spec = models.transformer_spec(size.vocab, size.tokens, **widths)
+
+    def apply(p, tokens, key):
+        return models.transformer(p, tokens, key=None)
+
+    return built(name, spec, apply, optax.adamw(problems.LEARNING_RATE, weight_decay=problems.WEIGHT_DECAY))
+
+
 WORKLOADS = {
     "mlp": mlp,
     "cnn": cnn,
+    "gpt": functools.partial(decoder, "gpt"),
     "tiny": tiny,
+    "deep": functools.partial(decoder, "deep"),
 }
 WORKLOADS_X16 = {"mlp": functools.partial(mlp, calls=16), "tiny": functools.partial(tiny, calls=16)}

@@ -29,8 +29,9 @@ class Ratio(NamedTuple):
 def ratio(records: Iterable[Record], workload: str, framework: str, base: str, cost: str) -> Ratio | None:
     """The cost of a framework divided by that of `base`, round by round; None where no round has both.
 
-    >>> rows = [{"round": 0, "workload": "mlp", "framework": name, "step_ms": ms} for name, ms in [("jnn", 2.0), ("jax", 3.0)]]
-    >>> print(ratio(rows, "mlp", "jax", "jnn", "step_ms"))
+    >>> record = {"workload": "mlp", "round": 0}
+    >>> records = [record | {"framework": "jnn", "step_ms": 2.0}, record | {"framework": "jax", "step_ms": 3.0}]
+    >>> print(ratio(records, "mlp", "jax", "jnn", "step_ms"))
     1.50 (1.50-1.50)
     """
     costs = {(r["framework"], r["round"]): r[cost] for r in records if r["workload"] == workload}

@@ -15,11 +15,10 @@ from torch import nn
 from experiments.benchmarks import problems
 from experiments.benchmarks.measure import Built
 
-torch.set_num_threads(os.cpu_count() or 1)
-
 
 def built(name: str, model: nn.Module, *, decay: bool = False, channels_last: bool = False) -> Built:
     """Trains the model on the workload's batch by Adam, or AdamW."""
+    torch.set_num_threads(os.cpu_count() or 1)
     batch = {k: torch.from_numpy(v) for k, v in problems.batch(name).items()}
     x, y = batch["x"], batch["y"].long().flatten()
     if channels_last:  # the batch is already: NHWC in memory is what channels_last means

@@ -24,8 +24,6 @@ from torch.nn import functional as F
 from experiments import datasets
 from jnn.data import Batches, in_order
 
-Batch = dict[str, Tensor]
-
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
@@ -51,19 +49,19 @@ class Peer:
 class OfX(nn.Sequential):
     """Layers in a row, applied to a batch's x."""
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
         return super().forward(batch["x"])
 
 
 class Images(nn.Sequential):
     """Layers in a row, applied to a batch's uint8 images `b y x c`."""
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
         return super().forward(datasets.scale_images(batch["x"]).permute(0, 3, 1, 2))
 
 
 class Reviews(nn.Module):
-    """Embedding, dropout, LSTM or GRU, the maximum over the words there are, dropout, one logit."""
+    """Embedding, LSTM or GRU, the mean of the states over the words there are, dropout 0.5, one logit."""
 
     def __init__(self, cell: type[nn.RNNBase]) -> None:
         super().__init__()
@@ -72,10 +70,10 @@ class Reviews(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.out = nn.Linear(64, 1)
 
-    def forward(self, batch: Batch) -> Tensor:
-        h, _ = self.cell(self.dropout(self.embed(batch["x"])))
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        h, _ = self.cell(self.embed(batch["x"]))
         there = torch.arange(h.shape[1]) < batch["length"][:, None]
-        pooled = h.masked_fill(~there[..., None], -torch.inf).amax(1)
+        pooled = (h * there[..., None]).sum(1) / batch["length"][:, None]
         return self.out(self.dropout(pooled))[:, 0]
 
 
@@ -89,8 +87,7 @@ def regression_network(d: int) -> nn.Module:
 
 
 def mnist_network(d: int) -> nn.Module:
-    first = [nn.Linear(d, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU()]
-    return OfX(*first, nn.Linear(64, 10))
+    return OfX(nn.Linear(d, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def cifar10_network(d: int) -> nn.Module:
@@ -116,23 +113,20 @@ def logit_loss(outputs: Tensor, y: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(outputs, y.float(), reduction="none")
 
 
-def probability_loss(outputs: Tensor, y: Tensor) -> Tensor:
-    return F.binary_cross_entropy(outputs, y, reduction="none")[:, 0]
-
-
-def squared(outputs: Tensor, y: Tensor) -> Tensor:
-    return (outputs - y).square()[:, 0]
+def first(loss: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A loss of PyTorch's for networks with one output, one number per example."""
+    return lambda outputs, y: loss(outputs, y, reduction="none")[:, 0]
 
 
 right = ("test_accuracy", lambda outputs, y: outputs.argmax(-1) == y)
 likely = ("test_accuracy", lambda outputs, y: ((outputs > 0.5) == (y > 0.5))[:, 0])
 positive = ("test_accuracy", lambda outputs, y: (outputs > 0) == (y > 0))
-absolute = ("test_mae", lambda outputs, y: (outputs - y).abs()[:, 0])  # in deviations of the training targets
+absolute = ("test_mae", first(F.l1_loss))  # in deviations of the training targets
 
 PEERS = {
-    "binary": Peer(lambda _: datasets.binary(), binary_network, probability_loss, likely, 100, None),
-    "regression": Peer(lambda _: datasets.noisy_sum(), regression_network, squared, absolute, 100, 32),
-    "diabetes": Peer(lambda _: datasets.diabetes(), regression_network, squared, absolute, 100, 32),
+    "binary": Peer(lambda _: datasets.binary(), binary_network, first(F.binary_cross_entropy), likely, 100, None),
+    "regression": Peer(lambda _: datasets.noisy_sum(), regression_network, first(F.mse_loss), absolute, 100, 32),
+    "diabetes": Peer(lambda _: datasets.diabetes(), regression_network, first(F.mse_loss), absolute, 100, 32),
     "mnist": Peer(datasets.mnist, mnist_network, label_loss, right, 10, 32),
     "fashion_mnist": Peer(partial(datasets.mnist, name="fashion_mnist"), mnist_network, label_loss, right, 10, 32),
     "lstm": Peer(datasets.sentiment, lambda _: Reviews(nn.LSTM), logit_loss, positive, 5, 64),
@@ -141,7 +135,7 @@ PEERS = {
 }
 
 
-def tensors(batch: dict[str, np.ndarray]) -> Batch:
+def tensors(batch: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in batch.items()}
 
 
@@ -162,7 +156,7 @@ def train(peer: Peer, data: datasets.Data, seed: int) -> nn.Module:
 
 
 @torch.no_grad()
-def test(peer: Peer, data: datasets.Data, network: nn.Module) -> dict[str, float]:
+def evaluate(peer: Peer, data: datasets.Data, network: nn.Module) -> dict[str, float]:
     """The means of the loss and of the score over the test rows."""
     network.eval()
     name, score = peer.score
@@ -190,17 +184,17 @@ def main() -> None:
     runs = []
     for seed in range(args.seeds):
         start = time.perf_counter()
-        scores = test(peer, data, train(peer, data, seed))
-        runs.append(scores | {"seconds": time.perf_counter() - start})
-        print(json.dumps({"peer": args.peer, "seed": seed} | {k: round(v, 5) for k, v in runs[-1].items()}), flush=True)
-    columns = {name: [run[name] for run in runs] for name in runs[0]}
-    print(json.dumps({"peer": args.peer, "seeds": args.seeds} | {k: spread(v) for k, v in columns.items()}))
+        scores = evaluate(peer, data, train(peer, data, seed)) | {"seconds": time.perf_counter() - start}
+        runs.append({name: round(score, 5) for name, score in scores.items()})
+        print(json.dumps({"peer": args.peer, "seed": seed} | runs[-1]), flush=True)
+    summary = {name: spread([run[name] for run in runs]) for name in runs[0]}
+    print(json.dumps({"peer": args.peer, "seeds": args.seeds} | summary), flush=True)
 
 
 def spread(values: list[float]) -> dict[str, float]:
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    named = {"mean": statistics.mean(values), "std": deviation, "min": min(values), "max": max(values)}
-    return {name: round(value, 5) for name, value in named.items()}
+    numbers = {"mean": statistics.mean(values), "std": deviation, "min": min(values), "max": max(values)}
+    return {name: round(number, 5) for name, number in numbers.items()}
 
 
 if __name__ == "__main__":

@@ -9,11 +9,21 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 """
 
 from jnn.layers.adaptive_pool import adaptive_avg_pool, adaptive_max_pool
+from jnn.layers.attention import (
+    attend,
+    attention,
+    attention_cache,
+    attention_spec,
+    cached_attention,
+    length_mask,
+    segment_mask,
+)
 from jnn.layers.batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
 from jnn.layers.conv import conv, conv_spec
 from jnn.layers.conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers.depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers.dropout import dropout
+from jnn.layers.embed import embed, embed_spec, unembed
 from jnn.layers.linear import linear, linear_spec
 from jnn.layers.norm import (
     group_norm,
@@ -26,14 +36,20 @@ from jnn.layers.norm import (
     rms_norm_spec,
 )
 from jnn.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from jnn.layers.position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
 
 __all__ = [
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "attend",
+    "attention",
+    "attention_cache",
+    "attention_spec",
     "avg_pool",
     "batch_norm",
     "batch_norm_spec",
     "batch_norm_stats_spec",
+    "cached_attention",
     "conv",
     "conv_spec",
     "conv_transpose",
@@ -41,6 +57,8 @@ __all__ = [
     "depthwise_conv",
     "depthwise_conv_spec",
     "dropout",
+    "embed",
+    "embed_spec",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
@@ -49,11 +67,18 @@ __all__ = [
     "instance_norm_spec",
     "layer_norm",
     "layer_norm_spec",
+    "learned_positions",
+    "learned_positions_spec",
+    "length_mask",
     "linear",
     "linear_spec",
     "max_pool",
     "rms_norm",
     "rms_norm_spec",
+    "rotary",
+    "segment_mask",
     "separable_conv",
     "separable_conv_spec",
+    "sinusoidal_positions",
+    "unembed",
 ]

@@ -78,8 +78,13 @@ def spread(name: str, weight: jax.Array | None, values: jax.Array) -> jax.Array:
 
 
 def total(values: jax.Array, weight: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:
-    """The weighted sum. Where, not only times: padding may hold anything, and 0 * inf is nan."""
-    return jnp.sum(jnp.where(weight == 0, 0.0, wide(values) * weight), axis=axis)
+    """The weighted sum. Where, not only times: padding may hold anything, and 0 * inf is nan.
+
+    A weight of NaN, which stands for an example that cannot be counted, gives NaN even for a value of 0:
+    XLA may turn a product with a bool into a choice, and lose it.
+    """
+    terms = jnp.where(weight == 0, 0.0, wide(values) * weight)
+    return jnp.sum(jnp.where(jnp.isnan(weight), weight, terms), axis=axis)
 
 
 def classified(

@@ -3,5 +3,29 @@
 from jnn.models.cnn import cnn, cnn_spec
 from jnn.models.mlp import mlp, mlp_spec
 from jnn.models.perceptron import perceptron, perceptron_fit, perceptron_spec
+from jnn.models.transformer import (
+    cached_transformer,
+    generate,
+    transformer,
+    transformer_block,
+    transformer_block_spec,
+    transformer_cache,
+    transformer_spec,
+)
 
-__all__ = ["cnn", "cnn_spec", "mlp", "mlp_spec", "perceptron", "perceptron_fit", "perceptron_spec"]
+__all__ = [
+    "cached_transformer",
+    "cnn",
+    "cnn_spec",
+    "generate",
+    "mlp",
+    "mlp_spec",
+    "perceptron",
+    "perceptron_fit",
+    "perceptron_spec",
+    "transformer",
+    "transformer_block",
+    "transformer_block_spec",
+    "transformer_cache",
+    "transformer_spec",
+]

@@ -46,10 +46,19 @@ def mlp_spec(
     if len(sizes) < 2:
         raise ValueError(f"mlp_spec: expected the sizes of input and output at least, found {tuple(sizes)}.")
     last = len(sizes) - 2
-    return {
-        f"fc{i}": linear_spec(sizes[i], sizes[i + 1], bias=bias, init=lecun_normal if i == last else init, dtype=dtype)
-        for i in range(last + 1)
-    }
+    spec = {}
+    for i in range(last + 1):
+        # the widths are "embed" and "hidden" in turn, so that sharding "hidden" pairs columns with rows
+        axis_in, axis_out = ("embed", "hidden") if i % 2 == 0 else ("hidden", "embed")
+        spec[f"fc{i}"] = linear_spec(
+            sizes[i],
+            sizes[i + 1],
+            axes=(axis_in, "out" if i == last else axis_out),
+            bias=bias,
+            init=lecun_normal if i == last else init,
+            dtype=dtype,
+        )
+    return spec
 
 
 def mlp(

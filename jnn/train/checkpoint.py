@@ -76,7 +76,7 @@ def digest(tree: Any) -> str:
     """
     sha = hashlib.sha256()
     for path, leaf in sorted(flatten(tree).items()):
-        array = np.ascontiguousarray(leaf)
+        array = np.asarray(leaf)
         sha.update(f"{path} {array.dtype} {array.shape}\n".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()

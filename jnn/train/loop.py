@@ -66,8 +66,9 @@ def fit(
       The final state, and the history: rows {"step": ..., "train/loss": ..., "val/accuracy": ...}.
 
     Raises:
-      ValueError: `steps` or `every` is not a multiple of `steps_per_call`.
-      FloatingPointError: a loss was not finite; names the step and what its batch held.
+      ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`, or the state
+        is past `steps`.
+      FloatingPointError: a loss or gradient was not finite; names the step and what its batch held.
     """
     if steps % steps_per_call or every % steps_per_call:
         raise ValueError(f"fit: steps={steps} and every={every} must be multiples of steps_per_call={steps_per_call}.")
@@ -76,9 +77,14 @@ def fit(
         state, history = found
         for row in history:
             log(row)
+    if (start := int(state.step)) > steps or start % steps_per_call:
+        raise ValueError(
+            f"fit: the state is at step {start}; expected at most steps={steps}, and a multiple of "
+            f"steps_per_call={steps_per_call}."
+        )
     pending: list[Metrics] = []
     saved = time.monotonic()
-    for i in range(int(state.step), steps, steps_per_call):
+    for i in range(start, steps, steps_per_call):
         state, metrics = step(state, batches[i] if steps_per_call == 1 else batches.stack(i, steps_per_call))
         pending.append(metrics)
         done = i + steps_per_call
@@ -106,13 +112,15 @@ def _numbers(prefix: str, metrics: Metrics) -> dict[str, float]:
 
 
 def _train_row(pending: list[Metrics], batches: StepBatches, done: int, calls: int) -> dict[str, float]:
-    """Means over the pending steps, after a look for losses that are not finite."""
+    """Means over the pending steps, after a look for losses and gradients that are not finite."""
     fetched = jax.device_get(pending)
-    losses = np.concatenate([np.atleast_1d(m["loss"].total) for m in fetched])
-    if not np.isfinite(losses).all():
-        first = done - len(losses) + int(np.argmax(~np.isfinite(losses)))
+    losses, norms = (np.concatenate([np.atleast_1d(m[k].total) for m in fetched]) for k in ("loss", "grad_norm"))
+    if (bad := ~(np.isfinite(losses) & np.isfinite(norms))).any():
+        at = int(np.argmax(bad))
+        first = done - len(losses) + at
         raise FloatingPointError(
-            f"fit: the loss of step {first} is {losses[first - done]}; {diagnose(batches[first])}."
+            f"fit: the loss of step {first} is {losses[at]}, the norm of its gradient {norms[at]}; "
+            f"{diagnose(batches[first])}."
         )
     if calls > 1:
         fetched = [jax.tree.map(lambda x: np.sum(np.asarray(x, np.float64), 0), m) for m in fetched]

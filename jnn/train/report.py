@@ -44,7 +44,7 @@ def curves(history: History) -> Figure | None:
 
 def _draw_metric(axes: Axes, history: History, name: str) -> None:
     """Both curves of one metric; on a logarithmic axis where it falls or grows a hundredfold."""
-    values = []
+    values: list[float] = []
     for part, label, colour in (("train", "training", TRAINING), ("val", "validation", VALIDATION)):
         points = [(row["step"], row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
         if points:

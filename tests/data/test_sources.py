@@ -1,4 +1,4 @@
-"""Data sets by name: where they are looked for, what a missing or misfitting file says, the real files where they are."""
+"""Data sets by name: where they are looked for, what missing or misfitting files say, the real ones if present."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,111 @@
+"""Depthwise and separable convolution against torch and Flax, both formulations, forward mode, bad input."""
+
+import flax.linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from jnn import backend, init
+from jnn.layers import conv, depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
+from tests.layers.channels import first, kernel, last, pad_argument
+from tests.layers.test_conv import CONV
+from tests.oracle import assert_matches_torch, configurations
+
+
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_depthwise_matches_torch(rng):
+    n, channels, multiplier = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    size, dilation, stride = (rng.integers(1, high, n).tolist() for high in (4, 3, 4))
+    spatial = [(k - 1) * d + 1 + int(rng.integers(0, 4)) for k, d in zip(size, dilation, strict=True)]
+    pairs = [tuple(rng.integers(0, 3, 2).tolist()) for _ in range(n)]
+
+    def theirs(x, w, b):
+        x = torch.nn.functional.pad(first(x), pad_argument(pairs))
+        return last(CONV[n](x, kernel(w), b, stride=stride, dilation=dilation, groups=channels))
+
+    wide = channels * multiplier
+    shapes = [(2, *spatial, channels), (*size, 1, wide), (wide,)]
+    assert_matches_torch(
+        lambda x, w, b: depthwise_conv({"w": w, "b": b}, x, stride=stride, padding=pairs, dilation=dilation),
+        theirs,
+        [rng.normal(size=s).astype(np.float32) for s in shapes],
+    )
+
+
+@pytest.mark.parametrize("rng", configurations(20, seed=1), ids=range(20))
+def test_separable_matches_torch(rng):
+    n, c_in, multiplier, c_out = int(rng.integers(1, 4)), *rng.integers(1, 4, 3).tolist()
+    size = (2 * rng.integers(0, 2, n) + 1).tolist()
+    between = c_in * multiplier
+
+    def theirs(x, depthwise, pointwise, b):
+        h = CONV[n](first(x), kernel(depthwise), groups=c_in, padding=[k // 2 for k in size])
+        return last(h) @ pointwise + b
+
+    shapes = [(2, *rng.integers(3, 6, n), c_in), (*size, 1, between), (between, c_out), (c_out,)]
+    assert_matches_torch(
+        lambda x, d, w, b: separable_conv({"depthwise": {"w": d}, "pointwise": {"w": w, "b": b}}, x),
+        theirs,
+        [rng.normal(size=s).astype(np.float32) for s in shapes],
+    )
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", "CIRCULAR", "REFLECT"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_matches_flax(padding, stride):
+    x = jax.random.normal(jax.random.key(0), (2, 6, 7, 3))
+    theirs = flax.linen.Conv(6, (3, 2), strides=stride, padding=padding, feature_group_count=3)
+    p = theirs.init(jax.random.key(1), x)["params"]
+    np.testing.assert_allclose(
+        depthwise_conv({"w": p["kernel"], "b": p["bias"]}, x, stride=stride, padding=padding),
+        theirs.apply({"params": p}, x),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_formulations_agree_and_are_conv_with_groups():
+    p = init(depthwise_conv_spec(3, (3, 3), multiplier=2), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, 6, 6, 3))
+    run = lambda layer: jax.value_and_grad(lambda p, x: jnp.sum(jnp.square(layer(p, x))), argnums=(0, 1))(p, x)
+    here = run(depthwise_conv)
+    with backend.target("tpu"):
+        there = run(depthwise_conv)
+    grouped = run(lambda p, x: conv(p, x, groups=3))
+    for other in (there, grouped):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, other)
+
+
+def test_forward_mode_equals_reverse_mode():
+    p = init(depthwise_conv_spec(2, (3, 3)), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (4, 4, 2))
+    run = lambda x: depthwise_conv(p, x, stride=2)
+    np.testing.assert_allclose(jax.jacfwd(run)(x), jax.jacrev(run)(x), rtol=1e-5, atol=1e-6)
+
+
+def test_separable_is_one_convolution_by_the_product_of_its_kernels():
+    p = init(separable_conv_spec(3, 5, (3, 3)), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, 6, 6, 3))
+    product = p["depthwise"]["w"][:, :, 0, :, None] * p["pointwise"]["w"][None, None]
+    np.testing.assert_allclose(separable_conv(p, x), conv({"w": product}, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (
+            jnp.ones((4, 4, 4, 5)),
+            ValueError,
+            r"depthwise_conv: w \(3, 3, 1, 3\) does not hold .* an input of 5 channels",
+        ),
+        (jnp.ones((4, 4, 4, 3), jnp.int32), TypeError, r"depthwise_conv: expected floating-point input"),
+        (jnp.ones((0, 4, 4, 3)), ValueError, r"depthwise_conv: expected at least one example"),
+        (jnp.ones((4, 3)), ValueError, r"depthwise_conv: expected an array of rank 3 or more"),
+    ],
+)
+def test_bad_input_is_one_clear_error(x, error, message):
+    p = init(depthwise_conv_spec(3, (3, 3)), jax.random.key(0))
+    with pytest.raises(error, match=message):
+        depthwise_conv(p, x)

@@ -1,0 +1,128 @@
+"""The benchmarks' own arithmetic, equal networks everywhere, and one measurement from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments.benchmarks.__main__ import arguments
+from experiments.benchmarks.measure import Built, measure
+from experiments.benchmarks.problems import NAMES, batch
+from experiments.benchmarks.table import check_parameters, ratio, summarize, table
+from experiments.benchmarks.worker import FRAMEWORKS, build
+
+ROOT = Path(__file__).parents[1]
+
+
+def record(framework, number, step_ms, *, workload="mlp", parameters=7):
+    """A record with costs in fixed proportion to step_ms."""
+    costs = {"step_ms": step_ms, "median_ms": step_ms + 1, "first_step_s": 2 * step_ms, "peak_mb": 100 * step_ms}
+    return {"workload": workload, "framework": framework, "round": number, "parameters": parameters, **costs}
+
+
+RECORDS = [
+    *(record("jnn", 0, 2.0), record("jnn x16", 0, 1.0), record("jax", 0, 3.0)),
+    *(record("jnn", 1, 4.0), record("jnn x16", 1, 1.0), record("jax", 1, 4.0)),
+    *(record("jnn", 2, 2.0), record("jnn x16", 2, 2.0), record("jax", 2, 5.0)),
+]
+
+
+def test_a_ratio_is_the_peers_cost_over_jnns_round_by_round():
+    assert ratio(RECORDS, "mlp", "jax", "jnn", "step_ms") == (1.5, 1.0, 2.5)
+    assert ratio(RECORDS, "mlp", "jax", "jnn x16", "step_ms") == (3.0, 2.5, 4.0)
+    assert ratio(RECORDS, "mlp", "jnn", "jnn", "step_ms") == (1.0, 1.0, 1.0)
+
+
+def test_rounds_that_lack_either_side_are_left_out():
+    alone = [r for r in RECORDS if not (r["framework"] == "jnn" and r["round"] == 2)]
+    assert ratio(alone, "mlp", "jax", "jnn", "step_ms") == (1.25, 1.0, 1.5)
+    assert ratio([record("jax", 0, 3.0)], "mlp", "jax", "jnn", "step_ms") is None
+
+
+def test_a_row_holds_minima_and_their_ratios():
+    rows = {row["framework"]: row for row in summarize([*RECORDS, record("jax", 0, 9.0, workload="gpt")])}
+    assert rows["jnn"]["step_ms"] == 2.0
+    assert rows["jnn"]["median_ms"] == 3.0
+    assert rows["jnn"]["rounds"] == 3
+    row = next(row for row in summarize(RECORDS) if row["framework"] == "jax")
+    assert (row["step_ms"], row["first_step_s"], row["peak_mb"]) == (3.0, 6.0, 300.0)
+    assert row["step_ms / jnn"] == row["peak_mb / jnn"] == (1.5, 1.0, 2.5)
+
+
+def test_the_table_shows_every_row_under_aligned_columns():
+    lines = table([*RECORDS, record("torch", 0, 1.0, workload="cnn")]).splitlines()
+    assert [line.split()[:2] for line in lines[:-1]] == [
+        ["workload", "framework"], ["mlp", "jnn"], ["mlp", "jnn"], ["mlp", "jax"], ["cnn", "torch"],
+    ]  # fmt: skip
+    start = lines[0].index("/ jnn")
+    assert lines[3][start:].startswith("1.50 (1.00-2.50)")
+    assert lines[4][start:].startswith("-")
+
+
+def test_different_networks_are_refused():
+    check_parameters(RECORDS)
+    with pytest.raises(ValueError, match=r"mlp: the frameworks do not train the same network.*'torch': 8"):
+        check_parameters([*RECORDS, record("torch", 0, 1.0, parameters=8)])
+
+
+def test_a_loss_that_does_not_fall_is_refused():
+    with pytest.raises(RuntimeError, match="did not fall"):
+        measure(lambda: Built(lambda: 1.0, float, 1), started=0.0, seconds=0.0, repeats=1)
+
+
+@pytest.mark.parametrize("option", [["--only", "mlp,nothing"], ["--frameworks", "keras"], ["--python", "torch"]])
+def test_unknown_names_end_with_a_message(option, capsys):
+    with pytest.raises(SystemExit):
+        arguments(option)
+    assert option[0] in capsys.readouterr().err
+
+
+def test_options_add_up():
+    args = arguments(["--only", "mlp,tiny", "--only", "import", "--python", "torch=/a", "--python", "jnn=/b"])
+    assert args.only == ["mlp", "tiny", "import"]
+    assert (args.python["torch"], args.python["jnn x16"], args.python["jax"]) == ("/a", "/b", sys.executable)
+
+
+def parameters(framework, workload):
+    """How many numbers a workload trains; in JAX's family found by shapes alone, so that nothing is compiled."""
+    counts = []
+    count = lambda: counts.append(build(framework, workload).parameters)
+    count() if framework == "torch" else jax.eval_shape(count)
+    return counts[0]
+
+
+@pytest.mark.parametrize("workload", NAMES)
+def test_every_framework_trains_the_same_network(workload):
+    for package in ("flax", "equinox", "torch"):
+        pytest.importorskip(package)
+    counts = {framework: parameters(framework, workload) for framework in FRAMEWORKS if framework != "jnn x16"}
+    assert len(set(counts.values())) == 1, counts
+
+
+@pytest.mark.parametrize("workload", NAMES)
+def test_a_batch_can_not_be_learned_to_nothing(workload):
+    x, y = (batch(workload)[name] for name in "xy")
+    half = len(x) // 2
+    assert (x[:half] == x[half:]).all()
+    assert (y[:half] != y[half:]).any()
+
+
+def test_one_measurement_from_end_to_end():
+    command = [sys.executable, "-m", "experiments.benchmarks", "--only", "tiny", "--frameworks", "jnn,jnn x16"]
+    command += ["--rounds", "1", "--seconds", "0.01", "--repeats", "2", "--json"]
+    process = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    found = json.loads(process.stdout)
+    assert found["import"] is None
+    assert [row["framework"] for row in found["rows"]] == ["jnn", "jnn x16"]
+    for one in found["records"]:
+        assert one["framework"] in FRAMEWORKS
+        assert one["last_loss"] < one["first_loss"]
+        assert 0 < one["step_ms"] <= one["median_ms"]
+        assert one["first_step_s"] > 0
+        assert one["peak_mb"] > 0
+        assert one["parameters"] == 8 * (32 * 32 + 32 + 2 * 32) + 32 * 10 + 10

@@ -1,0 +1,175 @@
+"""fit: resumed = uninterrupted, bit for bit; the history; and every error."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jnn.data import Batches
+from jnn.metrics import Mean
+from jnn.train import Checkpoints, digest, evaluate_on, fit, make_eval
+from tests.train import tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+class Poisoned(Batches):
+    """Batches with a NaN in row 5 of step 12's x."""
+
+    def stack(self, step, k):
+        batch = super().stack(step, k)
+        for i in range(k):
+            if step + i == 12:
+                batch["x"][i, 5, 2] = np.nan
+        return batch
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    state, history = tiny.train()
+    return digest(state), history
+
+
+def test_the_history_has_a_row_every_so_often(uninterrupted):
+    _, history = uninterrupted
+    assert [row["step"] for row in history] == [10, 20, 30, 40, 50, 60]
+    assert all(row.keys() == {"step", "train/loss", "train/grad_norm"} for row in history)
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+
+
+def test_a_last_row_that_is_out_of_rhythm():
+    _, history = tiny.train(steps=14)
+    assert [row["step"] for row in history] == [10, 14]
+
+
+@pytest.mark.parametrize("stops", [[10], [20, 50]], ids=str)
+def test_resumed_equals_uninterrupted(tmp_path, uninterrupted, stops):
+    for steps in [*stops, tiny.STEPS]:
+        with Checkpoints(tmp_path) as checkpoints:
+            state, history = tiny.train(steps=steps, checkpoints=checkpoints)
+    assert (digest(state), history) == uninterrupted
+
+
+def test_resumed_in_the_middle_of_an_exception_equals_uninterrupted(tmp_path, uninterrupted):
+    def fail_at_40(row):
+        if row["step"] == 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Checkpoints(tmp_path) as checkpoints:
+        tiny.train(checkpoints=checkpoints, log=fail_at_40)
+    rows = []
+    with Checkpoints(tmp_path) as checkpoints:
+        state, history = tiny.train(checkpoints=checkpoints, log=rows.append)
+    assert (digest(state), history) == uninterrupted
+    assert rows == history  # a log that starts anew sees the whole history
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted):
+    killed = subprocess.run([sys.executable, "-m", "tests.train.tiny", str(tmp_path)], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with Checkpoints(tmp_path) as checkpoints:
+        restored, _ = checkpoints.restore(tiny.state())
+        assert int(restored.step) in (10, 20)
+        state, history = tiny.train(checkpoints=checkpoints)
+    assert (digest(state), history) == uninterrupted
+
+
+def test_a_finished_run_does_nothing_more(tmp_path, uninterrupted):
+    with Checkpoints(tmp_path) as checkpoints:
+        tiny.train(checkpoints=checkpoints)
+    with Checkpoints(tmp_path) as checkpoints:
+        state, history = tiny.train(checkpoints=checkpoints, batches=Poisoned(tiny.arrays(), 8, seed=3))
+    assert (digest(state), history) == uninterrupted
+
+
+def test_rare_saves_still_save_the_last_row(tmp_path):
+    with Checkpoints(tmp_path, keep=10) as checkpoints:
+        tiny.train(steps=30, checkpoints=checkpoints, save_seconds=1e6)
+        assert int(checkpoints.restore(tiny.state())[0].step) == 30
+    assert [path.name for path in tmp_path.iterdir()] == ["30"]
+
+
+def test_steps_per_call_equals_single_steps(uninterrupted):
+    alone, history = tiny.train()
+    grouped, grouped_history = tiny.train(steps_per_call=5)
+    for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(grouped), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for a, b in zip(history, grouped_history, strict=True):
+        assert a.keys() == b.keys()
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
+
+
+def test_resumed_equals_uninterrupted_with_steps_per_call(tmp_path):
+    whole, history = tiny.train(steps_per_call=5)
+    for steps in (30, tiny.STEPS):
+        with Checkpoints(tmp_path) as checkpoints:
+            state, rows = tiny.train(steps=steps, steps_per_call=5, checkpoints=checkpoints)
+    assert digest(state) == digest(whole)
+    assert rows == history
+
+
+def test_evaluation_joins_the_row_and_leaves_out_what_is_no_number():
+    def evaluate(state):
+        batches = [{**tiny.arrays(size), "weight": np.ones(size, np.float32)} for size in (10, 30)]
+        return evaluate_on(make_eval(tiny.loss), batches, state) | {"table": Mean(np.ones((2, 2)), 1.0)}
+
+    state, history = tiny.train(steps=10, evaluate=evaluate)
+    batch = {**tiny.arrays(30), "weight": np.ones(30, np.float32)}
+    ten = tiny.loss(state.params, {k: v[:10] for k, v in batch.items()}, None, None).values
+    thirty = tiny.loss(state.params, batch, None, None).values
+    expected = np.concatenate([ten, thirty]).mean()  # one mean over 40 rows, not a mean of two means
+    np.testing.assert_allclose(history[0]["val/loss"], expected, rtol=1e-5)
+    assert "val/table" not in history[0]
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 5])
+def test_nan_in_the_batch_names_step_array_and_row(steps_per_call):
+    poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+    message = r"the loss of step 12 is nan.*; batch\['x'\] is not finite in 1 of 32 values, first in row 5"
+    with pytest.raises(FloatingPointError, match=message):
+        tiny.train(batches=poisoned, steps_per_call=steps_per_call)
+
+
+def test_nan_in_a_gradient_alone_is_found():
+    step = tiny.step()
+
+    def step_with_bad_gradient(state, batch):
+        state, metrics = step(state, batch)
+        return state, metrics | {"grad_norm": Mean(np.float32("inf"), 1.0)}
+
+    batches = Batches(tiny.arrays(), 8, seed=3)
+    with pytest.raises(
+        FloatingPointError, match=r"step 0 .* gradient inf; its batch is finite.*lower the learning rate"
+    ):
+        fit(step_with_bad_gradient, tiny.state(), batches, steps=10, every=10)
+
+
+@pytest.mark.parametrize(("steps", "every"), [(61, 10), (60, 12)])
+def test_steps_must_be_multiples_of_steps_per_call(steps, every):
+    with pytest.raises(
+        ValueError, match=rf"fit: steps={steps} and every={every} must be multiples of steps_per_call=5"
+    ):
+        fit(tiny.step(5), tiny.state(), Batches(tiny.arrays(), 8, seed=3), steps=steps, every=every, steps_per_call=5)
+
+
+@pytest.mark.parametrize(("then", "calls"), [(8, 1), (60, 5)])
+def test_a_checkpoint_that_does_not_fit_the_new_settings(tmp_path, then, calls):
+    with Checkpoints(tmp_path) as checkpoints:
+        tiny.train(steps=14, checkpoints=checkpoints)
+    with (
+        Checkpoints(tmp_path) as checkpoints,
+        pytest.raises(ValueError, match="fit: the state is at step 14; expected"),
+    ):
+        fit(
+            tiny.step(calls),
+            tiny.state(),
+            Batches(tiny.arrays(), 8, seed=3),
+            steps=then,
+            every=then // 2 * 2 // calls * calls,
+            steps_per_call=calls,
+            checkpoints=checkpoints,
+        )

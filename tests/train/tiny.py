@@ -1,0 +1,70 @@
+"""A small noisy model that every file here trains; as a program, a run that is killed at step 30.
+
+python -m tests.train.tiny FOLDER
+"""
+
+import functools
+import os
+import signal
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jnn
+from jnn.data import Batches
+from jnn.layers import dropout, linear, linear_spec
+from jnn.losses import squared_error
+from jnn.train import Checkpoints, LossOutput, create_state, fit, make_step
+
+OPTIMIZER = optax.adam(1e-2)
+STEPS, EVERY = 60, 10
+
+
+def loss(params, batch, stats, key):
+    h = dropout(jnp.tanh(linear(params["in"], batch["x"])), 0.2, key=key)
+    return LossOutput(squared_error(linear(params["out"], h), batch["y"]), batch["weight"])
+
+
+def arrays(rows=50):
+    x = np.random.default_rng(0).normal(size=(rows, 4)).astype(np.float32)
+    return {"x": x, "y": x.sum(1, keepdims=True)}
+
+
+@functools.cache
+def params():
+    return jnn.init({"in": linear_spec(4, 8), "out": linear_spec(8, 1)}, jax.random.key(0))
+
+
+def state():
+    return create_state(params(), OPTIMIZER, ema=True)
+
+
+@functools.cache
+def step(steps_per_call=1):
+    return make_step(loss, OPTIMIZER, jax.random.key(1), steps_per_call=steps_per_call, ema_decay=0.9)
+
+
+def train(*, steps=STEPS, steps_per_call=1, batches=None, **settings):
+    """A run of `fit`; batches of 8 do not divide the 50 rows."""
+    batches = batches or Batches(arrays(), 8, seed=3)
+    return fit(
+        step(steps_per_call), state(), batches, steps=steps, every=EVERY, steps_per_call=steps_per_call, **settings
+    )
+
+
+def die_at(last):
+    """A log that ends the process without a farewell, as a machine that goes away does."""
+
+    def log(row):
+        if row["step"] == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return log
+
+
+if __name__ == "__main__":
+    with Checkpoints(sys.argv[1]) as checkpoints:
+        train(checkpoints=checkpoints, log=die_at(30))

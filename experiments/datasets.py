@@ -17,7 +17,7 @@ from jnn import data
 from jnn.data import Standard
 
 SPLIT_SEED = 0
-VOCABULARY, REVIEW_WORDS = 10_000, 200
+VOCABULARY, REVIEW_WORDS = 10_000, 400
 
 
 class Data(NamedTuple):
@@ -66,7 +66,7 @@ def scale_images(x):
 
 
 def sentiment(data_dir: str | None = None) -> Data:
-    """IMDB: ids (n, 200) of the last 200 words of each review, their number in `length`, y in 0..1.
+    """IMDB: ids (n, 400) of the last 400 words of each review, their number in `length`, y in 0..1.
 
     The 10,000 ids are those of the training reviews; 2,500 of the 25,000 are for validation.
     """

@@ -57,11 +57,10 @@ def network_spec(width: int, scale: float):
 
 
 def network(p, x: jax.Array) -> jax.Array:
-    """(points, 1) -> (points, 1)"""
+    """(points, 1) -> (points, 1); `networks` is a stack of stacks of it: -> (points, functions, restarts, 1)"""
     return linear(p["output"], jnp.tanh(linear(p["hidden"], x)))
 
 
-# the same for a stack of stacks: (points, 1) -> (points, functions, restarts, 1)
 networks = jax.vmap(jax.vmap(network, in_axes=(0, None), out_axes=1), in_axes=(0, None), out_axes=1)
 
 
@@ -81,7 +80,7 @@ def experiment(config: Config) -> Outcome:
         history += [{f"{k} of {name}" if "/" in k else k: v for k, v in row.items() if "norm" not in k} for row in rows]
         seen, between = (np.asarray(networks(params[name], data["x"])[..., 0]) for data in (fitted, held_out))
         best = np.mean((seen - fitted["y"][:, :, None]) ** 2, 0).argmin(1)
-        curves.append(between[:, np.arange(len(best)), best])
+        curves.append(between[:, range(len(best)), best])
     errors = [np.sqrt(np.mean((curve - held_out["y"]) ** 2, 0)) for curve in curves]
     table = {name: [float(f"{e:.2g}") for e in row] for name, row in zip(FUNCTIONS, np.transpose(errors), strict=True)}
     caption = "Root mean squared error between the training points, by width; what the networks make of each function."

@@ -131,7 +131,7 @@ def shardings(spec: Spec, mesh: Mesh, rules: Rules) -> Any:
             placed = NamedSharding(mesh, PartitionSpec(*map(rules.get, param.axes)))
             placed.shard_shape(param.shape)
             return placed
-        except ValueError as error:  # no such mesh axis, one used twice, or a size that does not divide
+        except Exception as error:  # JAX's own: no such mesh axis, one used twice, a size that does not divide
             problems.append(f"{path} {param.shape} with axes {param.axes}: {error}")
             return None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn import activations, layers, losses, models
@@ -49,6 +51,11 @@ def floats(*shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
     return lambda rng: (rng.normal(size=shape).astype(np.float32),)
 
 
+def integers(below: int, *shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
+    """One int32 input of this shape, of 0..below-1."""
+    return lambda rng: (rng.integers(0, below, shape).astype(np.int32),)
+
+
 def pair(*shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
     """Predictions and targets, normal float32."""
     return lambda rng: (rng.normal(size=shape).astype(np.float32), rng.normal(size=shape).astype(np.float32))
@@ -70,6 +77,14 @@ def soft_classes(n: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
 
 
 WEIGHTS = np.array([0.5, 1.0, 2.0, 3.0], np.float32)
+
+
+def remembered(p: dict, x: jax.Array, key: Any) -> tuple[jax.Array, ...]:
+    """The output of cached attention and what it remembers; "next" is one number for the whole batch."""
+    cache = layers.attention_cache(p, 7, leading=x.shape[:-2])
+    y, cache = layers.cached_attention(p, x, cache, rotate=layers.rotary)
+    return y, cache["k"], cache["v"]
+
 
 LAYERS = [
     # activations with a parameter or with noise
@@ -150,6 +165,64 @@ LAYERS = [
     Layer("group_norm", layers.group_norm_spec(6), lambda p, x, key: layers.group_norm(p, x, 3), floats(2, 3, 6)),
     Layer("instance_norm", layers.instance_norm_spec(3), lambda p, x, key: layers.instance_norm(p, x), floats(4, 4, 3)),
     # embedding, position, recurrent, attention
+    Layer("embed", layers.embed_spec(11, 5), lambda p, x, key: layers.embed(p, x), integers(11, 4)),
+    Layer("unembed", layers.embed_spec(11, 5), lambda p, x, key: layers.unembed(p, x), floats(5)),
+    Layer(
+        "learned_positions",
+        layers.learned_positions_spec(9, 5),
+        lambda p, x, key: layers.learned_positions(p, x),
+        integers(9, 4),
+    ),
+    Layer("rotary", {}, lambda p, x, key: layers.rotary(x, jnp.arange(4)), floats(4, 2, 6)),
+    Layer("attention", layers.attention_spec(8, 2), lambda p, x, key: layers.attention(p, x), floats(5, 8)),
+    Layer(
+        "attention-causal-grouped",
+        layers.attention_spec(6, 4, kv_heads=2, head=3, bias=False),
+        lambda p, x, key: layers.attention(p, x, causal=True),
+        floats(5, 6),
+    ),
+    Layer(
+        "attention-window-rotary",
+        layers.attention_spec(8, 2, kv_heads=1),
+        lambda p, x, key: layers.attention(p, x, causal=True, window=3, rotate=layers.rotary),
+        floats(6, 8),
+    ),
+    Layer(
+        "attention-masked",
+        layers.attention_spec(8, 2),
+        lambda p, x, key: layers.attention(p, x, mask=jnp.arange(5)[:, None] > jnp.arange(5)[None, :]),
+        floats(5, 8),
+    ),
+    Layer(
+        "attention-cross",
+        layers.attention_spec(8, 2, d_kv=6),
+        lambda p, x, kv, key: layers.attention(p, x, kv),
+        lambda rng: floats(3, 8)(rng) + floats(5, 6)(rng),
+    ),
+    Layer(
+        "cached_attention",
+        layers.attention_spec(8, 2),
+        remembered,
+        floats(5, 8),
+    ),
+    Layer("rnn_cell", layers.rnn_cell_spec(3, 4), lambda p, x, key: layers.rnn_cell(p, None, x), floats(3)),
+    Layer("lstm_cell", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.lstm_cell(p, None, x), floats(3)),
+    Layer("gru_cell", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.gru_cell(p, None, x), floats(3)),
+    Layer("rnn-gru", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.rnn(layers.gru_cell, p, x), floats(5, 3)),
+    Layer("rnn-lstm", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.rnn(layers.lstm_cell, p, x), floats(5, 3)),
+    Layer(
+        "bidirectional-lstm-lengths",
+        layers.bidirectional_spec(layers.lstm_cell_spec(3, 4, recurrent_bias=True)),
+        lambda p, x, n, key: layers.bidirectional(layers.lstm_cell, p, x, lengths=n),
+        lambda rng: (*floats(5, 3)(rng), *integers(6)(rng)),
+    ),
+    Layer(
+        "stacked-rnn",
+        [layers.rnn_cell_spec(3, 4), layers.rnn_cell_spec(4, 4, recurrent_bias=True)],
+        lambda p, x, key: layers.stacked(partial(layers.rnn, layers.rnn_cell), p, x, key=key, rate=0.3),
+        floats(5, 3),
+        noisy=True,
+    ),
     # models
     Layer("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
     Layer(
@@ -164,6 +237,29 @@ LAYERS = [
         models.cnn_spec((8, 8, 1), (4, 6), 8, 3),
         lambda p, x, key: models.cnn(p, x, key=key),
         floats(8, 8, 1),
+        noisy=True,
+    ),
+    Layer(
+        "transformer",
+        models.transformer_spec(11, 6, layers=2, heads=2, embed=8),
+        lambda p, x, key: models.transformer(p, x, key=key, rate=0.2),
+        integers(11, 6),
+        noisy=True,
+    ),
+    Layer(
+        "transformer-rotary-grouped",
+        models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1),
+        lambda p, x, key: models.transformer(p, x, key=key, rate=0.2, remat="full"),
+        integers(11, 6),
+        noisy=True,
+    ),
+    Layer(
+        "recurrent_classifier",
+        models.recurrent_classifier_spec(11, 3, 4, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),
+        lambda p, tokens, n, key: models.recurrent_classifier(
+            p, tokens, lengths=n, key=key, cell=layers.gru_cell, readout=models.mean_state, rate=0.3
+        ),
+        lambda rng: (*integers(11, 5)(rng), *integers(6)(rng)),
         noisy=True,
     ),
 ]

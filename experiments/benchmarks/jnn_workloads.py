@@ -16,7 +16,7 @@ import jnn
 from experiments.benchmarks import problems
 from experiments.benchmarks.measure import Built
 from jnn import models
-from jnn.layers import layer_norm, layer_norm_spec, linear, linear_spec
+from jnn.layers import layer_norm, layer_norm_spec, linear, linear_spec, lstm_cell, lstm_cell_spec, rnn
 from jnn.losses import cross_entropy
 from jnn.train import LossOutput, create_state, make_step
 
@@ -78,6 +78,19 @@ def tiny(calls: int = 1) -> Built:
     return built("tiny", spec, apply, adam, calls=calls)
 
 
+def lstm() -> Built:
+    spec = {
+        "lstm": lstm_cell_spec(problems.LSTM_FEATURES, problems.LSTM_HIDDEN),
+        "out": linear_spec(problems.LSTM_HIDDEN, problems.CLASSES),
+    }
+
+    def apply(p, x, key):
+        outputs, _ = rnn(lstm_cell, p["lstm"], x)
+        return linear(p["out"], outputs[:, -1])
+
+    return built("lstm", spec, apply, adam)
+
+
 def decoder(name: str) -> Built:
     size = problems.DECODERS[name]
     widths = {"layers": size.layers, "heads": size.heads, "embed": size.width}
@@ -92,6 +105,7 @@ def decoder(name: str) -> Built:
 WORKLOADS = {
     "mlp": mlp,
     "cnn": cnn,
+    "lstm": lstm,
     "gpt": functools.partial(decoder, "gpt"),
     "tiny": tiny,
     "deep": functools.partial(decoder, "deep"),

@@ -24,7 +24,9 @@ from jnn.layers.conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers.depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers.dropout import dropout
 from jnn.layers.embed import embed, embed_spec, unembed
+from jnn.layers.gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers.linear import linear, linear_spec
+from jnn.layers.lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
 from jnn.layers.norm import (
     group_norm,
     group_norm_spec,
@@ -37,6 +39,8 @@ from jnn.layers.norm import (
 )
 from jnn.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers.position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
+from jnn.layers.recurrent import bidirectional, bidirectional_spec, rnn, stacked
+from jnn.layers.rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
 
 __all__ = [
     "adaptive_avg_pool",
@@ -49,6 +53,8 @@ __all__ = [
     "batch_norm",
     "batch_norm_spec",
     "batch_norm_stats_spec",
+    "bidirectional",
+    "bidirectional_spec",
     "cached_attention",
     "conv",
     "conv_spec",
@@ -63,6 +69,9 @@ __all__ = [
     "global_max_pool",
     "group_norm",
     "group_norm_spec",
+    "gru_carry",
+    "gru_cell",
+    "gru_cell_spec",
     "instance_norm",
     "instance_norm_spec",
     "layer_norm",
@@ -72,13 +81,21 @@ __all__ = [
     "length_mask",
     "linear",
     "linear_spec",
+    "lstm_carry",
+    "lstm_cell",
+    "lstm_cell_spec",
     "max_pool",
     "rms_norm",
     "rms_norm_spec",
+    "rnn",
+    "rnn_carry",
+    "rnn_cell",
+    "rnn_cell_spec",
     "rotary",
     "segment_mask",
     "separable_conv",
     "separable_conv_spec",
     "sinusoidal_positions",
+    "stacked",
     "unembed",
 ]

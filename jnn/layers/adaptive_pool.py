@@ -48,9 +48,9 @@ def adaptive_avg_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
 
     def mean(windows: jax.Array, inside: np.ndarray) -> jax.Array:
         weight = (inside / inside.sum(-1, keepdims=True))[..., None]
-        return jnp.sum(windows * weight.reshape((1,) * (windows.ndim - 3) + weight.shape), axis=-2)
+        return jnp.sum(wide(windows) * weight.reshape((1,) * (windows.ndim - 3) + weight.shape), axis=-2)
 
-    return _adaptive("adaptive_avg_pool", wide(x), size, mean).astype(x.dtype)
+    return _adaptive("adaptive_avg_pool", x, size, mean).astype(x.dtype)
 
 
 def _adaptive(

@@ -105,11 +105,11 @@ def conv(
     """
     w = p["w"].astype(x.dtype)
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
-    x, leading = one_batch_axis("conv", x, len(window.size))
+    flat, leading = one_batch_axis("conv", x, len(window.size))
     checks.trailing("conv", x, (w.shape[-2] * groups,))
     if w.shape[-1] % groups:
         raise ValueError(f"conv: {groups} groups do not divide the {w.shape[-1]} output channels of its parameters.")
-    y = _slide(w, x, window, groups)
+    y = _slide(w, flat, window, groups)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
 
 

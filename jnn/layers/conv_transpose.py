@@ -83,14 +83,16 @@ def conv_transpose(
     """
     w = p["w"].astype(x.dtype)
     window = sliding("conv_transpose", w.shape[:-2], stride=stride, padding=padding, dilation=dilation)
-    x, leading = one_batch_axis("conv_transpose", x, len(window.size))
+    flat, leading = one_batch_axis("conv_transpose", x, len(window.size))
     checks.trailing("conv_transpose", x, (w.shape[-2] * groups,))
     if w.shape[-1] % groups:
         raise ValueError(f"conv_transpose: {groups} groups do not divide the {w.shape[-1]} output channels.")
     y = convolve(
-        x,
+        flat,
         jnp.flip(w, range(len(window.size))),
-        _pads(window, x.shape[1:-1], per_axis("conv_transpose", "output_padding", output_padding, len(window.size), 0)),
+        _pads(
+            window, flat.shape[1:-1], per_axis("conv_transpose", "output_padding", output_padding, len(window.size), 0)
+        ),
         stride=(1,) * len(window.size),
         spread=window.stride,
         dilation=window.dilation,

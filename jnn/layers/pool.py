@@ -129,8 +129,8 @@ def _window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None,
 
 def _reduce(x: jax.Array, window: Window, combine: Callable[..., jax.Array], fill: float) -> jax.Array:
     """`combine` over each window of x (b, *spatial, c), with `fill` around it."""
+    pads = ((0, 0), *window.pads(x.shape[1:-1]), (0, 0))
     if backend.choose("pool") == "reduce_window":
-        pads = ((0, 0), *window.pads(x.shape[1:-1]), (0, 0))
         start = np.asarray(fill, x.dtype)
         return jax.lax.reduce_window(x, start, combine, (1, *window.size, 1), (1, *window.stride, 1), pads)
     for axis in range(len(window.size)):

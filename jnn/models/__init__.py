@@ -3,6 +3,12 @@
 from jnn.models.cnn import cnn, cnn_spec
 from jnn.models.mlp import mlp, mlp_spec
 from jnn.models.perceptron import perceptron, perceptron_fit, perceptron_spec
+from jnn.models.recurrent import (
+    last_state,
+    mean_state,
+    recurrent_classifier,
+    recurrent_classifier_spec,
+)
 from jnn.models.transformer import (
     cached_transformer,
     generate,
@@ -18,11 +24,15 @@ __all__ = [
     "cnn",
     "cnn_spec",
     "generate",
+    "last_state",
+    "mean_state",
     "mlp",
     "mlp_spec",
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",
+    "recurrent_classifier",
+    "recurrent_classifier_spec",
     "transformer",
     "transformer_block",
     "transformer_block_spec",

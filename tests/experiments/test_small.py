@@ -35,11 +35,11 @@ def test_neuron_has_the_same_gradient_twice(tmp_path):
 
 
 def test_universal_errors_fall_with_the_width(tmp_path):
-    config = universal.Config(workdir=str(tmp_path), steps=1000, widths=(1, 4, 16), restarts=2, steps_per_call=50)
+    config = universal.Config(workdir=str(tmp_path), steps=800, widths=(1, 8), restarts=2, steps_per_call=50)
     outcome = universal.experiment(config)
-    errors = np.array([outcome.metrics[name] for name in universal.FUNCTIONS])
-    assert (errors[:, -1] < errors[:, 0]).all()
-    assert (np.diff(np.log(errors).mean(0)) < -0.5).all()
-    assert outcome.metrics["width"] == [1, 4, 16]
+    narrow, wide = np.transpose([outcome.metrics[name] for name in universal.FUNCTIONS])
+    assert (wide < narrow).all()
+    assert np.log(narrow / wide).mean() > np.log(4)
+    assert outcome.metrics["width"] == [1, 8]
     # started again, it finds its checkpoints
     assert digest(universal.experiment(config).params) == digest(outcome.params)

@@ -65,7 +65,7 @@ def test_global_pools_match_torch(rng):
     assert_matches_torch(lambda x: global_avg_pool(x, spatial=n), lambda x: torch.mean(x, axes), [x])
 
 
-@pytest.mark.parametrize("padding", ["SAME", "VALID", [(1, 0), (0, 2)]])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", [(1, 0), (0, 1)]])
 @pytest.mark.parametrize(("window", "stride"), [((2, 2), 2), ((3, 3), 2), ((2, 3), (1, 3))])
 def test_matches_flax(window, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, 7, 8, 3))

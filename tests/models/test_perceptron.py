@@ -25,7 +25,8 @@ def test_the_rule_matches_scikit_learn(rng):
     y[:2] = 0, 1  # scikit-learn wants both classes
     w, b = rng.normal(size=d).astype(np.float32), np.float32(rng.normal())  # from elsewhere than 0, where it sees ties
     theirs = Perceptron(shuffle=False, tol=None, max_iter=epochs)
-    theirs.fit(x, y, coef_init=w[None], intercept_init=np.array([b]))
+    # it writes into the array it starts from
+    theirs.fit(x, y, coef_init=w[None].copy(), intercept_init=np.array([b]))
     ours, mistakes = perceptron_fit({"w": jnp.asarray(w), "b": jnp.asarray(b)}, jnp.asarray(x), jnp.asarray(y), epochs)
     np.testing.assert_allclose(ours["w"], theirs.coef_[0], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(ours["b"], theirs.intercept_[0], rtol=1e-4, atol=1e-4)

@@ -1,0 +1,118 @@
+"""Film reviews, good or bad: a word-level LSTM or GRU on IMDB.
+
+Data      25,000 + 25,000 reviews ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011); the 10,000 most
+          frequent words, the last 400 of each review; a tenth of the training set validates.
+Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean of its states over the words there are, dropout 0.5, one logit.
+Training  Adam, cosine from 3e-3 to 0, batches of 128, 2 epochs.
+Run       python -m experiments.sentiment [--cell gru --workdir runs/sentiment-gru]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Literal
+
+import jax
+import numpy as np
+import optax
+
+import jnn
+from experiments import datasets, pictures
+from experiments.harness import Common, Outcome, launch, train
+from jnn.data import Batches, in_order
+from jnn.initializers import uniform
+from jnn.layers import (
+    dropout,
+    embed,
+    embed_spec,
+    gru_cell,
+    gru_cell_spec,
+    linear,
+    linear_spec,
+    lstm_cell,
+    lstm_cell_spec,
+    rnn,
+)
+from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
+
+CELLS = {"lstm": (lstm_cell_spec, lstm_cell), "gru": (gru_cell_spec, gru_cell)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """Film reviews, good or bad."""
+
+    steps: int = 352
+    workdir: str = "runs/sentiment"
+    cell: Literal["lstm", "gru"] = "lstm"
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    embed: int = 64
+    hidden: int = 32
+    dropout: float = 0.5
+
+
+def network_spec(config: Config) -> dict:
+    cell_spec, _ = CELLS[config.cell]
+    around_zero = lambda key, shape, dtype: uniform(0.1)(key, shape, dtype) - 0.05
+    return {
+        "embed": embed_spec(datasets.VOCABULARY, config.embed, init=around_zero),
+        "cell": cell_spec(config.embed, config.hidden),
+        "out": linear_spec(config.hidden, 1),
+    }
+
+
+def network(p: dict, x: jax.Array, length: jax.Array, *, config: Config, key: jax.Array | None) -> jax.Array:
+    """Words (b, t) and how many of them are real (b,) to logits (b, 1)."""
+    _, cell = CELLS[config.cell]
+    keys = [None, None] if key is None else jax.random.split(key)
+    words = dropout(embed(p["embed"], x), config.dropout, key=keys[0])
+    states, _ = rnn(cell, p["cell"], words, lengths=length)  # zero past the length
+    return linear(p["out"], dropout(states.sum(1) / length[:, None], config.dropout, key=keys[1]))
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains, validates twice an epoch, and tests at the end."""
+    training, validation, test, _ = datasets.sentiment(config.data_dir)
+
+    def loss(params, batch, stats, key):
+        logits = network(params, batch["x"], batch["length"], config=config, key=key)
+        y, weight = batch["y"][:, None], batch["weight"]
+        metrics = {
+            "accuracy": jnn.metrics.binary_accuracy(logits, y, weight, threshold=0.0),
+            "auc": jnn.metrics.roc_auc_histogram(jax.nn.sigmoid(logits), y, weight),
+        }
+        return LossOutput(jnn.losses.binary_cross_entropy_with_logits(logits, y), weight, metrics=metrics)
+
+    key = jax.random.key(config.seed)
+    optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
+    evaluate = make_eval(loss)
+    state, history = train(
+        config,
+        make_step(loss, optimizer, jnn.path_key(key, "noise")),
+        create_state(jnn.init(network_spec(config), jnn.path_key(key, "init")), optimizer),
+        Batches(training, config.batch_size, seed=config.seed),
+        every=88,
+        evaluate=partial(evaluate_on, evaluate, in_order(validation, 500)),
+    )
+    tested = evaluate_on(evaluate, in_order(test, 500), state)
+    apply = jax.jit(partial(network, config=config, key=None))
+    logits = np.concatenate([apply(state.params, b["x"], b["length"]) for b in in_order(test, 500)])[:, 0]
+    scores = 1 / (1 + np.exp(-logits))
+    return Outcome(
+        params=state.params,
+        metrics={
+            "test_accuracy": float(tested["accuracy"].value()),
+            "test_auc": float(tested["auc"].value()),
+            "test_loss": float(tested["loss"].value()),
+        },
+        history=history,
+        figures={
+            "Test reviews by how good the network finds them.": pictures.histogram(scores, test["y"], "probability")
+        },
+    )
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

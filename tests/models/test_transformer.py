@@ -1,0 +1,209 @@
+"""The decoder: GPT-2's equations in torch, cached = whole for every cut, causality, packing, remat, generation."""
+
+import itertools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import embedding, gelu, layer_norm, linear, scaled_dot_product_attention
+
+import jnn
+from jnn.layers import segment_mask
+from jnn.models import cached_transformer, generate, transformer, transformer_cache, transformer_spec
+from tests.oracle import assert_matches_torch, configurations
+
+LEARNED = transformer_spec(11, 8, layers=2, heads=2, embed=8)
+ROTARY = transformer_spec(11, None, layers=2, heads=2, embed=8, kv_heads=1)
+VARIANTS = pytest.mark.parametrize("spec", [LEARNED, ROTARY], ids=["learned", "rotary-grouped"])
+
+
+def moved(spec, scale=0.2):
+    """Params away from their small initial values, so that every layer matters."""
+    params = jnn.init(spec, jax.random.key(0))
+    return jax.tree.map(lambda x: x + scale * jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape), params)
+
+
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_matches_gpt2_in_torch(rng):
+    layers, heads, k, t, b = (int(n) for n in rng.integers(1, 4, 5))
+    d, vocab = heads * k, int(rng.integers(2, 9))
+    params = moved(transformer_spec(vocab, t + 1, layers=layers, heads=heads, embed=d, hidden=3 * d))
+    leaves = jnn.flatten(params)
+    tokens = rng.integers(0, vocab, (b, t)).astype(np.int32)
+
+    def theirs(*arrays):
+        p = dict(zip(leaves, arrays, strict=True))
+        norm = lambda x, name, *i: layer_norm(x, (d,), p[f"{name}/scale"][i], p[f"{name}/bias"][i])
+        dense = lambda x, name, i, d_in: linear(x, p[f"{name}/w"][i].reshape(d_in, -1).T, p[f"{name}/b"][i].flatten())
+        heads_of = lambda x: x.reshape(b, t, heads, k).transpose(1, 2)
+        x = embedding(torch.tensor(tokens).long(), p["embed/table"]) + p["position/table"][:t]
+        for i in range(layers):
+            h = norm(x, "blocks/norm1", i)
+            q, keys, values = (heads_of(dense(h, f"blocks/attention/{n}", i, d)) for n in "qkv")
+            h = scaled_dot_product_attention(q, keys, values, is_causal=True).transpose(1, 2).reshape(b, t, d)
+            x = x + dense(h, "blocks/attention/o", i, d)
+            h = gelu(dense(norm(x, "blocks/norm2", i), "blocks/up", i, d), approximate="tanh")
+            x = x + dense(h, "blocks/down", i, 3 * d)
+        return norm(x, "norm") @ p["embed/table"].T
+
+    def ours(*arrays):
+        p = jax.tree.unflatten(jax.tree.structure(params), arrays)
+        return transformer(p, jnp.asarray(tokens), key=None)
+
+    assert_matches_torch(ours, theirs, [np.array(leaf) for leaf in leaves.values()])
+
+
+@VARIANTS
+def test_law_9_cached_equals_whole_for_every_cut(spec):
+    p, t = moved(spec), 5
+    tokens = jax.random.randint(jax.random.key(1), (2, t), 0, 11)
+    whole = transformer(p, tokens, key=None)
+    step = jax.jit(cached_transformer)
+    for cut in (list(cut) for n in range(t) for cut in itertools.combinations(range(1, t), n)):
+        cache, rows = transformer_cache(p, 8, leading=(2,)), []
+        for chunk in jnp.split(tokens, cut, axis=1):
+            logits, cache = step(p, chunk, cache)
+            rows.append(logits)
+        np.testing.assert_allclose(jnp.concatenate(rows, 1), whole, rtol=1e-4, atol=1e-4, err_msg=f"cut at {cut}")
+
+
+@VARIANTS
+def test_causality_by_gradient(spec):
+    p, tokens = moved(spec), jnp.arange(6)
+    # each position's own copy of the table: which copies do logits at t depend on?
+    copies = jnp.broadcast_to(p["embed"]["table"][tokens], (6, 8))
+
+    def logits(copies):
+        own = {"table": jnp.concatenate([copies, p["embed"]["table"][6:]])}
+        return transformer(p | {"embed": own}, tokens, key=None) @ jnp.zeros((11, 1)).at[6:].set(1.0)
+
+    depends = np.abs(jax.jacobian(logits)(copies)).sum((1, 3)) > 1e-7
+    np.testing.assert_array_equal(depends, np.tril(np.ones((6, 6), bool)))
+
+
+@VARIANTS
+def test_packed_rows_equal_the_rows_alone(spec):
+    p, one, two = moved(spec), jnp.array([1, 2, 3]), jnp.array([4, 5, 6, 7])
+    packed = transformer(
+        p,
+        jnp.concatenate([one, two]),
+        key=None,
+        positions=jnp.array([0, 1, 2, 0, 1, 2, 3]),
+        mask=segment_mask(jnp.array([0] * 3 + [1] * 4)),
+    )
+    alone = jnp.concatenate([transformer(p, row, key=None) for row in (one, two)])
+    np.testing.assert_allclose(packed, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_remat_changes_nothing_but_what_is_remembered():
+    p, tokens = moved(LEARNED), jnp.arange(6)
+
+    def run(remat):
+        scalar = lambda p: jnp.sum(jnp.sin(transformer(p, tokens, key=jax.random.key(2), rate=0.3, remat=remat)))
+        return jax.jit(jax.value_and_grad(scalar))(p)
+
+    for remat in ("dots", "full"):
+        for a, b in zip(jax.tree.leaves(run(remat)), jax.tree.leaves(run(None)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    remembered = {
+        remat: sum(x.size for x in jax.tree.leaves(jax.eval_shape(lambda p: jax.vjp(residuals(remat), p)[1], p)))
+        for remat in (None, "dots", "full")
+    }
+    assert remembered["full"] < remembered["dots"] < remembered[None]
+
+
+def residuals(remat):
+    return lambda p: transformer(p, jnp.arange(6), key=None, remat=remat)
+
+
+def test_initial_values_are_gpt2s():
+    p = jnn.init(transformer_spec(300, 50, layers=8, heads=4, embed=64), jax.random.key(0))
+    spread = {
+        path: float(leaf.std()) for path, leaf in jnn.flatten(p).items() if not path.endswith(("/b", "bias", "scale"))
+    }
+    for path, std in spread.items():
+        ends_a_branch = path in ("blocks/attention/o/w", "blocks/down/w")
+        np.testing.assert_allclose(std, 0.02 / 4 if ends_a_branch else 0.02, rtol=0.05, err_msg=path)
+    logits = transformer(p, jnp.arange(50), key=None)
+    loss = -jax.nn.log_softmax(logits)[jnp.arange(49), jnp.arange(1, 50)].mean()
+    np.testing.assert_allclose(loss, np.log(300), rtol=0.02)
+
+
+def test_decay_belongs_to_the_linear_maps_and_tables():
+    decayed = {path for path, yes in jnn.flatten(jnn.weights(LEARNED)).items() if yes}
+    assert decayed == {path for path in jnn.flatten(LEARNED) if path.endswith(("/w", "/table"))}
+
+
+def test_tensor_parallel_equals_one_device():
+    spec = transformer_spec(16, 8, layers=2, heads=4, embed=8)
+    mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    rules = {"embed": "data", "heads": "model", "kv_heads": "model", "hidden": "model", "vocab": "model"}
+    tokens = jax.random.randint(jax.random.key(1), (4, 8), 0, 16)
+    run = jax.jit(jax.value_and_grad(lambda p: jnp.sum(jnp.sin(transformer(p, tokens, key=None)))))
+    one = run(jnn.init(spec, jax.random.key(0)))
+    many = run(jnn.init(spec, jax.random.key(0), mesh=mesh, rules=rules))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@VARIANTS
+def test_greedy_generation_is_the_argmax_of_the_whole(spec):
+    p, tokens = moved(spec), jnp.array([[1, 2, 3], [4, 5, 6]])
+    generated = generate(p, tokens, 5, key=jax.random.key(0), temperature=0.0)
+    for _ in range(5):
+        tokens = jnp.concatenate([tokens, transformer(p, tokens, key=None)[:, -1:].argmax(-1)], axis=1)
+    np.testing.assert_array_equal(generated, tokens)
+
+
+def test_sampling_follows_the_key_and_the_distribution():
+    p, prompt = moved(LEARNED), jnp.broadcast_to(jnp.array([1, 2]), (4000, 2))
+    draw = lambda key, **options: generate(p, prompt, 1, key=jax.random.key(key), **options)[:, -1]
+    logits = transformer(p, prompt[0], key=None)[-1] / 2.0
+    np.testing.assert_array_equal(draw(0), draw(0))
+    assert (draw(0) != draw(1)).any()
+    frequencies = np.bincount(draw(0, temperature=2.0), minlength=11) / 4000
+    np.testing.assert_allclose(frequencies, jax.nn.softmax(logits), atol=0.04)  # 5 standard deviations
+    assert set(draw(0, top_k=3).tolist()) == set(jax.lax.top_k(logits, 3)[1].tolist())
+
+
+def test_generation_compiles_twice_in_all(caplog):
+    jax.clear_caches()
+    p, key = moved(LEARNED), jax.random.key(0)
+    prompts = [jnp.array([1, 2, 3]), jnp.array([4, 5, 6])]
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        for prompt, steps, temperature in zip(prompts, (5, 2), (1.0, 0.5), strict=True):
+            generate(p, prompt, steps, key=key, temperature=temperature, top_k=4)
+    compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Finished XLA compilation")]
+    assert ["_prefill" in compiled[0], "_step" in compiled[1], len(compiled)] == [True, True, 2], compiled
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p: transformer(p, jnp.ones(3), key=None), TypeError, "transformer: expected integers"),
+        (lambda p: transformer(p, jnp.arange(0), key=None), ValueError, "transformer: expected at least one"),
+        (lambda p: transformer(p, jnp.arange(9), key=None), ValueError, "found 9 tokens, its params have 8 positions"),
+        (lambda p: transformer(p, jnp.array([11]), key=None), ValueError, r"embed: expected tokens in 0..10"),
+        (
+            lambda p: transformer(p, jnp.array([1]), key=None, remat="all"),
+            ValueError,
+            "remat is None, 'dots' or 'full'",
+        ),
+        (lambda p: cached_transformer(p, jnp.ones(3), transformer_cache(p, 8)), TypeError, "expected integers"),
+        (lambda p: generate(p, jnp.arange(3), 6, key=jax.random.key(0)), ValueError, "exceed the 8 learned positions"),
+        (lambda p: generate(p, jnp.arange(3), 0, key=jax.random.key(0)), ValueError, "expected steps >= 1"),
+        (lambda p: generate(p, jnp.array([-1]), 2, key=jax.random.key(0)), ValueError, "generate: expected tokens in"),
+        (lambda p: generate(p, jnp.arange(3), 2, key=jax.random.key(0), top_k=12), ValueError, "top_k in 1..11"),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call(jnn.init(LEARNED, jax.random.key(0)))
+
+
+def test_a_forgotten_key_is_an_error():
+    with pytest.raises(TypeError, match="key"):
+        transformer(jnn.init(LEARNED, jax.random.key(0)), jnp.arange(3))

@@ -17,7 +17,7 @@ from jnn import data
 from jnn.data import Standard
 
 SPLIT_SEED = 0
-VOCABULARY, REVIEW_WORDS = 10_000, 400
+VOCABULARY, REVIEW_WORDS = 20_000, 400
 
 
 class Data(NamedTuple):
@@ -68,7 +68,7 @@ def scale_images(x):
 def sentiment(data_dir: str | None = None) -> Data:
     """IMDB: ids (n, 400) of the last 400 words of each review, their number in `length`, y in 0..1.
 
-    The 10,000 ids are those of the training reviews; 2,500 of the 25,000 are for validation.
+    The 20,000 ids are those of the training reviews; 2,500 of the 25,000 are for validation.
     """
     texts, labels = data.imdb(data_dir, "train")
     kept, held = data.split({"row": np.arange(len(texts)), "y": labels}, 0.1, seed=SPLIT_SEED)

@@ -1,8 +1,9 @@
 """Film reviews, good or bad: a word-level LSTM or GRU on IMDB.
 
-Data      25,000 + 25,000 reviews ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011); the 10,000 most
+Data      25,000 + 25,000 reviews ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011); the 20,000 most
           frequent words, the last 400 of each review; a tenth of the training set validates.
-Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean of its states over the words there are, dropout 0.5, one logit.
+Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean of its states over the words there are, dropout
+          0.5, one logit.
 Training  Adam, cosine from 3e-3 to 0, batches of 128, 2 epochs.
 Run       python -m experiments.sentiment [--cell gru --workdir runs/sentiment-gru]
 """

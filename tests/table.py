@@ -112,12 +112,12 @@ LAYERS = [
         floats(5, 6, 4),
     ),
     Layer(
-        "conv-of-many-groups",
+        "conv-groups",
         layers.conv_spec(24, 6, (3, 3), groups=2, bias=False),
         lambda p, x, key: layers.conv(p, x, groups=2, padding="REFLECT"),
         floats(4, 4, 24),
     ),
-    Layer("conv-of-many", layers.conv_spec(8, 4, (3, 3)), lambda p, x, key: layers.conv(p, x), floats(4, 4, 8)),
+    Layer("conv-2d", layers.conv_spec(8, 4, (3, 3)), lambda p, x, key: layers.conv(p, x), floats(4, 4, 8)),
     Layer("conv-of-one", layers.conv_spec(3, 4, (1, 1)), lambda p, x, key: layers.conv(p, x), floats(4, 5, 3)),
     Layer(
         "conv-3d",
@@ -248,7 +248,7 @@ LAYERS = [
     ),
     Layer(
         "transformer-rotary-grouped",
-        models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1),
+        models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1, bias=False),
         lambda p, x, key: models.transformer(p, x, key=key, rate=0.2, remat="full"),
         integers(11, 6),
         noisy=True,

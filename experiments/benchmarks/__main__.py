@@ -101,7 +101,8 @@ def records(args: argparse.Namespace) -> Iterator[Record]:
                 if framework in missing or workload not in SOME_WORKLOADS.get(framework, NAMES):
                     continue
                 record = run(framework, workload, args) | {"round": number}
-                print(f"{workload} round {number} {framework}: {record.get('error') or 'done'}", file=sys.stderr)
+                said = record["error"] if "error" in record else f"{record['step_ms']:.3f} ms"
+                print(f"{workload} round {number} {framework}: {said}", file=sys.stderr)
                 yield record
 
 

@@ -34,6 +34,7 @@ class Peer:
     score: (name, outputs, targets -> one number per example), for the test.
     batch_size: None is the full batch.
     augment: batch["x"] -> batch["x"], in training only.
+    cosine: the learning rate that falls to 0 along a cosine; None is 1e-3 throughout.
     """
 
     load: Callable[[str | None], datasets.Data]
@@ -43,6 +44,7 @@ class Peer:
     epochs: int
     batch_size: int | None
     augment: Callable[[Tensor], Tensor] = lambda x: x
+    cosine: float | None = None
 
 
 class OfX(nn.Sequential):
@@ -60,18 +62,18 @@ class Images(nn.Sequential):
 
 
 class Reviews(nn.Module):
-    """Embedding, LSTM or GRU, the mean of the states over the words there are, dropout 0.5, one logit."""
+    """Embedding, LSTM or GRU, the mean of the states over the words there are, one logit; dropout 0.5 around."""
 
     def __init__(self, cell: type[nn.RNNBase]) -> None:
         super().__init__()
         self.embed = nn.Embedding(datasets.VOCABULARY, 64)
         nn.init.uniform_(self.embed.weight, -0.05, 0.05)  # Keras' default; torch's own, normal(0, 1), learns slowly
-        self.cell = cell(64, 64, batch_first=True)
+        self.cell = cell(64, 32, batch_first=True)
         self.dropout = nn.Dropout(0.5)
-        self.out = nn.Linear(64, 1)
+        self.out = nn.Linear(32, 1)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        h, _ = self.cell(self.embed(batch["x"]))
+        h, _ = self.cell(self.dropout(self.embed(batch["x"])))
         there = torch.arange(h.shape[1]) < batch["length"][:, None]
         pooled = (h * there[..., None]).sum(1) / batch["length"][:, None]
         return self.out(self.dropout(pooled))[:, 0]
@@ -129,8 +131,8 @@ PEERS = {
     "diabetes": Peer(lambda _: datasets.diabetes(), regression_network, first(F.mse_loss), absolute, 100, 32),
     "mnist": Peer(datasets.mnist, mnist_network, label_loss, right, 10, 32),
     "fashion_mnist": Peer(partial(datasets.mnist, name="fashion_mnist"), mnist_network, label_loss, right, 10, 32),
-    "lstm": Peer(datasets.sentiment, lambda _: Reviews(nn.LSTM), logit_loss, positive, 6, 64),
-    "gru": Peer(datasets.sentiment, lambda _: Reviews(nn.GRU), logit_loss, positive, 6, 64),
+    "lstm": Peer(datasets.sentiment, lambda _: Reviews(nn.LSTM), logit_loss, positive, 2, 128, cosine=3e-3),
+    "gru": Peer(datasets.sentiment, lambda _: Reviews(nn.GRU), logit_loss, positive, 2, 128, cosine=3e-3),
     "cifar10": Peer(datasets.cifar10, cifar10_network, label_loss, right, 5, 64, crop_and_flip),
 }
 
@@ -140,18 +142,22 @@ def tensors(batch: dict[str, np.ndarray]) -> dict[str, Tensor]:
 
 
 def train(peer: Peer, data: datasets.Data, seed: int) -> nn.Module:
-    """The network after all epochs of Adam, 1e-3."""
+    """The network after all epochs of Adam."""
     torch.manual_seed(seed)
     network = peer.network(data.train["x"].shape[-1]).train()
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), peer.cosine or 1e-3)
     batches = Batches(data.train, peer.batch_size or len(data.train["y"]), seed=seed)
-    for step in range(peer.epochs * batches.steps_per_epoch):
+    steps = peer.epochs * batches.steps_per_epoch
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if peer.cosine else None
+    for step in range(steps):
         batch = tensors(batches[step])
         outputs = network(batch | {"x": peer.augment(batch["x"])})
         loss = (peer.loss(outputs, batch["y"]) * batch["weight"]).sum() / batch["weight"].sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if decay:
+            decay.step()
     return network
 
 

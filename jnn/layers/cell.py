@@ -35,6 +35,19 @@ CellParams = dict[str, dict[str, jax.Array]]
 Init = Initializer | VarianceScaling
 
 
+def square(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
+    """An orthogonal matrix, so that a state neither grows nor fades; drawn in float32 or wider, as QR needs.
+
+    See "Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural Networks", Saxe,
+    McClelland and Ganguli, 2014.
+
+    >>> u = square(jax.random.key(0), (3, 3), jnp.float32)
+    >>> bool(jnp.allclose(u @ u.T, jnp.eye(3), atol=1e-5))
+    True
+    """
+    return orthogonal()(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+
+
 def gated_spec(
     n: int,
     d_in: int,
@@ -42,14 +55,13 @@ def gated_spec(
     bias: bool,
     recurrent_bias: bool,
     init: Init,
-    recurrent_init: Initializer | None,
+    recurrent_init: Initializer,
     dtype: DTypeLike,
 ) -> Spec:
     """Both maps of a cell with n gates. Arguments otherwise as `lstm_cell_spec`."""
-    one_gate = recurrent_init or orthogonal()
 
     def each_gate(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
-        draw = lambda key: one_gate(key, (d_hidden, d_hidden), dtype)
+        draw = lambda key: recurrent_init(key, (d_hidden, d_hidden), dtype)
         return jax.vmap(draw, out_axes=1)(jax.random.split(key, n))
 
     names, shape = ("recurrent", "gates", "hidden"), (d_hidden, n, d_hidden)

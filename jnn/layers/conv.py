@@ -9,7 +9,6 @@ As everywhere in deep learning this is cross-correlation: the kernel is not flip
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import jax
@@ -24,7 +23,6 @@ from jnn.param import Param, Spec
 
 PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
 SPATIAL_AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
-FEW = 32  # numbers under a kernel, up to which a product of patches beats XLA's convolution on CPU
 
 
 def conv_spec(
@@ -149,9 +147,6 @@ def _slide(w: jax.Array, x: jax.Array, window: Window, groups: int) -> jax.Array
     pads, one, none = window.pads(spatial), (1,) * len(spatial), ((0, 0),) * len(spatial)
     if window.size == window.stride == one and groups == 1 and pads == none and backend.choose("conv_of_one") == "dot":
         return linear({"w": w.reshape(w.shape[-2:])}, x)
-    if math.prod(w.shape[:-1]) <= FEW and groups == 1 and backend.choose("conv_of_few") == "patches":
-        patches = jnp.concatenate(list(window.taps(window.pad(x), spatial)), axis=-1)
-        return linear({"w": w.reshape(-1, w.shape[-1])}, patches)
     if window.padding in BORDERS:
         x, pads = window.pad(x), none
     return convolve(x, w, pads, stride=window.stride, spread=one, dilation=window.dilation, groups=groups)

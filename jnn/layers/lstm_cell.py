@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn.initializers import Initializer, glorot_uniform
-from jnn.layers.cell import CellParams, Init, checked, gated_spec, gates, state_carry
+from jnn.layers.cell import CellParams, Init, checked, gated_spec, gates, square, state_carry
 from jnn.layers.linear import linear
 from jnn.param import Param, Spec
 
@@ -23,7 +23,7 @@ def lstm_cell_spec(
     recurrent_bias: bool = False,
     forget_bias: float = 1.0,
     init: Init = glorot_uniform,
-    recurrent_init: Initializer | None = None,
+    recurrent_init: Initializer = square,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares an `lstm_cell`.
@@ -36,9 +36,8 @@ def lstm_cell_spec(
       forget_bias: initial bias of the forget gate; with 1 a fresh cell remembers ("An Empirical
         Exploration of Recurrent Network Architectures", Jozefowicz, Zaremba and Sutskever, 2015).
       init: initial values of the input's weights.
-      recurrent_init: initial values of one gate's (d_hidden, d_hidden) weights; None is orthogonal
-        ("Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural Networks",
-        Saxe, McClelland and Ganguli, 2014), drawn gate by gate.
+      recurrent_init: initial values of the (d_hidden, d_hidden) weights of each gate, drawn one by
+        one: orthogonal.
       dtype: of all parameters.
 
     Returns:

@@ -50,7 +50,10 @@ def max_pool(
     """
     slide = _window("max_pool", window, stride, padding)
     x, leading = one_batch_axis("max_pool", x, len(slide.size))
-    y = _reduce(x, slide, jax.lax.max, -math.inf)
+    if backend.choose("max_pool") == "slices":
+        y = _maximum_of_slices(x, slide)
+    else:
+        y = _reduce_window(x, slide, jax.lax.max, -math.inf)
     return y.reshape(*leading, *y.shape[1:])
 
 
@@ -82,7 +85,7 @@ def avg_pool(
     slide = _window("avg_pool", window, stride, padding)
     x, leading = one_batch_axis("avg_pool", x, len(slide.size))
     counts = np.asarray(math.prod(slide.size)) if count_padding else _counts(slide, x.shape[1:-1])
-    y = _reduce(wide(x), slide, jax.lax.add, 0.0)
+    y = _reduce_window(wide(x), slide, jax.lax.add, 0.0)
     y = (y / counts.reshape((1, *counts.shape, 1) if counts.ndim else ())).astype(x.dtype)
     return y.reshape(*leading, *y.shape[1:])
 
@@ -127,15 +130,19 @@ def _window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None,
     return window
 
 
-def _reduce(x: jax.Array, window: Window, combine: Callable[..., jax.Array], fill: float) -> jax.Array:
+def _reduce_window(x: jax.Array, window: Window, combine: Callable[..., jax.Array], fill: float) -> jax.Array:
     """`combine` over each window of x (b, *spatial, c), with `fill` around it."""
     pads = ((0, 0), *window.pads(x.shape[1:-1]), (0, 0))
-    if backend.choose("pool") == "reduce_window":
-        start = np.asarray(fill, x.dtype)
-        return jax.lax.reduce_window(x, start, combine, (1, *window.size, 1), (1, *window.stride, 1), pads)
+    start = np.asarray(fill, x.dtype)
+    return jax.lax.reduce_window(x, start, combine, (1, *window.size, 1), (1, *window.stride, 1), pads)
+
+
+def _maximum_of_slices(x: jax.Array, window: Window) -> jax.Array:
+    """The same as `_reduce_window` by `max`, one axis after another."""
+    window.pads(x.shape[1:-1])  # whether it fits is said of the whole window, not of one axis
     for axis in range(len(window.size)):
         line = window.along(axis)
-        x = functools.reduce(combine, line.taps(line.pad(x, fill), x.shape[1:-1]))
+        x = functools.reduce(jnp.maximum, line.taps(line.pad(x, -math.inf), x.shape[1:-1]))
     return x
 
 

@@ -56,6 +56,7 @@ def transformer_spec(
     embed: int,
     hidden: int | None = None,
     kv_heads: int | None = None,
+    bias: bool = True,
 ) -> Spec:
     """Declares a decoder.
 
@@ -70,6 +71,7 @@ def transformer_spec(
       embed: the width of the residual stream.
       hidden: the width inside the MLP; 4 * embed by default.
       kv_heads: key and value heads, as in `attention_spec`.
+      bias: whether linear maps and norms have biases; GPT-2's do, nanoGPT's do not.
 
     Returns:
       {"embed", "position" (unless context is None), "blocks" (with a leading axis "layers"), "norm"}
@@ -78,32 +80,36 @@ def transformer_spec(
     >>> spec["blocks"]["attention"]["q"]["w"].shape
     (4, 128, 4, 32)
     """
-    block = transformer_block_spec(
-        embed, heads, hidden or 4 * embed, kv_heads=kv_heads, out_std=0.02 / (2 * layers) ** 0.5
-    )
+    out_std = 0.02 / (2 * layers) ** 0.5
+    block = transformer_block_spec(embed, heads, hidden or 4 * embed, kv_heads=kv_heads, bias=bias, out_std=out_std)
     position = {} if context is None else {"position": learned_positions_spec(context, embed)}
     return {
         "embed": embed_spec(vocab, embed),
         **position,
         "blocks": stack(block, layers),
-        "norm": layer_norm_spec(embed),
+        "norm": layer_norm_spec(embed, bias=bias),
     }
 
 
 def transformer_block_spec(
-    d: int, heads: int, hidden: int, *, kv_heads: int | None = None, out_std: float = 0.02
+    d: int, heads: int, hidden: int, *, kv_heads: int | None = None, bias: bool = True, out_std: float = 0.02
 ) -> Spec:
     """Declares one block: {"norm1", "attention", "norm2", "up", "down"}.
+
+    Args:
+      d, heads, hidden, kv_heads, bias: as in `transformer_spec`.
+      out_std: the standard deviation of the weights that end a residual branch.
 
     >>> sorted(transformer_block_spec(64, 4, 256))
     ['attention', 'down', 'norm1', 'norm2', 'up']
     """
+    small, out = normal(0.02), normal(out_std)
     return {
-        "norm1": layer_norm_spec(d),
-        "attention": attention_spec(d, heads, kv_heads=kv_heads, init=normal(0.02), out_init=normal(out_std)),
-        "norm2": layer_norm_spec(d),
-        "up": linear_spec(d, hidden, init=normal(0.02)),
-        "down": linear_spec(hidden, d, axes=("hidden", "embed"), init=normal(out_std)),
+        "norm1": layer_norm_spec(d, bias=bias),
+        "attention": attention_spec(d, heads, kv_heads=kv_heads, bias=bias, init=small, out_init=out),
+        "norm2": layer_norm_spec(d, bias=bias),
+        "up": linear_spec(d, hidden, bias=bias, init=small),
+        "down": linear_spec(hidden, d, axes=("hidden", "embed"), bias=bias, init=out),
     }
 
 
@@ -282,7 +288,7 @@ def generate(
         token, cache = _step(p, token, cache, *draw, np.int32(i), top_k=top_k)
         tokens.append(token)
     drawn = np.concatenate([np.asarray(token) for token in (prompt, *tokens)], axis=-1, dtype=np.int32)
-    return jnp.asarray(drawn)
+    return jax.device_put(drawn)
 
 
 @partial(jax.jit, static_argnames=("length", "top_k"))

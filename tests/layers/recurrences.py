@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 
@@ -47,4 +48,4 @@ def run_torch(layer: torch.nn.RNNBase, x: torch.Tensor, weights, **kwargs):
 def random_params(spec: Spec, seed: int = 0):
     """Parameters away from their special initial values."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda p: rng.normal(size=p.shape, scale=0.5).astype(np.float32), spec)
+    return jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape, scale=0.5), jnp.float32), spec)

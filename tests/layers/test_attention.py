@@ -243,7 +243,7 @@ X = jnp.ones((3, 5, 4))
         (lambda: attention(P, X, X.astype(int)), TypeError, r"attention: kv: expected floating-point input"),
         (lambda: attention(P, X, X[:2]), ValueError, r"same leading axes, found float32\[3,5,4\] and float32\[2,5,4\]"),
         (lambda: attention(P, X, X, causal=True), ValueError, r"causal, window and rotate are for self-attention"),
-        (lambda: attention(P, X, window=0), ValueError, r"a window counts the rows a query may see"),
+        (lambda: attention(P, X, window=0), ValueError, r"a window counts the rows that a query may see"),
         (lambda: attention(P, X, mask=jnp.ones((5, 5))), TypeError, r"expected a bool mask"),
         (lambda: attention(P, X, mask=jnp.ones((4, 5), bool)), ValueError, r"a mask of \(3, 5, 5\) or \(5, 5\)"),
         (lambda: attention(P, X, mask=jnp.ones(5, bool)), ValueError, r"a mask of \(3, 5, 5\) or \(5, 5\)"),

@@ -77,23 +77,17 @@ def test_matches_flax(size, stride, padding):
 
 
 @pytest.mark.parametrize(
-    ("c_in", "size", "arguments"),
+    ("size", "arguments"),
     [
-        (3, (3, 3), {}),
-        (1, (5, 5), {"stride": 2, "padding": "REFLECT"}),
-        (2, (3,), {"dilation": 2, "padding": "CAUSAL"}),
-        (40, (1, 1), {}),
-        (
-            40,
-            (1, 1),
-            {"padding": [(1, 1), (1, 1)], "stride": 2},
-        ),  # the output's size is the input's, and yet no product
-        (40, (1, 1), {"stride": 2}),
+        ((1, 1), {}),
+        ((1,), {"padding": "REFLECT"}),
+        ((1, 1), {"stride": 2}),
+        ((1, 1), {"padding": [(1, 1), (1, 1)], "stride": 2}),  # out comes the input's shape, and yet it is no product
     ],
 )
-def test_formulations_agree(c_in, size, arguments):
-    p = init(conv_spec(c_in, 4, size), jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (2, *(3 if size == (1, 1) else 8,) * len(size), c_in))
+def test_formulations_agree(size, arguments):
+    p = init(conv_spec(5, 4, size), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, *(3,) * len(size), 5))
     run = jax.value_and_grad(lambda p, x: jnp.sum(jnp.square(conv(p, x, **arguments))), argnums=(0, 1))
     here = run(p, x)
     with backend.target("tpu"):

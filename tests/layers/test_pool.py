@@ -84,11 +84,10 @@ def test_matches_flax(window, stride, padding):
         )
 
 
-@pytest.mark.parametrize("pool", [max_pool, avg_pool])
 @pytest.mark.parametrize(("window", "stride", "padding"), [((2, 2), None, "VALID"), ((3, 2), 2, "SAME")])
-def test_formulations_agree(pool, window, stride, padding):
+def test_formulations_of_max_pool_agree(window, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
-    run = jax.value_and_grad(lambda x: jnp.sum(jnp.square(pool(x, window, stride=stride, padding=padding))))
+    run = jax.value_and_grad(lambda x: jnp.sum(jnp.square(max_pool(x, window, stride=stride, padding=padding))))
     here = run(x)
     with backend.target("tpu"):
         there = run(x)

@@ -4,7 +4,6 @@ The model: "MiniLM", Wang et al., 2020, as fine-tuned for sentences; post-norm, 
 """
 
 import json
-import os
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +14,19 @@ from torch.nn import functional as F
 
 import jnn
 from jnn.data.root import data_root
-from jnn.layers import attention, attention_spec, embed, embed_spec, layer_norm, layer_norm_spec, length_mask
-from jnn.layers import learned_positions, learned_positions_spec, linear, linear_spec  # fmt: skip
+from jnn.layers import (
+    attention,
+    attention_spec,
+    embed,
+    embed_spec,
+    layer_norm,
+    layer_norm_spec,
+    learned_positions,
+    learned_positions_spec,
+    length_mask,
+    linear,
+    linear_spec,
+)
 
 D, HEADS, HIDDEN, LAYERS, VOCAB, CONTEXT, EPSILON = 384, 12, 1536, 6, 30522, 512, 1e-12
 
@@ -121,7 +131,7 @@ def read_safetensors(path):
 @pytest.fixture(scope="module")
 def weights():
     path = data_root() / "weights" / "minilm" / "model.safetensors"
-    if not os.path.isfile(path):
+    if not path.is_file():
         pytest.skip(f"weights/minilm/model.safetensors is not in {data_root()}; set JNN_DATA to where it is.")
     return {name.removeprefix("bert."): array for name, array in read_safetensors(path).items()}
 

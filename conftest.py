@@ -1,6 +1,7 @@
 """The strict environment: eight CPU devices, warnings as errors (pyproject), no silent rank promotion."""
 
 import os
+from collections.abc import Iterator
 
 FLAGS = (
     "--xla_force_host_platform_device_count=8",
@@ -17,7 +18,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _forget_compiled_programs():
+def _forget_compiled_programs() -> Iterator[None]:
     """A run of all tests compiles thousands of programs: keep those of one file at a time."""
     yield
     jax.clear_caches()

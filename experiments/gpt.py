@@ -2,7 +2,7 @@
 
 Data      1,115,394 characters (tinyshakespeare); the last tenth validates.
 Network   decoder-only transformer ("Language Models are Unsupervised Multitask Learners", Radford et al., 2019): 4
-          layers, 4 heads, 128 wide, context 64, no dropout, tied read-out.
+          layers, 4 heads, 128 wide, context 64, no biases, no dropout, tied read-out.
 Training  2,000 steps of 12 windows; AdamW 1e-3 (0.9, 0.99), weight decay 0.1 on weights, 100 steps of warm-up, cosine
           to 1e-4, gradients clipped to norm 1. nanoGPT publishes a validation loss of 1.88 for it.
 Run       python -m experiments.gpt
@@ -59,7 +59,7 @@ def experiment(config: Config) -> Outcome:
     tokens = characters.encode(text)
     cut = int(0.9 * len(tokens))
     spec = transformer_spec(
-        len(characters), config.context, layers=config.layers, heads=config.heads, embed=config.embed
+        len(characters), config.context, layers=config.layers, heads=config.heads, embed=config.embed, bias=False
     )
     key = jax.random.key(config.seed)
     schedule = optax.warmup_cosine_decay_schedule(

@@ -6,6 +6,7 @@ Network   decoder-only transformer ("Language Models are Unsupervised Multitask 
 Training  2,000 steps of 12 windows; AdamW 1e-3 (0.9, 0.99), weight decay 0.1 on weights, 100 steps of warm-up, cosine
           to 1e-4, gradients clipped to norm 1. nanoGPT publishes a validation loss of 1.88 for it.
 Run       python -m experiments.gpt
+Measured  loss on the whole validation tenth: 1.909 and 1.927 for two seeds. Two CPU cores, about a minute.
 """
 
 from __future__ import annotations

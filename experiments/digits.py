@@ -2,10 +2,10 @@
 
 Data      8x8 grey images, 10 classes ("Optical Recognition of Handwritten Digits", Alpaydin and Kaynak, 1998);
           a random four fifths to train on, one fifth held out.
-Networks  mlp: 64-256-dropout 0.3-128-10.  cnn: conv 1-32-64, 3x3, 2x2 max pooling, dense 128, dropout 0.3, 10.
+Networks  mlp: 64-512-256-10, dropout 0.2.  cnn: conv 1-32-64, 3x3, 2x2 max pooling, dense 128, dropout 0.2, 10.
 Training  Adam, cosine from 2e-3 to 0, batches of 64; images shifted by up to one pixel, anew at each step.
 Run       python -m experiments.digits
-Measured  held-out accuracy, seed 0: mlp 0.975, cnn 0.986. Two CPU cores, 10 seconds.
+Measured  held-out accuracy, seed 0: mlp 0.986, cnn 0.992. Two busy CPU cores, 20 seconds.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from jnn.train import create_state, evaluate_on, make_eval, make_step
 class Config(Common):
     """Handwritten digits: an MLP and a small CNN."""
 
-    steps: int = 1500
+    steps: int = 2400
     workdir: str = "runs/digits"
     batch_size: int = 64
     learning_rate: float = 2e-3
-    hidden: tuple[int, ...] = (256, 128)
+    hidden: tuple[int, ...] = (512, 256)
     channels: tuple[int, ...] = (32, 64)
     dense: int = 128
-    dropout: float = 0.3
+    dropout: float = 0.2
 
 
 def experiment(config: Config) -> Outcome:

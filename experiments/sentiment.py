@@ -6,6 +6,8 @@ Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean of its states over
           0.5, one logit.
 Training  Adam, cosine from 3e-3 to 0, batches of 128, 2 epochs.
 Run       python -m experiments.sentiment [--cell gru --workdir runs/sentiment-gru]
+Measured  test accuracy, seed 0: LSTM 0.858, GRU 0.865; PyTorch's LSTM 0.858, 0.859 and 0.860 for three seeds. Two
+          busy CPU cores, about three minutes.
 """
 
 from __future__ import annotations

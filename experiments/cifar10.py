@@ -5,6 +5,7 @@ Data      50,000 + 10,000 colour photographs, 32x32, 10 classes ("Learning Multi
 Network   conv 3-32-64, 3x3, ReLU, each with 2x2 max pooling; dense 512; dropout 0.5; 10.
 Training  Adam 1e-3, batches of 64, 5 epochs; random crops (padding 4) and flips, a pure function of the step's key.
 Run       python -m experiments.cifar10
+Measured  test accuracy 0.696, seed 0 (validation 0.691, still rising). Two busy CPU cores, three minutes.
 """
 
 from __future__ import annotations

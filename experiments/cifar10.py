@@ -2,7 +2,8 @@
 
 Data      50,000 + 10,000 colour photographs, 32x32, 10 classes ("Learning Multiple Layers of Features from Tiny
           Images", Krizhevsky, 2009); 5,000 of the training set validate.
-Network   conv 3-32-64, 3x3, ReLU, each with 2x2 max pooling; dense 512; dropout 0.5; 10.
+Network   conv 3-32-64, 3x3, ReLU, each with 2x2 max pooling; dense 512; dropout 0.5; 10. Glorot's initial values:
+          with He's, larger ones, five seeds reach 0.686+-0.004 in these few epochs.
 Training  Adam 1e-3, batches of 64, 5 epochs; random crops (padding 4) and flips, a pure function of the step's key.
 Run       python -m experiments.cifar10
 Measured  test accuracy 0.696, seed 0 (validation 0.691, still rising). Two busy CPU cores, three minutes.
@@ -22,6 +23,7 @@ import jnn
 from experiments import datasets, pictures
 from experiments.harness import Common, Outcome, classified, launch, train
 from jnn.data import Batches, in_order, random_crop, random_flip
+from jnn.initializers import glorot_uniform
 from jnn.models import cnn, cnn_spec
 from jnn.train import create_state, evaluate_on, make_eval, make_step
 
@@ -60,13 +62,12 @@ def experiment(config: Config) -> Outcome:
 
     key = jax.random.key(config.seed)
     optimizer = optax.adam(config.learning_rate)
+    spec = cnn_spec((32, 32, 3), config.channels, config.dense, 10, init=glorot_uniform)
     evaluate = make_eval(loss)
     state, history = train(
         config,
         make_step(loss, optimizer, jnn.path_key(key, "noise")),
-        create_state(
-            jnn.init(cnn_spec((32, 32, 3), config.channels, config.dense, 10), jnn.path_key(key, "init")), optimizer
-        ),
+        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
         Batches(training, config.batch_size, seed=config.seed),
         every=704,
         evaluate=partial(evaluate_on, evaluate, list(in_order(validation, 500))),

@@ -17,7 +17,7 @@ from jnn import data
 from jnn.data import Standard
 
 SPLIT_SEED = 0
-VOCABULARY, REVIEW_WORDS = 20_000, 400
+VOCABULARY, REVIEW_WORDS = 10_000, 400
 
 
 class Data(NamedTuple):
@@ -68,17 +68,21 @@ def scale_images(x):
 def sentiment(data_dir: str | None = None) -> Data:
     """IMDB: ids (n, 400) of the last 400 words of each review, their number in `length`, y in 0..1.
 
-    The 20,000 ids are those of the training reviews; 2,500 of the 25,000 are for validation.
+    The 10,000 ids are those of the training reviews. The last tenth of either class is for validation: a film's
+    reviews are neighbours in the files, so its films are others, as the test's are.
     """
     texts, labels = data.imdb(data_dir, "train")
-    kept, held = data.split({"row": np.arange(len(texts)), "y": labels}, 0.1, seed=SPLIT_SEED)
+    held = np.zeros(len(texts), bool)
+    for rows in (np.flatnonzero(labels == c) for c in (0, 1)):
+        held[rows[len(rows) * 9 // 10 :]] = True
+    kept, validation = ({"row": np.flatnonzero(part), "y": labels[part]} for part in (~held, held))
     vocabulary = data.Words.build((texts[row] for row in kept["row"]), VOCABULARY)
 
     def encode(texts: Iterable[str], labels: np.ndarray) -> dict[str, np.ndarray]:
         ids, lengths = data.pad([vocabulary.encode(text) for text in texts], REVIEW_WORDS, keep="last")
         return {"x": ids, "length": lengths, "y": labels}
 
-    train, validation = (encode((texts[row] for row in part["row"]), part["y"]) for part in (kept, held))
+    train, validation = (encode((texts[row] for row in part["row"]), part["y"]) for part in (kept, validation))
     return Data(train, validation, encode(*data.imdb(data_dir, "test")))
 
 

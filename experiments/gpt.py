@@ -3,8 +3,10 @@
 Data      1,115,394 characters (tinyshakespeare); the last tenth validates.
 Network   decoder-only transformer ("Language Models are Unsupervised Multitask Learners", Radford et al., 2019): 4
           layers, 4 heads, 128 wide, context 64, no biases, no dropout, tied read-out.
-Training  2,000 steps of 12 windows; AdamW 1e-3 (0.9, 0.99), weight decay 0.1 on weights, 100 steps of warm-up, cosine
-          to 1e-4, gradients clipped to norm 1. nanoGPT publishes a validation loss of 1.88 for it.
+Training  2,000 steps of 12 windows; AdamW (0.9, 0.99), weight decay 0.1 on weights, 100 steps of warm-up to 3e-3,
+          cosine to a tenth, gradients clipped to norm 1. nanoGPT publishes a validation loss of 1.88 for it. Of its
+          settings the learning rate alone is another: on the tenth before the last (trained on the eight before),
+          its 1e-3 gives 1.870 and 3e-3 gives 1.743.
 Run       python -m experiments.gpt
 Measured  loss on the whole validation tenth: 1.909 and 1.927 for two seeds. Two CPU cores, about a minute.
 """
@@ -38,7 +40,7 @@ class Config(Common):
     embed: int = 128
     context: int = 64
     batch_size: int = 12
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     warmup: int = 100
     weight_decay: float = 0.1
     sample: int = 500

@@ -1,10 +1,11 @@
 """Film reviews, good or bad: a word-level LSTM or GRU on IMDB.
 
-Data      25,000 + 25,000 reviews ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011); the 20,000 most
-          frequent words, the last 400 of each review; a tenth of the training set validates.
-Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean of its states over the words there are, dropout
-          0.5, one logit.
-Training  Adam, cosine from 3e-3 to 0, batches of 128, 2 epochs.
+Data      25,000 + 25,000 reviews ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011); the 10,000 most
+          frequent words, the last 400 of each review; a tenth of the training set, of films of its own, validates.
+Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean and the maximum of its states over the words there are,
+          dropout 0.5, one logit. In training, 0.3 of the words are unknown ones.
+Training  Adam, cosine from 3e-3 to 0, batches of 128, 2 epochs, labels smoothed by 0.3: it is a film's own words and
+          names that such a network overfits.
 Run       python -m experiments.sentiment [--cell gru --workdir runs/sentiment-gru]
 Measured  test accuracy, seed 0: LSTM 0.858, GRU 0.865; PyTorch's LSTM 0.858, 0.859 and 0.860 for three seeds. Two
           busy CPU cores, about three minutes.
@@ -17,29 +18,19 @@ from functools import partial
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 import jnn
 from experiments import datasets, pictures
 from experiments.harness import Common, Outcome, launch, train
-from jnn.data import Batches, in_order
+from jnn import layers
+from jnn.data import UNKNOWN, Batches, in_order, word_dropout
 from jnn.initializers import uniform
-from jnn.layers import (
-    dropout,
-    embed,
-    embed_spec,
-    gru_cell,
-    gru_cell_spec,
-    linear,
-    linear_spec,
-    lstm_cell,
-    lstm_cell_spec,
-    rnn,
-)
 from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
 
-CELLS = {"lstm": (lstm_cell_spec, lstm_cell), "gru": (gru_cell_spec, gru_cell)}
+CELLS = {"lstm": (layers.lstm_cell_spec, layers.lstm_cell), "gru": (layers.gru_cell_spec, layers.gru_cell)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,25 +45,29 @@ class Config(Common):
     embed: int = 64
     hidden: int = 32
     dropout: float = 0.5
+    word_dropout: float = 0.3
+    smoothing: float = 0.3
 
 
 def network_spec(config: Config) -> dict:
     cell_spec, _ = CELLS[config.cell]
     around_zero = lambda key, shape, dtype: uniform(0.1)(key, shape, dtype) - 0.05
     return {
-        "embed": embed_spec(datasets.VOCABULARY, config.embed, init=around_zero),
+        "embed": layers.embed_spec(datasets.VOCABULARY, config.embed, init=around_zero),
         "cell": cell_spec(config.embed, config.hidden),
-        "out": linear_spec(config.hidden, 1),
+        "out": layers.linear_spec(2 * config.hidden, 1),
     }
 
 
 def network(p: dict, x: jax.Array, length: jax.Array, *, config: Config, key: jax.Array | None) -> jax.Array:
     """Words (b, t) and how many of them are real (b,) to logits (b, 1)."""
     _, cell = CELLS[config.cell]
-    keys = [None, None] if key is None else jax.random.split(key)
-    words = dropout(embed(p["embed"], x), config.dropout, key=keys[0])
-    states, _ = rnn(cell, p["cell"], words, lengths=length)  # zero past the length
-    return linear(p["out"], dropout(states.sum(1) / length[:, None], config.dropout, key=keys[1]))
+    keys = [None] * 3 if key is None else jax.random.split(key, 3)
+    x = word_dropout(x, config.word_dropout, UNKNOWN, lengths=length, key=keys[0])
+    words = layers.dropout(layers.embed(p["embed"], x), config.dropout, key=keys[1])
+    states, _ = layers.rnn(cell, p["cell"], words, lengths=length)  # zero past the length
+    pooled = jnp.concatenate([states.sum(1) / length[:, None], states.max(1)], -1)
+    return layers.linear(p["out"], layers.dropout(pooled, config.dropout, key=keys[2]))
 
 
 def experiment(config: Config) -> Outcome:
@@ -86,7 +81,8 @@ def experiment(config: Config) -> Outcome:
             "accuracy": jnn.metrics.binary_accuracy(logits, y, weight, threshold=0.0),
             "auc": jnn.metrics.roc_auc_histogram(jax.nn.sigmoid(logits), y, weight),
         }
-        return LossOutput(jnn.losses.binary_cross_entropy_with_logits(logits, y), weight, metrics=metrics)
+        target = y if key is None else y * (1 - config.smoothing) + config.smoothing / 2
+        return LossOutput(jnn.losses.binary_cross_entropy_with_logits(logits, target), weight, metrics=metrics)
 
     key = jax.random.key(config.seed)
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))

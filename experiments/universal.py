@@ -51,8 +51,7 @@ class Config(Common):
 def network_spec(width: int, scale: float):
     """1-width-1."""
     hidden = linear_spec(1, width, axes=("input", "hidden"), init=jnn.initializers.normal(scale))
-    spread = lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -scale, scale)
-    hidden["b"] = dataclasses.replace(hidden["b"], init=spread)
+    hidden["b"] = dataclasses.replace(hidden["b"], init=lambda key, *of: jax.random.uniform(key, *of, -scale, scale))
     return {"hidden": hidden, "output": linear_spec(width, 1, axes=("hidden", "output"))}
 
 

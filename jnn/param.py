@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.typing import DTypeLike
+
+from jnn.backend import Program
 
 Initializer = Callable[[jax.Array, Sequence[int], Any], jax.Array]
 Rules = Mapping[str, str | tuple[str, ...] | None]  # logical axis name -> mesh axis or axes
@@ -46,14 +47,13 @@ class Param:
       shape, dtype: of the array.
       init: `(key, shape, dtype) -> array` as in `jax.nn.initializers`, or a `NamedInitializer`.
       axes: one name per dimension; sharding rules and fans refer to these.
-      fan_in: the axes a linear map sums over. Only *weights* declare fans.
-      fan_out: the axes it produces. Axes in neither are a receptive field.
+      fan_in, fan_out: the axes that a *weight* sums over and makes; its others are a receptive field.
     """
 
     shape: tuple[int, ...]
     init: Initializer | NamedInitializer
     axes: tuple[str, ...]
-    dtype: DTypeLike = jnp.float32
+    dtype: jax.typing.DTypeLike = jnp.float32
     fan_in: tuple[str, ...] = ()
     fan_out: tuple[str, ...] = ()
 
@@ -106,7 +106,7 @@ def init(spec: Spec, key: jax.Array, *, mesh: Mesh | None = None, rules: Rules |
     """
     placed = None if mesh is None else shardings(spec, mesh, rules or {})
     draw = lambda key: map_paths(lambda path, param: param.draw(path_key(key, path)), spec)
-    return jax.jit(draw, out_shardings=placed)(key)
+    return Program(draw, "init", out_shardings=placed)(key)
 
 
 def abstract(spec: Spec, *, mesh: Mesh | None = None, rules: Rules | None = None) -> Any:

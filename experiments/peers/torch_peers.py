@@ -1,4 +1,4 @@
-"""The experiments' networks in PyTorch, with PyTorch's own initial values, on the same arrays and in the same order.
+"""The experiments' networks in PyTorch, on the same arrays and in the same order.
 
 Run       python -m experiments.peers.torch_peers binary --seeds 5
 Prints    one line of JSON a seed, then one with the mean, deviation (n - 1), minimum and maximum. Needs torch.
@@ -21,6 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments import datasets
+from experiments.peers.torch_networks import (
+    Reviews,
+    binary_network,
+    cifar10_network,
+    crop_and_flip,
+    mnist_network,
+    regression_network,
+)
 from jnn.data import Batches, in_order
 
 
@@ -35,6 +43,7 @@ class Peer:
     batch_size: None is the full batch.
     augment: batch["x"] -> batch["x"], in training only.
     cosine: the learning rate that falls to 0 along a cosine; None is 1e-3 throughout.
+    smoothing: s in y * (1 - s) + s / 2, in training only.
     """
 
     load: Callable[[str | None], datasets.Data]
@@ -45,66 +54,7 @@ class Peer:
     batch_size: int | None
     augment: Callable[[Tensor], Tensor] = lambda x: x
     cosine: float | None = None
-
-
-class OfX(nn.Sequential):
-    """Layers in a row, applied to a batch's x."""
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        return super().forward(batch["x"])
-
-
-class Images(nn.Sequential):
-    """Layers in a row, applied to a batch's uint8 images `b y x c`."""
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        return super().forward(datasets.scale_images(batch["x"]).permute(0, 3, 1, 2))
-
-
-class Reviews(nn.Module):
-    """Embedding, LSTM or GRU, the mean of the states over the words there are, one logit; dropout 0.5 around."""
-
-    def __init__(self, cell: type[nn.RNNBase]) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(datasets.VOCABULARY, 64)
-        nn.init.uniform_(self.embed.weight, -0.05, 0.05)  # Keras' default; torch's own, normal(0, 1), learns slowly
-        self.cell = cell(64, 32, batch_first=True)
-        self.dropout = nn.Dropout(0.5)
-        self.out = nn.Linear(32, 1)
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        h, _ = self.cell(self.dropout(self.embed(batch["x"])))
-        there = torch.arange(h.shape[1]) < batch["length"][:, None]
-        pooled = (h * there[..., None]).sum(1) / batch["length"][:, None]
-        return self.out(self.dropout(pooled))[:, 0]
-
-
-def binary_network(d: int) -> nn.Module:
-    return OfX(nn.Linear(d, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1), nn.Sigmoid())
-
-
-def regression_network(d: int) -> nn.Module:
-    first = [nn.Linear(d, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.2)]
-    return OfX(*first, nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1))
-
-
-def mnist_network(d: int) -> nn.Module:
-    return OfX(nn.Linear(d, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
-
-
-def cifar10_network(d: int) -> nn.Module:
-    conv = partial(nn.Conv2d, kernel_size=3, padding="same")
-    blocks = [conv(d, 32), nn.ReLU(), nn.MaxPool2d(2), conv(32, 64), nn.ReLU(), nn.MaxPool2d(2)]
-    return Images(*blocks, nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
-
-
-def crop_and_flip(x: Tensor) -> Tensor:
-    """A crop after padding by 4, and a mirror image half the time, of images `b y x c`."""
-    n, size = x.shape[:2]
-    rows, columns = torch.randint(0, 9, (2, n, 1)) + torch.arange(size)
-    columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
-    padded = F.pad(x, (0, 0, 4, 4, 4, 4))
-    return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    smoothing: float = 0.0
 
 
 def label_loss(outputs: Tensor, y: Tensor) -> Tensor:
@@ -125,14 +75,19 @@ likely = ("test_accuracy", lambda outputs, y: ((outputs > 0.5) == (y > 0.5))[:, 
 positive = ("test_accuracy", lambda outputs, y: (outputs > 0) == (y > 0))
 absolute = ("test_mae", first(F.l1_loss))  # in deviations of the training targets
 
+
+def reviews(cell: type[nn.RNNBase]) -> Peer:
+    return Peer(datasets.sentiment, lambda _: Reviews(cell), logit_loss, positive, 2, 128, cosine=3e-3, smoothing=0.3)
+
+
 PEERS = {
     "binary": Peer(lambda _: datasets.binary(), binary_network, first(F.binary_cross_entropy), likely, 100, None),
     "regression": Peer(lambda _: datasets.noisy_sum(), regression_network, first(F.mse_loss), absolute, 100, 32),
     "diabetes": Peer(lambda _: datasets.diabetes(), regression_network, first(F.mse_loss), absolute, 100, 32),
     "mnist": Peer(datasets.mnist, mnist_network, label_loss, right, 10, 32),
     "fashion_mnist": Peer(partial(datasets.mnist, name="fashion_mnist"), mnist_network, label_loss, right, 10, 32),
-    "lstm": Peer(datasets.sentiment, lambda _: Reviews(nn.LSTM), logit_loss, positive, 2, 128, cosine=3e-3),
-    "gru": Peer(datasets.sentiment, lambda _: Reviews(nn.GRU), logit_loss, positive, 2, 128, cosine=3e-3),
+    "lstm": reviews(nn.LSTM),
+    "gru": reviews(nn.GRU),
     "cifar10": Peer(datasets.cifar10, cifar10_network, label_loss, right, 5, 64, crop_and_flip),
 }
 
@@ -152,7 +107,8 @@ def train(peer: Peer, data: datasets.Data, seed: int) -> nn.Module:
     for step in range(steps):
         batch = tensors(batches[step])
         outputs = network(batch | {"x": peer.augment(batch["x"])})
-        loss = (peer.loss(outputs, batch["y"]) * batch["weight"]).sum() / batch["weight"].sum()
+        y = batch["y"] * (1 - peer.smoothing) + peer.smoothing / 2 if peer.smoothing else batch["y"]
+        loss = (peer.loss(outputs, y) * batch["weight"]).sum() / batch["weight"].sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -9,38 +9,27 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 """
 
 from jnn.layers.adaptive_pool import adaptive_avg_pool, adaptive_max_pool
-from jnn.layers.attention import (
-    attend,
-    attention,
-    attention_cache,
-    attention_spec,
-    cached_attention,
-    length_mask,
-    segment_mask,
-)
+from jnn.layers.attend import attend
+from jnn.layers.attention import attention, attention_spec
+from jnn.layers.attention_cache import attention_cache, cached_attention
 from jnn.layers.batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
+from jnn.layers.bidirectional import bidirectional, bidirectional_spec
 from jnn.layers.conv import conv, conv_spec
 from jnn.layers.conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers.depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers.dropout import dropout
 from jnn.layers.embed import embed, embed_spec, unembed
+from jnn.layers.group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers.gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers.linear import linear, linear_spec
 from jnn.layers.lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
-from jnn.layers.norm import (
-    group_norm,
-    group_norm_spec,
-    instance_norm,
-    instance_norm_spec,
-    layer_norm,
-    layer_norm_spec,
-    rms_norm,
-    rms_norm_spec,
-)
+from jnn.layers.masks import length_mask, segment_mask
+from jnn.layers.norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
 from jnn.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers.position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
-from jnn.layers.recurrent import bidirectional, bidirectional_spec, rnn, stacked
+from jnn.layers.recurrent import rnn
 from jnn.layers.rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
+from jnn.layers.stacked import stacked
 
 __all__ = [
     "adaptive_avg_pool",

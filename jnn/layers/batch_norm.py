@@ -8,17 +8,33 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import ones, zeros
-from jnn.layers.norm import group_norm_spec, over_last_axes, scale_and_shift
+from jnn.initializers import Initializer, ones, zeros
+from jnn.layers.group_norm import group_norm_spec
+from jnn.layers.norm import over_last_axes, scale_and_shift
 from jnn.param import Param, Spec
 from jnn.precision import wide
 
 Stats = dict[str, jax.Array]
 
 
-batch_norm_spec = group_norm_spec
+def batch_norm_spec(
+    size: int,
+    *,
+    axis: str = "channels",
+    scale: bool = True,
+    bias: bool = True,
+    init: Initializer = ones,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares the scale and offset of `batch_norm`. Arguments and result as `group_norm_spec`.
+
+    >>> batch_norm_spec(8, bias=False)["scale"].shape
+    (8,)
+    """
+    return group_norm_spec(size, axis=axis, scale=scale, bias=bias, init=init, dtype=dtype)
 
 
 def batch_norm_stats_spec(size: int, *, axis: str = "channels") -> Spec:

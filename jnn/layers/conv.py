@@ -104,11 +104,16 @@ def conv(
     w = p["w"].astype(x.dtype)
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("conv", x, len(window.size))
-    checks.trailing("conv", x, (w.shape[-2] * groups,))
-    if w.shape[-1] % groups:
-        raise ValueError(f"conv: {groups} groups do not divide the {w.shape[-1]} output channels of its parameters.")
+    check_channels("conv", w, x, groups)
     y = _slide(w, flat, window, groups)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
+
+
+def check_channels(layer: str, w: jax.Array, x: jax.Array, groups: int) -> None:
+    """Raises unless x has the input channels of w (*kernel, c_in / groups, c_out), and groups divide c_out."""
+    checks.trailing(layer, x, (w.shape[-2] * groups,))
+    if w.shape[-1] % groups:
+        raise ValueError(f"{layer}: {groups} groups do not divide the {w.shape[-1]} output channels of its parameters.")
 
 
 def add_channels(p: dict[str, jax.Array], y: jax.Array) -> jax.Array:

@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling, he_normal
-from jnn.layers.conv import add_channels, conv_spec, convolve
+from jnn.layers.conv import add_channels, check_channels, conv_spec, convolve
 from jnn.layers.window import Padding, Window, one_batch_axis, per_axis, sliding
 from jnn.param import Spec
 
@@ -84,15 +83,12 @@ def conv_transpose(
     w = p["w"].astype(x.dtype)
     window = sliding("conv_transpose", w.shape[:-2], stride=stride, padding=padding, dilation=dilation)
     flat, leading = one_batch_axis("conv_transpose", x, len(window.size))
-    checks.trailing("conv_transpose", x, (w.shape[-2] * groups,))
-    if w.shape[-1] % groups:
-        raise ValueError(f"conv_transpose: {groups} groups do not divide the {w.shape[-1]} output channels.")
+    check_channels("conv_transpose", w, x, groups)
+    more = per_axis("conv_transpose", "output_padding", output_padding, len(window.size), least=0)
     y = convolve(
         flat,
         jnp.flip(w, range(len(window.size))),
-        _pads(
-            window, flat.shape[1:-1], per_axis("conv_transpose", "output_padding", output_padding, len(window.size), 0)
-        ),
+        _pads(window, flat.shape[1:-1], more),
         stride=(1,) * len(window.size),
         spread=window.stride,
         dilation=window.dilation,

@@ -1,4 +1,4 @@
-"""Normalization of each example by itself: layer, RMS, group and instance. (By the batch: `batch_norm.py`.)
+"""Normalization of each vector by itself: layer and RMS. (Of images: `group_norm.py`. By the batch: `batch_norm.py`.)
 
 Laws: statistics are computed in float32; "scale" and "bias" are used iff they are in p; leading axes are free, and no
 example sees another; scaling x changes nothing (but for epsilon), and shifting it neither, except for `rms_norm`.
@@ -69,8 +69,8 @@ def layer_norm(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1, epsil
     >>> layer_norm({}, jnp.array([[1.0, 3.0]])).round(3).tolist()
     [[-1.0, 1.0]]
     """
-    _check("layer_norm", p, x, in_axes)
-    h = _standardize(wide(x), tuple(range(-in_axes, 0)), epsilon)
+    check_norm("layer_norm", p, x, in_axes)
+    h = standardize(wide(x), tuple(range(-in_axes, 0)), epsilon)
     return scale_and_shift(p, h).astype(x.dtype)
 
 
@@ -91,76 +91,10 @@ def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) ->
     >>> rms_norm({}, jnp.array([3.0, -3.0])).round(3).tolist()
     [1.0, -1.0]
     """
-    _check("rms_norm", p, x, 1)
+    check_norm("rms_norm", p, x, 1)
     h = wide(x)
     h = h * jax.lax.rsqrt(jnp.mean(jnp.square(h), -1, keepdims=True) + epsilon)
     return scale_and_shift(p, h).astype(x.dtype)
-
-
-def group_norm_spec(
-    size: int,
-    *,
-    axis: str = "channels",
-    scale: bool = True,
-    bias: bool = True,
-    init: Initializer = ones,
-    dtype: DTypeLike = jnp.float32,
-) -> Spec:
-    """Declares a scale and an offset per channel, as `group_norm`, `instance_norm` and `batch_norm` take them.
-
-    Args:
-      size: how many channels there are.
-      axis: the name of that axis.
-      scale, bias, init, dtype: as in `layer_norm_spec`; a scale of zeros makes a residual branch start as nothing.
-
-    Returns:
-      {"scale": (size,), "bias": (size,)}
-
-    >>> sorted(group_norm_spec(8))
-    ['bias', 'scale']
-    """
-    return layer_norm_spec(size, axes=(axis,), scale=scale, bias=bias, init=init, dtype=dtype)
-
-
-instance_norm_spec = group_norm_spec
-
-
-def group_norm(
-    p: dict[str, jax.Array], x: jax.Array, groups: int, *, spatial: int = 2, epsilon: float = 1e-5
-) -> jax.Array:
-    """Normalizes each example over its spatial axes and each group of neighbouring channels.
-
-    See "Group Normalization", Wu and He, 2018.
-
-    Args:
-      p: {"scale": (c,), "bias": (c,)}, each optional.
-      x: (..., *spatial, c), floating point.
-      groups: how many groups the channels fall into.
-      spatial: how many spatial axes stand before the channels.
-      epsilon: added to the variance.
-
-    Returns:
-      x's shape and dtype.
-
-    Raises:
-      TypeError: x is not floating point.
-      ValueError: groups do not divide the channels; x's channels are not p's; x has too few axes or is empty.
-
-    >>> group_norm({}, jnp.array([[[1.0, 3.0, 5.0, 9.0]]]), groups=2).round(3).tolist()
-    [[[-1.0, 1.0, -1.0, 1.0]]]
-    """
-    return _group_norm("group_norm", p, x, groups, spatial, epsilon)
-
-
-def instance_norm(p: dict[str, jax.Array], x: jax.Array, *, spatial: int = 2, epsilon: float = 1e-5) -> jax.Array:
-    """Normalizes each channel of each example over its spatial axes. Arguments as `group_norm`.
-
-    See "Instance Normalization: The Missing Ingredient for Fast Stylization", Ulyanov, Vedaldi and Lempitsky, 2016.
-
-    >>> instance_norm({}, jnp.array([[1.0], [3.0]]), spatial=1).round(3).tolist()
-    [[-1.0], [1.0]]
-    """
-    return _group_norm("instance_norm", p, x, x.shape[-1] if x.ndim else 1, spatial, epsilon)
 
 
 def scale_and_shift(p: dict[str, jax.Array], h: jax.Array) -> jax.Array:
@@ -175,24 +109,14 @@ def over_last_axes(v: jax.Array, h: jax.Array) -> jax.Array:
     return v.astype(h.dtype).reshape((1,) * (h.ndim - v.ndim) + v.shape)
 
 
-def _group_norm(
-    layer: str, p: dict[str, jax.Array], x: jax.Array, groups: int, spatial: int, epsilon: float
-) -> jax.Array:
-    _check(layer, p, x, 1)
-    checks.rank(layer, x, spatial + 1)
-    if groups < 1 or x.shape[-1] % groups:
-        raise ValueError(f"{layer}: {groups} groups do not divide the channels of {checks.describe(x)}.")
-    h = wide(x).reshape(*x.shape[:-1], groups, -1)
-    h = _standardize(h, (*range(-2 - spatial, -2), -1), epsilon)
-    return scale_and_shift(p, h.reshape(x.shape)).astype(x.dtype)
-
-
-def _standardize(h: jax.Array, axes: tuple[int, ...], epsilon: float) -> jax.Array:
+def standardize(h: jax.Array, axes: tuple[int, ...], epsilon: float) -> jax.Array:
+    """h with mean 0 and variance 1 over these axes."""
     h = h - jnp.mean(h, axes, keepdims=True)
     return h * jax.lax.rsqrt(jnp.mean(jnp.square(h), axes, keepdims=True) + epsilon)
 
 
-def _check(layer: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int) -> None:
+def check_norm(layer: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int) -> None:
+    """Raises unless x is floating point and its last `in_axes` axes are those of all of p."""
     checks.floats(layer, x, ndim=in_axes)
     for leaf in p.values():
         if leaf.ndim != in_axes:

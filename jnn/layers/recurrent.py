@@ -1,8 +1,6 @@
-"""Recurrences over time: one direction, both, and stacks, for any cell.
+"""Recurrence over time, for any cell. (In both directions: `bidirectional.py`. Layer upon layer: `stacked.py`.)
 
-    rnn(cell, p, x)            -> (y, carry)     x (..., t, d), y (..., t, h)
-    bidirectional(cell, p, x)  -> (y, carry)     y (..., t, 2 h)
-    stacked(layer, p, x)       -> (y, carries)   layers of either, with dropout between them
+    rnn(cell, p, x) -> (y, carry)       x (..., t, d), y (..., t, h)
 
 A cell is any function `(p, carry, x) -> (carry, y)` that starts from zeros when its carry is None,
 such as `rnn_cell`, `lstm_cell` and `gru_cell`.
@@ -14,17 +12,16 @@ carry alone and give zeros, whatever stands there, and `reverse` starts at its l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jnn import backend, checks
-from jnn.layers.dropout import dropout
 from jnn.layers.lstm_cell import lstm_cell
 from jnn.layers.lstm_sequence import lstm_sequence
-from jnn.param import Params, Spec
+from jnn.param import Params
 
 Carry = Any  # arrays in the tree that the cell makes, beginning with h
 Cell = Callable[[Params, Carry, jax.Array], tuple[Carry, jax.Array]]
@@ -82,97 +79,6 @@ def rnn(
     if valid is not None:
         ys = _where(valid, ys, jnp.zeros_like(ys))
     return jnp.moveaxis(ys, 0, -2), carry
-
-
-def bidirectional_spec(cell: Spec) -> Spec:
-    """Declares two cells, one for each direction.
-
-    >>> from jnn.layers.gru_cell import gru_cell_spec
-    >>> sorted(bidirectional_spec(gru_cell_spec(3, 5)))
-    ['backward', 'forward']
-    """
-    return {"forward": cell, "backward": cell}
-
-
-def bidirectional(
-    cell: Cell,
-    p: dict[str, Params],
-    x: jax.Array,
-    *,
-    carry: dict[str, Carry] | None = None,
-    lengths: jax.Array | None = None,
-) -> tuple[jax.Array, dict[str, Carry]]:
-    """One `rnn` forwards, one backwards, outputs side by side.
-
-    See "Bidirectional Recurrent Neural Networks", Schuster and Paliwal, 1997. Arguments as `rnn`.
-
-    Args:
-      p: {"forward": the cell's parameters, "backward": the same}.
-      carry: {"forward": ..., "backward": ...}, or None for zeros.
-
-    Returns:
-      y (..., t, 2 h), the forward half first, and both last carries; the backward one has seen step 0 last.
-
-    >>> p = {"input": {"w": jnp.ones((3, 4, 2))}, "recurrent": {"w": jnp.ones((2, 4, 2))}}
-    >>> bidirectional(lstm_cell, {"forward": p, "backward": p}, jnp.ones((5, 3)))[0].shape
-    (5, 4)
-    """
-    carry = carry or {"forward": None, "backward": None}
-    ahead, carry_ahead = rnn(cell, p["forward"], x, carry=carry["forward"], lengths=lengths)
-    back, carry_back = rnn(cell, p["backward"], x, carry=carry["backward"], lengths=lengths, reverse=True)
-    return jnp.concatenate([ahead, back], axis=-1), {"forward": carry_ahead, "backward": carry_back}
-
-
-def stacked(
-    layer: Callable[..., tuple[jax.Array, Carry]],
-    p: Sequence[Params],
-    x: jax.Array,
-    *,
-    key: jax.Array | None,
-    rate: float = 0.0,
-    carry: Sequence[Carry] | None = None,
-    lengths: jax.Array | None = None,
-) -> tuple[jax.Array, list[Carry]]:
-    """Layers on top of each other, with dropout between them ("Recurrent Neural Network
-    Regularization", Zaremba, Sutskever and Vinyals, 2014).
-
-    Args:
-      layer: `(p, x, *, carry, lengths) -> (y, carry)`, such as `functools.partial(rnn, gru_cell)` or
-        `functools.partial(bidirectional, lstm_cell)`.
-      p: the parameters of each layer, from the bottom up: a list or tuple, which has an order.
-      x: (..., t, d), floating point.
-      key: for dropout, or None for no noise.
-      rate: the probability of dropping an output of any layer but the last.
-      carry: one for each layer, or None for zeros.
-      lengths: (...), as in `rnn`.
-
-    Returns:
-      The last layer's y, and each layer's last carry.
-
-    Raises:
-      TypeError: p is not a list or tuple.
-      ValueError: no layers, or another number of carries than of layers.
-
-    >>> import functools
-    >>> p = {"input": {"w": jnp.ones((3, 4, 3))}, "recurrent": {"w": jnp.ones((3, 4, 3))}}
-    >>> y, carries = stacked(functools.partial(rnn, lstm_cell), [p, p], jnp.ones((5, 3)), key=None)
-    >>> y.shape, len(carries)
-    ((5, 3), 2)
-    """
-    if not isinstance(p, list | tuple):
-        raise TypeError(
-            f"stacked: expected a list of layers' parameters, found {type(p).__name__}: a dict has no order."
-        )
-    if not p:
-        raise ValueError("stacked: expected at least one layer's parameters, found none.")
-    carries = [None] * len(p) if carry is None else list(carry)
-    if len(carries) != len(p):
-        raise ValueError(f"stacked: expected a carry for each of {len(p)} layers, found {len(carries)}.")
-    for i, layer_p in enumerate(p):
-        if i > 0:
-            x = dropout(x, rate, key=None if key is None else jax.random.fold_in(key, i))
-        x, carries[i] = layer(layer_p, x, carry=carries[i], lengths=lengths)
-    return x, carries
 
 
 def _scan(

@@ -1,6 +1,7 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
 from jnn.models.cnn import cnn, cnn_spec
+from jnn.models.generate import cached_transformer, generate, transformer_cache
 from jnn.models.mlp import mlp, mlp_spec
 from jnn.models.perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models.recurrent import (
@@ -9,15 +10,8 @@ from jnn.models.recurrent import (
     recurrent_classifier,
     recurrent_classifier_spec,
 )
-from jnn.models.transformer import (
-    cached_transformer,
-    generate,
-    transformer,
-    transformer_block,
-    transformer_block_spec,
-    transformer_cache,
-    transformer_spec,
-)
+from jnn.models.transformer import transformer, transformer_spec
+from jnn.models.transformer_block import transformer_block, transformer_block_spec
 
 __all__ = [
     "cached_transformer",

@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.layers.bidirectional import bidirectional, bidirectional_spec
 from jnn.layers.dropout import dropout
 from jnn.layers.embed import embed, embed_spec
 from jnn.layers.linear import linear, linear_spec
 from jnn.layers.lstm_cell import lstm_cell, lstm_cell_spec
-from jnn.layers.recurrent import Carry, Cell, bidirectional, bidirectional_spec, rnn, stacked
+from jnn.layers.recurrent import Carry, Cell, rnn
+from jnn.layers.stacked import stacked
 from jnn.param import Spec
 
 Readout = Callable[[jax.Array, Carry, jax.Array | None], jax.Array]

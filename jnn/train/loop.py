@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.metrics import merge
+from jnn.param import Params
 from jnn.train.checkpoint import Checkpoints, History
 from jnn.train.state import TrainState
 from jnn.train.step import Batch, Metrics
@@ -68,7 +69,7 @@ def fit(
     Raises:
       ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`, or the state
         is past `steps`.
-      FloatingPointError: a loss or gradient was not finite; names the step and what its batch held.
+      FloatingPointError: a loss or a parameter was not finite; names the step and what its batch held.
     """
     if steps % steps_per_call or every % steps_per_call:
         raise ValueError(f"fit: steps={steps} and every={every} must be multiples of steps_per_call={steps_per_call}.")
@@ -89,7 +90,7 @@ def fit(
         pending.append(metrics)
         done = i + steps_per_call
         if done % every == 0 or done == steps:
-            row = {"step": done, **_train_row(pending, batches, done, steps_per_call)}
+            row = {"step": done, **_train_row(pending, batches, state, steps_per_call)}
             row |= _numbers("val", evaluate(state) if evaluate else {})
             pending = []
             history.append(row)
@@ -111,20 +112,27 @@ def _numbers(prefix: str, metrics: Metrics) -> dict[str, float]:
     return {f"{prefix}/{name}": float(value) for name, value in values.items() if value.ndim == 0}
 
 
-def _train_row(pending: list[Metrics], batches: StepBatches, done: int, calls: int) -> dict[str, float]:
-    """Means over the pending steps, after a look for losses and gradients that are not finite."""
+def _train_row(pending: list[Metrics], batches: StepBatches, state: TrainState, calls: int) -> dict[str, float]:
+    """Means over the pending steps, after a look for losses and parameters that are not finite."""
     fetched = jax.device_get(pending)
-    losses, norms = (np.concatenate([np.atleast_1d(m[k].total) for m in fetched]) for k in ("loss", "grad_norm"))
-    if (bad := ~(np.isfinite(losses) & np.isfinite(norms))).any():
-        at = int(np.argmax(bad))
-        first = done - len(losses) + at
+    done = int(state.step)
+    losses = np.concatenate([np.atleast_1d(m["loss"].total) for m in fetched])
+    if (bad := ~np.isfinite(losses)).any():
+        first = done - len(losses) + int(np.argmax(bad))
+        raise FloatingPointError(f"fit: the loss of step {first} is {losses[bad][0]}; {diagnose(batches[first])}.")
+    if not _all_finite(state.params):
         raise FloatingPointError(
-            f"fit: the loss of step {first} is {losses[at]}, the norm of its gradient {norms[at]}; "
-            f"{diagnose(batches[first])}."
+            f"fit: the update of step {done - 1} made parameters that are not finite; {diagnose(batches[done - 1])}."
         )
     if calls > 1:
         fetched = [jax.tree.map(lambda x: np.sum(np.asarray(x, np.float64), 0), m) for m in fetched]
     return _numbers("train", merge(*fetched))
+
+
+@jax.jit
+def _all_finite(tree: Params) -> jax.Array:
+    """Whether every number of the tree is; a bad update before the last shows in the next step's loss."""
+    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]))
 
 
 def diagnose(batch: Batch) -> str:

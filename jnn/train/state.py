@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flax.struct
@@ -46,8 +47,8 @@ def create_state(
     >>> int(state.step)
     0
     """
-    # Arrays of its own: a step donates its state, and the caller's params must survive that.
-    own = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)
+    # Arrays of its own: a step donates its state, and the caller's params must survive that. Nothing is compiled.
+    own = functools.partial(jax.device_put, may_alias=False)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=own(params),

@@ -12,7 +12,7 @@ from experiments.peers.torch_peers import PEERS, crop_and_flip, evaluate, spread
 RNG = np.random.default_rng(0)
 REGRESSION, MNIST = {10: 3329, 20: 3969}, 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10
 LSTM, GRU = 4 * (64 * 32 + 32 * 32 + 2 * 32), 3 * (64 * 32 + 32 * 32 + 2 * 32)  # torch has two biases a gate
-REVIEWS = datasets.VOCABULARY * 64 + 33
+REVIEWS = datasets.VOCABULARY * 64 + 65
 COUNTS = {
     "binary": 10 * 64 + 64 + 64 * 32 + 32 + 32 + 1,
     "regression": REGRESSION[20],

@@ -1,5 +1,6 @@
-"""Between jnn's layout, channels last, and torch's, channels first."""
+"""Between jnn's layout, channels last, and torch's, channels first; and random images."""
 
+import numpy as np
 import torch
 
 
@@ -21,3 +22,13 @@ def kernel(w: torch.Tensor) -> torch.Tensor:
 def pad_argument(pairs) -> list[int]:
     """Pairs per axis, first axis first -> torch's flat list, last axis first."""
     return [int(side) for pair in reversed(list(pairs)) for side in pair]
+
+
+def normals(rng, *shapes):
+    """An array of each shape, around 1."""
+    return [rng.normal(1, 2, size=s).astype(np.float32) for s in shapes]
+
+
+def image_shape(rng, channels):
+    """(b, *spatial, c) with 1 to 3 spatial axes."""
+    return (3, *rng.integers(2, 5, rng.integers(1, 4)).tolist(), channels)

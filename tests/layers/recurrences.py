@@ -1,4 +1,4 @@
-"""Helpers for tests of recurrences: torch's layers, and the documented transposition of their weights."""
+"""Helpers for tests of recurrences: every cell, torch's layers, and the documented transposition of their weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 
 from jnn.layers import gru_cell, gru_cell_spec, lstm_cell, lstm_cell_spec, rnn_cell, rnn_cell_spec
@@ -19,6 +20,8 @@ SPECS = {
     for name, spec in {"rnn": rnn_cell_spec, "lstm": lstm_cell_spec, "gru": gru_cell_spec}.items()
 }
 TORCH = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+
+kinds = pytest.mark.parametrize("kind", sorted(CELLS))
 
 
 def from_torch(kind, weight_ih, weight_hh, bias_ih, bias_hh):
@@ -49,3 +52,18 @@ def random_params(spec: Spec, seed: int = 0):
     """Parameters away from their special initial values."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape, scale=0.5), jnp.float32), spec)
+
+
+def sizes(rng, n):
+    """n sizes from 1 to 5."""
+    return rng.integers(1, 6, n).tolist()
+
+
+def close(a, b):
+    """Equal trees, to rounding."""
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), a, b)
+
+
+def inputs(*shape):
+    """The same normal numbers for the same shape."""
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 import jnn
-from jnn.data.root import data_root
+from jnn.data.sources.root import data_root
 from jnn.layers import (
     attention,
     attention_spec,

@@ -1,7 +1,4 @@
-"""The decoder: GPT-2's equations in torch, cached = whole for every cut, causality, packing, remat, generation."""
-
-import itertools
-import logging
+"""The decoder: GPT-2's equations in torch, initial values, causality, packing, remat, tensor parallelism, bad input."""
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +9,9 @@ from torch.nn.functional import embedding, gelu, layer_norm, linear, scaled_dot_
 
 import jnn
 from jnn.layers import segment_mask
-from jnn.models import cached_transformer, generate, transformer, transformer_cache, transformer_spec
+from jnn.models import transformer, transformer_spec
+from tests.models.decoders import LEARNED, VARIANTS, moved
 from tests.oracle import assert_matches_torch, configurations
-
-LEARNED = transformer_spec(11, 8, layers=2, heads=2, embed=8)
-ROTARY = transformer_spec(11, None, layers=2, heads=2, embed=8, kv_heads=1, bias=False)
-VARIANTS = pytest.mark.parametrize("spec", [LEARNED, ROTARY], ids=["learned", "rotary-grouped"])
-
-
-def moved(spec, scale=0.2):
-    """Params away from their small initial values, so that every layer matters."""
-    params = jnn.init(spec, jax.random.key(0))
-    return jax.tree.map(lambda x: x + scale * jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape), params)
 
 
 @pytest.mark.parametrize("rng", configurations(), ids=range(20))
@@ -54,20 +42,6 @@ def test_matches_gpt2_in_torch(rng):
         return transformer(p, jnp.asarray(tokens), key=None)
 
     assert_matches_torch(ours, theirs, [np.array(leaf) for leaf in leaves.values()])
-
-
-@VARIANTS
-def test_law_9_cached_equals_whole_for_every_cut(spec):
-    p, t = moved(spec), 5
-    tokens = jax.random.randint(jax.random.key(1), (2, t), 0, 11)
-    whole = transformer(p, tokens, key=None)
-    step = jax.jit(cached_transformer)
-    for cut in (list(cut) for n in range(t) for cut in itertools.combinations(range(1, t), n)):
-        cache, rows = transformer_cache(p, 8, leading=(2,)), []
-        for chunk in jnp.split(tokens, cut, axis=1):
-            logits, cache = step(p, chunk, cache)
-            rows.append(logits)
-        np.testing.assert_allclose(jnp.concatenate(rows, 1), whole, rtol=1e-4, atol=1e-4, err_msg=f"cut at {cut}")
 
 
 @VARIANTS
@@ -148,37 +122,6 @@ def test_tensor_parallel_equals_one_device():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-@VARIANTS
-def test_greedy_generation_is_the_argmax_of_the_whole(spec):
-    p, tokens = moved(spec), jnp.array([[1, 2, 3], [4, 5, 6]])
-    generated = generate(p, tokens, 5, key=jax.random.key(0), temperature=0.0)
-    for _ in range(5):
-        tokens = jnp.concatenate([tokens, transformer(p, tokens, key=None)[:, -1:].argmax(-1)], axis=1)
-    np.testing.assert_array_equal(generated, tokens)
-
-
-def test_sampling_follows_the_key_and_the_distribution():
-    p, prompt = moved(LEARNED), jnp.broadcast_to(jnp.array([1, 2]), (4000, 2))
-    draw = lambda key, **options: generate(p, prompt, 1, key=jax.random.key(key), **options)[:, -1]
-    logits = transformer(p, prompt[0], key=None)[-1] / 2.0
-    np.testing.assert_array_equal(draw(0), draw(0))
-    assert (draw(0) != draw(1)).any()
-    frequencies = np.bincount(draw(0, temperature=2.0), minlength=11) / 4000
-    np.testing.assert_allclose(frequencies, jax.nn.softmax(logits), atol=0.04)  # 5 standard deviations
-    assert set(draw(0, top_k=3).tolist()) == set(jax.lax.top_k(logits, 3)[1].tolist())
-
-
-def test_generation_compiles_twice_in_all(caplog):
-    jax.clear_caches()
-    p, key = moved(LEARNED), jax.random.key(0)
-    prompts = [jnp.array([1, 2, 3]), jnp.array([4, 5, 6])]
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        for prompt, steps, temperature in zip(prompts, (5, 2), (1.0, 0.5), strict=True):
-            generate(p, prompt, steps, key=key, temperature=temperature, top_k=4)
-    compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Finished XLA compilation")]
-    assert ["_prefill" in compiled[0], "_step" in compiled[1], len(compiled)] == [True, True, 2], compiled
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -191,11 +134,6 @@ def test_generation_compiles_twice_in_all(caplog):
             ValueError,
             "remat is None, 'dots' or 'full'",
         ),
-        (lambda p: cached_transformer(p, jnp.ones(3), transformer_cache(p, 8)), TypeError, "expected integers"),
-        (lambda p: generate(p, jnp.arange(3), 6, key=jax.random.key(0)), ValueError, "exceed the 8 learned positions"),
-        (lambda p: generate(p, jnp.arange(3), 0, key=jax.random.key(0)), ValueError, "expected steps >= 1"),
-        (lambda p: generate(p, jnp.array([-1]), 2, key=jax.random.key(0)), ValueError, "generate: expected tokens in"),
-        (lambda p: generate(p, jnp.arange(3), 2, key=jax.random.key(0), top_k=12), ValueError, "top_k in 1..11"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

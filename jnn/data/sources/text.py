@@ -6,12 +6,11 @@ file and the line.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 
-from jnn.data.root import PathLike, find
+from jnn.data.sources.damage import Skipped
+from jnn.data.sources.jsonl import read_jsonl
+from jnn.data.sources.root import PathLike, find
 
 
 def imdb(data_dir: PathLike | None = None, part: str = "train") -> tuple[list[str], np.ndarray]:
@@ -36,29 +35,10 @@ def imdb(data_dir: PathLike | None = None, part: str = "train") -> tuple[list[st
     return read_reviews(find(data_dir, f"imdb/{part}.jsonl", how=how))
 
 
-def read_reviews(path: PathLike) -> tuple[list[str], np.ndarray]:
-    """Texts and labels from lines of `{"text": ..., "label": 0 or 1}`.
-
-    Raises:
-      ValueError: a line that is not such an object, by number; or no line at all.
-    """
-    texts, labels = [], []
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{Path(path).name}: line {number}: not JSON in UTF-8 ({error}).") from error
-            if not _is_review(record):
-                raise ValueError(
-                    f'{Path(path).name}: line {number}: expected {{"text": a string, "label": 0 or 1}}, '
-                    f"found {line[:60]!r}."
-                )
-            texts.append(record["text"])
-            labels.append(record["label"])
-    if not texts:
-        raise ValueError(f"{Path(path).name}: expected one review a line, found an empty file.")
-    return texts, np.array(labels, np.int32)
+def read_reviews(path: PathLike, *, skipped: Skipped | None = None) -> tuple[list[str], np.ndarray]:
+    """Texts and labels from lines of `{"text": ..., "label": 0 or 1}`; arguments and errors as `read_jsonl`."""
+    records = read_jsonl(path, {"text": str, "label": (0, 1)}, skipped=skipped)
+    return [record["text"] for record in records], np.array([record["label"] for record in records], np.int32)
 
 
 def tinyshakespeare(data_dir: PathLike | None = None) -> str:
@@ -78,10 +58,3 @@ def tinyshakespeare(data_dir: PathLike | None = None) -> str:
     if not text:
         raise ValueError(f"{path.name}: expected text, found an empty file.")
     return text
-
-
-def _is_review(record: object) -> bool:
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        return False
-    label = record.get("label")
-    return type(label) is int and label in (0, 1)

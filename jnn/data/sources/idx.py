@@ -11,13 +11,15 @@ file and the offset.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from jnn.data.root import PathLike, find
+from jnn.data.sources.budget import budget, read_within
+from jnn.data.sources.root import PathLike, find
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
@@ -77,7 +79,8 @@ def _unpack(path: Path) -> bytes:
     if not raw.startswith(_GZIP):
         return raw
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            return read_within(file, budget(len(raw)), path.name)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path.name}: damaged gzip data ({error}). Fetch the file again.") from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jnn.data.root import PathLike, find
+from jnn.data.sources.root import PathLike, find
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _PARTS = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}

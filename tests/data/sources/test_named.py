@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jnn.data import cifar10, data_root, find, imdb, mnist, tinyshakespeare
-from tests.data.test_formats import idx
+from tests.data.sources.writers import idx
 
 
 def test_a_file_is_found_packed_or_unpacked(tmp_path):

@@ -1,0 +1,53 @@
+"""Sources: from files to NumPy arrays and records, one format a file.
+
+What lives here turns a path into arrays, or into a source with a length and an index, and trusts no
+byte of it: a reader gives what the file encodes or one error that names the file and the place;
+nothing is unpickled; memory is bounded by the file's size, not by what a header claims. A damaged
+record stops the reading, or is skipped and counted, if the caller passes `skipped=Skipped()`. What
+does not live here: batches, shuffles and augmentation.
+"""
+
+from jnn.data.sources.archive import unpack
+from jnn.data.sources.cifar import cifar10, read_cifar
+from jnn.data.sources.csv import read_csv
+from jnn.data.sources.damage import Skipped
+from jnn.data.sources.embedded import breast_cancer, diabetes, digits
+from jnn.data.sources.huggingface import HuggingFace
+from jnn.data.sources.idx import mnist, read_idx
+from jnn.data.sources.images import ImageFolder
+from jnn.data.sources.jsonl import read_jsonl
+from jnn.data.sources.numpy_files import read_npy, read_npz
+from jnn.data.sources.parquet import read_parquet
+from jnn.data.sources.root import data_root, find
+from jnn.data.sources.safetensors import read_safetensors
+from jnn.data.sources.synthetic import noisy_sum, sum_above_half
+from jnn.data.sources.text import imdb, read_reviews, tinyshakespeare
+from jnn.data.sources.wav import read_wav
+
+__all__ = [
+    "HuggingFace",
+    "ImageFolder",
+    "Skipped",
+    "breast_cancer",
+    "cifar10",
+    "data_root",
+    "diabetes",
+    "digits",
+    "find",
+    "imdb",
+    "mnist",
+    "noisy_sum",
+    "read_cifar",
+    "read_csv",
+    "read_idx",
+    "read_jsonl",
+    "read_npy",
+    "read_npz",
+    "read_parquet",
+    "read_reviews",
+    "read_safetensors",
+    "read_wav",
+    "sum_above_half",
+    "tinyshakespeare",
+    "unpack",
+]

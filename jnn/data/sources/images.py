@@ -1,0 +1,100 @@
+"""Folders of images, one folder a class: `<root>/<class>/<name>.png` or `.jpg`.
+
+Laws: classes are the folders' names in order, and a label is the place among them; files are sorted,
+so that the same folder gives the same source everywhere; a file's claim of its size is checked
+before it is decoded.
+
+Pillow decodes, and is imported where it is used: `pip install 'jnn[images]'`.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jnn.data.sources.damage import Skipped, refuse
+from jnn.data.sources.optional import optional
+from jnn.data.sources.root import PathLike
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+class ImageFolder:
+    """An indexed source of labelled images; an image is read when it is asked for.
+
+    Args:
+      root: the folder of the classes' folders. Files that are not `.png`, `.jpg` or `.jpeg` are no images.
+      channels: 3 for colour, 1 for grey; every image is converted.
+      max_pixels: no image may claim more; what a small file claims may not fit into memory.
+      skipped: counts damaged images, and gives None for them; None stops at the first.
+
+    Raises:
+      FileNotFoundError: no such folder.
+      ValueError: no class, a class without images, other channels or fewer than one pixel.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("cat", "dog"):
+    ...         (Path(root) / name).mkdir()
+    ...         Image.new("RGB", (5, 4)).save(f"{root}/{name}/1.png")
+    ...     source = ImageFolder(root)
+    ...     len(source), source.classes, source[1]["x"].shape, source[1]["y"].item()
+    (2, ('cat', 'dog'), (4, 5, 3), 1)
+    """
+
+    def __init__(
+        self, root: PathLike, *, channels: int = 3, max_pixels: int = 2**26, skipped: Skipped | None = None
+    ) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"{root}: no such folder; ImageFolder expects one folder a class in it.")
+        if channels not in (1, 3) or max_pixels < 1:
+            raise ValueError(f"ImageFolder: channels are 1 or 3, pixels 1 or more; found {channels}, {max_pixels}.")
+        self.classes = tuple(sorted(folder.name for folder in self.root.iterdir() if folder.is_dir()))
+        images = [_images(self.root / name) for name in self.classes]
+        if not images or not all(images):
+            found = f"no image in {self.classes[images.index([])]!r}" if images else "no folder"
+            raise ValueError(f"{self.root}: expected folders <class>/*.png or *.jpg, found {found}.")
+        self.files = [(path, label) for label, paths in enumerate(images) for path in paths]
+        self.channels, self.max_pixels, self.skipped = channels, max_pixels, skipped
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> dict[str, Any] | None:
+        """`{"x": (y, x, c) uint8, "y": () int32}`, or None for one that was skipped.
+
+        Raises:
+          ValueError: an image that cannot be decoded, or that claims too many pixels.
+        """
+        path, label = self.files[i]
+        name = path.relative_to(self.root).as_posix()
+        try:
+            return {"x": self._decode(name, path.read_bytes()), "y": np.int32(label)}
+        except ValueError as error:
+            refuse(name, error, self.skipped)
+            return None
+
+    def _decode(self, name: str, data: bytes) -> np.ndarray:
+        pillow = optional("PIL.Image", "images")
+        try:
+            image = pillow.open(io.BytesIO(data), formats=("PNG", "JPEG"))  # reads the header alone
+        except Exception as error:  # of Pillow's own, and whatever else its parsers meet in bytes from anywhere
+            raise ValueError(f"{name}: not a PNG or JPEG image ({error}).") from error
+        if image.width * image.height > self.max_pixels:
+            raise ValueError(
+                f"{name}: claims {image.width} x {image.height} pixels, more than the {self.max_pixels} of max_pixels."
+            )
+        try:
+            pixels = np.asarray(image.convert("RGB" if self.channels == 3 else "L"))
+        except Exception as error:  # likewise
+            raise ValueError(f"{name}: a damaged image of {len(data)} bytes ({error}).") from error
+        return pixels.reshape(image.height, image.width, self.channels)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

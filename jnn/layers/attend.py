@@ -1,0 +1,64 @@
+"""The heart of attention, without parameters: means of values, weighted by how well a query fits their keys.
+
+    attend(q, k, v, mask) -> y
+
+Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
+
+Laws: softmax is in float32; a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
+both formulations are the same function.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jnn import backend
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """`softmax(q k / sqrt(head)) v`, head by head.
+
+    Args:
+      q: (..., t, h, k), floating point.
+      k, v: (..., s, g, k), where h is a multiple of g: each key head serves h / g neighbouring query heads.
+      mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1.
+
+    Returns:
+      (..., t, h, k), in q's dtype; zeros for a query that may attend to nothing.
+
+    >>> attend(jnp.ones((3, 2, 4)), jnp.ones((5, 1, 4)), jnp.ones((5, 1, 4))).shape
+    (3, 2, 4)
+    """
+    if mask is not None:
+        mask = mask.reshape((1,) * (q.ndim - 1 - mask.ndim) + mask.shape)
+    return (_attend_heads_first if backend.choose("attention") == "heads_first" else _attend_fused)(q, k, v, mask)
+
+
+def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """With heads before time, so that each head's products are plain matrix products."""
+    *leading, t, h, size = q.shape
+    s, g = k.shape[-3:-1]
+    q = jnp.moveaxis(q.reshape(*leading, t, g, h // g, size), -4, -2).reshape(*leading, g, h // g * t, size)
+    k, v = jnp.swapaxes(k, -3, -2), jnp.swapaxes(v, -3, -2)
+    exact = jnp.promote_types(q.dtype, jnp.float32)
+    scores = jnp.einsum("...tk,...sk->...ts", q * size**-0.5, k, preferred_element_type=exact)
+    scores = scores.reshape(*leading, g, h // g, t, s)
+    if mask is None:
+        weights = jax.nn.softmax(scores)
+    else:  # the finite minimum keeps an empty row finite; the second `where` makes it zero
+        mask = mask[..., None, None, :, :]
+        weights = jnp.where(mask, jax.nn.softmax(jnp.where(mask, scores, -1e30)), 0.0)
+    weights = weights.astype(v.dtype).reshape(*leading, g, h // g * t, s)
+    y = jnp.einsum("...ts,...sk->...tk", weights, v).reshape(*leading, g, h // g, t, size)
+    return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)
+
+
+def _attend_fused(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """By `jax.nn.dot_product_attention`, which takes one batch axis."""
+    flat = lambda a, axes: a.reshape(-1, *a.shape[a.ndim - axes :])
+    if mask is None:
+        return jax.nn.dot_product_attention(flat(q, 3), flat(k, 3), flat(v, 3)).reshape(q.shape)
+    mask = jnp.broadcast_to(mask, (*q.shape[:-3], *mask.shape[-2:]))
+    y = jax.nn.dot_product_attention(flat(q, 3), flat(k, 3), flat(v, 3), mask=flat(mask, 2)[:, None])
+    return jnp.where(mask.any(-1)[..., None, None], y.reshape(q.shape), 0)

@@ -1,0 +1,83 @@
+"""Cached attention: equal to the whole for every cut of a sequence; full caches, other dtypes, bad input."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jnn import init
+from jnn.layers import attention, attention_cache, attention_spec, cached_attention, rotary, sinusoidal_positions
+
+# Law 9: prefill = step by step = the whole, for every cut of a sequence of 6 into chunks.
+
+T = 6
+CUTS = [[*cut] for n in range(T) for cut in itertools.combinations(range(1, T), n)]
+VARIANTS = {
+    "causal": {"spec": attention_spec(8, 2)},
+    "grouped": {"spec": attention_spec(8, 4, kv_heads=2, bias=False)},
+    "rotary": {"spec": attention_spec(8, 2), "rotate": rotary},
+    "window": {"spec": attention_spec(8, 2), "window": 3},
+    "window-rotary-grouped": {"spec": attention_spec(8, 2, kv_heads=1), "window": 2, "rotate": rotary},
+    "sinusoidal": {"spec": attention_spec(8, 2), "add": sinusoidal_positions(jnp.arange(T), 8)},
+}
+
+
+def cases():
+    for name, variant in VARIANTS.items():
+        window = variant.get("window")
+        for length in (T, 9) if window is None else (window, window + 1, 9):
+            yield pytest.param(variant, length, id=f"{name}-{length}")
+
+
+@pytest.mark.parametrize(("variant", "length"), list(cases()))
+def test_law_9_cached_equals_whole_for_every_cut(variant, length):
+    p = init(variant["spec"], jax.random.key(0))
+    options = {name: variant[name] for name in ("window", "rotate") if name in variant}
+    x = jax.random.normal(jax.random.key(1), (2, T, 8)) + variant.get("add", jnp.zeros((T, 8)))[None]
+    whole = attention(p, x, causal=True, **options)
+    step = jax.jit(lambda x, cache: cached_attention(p, x, cache, **options))
+    for cut in CUTS:
+        cache, rows = attention_cache(p, length, leading=(2,)), []
+        for chunk in jnp.split(x, cut, axis=1):
+            y, cache = step(chunk, cache)
+            rows.append(y)
+        np.testing.assert_allclose(jnp.concatenate(rows, 1), whole, atol=2e-6, err_msg=f"cut at {cut}")
+
+
+def test_a_cache_that_is_full_is_an_error_or_nan():
+    p = init(attention_spec(4, 2), jax.random.key(0))
+    x = jnp.ones((3, 4))
+    _, cache = cached_attention(p, x, attention_cache(p, 5))
+    with pytest.raises(ValueError, match="the cache holds 5 positions, and 3 more do not fit after 3"):
+        cached_attention(p, x, cache)
+    y, _ = jax.jit(cached_attention)(p, x, cache)
+    assert np.isnan(y).all()
+
+
+def test_a_cache_of_another_dtype_keeps_the_dtype_of_x():
+    p = init(attention_spec(4, 2), jax.random.key(0))
+    y, cache = cached_attention(p, jnp.ones((3, 4)), attention_cache(p, 5, dtype=jnp.bfloat16))
+    assert (y.dtype, cache["k"].dtype) == (jnp.float32, jnp.bfloat16)
+
+
+P = init(attention_spec(4, 2), jax.random.key(0))
+X = jnp.ones((3, 5, 4))
+CACHE = attention_cache(P, 9)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: cached_attention(P, X, CACHE), ValueError, r"a cache with leading axes \(3,\)"),
+        (lambda: cached_attention(P, X[0], attention_cache(P, 3), window=4), ValueError, r"window of 4 needs a cache"),
+        (lambda: cached_attention(P, X[0], CACHE, window=0), ValueError, r"cached_attention: a window counts the rows"),
+        (lambda: cached_attention(P, X[0].astype(int), CACHE), TypeError, r"cached_attention: expected floating-point"),
+        (lambda: cached_attention(P, X[0, 0], CACHE), ValueError, r"cached_attention: expected an array of rank 2"),
+        (lambda: cached_attention(P, X[0, :, :3], CACHE), ValueError, r"cached_attention: its parameters expect"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,18 @@
+"""Two small decoders for tests: learned positions, and rotary ones with grouped queries and no bias."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jnn
+from jnn.models import transformer_spec
+
+LEARNED = transformer_spec(11, 8, layers=2, heads=2, embed=8)
+ROTARY = transformer_spec(11, None, layers=2, heads=2, embed=8, kv_heads=1, bias=False)
+VARIANTS = pytest.mark.parametrize("spec", [LEARNED, ROTARY], ids=["learned", "rotary-grouped"])
+
+
+def moved(spec, scale=0.2):
+    """Params away from their small initial values, so that every layer matters."""
+    params = jnn.init(spec, jax.random.key(0))
+    return jax.tree.map(lambda x: x + scale * jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape), params)

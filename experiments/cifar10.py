@@ -6,7 +6,8 @@ Network   conv 3-32-64, 3x3, ReLU, each with 2x2 max pooling; dense 512; dropout
           with He's, larger ones, five seeds reach 0.686+-0.004 in these few epochs.
 Training  Adam 1e-3, batches of 64, 5 epochs; random crops (padding 4) and flips, a pure function of the step's key.
 Run       python -m experiments.cifar10
-Measured  test accuracy 0.696, seed 0 (validation 0.691, still rising). Two busy CPU cores, three minutes.
+Measured  test accuracy 0.709+-0.006 over five seeds; the same in PyTorch, with its own initial values, 0.696+-0.007
+          (mean and deviation). One busy CPU core, four minutes each.
 """
 
 from __future__ import annotations

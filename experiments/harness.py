@@ -10,12 +10,13 @@ finished, `result.json`. Started again, a finished run says so and a partial one
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,22 @@ from rich.table import Table
 
 import jnn
 from jnn.train import Checkpoints, LossOutput, TrainState, digest, fit
-from jnn.train.logging import ProgressLog
-from jnn.train.loop import StepBatches
-from jnn.train.report import write_report
+from jnn.train.failure.rerun import finish, replaying
+from jnn.train.hooks import Ledger
+from jnn.train.log.live import serve
+from jnn.train.log.progress import Log, ProgressLog, together
+from jnn.train.log.report import write_report
+from jnn.train.log.tensorboard import TensorBoardLog
+from jnn.train.preemption import Preempted
+from jnn.train.run import StepBatches
 
-SAVE_SECONDS = 10.0  # what a killed run may have to do again
+NOT_SETTINGS = (
+    "workdir",
+    "data_dir",
+    "save_seconds",
+    "serve",
+    "tensorboard",
+)  # of which a run may have others when it goes on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +53,9 @@ class Common:
     workdir: str  # the run's folder
     seed: int = 0  # of initial values, noise and the order of examples
     data_dir: str | None = None  # default: $JNN_DATA, else ~/.cache/jnn
+    save_seconds: float = 10.0  # what a killed run may have to do again
+    serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
+    tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +81,13 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     folder = Path(config.workdir)
     try:
         finished = claim(folder, dataclasses.asdict(config))
-        result = finished or _run(experiment, config, notes, folder)
-    except (FileNotFoundError, FileExistsError) as error:
+        with page(folder, config.serve):
+            result = finished or _run(experiment, config, notes, folder)
+    except (FileNotFoundError, FileExistsError, BlockingIOError) as error:
         sys.exit(f"error: {error}")
+    except Preempted as end:
+        print(f"{folder}: {end}.", file=sys.stderr)
+        raise
     if finished:
         print(f"This run is finished; its report is {folder / 'report.html'}.", file=sys.stderr)
     print(json.dumps(result), flush=True)
@@ -87,10 +106,13 @@ def train(
 ) -> tuple[TrainState, list[dict[str, float]]]:
     """`fit` for `config.steps`, with checkpoints and a progress bar in the run's folder (below it, given a name)."""
     folder = Path(config.workdir) / name
-    with (
-        Checkpoints(folder / "checkpoints") as checkpoints,
-        ProgressLog(folder, steps=config.steps, label=name or "train") as log,
-    ):
+    if replaying() is not None:
+        finish(step, state)
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(folder / "checkpoints"))
+        log: Log = stack.enter_context(ProgressLog(folder, steps=config.steps, label=name or "train"))
+        if config.tensorboard:
+            log = together(log, stack.enter_context(TensorBoardLog(folder / "tensorboard")))
         return fit(
             step,
             state,
@@ -100,9 +122,22 @@ def train(
             evaluate=evaluate,
             steps_per_call=steps_per_call,
             checkpoints=checkpoints,
-            save_seconds=SAVE_SECONDS,
+            save_seconds=config.save_seconds,
+            ledger=Ledger(folder),
+            capsules=folder / "capsules",
             log=log,
         )
+
+
+@contextlib.contextmanager
+def page(folder: Path, port: int | None) -> Iterator[None]:
+    """Serves the run's page meanwhile, if a port was asked for."""
+    if port is None:
+        yield
+    else:
+        with serve(folder, port) as live:
+            print(f"follow the run at {live.url}", file=sys.stderr)
+            yield
 
 
 def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:
@@ -122,7 +157,7 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
       FileExistsError: the folder holds a run with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ours = {k: v for k, v in config.items() if k not in ("workdir", "data_dir")}
+    ours = {k: v for k, v in config.items() if k not in NOT_SETTINGS}
     settings = folder / "config.json"
     if settings.exists():
         theirs = json.loads(settings.read_text())

@@ -4,11 +4,11 @@ Data      25,000 + 25,000 reviews ("Learning Word Vectors for Sentiment Analysis
           frequent words, the last 400 of each review; a tenth of the training set, of films of its own, validates.
 Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean and the maximum of its states over the words there are,
           dropout 0.5, one logit. In training, 0.3 of the words are unknown ones.
-Training  Adam, cosine from 3e-3 to 0, batches of 128, 2 epochs, labels smoothed by 0.3: it is a film's own words and
+Training  Adam, cosine from 3e-3 to 0, batches of 128, 3 epochs, labels smoothed by 0.3: it is a film's own words and
           names that such a network overfits.
 Run       python -m experiments.sentiment [--cell gru --workdir runs/sentiment-gru]
-Measured  test accuracy, seed 0: LSTM 0.858, GRU 0.865; PyTorch's LSTM 0.858, 0.859 and 0.860 for three seeds. Two
-          busy CPU cores, about three minutes.
+Measured  test accuracy over five seeds (mean and deviation): LSTM 0.867+-0.001, GRU 0.868+-0.001; the same in PyTorch
+          0.869+-0.002 and 0.869+-0.002. One busy CPU core, two minutes each.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CELLS = {"lstm": (layers.lstm_cell_spec, layers.lstm_cell), "gru": (layers.gru_c
 class Config(Common):
     """Film reviews, good or bad."""
 
-    steps: int = 352
+    steps: int = 528
     workdir: str = "runs/sentiment"
     cell: Literal["lstm", "gru"] = "lstm"
     batch_size: int = 128

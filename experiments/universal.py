@@ -76,7 +76,7 @@ def experiment(config: Config) -> Outcome:
     params, history, curves = {}, [], []
     for name, width in ((f"width_{width}", width) for width in config.widths):
         params[name], rows = train_width(config, width, name, fitted, held_out)
-        history += [{f"{k} of {name}" if "/" in k else k: v for k, v in row.items() if "norm" not in k} for row in rows]
+        history += [{f"{k} of {name}" if "/" in k else k: v for k, v in row.items()} for row in rows]
         seen, between = (np.asarray(networks(params[name], data["x"])[..., 0]) for data in (fitted, held_out))
         best = np.mean((seen - fitted["y"][:, :, None]) ** 2, 0).argmin(1)
         curves.append(between[:, range(len(best)), best])

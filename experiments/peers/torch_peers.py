@@ -77,7 +77,7 @@ absolute = ("test_mae", first(F.l1_loss))  # in deviations of the training targe
 
 
 def reviews(cell: type[nn.RNNBase]) -> Peer:
-    return Peer(datasets.sentiment, lambda _: Reviews(cell), logit_loss, positive, 2, 128, cosine=3e-3, smoothing=0.3)
+    return Peer(datasets.sentiment, lambda _: Reviews(cell), logit_loss, positive, 3, 128, cosine=3e-3, smoothing=0.3)
 
 
 PEERS = {

@@ -1,22 +1,42 @@
 """Training: the state, the stateless step, and small functions around it.
 
-What lives here knows no model. What does not: layers, losses, data sets. `jnn.train.logging` and
-`jnn.train.report` draw and print; they need the `experiments` extra and are imported by name.
+What lives here knows no model: the step (`objective`, `step`, `state`, `diagnostics`), the loop (`loop`, `run`,
+`journal`, `hooks`, `stopping`, `preemption`), and three rooms: `checkpoint/`, `failure/`, `log/`. What does not:
+layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by name.
 """
 
-from jnn.train.checkpoint import Checkpoints, digest
+from jnn.train.checkpoint import Checkpoints, Damaged, Saved, digest
+from jnn.train.diagnostics import activation, layer_norms
+from jnn.train.failure.blame import first_bad
+from jnn.train.failure.capsule import read_capsule, write_capsule
+from jnn.train.hooks import Ledger
 from jnn.train.loop import evaluate_on, fit
+from jnn.train.preemption import Preempted, Preemption
 from jnn.train.state import TrainState, create_state
 from jnn.train.step import LossOutput, make_eval, make_step
+from jnn.train.stopping import Plateau
+from jnn.train.verify import verify_resume
 
 __all__ = [
     "Checkpoints",
+    "Damaged",
+    "Ledger",
     "LossOutput",
+    "Plateau",
+    "Preempted",
+    "Preemption",
+    "Saved",
     "TrainState",
+    "activation",
     "create_state",
     "digest",
     "evaluate_on",
+    "first_bad",
     "fit",
+    "layer_norms",
     "make_eval",
     "make_step",
+    "read_capsule",
+    "verify_resume",
+    "write_capsule",
 ]

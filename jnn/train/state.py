@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import flax.struct
@@ -48,11 +47,17 @@ def create_state(
     0
     """
     # Arrays of its own: a step donates its state, and the caller's params must survive that. Nothing is compiled.
-    own = functools.partial(jax.device_put, may_alias=False)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=own(params),
-        stats={} if stats is None else own(stats),
-        opt_state=optimizer.init(own(params)),  # which may keep the params themselves
-        ema=own(params) if ema else None,
+        params=own_copy(params),
+        stats={} if stats is None else own_copy(stats),
+        opt_state=optimizer.init(own_copy(params)),  # which may keep the params themselves
+        ema=own_copy(params) if ema else None,
     )
+
+
+def own_copy(tree: Any) -> Any:
+    """The same arrays where they are, in buffers of their own; nothing is compiled."""
+    # what spans processes must be told where it is; what does not stays free to move, if it was
+    place = lambda x: None if getattr(x, "is_fully_addressable", True) else x.sharding
+    return jax.tree.map(lambda x: jax.device_put(x, place(x), may_alias=False), tree)

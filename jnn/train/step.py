@@ -13,6 +13,7 @@ them) and a key; in evaluation with the running statistics and `key=None`. There
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ from jax.typing import DTypeLike
 
 from jnn.backend import Program
 from jnn.metrics import Mean
-from jnn.param import flatten
+from jnn.param import Params, flatten
 from jnn.train.objective import Batch, LossFn, LossOutput, Metrics, check_batch, gradient, weighted_sum
 from jnn.train.state import TrainState
 
@@ -40,6 +41,7 @@ def make_step(
     clip_norm: float | None = None,
     ema_decay: float | None = None,
     stats_momentum: float = 0.9,
+    diagnostics: Callable[[Params, Params, Params], Metrics] | None = None,
 ) -> Program:
     """Builds `step(state, batch) -> (state, metrics)`: pure, compiled, the state's buffers donated.
 
@@ -56,6 +58,7 @@ def make_step(
       clip_norm: scale gradients so that their global norm is at most this; `inf` only measures it.
       ema_decay: d in `ema = d * ema + (1 - d) * params`; for states created with `ema=True`.
       stats_momentum: m in `stats = m * stats + (1 - m) * batch's`.
+      diagnostics: params, gradients (clipped) and updates -> more metrics, such as `layer_norms`.
 
     Returns:
       The step. Its metrics are the loss function's, plus "loss" (without the penalty), and with `clip_norm`
@@ -89,6 +92,8 @@ def make_step(
             metrics |= {"grad_norm": Mean(norm, jnp.ones(()))}
         value = metrics["loss"].value()  # some transformations ask for it: reduce_on_plateau, polyak_sgd
         updates, opt_state = transform.update(grads, state.opt_state, state.params, value=value)
+        if diagnostics is not None:
+            metrics |= diagnostics(state.params, grads, updates)
         params = optax.apply_updates(state.params, updates)
         new = TrainState(
             step=state.step + 1,

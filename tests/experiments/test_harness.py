@@ -58,6 +58,7 @@ def test_the_last_line_is_the_result(tmp_path, capsys):
         "metrics.jsonl",
         "report.html",
         "result.json",
+        "status.json",
     }
 
 
@@ -72,16 +73,15 @@ def test_a_finished_run_says_so_and_prints_the_same(tmp_path, capsys):
     assert f"This run is finished; its report is {tmp_path / 'report.html'}." in err
 
 
-def test_a_stopped_run_goes_on(tmp_path, capsys, monkeypatch):
+def test_a_stopped_run_goes_on(tmp_path, capsys):
     _, _, whole = run(capsys, tmp_path / "whole")
 
     def stopped(config):
-        monkeypatch.setattr(harness, "SAVE_SECONDS", 0.0)
         experiment(dataclasses.replace(config, steps=20))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(capsys, tmp_path / "run", experiment=stopped)
+        run(capsys, tmp_path / "run", "--save-seconds", "0", experiment=stopped)
     assert not (tmp_path / "run" / "result.json").exists()
     _, _, resumed = run(capsys, tmp_path / "run")
     assert resumed | {"seconds": 0} == whole | {"seconds": 0}
@@ -134,3 +134,29 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
         run(capsys, tmp_path / "file")
     assert str(exit.value.code).startswith("error: ")
     assert str(tmp_path / "file") in str(exit.value.code)
+
+
+def test_a_terminated_run_says_where_it_is_and_goes_on(tmp_path, capsys):
+    _, _, whole = run(capsys, tmp_path / "whole")
+    program = "from tests.experiments.test_harness import *; launch(terminated, Config)"
+    command = [sys.executable, "-c", program, "--workdir", str(tmp_path / "run")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 143
+    assert f"{tmp_path / 'run'}: ended by SIGTERM at step 18, which is saved" in ended.stderr
+    _, _, resumed = run(capsys, tmp_path / "run")
+    assert resumed | {"seconds": 0} == whole | {"seconds": 0}
+
+
+def terminated(config: Config) -> Outcome:
+    """The experiment above, to which SIGTERM comes at step 17."""
+    harness.train(config, tiny.step(), tiny.state(), tiny.Signalled("SIGTERM", 17, seed=config.seed), every=10)
+    raise AssertionError("not ended")
+
+
+def test_tensorboard_and_a_page_are_options(tmp_path, capsys):
+    pytest.importorskip("tensorboardX")
+    _, _, plain = run(capsys, tmp_path / "plain")
+    _, err, result = run(capsys, tmp_path / "run", "--tensorboard", "--serve", "0")
+    assert "follow the run at http://127.0.0.1:" in err
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    assert result["params_digest"] == plain["params_digest"]

@@ -1,5 +1,6 @@
 """fit: resumed = uninterrupted, bit for bit; the history; and every error."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -14,6 +15,10 @@ import pytest
 from jnn.data import Batches
 from jnn.metrics import Mean
 from jnn.train import Checkpoints, LossOutput, create_state, digest, evaluate_on, fit, make_eval, make_step
+from jnn.train.failure.capsule import read_capsule
+from jnn.train.failure.rerun import replay
+from jnn.train.hooks import Ledger
+from jnn.train.stopping import Plateau
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +76,9 @@ def test_resumed_in_the_middle_of_an_exception_equals_uninterrupted(tmp_path, un
 
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted):
-    killed = subprocess.run([sys.executable, "-m", "tests.train.tiny", str(tmp_path)], cwd=ROOT, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.train.tiny", str(tmp_path), "SIGKILL", "30"], cwd=ROOT, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     with Checkpoints(tmp_path) as checkpoints:
         restored, _ = checkpoints.restore(tiny.state())
@@ -92,7 +99,7 @@ def test_rare_saves_still_save_the_last_row(tmp_path):
     with Checkpoints(tmp_path, keep=10) as checkpoints:
         tiny.train(steps=30, checkpoints=checkpoints, save_seconds=1e6)
         assert int(checkpoints.restore(tiny.state())[0].step) == 30
-    assert [path.name for path in tmp_path.iterdir()] == ["30"]
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"0", "30"}
 
 
 def test_steps_per_call_equals_single_steps(uninterrupted):
@@ -131,7 +138,7 @@ def test_evaluation_joins_the_row_and_leaves_out_what_is_no_number():
 @pytest.mark.parametrize("steps_per_call", [1, 5])
 def test_nan_in_the_batch_names_step_array_and_row(steps_per_call):
     poisoned = Poisoned(tiny.arrays(), 8, seed=3)
-    message = r"the loss of step 12 is nan.*; batch\['x'\] is not finite in 1 of 32 values, first in row 5"
+    message = r"the loss of step 12 is nan; batch\['x'\] is not finite in 1 of 32 values, first in row 5"
     with pytest.raises(FloatingPointError, match=message):
         tiny.train(batches=poisoned, steps_per_call=steps_per_call)
 
@@ -174,3 +181,162 @@ def test_a_checkpoint_that_does_not_fit_the_new_settings(tmp_path, then, calls):
             steps_per_call=calls,
             checkpoints=checkpoints,
         )
+
+
+# what is not finite
+
+
+def without(*left_out, steps=tiny.STEPS):
+    """The run in which some updates never happened, by hand."""
+    state, step, batches = tiny.state(), tiny.step(), Batches(tiny.arrays(), 8, seed=3)
+    for i in range(steps):
+        state = dataclasses.replace(state, step=state.step + 1) if i in left_out else step(state, batches[i])[0]
+    return digest(state)
+
+
+@pytest.mark.parametrize(("policy", "left_out"), [("skip", [12]), ("rollback", [10, 11, 12])])
+def test_a_bad_step_is_left_out(tmp_path, policy, left_out):
+    poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+    with Checkpoints(tmp_path) as checkpoints:
+        state, history = tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite=policy)
+    assert digest(state) == without(*left_out)
+    assert [row["step"] for row in history] == [10, 20, 30, 40, 50, 60]
+    assert all(np.isfinite(row["train/loss"]) for row in history)
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_a_bad_step_is_left_out_of_a_resumed_run_too(tmp_path, policy):
+    runs = []
+    for folder, stops in (("whole", [tiny.STEPS]), ("resumed", [20, 40, tiny.STEPS])):
+        for steps in stops:
+            with Checkpoints(tmp_path / folder) as checkpoints:
+                poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+                state, history = tiny.train(steps=steps, batches=poisoned, checkpoints=checkpoints, nonfinite=policy)
+        runs.append((digest(state), history))
+    assert runs[0] == runs[1]
+
+
+def test_a_whole_call_is_left_out(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+        tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite="skip", steps_per_call=5)
+        _, records = checkpoints.restore(tiny.state())
+    assert records["skipped"] == [10]
+
+
+def test_a_loss_that_stays_bad_ends_the_run(tmp_path):
+    poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(FloatingPointError, match="the loss of step 12 is nan"):
+        tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite="skip", most_skips=0)
+
+
+def test_a_spike_is_left_out_and_written_down(tmp_path):
+    class Spiked(Batches):
+        def stack(self, step, k):
+            batch = super().stack(step, k)
+            return batch | {"y": batch["y"] * (1e3 if step <= 34 < step + k else 1)}
+
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        state, _ = tiny.train(
+            batches=Spiked(tiny.arrays(), 8, seed=3),
+            checkpoints=checkpoints,
+            nonfinite="skip",
+            spike=50.0,
+            capsules=tmp_path / "capsules",
+        )
+    assert digest(state) == without(34)
+    (path,) = (tmp_path / "capsules").iterdir()
+    found = replay(read_capsule(path), tiny.step(), tiny.state())
+    assert found.finding is None
+    assert found.loss > 1e3
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 5])
+def test_a_capsule_makes_the_bad_step_again(tmp_path, steps_per_call):
+    poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        tiny.train(steps=10, steps_per_call=steps_per_call, checkpoints=checkpoints)
+        with pytest.raises(FloatingPointError, match=r"batch\['x'\] is not finite.*python -m jnn.replay ") as error:
+            tiny.train(
+                batches=poisoned,
+                steps_per_call=steps_per_call,
+                checkpoints=checkpoints,
+                capsules=tmp_path / "capsules",
+            )
+    capsule = read_capsule(str(error.value).split()[-1])
+    assert capsule.step == 12 // steps_per_call * steps_per_call
+    found = replay(capsule, tiny.step(steps_per_call), tiny.state())
+    assert found.finding is not None
+    assert "batch" in str(found.finding) or found.finding.given
+
+
+@pytest.mark.parametrize("settings", [{"nonfinite": "ignore"}, {"nonfinite": "skip"}, {"hooks": {"a": print}}])
+def test_settings_that_need_others(settings):
+    with pytest.raises(ValueError, match=r"fit: nonfinite is 'stop', or with checkpoints|fit: hooks run exactly once"):
+        tiny.train(**settings)
+
+
+# plateaus
+
+
+def noisy_evaluation(state):
+    """A validation loss that is least at step 30."""
+    return {"loss": Mean(abs(int(state.step) - 30.0), 1.0)}
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
+    stop = Plateau("val/loss", patience=2)
+    expected, _ = tiny.train(steps=30)
+    if saved:
+        for steps in (20, 50, tiny.STEPS):  # resumed twice, once when it has stopped
+            with Checkpoints(tmp_path, keep=1, best=("val/loss", "min", 1)) as checkpoints:
+                state, history = tiny.train(
+                    steps=steps, evaluate=noisy_evaluation, stop=stop, checkpoints=checkpoints, save_seconds=1e6
+                )
+    else:
+        state, history = tiny.train(evaluate=noisy_evaluation, stop=stop)
+    assert [row["step"] for row in history] == [10, 20, 30, 40, 50]
+    assert digest(state) == digest(expected)
+
+
+# hooks
+
+
+def test_hooks_run_once_a_row_even_if_the_run_is_killed(tmp_path, uninterrupted):
+    def run(die):
+        calls = []
+        hooks = {"export": lambda state: calls.append(int(state.step)) or int(state.step)}
+        with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+            try:
+                state, history = tiny.train(
+                    checkpoints=checkpoints, hooks=hooks, ledger=Ledger(tmp_path), log=stop_at(die), save_seconds=1e6
+                )
+            except KeyboardInterrupt:
+                return calls
+        assert (digest(state), history) == uninterrupted
+        return calls
+
+    def stop_at(last):
+        def log(row):
+            if row["step"] == last:
+                raise KeyboardInterrupt
+
+        return log
+
+    assert run(30) == [10, 20, 30]  # nothing was saved but the beginning
+    assert run(None) == [40, 50, 60]
+
+
+# SIGTERM
+
+
+@pytest.mark.parametrize("at", [7, 30])
+def test_terminated_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, at):
+    command = [sys.executable, "-m", "tests.train.tiny", str(tmp_path), "SIGTERM", str(at)]
+    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert ended.returncode == 143, ended.stderr
+    with Checkpoints(tmp_path) as checkpoints:
+        assert int(checkpoints.restore(tiny.state())[0].step) == at + 1  # the step was finished
+        state, history = tiny.train(checkpoints=checkpoints)
+    assert (digest(state), history) == uninterrupted

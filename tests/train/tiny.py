@@ -1,6 +1,6 @@
-"""A small noisy model that every file here trains; as a program, a run that is killed at step 30.
+"""A small noisy model that every file here trains; as a program, a run that gets a signal at some step.
 
-python -m tests.train.tiny FOLDER
+python -m tests.train.tiny FOLDER SIGKILL 30
 """
 
 import functools
@@ -55,16 +55,20 @@ def train(*, steps=STEPS, steps_per_call=1, batches=None, **settings):
     )
 
 
-def die_at(last):
-    """A log that ends the process without a farewell, as a machine that goes away does."""
+class Signalled(Batches):
+    """Batches; with that of step `at` comes a signal to this very process."""
 
-    def log(row):
-        if row["step"] == last:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def __init__(self, name, at, *, seed=3):
+        super().__init__(arrays(), 8, seed=seed)
+        self.number, self.at = getattr(signal, name), at
 
-    return log
+    def stack(self, step, k):
+        if step <= self.at < step + k:
+            os.kill(os.getpid(), self.number)
+        return super().stack(step, k)
 
 
 if __name__ == "__main__":
-    with Checkpoints(sys.argv[1]) as checkpoints:
-        train(checkpoints=checkpoints, log=die_at(30))
+    folder, name, at = sys.argv[1:]
+    with Checkpoints(folder) as checkpoints:
+        train(checkpoints=checkpoints, batches=Signalled(name, int(at)))

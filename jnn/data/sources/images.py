@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from jnn.data.sources.damage import Skipped, refuse
-from jnn.data.sources.optional import optional
 from jnn.data.sources.root import PathLike
+from jnn.optional import optional
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 

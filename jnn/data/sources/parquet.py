@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from jnn.data.sources.columns import Column, Value, check_columns, describe, to_array
-from jnn.data.sources.optional import optional
 from jnn.data.sources.root import PathLike
+from jnn.optional import optional
 
 
 def read_parquet(

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure
 
-from jnn.train.report import curves, write_report
+from jnn.train.log.report import curves, write_report
 
 HISTORY = [{"step": i, "train/loss": 10.0**-i, "val/loss": 2 * 10.0**-i, "val/accuracy": 0.9} for i in range(4)]
 

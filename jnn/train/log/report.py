@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jnn.train.checkpoint import History
+from jnn.train.history import History
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; background: #fff; max-width: 62rem; margin: 2rem auto;
@@ -24,6 +24,9 @@ th { font-weight: 500; color: #5a6473; white-space: nowrap } td { overflow-wrap:
 pre { background: #f5f6f8; padding: .8rem; overflow-x: auto; font-size: .78rem; white-space: pre-wrap }
 div { display: flex; flex-wrap: wrap; gap: 0 2rem } figure { margin: 1.4rem 0 } img { max-width: 100%; height: auto }
 figcaption { color: #5a6473; font-size: .9rem; margin-top: .2rem }
+@media (prefers-color-scheme: dark) { :root { color-scheme: dark } body { color: #e6e9ef; background: #12151b }
+  td, th { border-color: #2b313c } th, figcaption { color: #9aa4b4 } pre { background: #191d25 }
+  img { border-radius: .4rem } }
 """
 TRAINING, VALIDATION = "#2f6fde", "#e0632f"
 

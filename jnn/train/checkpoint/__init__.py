@@ -1,0 +1,44 @@
+"""Checkpoints: the state and the records of a run as one atomic unit, through Orbax.
+
+    Checkpoints(folder, keep=2, best=None)        .save(state, records)   .restore(like) -> Saved(state, records) | None
+    read(folder) -> Saved({path: array}, records)         without the code of the run that saved it
+    diff(a, b) -> [Difference, ...]                       `python -m jnn.train.checkpoint A B` prints it as a table
+    relayout(arrays, rules), rename, stack, unstack       old layouts
+    checksums(tree), digest(tree)                         on the devices; on the host
+
+Laws: a run that is killed at any instant finds the last checkpoint that was whole; what `restore` gives has the bits
+that were saved, on whatever mesh, or it says why not; nothing that is damaged is deleted, and nothing is cast.
+"""
+
+from jnn.train.checkpoint.checksum import checksum, checksums
+from jnn.train.checkpoint.diff import Difference, diff, table
+from jnn.train.checkpoint.digest import digest
+from jnn.train.checkpoint.keep import Best
+from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
+from jnn.train.checkpoint.manifest import Damaged
+from jnn.train.checkpoint.read import read
+from jnn.train.checkpoint.store import Checkpoints, Records, Saved, to_stderr
+from jnn.train.history import History
+
+__all__ = [
+    "Best",
+    "Checkpoints",
+    "Damaged",
+    "Difference",
+    "History",
+    "Records",
+    "Rule",
+    "Saved",
+    "checksum",
+    "checksums",
+    "diff",
+    "digest",
+    "inverse",
+    "read",
+    "relayout",
+    "rename",
+    "stack",
+    "table",
+    "to_stderr",
+    "unstack",
+]

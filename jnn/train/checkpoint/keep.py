@@ -1,0 +1,57 @@
+"""Which checkpoints stay: the newest ones, and the best by a metric."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+Best = tuple[str, Literal["min", "max"], int]  # a metric, which way is better, how many stay
+Metrics = Mapping[str, float]
+
+
+@dataclasses.dataclass
+class Keep:
+    """The newest `newest` checkpoints and the `best` ones; a policy in Orbax's sense.
+
+    Args:
+      newest: how many of the newest stay, 1 or more.
+      best: a metric, "min" or "max", and how many of the best stay; None for none.
+      metrics: of each step, as far as there are any. NaN is never among the best.
+
+    Raises:
+      ValueError: counts below 1, or an unknown direction.
+
+    >>> metrics = {1: {"loss": 0.5}, 2: {"loss": 0.1}, 3: {"loss": 0.4}, 4: {"loss": 0.3}}
+    >>> sorted(Keep(1, ("loss", "min", 1), metrics).among([1, 2, 3, 4]))
+    [2, 4]
+    """
+
+    newest: int
+    best: Best | None = None
+    metrics: dict[int, Metrics] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _, mode, count = self.best or ("", "min", 1)
+        if self.newest < 1 or count < 1 or mode not in ("min", "max"):
+            raise ValueError(
+                f'Checkpoints: expected keep >= 1 and best=(metric, "min" or "max", count >= 1), found '
+                f"keep={self.newest} and best={self.best}."
+            )
+
+    def among(self, steps: Collection[int]) -> set[int]:
+        """The steps of these that stay; of two equally good ones the older."""
+        kept = set(sorted(steps)[-self.newest :])
+        if self.best is not None:
+            name, mode, count = self.best
+            value = lambda step: self.metrics.get(step, {}).get(name, math.nan) * (1 if mode == "min" else -1)
+            kept |= set(
+                sorted((step for step in steps if value(step) == value(step)), key=lambda s: (value(s), s))[:count]
+            )
+        return kept
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Orbax's question; it deletes the others once the newest one is whole."""
+        kept = self.among([info.step for info in checkpoints])
+        return [info.step in kept for info in checkpoints]

@@ -1,0 +1,110 @@
+"""The manifest of a checkpoint: what its arrays are and sum to, and the run's records, sealed by a SHA-256.
+
+    of_arrays(flat) -> {path: {"shape": ..., "dtype": ..., "sum": ...}}
+    seal(body) -> sealed,  unseal(sealed) -> body
+    check_fit(saved, wanted)                       every path that differs, in one error
+
+Law: a manifest with any byte changed either does not unseal or says the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from jnn import checks
+from jnn.train.checkpoint.checksum import checksums
+
+FORMAT = 1
+Body = dict[str, Any]
+
+
+class Damaged(Exception):
+    """A checkpoint that does not hold what was saved; the message says what is wrong, in one line."""
+
+
+def by_path(where: str, tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by path.
+
+    Raises:
+      ValueError: two leaves share a path, as those of {"a/b": x, "a": {"b": x}} do.
+      TypeError: leaves that are no arrays.
+
+    >>> import jax.numpy as jnp
+    >>> by_path("example", {"fc": {"w": jnp.ones(2)}})
+    {'fc/w': Array([1., 1.], dtype=float32)}
+    """
+    pairs = [(jax.tree_util.keystr(p, simple=True, separator="/"), x) for p, x in jax.tree.leaves_with_path(tree)]
+    flat = dict(pairs)
+    if len(flat) < len(pairs):
+        twice = sorted({path for path, _ in pairs if [p for p, _ in pairs].count(path) > 1})
+        raise ValueError(f"{where}: expected one leaf for each path, found several for {twice}. Rename their keys.")
+    if strange := [f"{path} ({type(x).__name__})" for path, x in pairs if not hasattr(x, "dtype")]:
+        raise TypeError(f"{where}: expected arrays, found {', '.join(strange)}. Wrap them: jnp.asarray(...).")
+    return flat
+
+
+def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the manifest says of each array.
+
+    >>> import jax.numpy as jnp
+    >>> sorted(of_arrays({"w": jnp.ones((2, 3))})["w"].items())
+    [('dtype', 'float32'), ('shape', [2, 3]), ('sum', '...')]
+    """
+    sums = checksums(dict(flat))
+    return {path: {"shape": list(x.shape), "dtype": str(x.dtype), "sum": sums[path]} for path, x in flat.items()}
+
+
+def seal(body: Body) -> dict[str, Any]:
+    """The body and the SHA-256 of it.
+
+    >>> unseal(seal({"step": 3}))
+    {'step': 3}
+    """
+    return {"body": body, "sha256": _sha256(body)}
+
+
+def unseal(sealed: Any) -> Body:
+    """The body of what `seal` gave.
+
+    Raises:
+      Damaged: the two do not belong together.
+    """
+    if not isinstance(sealed, dict) or sealed.keys() != {"body", "sha256"}:
+        raise Damaged("its manifest is not one")
+    if _sha256(sealed["body"]) != sealed["sha256"]:
+        raise Damaged("its manifest does not match its own SHA-256")
+    return sealed["body"]
+
+
+def check_fit(where: str, saved: Mapping[str, dict[str, Any]], wanted: Mapping[str, Any]) -> None:
+    """Raises unless the saved arrays have the paths, shapes and dtypes that are wanted.
+
+    Raises:
+      ValueError: lists every path that is missing, extra or different.
+    """
+    have = {path: f"{entry['dtype']}[{','.join(map(str, entry['shape']))}]" for path, entry in saved.items()}
+    want = {path: checks.describe(x) for path, x in wanted.items()}
+    problems = [f"missing: {path} {want[path]} is wanted" for path in want if path not in have]
+    problems += [f"extra: {path} {have[path]} is saved" for path in have if path not in want]
+    both = sorted(want.keys() & have.keys())
+    problems += [
+        f"different: {path} is saved as {have[path]}, {want[path]} is wanted"
+        for path in both
+        if have[path] != want[path]
+    ]
+    if problems:
+        raise ValueError(
+            f"{where} does not fit the state that was asked for:\n  "
+            + "\n  ".join(sorted(problems))
+            + "\nBuild the state as the run did that saved it, or bring the arrays into the new layout: `read` gives "
+            "them by path, `relayout` renames, stacks and unstacks them."
+        )
+
+
+def _sha256(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,210 @@
+"""Failure capsules: all that is needed to make one training step again, in a folder of plain files.
+
+    write_capsule(folder, step=..., key=..., batch=..., state=..., message=..., entry=...) -> path
+    read_capsule(path) -> Capsule
+    how_started() -> Entry | None
+
+    step-42/
+      capsule.json     the step, the message, how the run was started, the names and dtypes of all arrays
+      arrays.npz       the batch, the state before the step, the key: as bits where NumPy lacks the dtype
+      norms.txt        a table to read: path, shape, norm, smallest, largest and bad numbers of every parameter
+
+Laws: what is read is bit-equal to what was written, whatever the dtype, typed keys included; a folder of this name is
+whole, since it is renamed into place last; nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+import sys
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn.checks import describe
+from jnn.param import flatten
+from jnn.train.failure.blame import Summary
+from jnn.train.failure.plain import Pack, unpack
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """How a run was started: `python -m module *argv`, or `python script *argv`.
+
+    Exactly one of `module` and `script` is given; `folder` is where it was started.
+    """
+
+    argv: tuple[str, ...]
+    module: str | None = None
+    script: str | None = None
+    folder: str = "."
+
+    def __str__(self) -> str:
+        return " ".join(("python", *(("-m", self.module) if self.module else (str(self.script),)), *self.argv))
+
+
+@dataclasses.dataclass(frozen=True)
+class Capsule:
+    """One step of a run, as it was before the step.
+
+    Attributes:
+      step: its number.
+      message: what was wrong with it.
+      entry: how the run was started, or None where that was not a file.
+      key: the run's PRNG key, or None where the step function holds it.
+      batch: the step's batch.
+      state: the arrays of the state before the step, by path.
+      path: of the capsule's folder.
+    """
+
+    step: int
+    message: str
+    entry: Entry | None
+    key: jax.Array | None
+    batch: Any
+    state: dict[str, Any]
+    path: Path
+
+    def state_as(self, like: Any) -> Any:
+        """The state in the tree of `like`, whose leaves are arrays or `jax.ShapeDtypeStruct`s.
+
+        Raises:
+          ValueError: another tree, or other shapes or dtypes; it lists every path.
+        """
+        want = {path: describe(leaf) for path, leaf in flatten(like).items()}
+        have = {path: describe(leaf) for path, leaf in self.state.items()}
+        if problems := [
+            f"{path}: the capsule has {have.get(path, 'nothing')}, the run {want.get(path, 'nothing')}"
+            for path in sorted(want | have)
+            if want.get(path) != have.get(path)
+        ]:
+            raise ValueError(
+                f"{self.path}: its state is that of another run. Start the one that it was written by:\n  "
+                + "\n  ".join(problems)
+            )
+        return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(self.state[path]) for path in want])
+
+
+def how_started() -> Entry | None:
+    """How this process was started, or None where that was from no file, such as `python -c` or a notebook."""
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return Entry(tuple(sys.argv[1:]), module=spec.name.removesuffix(".__main__"), folder=os.getcwd())
+    return Entry(tuple(sys.argv[1:]), script=os.path.abspath(file), folder=os.getcwd()) if file else None
+
+
+def write_capsule(
+    folder: str | Path,
+    *,
+    step: int,
+    key: jax.Array | None,
+    batch: Any,
+    state: Any,
+    message: str,
+    entry: Entry | None,
+    gradients: Any = None,
+) -> Path:
+    """Writes a capsule below `folder`.
+
+    Args:
+      folder: of the run; created if missing.
+      step: the number of the step that went wrong.
+      key: the run's key, typed or raw, or None where the step function holds it.
+      batch: dicts, lists and tuples of arrays.
+      state: *before* the step: any pytree of arrays that this process can read; `state.params` goes into the table.
+      message: what was wrong.
+      entry: from `how_started()`.
+      gradients: of that step, for the table, if they are at hand.
+
+    Returns:
+      The capsule's folder: `step-42`, or `step-42-2` if there is one already.
+
+    Raises:
+      TypeError: the batch holds something else than dicts, lists, tuples and arrays.
+      OSError: of the file system; nothing is left behind.
+
+    >>> import tempfile
+    >>> state = {"params": {"w": jnp.ones(3, jnp.bfloat16)}}
+    >>> batch = {"x": np.array([1.0, np.nan])}
+    >>> path = write_capsule(tempfile.mkdtemp(), step=7, key=jax.random.key(0), batch=batch, state=state,
+    ...                      message="the loss is nan", entry=None)
+    >>> capsule = read_capsule(path)
+    >>> capsule.step, capsule.batch["x"], capsule.state["params/w"].dtype.name
+    (7, array([ 1., nan]), 'bfloat16')
+    """
+    pack = Pack()
+    record = {
+        "version": VERSION,
+        "step": int(step),
+        "message": message,
+        "entry": None if entry is None else dataclasses.asdict(entry),
+        "key": pack.tree(key),
+        "batch": pack.tree(batch),
+        "state": pack.tree(flatten(state)),
+        "dtypes": pack.dtypes,
+    }
+    tables = {"parameters": getattr(state, "params", state), "gradients": gradients}
+    text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
+    written = Path(folder) / f".capsule-{uuid.uuid4().hex}"
+    written.mkdir(parents=True)
+    try:
+        np.savez(written / "arrays.npz", *pack.arrays.values())
+        (written / "norms.txt").write_text(text)
+        (written / "capsule.json").write_text(json.dumps(record, indent=1))
+        return written.rename(_free(Path(folder) / f"step-{int(step)}"))
+    except BaseException:
+        shutil.rmtree(written)
+        raise
+
+
+def read_capsule(path: str | Path) -> Capsule:
+    """The capsule in a folder.
+
+    Raises:
+      ValueError: it is damaged, of another version, or no capsule at all.
+    """
+    path = Path(path).absolute()
+    try:
+        record = json.loads((path / "capsule.json").read_text())
+        if record["version"] != VERSION:
+            raise ValueError(f"it has version {record['version']}, this is version {VERSION}")
+        with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in record["dtypes"]}
+        tree = lambda name: unpack(record[name], arrays, record["dtypes"])
+        entry = record["entry"] and Entry(**record["entry"] | {"argv": tuple(record["entry"]["argv"])})
+        return Capsule(record["step"], record["message"], entry, tree("key"), tree("batch"), tree("state"), path)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"read_capsule: {path} must be a folder of capsule.json and arrays.npz, as write_capsule made it; "
+            f"found {type(error).__name__}: {error}."
+        ) from error
+
+
+def norms(tree: Any) -> str:
+    """A table of the arrays of a tree: path, shape, norm, smallest, largest and bad numbers.
+
+    >>> print(norms({"w": jnp.array([3.0, -4.0]), "b": jnp.zeros(1)}))
+    b  float32[1]  min 0  max 0  norm 0
+    w  float32[2]  min -4  max 3  norm 5
+    """
+    leaves = flatten(tree)
+    width = max(map(len, leaves), default=0)
+    return "\n".join(f"{path:{width}}  {Summary.of(jnp.asarray(leaf))}" for path, leaf in leaves.items())
+
+
+def _free(path: Path) -> Path:
+    """The path, or the first of `path-2`, `path-3`, ... that is not taken."""
+    names = itertools.chain([path.name], (f"{path.name}-{n}" for n in itertools.count(2)))
+    return next(path.with_name(name) for name in names if not path.with_name(name).exists())

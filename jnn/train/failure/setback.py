@@ -1,0 +1,72 @@
+"""What a run does about a step that went wrong: stop, leave it out, or go back; and the capsule that it leaves.
+
+Since batches and noise are functions of the step's number, nothing has to be kept for this while all goes well: the
+state before a bad step is made again, from the last checkpoint. See "PaLM", Chowdhery et al., 2022, section 5.1, for
+going back and leaving batches out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jnn.train.failure.capsule import how_started, write_capsule
+from jnn.train.history import History
+from jnn.train.journal import diagnose
+from jnn.train.run import Bad, Run
+
+NonFinite = Literal["stop", "skip", "rollback"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setback:
+    """The policy of a run; the fields are as `fit` takes them."""
+
+    nonfinite: NonFinite
+    most_skips: int
+    spike: float | None
+    capsules: Path | None
+
+    def limit(self, history: History) -> float:
+        """The largest loss that is no spike; before the first row every finite one is."""
+        last = next((row["train/loss"] for row in reversed(history) if "train/loss" in row), None)
+        return float(np.finfo(np.float64).max) if self.spike is None or last is None else self.spike * abs(last)
+
+    def answer(self, run: Run, bad: Bad) -> None:
+        """Takes the run back, to go on without the bad step.
+
+        Raises:
+          FloatingPointError: that was not asked for, or has happened `most_skips` times.
+        """
+        message = self._message(run, bad)
+        begun = bad.step - bad.step % run.steps_per_call
+        if self.capsules is not None and run.checkpoints is not None:
+            message += f" Make the step again: python -m jnn.replay {self._capsule(run, begun, message)}"
+        if self.nonfinite == "stop" or len(run.journal.skipped) >= self.most_skips:
+            raise FloatingPointError(message)
+        run.state, run.journal = run.saved_state()
+        run.at, run.pending = int(run.state.step), []
+        run.journal.skipped |= set(
+            range(begun if self.nonfinite == "skip" else run.at, bad.step + 1, run.steps_per_call)
+        )
+
+    def _message(self, run: Run, bad: Bad) -> str:
+        cause = diagnose(run.batches[bad.step])
+        if bad.loss is None:
+            return f"fit: the update of step {bad.step} made parameters that are not finite; {cause}."
+        more = f", more than {self.limit(run.journal.history):.6g}" if np.isfinite(bad.loss) else ""
+        return f"fit: the loss of step {bad.step} is {bad.loss}{more}; {cause}."
+
+    def _capsule(self, run: Run, begun: int, message: str) -> Path:
+        """The call that begins at this step, with the state before it."""
+        state, journal = run.saved_state()
+        again = dataclasses.replace(run, state=state, journal=journal, at=int(state.step), pending=[])
+        while again.at < begun:
+            again.update()
+        batch, entry = run.batch(begun), how_started()
+        return write_capsule(
+            self.capsules or Path(), step=begun, key=None, batch=batch, state=again.state, message=message, entry=entry
+        )

@@ -1,0 +1,87 @@
+"""Exactly-once hooks: what happens beside the training, such as an evaluation or an export.
+
+    ledger = Ledger(folder)
+    ledger.once("export", 2000, write_model) -> result
+
+Laws: a hook that finished at a step never runs at that step again, in no later process, and gives the result that it
+gave; one that was interrupted runs again. So a run that was killed anywhere has the same effects as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class Ledger:
+    """The finished hooks of a run, in a file of JSON lines: each is on the disk before `once` returns.
+
+    Args:
+      folder: of the run; created if missing.
+
+    Raises:
+      ValueError: a line that is not the ledger's, by number. A last line that was cut short by the end of a process is
+        of a hook that did not finish, and is dropped.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> Ledger(folder).once("export", 10, lambda: print("exporting") or "model-10")
+    exporting
+    'model-10'
+    >>> Ledger(folder).once("export", 10, lambda: print("exporting") or "model-10")
+    'model-10'
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder) / "hooks.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._done = self._read()
+
+    def once(self, name: str, step: int, hook: Callable[[], Any]) -> Any:
+        """The result of `hook()`, which is called unless it finished at this step before.
+
+        A process that dies between the last thing that a hook does and the line in the ledger runs it again: let its
+        last act be atomic, such as renaming a file.
+
+        Args:
+          name: of the hook.
+          step: of the run.
+          hook: gives a JSON value, or None.
+
+        Raises:
+          TypeError: the result is no JSON value.
+        """
+        if (name, step) not in self._done:
+            result = hook()
+            try:
+                line = json.dumps({"hook": name, "step": step, "result": result})
+            except TypeError as error:
+                raise TypeError(f"Ledger: hook {name!r} must return a JSON value or None: {error}.") from error
+            with self.path.open("a") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._done[name, step] = json.loads(line)["result"]
+        return self._done[name, step]
+
+    def _read(self) -> dict[tuple[str, int], Any]:
+        if not self.path.exists():
+            return {}
+        text = self.path.read_text()
+        whole, _, torn = text.rpartition("\n")
+        if torn:
+            os.truncate(self.path, len((whole + "\n").encode()) if whole else 0)
+        done = {}
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                record = json.loads(line)
+                done[record["hook"], record["step"]] = record["result"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{self.path}: line {number} is not of a hooks' ledger: {line[:60]!r}. Restore the file, or "
+                    "move it away to let every hook run again."
+                ) from error
+        return done

@@ -1,0 +1,187 @@
+"""The parts of the loop: one run, its state and its journal, and the few things that happen to them.
+
+`fit` is a composition of these; a loop of one's own may use them, or leave them out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from jnn.train.checkpoint import Checkpoints
+from jnn.train.history import Row
+from jnn.train.hooks import Ledger
+from jnn.train.journal import Journal, all_finite, losses, numbers
+from jnn.train.objective import Batch, Metrics
+from jnn.train.preemption import Preempted
+from jnn.train.state import TrainState, own_copy
+from jnn.train.stopping import Plateau
+
+
+class StepBatches(Protocol):
+    """Batches as a function of the step's number: the order is part of no state."""
+
+    def __getitem__(self, step: int) -> Batch: ...
+
+    def stack(self, step: int, count: int) -> Batch: ...
+
+
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+# called with every step and its batch, before the update: for whoever has to see a run without a part in it
+watch: ContextVar[Callable[[int, Batch], None]] = ContextVar("jnn_train_watch", default=lambda step, batch: None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Aside:
+    """What happens beside the training, once a row: an evaluation, and hooks."""
+
+    evaluate: Callable[[TrainState], Metrics] | None
+    hooks: Mapping[str, Callable[[TrainState], Any]]
+    ledger: Ledger | None
+
+    def __call__(self, state: TrainState, step: int, attempt: int) -> Row:
+        """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""
+        evaluate = self.evaluate
+        row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: numbers("val", evaluate(state)))
+        for name, hook in self.hooks.items():
+            self._once(f"hook {name}", step, attempt, partial(hook, state))
+        return row
+
+    def _once(self, name: str, step: int, attempt: int, act: Callable[[], Any]) -> Any:
+        if self.ledger is None:
+            return act()
+        return self.ledger.once(f"{name}, {attempt} calls left out" if attempt else name, step, act)
+
+
+class Bad(NamedTuple):
+    """A step whose loss is bad, or, where that is None, the parameters that it made."""
+
+    step: int
+    loss: float | None
+
+
+@dataclasses.dataclass
+class Run:
+    """A run between two rows.
+
+    Attributes:
+      step, batches, steps_per_call, checkpoints, stop: as `fit` takes them.
+      state, journal: now.
+      at: the state's step, known without asking the device.
+      pending: metrics since the last look, still on the device, with the step that each call began at.
+      like: shapes and shardings of the state, whose buffers are donated.
+    """
+
+    step: Step
+    batches: StepBatches
+    steps_per_call: int
+    checkpoints: Checkpoints | None
+    state: TrainState
+    stop: Plateau | None
+    journal: Journal = dataclasses.field(default_factory=Journal)
+    at: int = 0
+    pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
+    saved: float = dataclasses.field(default_factory=time.monotonic)
+    best: TrainState | None = None
+
+    def __post_init__(self) -> None:
+        self.like = jax.tree.map(_shape_of, self.state)
+
+    def resume(self, steps: int) -> None:
+        """From the newest whole checkpoint; without one, the initial state is saved."""
+        if self.checkpoints is not None and (found := self.checkpoints.restore(self.like)) is not None:
+            self.state, self.journal = found.state, Journal.of(found.records)
+        self.at = int(self.state.step)
+        if self.at > steps or self.at % self.steps_per_call:
+            raise ValueError(
+                f"fit: the state is at step {self.at}; expected at most steps={steps}, and a multiple of "
+                f"steps_per_call={self.steps_per_call}."
+            )
+        if self.checkpoints is not None:
+            self.save(0.0)
+
+    def batch(self, step: int) -> Batch:
+        """What the call that begins at this step is given."""
+        calls = self.steps_per_call
+        return self.batches[step] if calls == 1 else self.batches.stack(step, calls)
+
+    def update(self) -> None:
+        """One call of the step; one that is to be left out only counts."""
+        if self.at in self.journal.skipped:
+            self.state = dataclasses.replace(self.state, step=self.state.step + self.steps_per_call)
+        else:
+            batch = self.batch(self.at)
+            watch.get()(self.at, batch)
+            self.state, metrics = self.step(self.state, batch)
+            self.pending.append((self.at, metrics))
+        self.at += self.steps_per_call
+
+    def read(self, limit: float) -> Bad | None:
+        """Adds what is pending to the journal, up to the first step whose loss or update is bad, if there is one."""
+        fetched = jax.device_get([metrics for _, metrics in self.pending])
+        for (begun, _), metrics in zip(self.pending, fetched, strict=True):
+            if (bad := ~(losses(metrics) <= limit)).any():
+                at = int(np.argmax(bad))
+                return Bad(begun + at, float(losses(metrics)[at]))
+            self.journal.add(metrics, self.steps_per_call)
+        last, self.pending = self.pending[-1][0] if self.pending else None, []
+        if last is not None and not all_finite(self.state.params):  # of any update before, the next loss would tell
+            return Bad(last + self.steps_per_call - 1, None)
+        return None
+
+    def saved_state(self) -> tuple[TrainState, Journal]:
+        """What the newest whole checkpoint holds: the initial state at least."""
+        if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
+            raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
+        return found.state, Journal.of(found.records)
+
+    def write_row(self, aside: Aside) -> Row:
+        """The row that is due, now the last of the history."""
+        row = self.journal.row(self.at) | aside(self.state, self.at, self.journal.attempt(self.at))
+        self.journal.history.append(row)
+        if self.checkpoints is None and self._is_best():
+            self.best = own_copy(self.state)
+        return row
+
+    def save(self, seconds: float) -> None:
+        """Saves if the last save is that long ago, or this row is the best one."""
+        if self.checkpoints is None or (time.monotonic() - self.saved < seconds and not self._is_best()):
+            return
+        history = self.journal.history
+        self.checkpoints.save(self.state, self.journal.records(), metrics=history[-1] if history else {})
+        self.saved = time.monotonic()
+
+    def preempted(self) -> Preempted:
+        """The way out, when the last save is written."""
+        if self.checkpoints is not None:
+            self.checkpoints.wait()
+        return Preempted(self.at)
+
+    def stopped(self) -> bool:
+        """Whether a plateau is reached."""
+        return self.stop is not None and self.stop.stopped(self.journal.history)
+
+    def best_state(self) -> TrainState:
+        """The state to give back: that of the best row, where there is a plateau to look for."""
+        if self.stop is None or not self.journal.history or self._is_best():
+            return self.state
+        if self.checkpoints is None:
+            return self.state if self.best is None else self.best
+        best = self.checkpoints.restore(self.like, step=int(self.stop.best(self.journal.history)["step"]))
+        return self.state if best is None else best.state
+
+    def _is_best(self) -> bool:
+        history = self.journal.history
+        return self.stop is not None and bool(history) and self.stop.best(history) is history[-1]
+
+
+def _shape_of(x: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)

@@ -18,14 +18,12 @@ from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, 
 from jnn.train.checkpoint.manifest import Damaged
 from jnn.train.checkpoint.read import read
 from jnn.train.checkpoint.store import Checkpoints, Records, Saved, to_stderr
-from jnn.train.history import History
 
 __all__ = [
     "Best",
     "Checkpoints",
     "Damaged",
     "Difference",
-    "History",
     "Records",
     "Rule",
     "Saved",

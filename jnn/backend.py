@@ -107,18 +107,16 @@ class Program:
     def __call__(self, *args: Any) -> Any:
         try:
             return self._whole(_target.get())(*args)
-        except ValueError:  # JAX refuses options within a program; asking first would cost every call microseconds
-            if not _traced(args):
+        except ValueError as error:
+            # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
+            # microseconds, and there is no public question
+            if "compiler_options" not in str(error):
                 raise
         return self._part(*args)
 
     def lower(self, *args: Any) -> jax.stages.Lowered:
         """As a jitted function's: to look at what is compiled, or to compile it for somewhere else."""
         return self._whole(_target.get()).lower(*args)
-
-
-def _traced(args: Any) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
 
 
 def _platform() -> str:

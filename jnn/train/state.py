@@ -58,6 +58,11 @@ def create_state(
 
 def own_copy(tree: Any) -> Any:
     """The same arrays where they are, in buffers of their own; nothing is compiled."""
-    # what spans processes must be told where it is; what does not stays free to move, if it was
-    place = lambda x: None if getattr(x, "is_fully_addressable", True) else x.sharding
-    return jax.tree.map(lambda x: jax.device_put(x, place(x), may_alias=False), tree)
+    return jax.tree.map(lambda x: jax.device_put(x, _place(x), may_alias=False), tree)
+
+
+def _place(x: Any) -> Any:
+    """What spans processes must be told where it is; what does not stays free to move, if it was."""
+    if isinstance(x, jax.core.Tracer) or getattr(x, "is_fully_addressable", True):
+        return None
+    return x.sharding

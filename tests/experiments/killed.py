@@ -20,7 +20,7 @@ from jnn.train.hooks import Ledger
 from jnn.train.run import watch
 
 # kind -> among how many calls one is chosen, and the longest time from its beginning, in seconds
-MOMENTS = {"step": (60, 0.02), "save": (6, 0.3), "evaluate": (4, 0.1), "final": (1, 0.5)}
+MOMENTS = {"step": (60, 0.02), "save": (4, 0.3), "evaluate": (3, 0.1), "final": (1, 0.5)}
 
 
 def die_during(kind: str, seed: int):

@@ -44,7 +44,7 @@ def check(kills, module, folder, options):
 
 
 def test_digits(tmp_path):
-    came = check(5, "experiments.digits", tmp_path, ["--steps", "200"])
+    came = check(5, "experiments.digits", tmp_path, ["--steps", "800"])
     assert sum(came.values()) >= 3, came
 
 

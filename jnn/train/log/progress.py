@@ -88,7 +88,8 @@ class ProgressLog:
         """Writes and shows one row."""
         self._rows(row)
         self._bar.update(self._task, completed=row["step"])
-        shown = (f"{k} {v:.4g}" for k, v in row.items() if k != "step" and not k.endswith("grad_norm"))
+        plain = [k for k in row if k.count("/") == 1 and not k.endswith("grad_norm")]  # diagnostics have longer names
+        shown = (f"{k} {row[k]:.4g}" for k in plain)
         lines = (Text(line) for line in (self._pace(row["step"]), "  ".join(shown)) if line)
         self._live.update(Group(self._bar, *lines))  # on lines of their own they wrap, and leave the bar its room
 

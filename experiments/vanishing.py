@@ -7,7 +7,7 @@ Networks  64-(64 thirty times)-10: sigmoids with Glorot's initial values; ReLUs;
           divided by sqrt(30) and added to its input; and that input normalized. Nothing else differs.
 Training  SGD 0.02, batches of 64; norms and dead shares are measured inside the step.
 Run       python -m experiments.vanishing
-Measured  held-out accuracy 0.092 and 0.092, 0.549, 0.955 and 0.964 (seed 0). One busy CPU core, two and a half minutes.
+Measured  held-out accuracy 0.092 and 0.078, 0.496, 0.969 and 0.969 (seed 0). Two CPU cores, 51 seconds.
 """
 
 from __future__ import annotations

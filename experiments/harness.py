@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,16 +32,12 @@ from jnn.train.log.live import serve
 from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.report import write_report
 from jnn.train.log.tensorboard import TensorBoardLog
+from jnn.train.paths import write_whole
 from jnn.train.preemption import Preempted
 from jnn.train.run import StepBatches
 
-NOT_SETTINGS = (
-    "workdir",
-    "data_dir",
-    "save_seconds",
-    "serve",
-    "tensorboard",
-)  # of which a run may have others when it goes on
+# of these a run may have others when it goes on
+NOT_SETTINGS = ("workdir", "data_dir", "save_seconds", "serve", "tensorboard")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +101,7 @@ def train(
 ) -> tuple[TrainState, list[dict[str, float]]]:
     """`fit` for `config.steps`, with checkpoints and a progress bar in the run's folder (below it, given a name)."""
     folder = Path(config.workdir) / name
-    if replaying() is not None:
+    if replaying() is not None:  # as `fit` does, but before the run's folder is locked and written to
         finish(step, state)
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(folder / "checkpoints"))
@@ -176,9 +171,7 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a file whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=1))
-    os.replace(part, path)
+    write_whole(path, json.dumps(value, indent=1))
 
 
 def _run(experiment: Callable[[Any], Outcome], config: Any, notes: str, folder: Path) -> dict[str, Any]:

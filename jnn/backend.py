@@ -84,7 +84,7 @@ _target: contextvars.ContextVar[str | None] = contextvars.ContextVar("jnn_backen
 def choose(name: str) -> str:
     """The formulation of `TABLE[name]` for the backend that this trace is for."""
     row = TABLE[name]
-    return row.cpu if _platform() == "cpu" else row.other
+    return row.cpu if (_target.get() or jax.default_backend()) == "cpu" else row.other
 
 
 class Program:
@@ -100,9 +100,9 @@ class Program:
     ) -> None:
         self._part = jax.jit(f, out_shardings=out_shardings)  # its buffers are the whole's to donate
         whole = functools.partial(jax.jit, f, donate_argnums=donate_argnums, out_shardings=out_shardings)
-        options = lambda: COMPILER_OPTIONS[kind] if _platform() == "cpu" else None
+        options = lambda target: COMPILER_OPTIONS[kind] if (target or jax.default_backend()) == "cpu" else None
         # asked for at the first call: jax.distributed.initialize must come before the first question for a backend
-        self._whole = functools.cache(lambda target: whole(compiler_options=options()))
+        self._whole = functools.cache(lambda target: whole(compiler_options=options(target)))
 
     def __call__(self, *args: Any) -> Any:
         try:
@@ -117,10 +117,6 @@ class Program:
     def lower(self, *args: Any) -> jax.stages.Lowered:
         """As a jitted function's: to look at what is compiled, or to compile it for somewhere else."""
         return self._whole(_target.get()).lower(*args)
-
-
-def _platform() -> str:
-    return _target.get() or jax.default_backend()
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jnn.train.paths import whole_lines
+
 
 class Ledger:
     """The finished hooks of a run, in a file of JSON lines: each is on the disk before `once` returns.
@@ -70,18 +72,17 @@ class Ledger:
     def _read(self) -> dict[tuple[str, int], Any]:
         if not self.path.exists():
             return {}
-        text = self.path.read_text()
-        whole, _, torn = text.rpartition("\n")
-        if torn:
-            os.truncate(self.path, len((whole + "\n").encode()) if whole else 0)
+        lines = whole_lines(self.path)
+        os.truncate(self.path, sum(len(line) + 1 for line in lines))
         done = {}
-        for number, line in enumerate(whole.splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
                 done[record["hook"], record["step"]] = record["result"]
             except (ValueError, KeyError, TypeError) as error:
+                found = line[:60].decode(errors="replace")
                 raise ValueError(
-                    f"{self.path}: line {number} is not of a hooks' ledger: {line[:60]!r}. Restore the file, or "
-                    "move it away to let every hook run again."
+                    f"{self.path}: line {number} is not of a hooks' ledger: {found!r}. Restore the file, or move "
+                    "it away to let every hook run again."
                 ) from error
         return done

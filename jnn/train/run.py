@@ -97,7 +97,8 @@ class Run:
 
     def resume(self, steps: int) -> None:
         """From the newest whole checkpoint; without one, the initial state is saved."""
-        if self.checkpoints is not None and (found := self.checkpoints.restore(self.like)) is not None:
+        found = None if self.checkpoints is None else self.checkpoints.restore(self.like)
+        if found is not None:
             self.state, self.journal = found.state, Journal.of(found.records)
         self.at = int(self.state.step)
         if self.at > steps or self.at % self.steps_per_call:
@@ -105,7 +106,7 @@ class Run:
                 f"fit: the state is at step {self.at}; expected at most steps={steps}, and a multiple of "
                 f"steps_per_call={self.steps_per_call}."
             )
-        if self.checkpoints is not None:
+        if found is None:
             self.save(0.0)
 
     def batch(self, step: int) -> Batch:

@@ -82,7 +82,6 @@ def _first_difference(a: list[Any], b: list[Any]) -> str:
 
 def main(run: str, folder: str, told: str, kill_at: str) -> None:
     """A part of `verify_resume`, in its process."""
-    sys.path.insert(0, os.getcwd())
     module, _, function = run.partition(":")
     with open(told, "a") as out:
 

@@ -3,8 +3,6 @@
 The model: "MiniLM", Wang et al., 2020, as fine-tuned for sentences; post-norm, exact GELU, mean pooling.
 """
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 import jnn
-from jnn.data.sources.root import data_root
+from jnn.data import data_root, read_safetensors
 from jnn.layers import (
     attention,
     attention_spec,
@@ -112,20 +110,6 @@ def torch_encoder(weights, tokens, lengths):
         h = dense(F.gelu(dense(x, f"{layer}.intermediate.dense")), f"{layer}.output.dense")
         x = norm(x + h, f"{layer}.output")
     return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True)
-
-
-def read_safetensors(path):
-    """Name -> array, of a file of float32: a length, a JSON header, the bytes."""
-    data = path.read_bytes()
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    header.pop("__metadata__", None)
-    return {
-        name: np.frombuffer(data[start + low : start + high], np.float32).reshape(entry["shape"])
-        for name, entry in header.items()
-        if entry["dtype"] == "F32"
-        for low, high in [entry["data_offsets"]]
-    }
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import jnn
-from jnn.data.sources.root import data_root
+from jnn.data import data_root
 from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec, rnn, stacked
 from tests.layers.recurrences import from_torch, run_torch
 

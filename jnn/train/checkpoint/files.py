@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ import orbax.checkpoint as ocp
 
 from jnn.train.checkpoint.checksum import checksums
 from jnn.train.checkpoint.manifest import FORMAT, Body, Damaged, unseal
+from jnn.train.paths import free_name
 
 GROUP_BYTES = 2**23  # what is read at once, at least: 1/32 of all, so that host memory stays near the state's own size
 CHUNK_BYTES = 2**22  # what of an array is decompressed at once
@@ -86,11 +86,7 @@ def move_aside(path: Path) -> str:
     room = path.parent / "damaged"
     try:
         room.mkdir(exist_ok=True)
-        names = (
-            room / f"{path.name}{suffix}" for suffix in itertools.chain([""], map("-{}".format, itertools.count(2)))
-        )
-        target = next(name for name in names if not name.exists())
-        path.rename(target)
+        target = path.rename(free_name(room / path.name))
     except OSError as error:
         return f"it could not be moved aside: {error}"
     return f"moved to {target}"

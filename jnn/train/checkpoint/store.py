@@ -22,6 +22,7 @@ from jnn.train.checkpoint.agree import all_or_none, as_first_sees
 from jnn.train.checkpoint.keep import Best, Keep
 from jnn.train.checkpoint.lock import Lock
 from jnn.train.checkpoint.manifest import FORMAT, Body, Damaged, by_path, check_fit, of_arrays, seal
+from jnn.train.state import own_copy
 
 Records = dict[str, Any]  # name -> JSON value: the history, the settings, the state of an iterator
 Report = Callable[[str], None]
@@ -272,7 +273,7 @@ def _copy(state: State) -> dict[str, jax.Array]:
     Raises TypeError where JAX would change a dtype.
     """
     flat = by_path("Checkpoints.save", state)
-    copy = {path: jax.device_put(x, getattr(x, "sharding", None), may_alias=False) for path, x in flat.items()}
+    copy: dict[str, jax.Array] = own_copy(flat)
     if cast := [f"{path} ({flat[path].dtype})" for path, x in copy.items() if x.dtype != flat[path].dtype]:
         raise TypeError(
             f"Checkpoints.save: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cast)}."

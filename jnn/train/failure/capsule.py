@@ -16,7 +16,6 @@ whole, since it is renamed into place last; nothing is ever pickled.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import os
 import shutil
@@ -34,6 +33,7 @@ from jnn.checks import describe
 from jnn.param import flatten
 from jnn.train.failure.blame import Summary
 from jnn.train.failure.plain import Pack, unpack
+from jnn.train.paths import free_name
 
 VERSION = 1
 
@@ -163,7 +163,7 @@ def write_capsule(
         np.savez(written / "arrays.npz", *pack.arrays.values())
         (written / "norms.txt").write_text(text)
         (written / "capsule.json").write_text(json.dumps(record, indent=1))
-        return written.rename(_free(Path(folder) / f"step-{int(step)}"))
+        return written.rename(free_name(Path(folder) / f"step-{int(step)}"))
     except BaseException:
         shutil.rmtree(written)
         raise
@@ -202,9 +202,3 @@ def norms(tree: Any) -> str:
     leaves = flatten(tree)
     width = max(map(len, leaves), default=0)
     return "\n".join(f"{path:{width}}  {Summary.of(jnp.asarray(leaf))}" for path, leaf in leaves.items())
-
-
-def _free(path: Path) -> Path:
-    """The path, or the first of `path-2`, `path-3`, ... that is not taken."""
-    names = itertools.chain([path.name], (f"{path.name}-{n}" for n in itertools.count(2)))
-    return next(path.with_name(name) for name in names if not path.with_name(name).exists())

@@ -44,7 +44,7 @@ class Setback:
         message = self._message(run, bad)
         begun = bad.step - bad.step % run.steps_per_call
         if self.capsules is not None and run.checkpoints is not None:
-            message += f" Make the step again: python -m jnn.replay {self._capsule(run, begun, message)}"
+            message += f" Make the step again: python -m jnn.replay {_write(run, self.capsules, begun, message)}"
         if self.nonfinite == "stop" or len(run.journal.skipped) >= self.most_skips:
             raise FloatingPointError(message)
         run.state, run.journal = run.saved_state()
@@ -60,13 +60,12 @@ class Setback:
         more = f", more than {self.limit(run.journal.history):.6g}" if np.isfinite(bad.loss) else ""
         return f"fit: the loss of step {bad.step} is {bad.loss}{more}; {cause}."
 
-    def _capsule(self, run: Run, begun: int, message: str) -> Path:
-        """The call that begins at this step, with the state before it."""
-        state, journal = run.saved_state()
-        again = dataclasses.replace(run, state=state, journal=journal, at=int(state.step), pending=[])
-        while again.at < begun:
-            again.update()
-        batch, entry = run.batch(begun), how_started()
-        return write_capsule(
-            self.capsules or Path(), step=begun, key=None, batch=batch, state=again.state, message=message, entry=entry
-        )
+
+def _write(run: Run, folder: Path, begun: int, message: str) -> Path:
+    """The capsule of the call that begins at this step, with the state before it."""
+    state, journal = run.saved_state()
+    again = dataclasses.replace(run, state=state, journal=journal, at=int(state.step), pending=[])
+    while again.at < begun:
+        again.update()
+    batch, entry = run.batch(begun), how_started()
+    return write_capsule(folder, step=begun, key=None, batch=batch, state=again.state, message=message, entry=entry)

@@ -11,12 +11,12 @@ so that a resumed run has each row once; what a killed process left of a line is
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from jnn.train.history import History, Row
+from jnn.train.paths import whole_lines, write_whole
 
 ROWS, STATUS = "metrics.jsonl", "status.json"
 
@@ -85,9 +85,7 @@ class RowLog:
 
     def _tell(self, state: str, note: str = "") -> None:
         """The status, whole or not at all: it may be read at any time."""
-        part = self._status.with_suffix(".part")
-        part.write_text(json.dumps({"state": state, "steps": self._steps, "note": note}), encoding="utf-8")
-        os.replace(part, self._status)
+        write_whole(self._status, json.dumps({"state": state, "steps": self._steps, "note": note}))
 
 
 def read_rows(path: str | Path) -> History:
@@ -132,7 +130,7 @@ def _parse(path: Path) -> tuple[History, list[int]]:
     """The rows, and the offset at which each one's line ends."""
     rows: History = []
     ends: list[int] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    for number, line in enumerate(whole_lines(path), 1):
         try:
             row = json.loads(line)
             _check(row)

@@ -1,8 +1,9 @@
 """Data: where it lies, how it is read, how it is cut into batches.
 
 What lives here turns files into NumPy arrays or records (`sources/`), arrays into batches `{"x": ..., "y": ...,
-"weight": ...}` that are a pure function of (seed, step), and images, sound and text into augmented ones on the device
-as a pure function of a key (`augment/`). What does not: anything that knows a model or a training loop.
+"weight": ...}` that are a pure function of (seed, step), records too (`pipeline/`: read ahead, mixed, packed), and
+images, sound and text into augmented ones on the device as a pure function of a key (`augment/`). What does not:
+anything that knows a model or a training loop.
 """
 
 from jnn.data.augment import (
@@ -43,6 +44,7 @@ from jnn.data.augment import (
     word_dropout,
 )
 from jnn.data.batches import Batches, check_arrays, in_order
+from jnn.data.pipeline import IteratorBatches, Packed, ReadAhead, SourceBatches, mixture
 from jnn.data.prefetch import prefetch
 from jnn.data.sources import (
     HuggingFace,
@@ -82,8 +84,12 @@ __all__ = [
     "Characters",
     "HuggingFace",
     "ImageFolder",
+    "IteratorBatches",
     "Masked",
+    "Packed",
+    "ReadAhead",
     "Skipped",
+    "SourceBatches",
     "Standard",
     "Windows",
     "Words",
@@ -114,6 +120,7 @@ __all__ = [
     "invert",
     "mask_spans",
     "mask_tokens",
+    "mixture",
     "mixup",
     "mnist",
     "noisy_sum",

@@ -15,11 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from jnn.train.paths import whole_lines
+from jnn.train.processes import from_first
 
 
 class Ledger:
     """The finished hooks of a run, in a file of JSON lines: each is on the disk before `once` returns.
+
+    The processes of a job all run a hook, which may compute together; process 0 writes the file.
 
     Args:
       folder: of the run; created if missing.
@@ -40,7 +45,8 @@ class Ledger:
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / "hooks.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._done = self._read()
+        entries = from_first(self._read() if jax.process_index() == 0 else None)
+        self._done = {(entry["hook"], entry["step"]): entry["result"] for entry in entries}
 
     def once(self, name: str, step: int, hook: Callable[[], Any]) -> Any:
         """The result of `hook()`, which is called unless it finished at this step before.
@@ -62,27 +68,41 @@ class Ledger:
                 line = json.dumps({"hook": name, "step": step, "result": result})
             except TypeError as error:
                 raise TypeError(f"Ledger: hook {name!r} must return a JSON value or None: {error}.") from error
+            self._write(line)
+            self._done[name, step] = json.loads(line)["result"]
+        return self._done[name, step]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All finished hooks, as JSON: {"hook", "step", "result"}."""
+        return [{"hook": hook, "step": step, "result": result} for (hook, step), result in self._done.items()]
+
+    def merge(self, entries: list[dict[str, Any]]) -> None:
+        """Adds what is not known here: a checkpoint brings its entries, should the file be lost."""
+        for entry in entries:
+            if (entry["hook"], entry["step"]) not in self._done:
+                self._write(json.dumps(entry))
+                self._done[entry["hook"], entry["step"]] = entry["result"]
+
+    def _write(self, line: str) -> None:
+        if jax.process_index() == 0:
             with self.path.open("a") as file:
                 file.write(line + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            self._done[name, step] = json.loads(line)["result"]
-        return self._done[name, step]
 
-    def _read(self) -> dict[tuple[str, int], Any]:
+    def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():
-            return {}
+            return []
         lines = whole_lines(self.path)
         os.truncate(self.path, sum(len(line) + 1 for line in lines))
-        done = {}
+        entries = []
         for number, line in enumerate(lines, 1):
             try:
-                record = json.loads(line)
-                done[record["hook"], record["step"]] = record["result"]
+                entries.append({name: json.loads(line)[name] for name in ("hook", "step", "result")})
             except (ValueError, KeyError, TypeError) as error:
                 found = line[:60].decode(errors="replace")
                 raise ValueError(
                     f"{self.path}: line {number} is not of a hooks' ledger: {found!r}. Restore the file, or move "
                     "it away to let every hook run again."
                 ) from error
-        return done
+        return entries

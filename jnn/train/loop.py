@@ -46,6 +46,7 @@ def fit(
     most_skips: int = 10,
     spike: float | None = None,
     capsules: str | Path | None = None,
+    settings: Any = None,
     log: Callable[[Row], None] = lambda row: None,
 ) -> tuple[TrainState, History]:
     """Trains up to `steps` updates in all, from where the newest whole checkpoint stopped.
@@ -53,7 +54,8 @@ def fit(
     Args:
       step: from `make_step`.
       state: the initial state; its buffers are donated.
-      batches: `batches[i]` is the batch of update i; `batches.stack(i, k)` those of k updates.
+      batches: `batches[i]` is the batch of update i; `batches.stack(i, k)` those of k updates. What has `state()` and
+        `restore(state)` besides, as `IteratorBatches` has, is saved and restored with the state.
       steps: the state's step at the end.
       every: updates between two rows of the history.
       evaluate: state -> metrics, for instance on validation data; called once a row.
@@ -70,6 +72,7 @@ def fit(
       spike: a loss of more than this many times the last row's mean is as bad as one that is not finite.
       capsules: a folder where a bad step is written down, with its batch and the state before it, for
         `python -m jnn.replay`; needs checkpoints.
+      settings: a JSON value that is saved with every checkpoint; a run goes on with the same one alone.
       log: called with every row, such as a `ProgressLog`.
 
     Returns:
@@ -77,7 +80,7 @@ def fit(
 
     Raises:
       ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`; the state is past
-        `steps`; or a setting needs checkpoints or a ledger.
+        `steps`; a setting needs checkpoints or a ledger; or the checkpoint is of a run with other `settings`.
       FloatingPointError: a loss or a parameter was not finite; names the step, what its batch held, and the capsule.
       Preempted: SIGTERM came; a SystemExit with code 143.
     """
@@ -91,7 +94,7 @@ def fit(
     if replaying() is not None:
         finish(step, state)
     setback = Setback(nonfinite, most_skips, spike, None if capsules is None else Path(capsules))
-    run = Run(step, batches, steps_per_call, checkpoints, state, stop)
+    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings)
     run.resume(steps)
     for row in run.journal.history:
         log(row)

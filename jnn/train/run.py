@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from jnn.train.hooks import Ledger
 from jnn.train.journal import Journal, all_finite, losses, numbers
 from jnn.train.objective import Batch, Metrics
 from jnn.train.preemption import Preempted
+from jnn.train.processes import from_all
 from jnn.train.state import TrainState, own_copy
 from jnn.train.stopping import Plateau
 
@@ -31,6 +33,15 @@ class StepBatches(Protocol):
     def __getitem__(self, step: int) -> Batch: ...
 
     def stack(self, step: int, count: int) -> Batch: ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """Batches with a state of their own, such as `IteratorBatches`."""
+
+    def state(self) -> Any: ...
+
+    def restore(self, state: Any) -> None: ...
 
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -73,7 +84,7 @@ class Run:
     """A run between two rows.
 
     Attributes:
-      step, batches, steps_per_call, checkpoints, stop: as `fit` takes them.
+      step, batches, steps_per_call, checkpoints, stop, ledger, settings: as `fit` takes them.
       state, journal: now.
       at: the state's step, known without asking the device.
       pending: metrics since the last look, still on the device, with the step that each call began at.
@@ -86,6 +97,8 @@ class Run:
     checkpoints: Checkpoints | None
     state: TrainState
     stop: Plateau | None
+    ledger: Ledger | None = None
+    settings: Any = None
     journal: Journal = dataclasses.field(default_factory=Journal)
     at: int = 0
     pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
@@ -100,6 +113,7 @@ class Run:
         found = None if self.checkpoints is None else self.checkpoints.restore(self.like)
         if found is not None:
             self.state, self.journal = found.state, Journal.of(found.records)
+            self._take_up(found.records)
         self.at = int(self.state.step)
         if self.at > steps or self.at % self.steps_per_call:
             raise ValueError(
@@ -157,7 +171,7 @@ class Run:
         if self.checkpoints is None or (time.monotonic() - self.saved < seconds and not self._is_best()):
             return
         history = self.journal.history
-        self.checkpoints.save(self.state, self.journal.records(), metrics=history[-1] if history else {})
+        self.checkpoints.save(self.state, self._records(), metrics=history[-1] if history else {})
         self.saved = time.monotonic()
 
     def preempted(self) -> Preempted:
@@ -178,6 +192,29 @@ class Run:
             return self.state if self.best is None else self.best
         best = self.checkpoints.restore(self.like, step=int(self.stop.best(self.journal.history)["step"]))
         return self.state if best is None else best.state
+
+    def _records(self) -> dict[str, Any]:
+        """All that is saved with the state, as one unit."""
+        records = self.journal.records() | {"settings": self.settings}
+        if self.ledger is not None:
+            records["hooks"] = self.ledger.entries()
+        if isinstance(self.batches, Restorable):
+            records["data"] = from_all(self.batches.state())
+        return records
+
+    def _take_up(self, records: dict[str, Any]) -> None:
+        """What a checkpoint knows beside the state and the journal."""
+        if (settings := json.loads(json.dumps(self.settings))) != records["settings"]:
+            raise ValueError(f"fit: the checkpoint is of a run with settings={records['settings']}, found {settings}.")
+        if self.ledger is not None:
+            self.ledger.merge(records.get("hooks", []))
+        if isinstance(self.batches, Restorable):
+            if len(data := records.get("data", [])) != jax.process_count():
+                raise ValueError(
+                    f"fit: the checkpoint holds the batches' state of {len(data)} processes, found "
+                    f"{jax.process_count()}. Batches that are a function of the step go on with any number."
+                )
+            self.batches.restore(data[jax.process_index()])
 
     def _is_best(self) -> bool:
         history = self.journal.history

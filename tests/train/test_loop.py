@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from jnn.data import Batches
+from jnn.data import Batches, IteratorBatches
 from jnn.metrics import Mean
 from jnn.train import Checkpoints, LossOutput, create_state, digest, evaluate_on, fit, make_eval, make_step
 from jnn.train.failure.capsule import read_capsule
@@ -340,3 +341,53 @@ def test_terminated_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, at
         assert int(checkpoints.restore(tiny.state())[0].step) == at + 1  # the step was finished
         state, history = tiny.train(checkpoints=checkpoints)
     assert (digest(state), history) == uninterrupted
+
+
+class Stream(IteratorBatches):
+    """Batches that only an iterator can give: what a filter leaves."""
+
+    def __init__(self, stop=None):
+        rows, self.stop, self.taken = tiny.arrays(), stop, 0
+        numbers = grain.MapDataset.range(50).seed(2).shuffle().repeat().to_iter_dataset().filter(lambda i: i % 3 > 0)
+        super().__init__(
+            numbers.batch(8).map(lambda i: {**{k: v[i] for k, v in rows.items()}, "weight": np.ones(8, np.float32)})
+        )
+
+    def __getitem__(self, step):
+        if step == self.stop:
+            raise KeyboardInterrupt
+        self.taken += 1
+        return super().__getitem__(step)
+
+
+@pytest.mark.parametrize("stop", [7, 20, 33])
+def test_an_iterator_goes_on_where_the_checkpoint_was(tmp_path, stop):
+    whole, _ = tiny.train(batches=Stream())
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(KeyboardInterrupt):
+        tiny.train(batches=Stream(stop), checkpoints=checkpoints)
+    stream = Stream()
+    with Checkpoints(tmp_path) as checkpoints:
+        resumed, _ = tiny.train(batches=stream, checkpoints=checkpoints)
+    assert digest(resumed) == digest(whole)
+    assert stream.taken == tiny.STEPS - stop // tiny.EVERY * tiny.EVERY  # nothing before was read again
+
+
+def test_a_run_goes_on_with_its_settings_alone(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        tiny.train(steps=20, checkpoints=checkpoints, settings={"rate": 0.2, "sizes": (4, 8)})
+        tiny.train(steps=40, checkpoints=checkpoints, settings={"rate": 0.2, "sizes": (4, 8)})
+        with pytest.raises(ValueError, match=r"settings=.*0\.2.*found .*0\.3"):
+            tiny.train(checkpoints=checkpoints, settings={"rate": 0.3, "sizes": (4, 8)})
+
+
+def test_a_lost_ledger_comes_back_with_the_checkpoint(tmp_path):
+    ran = []
+    for steps in (20, 40):
+        with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+            hooks = {"export": lambda state: ran.append(int(state.step))}
+            tiny.train(steps=steps, checkpoints=checkpoints, hooks=hooks, ledger=(ledger := Ledger(tmp_path)))
+        ledger.path.unlink()
+    assert ran == [10, 20, 30, 40]
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        tiny.train(steps=40, checkpoints=checkpoints, ledger=(ledger := Ledger(tmp_path)))
+    assert [entry["step"] for entry in ledger.entries()] == [10, 20, 30, 40]

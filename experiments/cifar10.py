@@ -50,9 +50,8 @@ def augment(x: jax.Array, key: jax.Array) -> jax.Array:
     return random_flip(x, key=jnn.path_key(key, "flip"))
 
 
-def experiment(config: Config) -> Outcome:
-    """Trains, validates once an epoch, and tests at the end."""
-    training, validation, test, _ = datasets.cifar10(config.data_dir)
+def make_loss(config: Config):
+    """The network on augmented images in training, on the images themselves in evaluation; and its loss."""
 
     def network(params, x, key):
         x = x if key is None else augment(x, key)
@@ -61,14 +60,25 @@ def experiment(config: Config) -> Outcome:
     def loss(params, batch, stats, key):
         return classified(network(params, batch["x"], key), batch)
 
+    return network, loss
+
+
+def network_spec(config: Config):
+    """Declares the network."""
+    return cnn_spec((32, 32, 3), config.channels, config.dense, 10, init=glorot_uniform)
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains, validates once an epoch, and tests at the end."""
+    training, validation, test, _ = datasets.cifar10(config.data_dir)
+    network, loss = make_loss(config)
     key = jax.random.key(config.seed)
     optimizer = optax.adam(config.learning_rate)
-    spec = cnn_spec((32, 32, 3), config.channels, config.dense, 10, init=glorot_uniform)
     evaluate = make_eval(loss)
     state, history = train(
         config,
         make_step(loss, optimizer, jnn.path_key(key, "noise")),
-        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
+        create_state(jnn.init(network_spec(config), jnn.path_key(key, "init")), optimizer),
         Batches(training, config.batch_size, seed=config.seed),
         every=704,
         evaluate=partial(evaluate_on, evaluate, list(in_order(validation, 500))),

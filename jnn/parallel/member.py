@@ -1,0 +1,78 @@
+"""One process of a job, as its launcher sees it: output, pulse, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO, TextIO
+
+from jnn.parallel.join import PULSE
+
+
+class Member:
+    """A process, in a session of its own; its lines of output carry its rank.
+
+    Args:
+      command: what it runs.
+      environ: variables beside those of this process.
+      rank: its number in the job.
+      silence: seconds without a pulse after which it is taken for hung, once it was felt.
+    """
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], rank: int, silence: float) -> None:
+        self.rank, self.silence = rank, silence
+        self._pulse, given = os.pipe()
+        os.set_blocking(self._pulse, False)
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, **environ, PULSE: str(given)},
+            pass_fds=(given,),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C reaches the launcher alone, which hands it on
+        )
+        os.close(given)
+        self._heard: float | None = None  # when the pulse was last felt; a program that never joins has none
+        pairs = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
+        self._echoes = [threading.Thread(target=self._echo, args=pair, daemon=True) for pair in pairs]
+        for echo in self._echoes:
+            echo.start()
+
+    def __enter__(self) -> Member:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        for echo in self._echoes:
+            echo.join(timeout=5.0)
+        os.close(self._pulse)
+
+    def signal(self, kind: signal.Signals) -> None:
+        """SIGKILL to the process and all that it started; any other, to itself, which knows what to do with those."""
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if kind == signal.SIGKILL else os.kill)(self.process.pid, kind)
+
+    def trouble(self) -> tuple[int, int, str] | None:
+        """Rank, exit code and words, if it failed or fell silent."""
+        code = self.process.poll()
+        if code:
+            return self.rank, code if code > 0 else 128 - code, f"ended with code {code}"
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self._pulse, 4096):
+                self._heard = time.monotonic()
+        if code is None and self._heard is not None and time.monotonic() - self._heard > self.silence:
+            return self.rank, 1, f"has given no sign of life for {self.silence:g} s"
+        return None
+
+    def _echo(self, source: IO[bytes], target: TextIO) -> None:
+        """Its lines, each behind its rank."""
+        with source:
+            for line in source:
+                print(f"[{self.rank}] {line.decode(errors='replace').rstrip()}", file=target, flush=True)

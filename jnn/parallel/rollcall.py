@@ -1,0 +1,95 @@
+"""A roll-call before the processes of a job join: who is missing is named, by rank.
+
+    roll_call("10.0.0.1:1234", 4, rank, timeout=60)
+
+JAX's own join ends a process that waited in vain by an abort that Python cannot catch, and does not say for whom it
+waited. This stands before it, on the coordinator's own port, which is free again when JAX takes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+
+
+def roll_call(coordinator: str, processes: int, rank: int, *, timeout: float) -> None:
+    """Returns when all ranks have called; rank 0 listens, the others answer.
+
+    Args:
+      coordinator: HOST:PORT of rank 0, where every process can reach it.
+      processes: how many there are.
+      rank: this one's, 0 to processes - 1.
+      timeout: seconds to wait for the last one.
+
+    Raises:
+      TimeoutError: somebody did not call in time; names the missing ranks, on every process that did call.
+      ValueError: the address is not HOST:PORT, the rank is not one of the processes', or two processes have it.
+    """
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= rank < processes:
+        raise ValueError(
+            "roll_call: expected HOST:PORT and a rank below the number of processes; found "
+            f"{coordinator!r}, rank {rank} of {processes}."
+        )
+    deadline = time.monotonic() + timeout
+    if rank == 0:
+        _listen(host, int(port), processes, deadline, timeout)
+    else:
+        _call(host, int(port), rank, deadline, timeout)
+
+
+def _listen(host: str, port: int, processes: int, deadline: float, timeout: float) -> None:
+    """Rank 0: waits for the others, and tells all of them how it went."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("", port), backlog=processes, reuse_port=False))
+        calls: dict[int, socket.socket] = {}
+        problem = ""
+        while len(calls) < processes - 1 and not problem:
+            server.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                call = stack.enter_context(server.accept()[0])
+                call.settimeout(5.0)
+                rank = json.loads(call.makefile().readline())
+            except TimeoutError:
+                missing = sorted(set(range(1, processes)) - set(calls))
+                problem = (
+                    f"waited {timeout:.0f} s at {host}:{port}, and of {processes} processes {missing} never called"
+                )
+            except (OSError, ValueError):  # somebody else on this port
+                continue
+            else:
+                problem = f"two processes have rank {rank}" if rank in calls else ""
+                calls[rank] = call
+        for call in calls.values():
+            with contextlib.suppress(OSError):
+                call.sendall(json.dumps(problem).encode() + b"\n")
+                call.shutdown(socket.SHUT_WR)
+                call.recv(1)  # the caller hangs up first, which leaves the port free here
+    _raise(problem)
+
+
+def _call(host: str, port: int, rank: int, deadline: float, timeout: float) -> None:
+    """The others: call until rank 0 listens, and wait for what it says."""
+    answer = ""
+    while not answer:
+        if time.monotonic() > deadline + 5.0:  # rank 0 may have begun to wait later than this one
+            raise TimeoutError(
+                f"roll_call: rank {rank} waited {timeout:.0f} s, and of all processes [0] never answered at "
+                f"{host}:{port}. Look at its output, and whether this host can reach that address."
+            )
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0) as call:
+            call.settimeout(max(deadline - time.monotonic(), 0.0) + 5.0)
+            call.sendall(json.dumps(rank).encode() + b"\n")
+            answer = call.makefile().readline()
+        if not answer:
+            time.sleep(0.05)
+    _raise(json.loads(answer))
+
+
+def _raise(problem: str) -> None:
+    if problem.startswith("two"):
+        raise ValueError(f"roll_call: {problem}. Give each process its own.")
+    if problem:
+        raise TimeoutError(f"roll_call: {problem}. Look at their output, and whether they were started at all.")

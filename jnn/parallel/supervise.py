@@ -1,0 +1,139 @@
+"""A job of several processes on this machine, watched: all live, or all are ended and begin again.
+
+    supervise(["python", "-m", "experiments.digits"], Job(processes=4)) -> exit code
+
+Laws: no process outlives the job, whatever ended it; a process that died, stopped or fell silent is noticed within
+`silence` seconds; a job that began again goes on from its last whole checkpoint, since it is the same command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from jnn.parallel.join import COORDINATOR, PROCESS, PROCESSES
+from jnn.parallel.member import Member
+
+Report = Callable[[str], None]
+PREEMPTED = 128 + signal.SIGTERM
+
+
+def to_stderr(line: str) -> None:
+    """The default of `report`."""
+    print(f"jnn.launch: {line}", file=sys.stderr, flush=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """How a job is run.
+
+    Attributes:
+      processes: how many.
+      devices: CPU devices of each; None for what JAX finds.
+      restarts: how often the job begins again after a failure.
+      backoff: seconds before the first time; twice as long before each further one.
+      silence: seconds without a sign of life after which a process that has joined is taken for hung.
+      grace: seconds that processes have to end by themselves after SIGTERM, before SIGKILL.
+    """
+
+    processes: int
+    devices: int | None = None
+    restarts: int = 3
+    backoff: float = 1.0
+    silence: float = 15.0
+    grace: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.processes < 1 or self.restarts < 0 or min(self.backoff, self.grace) < 0 or self.silence < 2:
+            raise ValueError(
+                "Job: expected processes of at least 1, restarts, backoff and grace of at least 0, and silence of at "
+                f"least 2 seconds; found {self}."
+            )
+
+
+def supervise(command: Sequence[str], job: Job, *, report: Report = to_stderr) -> int:
+    """Runs a command in every process of a job until all have ended well, or it failed too often.
+
+    Args:
+      command: what each process runs; it calls `jnn.parallel.join` first.
+      job: see there.
+      report: called with a line for all that happens.
+
+    Returns:
+      0; 143 after SIGTERM, which is handed on; else the code of the process that failed first.
+    """
+    with told_to_end() as ended:
+        for attempt in range(job.restarts + 1):
+            code = _run(command, job, ended, report)
+            if code == 0 or ended.is_set():
+                return code
+            if attempt < job.restarts:
+                pause = job.backoff * 2**attempt
+                report(f"begins again in {pause:g} s ({attempt + 1} of {job.restarts} times)")
+                if ended.wait(pause):
+                    return PREEMPTED
+    report(f"failed {job.restarts + 1} times; the last code was {code}")
+    return code
+
+
+@contextlib.contextmanager
+def told_to_end() -> Iterator[threading.Event]:
+    """An event that SIGTERM or SIGINT sets, meanwhile."""
+    event = threading.Event()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(kind, lambda number, frame: event.set()) for kind in kinds]
+    try:
+        yield event
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def _run(command: Sequence[str], job: Job, ended: threading.Event, report: Report) -> int:
+    """One attempt: the exit code of the job."""
+    with contextlib.ExitStack() as stack:
+        address = f"127.0.0.1:{free_port()}"
+        members = []
+        for rank in range(job.processes):
+            environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
+            if job.devices is not None:
+                environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
+            members.append(stack.enter_context(Member(command, environ, rank, job.silence)))
+        while any(member.process.poll() is None for member in members):
+            if ended.is_set():
+                report("ends: SIGTERM is handed on")
+                _end(members, job.grace)
+                codes = [member.process.returncode for member in members]
+                return 0 if not any(codes) else PREEMPTED
+            if (failed := next(filter(None, (member.trouble() for member in members)), None)) is not None:
+                rank, code, why = failed
+                report(f"process {rank} {why}; the others are ended")
+                _end(members, min(job.grace, 1.0))  # what they wait for will not come
+                return code
+            time.sleep(0.05)
+        return next((member.process.returncode for member in members if member.process.returncode), 0)
+
+
+def _end(members: Sequence[Member], grace: float) -> None:
+    """SIGTERM to all, and SIGKILL to those that are still there after the grace."""
+    for member in members:
+        member.signal(signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and any(member.process.poll() is None for member in members):
+        time.sleep(0.05)
+    for member in members:
+        member.signal(signal.SIGKILL)
+        member.process.wait()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

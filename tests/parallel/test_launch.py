@@ -1,0 +1,184 @@
+"""The launcher: jobs that end well, die, stop, fall silent, or are told to end. Most need no JAX at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jnn.launch import arguments
+from jnn.parallel.supervise import Job, supervise
+
+ROOT = Path(__file__).parents[2]
+PULSE = """
+import os, sys, time, signal, threading
+rank = int(os.environ["JNN_PROCESS"])
+def beat():
+    while True:
+        os.write(int(os.environ["JNN_PULSE"]), b".")
+        time.sleep(0.2)
+threading.Thread(target=beat, daemon=True).start()
+"""
+
+
+def program(tmp_path, code):
+    (tmp_path / "program.py").write_text(PULSE + code)
+    return [sys.executable, str(tmp_path / "program.py")]
+
+
+def launch(tmp_path, code, **settings):
+    """The exit code, the lines of the launcher, and the seconds it took."""
+    lines, start = [], time.monotonic()
+    code = supervise(program(tmp_path, code), Job(**settings), report=lines.append)
+    return code, lines, time.monotonic() - start
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+
+
+def wait_until_gone(pids):
+    give_up = time.monotonic() + 20
+    while not all(map(gone, pids)):
+        assert time.monotonic() < give_up, "processes have outlived their job"
+        time.sleep(0.05)
+
+
+def test_all_end_well_and_lines_carry_their_rank(tmp_path, capfd):
+    code, lines, _ = launch(tmp_path, 'print("from", rank); print("oh", file=sys.stderr)', processes=3)
+    assert (code, lines) == (0, [])
+    out, err = capfd.readouterr()
+    assert sorted(out.splitlines()) == [f"[{i}] from {i}" for i in range(3)]
+    assert sorted(err.splitlines()) == [f"[{i}] oh" for i in range(3)]
+
+
+def test_a_process_that_dies_ends_all_and_the_job_begins_again(tmp_path):
+    flag = tmp_path / "pids"
+    code = f"""
+with open({str(flag)!r}, "a") as file:
+    file.write(f"{{os.getpid()}}\\n")
+if rank == 1 and open({str(flag)!r}).read().count("\\n") <= 2:
+    while open({str(flag)!r}).read().count("\\n") < 2: time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+if open({str(flag)!r}).read().count("\\n") <= 2:
+    signal.signal(signal.SIGTERM, lambda *_: None)  # as JAX does once it is joined
+    time.sleep(600)
+"""
+    result, lines, seconds = launch(tmp_path, code, processes=2, backoff=0.1)
+    assert result == 0
+    assert lines == [
+        "process 1 ended with code -9; the others are ended",
+        "begins again in 0.1 s (1 of 3 times)",
+    ]
+    assert seconds < 15
+    wait_until_gone(map(int, flag.read_text().split()))
+
+
+def test_a_process_that_is_stopped_is_noticed(tmp_path):
+    code = """
+time.sleep(1)
+if rank == 0:
+    os.kill(os.getpid(), signal.SIGSTOP)
+time.sleep(600)
+"""
+    result, lines, seconds = launch(tmp_path, code, processes=2, restarts=0, silence=3)
+    assert result == 1
+    assert lines[0] == "process 0 has given no sign of life for 3 s; the others are ended"
+    assert seconds < 15
+
+
+def test_it_gives_up_after_so_many_times_with_the_code_of_the_first(tmp_path):
+    result, lines, _ = launch(tmp_path, "sys.exit(7 if rank == 0 else 0)", processes=2, restarts=2, backoff=0.05)
+    assert result == 7
+    assert [line for line in lines if "again" in line] == [
+        "begins again in 0.05 s (1 of 2 times)",
+        "begins again in 0.1 s (2 of 2 times)",
+    ]
+    assert lines[-1] == "failed 3 times; the last code was 7"
+
+
+LAUNCH = [sys.executable, "-m", "jnn.launch", "-n", "2", "--grace", "5", "--"]
+
+
+def started(tmp_path, code):
+    """A launcher of its own process, and the pids of what it started."""
+    code = f'open({str(tmp_path)!r} + f"/{{rank}}.pid", "w").write(str(os.getpid()))\n' + code
+    launcher = subprocess.Popen([*LAUNCH, *program(tmp_path, code)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    give_up = time.monotonic() + 30
+    while not all((path := tmp_path / f"{i}.pid").exists() and path.read_text() for i in range(2)):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    return launcher, [int((tmp_path / f"{i}.pid").read_text()) for i in range(2)]
+
+
+def test_sigterm_is_handed_on_and_comes_back_as_143(tmp_path):
+    code = f"""
+signal.signal(signal.SIGTERM, lambda *_: (open({str(tmp_path)!r} + f"/{{rank}}.saved", "w").close(), os._exit(143)))
+open({str(tmp_path)!r} + f"/{{rank}}.ready", "w").close()
+while True: time.sleep(0.1)
+"""
+    launcher, pids = started(tmp_path, code)
+    while not all((tmp_path / f"{i}.ready").exists() for i in range(2)):
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGTERM)
+    _, err = launcher.communicate(timeout=30)
+    assert launcher.returncode == 143, err
+    assert all((tmp_path / f"{i}.saved").exists() for i in range(2))
+    wait_until_gone(pids)
+
+
+def test_processes_end_with_a_launcher_that_is_killed(tmp_path):
+    code = "from jnn.parallel.join import join; join(environ={'JNN_PULSE': os.environ['JNN_PULSE']}); time.sleep(600)"
+    launcher, pids = started(tmp_path, code)
+    launcher.kill()
+    launcher.communicate(timeout=30)
+    wait_until_gone(pids)
+
+
+JOINED = """
+import time; start = time.monotonic()
+import jax
+jax.config.update("jax_platforms", "cpu")
+from jnn.parallel.join import join
+join()
+from jax.experimental import multihost_utils
+print("sum", int(multihost_utils.process_allgather(jax.numpy.int32(jax.process_index() + 1)).sum()), flush=True)
+"""
+
+
+def test_processes_join_and_compute_together(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "program.py").write_text(JOINED)
+    job = Job(processes=2, devices=1, restarts=0)
+    assert supervise([sys.executable, str(tmp_path / "program.py")], job) == 0, capfd.readouterr().err
+    lines = [line for line in capfd.readouterr().out.splitlines() if "sum" in line]  # Gloo says hello, too
+    assert sorted(lines) == ["[0] sum 3", "[1] sum 3"]
+
+
+def test_the_command_line():
+    job, command = arguments(["-n", "4", "--devices", "2", "--", "python", "-m", "experiments.gpt", "--steps", "9"])
+    assert (job.processes, job.devices) == (4, 2)
+    assert command == ["python", "-m", "experiments.gpt", "--steps", "9"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["-n", "2"], "expected a command behind --"),
+        (["-n", "0", "--", "true"], "processes of at least 1"),
+        (["-n", "1", "--silence", "0", "--", "true"], "silence of at least 2 seconds"),
+        (["--", "true"], "-n"),
+    ],
+)
+def test_bad_command_lines_are_one_clear_error(argv, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        arguments(argv)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,101 @@
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jnn.parallel.join import join
+from jnn.parallel.rollcall import roll_call
+from jnn.parallel.supervise import free_port
+
+
+def outcome(*args, **kwargs):
+    try:
+        return roll_call(*args, **kwargs)
+    except Exception as error:
+        return error
+
+
+def called(address, processes, ranks, timeout):
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        return list(pool.map(lambda rank: outcome(address, processes, rank, timeout=timeout), ranks))
+
+
+def test_all_that_come_go_on_and_the_port_is_free_again():
+    address = f"127.0.0.1:{free_port()}"
+    assert called(address, 4, [3, 0, 2, 1], 20) == [None] * 4
+    with socket.create_server(("127.0.0.1", int(address.split(":")[1]))):
+        pass
+
+
+def test_the_missing_are_named_on_every_process_that_came():
+    start = time.monotonic()
+    errors = called(f"127.0.0.1:{free_port()}", 5, [0, 3, 1], 1.0)
+    assert time.monotonic() - start < 10
+    for error in errors:
+        assert isinstance(error, TimeoutError)
+        assert re.search(r"waited 1 s .* of 5 processes \[2, 4\] never called", str(error))
+
+
+def test_without_rank_0_the_others_say_so():
+    start = time.monotonic()
+    (error,) = called(f"127.0.0.1:{free_port()}", 2, [1], 0.2)
+    assert time.monotonic() - start < 20
+    assert isinstance(error, TimeoutError)
+    assert "[0] never answered" in str(error)
+
+
+def test_a_stranger_on_the_port_does_no_harm():
+    port = free_port()
+    ready = threading.Event()
+
+    def stranger():
+        while not ready.is_set():
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1) as call:
+                    call.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    ready.set()
+            except OSError:
+                time.sleep(0.01)
+
+    def late():
+        ready.wait(10)
+        return roll_call(f"127.0.0.1:{port}", 2, 1, timeout=10)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(roll_call, f"127.0.0.1:{port}", 2, 0, timeout=10)
+        pool.submit(stranger)
+        assert pool.submit(late).result() is None
+        assert first.result() is None
+
+
+def test_two_processes_of_one_rank():
+    errors = called(f"127.0.0.1:{free_port()}", 4, [0, 1, 1], 5)
+    assert any("two processes have rank 1" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("address", "processes", "rank"), [("nowhere", 2, 0), (":80", 2, 0), ("a:b", 2, 0), ("a:1", 2, 2), ("a:1", 2, -1)]
+)
+def test_bad_input_is_one_clear_error(address, processes, rank):
+    with pytest.raises(ValueError, match=f"found {address!r}, rank {rank} of {processes}"):
+        roll_call(address, processes, rank, timeout=1)
+
+
+def test_a_process_that_is_alone_stays_alone():
+    assert not join(environ={})
+    assert not join(environ={"JNN_COORDINATOR": "127.0.0.1:1", "JNN_PROCESSES": "1", "JNN_PROCESS": "0"})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"JNN_PROCESS": "0"},
+        {"JNN_COORDINATOR": "127.0.0.1:1", "JNN_PROCESSES": "two", "JNN_PROCESS": "0"},
+    ],
+)
+def test_variables_that_mean_nothing(environ):
+    with pytest.raises(ValueError, match="expected JNN_COORDINATOR=HOST:PORT"):
+        join(environ=environ)

@@ -14,7 +14,6 @@ Measured  loss on the whole validation tenth: 1.776, 1.785 and 1.779, three seed
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +22,11 @@ import optax
 
 import jnn
 from experiments import pictures
-from experiments.harness import Common, Outcome, launch, train
+from experiments.harness import Outcome, launch
+from experiments.training import Common, train
 from jnn.data import Characters, Windows, in_order, tinyshakespeare, windows_in_order
 from jnn.models import generate, transformer, transformer_spec
-from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
+from jnn.train import LossOutput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,23 +64,22 @@ def experiment(config: Config) -> Outcome:
     spec = transformer_spec(
         len(characters), config.context, layers=config.layers, heads=config.heads, embed=config.embed, bias=False
     )
-    key = jax.random.key(config.seed)
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup, config.steps, config.learning_rate / 10
     )
     optimizer = optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=jnn.weights(spec))
-    evaluate = partial(
-        evaluate_on, make_eval(loss), list(in_order(windows_in_order(tokens[cut:], config.context), 128))
-    )
     state, history = train(
         config,
-        make_step(loss, optimizer, jnn.path_key(key, "noise"), clip_norm=1.0),
-        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
+        spec,
+        loss,
+        optimizer,
         Windows(tokens[:cut], config.context, config.batch_size, seed=config.seed),
         every=250,
-        evaluate=evaluate,
+        validation=in_order(windows_in_order(tokens[cut:], config.context), 128),
+        clip_norm=1.0,
     )
-    written = write(state.params, tokens[cut : cut + config.context // 2], config, jnn.path_key(key, "sample"))
+    key = jnn.path_key(jax.random.key(config.seed), "sample")
+    written = write(state.params, tokens[cut : cut + config.context // 2], config, key)
     return Outcome(
         params=state.params,
         metrics={"val_loss": history[-1]["val/loss"], "val_accuracy": history[-1]["val/accuracy"]},

@@ -3,9 +3,9 @@
     if __name__ == "__main__":
         launch(experiment, Config)
 
-`Config` is a frozen dataclass with at least `steps`, `seed`, `workdir` and `data_dir`; every field is an
-option. A folder holds one run: its settings, checkpoints, `metrics.jsonl`, `report.html`, and, once it is
-finished, `result.json`. Started again, a finished run says so and a partial one goes on.
+`Config` is a frozen dataclass with the fields of `experiments.training.Common`; every field is an option. A folder
+holds one run: its settings, checkpoints, `metrics.jsonl`, `report.html`, and, once it is finished, `result.json`.
+Started again, a finished run says so and a partial one goes on.
 """
 
 from __future__ import annotations
@@ -25,32 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 import jnn
-from jnn.train import Checkpoints, LossOutput, TrainState, digest, fit
-from jnn.train.failure.rerun import finish, replaying
-from jnn.train.hooks import Ledger
+from experiments.training import first, settings
+from jnn.parallel.join import join
+from jnn.train import digest
 from jnn.train.log.live import serve
-from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.report import write_report
-from jnn.train.log.tensorboard import TensorBoardLog
 from jnn.train.paths import write_whole
 from jnn.train.preemption import Preempted
-from jnn.train.run import StepBatches
-
-# of these a run may have others when it goes on
-NOT_SETTINGS = ("workdir", "data_dir", "save_seconds", "serve", "tensorboard")
-
-
-@dataclasses.dataclass(frozen=True)
-class Common:
-    """The options that mean the same everywhere."""
-
-    steps: int  # updates in all
-    workdir: str  # the run's folder
-    seed: int = 0  # of initial values, noise and the order of examples
-    data_dir: str | None = None  # default: $JNN_DATA, else ~/.cache/jnn
-    save_seconds: float = 10.0  # what a killed run may have to do again
-    serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
-    tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
+from jnn.train.processes import from_first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,54 +56,20 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     notes = sys.modules[experiment.__module__].__doc__ or ""
     config = tyro.cli(config_type, args=args, description=notes)
     folder = Path(config.workdir)
+    join()
     try:
-        finished = claim(folder, dataclasses.asdict(config))
-        with page(folder, config.serve):
+        finished = claim_together(folder, settings(config))
+        with page(folder, config.serve if first() else None):
             result = finished or _run(experiment, config, notes, folder)
     except (FileNotFoundError, FileExistsError, BlockingIOError) as error:
         sys.exit(f"error: {error}")
     except Preempted as end:
         print(f"{folder}: {end}.", file=sys.stderr)
         raise
-    if finished:
-        print(f"This run is finished; its report is {folder / 'report.html'}.", file=sys.stderr)
-    print(json.dumps(result), flush=True)
-
-
-def train(
-    config: Any,
-    step: Callable[..., Any],
-    state: TrainState,
-    batches: StepBatches,
-    *,
-    every: int,
-    evaluate: Callable[[TrainState], Any] | None = None,
-    steps_per_call: int = 1,
-    name: str = "",
-) -> tuple[TrainState, list[dict[str, float]]]:
-    """`fit` for `config.steps`, with checkpoints and a progress bar in the run's folder (below it, given a name)."""
-    folder = Path(config.workdir) / name
-    if replaying() is not None:  # as `fit` does, but before the run's folder is locked and written to
-        finish(step, state)
-    with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(folder / "checkpoints"))
-        log: Log = stack.enter_context(ProgressLog(folder, steps=config.steps, label=name or "train"))
-        if config.tensorboard:
-            log = together(log, stack.enter_context(TensorBoardLog(folder / "tensorboard")))
-        return fit(
-            step,
-            state,
-            batches,
-            steps=config.steps,
-            every=every,
-            evaluate=evaluate,
-            steps_per_call=steps_per_call,
-            checkpoints=checkpoints,
-            save_seconds=config.save_seconds,
-            ledger=Ledger(folder),
-            capsules=folder / "capsules",
-            log=log,
-        )
+    if first():
+        if finished:
+            print(f"This run is finished; its report is {folder / 'report.html'}.", file=sys.stderr)
+        print(json.dumps(result), flush=True)
 
 
 @contextlib.contextmanager
@@ -135,14 +83,18 @@ def page(folder: Path, port: int | None) -> Iterator[None]:
             yield
 
 
-def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:
-    """Cross-entropy, accuracy and the confusion matrix of integer labels."""
-    y, weight = batch["y"], batch["weight"]
-    metrics = {
-        "accuracy": jnn.metrics.accuracy(logits, y, weight=weight),
-        "confusion": jnn.metrics.confusion_matrix(logits, y, weight=weight),
-    }
-    return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics=metrics)
+def claim_together(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """`claim` by the first process of a job, for all of them: its result, or its error."""
+    result, problem = None, None
+    if first():
+        try:
+            result = claim(folder, config)
+        except FileExistsError as error:
+            problem = str(error)
+    result, problem = from_first([result, problem])
+    if problem is not None:
+        raise FileExistsError(problem)
+    return result
 
 
 def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
@@ -152,11 +104,10 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
       FileExistsError: the folder holds a run with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ours = {k: v for k, v in config.items() if k not in NOT_SETTINGS}
-    settings = folder / "config.json"
-    if settings.exists():
-        theirs = json.loads(settings.read_text())
-        if theirs != (ours := json.loads(json.dumps(ours))):
+    ours, path = json.loads(json.dumps(config)), folder / "config.json"
+    if path.exists():
+        theirs = json.loads(path.read_text())
+        if theirs != ours:
             differ = [
                 f"{k} {theirs.get(k)} there, {ours.get(k)} here" for k in theirs | ours if theirs.get(k) != ours.get(k)
             ]
@@ -164,7 +115,7 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
                 f"{folder} holds a run with other settings ({'; '.join(differ)}). Choose another --workdir."
             )
     else:
-        write_json(settings, ours)
+        write_json(path, ours)
     result = folder / "result.json"
     return json.loads(result.read_text()) if result.exists() else None
 
@@ -180,6 +131,8 @@ def _run(experiment: Callable[[Any], Outcome], config: Any, notes: str, folder: 
     seconds = round(time.perf_counter() - start, 2)
     metrics = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in outcome.metrics.items()}
     result = metrics | {"seconds": seconds, "params_digest": digest(outcome.params)}
+    if not first():
+        return result
     heading, _, notes = notes.strip().partition("\n")
     title = heading.rstrip(".") or folder.name
     write_report(

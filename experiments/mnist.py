@@ -16,17 +16,15 @@ import dataclasses
 from functools import partial
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-import jnn
 from experiments import datasets, pictures
-from experiments.harness import Common, Outcome, classified, launch, train
+from experiments.harness import Outcome, launch
+from experiments.training import Common, classified, evaluate, train
 from jnn.data import Batches, in_order
 from jnn.models import mlp, mlp_spec
-from jnn.train import create_state, evaluate_on, make_eval, make_step
 
 CLASSES = {
     "mnist": [str(i) for i in range(10)],
@@ -57,19 +55,18 @@ def experiment(config: Config) -> Outcome:
     def loss(params, batch, stats, key):
         return classified(network(params, batch["x"], key=key), batch)
 
-    key = jax.random.key(config.seed)
     optimizer = optax.adam(config.learning_rate)
-    evaluate = make_eval(loss)
     state, history = train(
         config,
-        make_step(loss, optimizer, jnn.path_key(key, "noise"), steps_per_call=config.steps_per_call),
-        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
+        spec,
+        loss,
+        optimizer,
         Batches(training, config.batch_size, seed=config.seed),
         every=1500,
-        evaluate=partial(evaluate_on, evaluate, list(in_order(validation, 2000))),
+        validation=in_order(validation, 2000),
         steps_per_call=config.steps_per_call,
     )
-    tested = evaluate_on(evaluate, in_order(test, 2000), state)
+    tested = evaluate(loss, state, in_order(test, 2000))
     names = CLASSES[config.dataset]
     predictions = np.asarray(jnp.argmax(network(state.params, jnp.asarray(test["x"]), key=None), -1))
     return Outcome(

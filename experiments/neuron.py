@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments import pictures
-from experiments.harness import Common, Outcome, launch
+from experiments.harness import Outcome, launch
+from experiments.training import Common
 from jnn.data import breast_cancer, fit_standard, split
 from jnn.layers import linear, linear_spec
 

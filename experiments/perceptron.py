@@ -20,8 +20,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import jnn
-from experiments.harness import Common, Outcome, launch
+from experiments.harness import Outcome, launch
 from experiments.pictures import ACCENT, INK, WARM
+from experiments.training import Common
 from jnn.data import digits, split
 from jnn.models import perceptron, perceptron_fit, perceptron_spec
 

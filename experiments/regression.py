@@ -17,18 +17,18 @@ import dataclasses
 from functools import partial
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 import jnn
 from experiments import datasets, pictures
-from experiments.harness import Common, Outcome, launch, train
+from experiments.harness import Outcome, launch
+from experiments.training import Common, evaluate, train
 from jnn.data import Batches, in_order
 from jnn.initializers import VarianceScaling
 from jnn.models import mlp, mlp_spec
-from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
+from jnn.train import LossOutput
 
 PYTORCH = VarianceScaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws: smaller than He's
 
@@ -59,18 +59,17 @@ def experiment(config: Config) -> Outcome:
         error = jnn.metrics.mean_absolute_error(predictions, y, weight)
         return LossOutput(jnn.losses.squared_error(predictions, y), weight, metrics={"absolute_error": error})
 
-    key = jax.random.key(config.seed)
     optimizer = optax.adam(config.learning_rate)
-    evaluate = make_eval(loss)
     state, history = train(
         config,
-        make_step(loss, optimizer, jnn.path_key(key, "noise")),
-        create_state(jnn.init(spec, jnn.path_key(key, "init")), optimizer),
+        spec,
+        loss,
+        optimizer,
         Batches(training, config.batch_size, seed=config.seed),
         every=config.steps // 50,
-        evaluate=partial(evaluate_on, evaluate, list(in_order(validation, len(validation["y"])))),
+        validation=in_order(validation, len(validation["y"])),
     )
-    tested = evaluate_on(evaluate, in_order(test, len(test["y"])), state)
+    tested = evaluate(loss, state, in_order(test, len(test["y"])))
     predictions = np.asarray(network(state.params, jnp.asarray(test["x"]), key=None))
     return Outcome(
         params=state.params,

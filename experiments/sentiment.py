@@ -24,11 +24,12 @@ import optax
 
 import jnn
 from experiments import datasets, pictures
-from experiments.harness import Common, Outcome, launch, train
+from experiments.harness import Outcome, launch
+from experiments.training import Common, evaluate, train
 from jnn import layers
 from jnn.data import UNKNOWN, Batches, in_order, word_dropout
 from jnn.initializers import uniform
-from jnn.train import LossOutput, create_state, evaluate_on, make_eval, make_step
+from jnn.train import LossOutput
 
 CELLS = {"lstm": (layers.lstm_cell_spec, layers.lstm_cell), "gru": (layers.gru_cell_spec, layers.gru_cell)}
 
@@ -84,18 +85,17 @@ def experiment(config: Config) -> Outcome:
         target = y if key is None else y * (1 - config.smoothing) + config.smoothing / 2
         return LossOutput(jnn.losses.binary_cross_entropy_with_logits(logits, target), weight, metrics=metrics)
 
-    key = jax.random.key(config.seed)
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
-    evaluate = make_eval(loss)
     state, history = train(
         config,
-        make_step(loss, optimizer, jnn.path_key(key, "noise")),
-        create_state(jnn.init(network_spec(config), jnn.path_key(key, "init")), optimizer),
+        network_spec(config),
+        loss,
+        optimizer,
         Batches(training, config.batch_size, seed=config.seed),
         every=88,
-        evaluate=partial(evaluate_on, evaluate, in_order(validation, 500)),
+        validation=in_order(validation, 500),
     )
-    tested = evaluate_on(evaluate, in_order(test, 500), state)
+    tested = evaluate(loss, state, in_order(test, 500))
     apply = jax.jit(partial(network, config=config, key=None))
     logits = np.concatenate([apply(state.params, b["x"], b["length"]) for b in in_order(test, 500)])[:, 0]
     scores = 1 / (1 + np.exp(-logits))

@@ -4,8 +4,8 @@ A layer is two functions side by side: one declares its parameters, the other co
 Parameters are plain nested dicts of arrays; everything else is a map over the declaration.
 
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
-blocks under `jnn.layers`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, and the
-stateless train step under `jnn.train`.
+blocks under `jnn.layers`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
+stateless train step under `jnn.train`, and what puts it on many devices under `jnn.parallel`.
 """
 
 import importlib
@@ -28,7 +28,7 @@ from jnn.param import (
 )
 
 if TYPE_CHECKING:
-    from jnn import data, train
+    from jnn import data, inspect, parallel, train
 
 __version__ = "0.1.0"
 
@@ -42,12 +42,14 @@ __all__ = [
     "flatten",
     "init",
     "initializers",
+    "inspect",
     "layers",
     "load",
     "losses",
     "map_paths",
     "metrics",
     "models",
+    "parallel",
     "path_key",
     "shardings",
     "stack",
@@ -59,6 +61,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Rooms with heavier dependencies are imported when they are first used."""
-    if name in {"data", "train"}:
+    if name in {"data", "inspect", "parallel", "train"}:
         return importlib.import_module(f"jnn.{name}")
     raise AttributeError(f"module 'jnn' has no attribute {name!r}")

@@ -2,18 +2,22 @@
 
     choose(name) -> formulation                      one of the row's two
     Program(f, kind) -> jitted f                     with the backend's compiler options
+    target(platform), recording() as chosen          trace for another backend; what a trace chose, and where
 
 The formulations of a row are the same function of the same arguments; only their speed differs.
 The choice is made while tracing, from `jax.default_backend()`, or from `target("tpu")` where a
-program is lowered here for somewhere else.
+program is lowered here for somewhere else. Target and recording are part of JAX's key for what it has traced: a
+function that was traced for one backend is traced again for another.
 """
 
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import dataclasses
 import functools
+import os
+import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,13 +82,43 @@ COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     "init": {"xla_backend_optimization_level": 1},
 }
 
-_target: contextvars.ContextVar[str | None] = contextvars.ContextVar("jnn_backend_target", default=None)
+_JAX = os.path.dirname(jax.__file__) + os.sep
+_target = jax.make_user_context(default_value=None)
+_record = jax.make_user_context(default_value=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A formulation that a trace chose, why, the function that asked, and the lines (file, line) that called it."""
+
+    name: str
+    formulation: str
+    why: str
+    file: str
+    function: str
+    callers: tuple[tuple[str, int], ...]  # innermost first, without JAX's own
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.formulation}"
 
 
 def choose(name: str) -> str:
     """The formulation of `TABLE[name]` for the backend that this trace is for."""
     row = TABLE[name]
-    return row.cpu if (_target.get() or jax.default_backend()) == "cpu" else row.other
+    formulation = row.cpu if (_target.value or jax.default_backend()) == "cpu" else row.other
+    if _record.value is not None:
+        asking = sys._getframe(1)
+        where = asking.f_code.co_filename, asking.f_code.co_qualname
+        _record.value.add(Choice(name, formulation, row.why, *where, tuple(_callers(asking))))
+    return formulation
+
+
+def _callers(frame: types.FrameType) -> Iterator[tuple[str, int]]:
+    caller = frame.f_back
+    while caller is not None:
+        if not caller.f_code.co_filename.startswith(_JAX):
+            yield caller.f_code.co_filename, caller.f_lineno
+        caller = caller.f_back
 
 
 class Program:
@@ -106,7 +140,7 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         try:
-            return self._whole(_target.get())(*args)
+            return self._whole(_target.value)(*args)
         except ValueError as error:
             # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
             # microseconds, and there is no public question
@@ -114,9 +148,13 @@ class Program:
                 raise
         return self._part(*args)
 
+    def trace(self, *args: Any) -> jax.stages.Traced:
+        """As a jitted function's: its jaxpr, before anything is lowered."""
+        return self._whole(_target.value).trace(*args)
+
     def lower(self, *args: Any) -> jax.stages.Lowered:
         """As a jitted function's: to look at what is compiled, or to compile it for somewhere else."""
-        return self._whole(_target.get()).lower(*args)
+        return self._whole(_target.value).lower(*args)
 
 
 @contextlib.contextmanager
@@ -127,8 +165,33 @@ def target(platform: str) -> Iterator[None]:
     ...     choose("dense")
     'batched'
     """
-    token = _target.set(platform)
-    try:
+    with _target(platform):
         yield
-    finally:
-        _target.reset(token)
+
+
+class _Record:
+    """Choices in the order they were made, each once; compared by identity, as a key for JAX must be."""
+
+    def __init__(self, outer: _Record | None) -> None:
+        self.choices: list[Choice] = []
+        self._outer = outer
+
+    def add(self, choice: Choice) -> None:
+        if choice not in self.choices:
+            self.choices.append(choice)
+        if self._outer is not None:
+            self._outer.add(choice)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[list[Choice]]:
+    """Collects what is chosen while tracing; whatever was traced before is traced again.
+
+    >>> with recording() as chosen, target("cpu"):
+    ...     formulation = choose("dense")
+    >>> print(chosen[0])
+    dense: flat
+    """
+    record = _Record(_record.value)
+    with _record(record):
+        yield record.choices

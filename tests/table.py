@@ -205,6 +205,13 @@ LAYERS = [
         remembered,
         floats(5, 8),
     ),
+    Layer(
+        "experts",
+        layers.experts_spec(6, 8, 4, gate=True),
+        # the routing is float32 whatever x is; law 7 is about the answer
+        lambda p, x, key: layers.experts(p, x, top=2)[0],
+        floats(5, 6),
+    ),
     Layer("rnn_cell", layers.rnn_cell_spec(3, 4), lambda p, x, key: layers.rnn_cell(p, None, x), floats(3)),
     Layer("lstm_cell", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.lstm_cell(p, None, x), floats(3)),
     Layer("gru_cell", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.gru_cell(p, None, x), floats(3)),

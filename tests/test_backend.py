@@ -51,3 +51,31 @@ def test_a_program_donates():
     state = jax.numpy.ones(3)
     backend.Program(lambda state: state + 1, "step", donate_argnums=(0,))(state)
     assert state.is_deleted()
+
+
+def test_recording_collects_what_a_trace_chooses_though_it_was_traced_before():
+    chosen_here = jax.jit(lambda x: x if backend.choose("dense") == "flat" else 2 * x)
+    assert chosen_here(1.0) == 1
+    with backend.recording() as outer:
+        with backend.recording() as inner:
+            chosen_here(1.0)
+        backend.choose("attention")
+    assert [str(choice) for choice in inner] == ["dense: flat"]
+    assert [str(choice) for choice in outer] == ["dense: flat", "attention: heads_first"]
+    assert inner[0].why == backend.TABLE["dense"].why
+    assert inner[0].file == outer[1].file == inner[0].callers[0][0] == __file__
+    assert outer[1].function == "test_recording_collects_what_a_trace_chooses_though_it_was_traced_before"
+    backend.choose("lstm")
+    assert len(outer) == 2
+
+
+def test_a_function_that_was_traced_for_one_backend_is_traced_again_for_another():
+    doubled = jax.jit(lambda x: x if backend.choose("dense") == "flat" else 2 * x)
+    assert doubled(1.0) == 1
+    with backend.target("tpu"):
+        assert doubled(1.0) == 2
+    assert doubled(1.0) == 1
+
+
+def test_a_program_shows_its_jaxpr():
+    assert str(backend.Program(lambda x: 2 * x, "step").trace(1.0).jaxpr).count("mul") == 1

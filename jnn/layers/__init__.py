@@ -19,6 +19,7 @@ from jnn.layers.conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers.depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers.dropout import dropout
 from jnn.layers.embed import embed, embed_spec, unembed
+from jnn.layers.experts import Routing, experts, experts_spec, load_balance, route, router_z
 from jnn.layers.group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers.gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers.linear import linear, linear_spec
@@ -32,6 +33,7 @@ from jnn.layers.rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
 from jnn.layers.stacked import stacked
 
 __all__ = [
+    "Routing",
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "attend",
@@ -54,6 +56,8 @@ __all__ = [
     "dropout",
     "embed",
     "embed_spec",
+    "experts",
+    "experts_spec",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
@@ -70,6 +74,7 @@ __all__ = [
     "length_mask",
     "linear",
     "linear_spec",
+    "load_balance",
     "lstm_carry",
     "lstm_cell",
     "lstm_cell_spec",
@@ -81,6 +86,8 @@ __all__ = [
     "rnn_cell",
     "rnn_cell_spec",
     "rotary",
+    "route",
+    "router_z",
     "segment_mask",
     "separable_conv",
     "separable_conv_spec",

@@ -1,11 +1,11 @@
 """The heart of attention, without parameters: means of values, weighted by how well a query fits their keys.
 
-    attend(q, k, v, mask) -> y
+    attend(q, k, v, mask, causal=True) -> y
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
 
 Laws: softmax is in float32; a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
-both formulations are the same function.
+both formulations are the same function, and so is what a parallel run computes instead (`jnn.instead`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,27 @@ import jax
 import jax.numpy as jnp
 
 from jnn import backend
+from jnn.instead import chosen
+from jnn.layers.masks import visible
 
 
-def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+def attend(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    causal: bool = False,
+    window: int | None = None,
+) -> jax.Array:
     """`softmax(q k / sqrt(head)) v`, head by head.
 
     Args:
       q: (..., t, h, k), floating point.
       k, v: (..., s, g, k), where h is a multiple of g: each key head serves h / g neighbouring query heads.
       mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1.
+      causal: row i attends to rows j <= i alone.
+      window: and to rows with |i - j| < window alone.
 
     Returns:
       (..., t, h, k), in q's dtype; zeros for a query that may attend to nothing.
@@ -30,9 +42,20 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None = No
     >>> attend(jnp.ones((3, 2, 4)), jnp.ones((5, 1, 4)), jnp.ones((5, 1, 4))).shape
     (3, 2, 4)
     """
+    return chosen("attend", _attend)(q, k, v, mask, causal=causal, window=window)
+
+
+def _attend(
+    q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
+) -> jax.Array:
+    if causal or window is not None:
+        inside = visible(jnp.arange(q.shape[-3]), jnp.arange(k.shape[-3]), causal=causal, window=window)
+        mask = inside if mask is None else mask & inside.reshape((1,) * (mask.ndim - 2) + inside.shape)
     if mask is not None:
         mask = mask.reshape((1,) * (q.ndim - 1 - mask.ndim) + mask.shape)
-    return (_attend_heads_first if backend.choose("attention") == "heads_first" else _attend_fused)(q, k, v, mask)
+    formulation = _attend_heads_first if backend.choose("attention") == "heads_first" else _attend_fused
+    with jax.named_scope("attend"):  # for jnn.inspect.kernels
+        return formulation(q, k, v, mask)
 
 
 def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:

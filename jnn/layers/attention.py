@@ -18,10 +18,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.axes import constrain
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal
 from jnn.layers.attend import attend
 from jnn.layers.linear import linear, linear_spec
-from jnn.layers.masks import check_mask, check_window, visible
+from jnn.layers.masks import check_mask, check_window
 from jnn.param import Params, Spec
 
 Rotate = Callable[[jax.Array, jax.Array], jax.Array]  # (..., t, h, k), (t,) -> (..., t, h, k); such as `rotary`
@@ -126,10 +127,18 @@ def attention(
         q, k = rotate(q, jnp.arange(t)), rotate(k, jnp.arange(s))
     if mask is not None:
         check_mask("attention", mask, (*x.shape[:-1], s))
-    if causal or window is not None:
-        inside = visible(jnp.arange(t), jnp.arange(s), causal=causal, window=window)
-        mask = inside if mask is None else mask & inside.reshape((1,) * (mask.ndim - 2) + inside.shape)
-    return linear(p["o"], attend(q, k, v, mask), in_axes=2)
+    with jax.named_scope(f"pairs_{_pairs(t, s, causal, window)}_of_{t * s}"):  # for jnn.inspect.flops
+        y = attend(q, k, v, mask, causal=causal, window=window)
+    return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
+
+
+def _pairs(t: int, s: int, causal: bool, window: int | None) -> int:
+    """How many pairs of query and key causality and a window leave."""
+    if not causal and window is None:
+        return t * s
+    wide = t if window is None else min(window, t)
+    back = wide * (wide + 1) // 2 + (t - wide) * wide  # with |i - j| < window and j <= i
+    return back if causal else 2 * back - t
 
 
 def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -143,4 +152,6 @@ def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Arr
             f"{layer}: expected x and kv with the same leading axes, found {checks.describe(x)} and "
             f"{checks.describe(kv)}."
         )
-    return linear(p["q"], x), linear(p["k"], kv), linear(p["v"], kv)
+    q, k, v = linear(p["q"], x), linear(p["k"], kv), linear(p["v"], kv)
+    k, v = (constrain(a, "time", "kv_heads", "head") for a in (k, v))
+    return constrain(q, "time", "heads", "head"), k, v

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.axes import constrain, gather
 from jnn.initializers import Initializer, VarianceScaling, he_normal
 from jnn.layers.conv import conv, conv_spec
 from jnn.layers.pool import max_pool
@@ -91,6 +92,7 @@ def cnn(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) ->
     checks.floats("cnn", x, ndim=3)
     for i in range(len(p) - 1):
         # the maximum and ReLU commute; in this order ReLU and its gradient touch a quarter of the memory
-        x = jax.nn.relu(max_pool(conv(p[f"conv{i}"], x), (POOL, POOL)))
+        x = jax.nn.relu(max_pool(conv(gather(p[f"conv{i}"], f"conv{i}"), x), (POOL, POOL)))
+        x = constrain(x, "y", "x", "channels")
     flat = x.reshape(*x.shape[:-3], math.prod(x.shape[-3:]))
     return mlp(p["head"], flat, key=key, rate=rate)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jnn.axes import constrain, gather
 from jnn.initializers import Initializer, VarianceScaling, he_normal, lecun_normal
 from jnn.layers.dropout import dropout
 from jnn.layers.linear import linear, linear_spec
@@ -97,6 +98,6 @@ def mlp(
     if len(rates) != hidden:
         raise ValueError(f"mlp: expected one dropout rate, or one for each of {hidden} hidden layers; found {rate}.")
     for i, layer_rate in enumerate(rates):
-        x = activation(linear(p[f"fc{i}"], x))
-        x = dropout(x, layer_rate, key=None if key is None else path_key(key, f"fc{i}"))
-    return linear(p[f"fc{hidden}"], x)
+        x = constrain(linear(gather(p[f"fc{i}"], f"fc{i}"), x), "embed" if i % 2 else "hidden")
+        x = dropout(activation(x), layer_rate, key=None if key is None else path_key(key, f"fc{i}"))
+    return constrain(linear(gather(p[f"fc{hidden}"], f"fc{hidden}"), x), "out")

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.axes import constrain, gather
 from jnn.layers import (
     dropout,
     embed,
@@ -124,13 +125,15 @@ def transformer(
         if "position" in p and tokens.shape[-1] > (context := p["position"]["table"].shape[0]):
             raise ValueError(f"transformer: found {tokens.shape[-1]} tokens, its params have {context} positions.")
     first, keys = _keys(p, key)
-    x = dropout(embed_tokens(p, tokens, positions), rate, key=first)
+    ends = {name: gather(p[name], name) for name in p if name != "blocks"}
+    x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
 
     def layer(x: jax.Array, slice_: tuple[Params, jax.Array | None]) -> tuple[jax.Array, None]:
-        return transformer_block(slice_[0], x, key=slice_[1], rate=rate, mask=mask, rotate=rotation(p)), None
+        block = gather(slice_[0], "blocks")  # here, so that one layer's parameters are whole at a time
+        return transformer_block(block, x, key=slice_[1], rate=rate, mask=mask, rotate=rotation(p)), None
 
     x, _ = jax.lax.scan(_remembering(remat)(layer), x, (p["blocks"], keys))
-    return unembed(p["embed"], layer_norm(p["norm"], x))
+    return constrain(unembed(ends["embed"], layer_norm(ends["norm"], x)), "time", "vocab")
 
 
 def embed_tokens(p: Params, tokens: jax.Array, positions: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import jax
 
+from jnn.axes import constrain
 from jnn.initializers import normal
 from jnn.layers import (
     attention,
@@ -95,4 +96,5 @@ def cached_block(p: Params, x: jax.Array, cache: Cache, *, rotate: Rotate | None
 
 
 def _mlp(p: Params, x: jax.Array) -> jax.Array:
-    return linear(p["down"], jax.nn.gelu(linear(p["up"], layer_norm(p["norm2"], x))))
+    h = constrain(linear(p["up"], layer_norm(p["norm2"], x)), "time", "hidden")
+    return constrain(linear(p["down"], jax.nn.gelu(h)), "time", "embed")

@@ -22,7 +22,7 @@ from jnn.train.hooks import Ledger
 from jnn.train.journal import Journal, all_finite, losses, numbers
 from jnn.train.objective import Batch, Metrics
 from jnn.train.preemption import Preempted
-from jnn.train.processes import from_all
+from jnn.train.processes import from_all, from_first
 from jnn.train.state import TrainState, own_copy
 from jnn.train.stopping import Plateau
 
@@ -168,7 +168,11 @@ class Run:
 
     def save(self, seconds: float) -> None:
         """Saves if the last save is that long ago, or this row is the best one."""
-        if self.checkpoints is None or (time.monotonic() - self.saved < seconds and not self._is_best()):
+        if self.checkpoints is None:
+            return
+        # where processes have to agree, it is by the clock of the first
+        late = seconds <= 0 or from_first(time.monotonic() - self.saved >= seconds)
+        if not late and not self._is_best():
             return
         history = self.journal.history
         self.checkpoints.save(self.state, self._records(), metrics=history[-1] if history else {})

@@ -27,6 +27,10 @@ from jnn.param import Params, flatten
 from jnn.train.objective import Batch, LossFn, LossOutput, Metrics, check_batch, gradient, weighted_sum
 from jnn.train.state import TrainState
 
+Gradient = Callable[
+    [LossFn, Params, Batch, jax.Array, int, DTypeLike | None], tuple[Params, Any, Metrics]
+]  # as `objective.gradient`
+
 __all__ = ["Batch", "LossFn", "LossOutput", "Metrics", "make_eval", "make_step"]
 
 
@@ -42,6 +46,7 @@ def make_step(
     ema_decay: float | None = None,
     stats_momentum: float = 0.9,
     diagnostics: Callable[[Params, Params, Params], Metrics] | None = None,
+    gradient: Gradient = gradient,
 ) -> Program:
     """Builds `step(state, batch) -> (state, metrics)`: pure, compiled, the state's buffers donated.
 
@@ -59,6 +64,7 @@ def make_step(
       ema_decay: d in `ema = d * ema + (1 - d) * params`; for states created with `ema=True`.
       stats_momentum: m in `stats = m * stats + (1 - m) * batch's`.
       diagnostics: params, gradients (clipped) and updates -> more metrics, such as `layer_norms`.
+      gradient: how the gradient is computed; `jnn.parallel` brings ways of many devices.
 
     Returns:
       The step. Its metrics are the loss function's, plus "loss" (without the penalty), and with `clip_norm`

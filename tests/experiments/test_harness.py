@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
+from jax.sharding import SingleDeviceSharding
 from matplotlib.figure import Figure
 
-from experiments import harness
-from experiments.harness import Common, Outcome, claim, launch, write_json
+from experiments import training
+from experiments.harness import Outcome, claim, launch, write_json
+from experiments.training import Common
 from jnn import data
 from jnn.data import Batches
 from jnn.train import digest
@@ -31,7 +34,7 @@ class Config(Common):
 def experiment(config: Config) -> Outcome:
     """Trains the tiny model."""
     batches = Batches(tiny.arrays(), 8, seed=config.seed)
-    state, history = harness.train(config, tiny.step(), tiny.state(), batches, every=10)
+    state, history = training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
     metrics = {"loss": history[-1]["train/loss"], "tiny": 1.23456789e-9, "rate": config.rate}
     return Outcome(state.params, metrics, history, {"Nothing.": Figure()})
 
@@ -44,9 +47,15 @@ def run(capsys, folder, *options, experiment=experiment):
 
 
 def test_the_last_line_is_the_result(tmp_path, capsys):
-    out, err, result = run(capsys, tmp_path / "run")
-    state, _ = tiny.train(steps=40, batches=Batches(tiny.arrays(), 8, seed=0))
-    assert result["params_digest"] == digest(state.params)
+    kept = []
+
+    def watched(config):
+        kept.append(experiment(config))
+        return kept[0]
+
+    out, err, result = run(capsys, tmp_path / "run", experiment=watched)
+    assert result["params_digest"] == digest(kept[0].params)
+    assert {x.sharding for x in jax.tree.leaves(kept[0].params)} == {SingleDeviceSharding(jax.devices()[0])}
     assert result["seconds"] > 0
     assert result["rate"] == 0.1
     assert result["tiny"] == pytest.approx(1.23456789e-9, rel=1e-5)  # rounded to digits, not to zero
@@ -76,9 +85,15 @@ def test_a_finished_run_says_so_and_prints_the_same(tmp_path, capsys):
 def test_a_stopped_run_goes_on(tmp_path, capsys):
     _, _, whole = run(capsys, tmp_path / "whole")
 
+    class Stopped(Batches):
+        def stack(self, step, k):
+            if step == 25:
+                raise KeyboardInterrupt
+            return super().stack(step, k)
+
     def stopped(config):
-        experiment(dataclasses.replace(config, steps=20))
-        raise KeyboardInterrupt
+        batches = Stopped(tiny.arrays(), 8, seed=config.seed)
+        training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
 
     with pytest.raises(KeyboardInterrupt):
         run(capsys, tmp_path / "run", "--save-seconds", "0", experiment=stopped)
@@ -97,6 +112,13 @@ def test_other_settings_are_refused_in_one_line(tmp_path, capsys):
     assert "seed 0 there, 7 here" in message
     assert "rate 0.1 there, 0.2 here" in message
     assert "--workdir" in message
+
+
+def test_where_things_lie_and_what_they_run_on_are_no_settings(tmp_path):
+    config = Config(workdir=str(tmp_path), rate=0.3)
+    other = dataclasses.replace(config, workdir="c", data_dir="d", mesh="data=2", save_seconds=1.0)
+    assert training.settings(config) == training.settings(other)
+    assert training.settings(config) != training.settings(dataclasses.replace(config, lanes=2))
 
 
 def test_a_missing_file_is_one_line_and_exit_code_1(tmp_path):
@@ -118,10 +140,10 @@ def needs_files(config: Config) -> Outcome:
     raise AssertionError("found them")
 
 
-def test_claim_ignores_where_things_lie(tmp_path):
-    config = {"seed": 0, "widths": (1, 2), "workdir": "a", "data_dir": "b"}
+def test_a_folder_is_claimed_for_its_settings(tmp_path):
+    config = {"seed": 0, "widths": (1, 2)}
     assert claim(tmp_path, config) is None
-    assert claim(tmp_path, config | {"workdir": "c", "data_dir": None}) is None
+    assert claim(tmp_path, config) is None
     write_json(tmp_path / "result.json", {"loss": 1.0})
     assert claim(tmp_path, config) == {"loss": 1.0}
     with pytest.raises(FileExistsError, match=r"widths \[1, 2\] there, \[1, 3\] here"):
@@ -149,7 +171,8 @@ def test_a_terminated_run_says_where_it_is_and_goes_on(tmp_path, capsys):
 
 def terminated(config: Config) -> Outcome:
     """The experiment above, to which SIGTERM comes at step 17."""
-    harness.train(config, tiny.step(), tiny.state(), tiny.Signalled("SIGTERM", 17, seed=config.seed), every=10)
+    batches = tiny.Signalled("SIGTERM", 17, seed=config.seed)
+    training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
     raise AssertionError("not ended")
 
 

@@ -20,6 +20,7 @@ from jnn.losses import squared_error
 from jnn.train import Checkpoints, LossOutput, create_state, fit, make_step
 
 OPTIMIZER = optax.adam(1e-2)
+SPEC = {"in": linear_spec(4, 8), "out": linear_spec(8, 1)}
 STEPS, EVERY = 60, 10
 
 
@@ -35,7 +36,7 @@ def arrays(rows=50):
 
 @functools.cache
 def params():
-    return jnn.init({"in": linear_spec(4, 8), "out": linear_spec(8, 1)}, jax.random.key(0))
+    return jnn.init(SPEC, jax.random.key(0))
 
 
 def state():

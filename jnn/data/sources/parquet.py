@@ -46,7 +46,8 @@ def read_parquet(
             if lacking := [column for column in columns if column not in found.schema_arrow.names]:
                 raise ValueError(f"{name}: expected columns {lacking}, found {found.schema_arrow.names[:20]}.")
             table = found.read(columns=list(columns))
-        except (pyarrow.ArrowException, OSError) as error:
+            table.validate(full=True)  # text that is no UTF-8, offsets that leave their buffer
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{name}: not a Parquet file that PyArrow can read ({error}).") from error
     if not table.num_rows:
         raise ValueError(f"{name}: expected at least one row, found none.")

@@ -7,7 +7,7 @@
     checksums(tree), digest(tree)                         on the devices; on the host
 
 Laws: a run that is killed at any instant finds the last checkpoint that was whole; what `restore` gives has the bits
-that were saved, on whatever mesh, or it says why not; nothing that is damaged is deleted, and nothing is cast.
+that were saved, on whatever mesh, or it says why not; nothing is cast. The newest of what is damaged stay (`aside`).
 """
 
 from jnn.train.checkpoint.checksum import checksum, checksums
@@ -15,9 +15,9 @@ from jnn.train.checkpoint.diff import Difference, diff, table
 from jnn.train.checkpoint.digest import digest
 from jnn.train.checkpoint.keep import Best
 from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
-from jnn.train.checkpoint.manifest import Damaged
-from jnn.train.checkpoint.read import read
-from jnn.train.checkpoint.store import Checkpoints, Records, Saved, to_stderr
+from jnn.train.checkpoint.manifest import Damaged, Records
+from jnn.train.checkpoint.read import Saved, read
+from jnn.train.checkpoint.store import Checkpoints, to_stderr
 
 __all__ = [
     "Best",

@@ -43,8 +43,10 @@ def checksum(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     (False, False)
     """
     low, high = _words(x)
-    low, high = _mix_pair(low, high, _places(low.shape))
-    return jnp.sum(low, dtype=jnp.uint32), jnp.sum(high, dtype=jnp.uint32)
+    pair = _mix_pair(low, high, _places(low.shape))
+    none, add = jnp.uint32(0), lambda a, b: (a[0] + b[0], a[1] + b[1])
+    # one reduction of both lanes: of two, XLA would keep the mixed words, twice the array
+    return tuple(jax.lax.reduce(pair, (none, none), add, tuple(range(low.ndim))))
 
 
 def checksums(tree: Any) -> dict[str, str]:

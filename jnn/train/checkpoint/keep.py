@@ -40,6 +40,15 @@ class Keep:
                 f"keep={self.newest} and best={self.best}."
             )
 
+    def check(self, metrics: Metrics) -> None:
+        """Raises if there are metrics, but not the one that tells the best.
+
+        Raises:
+          ValueError: names it, and those that there are.
+        """
+        if metrics and self.best is not None and self.best[0] not in metrics:
+            raise ValueError(f"Checkpoints.save: best needs {self.best[0]!r}, found metrics {sorted(metrics)}.")
+
     def among(self, steps: Collection[int]) -> set[int]:
         """The steps of these that stay; of two equally good ones the older."""
         kept = set(sorted(steps)[-self.newest :])

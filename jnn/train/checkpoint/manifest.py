@@ -1,6 +1,7 @@
 """The manifest of a checkpoint: what its arrays are and sum to, and the run's records, sealed by a SHA-256.
 
     of_arrays(flat) -> {path: {"shape": ..., "dtype": ..., "sum": ...}}
+    body_of(step, flat, records, metrics) -> body
     seal(body) -> sealed,  unseal(sealed) -> body
     check_fit(saved, wanted)                       every path that differs, in one error
 
@@ -21,10 +22,21 @@ from jnn.train.checkpoint.checksum import checksums
 
 FORMAT = 1
 Body = dict[str, Any]
+Records = dict[str, Any]  # name -> JSON value: the history, the settings, the state of an iterator
 
 
 class Damaged(Exception):
     """A checkpoint that does not hold what was saved; the message says what is wrong, in one line."""
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, in one line; of a long one the beginning and the end, where TensorStore has the cause.
+
+    >>> in_one_line(ValueError("no room\\nat all"))
+    'no room'
+    """
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return line if len(line) <= 240 else f"{line[:80]} ... {line[-150:]}"
 
 
 def by_path(where: str, tree: Any) -> dict[str, Any]:
@@ -57,6 +69,26 @@ def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
     sums = checksums(dict(flat))
     return {path: {"shape": list(x.shape), "dtype": str(x.dtype), "sum": sums[path]} for path, x in flat.items()}
+
+
+def body_of(step: int, flat: Mapping[str, Any], records: Records, metrics: Mapping[str, float]) -> Body:
+    """All that the manifest says of one checkpoint, as it will be read.
+
+    Raises:
+      TypeError: the records are no JSON.
+
+    >>> import jax.numpy as jnp
+    >>> body_of(3, {"w": jnp.ones(2)}, {"seed": (1, 2)}, {"loss": jnp.ones(())})["records"]
+    {'seed': [1, 2]}
+    """
+    if not isinstance(records, dict):
+        raise TypeError(f"Checkpoints.save: records must be a dict of JSON values, found {type(records).__name__}.")
+    numbers = {name: float(value) for name, value in metrics.items()}
+    body = {"format": FORMAT, "step": step, "arrays": of_arrays(flat), "records": records, "metrics": numbers}
+    try:
+        return json.loads(json.dumps(body))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"Checkpoints.save: records must hold JSON values: {error}.") from error
 
 
 def seal(body: Body) -> dict[str, Any]:

@@ -1,12 +1,46 @@
-"""A checkpoint without the code of the run that saved it: its arrays by path, and its records."""
+"""One checkpoint, verified: as a state, or without the code of the run that saved it.
+
+read_like(folder, like) -> Saved(state, records)
+read(folder) -> Saved({path: array}, records)
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from jnn.train.checkpoint import files
-from jnn.train.checkpoint.manifest import Damaged
-from jnn.train.checkpoint.store import Saved
+import jax
+
+from jnn.train.checkpoint.agree import all_or_none
+from jnn.train.checkpoint.folder import read_body, steps
+from jnn.train.checkpoint.load import read_arrays, verify, wanted_by
+from jnn.train.checkpoint.manifest import Damaged, Records, by_path, check_fit
+
+
+class Saved(NamedTuple):
+    """A state, and the records that were saved with it."""
+
+    state: Any
+    records: Records
+
+
+def read_like(folder: Path, like: Any) -> Saved:
+    """The checkpoint in the folder of a step, on the shardings of `like`; every process of a job takes part.
+
+    Raises:
+      ValueError: it has other paths, shapes or dtypes than `like`.
+      Damaged: it is not what was saved, as this process or another one found.
+    """
+    where = f"checkpoint {folder.name} in {folder.parent}"
+    wanted = by_path("Checkpoints.restore", like)
+    try:
+        body = all_or_none(lambda: read_body(folder))
+        check_fit(where, body["arrays"], wanted)
+        arrays = all_or_none(lambda: read_arrays(folder, wanted))
+        verify(arrays, body)
+    except Damaged as damage:
+        raise Damaged(f"{where}: {damage}") from damage
+    return Saved(jax.tree.unflatten(jax.tree.structure(like), arrays.values()), body["records"])
 
 
 def read(folder: str | Path) -> Saved:
@@ -34,16 +68,16 @@ def read(folder: str | Path) -> Saved:
     (['params/w', 'step'], {'seed': 0})
     """
     place = Path(folder)
-    if not (place.is_dir() and (place.name.isdecimal() or files.steps(place))):
+    if not (place.is_dir() and (place.name.isdecimal() or steps(place))):
         raise FileNotFoundError(
             f"read: expected the folder of a checkpoint, or of a run that saved some, found {place}."
         )
     if not place.name.isdecimal():
-        place /= str(files.steps(place)[-1])
+        place /= str(steps(place)[-1])
     try:
-        body = files.read_body(place)
-        arrays = files.read_arrays(place, files.wanted_by(body))
-        files.verify(arrays, body)
+        body = read_body(place)
+        arrays = read_arrays(place, wanted_by(body))
+        verify(arrays, body)
     except Damaged as damage:
         raise Damaged(f"checkpoint {place}: {damage}") from damage
     return Saved(arrays, body["records"])

@@ -2,7 +2,6 @@
 
     write_capsule(folder, step=..., key=..., batch=..., state=..., message=..., entry=...) -> path
     read_capsule(path) -> Capsule
-    how_started() -> Entry | None
 
     step-42/
       capsule.json     the step, the message, how the run was started, the names and dtypes of all arrays
@@ -17,11 +16,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import sys
 import uuid
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +30,14 @@ import numpy as np
 from jnn.checks import describe
 from jnn.param import flatten
 from jnn.train.failure.blame import Summary
+from jnn.train.failure.entry import Entry, how_started
+from jnn.train.failure.gather import first_writes, on_host
 from jnn.train.failure.plain import Pack, unpack
 from jnn.train.paths import free_name
 
+__all__ = ["Capsule", "Entry", "how_started", "norms", "read_capsule", "write_capsule"]
+
 VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """How a run was started: `python -m module *argv`, or `python script *argv`.
-
-    Exactly one of `module` and `script` is given; `folder` is where it was started.
-    """
-
-    argv: tuple[str, ...]
-    module: str | None = None
-    script: str | None = None
-    folder: str = "."
-
-    def __str__(self) -> str:
-        return " ".join(("python", *(("-m", self.module) if self.module else (str(self.script),)), *self.argv))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,15 +82,6 @@ class Capsule:
         return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(self.state[path]) for path in want])
 
 
-def how_started() -> Entry | None:
-    """How this process was started, or None where that was from no file, such as `python -c` or a notebook."""
-    main = sys.modules["__main__"]
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    if spec is not None:
-        return Entry(tuple(sys.argv[1:]), module=spec.name.removesuffix(".__main__"), folder=os.getcwd())
-    return Entry(tuple(sys.argv[1:]), script=os.path.abspath(file), folder=os.getcwd()) if file else None
-
-
 def write_capsule(
     folder: str | Path,
     *,
@@ -116,16 +93,16 @@ def write_capsule(
     entry: Entry | None,
     gradients: Any = None,
 ) -> Path:
-    """Writes a capsule below `folder`.
+    """Writes a capsule below `folder`; of several processes each takes part, and process 0 writes.
 
     Args:
       folder: of the run; created if missing.
       step: the number of the step that went wrong.
       key: the run's key, typed or raw, or None where the step function holds it.
       batch: dicts, lists and tuples of arrays.
-      state: *before* the step: any pytree of arrays that this process can read; `state.params` goes into the table.
+      state: *before* the step: any pytree of arrays; `state.params` goes into the table.
       message: what was wrong.
-      entry: from `how_started()`.
+      entry: from `jnn.train.failure.entry.how_started()`.
       gradients: of that step, for the table, if they are at hand.
 
     Returns:
@@ -144,6 +121,7 @@ def write_capsule(
     >>> capsule.step, capsule.batch["x"], capsule.state["params/w"].dtype.name
     (7, array([ 1., nan]), 'bfloat16')
     """
+    key, batch, state, gradients = on_host((key, batch, state, gradients))
     pack = Pack()
     record = {
         "version": VERSION,
@@ -157,13 +135,18 @@ def write_capsule(
     }
     tables = {"parameters": getattr(state, "params", state), "gradients": gradients}
     text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
-    written = Path(folder) / f".capsule-{uuid.uuid4().hex}"
+    return first_writes(lambda: _write(Path(folder), record, pack.arrays, text))
+
+
+def _write(folder: Path, record: dict[str, Any], arrays: Mapping[str, np.ndarray], text: str) -> Path:
+    """The three files, under a name that nobody takes for a capsule until they are whole."""
+    written = folder / f".capsule-{uuid.uuid4().hex}"
     written.mkdir(parents=True)
     try:
-        np.savez(written / "arrays.npz", *pack.arrays.values())
+        np.savez(written / "arrays.npz", *arrays.values())
         (written / "norms.txt").write_text(text)
         (written / "capsule.json").write_text(json.dumps(record, indent=1))
-        return written.rename(free_name(Path(folder) / f"step-{int(step)}"))
+        return written.rename(free_name(folder / f"step-{record['step']}"))
     except BaseException:
         shutil.rmtree(written)
         raise

@@ -25,7 +25,8 @@ import numpy as np
 
 from jnn.param import flatten
 from jnn.train.failure.blame import Finding, Summary, examine
-from jnn.train.failure.capsule import Capsule, Entry, norms
+from jnn.train.failure.capsule import Capsule, norms
+from jnn.train.failure.entry import Entry
 
 _replaying: contextvars.ContextVar[Capsule | None] = contextvars.ContextVar("jnn_replaying", default=None)
 

@@ -13,7 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from jnn.train.failure.capsule import how_started, write_capsule
+from jnn.train.failure.capsule import write_capsule
+from jnn.train.failure.entry import how_started
+from jnn.train.failure.gather import on_host
 from jnn.train.history import History
 from jnn.train.journal import diagnose
 from jnn.train.run import Bad, Run
@@ -54,7 +56,7 @@ class Setback:
         )
 
     def _message(self, run: Run, bad: Bad) -> str:
-        cause = diagnose(run.batches[bad.step])
+        cause = diagnose(on_host(run.batches[bad.step]))
         if bad.loss is None:
             return f"fit: the update of step {bad.step} made parameters that are not finite; {cause}."
         more = f", more than {self.limit(run.journal.history):.6g}" if np.isfinite(bad.loss) else ""

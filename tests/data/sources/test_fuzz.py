@@ -13,8 +13,10 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.data.sources.parquet_files import PARQUET
 from tests.data.sources.readers import READERS, Reader
 
+ALL = READERS + PARQUET
 HANG = 30  # seconds; a file of a few hundred bytes takes a millisecond
 HUGE = [b"-1", b"1e999", b"4294967296", b"9223372036854775807", b"9" * 25, b"9" * 5000]
 
@@ -122,13 +124,13 @@ def fuzz(reader, folder, n):
     return taken
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@pytest.mark.parametrize("reader", ALL, ids=lambda reader: reader.name)
 def test_mutated_files_are_refused_or_read_right(tmp_path, reader):
     assert fuzz(reader, tmp_path, 100) < 100
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@pytest.mark.parametrize("reader", ALL, ids=lambda reader: reader.name)
 def test_ten_thousand_mutated_files_are_refused_or_read_right(tmp_path, reader):
     taken = fuzz(reader, tmp_path, 1200)
     print(f"{reader.name}: read {taken} of 1200, refused {1200 - taken}")

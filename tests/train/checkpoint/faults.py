@@ -4,8 +4,8 @@ python -m tests.train.checkpoint.faults save-on FOLDER       saves ever larger s
 python -m tests.train.checkpoint.faults fail FOLDER          saves 10, then 20 with files of at most 1 MB, then 30
 python -m tests.train.checkpoint.faults read-only FOLDER     restores, then saves, without the right to write
 python -m tests.train.checkpoint.faults hold FOLDER          opens the folder, forks a child that stays, and waits
-python -m tests.train.checkpoint.faults large FOLDER         saves 300 MB
-python -m tests.train.checkpoint.faults measure FOLDER       restores them; prints the peak of memory over their size
+python -m tests.train.checkpoint.faults large FOLDER KIND    saves 300 MB, as one array, `many`, or sharded
+python -m tests.train.checkpoint.faults measure FOLDER KIND  restores them; prints the peak of memory over their size
 """
 
 import ctypes
@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jnn.train import create_state
 from jnn.train.checkpoint import Checkpoints, digest
@@ -100,20 +101,36 @@ def hold(folder):
         time.sleep(600)
 
 
-LARGE = {"w": {str(i): jax.ShapeDtypeStruct((SIDE, SIDE), jnp.float32) for i in range(75)}}
+LARGE = {  # shapes, and how many ways which axis is sharded
+    "one": ([(76800, 1024)], None),
+    "prime": ([(50261, 1536)], None),
+    "many": ([(768, 1024)] * 100, None),
+    "rows": ([(76800, 1024)], ("x", None)),
+    "columns": ([(76800, 1024)], (None, "x")),
+}
 
 
-def large(folder):
+def wanted(kind):
+    """The state that is measured, in the abstract."""
+    shapes, spec = LARGE[kind]
+    mesh = jax.make_mesh((jax.device_count(),), ("x",), axis_types=(AxisType.Auto,))
+    sharding = NamedSharding(mesh, PartitionSpec(*spec)) if spec else SingleDeviceSharding(jax.devices()[0])
+    params = {str(i): jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding) for i, shape in enumerate(shapes)}
+    return state(0).replace(params=params, opt_state=())
+
+
+def large(folder, kind):
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape).astype(x.dtype)), LARGE)
+    fill = lambda x: jax.device_put(rng.standard_normal(x.shape, np.float32), x.sharding)
+    like = wanted(kind)
     with Checkpoints(folder) as checkpoints:
-        checkpoints.save(create_state(params, optax.sgd(0.1)), {})
+        checkpoints.save(like.replace(params=jax.tree.map(fill, like.params)), {})
 
 
-def measure(folder):
-    """The growth of the peak, from a process in which JAX has computed something."""
-    like = jax.eval_shape(lambda: create_state(jax.tree.map(lambda x: jnp.zeros(x.shape), LARGE), optax.sgd(0.1)))
-    jnp.ones(3).block_until_ready()
+def measure(folder, kind):
+    """The growth of the peak, from a process that has restored something small."""
+    like = wanted(kind)
+    restored(filled(Path(folder) / "small", [10]))
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     before = peak()
     with Checkpoints(folder) as checkpoints:
@@ -132,4 +149,4 @@ def _obey_permissions():
 if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")
     what = {"save-on": save_on, "fail": fail, "read-only": read_only, "hold": hold, "large": large, "measure": measure}
-    what[sys.argv[1]](sys.argv[2])
+    what[sys.argv[1]](*sys.argv[2:])

@@ -6,11 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tensorstore
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jnn.data import Batches
 from jnn.train import Checkpoints, create_state, digest
 from jnn.train.checkpoint import Damaged, diff, read
+from jnn.train.checkpoint.load import read_arrays
 from jnn.train.checkpoint.manifest import by_path
 from tests.train import tiny
 
@@ -144,6 +146,62 @@ def test_two_leaves_of_one_path(tmp_path):
     leaves = {"a/b": jnp.ones(1), "a": {"b": jnp.zeros(1)}}
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(ValueError, match=r"one leaf for each path.*leaves/a/b"):
         checkpoints.save(Anything(jnp.int32(0), leaves), {})
+
+
+def test_two_leaves_that_would_be_stored_in_one_place(tmp_path):
+    leaves = {"a.b": jnp.ones(1), "a": {"b": jnp.zeros(1)}}
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(ValueError, match=r"leaves/a\.b.*Rename a key"):
+        checkpoints.save(Anything(jnp.int32(0), leaves), {})
+
+
+@pytest.mark.parametrize(("shape", "stored"), [((1031, 1031), (1056, 1056)), ((1001, 1040), (1001, 1040))], ids=str)
+def test_a_large_array_is_stored_in_chunks_whatever_its_shape(tmp_path, shape, stored):
+    """An axis of prime length would be cut into single elements: it is rounded up on the disk."""
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    state = Anything(jnp.int32(0), {"w": jnp.asarray(values)})
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, {})
+        assert_equal(checkpoints.restore(state).state, state)
+    store = {"driver": "ocdbt", "base": f"file://{tmp_path}/0/state/", "path": "leaves.w/"}
+    array = tensorstore.open({"driver": "zarr", "kvstore": store}, open=True).result()
+    assert array.shape == stored
+    chunk = array.chunk_layout.read_chunk.shape
+    assert 2**17 <= 4 * chunk[0] * chunk[1] <= 2**20
+    assert_equal(read(tmp_path).state["leaves/w"], jnp.asarray(values))
+
+
+@pytest.mark.parametrize("spec", [(None, None), ("x", None), (None, "x"), ("x", "y"), (("y", "x"), None)], ids=str)
+def test_large_arrays_between_meshes(tmp_path, spec):
+    """Pieces of many chunks, that begin and end within them; with a mesh set for all of the program."""
+    values = np.random.default_rng(0).normal(size=(1200, 1000)).astype(np.float32)
+    mesh = jax.make_mesh((4, 2), ("x", "y"), axis_types=(AxisType.Explicit,) * 2)
+    like = jax.ShapeDtypeStruct(values.shape, values.dtype, sharding=NamedSharding(mesh, PartitionSpec(*spec)))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(Anything(jnp.int32(0), {"w": jnp.asarray(values)}), {})
+        checkpoints.wait()
+        with jax.set_mesh(mesh), Checkpoints(tmp_path / "again") as others:
+            restored = checkpoints.restore(Anything(jnp.int32(0), {"w": like})).state.leaves["w"]
+            others.save(Anything(jnp.int32(0), {"w": restored}), {})
+    assert restored.sharding == like.sharding
+    np.testing.assert_array_equal(restored, values)
+
+
+def test_what_was_restored_may_be_donated(tmp_path):
+    """The buffer is the device's own: a step writes into it instead of needing another one."""
+    state = Anything(jnp.int32(0), {"large": jnp.ones((2048, 1024))})
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, {})
+        restored = checkpoints.restore(state).state.leaves["large"]
+    place = restored.unsafe_buffer_pointer()
+    assert jax.jit(lambda x: 2 * x, donate_argnums=0)(restored).unsafe_buffer_pointer() == place
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((2, 3), "int32"), ((6,), "float32"), ((3, 3), "float32")], ids=str)
+def test_arrays_that_are_not_what_the_manifest_says(tmp_path, shape, dtype):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(Anything(jnp.int32(0), {"w": jnp.ones((2, 3))}), {})
+    with pytest.raises(Damaged, match=r"leaves/w is stored as float32\[2, 3\]|its arrays cannot be read: OUT_OF_RANGE"):
+        read_arrays(tmp_path / "0", {"leaves/w": jax.ShapeDtypeStruct(shape, dtype)})
 
 
 def test_every_path_that_does_not_fit_is_named(tmp_path):

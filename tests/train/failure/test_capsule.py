@@ -13,7 +13,8 @@ import pytest
 
 import jnn
 from jnn.layers import linear_spec
-from jnn.train.failure.capsule import Entry, norms, read_capsule, write_capsule
+from jnn.train.failure.capsule import norms, read_capsule, write_capsule
+from jnn.train.failure.entry import Entry
 from jnn.train.failure.plain import Pack, unpack
 from jnn.train.state import create_state
 
@@ -176,7 +177,7 @@ def test_packing_is_a_round_trip():
 
 def test_how_a_program_was_started(tmp_path):
     script = tmp_path / "program.py"
-    script.write_text("from jnn.train.failure.capsule import how_started\nprint(how_started())\n")
+    script.write_text("from jnn.train.failure.entry import how_started\nprint(how_started())\n")
     for start in ([script], ["-m", "program"]):
         command = [sys.executable, *start, "--steps", "3"]
         path = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": "", "JAX_PLATFORMS": "cpu"}

@@ -1,0 +1,180 @@
+"""Training as the experiments do it: what `jnn.train.fit` needs, from an experiment's options.
+
+    train(config, spec, loss, optimizer, batches, every=..., validation=...) -> (state, history)
+    evaluate(loss, state, batches) -> metrics
+
+The same call trains on one device, on several, and in several processes: `--mesh` says how, and models know nothing
+of it. What comes back lies on this process's first device, whatever it was trained on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import optax
+
+import jnn
+from jnn import parallel
+from jnn.backend import Program
+from jnn.inspect import flops, kernels
+from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
+from jnn.train.failure.rerun import finish, replaying
+from jnn.train.history import History
+from jnn.train.hooks import Ledger
+from jnn.train.log.progress import Log, ProgressLog, together
+from jnn.train.log.tensorboard import TensorBoardLog
+from jnn.train.log.throughput import peak_flops
+from jnn.train.objective import Batch, LossFn, Metrics
+from jnn.train.paths import write_whole
+from jnn.train.run import StepBatches
+
+evaluator = functools.lru_cache(8)(make_eval)  # validation and test are one program
+
+
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """The options that mean the same everywhere."""
+
+    steps: int  # updates in all
+    workdir: str  # the run's folder
+    seed: int = 0  # of initial values, noise and the order of examples
+    mesh: str = "data=-1"  # of all devices, such as data=2,fsdp=4; on one device there is none
+    lanes: int | None = None  # parts of a batch whose gradients are added in one order, on any number of devices
+    data_dir: str | None = None  # default: $JNN_DATA, else ~/.cache/jnn
+    save_seconds: float = 10.0  # what a killed run may have to do again
+    serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
+    kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
+    tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
+
+
+# of these a run may have others when it goes on
+NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard")
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """What makes a run this run, by name."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_SETTINGS}
+
+
+def first() -> bool:
+    """Whether this process is the one of its job that writes and prints."""
+    return jax.process_index() == 0
+
+
+def train(
+    config: Any,
+    spec: Any,
+    loss: LossFn,
+    optimizer: optax.GradientTransformation,
+    batches: StepBatches,
+    *,
+    every: int,
+    validation: Sequence[Batch] = (),
+    steps_per_call: int = 1,
+    name: str = "",
+    **options: Any,
+) -> tuple[TrainState, History]:
+    """`fit` for `config.steps`, with checkpoints, ledger, capsules and logs in the run's folder.
+
+    Args:
+      config: has the fields of `Common`; the key is its seed's, folded with the name.
+      spec: of the parameters.
+      loss, optimizer, options: as `make_step` takes them.
+      batches: whole ones, whatever the number of processes.
+      every: updates between two rows of the history.
+      validation: batches that a row's validation is measured on; none for none.
+      steps_per_call: as in `make_step`.
+      name: of a folder below the run's, where an experiment trains several networks.
+    """
+    key, folder = jnn.path_key(jax.random.key(config.seed), name), Path(config.workdir) / name
+    keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
+    make = _on_one_device if jax.device_count() == 1 and config.lanes is None else _on_a_mesh
+    step, state = make(config, spec, loss, optimizer, keys, steps_per_call=steps_per_call, **options)
+    if config.kernels != "off":
+        list_kernels(
+            config, folder, step, state, batches[0] if steps_per_call == 1 else batches.stack(0, steps_per_call)
+        )
+    if replaying() is not None:  # as `fit` does, but before the run's folder is locked and written to
+        finish(step, state)
+    with contextlib.ExitStack() as stack:
+        state, history = fit(
+            step,
+            state,
+            batches,
+            steps=config.steps,
+            every=every,
+            evaluate=(lambda state: evaluate(loss, state, validation)) if validation else None,
+            steps_per_call=steps_per_call,
+            checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints")),
+            save_seconds=config.save_seconds,
+            ledger=Ledger(folder),
+            capsules=folder / "capsules",
+            settings=settings(config),
+            log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
+        )
+    return parallel.local(state), history
+
+
+def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch: Batch) -> None:
+    """Writes which kernels run the step into `kernels.txt`; raises SilentFallback if they must be as written."""
+    ledger = kernels(
+        step, state, batch if isinstance(step, Program) else step.put(batch), strict=config.kernels == "strict"
+    )
+    if first():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "kernels.txt", f"{ledger}\n")
+
+
+def evaluate(loss: LossFn, state: TrainState, batches: Iterable[Batch]) -> Metrics:
+    """Merged metrics over batches."""
+    program = evaluator(loss)
+    if jax.local_device_count() > 1:  # see `jnn.parallel.step.in_turn`
+        return evaluate_on(lambda state, batch: jax.block_until_ready(program(state, batch)), batches, state)
+    return evaluate_on(program, batches, state)
+
+
+def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:
+    """Cross-entropy, accuracy and the confusion matrix of integer labels."""
+    y, weight = batch["y"], batch["weight"]
+    metrics = {
+        "accuracy": jnn.metrics.accuracy(logits, y, weight=weight),
+        "confusion": jnn.metrics.confusion_matrix(logits, y, weight=weight),
+    }
+    return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics=metrics)
+
+
+def _on_one_device(config, spec, loss, optimizer, keys, **options) -> tuple[Callable, TrainState]:
+    state = create_state(jnn.init(spec, keys["init"]), optimizer)
+    return make_step(loss, optimizer, keys["noise"], **options), state
+
+
+def _on_a_mesh(config, spec, loss, optimizer, keys, **options) -> tuple[Callable, TrainState]:
+    layout = parallel.layout(spec, config.mesh)
+    state = parallel.sharded_state(optimizer, keys["init"], layout)
+    options |= {"lanes": config.lanes, "whole_batches": True}
+    return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state
+
+
+def _costs(step: Callable, state: TrainState, batches: Any, calls: int) -> dict[str, Any]:
+    """What the bar makes examples per second and the MFU of; FLOPs are counted where a peak is published."""
+    costs = {"examples_per_step": batches.batch_size, "peak_flops": peak_flops(jax.devices())}
+    if costs["peak_flops"] is None:
+        return costs
+    batch = batches[0] if calls == 1 else batches.stack(0, calls)
+    return costs | {"flops_per_step": flops(step, state, batch).model / calls}
+
+
+def _log(config: Any, folder: Path, label: str, stack: contextlib.ExitStack, **costs: Any) -> Log:
+    """A bar and files, written by the first process."""
+    if not first():
+        return lambda row: None
+    log: Log = stack.enter_context(ProgressLog(folder, steps=config.steps, label=label, **costs))
+    if config.tensorboard:
+        log = together(log, stack.enter_context(TensorBoardLog(folder / "tensorboard")))
+    return log

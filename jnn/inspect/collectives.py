@@ -1,0 +1,173 @@
+"""What a compiled program moves between devices.
+
+    collectives(compiled, mesh) -> [Collective, ...]         of a compiled program, or of its text
+
+Laws: a collective that starts here and is done there is one row; one in a loop counts as often as the loop runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import re
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jnn.inspect.executions import Execution, executions
+from jnn.inspect.groups import Groups, parse_groups, parse_list
+from jnn.inspect.hlo import Instruction, Module, arrays, parse, size
+from jnn.inspect.place import Place
+from jnn.inspect.table import table
+
+KINDS = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "ragged-all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collective:
+    """One collective operation, as one device sees it."""
+
+    kind: str
+    bytes: int  # of its result on one device, each time; of its operand, for a reduce-scatter
+    dtypes: tuple[str, ...]
+    times: int | None  # how often it runs; None: within a loop of unknown length
+    groups: Groups  # the devices that take part with each other, by their number in the mesh; () is all
+    axes: tuple[str, ...] | None  # of the mesh; None: there is no mesh, or the groups are not along its axes
+    loops: tuple[str, ...]  # the while instructions around it, outermost first
+    asynchronous: bool  # it starts here and is done elsewhere: other work may go on meanwhile
+    place: Place
+    scope: str
+    name: str
+
+    @property
+    def total(self) -> int | None:
+        """Bytes in all of its runs."""
+        return None if self.times is None else self.bytes * self.times
+
+
+def collectives(compiled: jax.stages.Compiled | str, mesh: Mesh | None = None) -> list[Collective]:
+    """The collectives of a program, in the order of its text.
+
+    Args:
+      compiled: a compiled program, or its text.
+      mesh: gives groups of devices the names of its axes. Its devices are those of the program, in its order.
+
+    Returns:
+      A row each; `report` makes a table of them.
+
+    >>> collectives(jax.jit(lambda x: 2 * x).lower(1.0).compile())
+    []
+    """
+    module = parse(compiled)
+    rows: dict[str, Collective] = {}
+    for i, execution in enumerate(executions(module)):
+        if (row := _row(module, execution, mesh)) is not None:
+            rows.setdefault(_chain(execution.instruction) or str(i), row)
+    return list(rows.values())
+
+
+def report(rows: list[Collective]) -> str:
+    """A table: one line per kind, axes, dtype and source line, the most bytes first.
+
+    >>> print(report([]))
+    kind  axes  dtypes  count  bytes  source
+    """
+    sums: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        axes = "?" if row.axes is None else ",".join(row.axes)
+        both = sums.setdefault((row.kind, axes, " ".join(row.dtypes), str(row.place)), [0, 0])
+        times = 1 if row.times is None else row.times
+        both[0] += times
+        both[1] += times * row.bytes
+    ordered = sorted(sums.items(), key=lambda item: (-item[1][1], item[0]))
+    lines = [[kind, axes, dtypes, *both, place] for (kind, axes, dtypes, place), both in ordered]
+    return table(["kind", "axes", "dtypes", "count", "bytes", "source"], lines)
+
+
+def _row(module: Module, execution: Execution, mesh: Mesh | None) -> Collective | None:
+    instruction = execution.instruction
+    kind = instruction.opcode.removesuffix("-start")
+    if kind not in KINDS:
+        return None
+    started = instruction.opcode.endswith("-start")
+    moved = _done(module, execution).type if started else instruction.type
+    caller = execution.callers[-1] if execution.callers else None
+    if caller is not None and "reduce-scatter" in (dict(caller.called()).get("calls") or ""):
+        kind = "reduce-scatter"  # a TPU writes it as a fusion of an all-reduce and a slice
+    if instruction.opcode.startswith("reduce-scatter"):
+        made = module.computations[execution.computation]
+        moved = " ".join(made[name].type for name in instruction.operands)
+    groups = parse_groups(_written(instruction))
+    pairs = parse_list(instruction.attribute("source_target_pairs"))
+    place, scope = instruction.place, instruction.scope
+    if caller is not None and not place.frames:
+        place, scope = caller.place, caller.scope
+    return Collective(
+        kind=kind,
+        bytes=size(moved),
+        dtypes=tuple(sorted({dtype for dtype, _ in arrays(moved)})),
+        times=execution.times,
+        groups=pairs or groups,
+        axes=None if mesh is None else permuted_axes(pairs, mesh) if pairs else axes_of(groups, mesh),
+        loops=execution.loops,
+        asynchronous=started or bool(_chain(instruction)) or (caller is not None and caller.opcode == "async-start"),
+        place=place,
+        scope=scope,
+        name=instruction.name,
+    )
+
+
+def _chain(instruction: Instruction) -> str:
+    """What a TPU's program calls one collective that is begun, worked on within other fusions, and ended."""
+    chain = re.search(r'chain_id="\w+"', instruction.attributes)
+    return f"{chain[0]} of channel {instruction.attribute('channel_id')}" if chain else ""
+
+
+def _done(module: Module, execution: Execution) -> Instruction:
+    """The instruction that ends what this one starts: its type is the result's alone."""
+    made = module.computations[execution.computation].values()
+    name = execution.instruction.name
+    ends = [i for i in made if i.opcode.endswith("-done") and name in i.operands]
+    return ends[0] if ends else execution.instruction
+
+
+def _written(instruction: Instruction) -> str | None:
+    """The replica groups as they are written; the order of a mesh's devices stands behind a comma."""
+    groups, order = (instruction.attribute(name) for name in ("replica_groups", "device_ids"))
+    return f"{groups}, device_ids={order}" if groups and order else groups
+
+
+def axes_of(groups: Groups, mesh: Mesh) -> tuple[str, ...] | None:
+    """The axes of a mesh along which these groups lie; None where there are none such.
+
+    >>> axes_of(((0,),), jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)))
+    ()
+    """
+    names = [name for name in mesh.axis_names if mesh.shape[name] > 1]
+    ids = np.arange(mesh.size).reshape(mesh.devices.shape)
+    wanted = {frozenset(group) for group in groups} or {frozenset(range(mesh.size))}
+    for count in range(len(names) + 1):
+        for axes in itertools.combinations(names, count):
+            moved = [mesh.axis_names.index(name) for name in axes]
+            kept = [axis for axis in range(ids.ndim) if axis not in moved]
+            rows = ids.transpose([*kept, *moved]).reshape(-1, math.prod(mesh.shape[name] for name in axes))
+            if {frozenset(map(int, row)) for row in rows} == wanted:
+                return axes
+    return None
+
+
+def permuted_axes(pairs: Groups, mesh: Mesh) -> tuple[str, ...]:
+    """The axes along which a permutation's pairs of devices differ."""
+    shape = mesh.devices.shape
+    differ = [np.array(np.unravel_index(a, shape)) != np.array(np.unravel_index(b, shape)) for a, b in pairs]
+    return tuple(name for name, moved in zip(mesh.axis_names, np.any(differ, axis=0), strict=True) if moved)

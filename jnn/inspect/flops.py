@@ -1,0 +1,221 @@
+"""What a program computes, counted from its jaxpr: nothing is compiled, and no array is made.
+
+    flops(f, *args) -> Flops                         of one call
+
+The convention: a multiply-add is two operations; only matrix products and convolutions count.
+
+- A loop's body counts as often as it runs. How often a `while` runs is known where it counts from a literal to a
+  literal; any other is counted once, and named in `notes`. Of a conditional the dearest branch counts.
+- A convolution counts the products with true elements: not with padding, nor with the holes that a dilated input
+  (and so the gradient of a strided convolution) has.
+- Under a causal mask or a window, attention's two products count the pairs of query and key that may see each other,
+  t (t + 1) / 2 of t * t: `jnn.layers.attention` marks them by a named scope `pairs_36_of_64`, as any code may.
+- Within `shard_map` a body counts once for each shard: the count is that of all devices together.
+- A Pallas kernel counts what its cost estimate says; one without an estimate is named in `notes`.
+
+Laws: `hardware` is what runs; `model` leaves out what `jax.checkpoint` computes a second time, so that it does not
+depend on what is rematerialized: model FLOPs utilization is of `model`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from jnn.inspect.operations import COSTS
+from jnn.inspect.place import Place
+from jnn.inspect.source import Frame
+from jnn.inspect.table import human, table
+
+_PAIRS = re.compile(r"pairs_(\d+)_of_(\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One product of a program: a matrix product, a convolution, or a kernel with a cost estimate.
+
+    `times` says how often it runs; `hardware` and `model` are its FLOPs in all of these.
+    """
+
+    primitive: str
+    shapes: tuple[str, ...]  # of its operands, such as float32[8,64]
+    precision: str
+    times: int
+    hardware: int
+    model: int
+    place: Place
+    scope: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Flops:
+    """What one call computes."""
+
+    operations: tuple[Operation, ...]
+    notes: tuple[str, ...]  # what could not be counted, or was counted by a convention
+
+    @property
+    def hardware(self) -> int:
+        """What the program does, with what it does twice."""
+        return sum(operation.hardware for operation in self.operations)
+
+    @property
+    def model(self) -> int:
+        """Without what rematerialization does a second time."""
+        return sum(operation.model for operation in self.operations)
+
+    def lines(self) -> list[tuple[str, int, int]]:
+        """(source line, hardware, model), the largest first."""
+        sums: dict[str, tuple[int, int]] = {}
+        for operation in self.operations:
+            hardware, model = sums.get(str(operation.place), (0, 0))
+            sums[str(operation.place)] = hardware + operation.hardware, model + operation.model
+        rows = [(line, hardware, model) for line, (hardware, model) in sums.items()]
+        return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+    def __str__(self) -> str:
+        rows = [
+            [line, f"{hardware / max(1, self.hardware):.1%}", hardware, model] for line, hardware, model in self.lines()
+        ]
+        total = f"{human(self.model, 'FLOP')} of the model, {human(self.hardware, 'FLOP')} with what is computed twice"
+        return "\n".join([total, table(["source", "share", "hardware", "model"], rows), *self.notes])
+
+
+def flops(f: Callable[..., Any], *args: Any) -> Flops:
+    """Counts what `f(*args)` computes.
+
+    See "PaLM: Scaling Language Modeling with Pathways", Chowdhery et al., 2022, appendix B, for model FLOPs and
+    their utilization.
+
+    Args:
+      f: a function, jitted or not; a train step.
+      args: trees of arrays, or of `jax.ShapeDtypeStruct`s.
+
+    Returns:
+      The count, by source line: print it.
+
+    >>> x, w = jax.ShapeDtypeStruct((8, 64), "float32"), jax.ShapeDtypeStruct((64, 32), "float32")
+    >>> count = flops(lambda x, w: jax.nn.relu(x @ w), x, w)
+    >>> count.model, count.model == 2 * 8 * 64 * 32
+    (32768, True)
+    """
+    traceable = f if hasattr(f, "trace") else jax.jit(f)
+    return flops_of(traceable.trace(*args).jaxpr)
+
+
+def flops_of(closed: ClosedJaxpr) -> Flops:
+    """`flops` of what has been traced."""
+    notes: dict[str, None] = {}  # in order, each once
+    jaxpr, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))  # as the compiler will
+    return Flops(tuple(_count(jaxpr, Frame(), 1, notes)), tuple(notes))
+
+
+def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> Iterator[Operation]:
+    """The operations of a jaxpr within an equation, run so often."""
+    for equation in jaxpr.eqns:
+        frame = outer.enter(equation)
+        name = equation.primitive.name
+        if name in COSTS:
+            yield _counted(equation, frame, times, _visible(COSTS[name](equation), frame.scope))
+        elif name == "pallas_call":
+            yield from _kernel(equation, frame, times, notes)
+        elif name == "cond":
+            yield from _dearest(equation, frame, times, notes)
+        else:
+            repeated = times * _repeats(equation, frame, notes)
+            for body in bodies(equation):
+                yield from _count(body, frame, repeated, notes)
+
+
+def _visible(cost: int, scope: str) -> int:
+    """Of a product in attention, what its mask leaves."""
+    if not (pairs := _PAIRS.findall(scope)):
+        return cost
+    seen, of = map(int, pairs[-1])
+    return cost * seen // of
+
+
+def _counted(equation: JaxprEqn, frame: Frame, times: int, cost: int) -> Operation:
+    again = "rematted_computation" in frame.scope  # as jax.checkpoint calls what it computes a second time
+    return Operation(
+        primitive=equation.primitive.name,
+        shapes=tuple(v.aval.str_short() for v in equation.invars),
+        precision=precision_of(equation),
+        times=times,
+        hardware=times * cost,
+        model=0 if again else times * cost,
+        place=frame.place,
+        scope=frame.scope.strip("/"),
+    )
+
+
+def precision_of(equation: JaxprEqn) -> str:
+    """The precision that an equation asks for, as HLO writes it: "default", "highest", or an algorithm's name."""
+    asked = equation.params.get("precision")
+    names = [str(p).lower() for p in asked] if isinstance(asked, tuple) else [str(asked or "default").lower()]
+    return names[0] if len(set(names)) == 1 else ",".join(names)
+
+
+def _kernel(equation: JaxprEqn, frame: Frame, times: int, notes: dict[str, None]) -> Iterator[Operation]:
+    """A Pallas kernel, by what its author says that it costs."""
+    estimate = equation.params.get("cost_estimate")
+    if estimate is None or estimate.flops is None:
+        notes[f"not counted: the Pallas kernel at {frame.place} has no cost estimate"] = None
+    else:
+        yield _counted(equation, frame, times, int(estimate.flops))
+
+
+def _dearest(equation: JaxprEqn, frame: Frame, times: int, notes: dict[str, None]) -> Iterator[Operation]:
+    branches = [list(_count(body, frame, times, notes)) for body in bodies(equation)]
+    costs = [sum(operation.hardware for operation in branch) for branch in branches]
+    if len(set(costs)) > 1:
+        notes[f"the dearest branch alone is counted: the conditional at {frame.place}"] = None
+    yield from branches[costs.index(max(costs))]
+
+
+def bodies(equation: JaxprEqn) -> list[Jaxpr]:
+    """The jaxprs that an equation runs: of a scan or a jit its body, of a while its condition too."""
+    values = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr))
+    return [v.jaxpr if isinstance(v, ClosedJaxpr) else v for v in values if isinstance(v, Jaxpr | ClosedJaxpr)]
+
+
+def _repeats(equation: JaxprEqn, frame: Frame, notes: dict[str, None]) -> int:
+    """How often an equation runs its bodies."""
+    name, params = equation.primitive.name, equation.params
+    if name == "scan":
+        return int(params["length"])
+    if name == "shard_map":
+        return math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])
+    if name == "while":
+        trips = _trips(equation)
+        if trips is None and any(True for body in bodies(equation) for _ in _count(body, frame, 1, {})):
+            notes[f"counted once, for its trip count is unknown: the while loop at {frame.place}"] = None
+        return 1 if trips is None else trips
+    return 1
+
+
+def _trips(equation: JaxprEqn) -> int | None:
+    """The trip count of a while that counts up from a literal to a literal, by a literal."""
+    params = equation.params
+    test, body = params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr
+    if len(test.eqns) != 1 or test.eqns[0].primitive.name != "lt":
+        return None
+    counter, limit = test.eqns[0].invars
+    if counter not in test.invars or not isinstance(limit, Literal):
+        return None
+    index = test.invars.index(counter) - params["cond_nconsts"]
+    start = equation.invars[params["cond_nconsts"] + params["body_nconsts"] + index]
+    steps = [e for e in body.eqns if e.primitive.name == "add" and e.outvars[0] is body.outvars[index]]
+    if index < 0 or not isinstance(start, Literal) or not steps:
+        return None
+    before, by = steps[0].invars
+    if before is not body.invars[params["body_nconsts"] + index] or not isinstance(by, Literal) or by.val <= 0:
+        return None
+    return max(0, -(-(int(limit.val) - int(start.val)) // int(by.val)))

@@ -1,0 +1,42 @@
+"""Where an equation of a jaxpr stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+
+import jax
+from jax.extend.core import JaxprEqn
+
+from jnn.inspect.place import Place
+
+_JAX = os.path.dirname(jax.__file__) + os.sep
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The place and the scope of an equation; within one that runs a jaxpr, those of its body's start from here."""
+
+    place: Place = dataclasses.field(default_factory=Place)
+    scope: str = ""
+
+    def enter(self, equation: JaxprEqn) -> Frame:
+        """The frame of an equation within this one; where JAX alone made it, at the same place."""
+        place = place_of(equation)
+        return Frame(place if place.frames else self.place, f"{self.scope}/{equation.source_info.name_stack}")
+
+
+def place_of(equation: JaxprEqn) -> Place:
+    """The user's frames of the call that made an equation."""
+    traceback = equation.source_info.traceback
+    if traceback is None:
+        return Place()
+    frames = traceback.frames
+    return Place.of((f.file_name, f.line_num, f.function_name) for f in frames if not _foreign(f.file_name))
+
+
+@functools.cache
+def _foreign(file: str) -> bool:
+    """JAX's own files, and what no file holds."""
+    return file.startswith((_JAX, "<frozen"))

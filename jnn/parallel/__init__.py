@@ -1,0 +1,35 @@
+"""One script from a laptop to a pod: where arrays lie is data, and no model knows of it.
+
+What lives here: meshes from short strings (`mesh`), rules from the names of axes to those of a mesh (`rules`,
+`layout`), the train step on a mesh (`step`, `batch`, `whole`), its sums in one order on any number of devices
+(`lanes`), and the step by `jax.pmap` (`pmap`); and processes: how they join (`join`, `rollcall`) and are watched
+(`supervise`, `member`).
+What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`.
+"""
+
+from jnn.parallel.batch import put_batch
+from jnn.parallel.join import join
+from jnn.parallel.layout import Layout, layout
+from jnn.parallel.mesh import AXES, mesh
+from jnn.parallel.pmap import pmap_step
+from jnn.parallel.rules import ACTIVATIONS, PARAMETERS
+from jnn.parallel.step import put_state, sharded_eval, sharded_state, sharded_step
+from jnn.parallel.whole import local, split_batch
+
+__all__ = [
+    "ACTIVATIONS",
+    "AXES",
+    "PARAMETERS",
+    "Layout",
+    "join",
+    "layout",
+    "local",
+    "mesh",
+    "pmap_step",
+    "put_batch",
+    "put_state",
+    "sharded_eval",
+    "sharded_state",
+    "sharded_step",
+    "split_batch",
+]

@@ -1,0 +1,58 @@
+"""Batches, from the host to the devices that share them.
+
+put_batch(batch, layout) -> batch           arrays on the mesh, each process's own rows on its own devices
+check_rows(where, batch, devices)           raises unless the devices divide the rows
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from jnn.parallel.layout import Layout
+from jnn.param import flatten
+from jnn.train.objective import Batch
+
+
+def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
+    """A batch on the devices that share it; what is there already stays.
+
+    Args:
+      batch: arrays of the host, in each process the rows of its own devices; or jax arrays.
+      layout: from `jnn.parallel.layout`.
+      calls: as `steps_per_call`: more than 1 for batches with an axis of steps in front of the rows.
+
+    Raises:
+      ValueError: the devices do not divide the rows.
+
+    >>> import jnn.parallel
+    >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 1), "data=-1")
+    >>> put_batch({"x": np.ones((8, 3))}, place)["x"].sharding.spec
+    P('data',)
+    """
+    sharding, axis = layout.batch(calls), int(calls > 1)
+    own = jax.tree.map(lambda x: x if isinstance(x, jax.Array) else np.asarray(x), batch)
+    if jax.process_count() == 1:
+        check_rows("put_batch", own, _pieces(sharding, axis), axis)
+        return jax.device_put(own, sharding)
+    local = {name: x for name, x in own.items() if not isinstance(x, jax.Array)}
+    check_rows("put_batch", local, _pieces(sharding, axis), axis)
+    return own | jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), local)
+
+
+def check_rows(where: str, batch: Batch, devices: int, axis: int = 0) -> None:
+    """Raises ValueError unless every leaf has an axis of rows that the devices divide."""
+    for name, x in flatten(batch).items():
+        if x.ndim <= axis or x.shape[axis] % devices:
+            raise ValueError(
+                f"{where}: {devices} devices are to share the rows of a batch, and do not divide those of batch/{name} "
+                f"{x.shape}. Fill up with rows of weight 0, or change the batch or the mesh."
+            )
+
+
+def _pieces(sharding: NamedSharding, axis: int) -> int:
+    """Into how many pieces the rows are cut that lie on this process's devices."""
+    shape = (1,) * axis + (sharding.mesh.size,)
+    places = sharding.addressable_devices_indices_map(shape).values()
+    return len({place[axis].indices(shape[axis]) for place in places if place is not None})

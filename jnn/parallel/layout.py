@@ -1,0 +1,181 @@
+"""A layout: where every array of a run lies, by the names of its axes.
+
+    layout(spec, mesh) -> Layout            from two small tables of rules, and a user's changes
+    layout.parameters, layout.batch()       shardings of the params, and of a batch
+    layout.like(tree)                       of anything made of params: gradients, optimizer states, averages
+    layout.activation(shape, names)         what `jnn.axes.constrain` asks for
+    layout.parameter(path, shape)           what `jnn.axes.gather` asks for
+
+Laws: a dimension that its devices do not divide is an error, or whole if the user says so. An array that is kept for a
+parameter lies as that does: its path ends in that one's, its shape is that one's with axes in front, or some left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from itertools import combinations
+from typing import Any, Literal
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jnn.parallel.mesh import mesh as make_mesh
+from jnn.parallel.rules import ACTIVATIONS, PARAMETERS, Resolved, check_names, resolve
+from jnn.param import Param, Rules, Spec, flatten, map_paths, shardings
+
+Uneven = Literal["error", "replicate"]
+Shape = tuple[int, ...]
+
+
+def layout(
+    spec: Spec,
+    mesh: Mesh | str,
+    *,
+    parameters: Rules | None = None,
+    activations: Rules | None = None,
+    uneven: Uneven = "error",
+) -> Layout:
+    """Where a model's arrays lie on a mesh.
+
+    Args:
+      spec: of the whole model.
+      mesh: or the string for `jnn.parallel.mesh`.
+      parameters: changes to `jnn.parallel.PARAMETERS`: logical axis -> mesh axis or axes, None for whole.
+      activations: changes to `jnn.parallel.ACTIVATIONS`.
+      uneven: what a dimension means that its devices do not divide: "error", or "replicate": it is then whole.
+
+    Raises:
+      ValueError: a rule names an axis that there is not, or (naming every one) parameters do not divide.
+
+    >>> import jnn
+    >>> place = layout(jnn.layers.linear_spec(4, 8), make_mesh("fsdp=1", jax.devices()[:1]))
+    >>> place.parameters["w"].spec, place.batch().spec
+    (P('fsdp', None), P('fsdp',))
+    """
+    if uneven not in ("error", "replicate"):
+        raise ValueError(f"layout: uneven is 'error' or 'replicate', found {uneven!r}.")
+    mesh = make_mesh(mesh) if isinstance(mesh, str) else mesh
+    names = {name for param in jax.tree.leaves(spec) for name in param.axes}
+    check_names(parameters, {*PARAMETERS, *names})
+    kept, named = resolve(PARAMETERS, parameters, mesh), resolve(ACTIVATIONS, activations, mesh)
+    placed = shardings(spec if uneven == "error" else _named_if_even(spec, mesh, kept), mesh, kept)
+    return Layout(spec, mesh, placed, named, uneven, tuple(activations or ()))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """See the module's docstring; made by `layout`. Two are equal iff they are the same one.
+
+    Attributes:
+      spec, mesh, uneven: as given.
+      parameters: a `NamedSharding` per parameter.
+      named: logical axis of activations -> mesh axes.
+      changes: the logical axes of activations whose rules are the user's.
+    """
+
+    spec: Spec
+    mesh: Mesh
+    parameters: Any
+    named: Resolved
+    uneven: Uneven
+    changes: tuple[str, ...]
+    _seen: set[str] = dataclasses.field(default_factory=set, repr=False)
+
+    def batch(self, calls: int = 1) -> NamedSharding:
+        """That of the leaves of a batch; of one with a leading axis of steps, if `calls` > 1."""
+        return self._sharding(PartitionSpec(*[None] * (calls > 1), self.named["batch"]))
+
+    def like(self, tree: Any) -> Any:
+        """A `NamedSharding` for every leaf: its parameter's where it is kept for one, otherwise whole."""
+
+        def place(path: str, leaf: Any) -> NamedSharding:
+            names = path.split("/")
+            tails = ("/".join(names[i:]) for i in range(len(names)))  # the longest first
+            shape, spec = next((self._specs[tail] for tail in tails if tail in self._specs), ((), PartitionSpec()))
+            return self._sharding(_reduced(shape, spec, leaf.shape))
+
+        return map_paths(place, tree)
+
+    def activation(self, shape: Shape, names: tuple[str, ...]) -> NamedSharding:
+        """What is named lies by its rule, the first axis before those by that of "batch"; others lie anywhere."""
+        if len(shape) < len(names):
+            raise ValueError(f"constrain: found an activation {shape}, named {names}: more names than axes.")
+        self._seen.update(names)
+        before = len(shape) - len(names)
+        every = ("batch", *[None] * (before - 1))[:before] + names
+        rules = [self._fit(size, name, shape) for size, name in zip(shape, every, strict=True)]
+        return self._sharding(PartitionSpec(*rules))
+
+    def parameter(self, path: str, shape: Shape) -> tuple[NamedSharding, NamedSharding]:
+        """Where a parameter, or a layer of a stack, is kept; and used: whole along the axes that the batch lies on."""
+        found = set()
+        for name, (whole, spec) in self._specs.items():
+            if f"/{name}".endswith(f"/{path}") and shape in (whole, whole[1:]):
+                found.add(spec if shape == whole else PartitionSpec(*spec[1:]))
+        if len(found) != 1:
+            problem = "no parameter of this shape" if not found else "several, which lie differently,"
+            raise ValueError(f"gather: the layout's spec has {problem} at {path!r} {shape}. Give the path in the spec.")
+        (kept,) = found
+        batch = self.named["batch"]
+        used = [tuple(a for a in _tuple(axes) if a not in batch) or None for axes in kept]
+        return self._sharding(kept), self._sharding(PartitionSpec(*used))
+
+    def check_changes(self) -> None:
+        """Raises ValueError for a change to the activations' rules that a model, once traced, did not ask for."""
+        check_names(dict.fromkeys(self.changes), {*ACTIVATIONS, *self._seen})
+
+    def _sharding(self, spec: PartitionSpec) -> NamedSharding:
+        return NamedSharding(self.mesh, spec)
+
+    @functools.cached_property
+    def _specs(self) -> dict[str, tuple[Shape, PartitionSpec]]:
+        placed = flatten(self.parameters)
+        return {path: (param.shape, placed[path].spec) for path, param in flatten(self.spec).items()}
+
+    def _fit(self, size: int, name: str | None, shape: Shape) -> Any:
+        if name is None:
+            return PartitionSpec.UNCONSTRAINED
+        axes = self.named.get(name, ())
+        if size % (devices := count(self.mesh, axes)) == 0:
+            return axes or None
+        if self.uneven == "replicate":
+            return None
+        raise ValueError(
+            f"constrain: an activation {shape} has {size} along {name!r}, which {devices} devices (mesh axes "
+            f"{', '.join(axes)}) do not divide. Change the size, the rule, or give layout(uneven='replicate')."
+        )
+
+
+def count(mesh: Mesh, axes: tuple[str, ...]) -> int:
+    """How many devices an array is spread over that lies on these mesh axes."""
+    return math.prod(mesh.shape[axis] for axis in axes)
+
+
+def _named_if_even(spec: Spec, mesh: Mesh, rules: Resolved) -> Spec:
+    """The spec, where an axis that its devices do not divide goes by a name without a rule."""
+
+    def rename(param: Param) -> Param:
+        sizes = zip(param.axes, param.shape, strict=True)
+        axes = tuple(f"{name}, whole" if size % count(mesh, rules.get(name, ())) else name for name, size in sizes)
+        return dataclasses.replace(param, axes=axes, fan_in=(), fan_out=())
+
+    return jax.tree.map(rename, spec)
+
+
+def _reduced(shape: Shape, spec: PartitionSpec, target: Shape) -> PartitionSpec:
+    """The spec of an array of this shape, for one with axes in front, or with some left out.
+
+    Where it cannot be known which are left out, because they are of one size, they are whole.
+    """
+    rules = [*spec, *[None] * (len(shape) - len(spec))]
+    if len(target) >= len(shape) and target[len(target) - len(shape) :] == shape:
+        return PartitionSpec(*[None] * (len(target) - len(shape)), *rules)
+    fits = [dims for dims in combinations(range(len(shape)), len(target)) if tuple(shape[d] for d in dims) == target]
+    choices = zip(*[[rules[d] for d in dims] for dims in fits], strict=True)
+    return PartitionSpec(*[rule[0] if len(set(rule)) == 1 else None for rule in choices])
+
+
+def _tuple(axes: Any) -> tuple[str, ...]:
+    return () if axes is None else (axes,) if isinstance(axes, str) else tuple(axes)

@@ -1,0 +1,51 @@
+"""What a step may take.
+
+Budget(memory=..., seconds=..., bytes=...), Budget.parse("memory=14e9,seconds=0.5")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What a step may take; None for whatever it does.
+
+    Args:
+      memory: bytes on each device; by default what a program may have there.
+      seconds: of a step, by the roofline as scheduled.
+      bytes: that collectives move, on each device.
+    """
+
+    memory: float | None = None
+    seconds: float | None = None
+    bytes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value is not None and not value > 0:
+                raise ValueError(f"Budget: {name} is a positive number or None, found {value!r}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """From a command line: `memory=14e9,seconds=0.5,bytes=2e9`, any of them; "fits" for none.
+
+        Raises ValueError for anything else.
+
+        >>> Budget.parse("seconds=0.5"), Budget.parse("fits") == Budget()
+        (Budget(memory=None, seconds=0.5, bytes=None), True)
+        """
+        if text == "fits":
+            return cls()
+        names = {field.name for field in dataclasses.fields(cls)}
+        parts = [part.partition("=") for part in text.split(",")]
+        try:
+            limits = {name.strip(): float(value) for name, _, value in parts}
+        except ValueError:
+            limits = {}
+        if not limits or len(limits) < len(parts) or set(limits) - names:
+            raise ValueError(
+                f"Budget: expected 'fits', or such as 'memory=14e9,seconds=0.5,bytes=2e9', found {text!r}."
+            )
+        return cls(**limits)

@@ -1,0 +1,103 @@
+"""The chips that a step may be compiled for: one table, each number as its maker publishes it.
+
+    CHIPS["v5p"] -> Chip
+
+All are numbers of one *device* as JAX shows it; a TPU7x chip is two of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """What a device can do at best; None where nothing is published, as of a CPU.
+
+    Args:
+      name: as in the name of a topology.
+      platform: as `jnn.backend.target` takes it.
+      memory: bytes that a program may have.
+      flops: products of bfloat16 with sums in float32, per second.
+      bandwidth: bytes per second between a device and its memory.
+      link: bytes per second, each way, of one wire to a neighbour in the torus.
+      ring: a multiple of this many chips closes into a ring.
+      cubes: whether rings close only where every axis of the torus is such a multiple.
+      switch: bytes per second, each way, to all others, where a switch stands between them.
+      network: bytes per second, each way, to another slice or node.
+      cores: how many devices a chip is.
+      between_cores: bytes per second between the devices of one chip.
+    """
+
+    name: str
+    platform: str
+    memory: int | None = None
+    flops: float | None = None
+    bandwidth: float | None = None
+    link: float | None = None
+    ring: int = 0
+    cubes: bool = False
+    switch: float | None = None
+    network: float | None = None
+    cores: int = 1
+    between_cores: float | None = None
+
+
+# Google Cloud's pages "TPU v5e", "TPU v5p", "TPU v6e" and "TPU7x (Ironwood)": peak in bfloat16, memory bandwidth, and
+# - interconnect, published both ways and of all ports of a chip: 400 GB/s of 4 ports (v5e), 1,200 of 6 (v5p, TPU7x),
+#   800 of 4 (v6e); hence one port, one way;
+# - network per chip in bits: 50 Gb/s (v5p), 100 (v6e, TPU7x); 6.4 Tb/s of a pod of 256 (v5e).
+# Which axes close into rings: "How to Scale Your Model", Austin et al., 2025, "How to Think About TPUs".
+# The memory is what the compiler itself gives as "available HBM" (libtpu 0.0.42.1); the rest is the runtime's.
+# "NVIDIA H100 Tensor Core GPU", data sheet, SXM: dense; NVLink's 900 GB/s are both ways; 400 Gb/s a GPU between nodes
+# is that of NVIDIA's own DGX H100.
+CHIPS = {
+    "v5e": Chip(
+        "v5e",
+        "tpu",
+        memory=int(15.75 * GIB),
+        flops=197e12,
+        bandwidth=819e9,
+        link=50e9,
+        ring=16,
+        network=3.125e9,
+    ),
+    "v5p": Chip(
+        "v5p",
+        "tpu",
+        memory=int(95.74 * GIB),
+        flops=459e12,
+        bandwidth=2765e9,
+        link=100e9,
+        ring=4,
+        cubes=True,
+        network=6.25e9,
+    ),
+    "v6e": Chip(
+        "v6e",
+        "tpu",
+        memory=int(31.25 * GIB),
+        flops=918e12,
+        bandwidth=1638e9,
+        link=100e9,
+        ring=16,
+        network=12.5e9,
+    ),
+    "tpu7x": Chip(
+        "tpu7x",
+        "tpu",
+        memory=int(94.75 * GIB),
+        flops=2307e12 / 2,
+        bandwidth=7380e9 / 2,
+        link=100e9 / 2,  # two devices share a chip's wires
+        ring=4,
+        cubes=True,
+        network=12.5e9 / 2,
+        cores=2,
+        between_cores=600e9,  # "six times" a wire, says the page
+    ),
+    "h100": Chip("h100", "cuda", memory=80 * 10**9, flops=989.4e12, bandwidth=3350e9, switch=450e9, network=50e9),
+    "cpu": Chip("cpu", "cpu"),
+}

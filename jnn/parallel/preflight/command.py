@@ -1,0 +1,65 @@
+"""What a command line asks of a pre-flight: printed, and an exit code.
+
+fly(job, "v5p:8x8x8", "fsdp=64,tensor=8", ...) -> 0 or 1
+"""
+
+from __future__ import annotations
+
+import sys
+
+from jnn.parallel.preflight.budget import Budget
+from jnn.parallel.preflight.compiled import Job
+from jnn.parallel.preflight.flight import preflight
+from jnn.parallel.preflight.search import search
+
+
+def fly(
+    job: Job,
+    machine: str,
+    mesh: str,
+    *,
+    steps: float | None = None,
+    price: float | None = None,
+    budget: str | None = None,
+    json: bool = False,
+    searching: bool = False,
+) -> int:
+    """Prints the report of a pre-flight, or of a search, to standard output.
+
+    Args:
+      job, machine, mesh, steps, price: as in `preflight`.
+      budget: as `Budget.parse` takes it; None for none.
+      json: whether to print JSON.
+      searching: whether to try meshes (of `data`, `fsdp` and `tensor`, in place of `mesh`) and 1 to 8 micro-batches.
+
+    Returns:
+      1 where a budget was given and the step, or every step that was tried, is over it; otherwise 0. What is over goes
+      to standard error.
+
+    Raises:
+      ValueError, RuntimeError: as in `preflight`, or the budget is not of its form.
+
+    >>> import jax, jax.numpy as jnp, jnn, optax
+    >>> def loss(params, batch, stats, key):
+    ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
+    >>> batch = {name: jax.ShapeDtypeStruct((8, 4), jnp.float32) for name in "xy"}
+    >>> fly(Job(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch), "cpu:1", "data=-1", budget="bytes=1")
+    cpu:1: 1 chip, 1 device, 1 host; data=1
+    ...
+    0
+    """
+    limits = Budget.parse(budget) if budget is not None else None
+    if searching:
+        log = lambda line: print(line, file=sys.stderr, flush=True)
+        found = search(job, machine, microbatches=(1, 2, 4, 8), steps=steps, price=price, log=log)
+        print(found.json() if json else found)
+        problems = [] if limits is None else [report.over(limits) for _, report in found.ranked]
+        over = limits is not None and all(problems)
+        lines = ["no layout is within the budget"] if over else []
+    else:
+        report = preflight(job, machine, mesh, steps=steps, price=price)
+        print(report.json() if json else report)
+        lines = [] if limits is None else report.over(limits)
+    for line in lines:
+        print(f"over budget: {line}", file=sys.stderr)
+    return int(bool(lines))

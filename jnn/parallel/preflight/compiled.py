@@ -1,0 +1,174 @@
+"""The real train step, compiled for devices that need not be there.
+
+    Job(spec, loss, optimizer, batch, ...)                    what is to be trained, and by what step
+    prepare(job, layout) -> Prepared                          its state and batch, as shapes that lie somewhere
+    compile_step(prepared, topology) -> Compiled              the program, or what stood in its way
+
+Laws: the step is `sharded_step`'s, optimizer, donation and metrics included; no array is made, of the state or of
+anything else. Formulations are chosen for the topology's platform.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+from typing import Any
+
+import jax
+import optax
+from jax.typing import DTypeLike
+
+from jnn.axes import laid_out
+from jnn.backend import target
+from jnn.inspect import Flops, flops
+from jnn.parallel.batch import check_rows
+from jnn.parallel.layout import Layout, count
+from jnn.parallel.preflight.chips import GIB
+from jnn.parallel.preflight.topology import Topology
+from jnn.parallel.step import sharded_step
+from jnn.param import Spec, init
+from jnn.train.objective import Batch, LossFn
+from jnn.train.state import TrainState, create_state
+from jnn.train.step import make_step
+
+_KEYS = jax.random.key  # of no consequence: nothing is drawn
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is trained, and by what step.
+
+    Args:
+      spec, loss, optimizer: as in `jnn.parallel.sharded_step`.
+      batch: one step's, whole: arrays or `jax.ShapeDtypeStruct`s.
+      stats: the spec of running statistics, where the model has them.
+      ema: whether the state holds an average of the params; the step's options then have `ema_decay`.
+      options: of `jnn.train.make_step`, such as `compute_dtype`, `microbatches`, `clip_norm`.
+    """
+
+    spec: Spec
+    loss: LossFn
+    optimizer: optax.GradientTransformation
+    batch: Batch
+    stats: Spec = None
+    ema: bool = False
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def microbatches(self) -> int:
+        """Parts that a batch's gradient is computed in."""
+        return int(self.options.get("microbatches", 1))
+
+    @property
+    def compute_dtype(self) -> DTypeLike | None:
+        """What products are asked to be in."""
+        return self.options.get("compute_dtype")
+
+    @property
+    def rows(self) -> int:
+        """Examples of one step."""
+        return int(jax.tree.leaves(self.batch)[0].shape[0])
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens of one step: what `batch["x"]` holds, if that is rows of integers."""
+        x = self.batch.get("x")
+        if x is None or len(x.shape) != 2 or not jax.numpy.issubdtype(x.dtype, jax.numpy.integer):
+            return None
+        return math.prod(x.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A job on a layout: everything but the program."""
+
+    job: Job
+    layout: Layout
+    state: TrainState  # of jax.ShapeDtypeStructs with shardings
+    batch: Batch
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the whole state."""
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in _arrays(self.state))
+
+    @property
+    def device_bytes(self) -> int:
+        """Of the state and the batch, on each device: no program needs less."""
+        local = lambda leaf: math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        return sum(map(local, _arrays((self.state, self.batch))))
+
+
+@dataclasses.dataclass(frozen=True)
+class TooLarge:
+    """What a compiler says that finds no room."""
+
+    needed: int | None  # bytes, where it says how many: of the whole program, or of its temporaries alone
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A prepared job's program, or why there is none."""
+
+    prepared: Prepared
+    flops: Flops  # of all devices together
+    program: jax.stages.Compiled | None
+    problem: TooLarge | None
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The program's, asked for once: it is long, and takes long to write."""
+        return "" if self.program is None else self.program.as_text() or ""
+
+
+def prepare(job: Job, layout: Layout) -> Prepared:
+    """The shapes of a job's state and batch, where a layout wants them.
+
+    Raises:
+      ValueError: the devices that share the batch do not divide it.
+    """
+    check_rows("preflight", job.batch, count(layout.mesh, layout.named["batch"]))
+
+    def make(key: jax.Array) -> TrainState:
+        stats = None if job.stats is None else init(job.stats, key)
+        return create_state(init(layout.spec, key), job.optimizer, stats=stats, ema=job.ema)
+
+    shapes = jax.eval_shape(make, _KEYS(0))
+    placed = lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where)
+    batch = jax.tree.map(lambda x: placed(x, layout.batch()), job.batch)
+    return Prepared(job, layout, jax.tree.map(placed, shapes, layout.like(shapes)), batch)
+
+
+def compile_step(prepared: Prepared, topology: Topology) -> Compiled:
+    """Counts and compiles the step; a program that finds no room is a result, not an error."""
+    job, key = prepared.job, _KEYS(0)
+    with target(topology.chip.platform):
+        with laid_out(prepared.layout):
+            counted = flops(make_step(job.loss, job.optimizer, key, **job.options), prepared.state, prepared.batch)
+        step = sharded_step(job.loss, job.optimizer, key, prepared.layout, **job.options)
+        try:
+            program = step.lower(prepared.state, prepared.batch).compile()
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            return Compiled(prepared, counted, None, read_exhausted(str(error)))
+    return Compiled(prepared, counted, program, None)
+
+
+def read_exhausted(message: str) -> TooLarge:
+    """What XLA says of memory that it does not have.
+
+    >>> read_exhausted("RESOURCE_EXHAUSTED: Used 33.84G of 15.75G hbm. Exceeded hbm capacity by 18.09G.").needed
+    36335423324
+    """
+    found = re.search(r"Used ([\d.]+)([KMGT]?) of|\(([\d.]+)([KMGT]?)\) exceeds", message)
+    needed = None if found is None else int(float(found[1] or found[3]) * _UNITS[found[2] or found[4]])
+    return TooLarge(needed, message.splitlines()[0])
+
+
+def _arrays(tree: Any) -> list[jax.ShapeDtypeStruct]:
+    return [leaf for leaf in jax.tree.leaves(tree) if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)]

@@ -1,0 +1,148 @@
+"""Machines that need not be there: devices to compile for, from a short string.
+
+    topology("v5p:8x8x8") -> Topology
+
+| string                      | what it is                                    | needs                       |
+|-----------------------------|-----------------------------------------------|-----------------------------|
+| `v5e:16x16`, `v6e:8x16`     | a slice of a pod, a torus of two axes         | `pip install 'jnn[tpu]'`    |
+| `v5p:8x8x8`, `tpu7x:4x4x4`  | one of three axes                             | the same                    |
+| `2*v5e:16x16`               | two such slices, with a network between them  | the same                    |
+| `h100:8`, `4*h100:8`        | a node of eight, and four of them             | `pip install 'jnn[cuda]'`   |
+| `cpu:8`                     | this process's own devices, eight of them     | nothing                     |
+
+Law: no accelerator is there, and none is asked for. The devices can be compiled for, and nothing can be run on them
+(but on the CPU's).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.experimental import topologies
+
+from jnn.parallel.preflight.chips import CHIPS, Chip
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """Devices to compile for, and how they are wired."""
+
+    name: str
+    chip: Chip
+    slices: int
+    shape: tuple[int, ...]  # of one slice, in chips
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def chips(self) -> int:
+        """How many are paid for."""
+        return len(self.devices) // self.chip.cores
+
+    @property
+    def hosts(self) -> int:
+        """How many processes run the step."""
+        return len({(self.slice_of(device), device.process_index) for device in self.devices})
+
+    def slice_of(self, device: jax.Device) -> int:
+        """The slice, or the node, that a device is in: between these is the network."""
+        return device.process_index if self.chip.switch else getattr(device, "slice_index", 0) or 0
+
+    def closed(self, axis: int) -> bool:
+        """Whether an axis of the torus is a ring, not a line."""
+        ring = self.chip.ring
+        if not ring:
+            return False
+        sizes = self.shape if self.chip.cubes else self.shape[axis : axis + 1]
+        return all(size % ring == 0 for size in sizes)
+
+
+def topology(name: str) -> Topology:
+    """The machine of that name.
+
+    Args:
+      name: as in the module's table.
+
+    Raises:
+      ValueError: the name is not of that form, or there is no such machine.
+      RuntimeError: what compiles for it is not installed, or there are too few devices (`cpu:8`).
+
+    >>> topology("cpu:1").devices == tuple(jax.devices("cpu")[:1])
+    True
+    """
+    slices, chip, shape = _parse(name)
+    if chip.platform == "cpu":
+        devices = _here(name, shape[0])
+    elif chip.platform == "tpu":
+        devices = _described(name, "tpu", f"{chip.name}:{'x'.join(map(str, shape))}", num_slices=slices)
+    else:
+        devices = _cuda(name, slices, shape)
+    return Topology(name, chip, slices, shape, tuple(devices))
+
+
+def _parse(name: str) -> tuple[int, Chip, tuple[int, ...]]:
+    """How many slices, of which chip, of which shape."""
+    match = re.fullmatch(r"(?:([1-9]\d*)\*)?(\w+):([1-9]\d*(?:x[1-9]\d*){0,2})", name)
+    if match is None or match[2] not in CHIPS:
+        known = f"the chips are {', '.join(CHIPS)}"
+        raise ValueError(f"topology: expected a name such as v5p:8x8x8, 2*v5e:16x16 or cpu:8, found {name!r}; {known}.")
+    chip, shape = CHIPS[match[2]], tuple(map(int, match[3].split("x")))
+    axes = (1,) if chip.platform != "tpu" else (3,) if chip.cubes else (2,)
+    if len(shape) not in axes or (match[1] and chip.platform == "cpu"):
+        raise ValueError(
+            f"topology: {chip.name} is wired along {axes[0]} {'axis' if axes == (1,) else 'axes'}, found {name!r}. "
+            f"Write {chip.name}:{'x'.join('4' * axes[0])}, say{'' if chip.platform == 'cpu' else ', or 2* that'}."
+        )
+    return int(match[1] or 1), chip, shape
+
+
+def _here(name: str, count: int) -> Sequence[jax.Device]:
+    devices = jax.devices("cpu")
+    if len(devices) < count:
+        raise RuntimeError(
+            f"topology: {name} needs {count} devices, this process has {len(devices)}. Call "
+            f"jax.config.update('jax_num_cpu_devices', {count}) first, or set "
+            f"XLA_FLAGS=--xla_force_host_platform_device_count={count}."
+        )
+    return devices[:count]
+
+
+def _cuda(name: str, nodes: int, shape: tuple[int, ...]) -> Sequence[jax.Device]:
+    if not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
+        raise RuntimeError(
+            f"topology: {name} needs CUDA's compiler, which is not installed. It comes with: pip install 'jnn[cuda]'"
+        )
+    from jnn.parallel.preflight.h100 import TARGET
+
+    return _described(name, "cuda", "", target_config=TARGET, topology=f"1x{nodes}x{shape[0]}")
+
+
+def _described(name: str, platform: str, topology_name: str, **options: Any) -> Sequence[jax.Device]:
+    if platform == "tpu" and not has_libtpu():
+        raise RuntimeError(
+            f"topology: {name} needs a TPU's compiler, which is not installed. It comes with: pip install 'jnn[tpu]', "
+            "or name a libtpu.so in TPU_LIBRARY_PATH."
+        )
+    try:
+        return _description(platform, topology_name, tuple(options.items())).devices
+    except jax.errors.JaxRuntimeError as error:
+        if "INVALID_ARGUMENT" not in str(error):
+            raise
+        raise ValueError(f"topology: there is no {name}: {str(error).partition(': ')[2]}") from error
+
+
+def has_libtpu() -> bool:
+    """Whether a TPU's compiler is installed."""
+    return "TPU_LIBRARY_PATH" in os.environ or importlib.util.find_spec("libtpu") is not None
+
+
+@functools.cache
+def _description(platform: str, name: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    """Asked for once: devices of two descriptions are not the same devices, and what is compiled is kept by them."""
+    return topologies.get_topology_desc(platform=platform, topology_name=name, **dict(options))

@@ -1,0 +1,165 @@
+"""The train step on a mesh: `make_step`, traced in a layout; its state, made where it lies.
+
+    sharded_state(optimizer, key, layout) -> state          shard by shard: no device ever holds it whole
+    put_state(state, layout) -> state                       one that exists, from other devices
+    sharded_step(loss, optimizer, key, layout) -> step      step(state, batch) -> (state, metrics)
+    sharded_eval(loss, layout) -> evaluate                  evaluate(state, batch) -> metrics
+
+Laws: values are those of one device, but for the order of sums; with `lanes` that order too is the same on any number
+of devices. Whatever the optimizer keeps for a parameter lies as the parameter does. A batch may come from the host:
+each process gives the rows of its own devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jnn.axes import laid_out
+from jnn.backend import Program
+from jnn.parallel.batch import put_batch
+from jnn.parallel.lanes import lane_gradient, lane_program
+from jnn.parallel.layout import Layout
+from jnn.parallel.whole import split_batch
+from jnn.param import Spec, init
+from jnn.train.objective import Batch, LossFn
+from jnn.train.state import TrainState, create_state, own_copy
+from jnn.train.step import make_eval, make_step
+
+
+def sharded_state(
+    optimizer: optax.GradientTransformation, key: jax.Array, layout: Layout, *, stats: Spec = None, ema: bool = False
+) -> TrainState:
+    """`create_state(init(spec, key), optimizer)`, the same values, each drawn where the layout wants it.
+
+    Args:
+      optimizer: any Optax transformation.
+      key: for the parameters, as in `jnn.init`.
+      layout: from `jnn.parallel.layout`.
+      stats: the spec of running statistics, where the model has them.
+      ema: whether to keep an average of the params.
+
+    >>> import jnn
+    >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 8), "fsdp=1,data=-1")
+    >>> sharded_state(optax.adam(1e-3), jax.random.key(0), place).opt_state[0].mu["w"].sharding.spec
+    P('fsdp', None)
+    """
+
+    def make(key: jax.Array) -> TrainState:
+        running = None if stats is None else init(stats, key)
+        return create_state(init(layout.spec, key), optimizer, stats=running, ema=ema)
+
+    # asked of the whole program: what jit makes of `optimizer.init` alone would lie whole on every device
+    return Program(make, "init", out_shardings=layout.like(jax.eval_shape(make, key)))(key)
+
+
+def put_state(state: TrainState, layout: Layout) -> TrainState:
+    """A state from other devices, such as another mesh's, in buffers of its own: a step may donate either of them."""
+    return jax.device_put(own_copy(state), layout.like(state))
+
+
+def sharded_step(
+    loss: LossFn,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    layout: Layout,
+    *,
+    lanes: int | None = None,
+    steps_per_call: int = 1,
+    whole_batches: bool = False,
+    **options: Any,
+) -> Sharded:
+    """`make_step` on the devices of a layout: compiled once, the state's buffers donated.
+
+    Args:
+      loss, optimizer, key: as in `make_step`.
+      layout: from `jnn.parallel.layout`.
+      lanes: None, or how many parts of the batch have their gradients computed one by one and added in one order,
+        so that results do not depend on the number of devices; see `jnn.parallel.lanes`.
+      steps_per_call, options: those of `make_step`.
+      whole_batches: every process gives the whole batch, as `Batches` does, and not its own rows, as `SourceBatches`.
+
+    Returns:
+      `step(state, batch) -> (state, metrics)`, for `fit` as for a loop of one's own.
+
+    Raises (when the step is first called, beside those of `make_step`):
+      ValueError: the devices that share the batch do not divide its rows, an activation does not divide, or a rule is
+        for an axis that the model does not name.
+
+    >>> import jnn
+    >>> import numpy as np
+    >>> def loss(params, batch, stats, key):
+    ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
+    >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 1), "data=-1")
+    >>> state = sharded_state(optax.sgd(0.1), jax.random.key(0), place)
+    >>> step = sharded_step(loss, optax.sgd(0.1), jax.random.key(1), place)
+    >>> state, metrics = step(state, {"x": np.ones((8, 3), np.float32), "y": np.ones((8, 1), np.float32)})
+    >>> int(state.step), metrics["loss"].weight.item()
+    (1, 8.0)
+    """
+    if lanes is not None:
+        options["gradient"] = lane_gradient(layout, lanes)
+    step = make_step(loss, optimizer, key, steps_per_call=steps_per_call, **options)
+
+    def sharded(state: TrainState, batch: Batch) -> Any:
+        with laid_out(layout):
+            state, metrics = step(state, batch)
+        layout.check_changes()
+        return _lie(state, layout.like(state)), _whole(metrics, layout)
+
+    program = Program(sharded, "step", donate_argnums=(0,)) if lanes is None else lane_program(sharded, layout)
+    put = partial(split_batch if whole_batches else put_batch, layout=layout, calls=steps_per_call)
+    return Sharded(program, layout.mesh, put)
+
+
+def sharded_eval(loss: LossFn, layout: Layout, *, use_ema: bool = False) -> Sharded:
+    """`make_eval` on the devices of a layout; arguments as there."""
+    evaluate = make_eval(loss, use_ema=use_ema)
+
+    def sharded(state: TrainState, batch: Batch) -> Any:
+        with laid_out(layout):
+            return _whole(evaluate(state, batch), layout)
+
+    return Sharded(Program(sharded, "step"), layout.mesh, partial(put_batch, layout=layout))
+
+
+class Sharded:
+    """A program whose batches are put where its layout wants them: by `put`, which others may call as well."""
+
+    def __init__(self, program: Any, mesh: Mesh, put: Callable[[Batch], Batch]) -> None:
+        self._program, self._mesh, self.put = program, mesh, put
+
+    def __call__(self, state: TrainState, batch: Batch) -> Any:
+        return in_turn(self._program(state, self.put(batch)), self._mesh)
+
+    def trace(self, state: TrainState, batch: Batch) -> jax.stages.Traced:
+        """As a jitted function's, as `lower`: what `jnn.inspect` reads."""
+        return self._program.trace(state, batch)
+
+    def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
+        """As a jitted function's: of arrays, or of `jax.ShapeDtypeStruct`s with shardings."""
+        return self._program.lower(state, batch)
+
+
+def in_turn(output: Any, mesh: Mesh) -> Any:
+    """What a program gives; on several CPU devices of one process, when it is there.
+
+    These devices share the process's threads. A program that began before another has ended can take the threads that
+    the other's collectives wait for, and neither ends.
+    """
+    together = jax.local_devices()[0].platform == "cpu" and len(mesh.local_devices) > 1
+    return jax.block_until_ready(output) if together else output
+
+
+def _lie(tree: Any, shardings: Any) -> Any:
+    return jax.tree.map(jax.lax.with_sharding_constraint, tree, shardings)
+
+
+def _whole(tree: Any, layout: Layout) -> Any:
+    everywhere = NamedSharding(layout.mesh, PartitionSpec())
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, everywhere), tree)

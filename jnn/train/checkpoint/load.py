@@ -1,0 +1,167 @@
+"""The reading side: the arrays of a checkpoint, straight onto the shardings that are wanted.
+
+    read_arrays(folder, wanted) -> {path: array}
+    wanted_by(body) -> wanted                         everything that a manifest names, on the host
+    verify(arrays, body)                              whether they are what was saved
+
+Laws: what `read_arrays` and then `verify` let through has the bits that were saved. A process reads what its own
+devices want and nothing else, one chunk of `CHUNK_BYTES` after the other, into buffers that belong to the device: so
+that the host needs little more memory than its share of the state.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorstore
+
+from jnn.train.checkpoint.checksum import checksums
+from jnn.train.checkpoint.manifest import Body, Damaged, in_one_line
+from jnn.train.checkpoint.stored import is_key, key_dtypes, stored_name, words
+
+Region = tuple[slice, ...]
+ONE_BY_ONE = {  # every thread would keep buffers of its own
+    "cache_pool": {"total_bytes_limit": 2**24},  # the index, or it is read again for every array
+    "data_copy_concurrency": {"limit": 1},
+    "file_io_concurrency": {"limit": 1},
+}
+
+
+def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """The arrays of a checkpoint, straight onto their shardings.
+
+    Args:
+      folder: of the step.
+      wanted: path -> what has the shape, dtype and perhaps a sharding; it fits the manifest.
+
+    Raises:
+      ValueError: a sharding does not divide its shape; a 64-bit dtype without `jax_enable_x64`.
+      Damaged: they cannot be read. They may still be wrong: see `verify`.
+      MemoryError, PermissionError, JaxRuntimeError: it is not the checkpoint that is wrong, but this machine.
+    """
+    _check_wanted(wanted)
+    context = tensorstore.Context(ONE_BY_ONE)
+    return {path: _read_array(_Stored(folder, path, context), like) for path, like in wanted.items()}
+
+
+def wanted_by(body: Body) -> dict[str, jax.ShapeDtypeStruct]:
+    """The arrays as the manifest describes them, wanted on the host."""
+    host = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+    dtype = lambda name: key_dtypes()[name][1] if name in key_dtypes() else jnp.dtype(name)
+    return {
+        path: jax.ShapeDtypeStruct(tuple(entry["shape"]), dtype(entry["dtype"]), sharding=host)
+        for path, entry in body["arrays"].items()
+    }
+
+
+def verify(arrays: Mapping[str, jax.Array], body: Body) -> None:
+    """Raises unless every array sums to what the manifest says.
+
+    Raises:
+      Damaged: names the arrays that do not.
+    """
+    found = checksums(dict(arrays))
+    if wrong := sorted(path for path, entry in body["arrays"].items() if found[path] != entry["sum"]):
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise Damaged(f"the checksum of {', '.join(wrong[:3])}{more} is not the one that was saved")
+
+
+def _check_wanted(wanted: Mapping[str, Any]) -> None:
+    """What would fail later as if the files were damaged."""
+    for path, like in wanted.items():
+        _sharding(like).shard_shape(like.shape)
+        if not is_key(like) and jax.dtypes.canonicalize_dtype(like.dtype) != like.dtype:
+            raise ValueError(
+                f"{path} is {like.dtype}, which JAX has only with jax.config.update('jax_enable_x64', True)."
+            )
+
+
+class _Stored:
+    """One array on the disk. Whatever goes wrong here is `Damaged`, but for what is this machine's affair."""
+
+    def __init__(self, folder: Path, path: str, context: tensorstore.Context) -> None:
+        self._path = path
+        base = {"driver": "file", "path": f"{folder / 'state'}/"}
+        kvstore = {"driver": "ocdbt", "base": base, "path": f"{stored_name(path)}/"}
+        self._spec = {"driver": "zarr", "kvstore": kvstore}
+        self._context = context
+
+    def pieces(self, region: Region, dtype: Any) -> Iterator[tuple[Region, np.ndarray]]:
+        """The pieces of a region, chunk by chunk, and where they are."""
+        try:
+            store = tensorstore.open(self._spec, open=True, read=True, context=self._context).result()
+            if store.dtype.numpy_dtype != dtype or store.rank != len(region):
+                raise Damaged(f"{self._path} is stored as {store.dtype.name}{list(store.shape)}")
+            chunk = tuple(size or 1 for size in store.chunk_layout.read_chunk.shape or ())
+            for place in _cut(region, chunk):
+                yield place, np.asarray(store[place].read().result())
+        except (MemoryError, PermissionError, Damaged):
+            raise
+        except Exception as error:  # TensorStore's are of every kind
+            raise Damaged(f"its arrays cannot be read: {in_one_line(error)}") from error
+
+
+def _read_array(stored: _Stored, like: Any) -> jax.Array:
+    """The array on its devices; where several want the same region, it is read once."""
+    raw, sharding = jax.eval_shape(words, jax.ShapeDtypeStruct(like.shape, like.dtype)), _sharding(like)
+    shards: dict[str, jax.Array] = {}
+    on_devices = []
+    for device, index in sharding.addressable_devices_indices_map(raw.shape).items():
+        place = jax.sharding.SingleDeviceSharding(device, memory_kind=sharding.memory_kind)
+        region = tuple(slice(*part.indices(size)[:2]) for part, size in zip(index or (), raw.shape, strict=True))
+        if str(region) not in shards:
+            shards[str(region)] = _read_shard(stored, region, raw.dtype, device)
+        on_devices.append(jax.device_put(shards[str(region)], place))
+    whole = jax.make_array_from_single_device_arrays(raw.shape, sharding, on_devices)
+    return jax.random.wrap_key_data(whole, impl=key_dtypes()[str(like.dtype)][0]) if is_key(like) else whole
+
+
+def _read_shard(stored: _Stored, region: Region, dtype: Any, device: jax.Device) -> jax.Array:
+    """A region in one buffer of the device's own: one of the host's that JAX borrows could not be donated."""
+    shape = tuple(part.stop - part.start for part in region)
+    if not math.prod(shape):
+        return jnp.zeros(shape, dtype, device=device)
+    shard: jax.Array | None = None
+    for place, numbers in stored.pieces(region, dtype):
+        piece = jax.device_put(numbers, device, may_alias=False)
+        if piece.shape == shape:
+            return piece
+        at = tuple(part.start - whole.start for part, whole in zip(place, region, strict=True))
+        with jax.set_mesh(jax.sharding.Mesh(np.array(device), ())):  # whatever mesh the program has set
+            shard = _begin(piece, at, shape) if shard is None else _put(shard, piece, at)
+        shard.block_until_ready()  # or the pieces would queue up
+    assert shard is not None  # a region that holds elements has pieces
+    return shard
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _begin(piece: jax.Array, at: tuple[Any, ...], shape: tuple[int, ...]) -> jax.Array:
+    """On the device of the piece: zeros that are asked for by `device=` are made on another and copied."""
+    return jax.lax.dynamic_update_slice(jnp.zeros(shape, piece.dtype), piece, at)
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _put(shard: jax.Array, piece: jax.Array, at: tuple[Any, ...]) -> jax.Array:
+    return jax.lax.dynamic_update_slice(shard, piece, at)
+
+
+def _cut(region: Region, chunk: tuple[int, ...]) -> Iterator[Region]:
+    """A region in pieces, cut wherever a chunk ends."""
+    first = lambda part, size: range(part.start - part.start % size, part.stop, size)
+    axes = [
+        [slice(max(at, part.start), min(at + size, part.stop)) for at in first(part, size)]
+        for part, size in zip(region, chunk, strict=True)
+    ]
+    return itertools.product(*axes)
+
+
+def _sharding(like: Any) -> jax.sharding.Sharding:
+    return getattr(like, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -1,0 +1,41 @@
+"""fly: what is printed, and the exit code."""
+
+import json
+
+import pytest
+
+from jnn.parallel.preflight import Budget, fly
+from tests.parallel.preflight.small import small
+
+
+def test_a_report_and_a_budget_that_holds(capsys):
+    assert fly(small(), "cpu:8", "data=-1", budget="fits") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("cpu:8: 8 chips, 8 devices, 1 host; data=8\n")
+    assert err == ""
+
+
+def test_over_budget_is_exit_code_1_and_says_why(capsys):
+    assert fly(small(), "cpu:8", "data=-1", budget="memory=1000,bytes=10", json=True) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["machine"]["mesh"] == {"data": 8}
+    assert [line.split(":")[1].strip() for line in err.splitlines()] == ["memory", "collectives"]
+
+
+def test_without_a_budget_nothing_is_over(capsys):
+    assert fly(small(), "cpu:8", "data=-1") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_search_is_over_where_all_are(capsys):
+    few = small(rows=4)  # on two devices: data=2, fsdp=2, tensor=2
+    assert fly(few, "cpu:2", "data=-1", searching=True, json=True, budget="memory=1000") == 1
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["ranked"]) == 2 + 2 + 3  # micro-batches that the rows divide into, of each mesh
+    assert err.splitlines()[-1] == "over budget: no layout is within the budget"
+
+
+@pytest.mark.parametrize("text", ["", "memory", "memory=much", "hours=3", "memory=1,memory=2", "seconds=1,"])
+def test_a_budget_of_another_form_is_one_clear_error(text):
+    with pytest.raises(ValueError, match="Budget: expected 'fits', or such as 'memory=14e9"):
+        Budget.parse(text)

@@ -1,0 +1,99 @@
+"""Published models: parameters, FLOPs of a token and bytes of state are the papers' arithmetic, to the last digit.
+
+Nothing is compiled here: the counts are those of the jaxpr, the bytes those of the shapes on the real topologies.
+"""
+
+import functools
+
+import jax
+import pytest
+
+from jnn.axes import laid_out
+from jnn.inspect import flops
+from jnn.parallel import layout, mesh
+from jnn.parallel.preflight import topology
+from jnn.parallel.preflight.compiled import prepare
+from jnn.param import count
+from jnn.train import make_step
+from tests.parallel.preflight.published import (
+    GPT2,
+    GPT3,
+    LLAMA_7B,
+    LLAMA_70B,
+    gpt_loss,
+    gpt_spec,
+    job,
+    llama_loss,
+    llama_spec,
+)
+from tests.parallel.preflight.small import needs_libtpu
+
+LLAMA = {"Llama-2-7B": LLAMA_7B, "Llama-2-70B": LLAMA_70B}
+GPT = {"GPT-2": GPT2, "GPT-3": GPT3}
+
+
+def matrices(s, gated):
+    """The weights that a token is multiplied by, the read-out among them."""
+    attention = 2 * s.embed * s.embed + 2 * s.embed * s.embed * s.kv_heads // s.heads
+    return s.layers * (attention + (3 if gated else 2) * s.embed * s.hidden) + s.vocab * s.embed
+
+
+@pytest.mark.parametrize(("name", "published"), [("Llama-2-7B", 6_738_415_616), ("Llama-2-70B", 68_976_648_192)])
+def test_llama_has_as_many_parameters_as_the_published_weights(name, published):
+    shape = LLAMA[name]
+    assert count(llama_spec(shape)) == published
+    assert published == matrices(shape, gated=True) + shape.vocab * shape.embed + (2 * shape.layers + 1) * shape.embed
+
+
+def test_gpt3_has_as_many_parameters_as_its_paper_says():
+    """175 billion, in table 2.1: 12 d^2 + 13 d a layer, the embeddings, the last norm."""
+    d = GPT3.embed
+    expected = GPT3.layers * (12 * d * d + 13 * d) + (GPT3.vocab + GPT3.context) * d + 2 * d
+    assert count(gpt_spec(GPT3)) == expected
+    assert round(expected / 1e9) == 175
+
+
+def cost(spec, loss, time, rows=2):
+    step = job(spec, loss, rows, time)
+    make = functools.partial(make_step, step.loss, step.optimizer, jax.random.key(0), **step.options)
+    one = layout(spec, mesh("data=1", jax.devices()[:1]))
+    shapes = prepare(step, one)
+    with laid_out(one):
+        return flops(make(), shapes.state, shapes.batch), step.tokens
+
+
+@pytest.mark.parametrize("name", LLAMA | GPT)
+def test_flops_of_a_token_are_the_papers_arithmetic(name):
+    """Six for each weight that a token meets, and attention's two products, of which causality leaves half."""
+    gated = name in LLAMA
+    shape = (LLAMA | GPT)[name]
+    spec, loss = (llama_spec, llama_loss) if gated else (gpt_spec, gpt_loss)
+    counted, tokens = cost(spec(shape), loss, shape.context)
+    rows = tokens // shape.context
+    assert counted.model == 6 * matrices(shape, gated) * tokens + rows * shape.attention_flops(shape.context)
+    assert counted.hardware > counted.model  # both compute again
+    assert not counted.notes
+
+
+def test_gpt3_takes_what_its_paper_says():
+    """3.14e23 FLOPs for 300 billion tokens in table D.1, which leaves attention out: six a parameter and token."""
+    counted, tokens = cost(gpt_spec(GPT3), gpt_loss, GPT3.context)
+    attention = tokens // GPT3.context * GPT3.attention_flops(GPT3.context)
+    assert (counted.model - attention) / tokens * 300e9 == pytest.approx(3.14e23, rel=0.01)
+
+
+@needs_libtpu
+@pytest.mark.parametrize(("machine", "text"), [("v5p:8x8x8", "fsdp=512"), ("v5e:16x16", "fsdp=256")])
+@pytest.mark.parametrize("name", LLAMA | GPT)
+def test_the_state_takes_twelve_bytes_a_parameter(name, machine, text):
+    """float32 masters and AdamW's two moments: 12 N, and two counters; on each device its share, to the byte."""
+    shape = (LLAMA | GPT)[name]
+    spec, loss = (llama_spec(shape), llama_loss) if name in LLAMA else (gpt_spec(shape), gpt_loss)
+    there = topology(machine)
+    n, devices, rows = count(spec), len(there.devices), len(there.devices)
+    placed = layout(spec, mesh(text, there.devices), uneven="replicate")
+    found = prepare(job(spec, loss, rows, shape.context), placed)
+    assert found.state_bytes == 12 * n + 2 * 4
+    whole = sum(p.size for p in jax.tree.leaves(found.state.params) if p.sharding.is_fully_replicated)
+    batch = 2 * 4 * shape.context  # a row
+    assert found.device_bytes == 12 * ((n - whole) // devices + whole) + 2 * 4 + batch

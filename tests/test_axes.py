@@ -1,0 +1,117 @@
+"""Names of axes: the identity without a layout, a placement with one; under every transformation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jnn.axes import constrain, gather, laid_out
+from jnn.layers import linear_spec
+from jnn.parallel import layout, mesh
+from jnn.param import stack
+
+SPEC = {"fc": linear_spec(8, 16), "blocks": stack(linear_spec(16, 32), 3)}
+X = np.arange(8 * 4 * 16, dtype=np.float32).reshape(8, 4, 16)
+
+
+def place(text="data=2,fsdp=2,tensor=2", **options):
+    return layout(SPEC, mesh(text), **options)
+
+
+def test_without_a_layout_nothing_is_traced():
+    jaxpr = jax.make_jaxpr(lambda x, p: (constrain(x, "time", "hidden"), gather(p, "fc")))(X, {"w": X})
+    assert not jaxpr.eqns
+
+
+def test_named_axes_lie_by_their_rules_and_the_first_of_the_others_is_the_batch():
+    with laid_out(place()):
+        y = jax.jit(lambda x: constrain(x, "time", "hidden") * 2)(X)
+    assert y.sharding.spec == jax.P(("data", "fsdp"), None, "tensor")
+    np.testing.assert_array_equal(y, X * 2)
+
+
+def test_axes_between_the_batch_and_the_names_are_free():
+    spec = place().activation((8, 3, 4, 16), ("time", "hidden")).spec
+    assert spec == jax.P(("data", "fsdp"), jax.P.UNCONSTRAINED, None, "tensor")
+
+
+def model(p, x):
+    def layer(x, p):
+        return constrain(jnp.tanh(x @ gather(p, "blocks")["w"]), "time", "hidden")[..., :16], None
+
+    x, _ = jax.lax.scan(jax.checkpoint(layer), x, p["blocks"])
+    return x.sum((-2, -1))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: f,
+        jax.jit,
+        lambda f: lambda p, x: jax.grad(lambda p: f(p, x).sum())(p)["blocks"]["w"],
+        lambda f: jax.vmap(f, in_axes=(None, 0)),
+        lambda f: jax.jit(jax.vmap(jax.grad(lambda p, x: f(p, x).sum()), in_axes=(None, 0))),
+    ],
+    ids=["eager", "jit", "grad", "vmap", "vmap of grad"],
+)
+def test_transformations_change_nothing(transform):
+    p = {"blocks": {"w": np.random.default_rng(0).normal(size=(3, 16, 32)).astype(np.float32) / 4}}
+    x = X / X.size
+    expected = transform(model)(p, x)
+    with laid_out(place()):
+        found = transform(model)(p, x)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_under_vmap_the_mapped_axis_stays_where_it_is():
+    """A constraint that made it whole would gather the batch."""
+    with laid_out(place("data=8")):
+        f = jax.jit(jax.vmap(lambda x: constrain(x, "time", "embed") * 2))
+        x = jax.device_put(X, place("data=8").batch())
+        assert f(x).sharding.spec == jax.P("data")
+        assert "all-gather" not in f.lower(x).compile().as_text()
+
+
+def test_what_was_compiled_without_a_layout_is_not_used_with_one():
+    f = jax.jit(lambda x: constrain(x, "time", "hidden") * 2)
+    f(X)
+    with laid_out(place()):
+        assert f(X).sharding.spec == jax.P(("data", "fsdp"), None, "tensor")
+    with laid_out(place(activations={"hidden": None})):
+        assert f(X).sharding.spec == jax.P(("data", "fsdp"))
+
+
+def test_gathered_parameters_are_whole_where_the_batch_lies_and_only_there():
+    kept, used = place().parameter("fc/w", (8, 16))
+    assert (kept.spec, used.spec) == (jax.P("fsdp", "tensor"), jax.P(None, "tensor"))
+    kept, used = place().parameter("blocks/w", (16, 32))  # one layer of the stack
+    assert (kept.spec, used.spec) == (jax.P("fsdp", "tensor"), jax.P(None, "tensor"))
+    kept, _ = place().parameter("w", (3, 16, 32))  # the end of a path will do
+    assert kept.spec == jax.P(None, "fsdp", "tensor")
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: constrain(X[0, 0], "time", "hidden"), r"constrain: found an activation \(16,\), named .* more names"),
+        (
+            lambda: constrain(X[:3], "time", "hidden"),
+            r"an activation \(3, 4, 16\) has 3 along 'batch', which 4 devices",
+        ),
+        (
+            lambda: gather({"w": X}, "fc"),
+            r"gather: the layout's spec has no parameter of this shape at 'fc/w' \(8, 4, 16",
+        ),
+        (lambda: gather({"w": X[0]}, "fd"), r"gather: .* no parameter of this shape at 'fd/w'"),
+    ],
+)
+def test_bad_input_is_one_clear_error(ask, message):
+    with laid_out(place()), pytest.raises(ValueError, match=message):
+        ask()
+
+
+def test_a_parameter_that_could_be_two_is_an_error():
+    square = {"a": linear_spec(8, 8), "b": linear_spec(8, 8, axes=("hidden", "embed"))}
+    with pytest.raises(ValueError, match=r"gather: .* several, which lie differently, at 'w'"):
+        layout(square, mesh("fsdp=4,tensor=2")).parameter("w", (8, 8))

@@ -56,6 +56,12 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     notes = sys.modules[experiment.__module__].__doc__ or ""
     config = tyro.cli(config_type, args=args, description=notes)
     folder = Path(config.workdir)
+    if config.preflight is not None:
+        try:
+            experiment(config)  # as far as its first training: no folder is made or asked for
+        except (ValueError, RuntimeError) as error:
+            sys.exit(f"error: {error}")
+        sys.exit("error: this experiment trains nothing that a pre-flight could look at.")
     join()
     try:
         finished = claim_together(folder, settings(config))

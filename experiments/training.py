@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ import jnn
 from jnn import parallel
 from jnn.backend import Program
 from jnn.inspect import flops, kernels
+from jnn.parallel.preflight import Job, fly
 from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
 from jnn.train.failure.rerun import finish, replaying
 from jnn.train.history import History
@@ -51,10 +53,16 @@ class Common:
     serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
     kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
     tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
+    preflight: str | None = None  # a machine that need not be there, such as v5p:8x8x8: report on it, do not train
+    search: bool = False  # whether the pre-flight tries meshes and micro-batches, and ranks them
+    budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
+    json: bool = False  # whether the pre-flight prints JSON
+    price: float | None = None  # of a chip-hour, for what the run costs there
 
 
 # of these a run may have others when it goes on
-NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard")
+FLIGHT = ("preflight", "search", "budget", "json", "price")
+NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", *FLIGHT)
 
 
 def settings(config: Any) -> dict[str, Any]:
@@ -91,7 +99,11 @@ def train(
       validation: batches that a row's validation is measured on; none for none.
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
+
+    With `config.preflight` nothing is trained, nor written: the report on this step is printed, and the process exits.
     """
+    if config.preflight is not None:
+        sys.exit(_fly(config, Job(spec, loss, optimizer, batches[0], options=options)))
     key, folder = jnn.path_key(jax.random.key(config.seed), name), Path(config.workdir) / name
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
     make = _on_one_device if jax.device_count() == 1 and config.lanes is None else _on_a_mesh
@@ -119,6 +131,12 @@ def train(
             log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
         )
     return parallel.local(state), history
+
+
+def _fly(config: Any, job: Job) -> int:
+    """Prints what this step would take on the machine that is asked for; the exit code."""
+    wanted = {"steps": config.steps, "price": config.price, "budget": config.budget, "json": config.json}
+    return fly(job, config.preflight, config.mesh, searching=config.search, **wanted)
 
 
 def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch: Batch) -> None:

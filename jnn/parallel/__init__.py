@@ -2,18 +2,25 @@
 
 What lives here: meshes from short strings (`mesh`), rules from the names of axes to those of a mesh (`rules`,
 `layout`), the train step on a mesh (`step`, `batch`, `whole`), its sums in one order on any number of devices
-(`lanes`), and the step by `jax.pmap` (`pmap`); and processes: how they join (`join`, `rollcall`) and are watched
-(`supervise`, `member`).
+(`lanes`), and the step by `jax.pmap` (`pmap`); algorithms over one axis (`ring`, `ulysses`, `exchange`, `pipeline`,
+`slices`), which `spread` puts in the place of a model's layers; the `preflight`; and processes: how they join (`join`,
+`rollcall`) and are watched (`supervise`, `member`).
 What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`.
 """
 
 from jnn.parallel.batch import put_batch
+from jnn.parallel.exchange import exchanged_experts
 from jnn.parallel.join import join
 from jnn.parallel.layout import Layout, layout
 from jnn.parallel.mesh import AXES, mesh
+from jnn.parallel.pipeline import pipeline
 from jnn.parallel.pmap import pmap_step
+from jnn.parallel.ring import ring_attention
 from jnn.parallel.rules import ACTIVATIONS, PARAMETERS
+from jnn.parallel.slices import feedback_step, no_residual, slice_gradient
+from jnn.parallel.spread import spread
 from jnn.parallel.step import put_state, sharded_eval, sharded_state, sharded_step
+from jnn.parallel.ulysses import heads_attention
 from jnn.parallel.whole import local, split_batch
 
 __all__ = [
@@ -21,15 +28,23 @@ __all__ = [
     "AXES",
     "PARAMETERS",
     "Layout",
+    "exchanged_experts",
+    "feedback_step",
+    "heads_attention",
     "join",
     "layout",
     "local",
     "mesh",
+    "no_residual",
+    "pipeline",
     "pmap_step",
     "put_batch",
     "put_state",
+    "ring_attention",
     "sharded_eval",
     "sharded_state",
     "sharded_step",
+    "slice_gradient",
     "split_batch",
+    "spread",
 ]

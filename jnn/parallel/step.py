@@ -25,6 +25,7 @@ from jnn.backend import Program
 from jnn.parallel.batch import put_batch
 from jnn.parallel.lanes import lane_gradient, lane_program
 from jnn.parallel.layout import Layout
+from jnn.parallel.spread import spread
 from jnn.parallel.whole import split_batch
 from jnn.param import Spec, init
 from jnn.train.objective import Batch, LossFn
@@ -107,7 +108,7 @@ def sharded_step(
     step = make_step(loss, optimizer, key, steps_per_call=steps_per_call, **options)
 
     def sharded(state: TrainState, batch: Batch) -> Any:
-        with laid_out(layout):
+        with laid_out(layout), spread(layout.mesh):
             state, metrics = step(state, batch)
         layout.check_changes()
         return _lie(state, layout.like(state)), _whole(metrics, layout)
@@ -122,7 +123,7 @@ def sharded_eval(loss: LossFn, layout: Layout, *, use_ema: bool = False) -> Shar
     evaluate = make_eval(loss, use_ema=use_ema)
 
     def sharded(state: TrainState, batch: Batch) -> Any:
-        with laid_out(layout):
+        with laid_out(layout), spread(layout.mesh):
             return _whole(evaluate(state, batch), layout)
 
     return Sharded(Program(sharded, "step"), layout.mesh, partial(put_batch, layout=layout))

@@ -23,7 +23,7 @@ from jnn.parallel.preflight.topology import Topology
 from jnn.parallel.preflight.wires import ALL_TO_ALL, crossing
 from jnn.param import flatten
 
-SMALL = 2**16  # numbers that a parameter may have without anyone asking where it lies
+SMALL = 2**16  # numbers of a parameter, or bytes on the wires, that nobody would notice
 _MEANT = {"expert", "context"}  # the axes along which a model's own layers exchange by all-to-all
 
 
@@ -91,7 +91,7 @@ def surprises(rows: Iterable[Collective], program: jax.stages.Compiled | str, la
         if row.kind == "all-gather":
             for path in {stacks[shape] for _, shape in arrays(made[row.name].type) if shape in stacks}:
                 found[f"all layers of {path} gathered at once, at {row.place}"] = times * row.bytes
-    return [f"{what}: {human(size)} on each device" for what, size in found.items()]
+    return [f"{what}: {human(size)} on each device" for what, size in found.items() if size > SMALL]
 
 
 def _stacks(layout: Layout) -> dict[tuple[int, ...], str]:

@@ -2,9 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
+import optax
 import pytest
 
-from jnn.parallel.preflight import Budget, fly
+from jnn.layers import linear, linear_spec
+from jnn.losses import squared_error
+from jnn.parallel.preflight import Budget, Job, fly
+from jnn.train import LossOutput
 from tests.parallel.preflight.small import small
 
 
@@ -28,8 +34,12 @@ def test_without_a_budget_nothing_is_over(capsys):
 
 
 def test_a_search_is_over_where_all_are(capsys):
-    few = small(rows=4)  # on two devices: data=2, fsdp=2, tensor=2
-    assert fly(few, "cpu:2", "data=-1", searching=True, json=True, budget="memory=1000") == 1
+    def loss(params, batch, stats, key):
+        return LossOutput(squared_error(linear(params, batch["x"]), batch["y"]))
+
+    data = {name: jax.ShapeDtypeStruct((4, 8), jnp.float32) for name in "xy"}
+    few = Job(linear_spec(8, 8), loss, optax.sgd(0.1), data)  # on two devices: data=2, fsdp=2, tensor=2
+    assert fly(few, "cpu:2", "data=-1", searching=True, json=True, budget="memory=1") == 1
     out, err = capsys.readouterr()
     assert len(json.loads(out)["ranked"]) == 2 + 2 + 3  # micro-batches that the rows divide into, of each mesh
     assert err.splitlines()[-1] == "over budget: no layout is within the budget"

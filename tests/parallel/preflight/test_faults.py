@@ -109,7 +109,7 @@ def test_an_all_to_all_that_nobody_asked_for():
     place = layout(linear_spec(8, 8), mesh("data=8"))
     at = lambda *axes: jax.sharding.NamedSharding(place.mesh, jax.P(*axes))
     turn = jax.jit(lambda x: x * 2, out_shardings=at(None, "data"))
-    program = turn.lower(jax.device_put(np.ones((64, 64), np.float32), at("data"))).compile()
+    program = turn.lower(jax.device_put(np.ones((512, 512), np.float32), at("data"))).compile()
     (found,) = surprises(program, place)
     assert found.startswith("all-to-all along data at ")
 
@@ -123,16 +123,18 @@ def test_a_gather_that_runs_as_an_all_reduce():
   ROOT %sum = f32[] add(%a, %b)
 }
 
-ENTRY %main (piece: f32[1,4], zeros: f32[8,4], i: s32[], j: s32[]) -> f32[8,4] {
-  %piece = f32[1,4]{1,0} parameter(0)
-  %zeros = f32[8,4]{1,0} parameter(1)
+ENTRY %main (piece: f32[1,4096], zeros: f32[8,4096], i: s32[], j: s32[]) -> f32[8,4096] {
+  %piece = f32[1,4096]{1,0} parameter(0)
+  %zeros = f32[8,4096]{1,0} parameter(1)
   %i = s32[] parameter(2)
   %j = s32[] parameter(3)
-  %padded = f32[8,4]{1,0} dynamic-update-slice(%zeros, %piece, %i, %j)
-  ROOT %whole = f32[8,4]{1,0} all-reduce(%padded), replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%add
+  %padded = f32[8,4096]{1,0} dynamic-update-slice(%zeros, %piece, %i, %j)
+  ROOT %whole = f32[8,4096]{1,0} all-reduce(%padded), replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%add
 }"""
-    place = layout(linear_spec(8, 4), mesh("fsdp=8"))
-    assert surprises(text, place) == ["gathers along fsdp that run as all-reduces, twice as long: 128 B on each device"]
+    place = layout(linear_spec(8, 4096), mesh("fsdp=8"))
+    assert surprises(text, place) == [
+        "gathers along fsdp that run as all-reduces, twice as long: 131 kB on each device"
+    ]
     assert surprises(text.replace("all-reduce(%padded)", "all-reduce(%zeros)"), place) == []
 
 

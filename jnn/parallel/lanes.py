@@ -83,11 +83,13 @@ def lane_program(f: Callable[..., Any], layout: Layout) -> Any:
     """`f` compiled, its first argument donated, so that a lane's code is the same whatever the number of devices.
 
     XLA:CPU's algebraic simplifier turns a division by a softmax's sum into a product, or does not, depending on what
-    ran before it, and what runs before it is not the same on one device and on several: there it is left out.
+    ran before it, and what runs before it is not the same on one device and on several: there it is left out. So are
+    LLVM's optimizations, which join a product and a sum into one rounding, or do not, by what stands around them;
+    matrix products are a library's and as fast as ever.
     """
     if layout.mesh.devices.flat[0].platform != "cpu":
         return Program(f, "step", donate_argnums=(0,))
-    options = COMPILER_OPTIONS["step"] | {"xla_disable_hlo_passes": "algsimp"}
+    options = COMPILER_OPTIONS["step"] | {"xla_disable_hlo_passes": "algsimp", "xla_backend_optimization_level": 0}
     return jax.jit(f, donate_argnums=(0,), compiler_options=options)
 
 

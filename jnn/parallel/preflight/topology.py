@@ -145,4 +145,7 @@ def has_libtpu() -> bool:
 @functools.cache
 def _description(platform: str, name: str, options: tuple[tuple[str, Any], ...]) -> Any:
     """Asked for once: devices of two descriptions are not the same devices, and what is compiled is kept by them."""
+    if platform == "tpu" and "TPU_SKIP_MDS_QUERY" in os.environ:  # which JAX sets where there is no TPU
+        os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")  # libtpu would complain that nobody says so
+        os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")
     return topologies.get_topology_desc(platform=platform, topology_name=name, **dict(options))

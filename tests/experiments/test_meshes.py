@@ -1,4 +1,4 @@
-"""An experiment with lanes ends with the same bits on any number of devices and processes, and may move between them."""
+"""With lanes an experiment ends with the same bits on any devices and processes, and may move between them."""
 
 import json
 import os

@@ -1,10 +1,10 @@
 """Which formulation runs on which backend: the one table, with the measured reason for each row.
 
-    choose(name) -> formulation                      one of the row's two
-    Program(f, kind) -> jitted f                     with the backend's compiler options
-    target(platform), recording() as chosen          trace for another backend; what a trace chose, and where
+    choose(name, refusals) -> formulation            the backend's, or the plain one where that cannot run
+    platform() -> "cpu"                              what this trace is for
+    target(platform), recording() as chosen          trace for another backend; what a trace chose, where, and why
 
-The formulations of a row are the same function of the same arguments; only their speed differs.
+The formulations of a row are the same function of the same arguments; only their speed and memory differ.
 The choice is made while tracing, from `jax.default_backend()`, or from `target("tpu")` where a
 program is lowered here for somewhere else. Target and recording are part of JAX's key for what it has traced: a
 function that was traced for one backend is traced again for another.
@@ -14,23 +14,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The formulation on CPU, the one elsewhere, and why they differ."""
+    """The formulation on CPU, those on accelerators, the one anywhere else or where theirs cannot run, and why."""
 
     cpu: str
     other: str
     why: str
+    tpu: str | None = None  # None: the other
+    gpu: str | None = None
+
+    def on(self, platform: str) -> str:
+        """The formulation on "cpu", "tpu", "gpu" or "cuda"."""
+        own = {"cpu": self.cpu, "tpu": self.tpu, "gpu": self.gpu, "cuda": self.gpu}
+        return own.get(platform) or self.other
 
 
 TABLE = {
@@ -61,9 +66,17 @@ TABLE = {
     ),
     "attention": Row(
         cpu="heads_first",
+        tpu="splash",
+        gpu="cudnn",
         other="fused",
         why="a training step of a 4-layer, 256-wide decoder took 187 ms of one CPU core with heads moved before time, "
-        "212 with jax.nn.dot_product_attention, which elsewhere is where compilers look for a fused kernel",
+        "212 with jax.nn.dot_product_attention. With its gradient (2 rows of 2,048 tokens, 8 heads of 128) that holds 537 "
+        "MB of scores on a TPU v5e, 680 MB of temporaries on an H100; splash attention none, cuDNN's 8.5 MB",
+    ),
+    "offload": Row(
+        cpu="keep",
+        other="pinned_host",
+        why="a CPU has one memory: what is moved to the host's is there already",
     ),
     "lstm": Row(
         cpu="feature_major",
@@ -74,14 +87,7 @@ TABLE = {
     ),
 }
 
-# Compiler options of a kind of program, on a CPU. "step": without YNNPACK's convolutions a training step of the
-# CIFAR-10 network took 38 ms, and 65 with them (JAX 0.10.2); decoders and recurrences are indifferent. "init": every
-# draw is its own piece of code that runs once; a 4-layer decoder's compiled in 2.0 s instead of 5.0, to the same bits.
-COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
-    "step": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"},
-    "init": {"xla_backend_optimization_level": 1},
-}
-
+_NEVER: Mapping[str, Callable[[], str]] = types.MappingProxyType({})
 _JAX = os.path.dirname(jax.__file__) + os.sep
 _target = jax.make_user_context(default_value=None)
 _record = jax.make_user_context(default_value=None)
@@ -102,14 +108,27 @@ class Choice:
         return f"{self.name}: {self.formulation}"
 
 
-def choose(name: str) -> str:
-    """The formulation of `TABLE[name]` for the backend that this trace is for."""
+def platform() -> str:
+    """The backend that this trace is for: "cpu", "tpu", "gpu", ..."""
+    return _target.value or jax.default_backend()
+
+
+def choose(name: str, refusals: Mapping[str, Callable[[], str]] = _NEVER) -> str:
+    """The formulation of `TABLE[name]` for the backend that this trace is for.
+
+    Args:
+      name: of a row.
+      refusals: formulation -> why it cannot run on these arguments, or "" where it can; asked of the backend's alone.
+        One that cannot run gives way to the row's other, and the record says why.
+    """
     row = TABLE[name]
-    formulation = row.cpu if (_target.value or jax.default_backend()) == "cpu" else row.other
+    formulation, why = row.on(platform()), row.why
+    if refusal := refusals.get(formulation, str)():
+        formulation, why = row.other, f"no {formulation} here: {refusal}"
     if _record.value is not None:
         asking = sys._getframe(1)
         where = asking.f_code.co_filename, asking.f_code.co_qualname
-        _record.value.add(Choice(name, formulation, row.why, *where, tuple(_callers(asking))))
+        _record.value.add(Choice(name, formulation, why, *where, tuple(_callers(asking))))
     return formulation
 
 
@@ -119,42 +138,6 @@ def _callers(frame: types.FrameType) -> Iterator[tuple[str, int]]:
         if not caller.f_code.co_filename.startswith(_JAX):
             yield caller.f_code.co_filename, caller.f_lineno
         caller = caller.f_back
-
-
-class Program:
-    """`jax.jit(f)` with the compiler options of the backend; within another program, a part of that one.
-
-    >>> double = Program(lambda x: 2 * x, "step")
-    >>> double(3).item(), jax.jit(double)(3).item()
-    (6, 6)
-    """
-
-    def __init__(
-        self, f: Callable[..., Any], kind: str, *, donate_argnums: tuple[int, ...] = (), out_shardings: Any = None
-    ) -> None:
-        self._part = jax.jit(f, out_shardings=out_shardings)  # its buffers are the whole's to donate
-        whole = functools.partial(jax.jit, f, donate_argnums=donate_argnums, out_shardings=out_shardings)
-        options = lambda target: COMPILER_OPTIONS[kind] if (target or jax.default_backend()) == "cpu" else None
-        # asked for at the first call: jax.distributed.initialize must come before the first question for a backend
-        self._whole = functools.cache(lambda target: whole(compiler_options=options(target)))
-
-    def __call__(self, *args: Any) -> Any:
-        try:
-            return self._whole(_target.value)(*args)
-        except ValueError as error:
-            # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
-            # microseconds, and there is no public question
-            if "compiler_options" not in str(error):
-                raise
-        return self._part(*args)
-
-    def trace(self, *args: Any) -> jax.stages.Traced:
-        """As a jitted function's: its jaxpr, before anything is lowered."""
-        return self._whole(_target.value).trace(*args)
-
-    def lower(self, *args: Any) -> jax.stages.Lowered:
-        """As a jitted function's: to look at what is compiled, or to compile it for somewhere else."""
-        return self._whole(_target.value).lower(*args)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jnn.backend import Program
+from jnn.program import Program
 
 Initializer = Callable[[jax.Array, Sequence[int], Any], jax.Array]
 Rules = Mapping[str, str | tuple[str, ...] | None]  # logical axis name -> mesh axis or axes

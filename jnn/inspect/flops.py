@@ -10,11 +10,14 @@ The convention: a multiply-add is two operations; only matrix products and convo
   (and so the gradient of a strided convolution) has.
 - Under a causal mask or a window, attention's two products count the pairs of query and key that may see each other,
   t (t + 1) / 2 of t * t: `jnn.layers.attention` marks them by a named scope `pairs_36_of_64`, as any code may.
+- What a pipeline's stages compute while they are idle is computed, and not the model's: `jnn.parallel.pipeline` marks
+  them by a named scope `busy_4_of_5`.
 - Within `shard_map` a body counts once for each shard: the count is that of all devices together.
-- A Pallas kernel counts what its cost estimate says; one without an estimate is named in `notes`.
+- A fused attention counts its products: see `jnn.inspect.attention`. Any other Pallas kernel counts what its cost
+  estimate says; one without an estimate is named in `notes`.
 
-Laws: `hardware` is what runs; `model` leaves out what `jax.checkpoint` computes a second time, so that it does not
-depend on what is rematerialized: model FLOPs utilization is of `model`.
+Laws: `hardware` is what runs; `model` leaves out what `jax.checkpoint` computes a second time and what idle stages do,
+so that it depends neither on what is rematerialized nor on the mesh: model FLOPs utilization is of `model`.
 """
 
 from __future__ import annotations
@@ -29,12 +32,14 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from jnn.inspect.attention import attention_flops
 from jnn.inspect.operations import COSTS
 from jnn.inspect.place import Place
 from jnn.inspect.source import Frame
 from jnn.inspect.table import human, table
 
 _PAIRS = re.compile(r"pairs_(\d+)_of_(\d+)")
+_BUSY = re.compile(r"busy_(\d+)_of_(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Flops:
 
     @property
     def model(self) -> int:
-        """Without what rematerialization does a second time."""
+        """Without what rematerialization does a second time, and idle stages for nothing."""
         return sum(operation.model for operation in self.operations)
 
     def lines(self) -> list[tuple[str, int, int]]:
@@ -123,7 +128,10 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
         frame = outer.enter(equation)
         name = equation.primitive.name
         if name in COSTS:
-            yield _counted(equation, frame, times, _visible(COSTS[name](equation), frame.scope))
+            yield _counted(equation, frame, times, _share(_PAIRS, COSTS[name](equation), frame.scope))
+        elif fused := attention_flops(equation, frame.scope):
+            hardware, model = (_share(_PAIRS, cost, frame.scope) for cost in fused)
+            yield _counted(equation, frame, times, hardware, model)
         elif name == "pallas_call":
             yield from _kernel(equation, frame, times, notes)
         elif name == "cond":
@@ -134,15 +142,17 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
                 yield from _count(body, frame, repeated, notes)
 
 
-def _visible(cost: int, scope: str) -> int:
-    """Of a product in attention, what its mask leaves."""
-    if not (pairs := _PAIRS.findall(scope)):
+def _share(mark: re.Pattern[str], cost: int, scope: str) -> int:
+    """Of a product in a marked scope, the part that the mark says: what a mask leaves, what a stage is busy with."""
+    if not (marks := mark.findall(scope)):
         return cost
-    seen, of = map(int, pairs[-1])
-    return cost * seen // of
+    part, of = map(int, marks[-1])
+    return cost * part // of
 
 
-def _counted(equation: JaxprEqn, frame: Frame, times: int, cost: int) -> Operation:
+def _counted(equation: JaxprEqn, frame: Frame, times: int, cost: int, model: int | None = None) -> Operation:
+    """An operation that is computed so often; `model` is what a model needs of it, where that is less."""
+    needed = times * (cost if model is None else model)
     again = "rematted_computation" in frame.scope  # as jax.checkpoint calls what it computes a second time
     return Operation(
         primitive=equation.primitive.name,
@@ -150,7 +160,7 @@ def _counted(equation: JaxprEqn, frame: Frame, times: int, cost: int) -> Operati
         precision=precision_of(equation),
         times=times,
         hardware=times * cost,
-        model=0 if again else times * cost,
+        model=0 if again else _share(_BUSY, needed, frame.scope),
         place=frame.place,
         scope=frame.scope.strip("/"),
     )

@@ -19,6 +19,7 @@ import jax
 
 from jnn.inspect.place import Place
 
+_NOTES = re.compile(r"\{\n\".*?\n\}(?=\})", re.DOTALL)  # a Pallas kernel's own, over several lines of its instruction
 _HEADER = re.compile(r"^(ENTRY )?%?([^\s(]+) \(.*\) -> .*\{")
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([^\s=]+) = (\(.*?\)|\S+) ([\w\-]+)\(")
 _PARENTHESIS = re.compile(r"[()]")
@@ -89,7 +90,7 @@ def parse(program: jax.stages.Compiled | str) -> Module:
     'parameter'
     """
     text = program if isinstance(program, str) else program.as_text()
-    lines = (text or "").splitlines()
+    lines = _NOTES.sub("{}", text or "").splitlines()
     places = _places(lines)
     computations: dict[str, dict[str, Instruction]] = {}
     entry, current = "", ""

@@ -77,15 +77,15 @@ class Kernels:
             ]
             for k in self.rows
         ]
-        reasons = {str(choice): choice.why for kernel in self.rows for choice in kernel.chosen}
-        return "\n".join([table(header, lines), *(f"{name} -- {why}" for name, why in reasons.items())])
+        reasons = dict.fromkeys(f"{choice} -- {choice.why}" for kernel in self.rows for choice in kernel.chosen)
+        return "\n".join([table(header, lines), *reasons])
 
 
 def kernels(program: Callable[..., Any], *args: Any, expect: Expect | None = None, strict: bool = False) -> Kernels:
     """Compiles a program and reads which kernels it got.
 
     Args:
-      program: a function, jitted or not, or a `jnn.backend.Program`, such as a train step.
+      program: a function, jitted or not, or a `jnn.program.Program`, such as a train step.
       args: trees of arrays, or of `jax.ShapeDtypeStruct`s; with shardings for other machines, compiled for those
         (within `jnn.backend.target`, so that formulations are chosen for them too).
       expect: what else is expected; by default what the program says.

@@ -5,16 +5,21 @@
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
 
 Laws: softmax is in float32; a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
-both formulations are the same function, and so is what a parallel run computes instead (`jnn.instead`).
+all formulations (`jnn.backend`) are the same function, and so is what a parallel run computes instead (`jnn.instead`).
+The kernels of accelerators (`attend_kernels`) have no forward mode; `jnn.backend.target("cpu")` traces what has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from jnn import backend
 from jnn.instead import chosen
+from jnn.layers import attend_kernels as kernels
 from jnn.layers.masks import visible
 
 
@@ -48,16 +53,33 @@ def attend(
 def _attend(
     q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
 ) -> jax.Array:
-    if causal or window is not None:
-        inside = visible(jnp.arange(q.shape[-3]), jnp.arange(k.shape[-3]), causal=causal, window=window)
-        mask = inside if mask is None else mask & inside.reshape((1,) * (mask.ndim - 2) + inside.shape)
     if mask is not None:
         mask = mask.reshape((1,) * (q.ndim - 1 - mask.ndim) + mask.shape)
-    formulation = _attend_heads_first if backend.choose("attention") == "heads_first" else _attend_fused
+    refusals = {
+        "splash": lambda: kernels.no_splash(q, k, mask, window=window),
+        "cudnn": lambda: kernels.no_cudnn(q, k, mask, causal=causal, window=window),
+    }
+    formulation = _FORMULATIONS[backend.choose("attention", refusals)]
     with jax.named_scope("attend"):  # for jnn.inspect.kernels
-        return formulation(q, k, v, mask)
+        return formulation(q, k, v, mask, causal=causal, window=window)
 
 
+def _plain(formulation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A formulation in XLA's own operations: with causality and the window a part of the mask."""
+
+    def attend(
+        q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
+    ) -> jax.Array:
+        if causal or window is not None:
+            inside = visible(jnp.arange(q.shape[-3]), jnp.arange(k.shape[-3]), causal=causal, window=window)
+            inside = inside.reshape((1,) * (q.ndim - 3) + inside.shape)
+            mask = inside if mask is None else mask & inside
+        return checkpoint_name(formulation(q, k, v, mask), "attended")  # for `jnn.remat`
+
+    return attend
+
+
+@_plain
 def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
     """With heads before time, so that each head's products are plain matrix products."""
     *leading, t, h, size = q.shape
@@ -77,6 +99,7 @@ def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Arra
     return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)
 
 
+@_plain
 def _attend_fused(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
     """By `jax.nn.dot_product_attention`, which takes one batch axis."""
     flat = lambda a, axes: a.reshape(-1, *a.shape[a.ndim - axes :])
@@ -85,3 +108,11 @@ def _attend_fused(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | No
     mask = jnp.broadcast_to(mask, (*q.shape[:-3], *mask.shape[-2:]))
     y = jax.nn.dot_product_attention(flat(q, 3), flat(k, 3), flat(v, 3), mask=flat(mask, 2)[:, None])
     return jnp.where(mask.any(-1)[..., None, None], y.reshape(q.shape), 0)
+
+
+_FORMULATIONS = {
+    "heads_first": _attend_heads_first,
+    "fused": _attend_fused,
+    "splash": kernels.splash,
+    "cudnn": kernels.cudnn,
+}

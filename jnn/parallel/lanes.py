@@ -26,9 +26,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from jnn.axes import laid_out
-from jnn.backend import COMPILER_OPTIONS, Program
 from jnn.parallel.layout import Layout, count
+from jnn.parallel.spread import alone
 from jnn.param import Params
+from jnn.program import COMPILER_OPTIONS, Program
 from jnn.train.objective import Batch, LossFn, Metrics, gradient
 from jnn.train.step import Gradient
 
@@ -61,7 +62,7 @@ def lane_gradient(layout: Layout, lanes: int) -> Gradient:
             return jax.lax.optimization_barrier((_times(metrics["loss"].weight, grads), stats, metrics))
 
         def here(params: Params, parts: Batch, keys: jax.Array) -> Any:
-            with laid_out(None):  # a lane is one device's own
+            with laid_out(None), alone():  # a lane is one device's own
                 return jax.lax.map(lambda part: lane(params, *part), (parts, keys))
 
         each, whole = PartitionSpec(axes), PartitionSpec()

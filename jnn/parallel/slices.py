@@ -23,12 +23,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from jnn.axes import laid_out
-from jnn.backend import Program
 from jnn.parallel.batch import put_batch
 from jnn.parallel.codecs import Codec, bfloat16, encode_with_feedback, signs
 from jnn.parallel.layout import Layout
 from jnn.parallel.over import count, inside, over
 from jnn.param import Params
+from jnn.program import Program
 from jnn.train.objective import Batch, LossFn, Metrics, gradient
 from jnn.train.state import TrainState
 from jnn.train.step import Gradient, make_step

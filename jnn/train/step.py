@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from jnn.backend import Program
 from jnn.metrics import Mean
 from jnn.param import Params, flatten
+from jnn.program import Program
 from jnn.train.objective import Batch, LossFn, LossOutput, Metrics, check_batch, gradient, weighted_sum
 from jnn.train.state import TrainState
 

@@ -14,6 +14,8 @@ Measured  loss on the whole validation tenth: 1.776, 1.785 and 1.779, three seed
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,7 @@ from experiments.harness import Outcome, launch
 from experiments.training import Common, train
 from jnn.data import Characters, Windows, in_order, tinyshakespeare, windows_in_order
 from jnn.models import generate, transformer, transformer_spec
+from jnn.remat import POLICIES
 from jnn.train import LossOutput
 
 
@@ -43,13 +46,14 @@ class Config(Common):
     learning_rate: float = 3e-3
     warmup: int = 100
     weight_decay: float = 0.1
+    remat: Literal["none", "dots", "names", "offload", "full"] = "dots"  # what the gradient remembers: see jnn.remat
     sample: int = 500
     temperature: float = 0.8
 
 
-def loss(params, batch, stats, key):
+def loss(params, batch, stats, key, remat="dots"):
     """Cross-entropy of the next character, one number a character."""
-    logits = transformer(params, batch["x"], key=key)
+    logits = transformer(params, batch["x"], key=key, remat=remat)
     values = jnn.losses.cross_entropy(logits, batch["y"])
     weight = batch.get("weight")  # a full batch of random windows needs none
     return LossOutput(values, weight, metrics={"accuracy": jnn.metrics.accuracy(logits, batch["y"], weight)})
@@ -71,11 +75,12 @@ def experiment(config: Config) -> Outcome:
     state, history = train(
         config,
         spec,
-        loss,
+        functools.partial(loss, remat=None if config.remat == "none" else config.remat),
         optimizer,
         Windows(tokens[:cut], config.context, config.batch_size, seed=config.seed),
         every=250,
         validation=in_order(windows_in_order(tokens[cut:], config.context), 128),
+        losses={policy: functools.partial(loss, remat=policy) for policy in POLICIES},
         clip_norm=1.0,
     )
     key = jnn.path_key(jax.random.key(config.seed), "sample")

@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +22,9 @@ import optax
 
 import jnn
 from jnn import parallel
-from jnn.backend import Program
 from jnn.inspect import flops, kernels
 from jnn.parallel.preflight import Job, fly
+from jnn.program import Program
 from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
 from jnn.train.failure.rerun import finish, replaying
 from jnn.train.history import History
@@ -54,7 +54,7 @@ class Common:
     kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
     tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
     preflight: str | None = None  # a machine that need not be there, such as v5p:8x8x8: report on it, do not train
-    search: bool = False  # whether the pre-flight tries meshes and micro-batches, and ranks them
+    search: bool = False  # whether the pre-flight tries meshes, micro-batches and what is remembered, and ranks them
     budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
     json: bool = False  # whether the pre-flight prints JSON
     price: float | None = None  # of a chip-hour, for what the run costs there
@@ -86,6 +86,7 @@ def train(
     validation: Sequence[Batch] = (),
     steps_per_call: int = 1,
     name: str = "",
+    losses: Mapping[str, LossFn] | None = None,
     **options: Any,
 ) -> tuple[TrainState, History]:
     """`fit` for `config.steps`, with checkpoints, ledger, capsules and logs in the run's folder.
@@ -99,11 +100,12 @@ def train(
       validation: batches that a row's validation is measured on; none for none.
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
+      losses: the same loss by what it remembers for its gradient, for `--search` to choose among.
 
     With `config.preflight` nothing is trained, nor written: the report on this step is printed, and the process exits.
     """
     if config.preflight is not None:
-        sys.exit(_fly(config, Job(spec, loss, optimizer, batches[0], options=options)))
+        sys.exit(_fly(config, Job(spec, loss, optimizer, batches[0], options=options), losses))
     key, folder = jnn.path_key(jax.random.key(config.seed), name), Path(config.workdir) / name
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
     make = _on_one_device if jax.device_count() == 1 and config.lanes is None else _on_a_mesh
@@ -133,10 +135,10 @@ def train(
     return parallel.local(state), history
 
 
-def _fly(config: Any, job: Job) -> int:
+def _fly(config: Any, job: Job, losses: Mapping[str, LossFn] | None) -> int:
     """Prints what this step would take on the machine that is asked for; the exit code."""
     wanted = {"steps": config.steps, "price": config.price, "budget": config.budget, "json": config.json}
-    return fly(job, config.preflight, config.mesh, searching=config.search, **wanted)
+    return fly(job, config.preflight, config.mesh, searching=config.search, losses=losses, **wanted)
 
 
 def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch: Batch) -> None:

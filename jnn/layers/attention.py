@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from jnn import checks
@@ -153,5 +154,5 @@ def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Arr
             f"{checks.describe(kv)}."
         )
     q, k, v = linear(p["q"], x), linear(p["k"], kv), linear(p["v"], kv)
-    k, v = (constrain(a, "time", "kv_heads", "head") for a in (k, v))
-    return constrain(q, "time", "heads", "head"), k, v
+    q, k, v = constrain(q, "time", "heads", "head"), *(constrain(a, "time", "kv_heads", "head") for a in (k, v))
+    return checkpoint_name(q, "query"), checkpoint_name(k, "key"), checkpoint_name(v, "value")

@@ -3,6 +3,8 @@
     transformer_block(p, x, key=key) -> x                   a whole sequence
     cached_block(p, x, cache) -> (x, cache)                 its next chunk
 
+The block names what may be remembered of it, for `jnn.remat`.
+
 Laws: with no noise, `cached_block` over any cut equals `transformer_block` over the whole; row i depends on rows
 j <= i alone.
 """
@@ -10,6 +12,7 @@ j <= i alone.
 from __future__ import annotations
 
 import jax
+from jax.ad_checkpoint import checkpoint_name
 
 from jnn.axes import constrain
 from jnn.initializers import normal
@@ -84,7 +87,7 @@ def transformer_block(
     """
     one, two = (None, None) if key is None else jax.random.split(key)
     h = attention(p["attention"], layer_norm(p["norm1"], x), causal=True, mask=mask, rotate=rotate)
-    x = x + dropout(h, rate, key=one)
+    x = checkpoint_name(x + dropout(h, rate, key=one), "stream")
     return x + dropout(_mlp(p, x), rate, key=two)
 
 
@@ -96,5 +99,5 @@ def cached_block(p: Params, x: jax.Array, cache: Cache, *, rotate: Rotate | None
 
 
 def _mlp(p: Params, x: jax.Array) -> jax.Array:
-    h = constrain(linear(p["up"], layer_norm(p["norm2"], x)), "time", "hidden")
+    h = checkpoint_name(constrain(linear(p["up"], layer_norm(p["norm2"], x)), "time", "hidden"), "hidden")
     return constrain(linear(p["down"], jax.nn.gelu(h)), "time", "embed")

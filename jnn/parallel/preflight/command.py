@@ -6,11 +6,13 @@ fly(job, "v5p:8x8x8", "fsdp=64,tensor=8", ...) -> 0 or 1
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from jnn.parallel.preflight.budget import Budget
 from jnn.parallel.preflight.compiled import Job
 from jnn.parallel.preflight.flight import preflight
 from jnn.parallel.preflight.search import search
+from jnn.train.objective import LossFn
 
 
 def fly(
@@ -23,6 +25,7 @@ def fly(
     budget: str | None = None,
     json: bool = False,
     searching: bool = False,
+    losses: Mapping[str, LossFn] | None = None,
 ) -> int:
     """Prints the report of a pre-flight, or of a search, to standard output.
 
@@ -30,7 +33,10 @@ def fly(
       job, machine, mesh, steps, price: as in `preflight`.
       budget: as `Budget.parse` takes it; None for none.
       json: whether to print JSON.
-      searching: whether to try meshes (of `data`, `fsdp` and `tensor`, in place of `mesh`) and 1 to 8 micro-batches.
+      searching: whether to try meshes (of `data`, `fsdp` and `tensor`, in place of `mesh`), 1 to 8 micro-batches, and
+        the losses.
+      losses: as in `search`: the job's loss by what it remembers for its gradient, such as one of each policy of
+        `jnn.remat`.
 
     Returns:
       1 where a budget was given and the step, or every step that was tried, is over it; otherwise 0. What is over goes
@@ -51,7 +57,8 @@ def fly(
     limits = Budget.parse(budget) if budget is not None else None
     if searching:
         log = lambda line: print(line, file=sys.stderr, flush=True)
-        found = search(job, machine, microbatches=(1, 2, 4, 8), steps=steps, price=price, log=log)
+        sizes = (1, 2, 4, 8)
+        found = search(job, machine, losses=losses, microbatches=sizes, steps=steps, price=price, log=log)
         print(found.json() if json else found)
         problems = [] if limits is None else [report.over(limits) for _, report in found.ranked]
         over = limits is not None and all(problems)

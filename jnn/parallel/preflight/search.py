@@ -5,7 +5,8 @@
 1. Candidates: every product of mesh shapes, losses (a policy of rematerialization each) and micro-batches.
 2. Arithmetic drops what cannot be: a batch or a parameter that does not divide, a state that does not fit by itself.
 3. The rest is compiled, what talks least first (few devices along `tensor`, then few micro-batches, then the policies
-   in their order), as many as `compiles` says: the others are named.
+   in their order), as many as `compiles` says: the others are named. Where a policy fits a mesh and micro-batches, those
+   behind it, which compute more again, come after everything else.
 4. Those that fit are ranked by the time of their roofline.
 
 Law: every candidate is in the ranking or among the dropped, with its reason.
@@ -17,6 +18,7 @@ import dataclasses
 import itertools
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -108,13 +110,18 @@ def search(
     by_policy = losses or {"as it is": job.loss}
     ranked: list[tuple[Candidate, Report]] = []
     dropped: list[tuple[Candidate, str]] = []
-    left = compiles
-    for candidate in _candidates(len(where.devices), axes, list(by_policy), microbatches):
+    left, fitting = compiles, set()  # meshes and micro-batches for which a policy fits
+    waiting = deque((c, True) for c in _candidates(len(where.devices), axes, list(by_policy), microbatches))
+    while waiting:
+        candidate, may_wait = waiting.popleft()
+        pair = candidate.mesh, candidate.microbatches
         changed = dataclasses.replace(
             job, loss=by_policy[candidate.policy], options=job.options | {"microbatches": candidate.microbatches}
         )
         if why := _impossible(changed, candidate.mesh, where, options):
             dropped.append((candidate, why))
+        elif may_wait and pair in fitting:
+            waiting.append((candidate, False))
         elif not left:
             dropped.append((candidate, f"not compiled: {compiles} were"))
         else:
@@ -123,6 +130,7 @@ def search(
             log(f"{candidate}: {_needs(report)}" + ("" if report.fit.fits else ", does not fit"))
             if report.fit.fits:
                 ranked.append((candidate, report))
+                fitting.add(pair)
             else:
                 dropped.append((candidate, report.fit.note or _needs(report)))
     return Search(tuple(sorted(ranked, key=lambda pair: _time(pair[1]))), tuple(dropped))

@@ -1,0 +1,80 @@
+"""What the backward pass remembers of a layer; the rest it computes again.
+
+    remembering("dots")(layer) -> layer             the same values and gradients, with another memory
+
+| remat                | remembers                                                   | where        |
+|----------------------|-------------------------------------------------------------|--------------|
+| None                 | everything                                                  | on the device |
+| "dots"               | what linear maps gave, and attention                        | on the device |
+| "names"              | queries, keys, values, attention, and the stream behind it  | on the device |
+| ("attended", ...)    | what goes by these names                                    | on the device |
+| "offload"            | what goes by any name                                       | in the host's memory |
+| "full"               | the layer's inputs                                          | on the device |
+
+In this order less is remembered on the device, and more is computed again; "offload" moves instead. Layers name values
+by `jax.ad_checkpoint.checkpoint_name`: see NAMES; those of a model of your own go by a tuple.
+
+Law: no choice changes a value or a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
+
+import jax
+
+from jnn import backend
+
+Policy = Literal["dots", "names", "offload", "full"]
+Remat = Policy | tuple[str, ...] | None
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+# name -> whether "names" remembers it: (embed) numbers of a token each, and "hidden" as many as the MLP is wide
+NAMES = {"query": True, "key": True, "value": True, "attended": True, "stream": True, "hidden": False}
+
+
+def remembering(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The `jax.checkpoint` that a choice means, for the body of a scan over layers.
+
+    See "Training Deep Nets with Sublinear Memory Cost", Chen et al., 2016; for names "Reducing Activation Recomputation
+    in Large Transformer Models", Korthikanti et al., 2022; for the host's memory "vDNN", Rhu et al., 2016.
+
+    Args:
+      remat: as in the module's table.
+
+    Raises:
+      ValueError: remat is none of these.
+
+    >>> import jax.numpy as jnp
+    >>> grow = remembering("full")(lambda x, w: (jnp.sin(x * w), None))
+    >>> jax.grad(lambda x: jax.lax.scan(grow, x, jnp.ones(3))[0])(0.0).item()
+    1.0
+    """
+    if remat is None:
+        return lambda layer: layer
+    if not isinstance(remat, tuple) and remat not in POLICIES:
+        raise ValueError(f"remembering: remat is None, a tuple of names, or one of {POLICIES}; found {remat!r}.")
+    return partial(jax.checkpoint, prevent_cse=False, policy=_policy(remat))  # in a scan there is no CSE to prevent
+
+
+def _policy(remat: Policy | tuple[str, ...]) -> Callable[..., Any] | None:
+    policies = jax.checkpoint_policies
+    if remat == "full":
+        return None
+    if remat == "dots":
+        attended = policies.save_only_these_names("attended")
+        return policies.save_from_both_policies(policies.dots_with_no_batch_dims_saveable, attended)
+    if remat == "names":
+        return policies.save_only_these_names(*[name for name, among in NAMES.items() if among])
+    if remat == "offload":
+        if backend.choose("offload") == "keep":
+            return policies.save_only_these_names(*NAMES)
+        return policies.save_and_offload_only_these_names(
+            names_which_can_be_saved=[],
+            names_which_can_be_offloaded=list(NAMES),
+            offload_src="device",
+            offload_dst="pinned_host",
+        )
+    return policies.save_only_these_names(*remat)

@@ -4,8 +4,8 @@
     if __name__ == "__main__":
         join()
 
-`python -m jnn.launch` tells its processes where to meet by three variables; on Slurm, Open MPI, Cloud TPU and
-Kubernetes JAX finds that out by itself. A process that is alone stays alone, and nothing happens.
+`python -m jnn.launch` tells its processes where to meet by three variables; on Slurm and Open MPI the scheduler's own
+say it, and elsewhere JAX finds it out by itself. A process that is alone stays alone, and nothing happens.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 import jax
 
+from jnn.parallel.cluster import Meeting, clustered, meeting
 from jnn.parallel.rollcall import roll_call
 
 COORDINATOR, PROCESSES, PROCESS = "JNN_COORDINATOR", "JNN_PROCESSES", "JNN_PROCESS"
@@ -35,27 +36,18 @@ def join(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os.envir
       environ: the environment variables.
 
     Raises:
-      TimeoutError: others did not come; names their ranks. (On a cluster, where JAX finds the others itself, its own
-        time-out ends the process instead.)
+      TimeoutError: others did not come; names their ranks. (Where `jnn.parallel.cluster.meeting` knows no address, as
+        on Cloud TPU and Kubernetes, JAX's own time-out ends the process instead.)
       ValueError: only some of the three variables are set, or their values mean nothing.
     """
-    given = {name: environ[name] for name in (COORDINATOR, PROCESSES, PROCESS) if name in environ}
     if PULSE in environ:
         beat(int(environ[PULSE]))
-    if not given:
-        if not clustered(environ):
-            return False
-        jax.distributed.initialize(initialization_timeout=int(timeout), heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
-        return True
-    try:
-        coordinator, processes, process = given[COORDINATOR], int(given[PROCESSES]), int(given[PROCESS])
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"join: expected {COORDINATOR}=HOST:PORT, {PROCESSES}=COUNT and {PROCESS}=RANK, found {given}."
-        ) from None
-    if processes == 1:
+    place = launched(environ)
+    if not (clustered(environ) if place is None else place.processes > 1):
         return False
-    roll_call(coordinator, processes, process, timeout=timeout)
+    if (place := place or meeting(environ)) is not None:
+        roll_call(*place, timeout=timeout)
+    coordinator, processes, process = place or (None, None, None)  # None: JAX finds it out
     jax.distributed.initialize(
         coordinator,
         processes,
@@ -66,20 +58,17 @@ def join(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os.envir
     return True
 
 
-def clustered(environ: Mapping[str, str]) -> bool:
-    """Whether a scheduler that JAX knows says that there are several processes.
-
-    >>> clustered({"SLURM_NTASKS": "8", "SLURM_PROCID": "3"}), clustered({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"})
-    (True, False)
-    """
-    more = lambda name: environ.get(name, "1").isdecimal() and int(environ.get(name, "1")) > 1
-    return (
-        ("SLURM_PROCID" in environ and more("SLURM_NTASKS"))
-        or more("OMPI_COMM_WORLD_SIZE")
-        or "," in environ.get("TPU_WORKER_HOSTNAMES", environ.get("TPU_PROCESS_ADDRESSES", ""))
-        or more("MEGASCALE_NUM_SLICES")
-        or ("JOB_COMPLETION_INDEX" in environ and "KUBERNETES_SERVICE_HOST" in environ)
-    )
+def launched(environ: Mapping[str, str]) -> Meeting | None:
+    """What `python -m jnn.launch` says, if it was that which started this process."""
+    given = {name: environ[name] for name in (COORDINATOR, PROCESSES, PROCESS) if name in environ}
+    if not given:
+        return None
+    try:
+        return Meeting(given[COORDINATOR], int(given[PROCESSES]), int(given[PROCESS]))
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"join: expected {COORDINATOR}=HOST:PORT, {PROCESSES}=COUNT and {PROCESS}=RANK, found {given}."
+        ) from None
 
 
 def beat(descriptor: int) -> None:

@@ -64,12 +64,16 @@ class Member:
         code = self.process.poll()
         if code:
             return self.rank, code if code > 0 else 128 - code, f"ended with code {code}"
+        if code is None and self.silent() > self.silence:
+            return self.rank, 1, f"has given no sign of life for {self.silence:g} s"
+        return None
+
+    def silent(self) -> float:
+        """Seconds since its pulse was felt; 0 before the first time."""
         with contextlib.suppress(BlockingIOError):
             if os.read(self._pulse, 4096):
                 self._heard = time.monotonic()
-        if code is None and self._heard is not None and time.monotonic() - self._heard > self.silence:
-            return self.rank, 1, f"has given no sign of life for {self.silence:g} s"
-        return None
+        return 0.0 if self._heard is None else time.monotonic() - self._heard
 
     def _echo(self, source: IO[bytes], target: TextIO) -> None:
         """Its lines, each behind its rank."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import socket
 import time
 
@@ -43,31 +44,43 @@ def roll_call(coordinator: str, processes: int, rank: int, *, timeout: float) ->
 def _listen(host: str, port: int, processes: int, deadline: float, timeout: float) -> None:
     """Rank 0: waits for the others, and tells all of them how it went."""
     with contextlib.ExitStack() as stack:
+        allow_files(processes + 256)
         server = stack.enter_context(socket.create_server(("", port), backlog=processes, reuse_port=False))
-        calls: dict[int, socket.socket] = {}
-        problem = ""
-        while len(calls) < processes - 1 and not problem:
-            server.settimeout(max(deadline - time.monotonic(), 0.001))
-            try:
-                call = stack.enter_context(server.accept()[0])
-                call.settimeout(5.0)
-                rank = json.loads(call.makefile().readline())
-            except TimeoutError:
-                missing = sorted(set(range(1, processes)) - set(calls))
-                problem = (
-                    f"waited {timeout:.0f} s at {host}:{port}, and of {processes} processes {missing} never called"
-                )
-            except (OSError, ValueError):  # somebody else on this port
-                continue
-            else:
-                problem = f"two processes have rank {rank}" if rank in calls else ""
-                calls[rank] = call
-        for call in calls.values():
+        calls, missing, problem = [], set(range(1, processes)), ""
+        while missing and not problem:
+            if (call := _next(server, deadline)) is None:
+                names = f"of {processes} processes {sorted(missing)} never called"
+                problem = f"waited {timeout:.0f} s at {host}:{port}, and {names}"
+            elif (rank := _rank(stack.enter_context(call), processes)) is not None:
+                problem = "" if rank in missing else f"two processes have rank {rank}"
+                missing.discard(rank)
+                calls.append(call)
+        for call in calls:
+            call.settimeout(5.0)
             with contextlib.suppress(OSError):
                 call.sendall(json.dumps(problem).encode() + b"\n")
                 call.shutdown(socket.SHUT_WR)
                 call.recv(1)  # the caller hangs up first, which leaves the port free here
     _raise(problem)
+
+
+def _next(server: socket.socket, deadline: float) -> socket.socket | None:
+    """Who calls next; None if nobody does in time."""
+    while (left := deadline - time.monotonic()) > 0:
+        server.settimeout(left)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            return server.accept()[0]
+    return None
+
+
+def _rank(call: socket.socket, processes: int) -> int | None:
+    """Which rank calls; None for somebody else on this port, who is hung up on."""
+    call.settimeout(2.0)
+    with contextlib.suppress(OSError, ValueError):
+        if 0 < (rank := int(call.makefile().readline(32))) < processes:
+            return rank
+    call.close()
+    return None
 
 
 def _call(host: str, port: int, rank: int, deadline: float, timeout: float) -> None:
@@ -81,11 +94,18 @@ def _call(host: str, port: int, rank: int, deadline: float, timeout: float) -> N
             )
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0) as call:
             call.settimeout(max(deadline - time.monotonic(), 0.0) + 5.0)
-            call.sendall(json.dumps(rank).encode() + b"\n")
+            call.sendall(f"{rank}\n".encode())
             answer = call.makefile().readline()
         if not answer:
             time.sleep(0.05)
     _raise(json.loads(answer))
+
+
+def allow_files(count: int) -> None:
+    """Lets this process have so many files open, if the machine does: each caller is one, and 1024 a common limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 def _raise(problem: str) -> None:

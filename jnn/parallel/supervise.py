@@ -46,7 +46,7 @@ class Job:
     devices: int | None = None
     restarts: int = 3
     backoff: float = 1.0
-    silence: float = 15.0
+    silence: float = 12.0
     grace: float = 30.0
 
     def __post_init__(self) -> None:
@@ -98,14 +98,9 @@ def told_to_end() -> Iterator[threading.Event]:
 def _run(command: Sequence[str], job: Job, ended: threading.Event, report: Report) -> int:
     """One attempt: the exit code of the job."""
     with contextlib.ExitStack() as stack:
-        address = f"127.0.0.1:{free_port()}"
-        members = []
-        for rank in range(job.processes):
-            environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
-            if job.devices is not None:
-                environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
-            members.append(stack.enter_context(Member(command, environ, rank, job.silence)))
-        while any(member.process.poll() is None for member in members):
+        members = [stack.enter_context(member) for member in _start(command, job)]
+        while True:
+            alive = any(member.process.poll() is None for member in members)
             if ended.is_set():
                 report("ends: SIGTERM is handed on")
                 _end(members, job.grace)
@@ -113,11 +108,28 @@ def _run(command: Sequence[str], job: Job, ended: threading.Event, report: Repor
                 return 0 if not any(codes) else PREEMPTED
             if (failed := next(filter(None, (member.trouble() for member in members)), None)) is not None:
                 rank, code, why = failed
-                report(f"process {rank} {why}; the others are ended")
+                report(f"process {rank} {why}; {_hung(members, rank)}the others are ended")
                 _end(members, min(job.grace, 1.0))  # what they wait for will not come
                 return code
+            if not alive:
+                return 0
             time.sleep(0.05)
-        return next((member.process.returncode for member in members if member.process.returncode), 0)
+
+
+def _start(command: Sequence[str], job: Job) -> Iterator[Member]:
+    """The processes, one after another, and where they meet."""
+    address = f"127.0.0.1:{free_port()}"
+    for rank in range(job.processes):
+        environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
+        if job.devices is not None:
+            environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
+        yield Member(command, environ, rank, job.silence)
+
+
+def _hung(members: Sequence[Member], failed: int) -> str:
+    """Who else was silent: where JAX ends those that waited for a hung process, they are the first to be seen."""
+    quiet = [(m.rank, m.silent()) for m in members if m.rank != failed and m.process.poll() is None]
+    return "".join(f"process {rank} was silent for {seconds:.0f} s; " for rank, seconds in quiet if seconds > 3)
 
 
 def _end(members: Sequence[Member], grace: float) -> None:

@@ -1,10 +1,11 @@
-"""Runs an experiment and kills it at a random moment of a kind: for `test_kills`.
+"""Runs an experiment and kills it at a random moment of a kind, once for each kind: for `test_kills`.
 
-python -m tests.experiments.killed KIND SEED experiments.digits --steps 60 --workdir FOLDER
+python -m tests.experiments.killed KIND,KIND,... DEATHS experiments.digits --steps 60 --workdir FOLDER
 
-KIND is "step", "save", "evaluate" or "final": by SIGKILL soon after an update began, a save was started, an evaluation
-was to be done, the report was to be written; or "term": by SIGTERM soon after an update began. The seed says which of
-these, how soon, and which process of several.
+A kind is "step", "save", "evaluate" or "final": by SIGKILL soon after an update began, a save was started, an
+evaluation was to be done, the report was to be written; "term" or "stop": by SIGTERM or SIGSTOP soon after an update
+began. DEATHS is a file with a line for each death so far: it says which kind is next, and when all have been, nobody
+dies any more. Their number is the seed of which of these moments, how soon, and which process of several.
 """
 
 import os
@@ -14,25 +15,35 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 from experiments import harness
 from jnn.train.checkpoint import Checkpoints
 from jnn.train.hooks import Ledger
 from jnn.train.run import watch
 
-# kind -> among how many calls one is chosen, and the longest time from its beginning, in seconds
-MOMENTS = {"step": (60, 0.02), "term": (60, 0.02), "save": (2, 0.3), "evaluate": (1, 0.1), "final": (1, 0.5)}
+# kind -> among how many calls one is chosen, the longest time from its beginning in seconds, and what ends it
+MOMENTS = {
+    "step": (60, 0.02, signal.SIGKILL),
+    "term": (60, 0.02, signal.SIGTERM),
+    "stop": (60, 0.02, signal.SIGSTOP),
+    "save": (2, 0.3, signal.SIGKILL),
+    "evaluate": (1, 0.1, signal.SIGKILL),
+    "final": (1, 0.5, signal.SIGKILL),
+}
 
 
-def die_during(kind: str, seed: int):
+def die_during(kind: str, seed: int, deaths: Path):
     """A function to be called at every such moment."""
     chance = random.Random(f"{kind} {seed}")
-    among, longest = MOMENTS[kind]
+    among, longest, end = MOMENTS[kind]
     left, delay = chance.randrange(among), chance.uniform(0, longest)
 
     def die() -> None:
         time.sleep(delay)
-        os.kill(os.getpid(), signal.SIGTERM if kind == "term" else signal.SIGKILL)
+        with deaths.open("a") as file:
+            print(kind, file=file)
+        os.kill(os.getpid(), end)
 
     def moment() -> None:
         nonlocal left
@@ -41,6 +52,11 @@ def die_during(kind: str, seed: int):
         left -= 1
 
     return moment
+
+
+def so_far(deaths: Path) -> list[str]:
+    """The kinds of death that have come, in order."""
+    return deaths.read_text().split() if deaths.exists() else []
 
 
 def chosen(kind: str, seed: int) -> bool:
@@ -60,18 +76,24 @@ def before(owner, name: str, moment) -> None:
     setattr(owner, name, announced)
 
 
-def main(kind: str, seed: str, module: str, *options: str) -> None:
-    moment = die_during(kind, int(seed))
-    if not chosen(kind, int(seed)):
-        kind = "none"
-    if kind in ("step", "term"):
-        watch.set(lambda step, batch: moment())
-    elif kind == "save":
+def arm(kind: str, seed: int, deaths: Path) -> None:
+    """Has this process die at a moment of that kind."""
+    moment = die_during(kind, seed, deaths)
+    if kind == "save":
         before(Checkpoints, "save", moment)
     elif kind == "evaluate":
         before(Ledger, "once", moment)
     elif kind == "final":
         before(harness, "write_report", moment)
+    else:
+        watch.set(lambda step, batch: moment())
+
+
+def main(kinds: str, deaths: str, module: str, *options: str) -> None:
+    seed = len(so_far(Path(deaths)))
+    kind = dict(enumerate(kinds.split(","))).get(seed)
+    if kind is not None and chosen(kind, seed):
+        arm(kind, seed, Path(deaths))
     sys.argv = [module, *options]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -1,6 +1,7 @@
 """The launcher: jobs that end well, die, stop, fall silent, or are told to end. Most need no JAX at all."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +95,20 @@ time.sleep(600)
     assert seconds < 15
 
 
+def test_a_hung_process_is_named_where_one_that_waited_for_it_dies_first(tmp_path):
+    code = """
+if rank == 0:
+    os.kill(os.getpid(), signal.SIGSTOP)
+time.sleep(5)
+os.abort()  # as JAX does with those that a hung one keeps waiting
+"""
+    result, lines, _ = launch(tmp_path, "time.sleep(1)\n" + code, processes=2, restarts=0, silence=60)
+    assert result == 128 + signal.SIGABRT
+    assert re.fullmatch(
+        r"process 1 ended with code -6; process 0 was silent for \d+ s; the others are ended", lines[0]
+    ), lines
+
+
 def test_it_gives_up_after_so_many_times_with_the_code_of_the_first(tmp_path):
     result, lines, _ = launch(tmp_path, "sys.exit(7 if rank == 0 else 0)", processes=2, restarts=2, backoff=0.05)
     assert result == 7
@@ -101,7 +116,10 @@ def test_it_gives_up_after_so_many_times_with_the_code_of_the_first(tmp_path):
         "begins again in 0.05 s (1 of 2 times)",
         "begins again in 0.1 s (2 of 2 times)",
     ]
-    assert lines[-1] == "failed 3 times; the last code was 7"
+    assert [line for line in lines if "again" not in line] == [
+        *["process 0 ended with code 7; the others are ended"] * 3,
+        "failed 3 times; the last code was 7",
+    ]
 
 
 LAUNCH = [sys.executable, "-m", "jnn.launch", "-n", "2", "--grace", "5", "--"]
@@ -160,6 +178,36 @@ def test_processes_join_and_compute_together(tmp_path, capfd, monkeypatch):
     assert supervise([sys.executable, str(tmp_path / "program.py")], job) == 0, capfd.readouterr().err
     lines = [line for line in capfd.readouterr().out.splitlines() if "sum" in line]  # Gloo says hello, too
     assert sorted(lines) == ["[0] sum 3", "[1] sum 3"]
+
+
+MISSING = """
+import os, time
+import jax
+jax.config.update("jax_platforms", "cpu")
+from jnn.parallel import join
+if os.environ["JNN_PROCESS"] in "13":
+    time.sleep(600)
+join(timeout=8)
+"""
+
+
+def test_processes_that_never_join_are_named(tmp_path):
+    """By those that did, end to end: exit code 1, and those that slept are ended."""
+    (tmp_path / "program.py").write_text(MISSING)
+    command = [sys.executable, "-m", "jnn.launch", "-n", "4", "--devices", "1", "--restarts", "0", "--"]
+    done = subprocess.run(
+        [*command, sys.executable, str(tmp_path / "program.py")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if "TimeoutError: " in line]
+    assert errors, done.stderr
+    for line in errors:  # of process 0, and of 2 if it was not ended before it could say so
+        assert re.match(r"\[[02]\] TimeoutError: roll_call: waited 8 s .* of 4 processes \[1, 3\] never called", line)
 
 
 def test_the_command_line():

@@ -1,6 +1,8 @@
+import contextlib
 import re
 import socket
-import threading
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,33 +49,57 @@ def test_without_rank_0_the_others_say_so():
     assert "[0] never answered" in str(error)
 
 
-def test_a_stranger_on_the_port_does_no_harm():
+@pytest.mark.parametrize("says", ["GET / HTTP/1.1\r\n\r\n", "7\n", "0\n", "x" * 100, "\xff\n", ""])
+def test_a_stranger_on_the_port_does_no_harm(says):
+    """Whether it says what is no rank of the job, or nothing at all before it hangs up."""
     port = free_port()
-    ready = threading.Event()
 
     def stranger():
-        while not ready.is_set():
+        while True:
             try:
                 with socket.create_connection(("127.0.0.1", port), timeout=1) as call:
-                    call.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                    ready.set()
+                    return call.sendall(says.encode("latin-1"))
             except OSError:
                 time.sleep(0.01)
 
-    def late():
-        ready.wait(10)
-        return roll_call(f"127.0.0.1:{port}", 2, 1, timeout=10)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(roll_call, f"127.0.0.1:{port}", 2, 0, timeout=20)
+        pool.submit(stranger).result()
+        assert roll_call(f"127.0.0.1:{port}", 2, 1, timeout=20) is None
+        assert first.result() is None
 
-    with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(roll_call, f"127.0.0.1:{port}", 2, 0, timeout=10)
-        pool.submit(stranger)
-        assert pool.submit(late).result() is None
+
+def test_a_stranger_that_stays_and_says_nothing_is_not_waited_for():
+    port = free_port()
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as stack:
+        first = pool.submit(roll_call, f"127.0.0.1:{port}", 2, 0, timeout=20)
+        while True:
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=1))
+                break
+        assert roll_call(f"127.0.0.1:{port}", 2, 1, timeout=20) is None
         assert first.result() is None
 
 
 def test_two_processes_of_one_rank():
-    errors = called(f"127.0.0.1:{free_port()}", 4, [0, 1, 1], 5)
-    assert any("two processes have rank 1" in str(error) for error in errors)
+    errors = called(f"127.0.0.1:{free_port()}", 4, [0, 1, 1], 20)
+    assert all(isinstance(error, ValueError) and "two processes have rank 1" in str(error) for error in errors), errors
+
+
+MANY = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from jnn.parallel.rollcall import roll_call
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+with ThreadPoolExecutor(100) as pool:
+    list(pool.map(lambda rank: roll_call(sys.argv[1], 100, rank, timeout=20), range(100)))
+"""
+
+
+def test_more_processes_than_files_may_be_open():
+    address = f"127.0.0.1:{free_port()}"
+    done = subprocess.run([sys.executable, "-c", MANY, address], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -54,12 +54,12 @@ def largest(folder):
 
 
 def test_damage_that_one_process_would_see_is_seen_by_both(saved, tmp_path):
-    """A flipped byte and a truncated file, in what the second process wrote."""
+    """Flipped bytes and a truncated file, in what the second process wrote."""
     flipped, cut = (shutil.copytree(saved[0], tmp_path / name) for name in ("flipped", "cut"))
     path = largest(flipped / "20" / "state" / "ocdbt.process_1")
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    data = path.read_bytes()
+    middle = len(data) // 4, len(data) * 3 // 4  # a single byte may be one that no array lies in
+    path.write_bytes(data[: middle[0]] + bytes(255 - byte for byte in data[slice(*middle)]) + data[middle[1] :])
     path = largest(cut / "20" / "state" / "ocdbt.process_1")
     path.write_bytes(path.read_bytes()[:1000])
     for folder, (first, second) in zip(

@@ -2,32 +2,34 @@
 
     constrain(x, "time", "embed") -> x      names the last axes of an activation; the first of those before is "batch"
     gather(p, "blocks") -> p                parameters, whole where they are used and in pieces where they are kept
+    in_pieces(f, names, ...)(x, ...) -> y   a kernel that the compiler cannot share out, on each device's own pieces
     laid_out(layout)                        what a parallel step is traced in
 
-Laws: without a layout both are the identity, and cost nothing; with one they change no value, only where it is. They
-work under `jit`, `grad`, `vmap`, `scan` and `jax.checkpoint`. A model never mentions a mesh.
+Laws: without a layout the first two are the identity, and cost nothing; with one they change no value, only where it
+is. They work under `jit`, `grad`, `vmap`, `scan` and `jax.checkpoint`. A model never mentions a mesh.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import jax
 from jax.lax import with_sharding_constraint
-from jax.sharding import Sharding
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 
 class Layout(Protocol):
     """Where arrays lie, by the names of their axes: `jnn.parallel.Layout`."""
 
-    def activation(self, shape: tuple[int, ...], names: tuple[str, ...]) -> Sharding:
-        """Where an activation lies whose last axes have these names."""
+    def activation(self, shape: tuple[int, ...], names: tuple[str | None, ...]) -> NamedSharding:
+        """Where an activation lies whose last axes have these names; None is anywhere."""
         ...
 
-    def parameter(self, path: str, shape: tuple[int, ...]) -> tuple[Sharding, Sharding]:
-        """Where a parameter, or one layer of a stack, is kept; and where it is used."""
+    def parameter(self, path: str, shape: tuple[int, ...]) -> tuple[Sharding, Sharding, Sharding]:
+        """Where a parameter, or one layer of a stack, is kept; where it is used; and where its gradient is summed."""
         ...
 
 
@@ -40,6 +42,11 @@ def laid_out(layout: Layout | None) -> Iterator[None]:
     """Puts a layout in force for what is traced, or run, within; None puts none in force."""
     with _in_force(layout):
         yield
+
+
+def in_force() -> Layout | None:
+    """The layout that is in force, if there is one."""
+    return _in_force.value
 
 
 def constrain(x: jax.Array, *names: str) -> jax.Array:
@@ -91,8 +98,57 @@ def gather(p: Any, path: str = "") -> Any:
 
     def place(keys: Any, x: jax.Array) -> jax.Array:
         names = jax.tree_util.keystr(keys, simple=True, separator="/")
-        kept, used = layout.parameter("/".join(filter(None, (path, names))), x.shape)
-        # kept, then used: its transpose sums a gradient where it was made, then cuts it into the pieces that are kept
-        return with_sharding_constraint(with_sharding_constraint(x, kept), used)
+        return _put_together(*layout.parameter("/".join(filter(None, (path, names))), x.shape), x)
 
     return jax.tree.map_with_path(place, p)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _put_together(kept: Sharding, used: Sharding, summed: Sharding, x: jax.Array) -> jax.Array:
+    return with_sharding_constraint(with_sharding_constraint(x, kept), used)
+
+
+@_put_together.defjvp
+def _tangent(
+    kept: Sharding, used: Sharding, summed: Sharding, x: tuple[jax.Array], tangent: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    # Where the value is used no sum need be: as the transpose of that it would be whole, on every device of the batch,
+    # before it is cut into the pieces that are kept.
+    value = _put_together(kept, used, summed, *x)
+    return value, with_sharding_constraint(with_sharding_constraint(*tangent, kept), summed)
+
+
+def in_pieces(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) -> Callable[..., jax.Array]:
+    """`f` on each device's own pieces of its arguments; the result lies as the first of them.
+
+    Args:
+      f: of arrays, whose answer for a piece is that piece of the answer.
+      names: of the last axes of each argument, as `constrain` takes them; None for an axis that no device shares.
+
+    Returns:
+      A function of the arrays. Without a layout, or where all arrays are pieces already, it is `f`.
+
+    >>> double = in_pieces(lambda x: 2 * x, (None, "embed"))
+    >>> double(jax.numpy.ones((8, 16, 32))).shape
+    (8, 16, 32)
+    """
+
+    def shared(*args: jax.Array) -> jax.Array:
+        placed = [placement(x, *axes) for x, axes in zip(args, names, strict=True)]
+        if placed[0] is None or jax.sharding.get_abstract_mesh().manual_axes:
+            return f(*args)
+        specs = tuple(where.spec for where in placed if where is not None)
+        # without check_vma: kernels do not say of their results between which devices they differ
+        return jax.shard_map(f, mesh=placed[0].mesh, in_specs=specs, out_specs=specs[0], check_vma=False)(*args)
+
+    return shared
+
+
+def placement(x: jax.Array, *names: str | None) -> NamedSharding | None:
+    """Where `in_pieces` wants an array; None without a layout."""
+    layout = _in_force.value
+    if layout is None:
+        return None
+    where = layout.activation(x.shape, names)
+    rules = [None if rule is PartitionSpec.UNCONSTRAINED else rule for rule in where.spec]
+    return NamedSharding(where.mesh, PartitionSpec(*rules))

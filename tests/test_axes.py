@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jnn.axes import constrain, gather, laid_out
-from jnn.layers import linear_spec
+from jnn.inspect import collectives
+from jnn.layers import embed_spec, linear_spec
 from jnn.parallel import layout, mesh
 from jnn.param import stack
 
@@ -83,12 +84,52 @@ def test_what_was_compiled_without_a_layout_is_not_used_with_one():
 
 
 def test_gathered_parameters_are_whole_where_the_batch_lies_and_only_there():
-    kept, used = place().parameter("fc/w", (8, 16))
+    kept, used, _ = place().parameter("fc/w", (8, 16))
     assert (kept.spec, used.spec) == (jax.P("fsdp", "tensor"), jax.P(None, "tensor"))
-    kept, used = place().parameter("blocks/w", (16, 32))  # one layer of the stack
+    kept, used, _ = place().parameter("blocks/w", (16, 32))  # one layer of the stack
     assert (kept.spec, used.spec) == (jax.P("fsdp", "tensor"), jax.P(None, "tensor"))
-    kept, _ = place().parameter("w", (3, 16, 32))  # the end of a path will do
+    kept, *_ = place().parameter("w", (3, 16, 32))  # the end of a path will do
     assert kept.spec == jax.P(None, "fsdp", "tensor")
+
+
+def test_gradients_of_linear_maps_are_summed_in_pieces_others_whole():
+    spec = {"fc": linear_spec(8, 16, axes=("hidden", "embed")), "embed": embed_spec(6, 8)}
+    where = layout(spec, mesh("data=2,fsdp=4"))
+    summed = lambda path, *shape: where.parameter(path, shape)[2].spec
+    assert summed("fc/w", 8, 16) == jax.P(None, "fsdp")
+    assert summed("fc/b", 16) == jax.P(None)
+    assert summed("embed/table", 6, 8) == jax.P(None, None)
+
+
+def stages(p, x):
+    """Two of them, side by side: a stack of weights (2, 3, ...) and of rows (2, 8, ...)."""
+    return jax.vmap(model, spmd_axis_name="stage")({"blocks": {"w": p}}, x)
+
+
+def test_gathered_weights_stay_on_the_axis_of_a_vmap_and_their_gradients_too():
+    """As the stages of a pipeline do: nothing goes from one to another."""
+    rng = np.random.default_rng(0)
+    p = rng.normal(size=(2, 3, 16, 32)).astype(np.float32) / 4
+    x = rng.normal(size=(2, 8, 4, 16)).astype(np.float32)
+    gradient = lambda p, x: jax.grad(lambda p: stages(p, x).sum())(p)
+    rules = {"parameters": {"layers": None}, "activations": {"batch": ("data", "fsdp")}}
+    expected, where = gradient(p, x), layout(SPEC, mesh("stage=2,data=2,fsdp=2"), **rules)
+    put = lambda a, *axes: jax.device_put(a, jax.NamedSharding(where.mesh, jax.P("stage", *axes)))
+    with laid_out(where):
+        compiled = jax.jit(gradient).lower(put(p, None, "fsdp"), put(x, ("data", "fsdp"))).compile()
+    found = compiled(put(p, None, "fsdp"), put(x, ("data", "fsdp")))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    moved = collectives(compiled, where.mesh)
+    assert {row.kind for row in moved} == {"all-gather", "all-reduce"}
+    assert not any("stage" in (row.axes or ("stage",)) for row in moved)
+
+
+def test_gathered_weights_have_derivatives_in_both_modes():
+    p = {"blocks": {"w": np.random.default_rng(0).normal(size=(3, 16, 32)).astype(np.float32) / 4}}
+    forward = lambda x: jax.jvp(lambda p: model(p, x), (p,), (p,))[1]
+    expected = forward(X / X.size)
+    with laid_out(place()):
+        np.testing.assert_allclose(jax.jit(forward)(X / X.size), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

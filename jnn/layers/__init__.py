@@ -22,6 +22,7 @@ from jnn.layers.embed import embed, embed_spec, unembed
 from jnn.layers.experts import Routing, experts, experts_spec, load_balance, route, router_z
 from jnn.layers.group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers.gru_cell import gru_carry, gru_cell, gru_cell_spec
+from jnn.layers.layers_in_turn import layers_in_turn
 from jnn.layers.linear import linear, linear_spec
 from jnn.layers.lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
 from jnn.layers.masks import length_mask, segment_mask
@@ -69,6 +70,7 @@ __all__ = [
     "instance_norm_spec",
     "layer_norm",
     "layer_norm_spec",
+    "layers_in_turn",
     "learned_positions",
     "learned_positions_spec",
     "length_mask",

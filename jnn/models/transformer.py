@@ -13,10 +13,6 @@ Laws: logits at t do not depend on tokens after t; packed rows equal the rows al
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal
-
 import jax
 import jax.numpy as jnp
 
@@ -28,6 +24,7 @@ from jnn.layers import (
     embed_spec,
     layer_norm,
     layer_norm_spec,
+    layers_in_turn,
     learned_positions,
     learned_positions_spec,
     rotary,
@@ -36,8 +33,7 @@ from jnn.layers import (
 from jnn.layers.attention import Rotate
 from jnn.models.transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Params, Spec, stack
-
-Remat = Literal["dots", "full"] | None
+from jnn.remat import Remat, remembering
 
 
 def transformer_spec(
@@ -103,9 +99,8 @@ def transformer(
       rate: of dropout, on the embedding and on each residual branch.
       positions: (..., t), where each token stands, for learned positions of packed rows; 0, 1, ... by default.
       mask: as in `attention`, beside causality: `segment_mask(segments)` for packed rows.
-      remat: what the backward pass computes again instead of remembering it. "dots" remembers the linear
-        maps' outputs alone, "full" each block's input alone, None everything. On a CPU "dots" is the
-        fastest too, by a quarter: the rest is cheaper to compute than to fetch.
+      remat: what the backward pass remembers of each block, as in `jnn.remat`. On a CPU "dots" is the fastest too,
+        by a quarter: the rest is cheaper to compute than to fetch.
 
     Returns:
       (..., t, vocab), in the parameters' dtype.
@@ -128,11 +123,14 @@ def transformer(
     ends = {name: gather(p[name], name) for name in p if name != "blocks"}
     x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
 
-    def layer(x: jax.Array, slice_: tuple[Params, jax.Array | None]) -> tuple[jax.Array, None]:
-        block = gather(slice_[0], "blocks")  # here, so that one layer's parameters are whole at a time
-        return transformer_block(block, x, key=slice_[1], rate=rate, mask=mask, rotate=rotation(p)), None
+    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
 
-    x, _ = jax.lax.scan(_remembering(remat)(layer), x, (p["blocks"], keys))
+    def layer(own: tuple[Params, jax.Array | None], x: jax.Array, rows: jax.Array | None) -> jax.Array:
+        block = gather(own[0], "blocks")  # here, so that one layer's parameters are whole at a time
+        return transformer_block(block, x, key=own[1], rate=rate, mask=rows if per_row else mask, rotate=rotation(p))
+
+    blocks, beside = (p["blocks"], keys), mask if per_row else None
+    x = layers_in_turn(remembering(remat)(layer), blocks, x, "time", "embed", beside=beside)
     return constrain(unembed(ends["embed"], layer_norm(ends["norm"], x)), "time", "vocab")
 
 
@@ -156,15 +154,3 @@ def _keys(p: Params, key: jax.Array | None) -> tuple[jax.Array | None, jax.Array
         return None, None
     layers = jax.tree.leaves(p["blocks"])[0].shape[0]
     return jax.random.fold_in(key, 0), jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(1, layers + 1))
-
-
-def _remembering(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The `jax.checkpoint` that a choice of `remat` means; inside a scan there is no CSE to prevent."""
-    policies = jax.checkpoint_policies
-    if remat is None:
-        return lambda layer: layer
-    if remat == "full":
-        return partial(jax.checkpoint, prevent_cse=False)
-    if remat == "dots":
-        return partial(jax.checkpoint, prevent_cse=False, policy=policies.dots_with_no_batch_dims_saveable)
-    raise ValueError(f"transformer: remat is None, 'dots' or 'full'; found {remat!r}.")

@@ -4,9 +4,9 @@
 
 Axes: `d` embed, `e` experts, `k` chosen ones; n devices along the axis, r = tokens of a device * k rows.
 
-Tokens are cut over the devices that share the batch and over the axis of experts too: give the rule "batch" the axis
-"expert", and the layers between work on distinct rows as well. No token is dropped, however uneven the routing: each
-device has room for all r rows of each other. Where there is a ragged all-to-all (TPU, GPU) only the rows that go
+Tokens are cut over the devices that share the batch, and these lie along the axis of experts too, so that the layers
+between work on distinct rows as well. No token is dropped, however uneven the routing: each device has room for all r
+rows of each other. Where there is a ragged all-to-all (TPU, GPU) only the rows that go
 somewhere move, and the experts' kernel stops at the last of them; XLA's CPU backend has none, so there the whole room
 is moved and computed. Which it is depends on the devices of the mesh.
 
@@ -25,7 +25,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jnn import checks
 from jnn.layers.experts import Activation, Routing, mlps, weigh
 from jnn.layers.grouped import blocks, group_of, ragged, sort_by_group
-from jnn.parallel.over import count, over
+from jnn.parallel.over import count, free, over
 from jnn.param import Params
 
 
@@ -41,7 +41,7 @@ def exchanged_experts(
       x: (..., d), floating point.
       routing: of these tokens, from `route`.
       activation: as in `experts`.
-      mesh, axis: the experts lie along the axis, tokens along it and "slice", "data", "fsdp" and "context".
+      mesh, axis: the experts lie along the axis, tokens along all that share rows or times.
 
     Returns:
       (..., d), in x's dtype.
@@ -52,8 +52,8 @@ def exchanged_experts(
     n, e = count("exchanged_experts", mesh, axis), p["up"]["w"].shape[0]
     if e % n:
         raise ValueError(f"exchanged_experts: {n} devices do not divide the {e} experts.")
-    batch = (*[name for name in ("slice", "data", "fsdp") if name in mesh.axis_names], axis)
-    time = [name for name in ("context",) if mesh.shape.get(name, 1) > 1 and x.ndim > 2]
+    batch = free(mesh, "slice", "data", "fsdp", axis, "stage")
+    time = [name for name in free(mesh, "context") if mesh.shape[name] > 1 and x.ndim > 2]
     shape = x.shape
     if not time:  # then rows and times are tokens alike
         x, routing = jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), (x, routing))

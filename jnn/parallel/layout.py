@@ -27,6 +27,7 @@ from jnn.param import Param, Rules, Spec, flatten, map_paths, shardings
 
 Uneven = Literal["error", "replicate"]
 Shape = tuple[int, ...]
+_UNKNOWN = ((), PartitionSpec(), PartitionSpec(), PartitionSpec())
 
 
 def layout(
@@ -93,34 +94,38 @@ class Layout:
         def place(path: str, leaf: Any) -> NamedSharding:
             names = path.split("/")
             tails = ("/".join(names[i:]) for i in range(len(names)))  # the longest first
-            shape, spec = next((self._specs[tail] for tail in tails if tail in self._specs), ((), PartitionSpec()))
+            shape, spec, *_ = next((self._specs[tail] for tail in tails if tail in self._specs), _UNKNOWN)
             return self._sharding(_reduced(shape, spec, leaf.shape))
 
         return map_paths(place, tree)
 
-    def activation(self, shape: Shape, names: tuple[str, ...]) -> NamedSharding:
+    def activation(self, shape: Shape, names: tuple[str | None, ...]) -> NamedSharding:
         """What is named lies by its rule, the first axis before those by that of "batch"; others lie anywhere."""
         if len(shape) < len(names):
             raise ValueError(f"constrain: found an activation {shape}, named {names}: more names than axes.")
-        self._seen.update(names)
+        self._seen.update(name for name in names if name is not None)
         before = len(shape) - len(names)
         every = ("batch", *[None] * (before - 1))[:before] + names
         rules = [self._fit(size, name, shape) for size, name in zip(shape, every, strict=True)]
         return self._sharding(PartitionSpec(*rules))
 
-    def parameter(self, path: str, shape: Shape) -> tuple[NamedSharding, NamedSharding]:
-        """Where a parameter, or a layer of a stack, is kept; and used: whole along the axes that the batch lies on."""
+    def parameter(self, path: str, shape: Shape) -> tuple[NamedSharding, NamedSharding, NamedSharding]:
+        """Where a parameter, or a layer of a stack, is kept; used: whole along the axes that the batch lies on; summed.
+
+        The gradient of a linear map is summed in the pieces that are kept: along the axes that these lie on it is
+        scattered, and along others that share the batch ("data") no more than a piece is added up. That of a table
+        (rows that are looked up) and of a bias is summed whole, then cut: the activations of all devices would be
+        moved to sum a piece of the first, and the second is too small to be worth two collectives.
+        """
         found = set()
-        for name, (whole, spec) in self._specs.items():
+        for name, (whole, *specs) in self._specs.items():
             if f"/{name}".endswith(f"/{path}") and shape in (whole, whole[1:]):
-                found.add(spec if shape == whole else PartitionSpec(*spec[1:]))
+                found.add(tuple(spec if shape == whole else PartitionSpec(*spec[1:]) for spec in specs))
         if len(found) != 1:
             problem = "no parameter of this shape" if not found else "several, which lie differently,"
             raise ValueError(f"gather: the layout's spec has {problem} at {path!r} {shape}. Give the path in the spec.")
-        (kept,) = found
-        batch = self.named["batch"]
-        used = [tuple(a for a in _tuple(axes) if a not in batch) or None for axes in kept]
-        return self._sharding(kept), self._sharding(PartitionSpec(*used))
+        ((kept, used, summed),) = found
+        return self._sharding(kept), self._sharding(used), self._sharding(summed)
 
     def check_changes(self) -> None:
         """Raises ValueError for a change to the activations' rules that a model, once traced, did not ask for."""
@@ -130,9 +135,20 @@ class Layout:
         return NamedSharding(self.mesh, spec)
 
     @functools.cached_property
-    def _specs(self) -> dict[str, tuple[Shape, PartitionSpec]]:
-        placed = flatten(self.parameters)
-        return {path: (param.shape, placed[path].spec) for path, param in flatten(self.spec).items()}
+    def _specs(self) -> dict[str, tuple[Shape, PartitionSpec, PartitionSpec, PartitionSpec]]:
+        """Of every parameter the shape, where it is kept, where it is used, and where its gradient is summed."""
+        found, placed = {}, flatten(self.parameters)
+        for path, param in flatten(self.spec).items():
+            kept, used = placed[path].spec, self._used(param, placed[path].spec)
+            maps = bool(param.fan_in) and path.rpartition("/")[2] != "table"
+            found[path] = param.shape, kept, used, kept if maps else used
+        return found
+
+    def _used(self, param: Param, kept: PartitionSpec) -> PartitionSpec:
+        # experts stay where they are, though the batch lies on their axis: tokens come to them
+        stays = lambda name, a: a not in self.named["batch"] or a in self.named.get(name, ())
+        rules = zip(param.axes, kept, strict=True)
+        return PartitionSpec(*[tuple(a for a in _tuple(axes) if stays(name, a)) or None for name, axes in rules])
 
     def _fit(self, size: int, name: str | None, shape: Shape) -> Any:
         if name is None:

@@ -1,17 +1,21 @@
 """`jax.shard_map` over some axes of a mesh; along the others arrays lie as they did.
 
     over(mesh, axes, in_specs, out_specs)(f)        f(pieces) -> pieces, each device's own along `axes`
+    mapped(axis)                                    within: what is traced is mapped by vmap(spmd_axis_name=axis)
     count(where, mesh, axis) -> n                   how many devices, if there is such an axis
-    inside(layout) -> layout                        for the layers that f calls
+    now(mesh), free(mesh, *axes)                    a mesh, and which of its axes are still there, within all this
+    inside(layout), without(layout, axis)           a layout for the layers that are called within
 
-Laws: along other axes all is as without it, so that one such algorithm goes with data, FSDP and tensor parallelism. Two
-of them, one within the other, are an error: JAX 0.10 to 0.12 cannot lower the gradient of nested `shard_map`s.
+Laws: along other axes all is as without it, so that such algorithms go with data, FSDP and tensor parallelism, and with
+each other. JAX has no gradient through two `shard_map`s, one within the other; those here are within a `vmap` (stages)
+or within a `shard_map` that gradients are taken inside of (slices), and have one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -19,6 +23,8 @@ import jax
 from jax.sharding import Mesh, get_abstract_mesh
 
 from jnn.parallel.layout import Layout
+
+_mapped = jax.make_user_context(default_value=())
 
 
 def over(
@@ -30,17 +36,30 @@ def over(
     summed over them already; without it a gradient is the device's own.
 
     Raises:
-      ValueError: this is within another one.
+      ValueError: arrays are pieces along one of the axes already.
     """
     names = {axes} if isinstance(axes, str) else set(axes)
-    if taken := get_abstract_mesh().manual_axes:
+    if taken := names & set(now(mesh).manual_axes):
         raise ValueError(
-            f"over: {', '.join(sorted(names))} cannot be shared within what is shared along {', '.join(taken)}: JAX "
-            "has no gradient of that. Leave one of the two axes out of the mesh."
+            f"over: arrays are pieces along {', '.join(sorted(taken))} already, in the shard_map that this is called "
+            "in. Call it outside, or give that shard_map other axes."
         )
+    around: tuple[str, ...] = _mapped.value
     return partial(
-        jax.shard_map, mesh=mesh, in_specs=in_specs, out_specs=out_specs, axis_names=names, check_vma=check_vma
+        jax.shard_map,
+        mesh=now(mesh),
+        in_specs=in_specs,
+        out_specs=out_specs,
+        axis_names=names | set(around),  # vmap puts its own into the specs
+        check_vma=check_vma and not around,  # and arrays that f makes are not yet known to differ along them
     )
+
+
+@contextlib.contextmanager
+def mapped(axis: str) -> Iterator[None]:
+    """Says that what is traced within is mapped over an axis of the mesh, by `jax.vmap(..., spmd_axis_name=axis)`."""
+    with _mapped((*_mapped.value, axis)):
+        yield
 
 
 def count(where: str, mesh: Mesh, axis: str) -> int:
@@ -50,11 +69,25 @@ def count(where: str, mesh: Mesh, axis: str) -> int:
     return mesh.shape[axis]
 
 
-def inside(layout: Layout | None) -> Layout | None:
+def now(mesh: Mesh) -> Mesh:
+    """The mesh as it is here: within `over` an abstract one, which knows what is taken and does all that one asks."""
+    here = get_abstract_mesh()
+    return cast(Mesh, here) if here.manual_axes else mesh
+
+
+def free(mesh: Mesh, *axes: str) -> tuple[str, ...]:
+    """Those of the axes that the mesh has, and that arrays are neither pieces along nor mapped over."""
+    taken = {*now(mesh).manual_axes, *_mapped.value}
+    return tuple(axis for axis in axes if axis in mesh.axis_names and axis not in taken)
+
+
+def inside(layout: Layout) -> Layout:
     """A layout for what is traced within `over`: by the axes of the mesh that are not taken."""
-    if layout is None:
-        return None
-    mesh = get_abstract_mesh()
-    free = {name: tuple(axis for axis in axes if axis not in mesh.manual_axes) for name, axes in layout.named.items()}
-    # an abstract mesh does all that a layout asks of one
-    return dataclasses.replace(layout, mesh=cast(Mesh, mesh), named=free)
+    mesh = now(layout.mesh)
+    return dataclasses.replace(layout, mesh=mesh, named={k: free(mesh, *axes) for k, axes in layout.named.items()})
+
+
+def without(layout: Layout, axis: str) -> Layout:
+    """A layout by which activations lie nowhere along an axis."""
+    named = {name: tuple(a for a in axes if a != axis) for name, axes in layout.named.items()}
+    return dataclasses.replace(layout, named=named)

@@ -2,7 +2,7 @@
 
     pipeline(layer, stacked, x, mesh, microbatches=8) -> x          `scan` over the layers, cut along "stage"
 
-Axes: S stages, R repeats, M micro-batches.
+Axes: S stages, R repeats, M micro-batches (in groups of S; one that is not full takes as long as one that is).
 
 The layers are cut into S * R runs, of which device s has the runs s, S + s, 2 S + s, ...: a micro-batch goes round the
 devices R times. In every tick each device takes what the one before it has made, puts it through one run, and hands it
@@ -12,26 +12,37 @@ S - 1:
 
     bubble = (S - 1) / (M R + S - 1)        fewer, with more micro-batches or more repeats (and more hand-overs)
 
-The backward pass is that of the scan: the ticks the other way round. A layer under `jax.checkpoint` leaves its input
-alone of every tick.
+All stages are one array with an axis of stages, which lies along the mesh's: a tick is one `vmap` over it, and to hand
+on is to roll it by one, which compilers make a collective-permute. So whatever the layers do along other axes of the
+mesh they do here, ring attention and exchanged experts included. Rows wait along the stages, an S-th on each, roll to
+the first stage when it is their turn, and from the last one back to where they were: where a layout shares the batch
+along the stages as well, what stands before and behind the layers is computed once and not on every stage.
 
-Laws: it is the scan over the layers, values and gradients; what moves along the axis are collective-permutes from one
-tick to the next, the result from the last stage, and the gradient of x from the first.
+The backward pass is that of the scan: the ticks the other way round. A layer under `jax.checkpoint` leaves its input
+alone of every tick, and what its policy saves by name; to a policy that goes by batch axes, stages are one more.
+
+Laws: it is the scan over the layers, values and gradients, noise too; what moves along the axis are collective-permutes
+from one tick to the next.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.custom_derivatives import linear_call
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jnn.axes import laid_out
+from jnn.axes import in_force, laid_out
 from jnn.parallel.layout import Layout
-from jnn.parallel.over import count, inside, over
+from jnn.parallel.layout import count as devices
+from jnn.parallel.over import count, mapped, now, without
+from jnn.parallel.row_keys import row_keys
+from jnn.parallel.turns import Turns
 
 Layer = Callable[[Any, Any], Any]  # (one layer's parameters, x) -> x
 
@@ -50,89 +61,115 @@ def pipeline(
 
     See "GPipe: Efficient Training of Giant Neural Networks using Pipeline Parallelism", Huang et al., 2019; for
     repeats > 1 the interleaved schedule of "Efficient Large-Scale Language Model Training on GPU Clusters Using
-    Megatron-LM", Narayanan et al., 2021.
+    Megatron-LM", Narayanan et al., 2021; for stages as an axis of arrays "GSPMD", Xu et al., 2021.
 
     Args:
       layer: `layer(p, x) -> x`, of the structure, shapes and dtypes that it is given.
       stacked: parameters, keys and whatever differs from layer to layer, with a leading axis of layers. With one
-        repeat they lie where they are used by the rule {"layers": "stage"}; with more they are moved there.
+        repeat they lie where they are used by the rule {"layers": "stage"}; with more they are moved there. What is
+        drawn from keys (`jax.random.key`) for a micro-batch's rows is what would be drawn for them among all rows.
       x: an array or a tree of arrays with a leading axis of rows; what differs from row to row is in it.
-      where: the mesh; or a layout, by which the activations lie along the other axes.
-      microbatches: in how many parts the rows go through; every M-th row is in one.
-      repeats: how often each goes round.
+      where: the mesh, for the layout in force if there is one; or a layout.
+      microbatches: in how many parts the rows go through: of the rows of each device that shares them, runs.
+      repeats: how often each goes round. With more than one, what is remembered of a tick includes the parameters of
+        its run.
       axis: of the mesh.
 
     Returns:
       x after all layers.
 
     Raises:
-      ValueError: no such axis; stages * repeats do not divide the layers, microbatches the rows, or (with repeats)
-        stages the microbatches; or a layer that returns something else than it is given.
+      ValueError: no such axis; stages * repeats do not divide the layers, microbatches the rows of each device, or
+        (with repeats) stages the microbatches; or a layer that returns something else than it is given.
 
     >>> from jnn.parallel import mesh
     >>> stacked, x = {"w": jnp.full((8, 1), 2.0)}, jnp.ones((4, 1))
     >>> pipeline(lambda p, x: p["w"][None] * x, stacked, x, mesh("stage=-1"), microbatches=2).tolist()
     [[256.0], [256.0], [256.0], [256.0]]
     """
-    mesh, layout = (where, None) if isinstance(where, Mesh) else (where.mesh, where)
-    stages = count("pipeline", mesh, axis)
-    _check(layer, stacked, x, stages, repeats, microbatches)
-    runs = jax.tree.map(lambda a: a.reshape(repeats, -1, *a.shape[1:]), stacked)
-    parts = jax.tree.map(lambda a: a.reshape(-1, microbatches, *a.shape[1:]).swapaxes(0, 1), x)
-    dtypes = jax.tree.map(lambda a: a.dtype, parts)
+    mesh, layout = (where, cast(Layout | None, in_force())) if isinstance(where, Mesh) else (where.mesh, where)
+    shares = 1
+    if layout is not None:
+        layout = without(layout, axis)  # what a stage computes, no other one shares
+        shares = devices(layout.mesh, layout.named["batch"])
+    turns = Turns(count("pipeline", mesh, axis), repeats, microbatches, shares)
+    _check(layer, stacked, x, turns)
+    along = partial(_along, mesh, axis)
+    runs = jax.tree.map(lambda a: along(a.reshape(repeats, turns.stages, -1, *a.shape[1:]), dim=1), stacked)
+    parts = jax.tree.map(lambda a: along(turns.split(a), dim=1), x)
+    offsets = turns.offsets(len(jax.tree.leaves(x)[0]))
 
-    @over(mesh, axis, (PartitionSpec(None, axis), PartitionSpec()), PartitionSpec(axis))
-    def ticks(runs: Any, parts: Any) -> Any:
-        # every stage's own from here: in float32, which is what the gradients of all stages are added up in
-        parts = jax.tree.map(lambda a, dtype: jax.lax.pcast(a, axis, to="varying").astype(dtype), parts, dtypes)
-        with laid_out(inside(layout)):
-            made = _ticks(layer, runs, parts, axis, stages, repeats, microbatches)
-        return jax.tree.map(lambda a: a[_last_ticks(stages, repeats, microbatches)][None], made)
+    def run(runs: Any, repeat: jax.Array, first: jax.Array, x: Any) -> Any:
+        """What one stage does in a tick."""
+        own = _at(runs, repeat if repeats > 1 else 0)
+        return jax.lax.scan(lambda x, p: (layer(p, x), None), x, row_keys(own, offsets, first))[0]
 
-    made = ticks(runs, jax.tree.map(_summable, parts))
-    return jax.tree.map(lambda a: a[-1].swapaxes(0, 1).reshape(-1, *a.shape[3:]), made)
+    with laid_out(layout), mapped(axis):
+        stages = partial(jax.vmap(run, in_axes=(1, 0, 0, 0), spmd_axis_name=axis), runs)
+        done = _ticks(stages, parts, turns, len(offsets) // shares, along)
+    return jax.tree.map(turns.join, done)
 
 
-def _ticks(layer: Layer, runs: Any, parts: Any, axis: str, stages: int, repeats: int, microbatches: int) -> Any:
-    """What this stage makes in each tick: (ticks, rows of a micro-batch, ...)."""
-    stage = jax.lax.axis_index(axis)
-    following = [(i, (i + 1) % stages) for i in range(stages)]
+def _ticks(stages: Callable[..., Any], parts: Any, turns: Turns, micro: int, along: Any) -> Any:
+    """Every micro-batch after all its runs, where it was: (groups, stages, rows, ...)."""
+    rolled = partial(_rolled, along)
+    stage, last = jnp.arange(turns.stages), turns.stages - 1
 
-    def tick(arrived: Any, t: jax.Array) -> tuple[Any, Any]:
+    def tick(carry: tuple[Any, Any, Any], t: jax.Array) -> tuple[Any, None]:
+        handed, waiting, done = carry
+        group, repeat, member = turns.at(t)
+        waiting = _where((repeat == 0) & (member == 0), _at(parts, group), waiting)
+        x = _where((stage == 0) & (repeat == 0), waiting, handed)
         # a stage that is idle computes something too: a real micro-batch, so that nothing in it is NaN
-        turn = t - stage
-        group, repeat, member = turn // (stages * repeats), turn // stages % repeats, turn % stages
-        fresh = (stage == 0) & (repeat == 0)
-        mine = jax.tree.map(lambda new, old: jnp.where(fresh, new, old), _at(parts, group * stages + member), arrived)
-        made, _ = jax.lax.scan(lambda x, p: (layer(p, x), None), mine, _at(runs, repeat))
-        return jax.tree.map(lambda a: jax.lax.ppermute(a, axis, following), made), made
+        group, repeat, member = turns.at(t - stage)
+        with jax.named_scope(f"busy_{turns.busy}_of_{turns.ticks}"):  # for jnn.inspect.flops
+            made = stages(repeat, turns.number(group, member) * micro, x)
+        group, repeat, _ = turns.at(t - last)
+        ended = _where(stage == last, made, rolled(-1, _at(done, group)))
+        ended = _where((t >= last) & (repeat == turns.repeats - 1), ended, _at(done, group))
+        done = jax.tree.map(lambda a, new: jax.lax.dynamic_update_index_in_dim(a, new, group, 0), done, ended)
+        return (rolled(1, made), rolled(-1, waiting), done), None
 
-    return jax.lax.scan(tick, _at(parts, 0), jnp.arange(microbatches * repeats + stages - 1))[1]
-
-
-def _last_ticks(stages: int, repeats: int, microbatches: int) -> np.ndarray:
-    """When the last stage makes each micro-batch for the last time."""
-    group, member = np.divmod(np.arange(microbatches), stages)
-    return (group * repeats + repeats - 1) * stages + member + stages - 1
+    first = _at(parts, 0)
+    return jax.lax.scan(tick, (first, first, jax.tree.map(jnp.zeros_like, parts)), jnp.arange(turns.ticks))[0][2]
 
 
 def _at(tree: Any, i: Any) -> Any:
-    return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, jnp.clip(i, 0, len(a) - 1), 0, keepdims=False), tree)
+    return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, 0, keepdims=False), tree)
 
 
-def _summable(a: jax.Array) -> jax.Array:
-    return a.astype(jnp.promote_types(a.dtype, jnp.float32)) if jnp.issubdtype(a.dtype, jnp.floating) else a
+def _rolled(along: Callable[[jax.Array], jax.Array], by: int, tree: Any) -> Any:
+    """What each stage has, on the next one or the one before."""
+    roll = lambda by, _, a: along(jnp.roll(along(a), by, 0))
+    # with its transpose named, for JAX's own would be two collective-permutes in place of one
+    return jax.tree.map(lambda a: linear_call(partial(roll, by), partial(roll, -by), (), a), tree)
 
 
-def _check(layer: Layer, stacked: Any, x: Any, stages: int, repeats: int, microbatches: int) -> None:
+def _where(those: jax.Array, new: Any, old: Any) -> Any:
+    """The new arrays of those stages, or of all of them or none."""
+    return jax.tree.map(lambda a, b: jnp.where(those.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, old)
+
+
+def _along(mesh: Mesh, axis: str, a: jax.Array, dim: int = 0) -> jax.Array:
+    """An axis of stages along that of the mesh; those before it whole on each device, others as they lie."""
+    spec = PartitionSpec(*[None] * dim, axis, *[PartitionSpec.UNCONSTRAINED] * (a.ndim - dim - 1))
+    return jax.lax.with_sharding_constraint(a, NamedSharding(now(mesh), spec))
+
+
+def _check(layer: Layer, stacked: Any, x: Any, turns: Turns) -> None:
     layers, rows = ({a.shape[0] for a in jax.tree.leaves(tree)} for tree in (stacked, x))
+    stages, repeats, microbatches, shares = dataclasses.astuple(turns)
     if len(layers) != 1 or max(layers) % (stages * repeats):
         raise ValueError(
             f"pipeline: expected one number of layers that {stages} stages * {repeats} repeats divide, "
             f"found {sorted(layers)}."
         )
-    if len(rows) != 1 or max(rows) % microbatches:
-        raise ValueError(f"pipeline: expected rows that {microbatches} micro-batches divide, found {sorted(rows)}.")
+    if len(rows) != 1 or max(rows) % (microbatches * shares):
+        of_devices = f" on each of {shares} devices that share them" if shares > 1 else ""
+        raise ValueError(
+            f"pipeline: expected rows that {microbatches} micro-batches divide{of_devices}, found {sorted(rows)}. "
+            "Change the batch, or their number: microbatches, of `spread` for a model's layers."
+        )
     if repeats > 1 and microbatches % stages:
         raise ValueError(
             f"pipeline: with repeats, micro-batches go in groups of {stages}, the number of stages; "

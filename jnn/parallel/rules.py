@@ -26,11 +26,13 @@ PARAMETERS: Rules = {
     "kv_heads": "tensor",
     "vocab": "tensor",
     "experts": "expert",
+    "layers": "stage",
 }
 
+# Devices that share the experts, or the layers, share the rows too, or the rest of the model would be computed on each.
 # What a model names beside these is whole on every device; what it does not name may lie anywhere.
 ACTIVATIONS: Rules = {
-    "batch": ("slice", "data", "fsdp"),
+    "batch": ("slice", "data", "fsdp", "expert", "stage"),
     "time": "context",
     "hidden": "tensor",
     "heads": "tensor",

@@ -21,13 +21,13 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.axes import laid_out
-from jnn.backend import Program
 from jnn.parallel.batch import put_batch
 from jnn.parallel.lanes import lane_gradient, lane_program
 from jnn.parallel.layout import Layout
 from jnn.parallel.spread import spread
 from jnn.parallel.whole import split_batch
 from jnn.param import Spec, init
+from jnn.program import Program
 from jnn.train.objective import Batch, LossFn
 from jnn.train.state import TrainState, create_state, own_copy
 from jnn.train.step import make_eval, make_step

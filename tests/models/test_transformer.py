@@ -10,6 +10,7 @@ from torch.nn.functional import embedding, gelu, layer_norm, linear, scaled_dot_
 import jnn
 from jnn.layers import segment_mask
 from jnn.models import transformer, transformer_spec
+from jnn.remat import POLICIES
 from tests.models.decoders import LEARNED, VARIANTS, moved
 from tests.oracle import assert_matches_torch, configurations
 
@@ -79,10 +80,14 @@ def test_remat_changes_nothing_but_what_is_remembered():
         scalar = lambda p: jnp.sum(jnp.sin(transformer(p, tokens, key=jax.random.key(2), rate=0.3, remat=remat)))
         return jax.jit(jax.value_and_grad(scalar))(p)
 
-    for remat in ("dots", "full"):
+    for remat in (*POLICIES, ("attended",)):
         for a, b in zip(jax.tree.leaves(run(remat)), jax.tree.leaves(run(None)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
-    assert remembered("full") < remembered("dots") < remembered(None)
+    assert remembered("full") < remembered(("attended",)) < remembered("names") < remembered("dots") < remembered(None)
+    layers, tokens, embed, hidden = 2, 6, 8, 32
+    between = remembered("names") - remembered("full")
+    assert between == layers * tokens * 5 * embed
+    assert remembered("offload") - remembered("names") == layers * tokens * hidden
 
 
 def remembered(remat):
@@ -132,7 +137,7 @@ def test_tensor_parallel_equals_one_device():
         (
             lambda p: transformer(p, jnp.array([1]), key=None, remat="all"),
             ValueError,
-            "remat is None, 'dots' or 'full'",
+            "remat is None, a tuple of names, or one of",
         ),
     ],
 )

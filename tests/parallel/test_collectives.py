@@ -70,6 +70,13 @@ def test_and_batch_statistics_add_no_more_than_their_own():
 
 
 def test_of_scanned_layers_one_for_each_in_the_backward_loop():
+    """One of all gradients of a layer, as each turn of the loop ends, and one of all the rest; on a TPU as well.
+
+    A loop cannot carry out a sum of which every device has its share: the compiler has no name for where that lies. The
+    bytes are those of one all-reduce for everything, the latencies as many as layers, each beside whatever work does
+    not wait for it. Who wants just one has `pmap_step` and `lanes`, where each device's rows are a batch of its own;
+    here noise and batch statistics are those of all rows.
+    """
     found = collectives(compiled(DECODER, "data=8"))
     assert Counter((c.kind, c.inside == "ENTRY") for c in found) == {("all-reduce", True): 1, ("all-reduce", False): 1}
 
@@ -92,6 +99,27 @@ def test_fsdp_gathers_one_layer_at_a_time_and_scatters_its_gradients():
 @pytest.mark.parametrize("text", ["data=2,fsdp=4", "data=2,fsdp=2,tensor=2"])
 def test_products_have_no_all_to_all(text):
     assert set(kinds(DECODER, text)) <= {"all-gather", "all-reduce", "reduce-scatter"}
+
+
+@pytest.mark.parametrize("text", ["data=2,fsdp=4", "data=2,fsdp=2,tensor=2"])
+def test_gradients_are_scattered_along_fsdp_and_only_pieces_of_them_cross_data(text):
+    """Of linear maps, that is; biases and norms are summed whole over both."""
+    where = mesh(text)
+    of_layer = lambda maps: (
+        4 * sum(int(np.prod(p.shape[1:])) for p in jax.tree.leaves(DECODER.spec["blocks"]) if bool(p.fan_in) == maps)
+    )
+    weights, others = (of_layer(maps) // where.shape.get("tensor", 1) for maps in (True, False))
+    sent = Counter()
+    for row in jnn.inspect.collectives(compiled(DECODER, text), where):
+        if row.loops and row.kind != "all-gather":
+            sent[row.axes] += row.bytes
+    assert sent["fsdp",] == weights  # XLA:CPU has no reduce-scatter: it sums them whole, then cuts
+    assert sent["data",] == weights // where.shape["fsdp"]
+    assert sent["data", "fsdp"] <= 2 * others
+
+
+def test_of_convolutions_too_no_all_to_all():
+    assert set(kinds(CNN, "data=2,fsdp=4")) <= {"all-gather", "all-reduce", "reduce-scatter"}
 
 
 def test_tensor_parallel_reduces_once_a_pair_forward_and_once_backward():

@@ -5,15 +5,18 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 
 import jnn
+from jnn.axes import gather, laid_out
+from jnn.inspect import collectives
 from jnn.layers import experts, experts_spec, route
 from jnn.layers.experts import answers
+from jnn.parallel import layout
 from jnn.parallel.exchange import _local, exchanged_experts
 from jnn.parallel.over import over
 from jnn.parallel.spread import spread
-from tests.parallel.sharing import assert_close, moved, some, value_and_gradients
+from tests.parallel.sharing import assert_close, some, value_and_gradients
 
 SPEC = experts_spec(6, 10, 8, gate=True)
 
@@ -78,13 +81,15 @@ def test_with_a_ragged_exchange_it_is_the_layer_too(monkeypatch):
 
 
 def test_what_moves_are_exchanges_alone_and_each_device_keeps_its_experts():
-    mesh, (p, x) = some("data=2,expert=4"), arguments()
-    place = lambda a, *axes: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=NamedSharding(mesh, PartitionSpec(*axes)))
-    given = {name: jax.tree.map(lambda a: place(a, "expert"), p[name]) for name in ("up", "gate", "down")}
-    given["router"] = jax.tree.map(place, p["router"])
-    with spread(mesh):
-        program = jax.jit(answer).lower(given, place(x, ("data", "expert"))).compile()
-    assert set(moved(program)) == {"all-to-all"}
+    """In a layout, where a model gathers what it uses: the router's pieces are put together, of experts nothing."""
+    place, (p, x) = layout({"experts": SPEC}, some("data=2,expert=4")), arguments()
+    on = lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding)
+    given = jax.tree.map(on, p, place.parameters["experts"])
+    with laid_out(place), spread(place.mesh):
+        used = lambda p, x: answer(gather(p, "experts"), x)
+        program = jax.jit(used).lower(given, on(x, place.batch())).compile()
+    assert {c.kind for c in collectives(program)} == {"all-to-all", "all-gather"}
+    assert sum(c.bytes for c in collectives(program) if c.kind == "all-gather") == p["router"]["w"].nbytes
 
 
 @pytest.mark.parametrize(

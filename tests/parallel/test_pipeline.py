@@ -1,18 +1,35 @@
-"""The pipeline is the scan over the layers: values, gradients, products with other axes, noise, bad input."""
+"""The pipeline is the scan over the layers: values, gradients, noise, products with other axes; what moves; errors."""
 
+import functools
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jnn
-from jnn.axes import constrain, laid_out
-from jnn.layers import dropout, layer_norm, layer_norm_spec, linear, linear_spec
-from jnn.parallel import layout
+from jnn.axes import constrain, gather, laid_out
+from jnn.inspect import flops
+from jnn.layers import (
+    attention,
+    attention_spec,
+    dropout,
+    experts,
+    experts_spec,
+    layer_norm,
+    layer_norm_spec,
+    layers_in_turn,
+    linear,
+    linear_spec,
+)
+from jnn.models import mlp, transformer
+from jnn.parallel import layout, sharded_state, sharded_step, slice_gradient
+from jnn.parallel.over import over
 from jnn.parallel.pipeline import pipeline
 from jnn.parallel.spread import spread
+from tests.parallel.models import MLP, TRANSFORMER
 from tests.parallel.sharing import assert_close, moved, some, value_and_gradients
 
 BLOCK = {
@@ -48,11 +65,91 @@ def arguments(dtype=jnp.float32):
 def test_it_is_the_scan_over_the_layers(text, microbatches, repeats):
     p, x = arguments()
     whole = jax.jit(partial(value_and_gradients, partial(scanned, block)))(p, x)
-    place = layout(SPEC, some(text), parameters={"layers": "stage"})
+    place = layout(SPEC, some(text))
     ours = lambda p, x: pipeline(block, p, x, place, microbatches=microbatches, repeats=repeats)
     with laid_out(place):
         p, x = jax.device_put(p, place.parameters), jax.device_put(x, place.batch())
         assert_close(jax.jit(partial(value_and_gradients, ours))(p, x), whole)
+
+
+MIXED = {"attention": attention_spec(8, 4), "norm": layer_norm_spec(8), "experts": experts_spec(8, 8, 4)}
+MIXED = {"blocks": jnn.stack(MIXED, 2), "last": experts_spec(8, 8, 4)}
+
+
+def mixed(params, x):
+    """Layers that attend and have experts, and experts behind them; no word of a mesh."""
+
+    def layer(p, x, _):
+        p = gather(p, "blocks")
+        x = x + attention(p["attention"], layer_norm(p["norm"], x), causal=True)
+        return constrain(x + experts(p["experts"], x, top=2)[0], "time", "embed")
+
+    x = layers_in_turn(jax.checkpoint(layer), params["blocks"], constrain(x, "time", "embed"), "time", "embed")
+    return constrain(experts(gather(params["last"], "last"), x, top=1)[0], "time", "embed")
+
+
+def inputs():
+    return jnn.init(MIXED, jax.random.key(0)), jax.random.normal(jax.random.key(1), (16, 8, 8))
+
+
+@functools.cache
+def mixed_alone():
+    return jax.jit(partial(value_and_gradients, mixed))(*inputs())
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("stage=2,data=2,context=2", {}),
+        ("stage=2,expert=2,context=2", {"context": "heads"}),
+        *[
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in [
+                ("stage=2,context=2,tensor=2", {"context": "heads"}),
+                ("stage=2,fsdp=2,expert=2", {"microbatches": 2}),
+                ("stage=2,expert=2,context=2", {}),
+                ("stage=2,expert=2,tensor=2", {}),
+                ("stage=2,data=2,context=2", {"context": "heads"}),
+                ("stage=2,fsdp=2,context=2", {}),
+            ]
+        ],
+    ],
+)
+def test_law_any_product_of_axes_is_one_device(text, how):
+    p, x = inputs()
+    place = layout(MIXED, some(text))
+    with laid_out(place), spread(place.mesh, **how):
+        p, x = jax.device_put(p, place.parameters), jax.device_put(x, place.batch())
+        assert_close(jax.jit(partial(value_and_gradients, mixed))(p, x), mixed_alone())
+
+
+def test_within_a_slice_gradients_are_those_of_its_own_rows():
+    """Where a gradient is taken inside of a `shard_map`, ring attention and stages are there too."""
+    mesh, x = some("slice=2,stage=2,context=2"), jax.random.normal(jax.random.key(0), (8, 4, 2, 3))
+    layer = lambda p, x, _: jnn.layers.attend(x, p * x, x, causal=True)
+    f = lambda p, x: (layers_in_turn(layer, p, x, "time", "heads", "head") ** 2).sum()
+    p, each = jnp.arange(1.0, 3.0)[:, None, None, None, None], jax.P("slice")
+    gradient = spread(mesh, microbatches=2)(jax.grad(f))
+    ours = over(mesh, "slice", (jax.P(), each), each, check_vma=False)(lambda p, x: gradient(p, x)[None])
+    theirs = jax.jit(jax.vmap(jax.grad(f), in_axes=(None, 0)))(p, x.reshape(2, 4, *x.shape[1:]))
+    assert_close(jax.jit(ours)(p, x), theirs)
+
+
+@pytest.mark.slow
+def test_slices_have_stages_and_time_of_their_own():
+    """Losses of two steps: gradients between slices in bfloat16, whatever is shared within a slice."""
+
+    def losses(text):
+        place, optimizer, key = layout(TRANSFORMER.spec, some(text)), optax.sgd(0.1), jax.random.key(0)
+        step = sharded_step(TRANSFORMER.loss, optimizer, key, place, gradient=slice_gradient(place))
+        state, found = sharded_state(optimizer, key, place), []
+        for i in range(2):
+            batch = {name: x[:, :4] if x.ndim > 1 else x for name, x in TRANSFORMER.batch(seed=i).items()}
+            state, metrics = step(state, batch)
+            found.append(metrics["loss"].value())
+        return found
+
+    assert_close(losses("slice=2,stage=2,context=2"), losses("slice=2"), 1e-4)
 
 
 def test_under_checkpoint_and_in_bfloat16():
@@ -84,17 +181,75 @@ def test_a_tree_goes_through_and_every_layer_has_its_own_noise():
     assert_close(ours, scanned(noisy, keys, x))
 
 
-def test_each_stage_keeps_its_layers_and_nothing_is_gathered():
-    p, x = arguments()
-    place = layout(SPEC, some("stage=8"), parameters={"layers": "stage"})
-    p, x = jax.device_put(p, place.parameters), jax.device_put(x, place.batch())
-    ours = lambda p, x: pipeline(block, p, x, place, microbatches=4)
+def test_noise_is_that_of_all_rows_in_one():
+    keys, x = jax.random.split(jax.random.key(0), 4), jnp.ones((16, 3, 6))
+    noisy = lambda key, x: constrain(dropout(x, 0.5, key=jax.random.fold_in(key, 1)), "time", "embed")
+    for text, how in [("stage=2", {"microbatches": 8}), ("stage=2,data=2,tensor=2", {"microbatches": 4, "repeats": 2})]:
+        place = layout(SPEC, some(text))
+        with laid_out(place):
+            ours = jax.jit(lambda x, place=place, how=how: pipeline(noisy, keys, x, place, **how))(x)
+        np.testing.assert_array_equal(ours, scanned(noisy, keys, x))
+
+
+def test_a_mask_of_rows_goes_with_them_and_one_for_all_does_not():
+    tokens, p = TRANSFORMER.batch()["x"], jnn.init(TRANSFORMER.spec, jax.random.key(0))
+    segments = jnp.arange(6)[None] // (1 + jnp.arange(16)[:, None] % 4)
+    for mask in (jnn.layers.segment_mask(segments), jnn.layers.segment_mask(segments[2])):
+        f = lambda p, mask=mask: transformer(p, tokens, key=None, mask=mask)
+        whole = jax.jit(f)(p)
+        with spread(some("stage=2"), microbatches=2):
+            assert_close(jax.jit(f)(p), whole)
+
+
+def abstract(place, rows=16):
+    """Arguments where a layout wants them, from shapes alone."""
+    on = lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding)
+    x = jax.ShapeDtypeStruct((rows, 4, 6), jnp.float32)
+    return jax.tree.map(on, jnn.abstract(SPEC), place.parameters), on(x, place.batch())
+
+
+def test_each_stage_keeps_its_layers_and_rows_and_what_moves_are_permutations_alone():
+    place = layout(SPEC, some("stage=8"))
+    p, x = abstract(place)
+    ours = lambda p, x: pipeline(block, p, x, place, microbatches=16)
     program = jax.jit(partial(value_and_gradients, ours)).lower(p, x).compile()
-    counted = moved(program)
-    assert set(counted) == {"collective-permute", "all-reduce"}
-    assert counted["all-reduce"] <= 2  # the result, from the last stage; the gradient of x, from the first
+    # forward and backward: what is handed on, what waits for its turn, what is done; and the sum of the result
+    assert moved(program) == {"collective-permute": 6, "all-reduce": 1}
     held = program.memory_analysis().argument_size_in_bytes
-    assert held < (sum(a.nbytes for a in jax.tree.leaves(p)) / 8 + x.nbytes) * 1.1
+    assert held < (sum(a.size * 4 for a in jax.tree.leaves(p)) + x.size * 4) / 8 * 1.1
+
+
+def test_beside_other_axes_no_parameter_moves_along_the_stages():
+    place = layout(SPEC, some("stage=2,fsdp=2,tensor=2"))
+    ours = lambda p, x: pipeline(lambda p, x: block(gather(p), x), p, x, place, microbatches=4)
+    with laid_out(place):
+        program = jax.jit(partial(value_and_gradients, ours)).lower(*abstract(place)).compile()
+    along = [c for c in jnn.inspect.collectives(program, place.mesh) if "stage" in c.axes]
+    assert {c.kind for c in along} == {"collective-permute", "all-reduce"}
+    assert all(c.bytes == 4 for c in along if c.kind == "all-reduce")  # the sum of the result
+
+
+@pytest.mark.parametrize("text", ["stage=4", "expert=4"])
+def test_devices_that_share_layers_or_experts_share_the_rows_of_what_stands_around(text):
+    """Of a model that has neither: each device's FLOPs are as few as those of data-parallel."""
+
+    def each(text):
+        place = layout(MLP.spec, some(text))
+        on = lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding)
+        args = jax.tree.map(on, jnn.abstract(MLP.spec), place.parameters), on(MLP.batch()["x"], place.batch())
+        with laid_out(place):
+            program = jax.jit(partial(value_and_gradients, partial(mlp, key=None))).lower(*args).compile()
+        return program.cost_analysis()["flops"]
+
+    assert each(text) == pytest.approx(each("data=4"), rel=0.01)
+
+
+def test_idle_ticks_are_computed_and_are_not_the_models():
+    p, x = arguments()
+    staged = lambda p, x: pipeline(block, p, x, some("stage=2"), microbatches=4)
+    ours, theirs = flops(staged, p, x), flops(partial(scanned, block), p, x)
+    assert ours.model == theirs.model == theirs.hardware
+    assert ours.hardware == theirs.hardware * 5 / 4
 
 
 @pytest.mark.parametrize(
@@ -103,7 +258,7 @@ def test_each_stage_keeps_its_layers_and_nothing_is_gathered():
         ("data=2", {}, "pipeline: the mesh has axes data, no 'stage'"),
         ("stage=3", {}, r"number of layers that 3 stages \* 1 repeats divide, found \[8\]"),
         ("stage=4", {"repeats": 4, "microbatches": 4}, r"4 stages \* 4 repeats divide, found \[8\]"),
-        ("stage=2", {"microbatches": 3}, r"rows that 3 micro-batches divide, found \[8\]"),
+        ("stage=2", {"microbatches": 3}, r"rows that 3 micro-batches divide, found \[8\]. Change the batch, or their"),
         ("stage=4", {"repeats": 2}, "go in groups of 4, the number of stages; found 2"),
     ],
 )
@@ -118,11 +273,29 @@ def test_a_layer_that_changes_the_shape_is_one_clear_error():
         pipeline(lambda p, x: x[:, :2], np.ones((2, 3)), np.ones((4, 3)), some("stage=2"), microbatches=2)
 
 
-def test_two_algorithms_one_within_the_other_are_one_clear_error():
-    attending = lambda p, x: jnn.layers.attend(x, x, x)
-    mesh = some("stage=2,context=2")
+def test_micro_batches_that_do_not_divide_each_devices_rows_are_one_clear_error():
+    p, x = arguments()
     with (
-        spread(mesh),
-        pytest.raises(ValueError, match=r"over: context cannot be shared within .* along stage"),
+        laid_out(layout(SPEC, some("stage=2,data=4"))),
+        pytest.raises(ValueError, match=r"rows that 4 micro-batches divide on each of 4 devices .* found \[8\]"),
     ):
-        jax.jit(lambda x: pipeline(attending, jnp.ones(2), x, mesh, microbatches=2))(jnp.ones((4, 8, 2, 3)))
+        pipeline(block, p, x, some("stage=2,data=4"), microbatches=4)
+
+
+def test_a_model_without_rows_is_one_clear_error():
+    p = jnn.init(TRANSFORMER.spec, jax.random.key(0))
+    with (
+        spread(some("stage=2")),
+        pytest.raises(
+            ValueError, match=r"layers_in_turn: a pipeline needs rows .* float32\[6,16\] with axes time, embed"
+        ),
+    ):
+        transformer(p, jnp.zeros(6, jnp.int32), key=None)
+
+
+def test_what_is_in_pieces_already_is_one_clear_error():
+    mesh = some("context=2")
+    attending = spread(mesh)(lambda x: jnn.layers.attend(x, x, x))
+    along = jax.P(None, "context")
+    with pytest.raises(ValueError, match=r"over: arrays are pieces along context already, in the shard_map"):
+        jax.jit(jax.shard_map(attending, mesh=mesh, in_specs=along, out_specs=along))(jnp.ones((4, 8, 2, 3)))

@@ -15,7 +15,7 @@ from tests.parallel.models import MLP, MODELS, TRANSFORMER, Model, assert_close,
 
 OPTIMIZER = optax.sgd(0.1, momentum=0.9)
 KEYS = jax.random.split(jax.random.key(0))
-MESHES = {"data=8": 8, "fsdp=8": 8, "tensor=4": 4, "data=2,fsdp=2,tensor=2": 8}
+MESHES = {"data=8": 8, "fsdp=8": 8, "tensor=4": 4, "data=2,fsdp=2,tensor=2": 8, "stage=2,data=2,tensor=2": 8}
 
 
 def place(model: Model, text: str, **options):

@@ -23,10 +23,12 @@ from jax.typing import DTypeLike
 from jnn.axes import laid_out
 from jnn.backend import target
 from jnn.inspect import Flops, flops
+from jnn.instead import instead
 from jnn.parallel.batch import check_rows
 from jnn.parallel.layout import Layout, count
 from jnn.parallel.preflight.chips import GIB
 from jnn.parallel.preflight.topology import Topology
+from jnn.parallel.spread import spread
 from jnn.parallel.step import sharded_step
 from jnn.param import Spec, init
 from jnn.train.objective import Batch, LossFn
@@ -147,7 +149,8 @@ def compile_step(prepared: Prepared, topology: Topology) -> Compiled:
     """Counts and compiles the step; a program that finds no room is a result, not an error."""
     job, key = prepared.job, _KEYS(0)
     with target(topology.chip.platform):
-        with laid_out(prepared.layout):
+        # stages with the ticks in which they are idle; attention and experts as they are written: their true work
+        with laid_out(prepared.layout), spread(prepared.layout.mesh), instead(attend=None, experts=None):
             counted = flops(make_step(job.loss, job.optimizer, key, **job.options), prepared.state, prepared.batch)
         step = sharded_step(job.loss, job.optimizer, key, prepared.layout, **job.options)
         try:

@@ -5,7 +5,7 @@
     in_vain(program) -> [sentence, ...]                  donations that no output took over
     float32(counted, dtype) -> [sentence, ...]           products that a policy did not reach
 
-Law: a small parameter may lie anywhere, for it costs nothing: 65,536 numbers are small, and a thousandth of all.
+Law: what is small costs nothing: a parameter of 65,536 numbers, or a thousandth of all; a thousandth of the FLOPs.
 """
 
 from __future__ import annotations
@@ -109,4 +109,5 @@ def float32(counted: Flops, dtype: DTypeLike | None) -> list[str]:
     return [
         f"{work / counted.hardware:.1%} of the FLOPs are float32 products under a {name} policy, at {place}"
         for place, work in sorted(sums.items(), key=lambda item: -item[1])
+        if work > counted.hardware / 1000
     ]

@@ -70,8 +70,9 @@ def surprises(rows: Iterable[Collective], program: jax.stages.Compiled | str, la
 
     - An all-to-all along an axis that has no layer of its own for it: an activation lies otherwise than its next use
       wants it. Name its axes by `jnn.axes.constrain`.
-    - A gather that the compiler writes as an all-reduce of pieces among zeros, which takes the wires twice as long: the
-      pieces are too thin for it. Share the parameters among fewer devices, or cut another axis.
+    - A gather that the compiler writes as an all-reduce of pieces among zeros, of twice the bytes. XLA:TPU does so
+      along an axis that is all of a slice: always where the torus has three axes, of small pieces where it has two.
+      Share the parameters among fewer devices.
     - An all-gather of a stack of layers: all of them are whole at once. Call `jnn.axes.gather` inside of the scan.
     """
     module = parse(program)
@@ -84,9 +85,9 @@ def surprises(rows: Iterable[Collective], program: jax.stages.Compiled | str, la
             axes = "devices" if row.axes is None else ",".join(row.axes)
             found[f"all-to-all along {axes} at {row.place}"] = times * row.bytes
         operands = [made[name].opcode for name in made[row.name].operands if name in made]
-        if row.kind == "all-reduce" and set(operands) == {"dynamic-update-slice"}:
+        if row.kind == "all-reduce" and set(operands) == {"dynamic-update-slice"} and row.bytes > SMALL:
             axes = "?" if row.axes is None else ",".join(row.axes)
-            what = f"gathers along {axes} that run as all-reduces, twice as long"
+            what = f"gathers along {axes} that run as all-reduces, twice the bytes (fewer devices would gather: data=2)"
             found[what] = found.get(what, 0) + times * row.bytes
         if row.kind == "all-gather":
             for path in {stacks[shape] for _, shape in arrays(made[row.name].type) if shape in stacks}:

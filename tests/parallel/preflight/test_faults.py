@@ -76,6 +76,14 @@ def test_products_that_a_policy_did_not_reach():
     assert float32(jnn.inspect.flops(jnp.dot, jnp.ones((4, 4)), jnp.ones((4, 4))), None) == []
 
 
+def test_products_too_small_to_matter():
+    both = lambda a, b: (a @ a, b @ b)
+    counted = lambda small: jnn.inspect.flops(both, jnp.ones((256, 256), jnp.bfloat16), jnp.ones((small, small)))
+    assert float32(counted(16), jnp.bfloat16) == []
+    (found,) = float32(counted(32), jnp.bfloat16)
+    assert found.startswith("0.2% of the FLOPs")
+
+
 def test_memory_that_is_donated_in_vain():
     step = jax.jit(lambda state, x: {"w": (state["w"] * x).astype(jnp.bfloat16)}, donate_argnums=0)
     program = step.lower({"w": jnp.ones(64)}, jnp.ones(64)).compile()
@@ -133,8 +141,10 @@ ENTRY %main (piece: f32[1,4096], zeros: f32[8,4096], i: s32[], j: s32[]) -> f32[
 }"""
     place = layout(linear_spec(8, 4096), mesh("fsdp=8"))
     assert surprises(text, place) == [
-        "gathers along fsdp that run as all-reduces, twice as long: 131 kB on each device"
+        "gathers along fsdp that run as all-reduces, twice the bytes (fewer devices would gather: data=2): "
+        "131 kB on each device"
     ]
+    assert surprises(text.replace("8,4096]", "8,2048]"), place) == []  # small ones cost nothing
     assert surprises(text.replace("all-reduce(%padded)", "all-reduce(%zeros)"), place) == []
 
 

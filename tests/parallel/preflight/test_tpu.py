@@ -1,6 +1,8 @@
 """Pre-flights for TPUs, where their compiler is installed: no chip is needed."""
 
+import collections
 import dataclasses
+import math
 
 import jax
 import pytest
@@ -56,6 +58,55 @@ def test_a_step_that_does_not_fit():
     assert "rows in place of 2097152" in found.fit.note
     assert 10**8 < found.fit.largest[0][0] < found.fit.capacity
     assert found.over(Budget())[0].startswith("memory")
+
+
+def of_weights(shape):
+    """Bytes in bfloat16 of what all layers' linear maps hold."""
+    return 2 * sum(math.prod(p.shape) for p in jax.tree.leaves(gpt_spec(shape)["blocks"]) if p.fan_in)
+
+
+def test_layers_are_gathered_and_their_gradients_scattered():
+    """Where fsdp is not all of a slice; only pieces of a linear map's gradient, and what is small, cross data."""
+    wide = Shape(256, 64, 2, 4, 256, 1024, 4)
+    found = preflight(job(gpt_spec(wide), gpt_loss, 32, wide.context), "v5e:4x4", "data=2,fsdp=8")
+    assert found.faults == ()
+    sent = collections.Counter()
+    for move in found.moves:
+        sent[move.kind, move.axes] += move.bytes
+    assert {kind for kind, _ in sent} == {"all-gather", "reduce-scatter", "all-reduce"}
+    assert sent["all-gather", "fsdp"] > 2 * of_weights(wide)  # forward and backward
+    assert sent["reduce-scatter", "fsdp"] > 0.99 * of_weights(wide)
+    assert sent["all-reduce", "data"] == of_weights(wide) / 8
+    assert sent["all-reduce", "data,fsdp"] < of_weights(wide) / 5  # the table, biases and norms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", ["fsdp=16,tensor=16", "fsdp=64,tensor=4", "data=16,fsdp=16", "data=4,fsdp=64"])
+def test_and_on_a_pod(mesh):
+    wide = Shape(512, 64, 2, 16, 1024, 4096, 16)
+    found = preflight(job(gpt_spec(wide), gpt_loss, 768, wide.context), "v5e:16x16", mesh)
+    assert found.faults == ()
+    sent = collections.Counter()
+    for move in found.moves:
+        sent[move.kind] += move.bytes if "fsdp" in move.axes else 0
+    share = of_weights(wide) / found.machine.mesh.get("tensor", 1)
+    assert sent["all-gather"] > 2 * share
+    assert sent["reduce-scatter"] + sent["collective-permute"] > 0  # or in steps, each beside a part of the product
+    assert sent["all-reduce"] < share / 4
+    assert sent["all-to-all"] == 0
+
+
+@pytest.mark.slow
+def test_along_an_axis_that_is_all_of_a_slice_there_are_but_all_reduces():
+    """The compiler's choice, on a torus of three axes: its all-reduce takes all wires, its gather a ring of them."""
+    wide = Shape(512, 64, 2, 16, 1024, 4096, 16)
+    of = lambda mesh: preflight(job(gpt_spec(wide), gpt_loss, 64, wide.context), "v5p:4x4x4", mesh)
+    whole, half = of("fsdp=64"), of("data=2,fsdp=32")
+    assert {move.kind for move in whole.moves} == {"all-reduce"}
+    assert any("run as all-reduces" in fault for fault in whole.faults)
+    assert half.faults == ()
+    assert {"all-gather", "reduce-scatter"} <= {move.kind for move in half.moves}
+    assert sum(move.seconds for move in half.moves) < sum(move.seconds for move in whole.moves)
 
 
 @pytest.mark.slow

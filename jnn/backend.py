@@ -70,8 +70,8 @@ TABLE = {
         gpu="cudnn",
         other="fused",
         why="a training step of a 4-layer, 256-wide decoder took 187 ms of one CPU core with heads moved before time, "
-        "212 with jax.nn.dot_product_attention. With its gradient (2 rows of 2,048 tokens, 8 heads of 128) that holds 537 "
-        "MB of scores on a TPU v5e, 680 MB of temporaries on an H100; splash attention none, cuDNN's 8.5 MB",
+        "212 with jax.nn.dot_product_attention. With its gradient (2 rows of 2,048 tokens, 8 heads of 128) that "
+        "holds 537 MB of scores on a TPU v5e, 680 MB on an H100; splash attention none, cuDNN's 8.5 MB",
     ),
     "offload": Row(
         cpu="keep",
@@ -103,6 +103,7 @@ class Choice:
     file: str
     function: str
     callers: tuple[tuple[str, int], ...]  # innermost first, without JAX's own
+    refused: bool  # whether the backend's own formulation could not run
 
     def __str__(self) -> str:
         return f"{self.name}: {self.formulation}"
@@ -128,7 +129,7 @@ def choose(name: str, refusals: Mapping[str, Callable[[], str]] = _NEVER) -> str
     if _record.value is not None:
         asking = sys._getframe(1)
         where = asking.f_code.co_filename, asking.f_code.co_qualname
-        _record.value.add(Choice(name, formulation, why, *where, tuple(_callers(asking))))
+        _record.value.add(Choice(name, formulation, why, *where, tuple(_callers(asking)), bool(refusal)))
     return formulation
 
 

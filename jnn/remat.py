@@ -26,6 +26,7 @@ from typing import Any, Literal, get_args
 import jax
 
 from jnn import backend
+from jnn.instead import chosen
 
 Policy = Literal["dots", "names", "offload", "full"]
 Remat = Policy | tuple[str, ...] | None
@@ -56,7 +57,20 @@ def remembering(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., An
         return lambda layer: layer
     if not isinstance(remat, tuple) and remat not in POLICIES:
         raise ValueError(f"remembering: remat is None, a tuple of names, or one of {POLICIES}; found {remat!r}.")
-    return partial(jax.checkpoint, prevent_cse=False, policy=_policy(remat))  # in a scan there is no CSE to prevent
+
+    def decorate(layer: Callable[..., Any]) -> Callable[..., Any]:
+        def remembered(*args: Any) -> Any:
+            policy = _policy(remat)  # here, for it depends on where the layer is called
+            return jax.checkpoint(layer, prevent_cse=False, policy=policy)(*args)  # a scan has no CSE to prevent
+
+        return remembered
+
+    return decorate
+
+
+def linear_maps(mapped: int, primitive: Any, *_: Any, **params: Any) -> bool:
+    """Whether an equation is a linear map's product: its axes of a batch are no more than the layer is mapped over."""
+    return str(primitive) == "dot_general" and len(params["dimension_numbers"][1][0]) <= mapped
 
 
 def _policy(remat: Policy | tuple[str, ...]) -> Callable[..., Any] | None:
@@ -64,8 +78,8 @@ def _policy(remat: Policy | tuple[str, ...]) -> Callable[..., Any] | None:
     if remat == "full":
         return None
     if remat == "dots":
-        attended = policies.save_only_these_names("attended")
-        return policies.save_from_both_policies(policies.dots_with_no_batch_dims_saveable, attended)
+        maps = chosen("linear_maps", partial(linear_maps, 0))
+        return policies.save_from_both_policies(maps, policies.save_only_these_names("attended"))
     if remat == "names":
         return policies.save_only_these_names(*[name for name, among in NAMES.items() if among])
     if remat == "offload":

@@ -4,7 +4,7 @@ What lives here: meshes from short strings (`mesh`), rules from the names of axe
 `layout`), the train step on a mesh (`step`, `batch`, `whole`), its sums in one order on any number of devices
 (`lanes`), and the step by `jax.pmap` (`pmap`); algorithms over one axis (`ring`, `ulysses`, `exchange`, `pipeline`,
 `slices`), which `spread` puts in the place of a model's layers; the `preflight`; and processes: how they join (`join`,
-`rollcall`) and are watched (`supervise`, `member`).
+`cluster`, `rollcall`) and are watched (`supervise`, `member`).
 What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`.
 """
 

@@ -19,7 +19,7 @@ the first stage when it is their turn, and from the last one back to where they 
 along the stages as well, what stands before and behind the layers is computed once and not on every stage.
 
 The backward pass is that of the scan: the ticks the other way round. A layer under `jax.checkpoint` leaves its input
-alone of every tick, and what its policy saves by name; to a policy that goes by batch axes, stages are one more.
+alone of every tick, and what its policy saves; to a policy of your own that goes by axes of a batch, stages are one.
 
 Laws: it is the scan over the layers, values and gradients, noise too; what moves along the axis are collective-permutes
 from one tick to the next.
@@ -38,11 +38,13 @@ from jax.custom_derivatives import linear_call
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.axes import in_force, laid_out
+from jnn.instead import instead
 from jnn.parallel.layout import Layout
 from jnn.parallel.layout import count as devices
 from jnn.parallel.over import count, mapped, now, without
 from jnn.parallel.row_keys import row_keys
 from jnn.parallel.turns import Turns
+from jnn.remat import linear_maps
 
 Layer = Callable[[Any, Any], Any]  # (one layer's parameters, x) -> x
 
@@ -104,7 +106,7 @@ def pipeline(
         own = _at(runs, repeat if repeats > 1 else 0)
         return jax.lax.scan(lambda x, p: (layer(p, x), None), x, row_keys(own, offsets, first))[0]
 
-    with laid_out(layout), mapped(axis):
+    with laid_out(layout), mapped(axis), instead(linear_maps=partial(linear_maps, 1)):
         stages = partial(jax.vmap(run, in_axes=(1, 0, 0, 0), spmd_axis_name=axis), runs)
         done = _ticks(stages, parts, turns, len(offsets) // shares, along)
     return jax.tree.map(turns.join, done)

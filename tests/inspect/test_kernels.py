@@ -206,8 +206,8 @@ def test_a_fused_attention_on_a_tpu_passes_where_plain_products_do_not():
     assert [(row.op, row.runs) for row in ledger.rows] == [("attention", "Pallas Mosaic")]
     p = jax.tree.map(lambda param: S(param.shape, "bfloat16", sharding=place), attention_spec(256, 2))
     plain = lambda p, x: attention(p, x, causal=True)
+    uneven = S((2, 200, 256), "bfloat16", sharding=place)  # which the kernel does not take
     with backend.target("tpu"), pytest.raises(SilentFallback, match="expected to be one fused kernel"):
-        uneven = S((2, 200, 256), "bfloat16", sharding=place)  # which the kernel does not take
         kernels(plain, p, uneven, strict=True, expect=Expect(attention="fused"))
 
 

@@ -11,7 +11,7 @@ import jnn
 from jnn.layers import segment_mask
 from jnn.models import transformer, transformer_spec
 from jnn.remat import POLICIES
-from tests.models.decoders import LEARNED, VARIANTS, moved
+from tests.models.decoders import LEARNED, ROTARY, VARIANTS, moved
 from tests.oracle import assert_matches_torch, configurations
 
 
@@ -84,16 +84,16 @@ def test_remat_changes_nothing_but_what_is_remembered():
         for a, b in zip(jax.tree.leaves(run(remat)), jax.tree.leaves(run(None)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     assert remembered("full") < remembered(("attended",)) < remembered("names") < remembered("dots") < remembered(None)
-    layers, tokens, embed, hidden = 2, 6, 8, 32
-    between = remembered("names") - remembered("full")
-    assert between == layers * tokens * 5 * embed
-    assert remembered("offload") - remembered("names") == layers * tokens * hidden
+    layers, tokens, embed, head, hidden = 2, 6, 8, 4, 32  # one key-value head, and no biases, which "full" needs again
+    between = remembered("names", ROTARY) - remembered("full", ROTARY)
+    assert between == layers * tokens * (3 * embed + 2 * head)
+    assert remembered("offload", ROTARY) - remembered("names", ROTARY) == layers * tokens * hidden
 
 
-def remembered(remat):
+def remembered(remat, spec=LEARNED):
     """How many numbers the backward pass is handed."""
     run = lambda p: transformer(p, jnp.arange(6), key=None, remat=remat)
-    residuals = jax.eval_shape(lambda p: jax.vjp(run, p)[1], jnn.abstract(LEARNED))
+    residuals = jax.eval_shape(lambda p: jax.vjp(run, p)[1], jnn.abstract(spec))
     return sum(x.size for x in jax.tree.leaves(residuals))
 
 

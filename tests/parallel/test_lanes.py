@@ -54,6 +54,7 @@ def test_two_hundred_steps_with_dropout_agree(text):
         slowly(TRANSFORMER, "data=4", 200),
         slowly(TRANSFORMER, "data=8", 200),
         slowly(TRANSFORMER, "data=2,fsdp=4", 200),
+        slowly(TRANSFORMER, "stage=2,data=4", 20),
     ],
     ids=lambda x: getattr(x, "name", x),
 )

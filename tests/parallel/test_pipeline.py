@@ -29,6 +29,7 @@ from jnn.parallel import layout, sharded_state, sharded_step, slice_gradient
 from jnn.parallel.over import over
 from jnn.parallel.pipeline import pipeline
 from jnn.parallel.spread import spread
+from jnn.remat import remembering
 from tests.parallel.models import MLP, TRANSFORMER
 from tests.parallel.sharing import assert_close, moved, some, value_and_gradients
 
@@ -70,6 +71,18 @@ def test_it_is_the_scan_over_the_layers(text, microbatches, repeats):
     with laid_out(place):
         p, x = jax.device_put(p, place.parameters), jax.device_put(x, place.batch())
         assert_close(jax.jit(partial(value_and_gradients, ours))(p, x), whole)
+
+
+def test_a_policy_that_remembers_linear_maps_does_so_on_every_stage():
+    p, x = arguments()
+
+    def computed(remat):
+        layer = remembering(remat)(lambda p, x: linear(p["down"], jnp.tanh(linear(p["up"], x))))
+        return flops(
+            jax.grad(lambda p: jnp.sum(pipeline(layer, p, x, some("stage=4"), microbatches=4) ** 2)), p
+        ).hardware
+
+    assert computed(None) == computed("dots") < computed("full")
 
 
 MIXED = {"attention": attention_spec(8, 4), "norm": layer_norm_spec(8), "experts": experts_spec(8, 8, 4)}

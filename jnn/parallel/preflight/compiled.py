@@ -21,7 +21,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jnn.axes import laid_out
-from jnn.backend import target
+from jnn.backend import recording, target
 from jnn.inspect import Flops, flops
 from jnn.instead import instead
 from jnn.parallel.batch import check_rows
@@ -118,6 +118,7 @@ class Compiled:
 
     prepared: Prepared
     flops: Flops  # of all devices together
+    refused: tuple[str, ...]  # kernels of the platform that could not run, and why
     program: jax.stages.Compiled | None
     problem: TooLarge | None
 
@@ -153,13 +154,15 @@ def compile_step(prepared: Prepared, topology: Topology) -> Compiled:
         with laid_out(prepared.layout), spread(prepared.layout.mesh), instead(attend=None, experts=None):
             counted = flops(make_step(job.loss, job.optimizer, key, **job.options), prepared.state, prepared.batch)
         step = sharded_step(job.loss, job.optimizer, key, prepared.layout, **job.options)
+        with recording() as chosen:
+            lowered = step.lower(prepared.state, prepared.batch)
+        refused = tuple(dict.fromkeys(f"{choice}; {choice.why}" for choice in chosen if choice.refused))
         try:
-            program = step.lower(prepared.state, prepared.batch).compile()
+            return Compiled(prepared, counted, refused, lowered.compile(), None)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            return Compiled(prepared, counted, None, read_exhausted(str(error)))
-    return Compiled(prepared, counted, program, None)
+            return Compiled(prepared, counted, refused, None, read_exhausted(str(error)))
 
 
 def read_exhausted(message: str) -> TooLarge:

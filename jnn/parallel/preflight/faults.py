@@ -63,7 +63,8 @@ def whole_batch(program: jax.stages.Compiled | str, prepared: Prepared, n: int =
     first = next((x.shape for x in jax.tree.leaves(job.batch) if len(x.shape) > 1), (rows,))
     found, sizes = dict[str, int](), _sizes(layout)
     for value in largest(program, n):
-        shapes = [shape for dtype, shape in arrays(value.type) if dtype.startswith(("f", "bf"))]
+        large = [(dtype, shape) for dtype, shape in arrays(value.type) if 10 * 4 * math.prod(shape) > value.bytes]
+        shapes = [shape for dtype, shape in large if dtype.startswith(("f", "bf"))]  # a kernel's own blocks are small
         if any(_begins(shape, rows, first[1:2], sizes) for shape in shapes):
             found[str(value.place)] = max(value.bytes, found.get(str(value.place), 0))
     return [

@@ -134,7 +134,7 @@ def _work(compiled: Compiled) -> Work:
         tokens=job.tokens,
         model=counted.model,
         hardware=counted.hardware,
-        notes=counted.notes,
+        notes=(*counted.notes, *compiled.refused),
     )
 
 

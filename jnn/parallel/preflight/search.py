@@ -5,8 +5,8 @@
 1. Candidates: every product of mesh shapes, losses (a policy of rematerialization each) and micro-batches.
 2. Arithmetic drops what cannot be: a batch or a parameter that does not divide, a state that does not fit by itself.
 3. The rest is compiled, what talks least first (few devices along `tensor`, then few micro-batches, then the policies
-   in their order), as many as `compiles` says: the others are named. Where a policy fits a mesh and micro-batches, those
-   behind it, which compute more again, come after everything else.
+   in their order), as many as `compiles` says: the others are named. Where a policy fits a mesh and micro-batches,
+   those behind it, which compute more again, come after everything else.
 4. Those that fit are ranked by the time of their roofline.
 
 Law: every candidate is in the ranking or among the dropped, with its reason.

@@ -100,9 +100,10 @@ class Writer:
     def _unwritten(self, error: Exception) -> OSError:
         """The one error for all that can go wrong while writing; the next save begins with a new manager."""
         self._manager = None
+        ended = "" if jax.process_count() == 1 else ", or see whether another process of this job has ended"
         return OSError(
             f"Checkpoints: could not write to {self._folder}: {in_one_line(error)}. Make room or get the "
-            "permission to write there; the checkpoints before this one are whole."
+            f"permission to write there{ended}; the checkpoints before this one are whole."
         )
 
 

@@ -3,12 +3,16 @@
 import collections
 import dataclasses
 import math
+import re
 
 import jax
 import pytest
 
 from jnn.axes import laid_out
-from jnn.parallel.preflight import Budget, preflight
+from jnn.inspect import executions, parse
+from jnn.parallel import layout, mesh
+from jnn.parallel.preflight import Budget, preflight, topology
+from jnn.parallel.preflight.compiled import compile_step, prepare
 from tests.parallel.preflight.published import GPT2, Shape, gpt_loss, gpt_spec, job
 from tests.parallel.preflight.small import needs_libtpu, report, small
 
@@ -27,6 +31,7 @@ def test_four_chips():
     assert 15 * 2**30 < found.fit.capacity < 16 * 2**30
     assert found.work.model == report().work.model  # the machine and the layout change no arithmetic
     assert found.over(Budget()) == []
+    assert any("no splash here: found 12 queries and 12 keys" in note for note in found.work.notes)
     line = found.roofline
     assert set(line.parts) == {"compute", "memory", "interconnect"}
     assert all(value > 0 for value in line.parts.values())
@@ -37,6 +42,18 @@ def test_four_chips():
     assert bill.steps == pytest.approx(1e9 / found.work.tokens)
     assert bill.chip_hours == pytest.approx(4 * bill.steps * line.seconds / 3600)
     assert bill.cost == pytest.approx(1.25 * bill.chip_hours)
+
+
+@pytest.mark.parametrize("text", ["data=2,tensor=2", "stage=2,fsdp=2"])
+def test_attention_is_one_kernel_on_each_chip(text):
+    """Forward, and both of its backward ones: none is computed again, for its answer is remembered by name."""
+    decoder = job(gpt_spec(Shape(256, 128, 4, 4, 64, 256, 4)), gpt_loss, 16, 128)
+    machine = topology("v5e:2x2")
+    compiled = compile_step(prepare(decoder, layout(decoder.spec, mesh(text, machine.devices))), machine)
+    assert compiled.refused == ()
+    scopes = {step.instruction.scope for step in executions(parse(compiled.text))}
+    found = sorted(name for scope in scopes for name in re.findall(r"splash_mha_(fwd|dq|dkv)_\w+/pallas_call", scope))
+    assert found == ["dkv", "dq", "fwd"]
 
 
 def test_two_slices_talk_over_the_network():

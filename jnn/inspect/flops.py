@@ -23,16 +23,16 @@ so that it depends neither on what is rematerialized nor on the mesh: model FLOP
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from jnn.inspect.attention import attention_flops
+from jnn.inspect.bodies import bodies, repeats
 from jnn.inspect.operations import COSTS
 from jnn.inspect.place import Place
 from jnn.inspect.source import Frame
@@ -137,9 +137,12 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
         elif name == "cond":
             yield from _dearest(equation, frame, times, notes)
         else:
-            repeated = times * _repeats(equation, frame, notes)
-            for body in bodies(equation):
-                yield from _count(body, frame, repeated, notes)
+            often = repeats(equation)
+            each = [_count(body, frame, times * (often or 1), notes) for body in bodies(equation)]
+            inside = [operation for operations in each for operation in operations]
+            if often is None and inside:
+                notes[f"counted once, for its trip count is unknown: the while loop at {frame.place}"] = None
+            yield from inside
 
 
 def _share(mark: re.Pattern[str], cost: int, scope: str) -> int:
@@ -188,44 +191,3 @@ def _dearest(equation: JaxprEqn, frame: Frame, times: int, notes: dict[str, None
     if len(set(costs)) > 1:
         notes[f"the dearest branch alone is counted: the conditional at {frame.place}"] = None
     yield from branches[costs.index(max(costs))]
-
-
-def bodies(equation: JaxprEqn) -> list[Jaxpr]:
-    """The jaxprs that an equation runs: of a scan or a jit its body, of a while its condition too."""
-    values = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr))
-    return [v.jaxpr if isinstance(v, ClosedJaxpr) else v for v in values if isinstance(v, Jaxpr | ClosedJaxpr)]
-
-
-def _repeats(equation: JaxprEqn, frame: Frame, notes: dict[str, None]) -> int:
-    """How often an equation runs its bodies."""
-    name, params = equation.primitive.name, equation.params
-    if name == "scan":
-        return int(params["length"])
-    if name == "shard_map":
-        return math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])
-    if name == "while":
-        trips = _trips(equation)
-        if trips is None and any(True for body in bodies(equation) for _ in _count(body, frame, 1, {})):
-            notes[f"counted once, for its trip count is unknown: the while loop at {frame.place}"] = None
-        return 1 if trips is None else trips
-    return 1
-
-
-def _trips(equation: JaxprEqn) -> int | None:
-    """The trip count of a while that counts up from a literal to a literal, by a literal."""
-    params = equation.params
-    test, body = params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr
-    if len(test.eqns) != 1 or test.eqns[0].primitive.name != "lt":
-        return None
-    counter, limit = test.eqns[0].invars
-    if counter not in test.invars or not isinstance(limit, Literal):
-        return None
-    index = test.invars.index(counter) - params["cond_nconsts"]
-    start = equation.invars[params["cond_nconsts"] + params["body_nconsts"] + index]
-    steps = [e for e in body.eqns if e.primitive.name == "add" and e.outvars[0] is body.outvars[index]]
-    if index < 0 or not isinstance(start, Literal) or not steps:
-        return None
-    before, by = steps[0].invars
-    if before is not body.invars[params["body_nconsts"] + index] or not isinstance(by, Literal) or by.val <= 0:
-        return None
-    return max(0, -(-(int(limit.val) - int(start.val)) // int(by.val)))

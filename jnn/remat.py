@@ -6,12 +6,13 @@
 |----------------------|-------------------------------------------------------------|--------------|
 | None                 | everything                                                  | on the device |
 | "dots"               | what linear maps gave, and attention                        | on the device |
-| "names"              | queries, keys, values, attention, and the stream behind it  | on the device |
+| "names"              | input, queries, keys, values, attention, the stream behind  | on the device |
 | ("attended", ...)    | what goes by these names                                    | on the device |
 | "offload"            | what goes by any name                                       | in the host's memory |
 | "full"               | the layer's inputs                                          | on the device |
 
-In this order less is remembered on the device, and more is computed again; "offload" moves instead. Layers name values
+In this order less is remembered on the device, and more is computed again; "offload" moves instead, all but the answer
+of splash attention: it is named within a `jit`, out of which JAX moves nothing, and is computed again. Layers name values
 by `jax.ad_checkpoint.checkpoint_name`: see NAMES; those of a model of your own go by a tuple.
 
 Law: no choice changes a value or a gradient.
@@ -33,7 +34,7 @@ Remat = Policy | tuple[str, ...] | None
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 # name -> whether "names" remembers it: (embed) numbers of a token each, and "hidden" as many as the MLP is wide
-NAMES = {"query": True, "key": True, "value": True, "attended": True, "stream": True, "hidden": False}
+NAMES = {"input": True, "query": True, "key": True, "value": True, "attended": True, "stream": True, "hidden": False}
 
 
 def remembering(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

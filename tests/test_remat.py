@@ -58,7 +58,7 @@ def test_every_policy_is_in_the_table():
     import jnn.remat
 
     assert all(f'"{policy}"' in jnn.remat.__doc__ for policy in POLICIES)
-    assert set(NAMES) == {"query", "key", "value", "attended", "stream", "hidden"}
+    assert set(NAMES) == {"input", "query", "key", "value", "attended", "stream", "hidden"}
 
 
 @pytest.mark.parametrize("remat", ["all", "", 3, ["query"]])

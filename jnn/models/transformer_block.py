@@ -85,6 +85,7 @@ def transformer_block(
     >>> transformer_block(p, x, key=None).shape
     (5, 8)
     """
+    x = checkpoint_name(x, "input")
     one, two = (None, None) if key is None else jax.random.split(key)
     h = attention(p["attention"], layer_norm(p["norm1"], x), causal=True, mask=mask, rotate=rotate)
     x = checkpoint_name(x + dropout(h, rate, key=one), "stream")

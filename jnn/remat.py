@@ -12,8 +12,8 @@
 | "full"               | the layer's inputs                                          | on the device |
 
 In this order less is remembered on the device, and more is computed again; "offload" moves instead, all but the answer
-of splash attention: it is named within a `jit`, out of which JAX moves nothing, and is computed again. Layers name values
-by `jax.ad_checkpoint.checkpoint_name`: see NAMES; those of a model of your own go by a tuple.
+of splash attention: it is named within a `jit`, out of which JAX moves nothing, and is computed again. Layers name
+values by `jax.ad_checkpoint.checkpoint_name`: see NAMES; those of a model of your own go by a tuple.
 
 Law: no choice changes a value or a gradient.
 """

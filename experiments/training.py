@@ -154,7 +154,7 @@ def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch:
 def evaluate(loss: LossFn, state: TrainState, batches: Iterable[Batch]) -> Metrics:
     """Merged metrics over batches."""
     program = evaluator(loss)
-    if jax.local_device_count() > 1:  # see `jnn.parallel.step.in_turn`
+    if jax.local_device_count() > 1:  # see `jnn.parallel.in_turn`
         return evaluate_on(lambda state, batch: jax.block_until_ready(program(state, batch)), batches, state)
     return evaluate_on(program, batches, state)
 

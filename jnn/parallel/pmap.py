@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import DTypeLike
 
 from jnn.parallel.batch import check_rows
+from jnn.parallel.in_turn import in_turn
 from jnn.param import Params
 from jnn.train.objective import Batch, LossFn, Metrics, gradient
 from jnn.train.state import TrainState
@@ -72,7 +73,7 @@ class Pmapped:
         self._mapped, self._devices = mapped, devices
 
     def __call__(self, state: TrainState, batch: Batch) -> Any:
-        return self._mapped(state, self.divide(batch))
+        return in_turn(self._mapped(state, self.divide(batch)), self._devices)
 
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
         """As a jitted function's."""

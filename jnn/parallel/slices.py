@@ -25,6 +25,7 @@ from jax.typing import DTypeLike
 from jnn.axes import laid_out
 from jnn.parallel.batch import put_batch
 from jnn.parallel.codecs import Codec, bfloat16, encode_with_feedback, signs
+from jnn.parallel.in_turn import in_turn
 from jnn.parallel.layout import Layout
 from jnn.parallel.over import count, inside, over
 from jnn.param import Params
@@ -111,7 +112,8 @@ def feedback_step(
         return (jax.tree.map(jax.lax.with_sharding_constraint, state, layout.like(state)), residual), metrics
 
     program = Program(step, "step", donate_argnums=(0,))
-    return lambda kept, batch: program(kept, put_batch(batch, layout))
+    devices = len(layout.mesh.local_devices)
+    return lambda kept, batch: in_turn(program(kept, put_batch(batch, layout)), devices)
 
 
 def _shares(

@@ -22,6 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.axes import laid_out
 from jnn.parallel.batch import put_batch
+from jnn.parallel.in_turn import in_turn
 from jnn.parallel.lanes import lane_gradient, lane_program
 from jnn.parallel.layout import Layout
 from jnn.parallel.spread import spread
@@ -136,7 +137,7 @@ class Sharded:
         self._program, self._mesh, self.put = program, mesh, put
 
     def __call__(self, state: TrainState, batch: Batch) -> Any:
-        return in_turn(self._program(state, self.put(batch)), self._mesh)
+        return in_turn(self._program(state, self.put(batch)), len(self._mesh.local_devices))
 
     def trace(self, state: TrainState, batch: Batch) -> jax.stages.Traced:
         """As a jitted function's, as `lower`: what `jnn.inspect` reads."""
@@ -145,16 +146,6 @@ class Sharded:
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
         """As a jitted function's: of arrays, or of `jax.ShapeDtypeStruct`s with shardings."""
         return self._program.lower(state, batch)
-
-
-def in_turn(output: Any, mesh: Mesh) -> Any:
-    """What a program gives; on several CPU devices of one process, when it is there.
-
-    These devices share the process's threads. A program that began before another has ended can take the threads that
-    the other's collectives wait for, and neither ends.
-    """
-    together = jax.local_devices()[0].platform == "cpu" and len(mesh.local_devices) > 1
-    return jax.block_until_ready(output) if together else output
 
 
 def _lie(tree: Any, shardings: Any) -> Any:

@@ -33,6 +33,7 @@ class Shape:
     embed: int
     hidden: int
     kv_heads: int
+    head: int | None = None  # embed / heads
 
     def attention_flops(self, time: int) -> int:
         """Of one row, gradient included: two products for each pair of query and key, j <= i."""
@@ -42,6 +43,14 @@ class Shape:
 # "Llama 2: Open Foundation and Fine-Tuned Chat Models", Touvron et al., 2023, and the weights' own configurations.
 LLAMA_7B = Shape(32000, 4096, 32, 32, 4096, 11008, 32)
 LLAMA_70B = Shape(32000, 4096, 80, 64, 8192, 28672, 8)
+# MaxText's dense ladder for a v5e pod, of 16, 32, 64 and 128 billion parameters (`configs/tpu/v5e`), by the doublings
+# of its base configuration that `global_parameter_scale` means.
+LADDER = {
+    16: Shape(32000, 2048, 32, 64, 4096, 28672, 64, head=128),
+    32: Shape(32000, 2048, 32, 64, 8192, 28672, 64, head=128),
+    64: Shape(32000, 2048, 64, 64, 8192, 28672, 64, head=128),
+    128: Shape(32000, 2048, 64, 128, 8192, 57344, 128, head=128),
+}
 # "Language Models are Few-Shot Learners", Brown et al., 2020, table 2.1; GPT-2's vocabulary.
 GPT3 = Shape(50257, 2048, 96, 96, 12288, 4 * 12288, 96)
 # "Language Models are Unsupervised Multitask Learners", Radford et al., 2019; its vocabulary filled up to 128's.
@@ -57,7 +66,7 @@ def llama_spec(s: Shape) -> Any:
     gate = lambda: layers.linear_spec(s.embed, s.hidden, bias=False, init=init)
     block = {
         "norm1": layers.rms_norm_spec(s.embed),
-        "attention": layers.attention_spec(s.embed, s.heads, kv_heads=s.kv_heads, bias=False, init=init),
+        "attention": layers.attention_spec(s.embed, s.heads, kv_heads=s.kv_heads, head=s.head, bias=False, init=init),
         "norm2": layers.rms_norm_spec(s.embed),
         "gate": gate(),
         "up": gate(),

@@ -100,13 +100,21 @@ class Layout:
         return map_paths(place, tree)
 
     def activation(self, shape: Shape, names: tuple[str | None, ...]) -> NamedSharding:
-        """What is named lies by its rule, the first axis before those by that of "batch"; others lie anywhere."""
+        """What is named lies by its rule, the first axis before those by that of "batch"; others lie anywhere.
+
+        Of two axes whose rules name the same mesh axis, the last has it: "hidden" before "time".
+        """
         if len(shape) < len(names):
             raise ValueError(f"constrain: found an activation {shape}, named {names}: more names than axes.")
         self._seen.update(name for name in names if name is not None)
         before = len(shape) - len(names)
         every = ("batch", *[None] * (before - 1))[:before] + names
-        rules = [self._fit(size, name, shape) for size, name in zip(shape, every, strict=True)]
+        rules: list[Any] = []
+        taken: set[str] = set()
+        for size, name in zip(shape[::-1], every[::-1], strict=True):
+            axes = tuple(axis for axis in self.named.get(name or "", ()) if axis not in taken)
+            rules.insert(0, self._fit(size, name, axes, shape))
+            taken.update(axes)
         return self._sharding(PartitionSpec(*rules))
 
     def parameter(self, path: str, shape: Shape) -> tuple[NamedSharding, NamedSharding, NamedSharding]:
@@ -150,10 +158,9 @@ class Layout:
         rules = zip(param.axes, kept, strict=True)
         return PartitionSpec(*[tuple(a for a in _tuple(axes) if stays(name, a)) or None for name, axes in rules])
 
-    def _fit(self, size: int, name: str | None, shape: Shape) -> Any:
+    def _fit(self, size: int, name: str | None, axes: tuple[str, ...], shape: Shape) -> Any:
         if name is None:
             return PartitionSpec.UNCONSTRAINED
-        axes = self.named.get(name, ())
         if size % (devices := count(self.mesh, axes)) == 0:
             return axes or None
         if self.uneven == "replicate":

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec as P
 
 import jnn
 from jnn.parallel import layout, mesh, put_batch, put_state, sharded_eval, sharded_state, sharded_step
@@ -61,6 +62,22 @@ def test_law_sharded_equals_unsharded(model, text):
     assert jax.tree.all(jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), state, where.like(state)))
     if text == "data=2,fsdp=2,tensor=2":
         assert_close(sharded_eval(model.loss, where)(state, model.batch()), expected_eval, rtol=1e-4)
+
+
+def test_sequence_parallel_the_stream_between_megatrons_pairs_lies_in_pieces():
+    """Along time, where a product has no use for the axis; values are the same, and less is held."""
+    found = {}
+    for time in ("context", ("context", "tensor")):
+        where = place(TRANSFORMER, "data=4,tensor=2", activations={"time": time})
+        state = sharded_state(OPTIMIZER, KEYS[0], where)
+        step = sharded_step(TRANSFORMER.loss, OPTIMIZER, KEYS[1], where)
+        found[time] = jnn.inspect.memory(step.lower(state, step.put(TRANSFORMER.batch())).compile()).temporaries
+        state, losses = train(step, state, TRANSFORMER)
+        assert_close(losses, alone(TRANSFORMER)[1])
+        assert_close(state, alone(TRANSFORMER)[0])
+    stream, products = (where.activation((8, 6, 16), ("time", name)).spec for name in ("embed", "hidden"))
+    assert (stream, products) == (P(("data",), ("tensor",), None), P(("data",), None, ("tensor",)))
+    assert found["context", "tensor"] < found["context"]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

@@ -56,6 +56,17 @@ def test_attention_is_one_kernel_on_each_chip(text):
     assert found == ["dkv", "dq", "fwd"]
 
 
+def test_sequence_parallel_gathers_and_scatters_where_tensor_parallel_sums():
+    """Of "Reducing Activation Recomputation in Large Transformer Models", Korthikanti et al., 2022, figure 5."""
+    decoder = job(gpt_spec(Shape(256, 256, 4, 4, 128, 512, 4)), gpt_loss, 16, 256)
+    stream = 16 * 256 * 128 * 2  # bytes, in bfloat16
+    large = {}
+    for time in ("context", ("context", "tensor")):
+        moves = preflight(decoder, "v5e:2x2", "tensor=4", activations={"time": time}).moves
+        large[time] = {move.kind for move in moves if move.bytes >= move.count * stream}
+    assert large == {"context": {"all-reduce"}, ("context", "tensor"): {"all-gather", "reduce-scatter"}}
+
+
 def test_two_slices_talk_over_the_network():
     """The gradients, each device its share of them; nothing else goes between slices."""
     found = preflight(small(rows=96), "2*v5e:2x2", "slice=2,fsdp=4")

@@ -23,6 +23,7 @@ import optax
 import jnn
 from jnn import parallel
 from jnn.inspect import flops, kernels
+from jnn.parallel.in_turn import in_turn
 from jnn.parallel.preflight import Job, fly
 from jnn.program import Program
 from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
@@ -153,10 +154,8 @@ def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch:
 
 def evaluate(loss: LossFn, state: TrainState, batches: Iterable[Batch]) -> Metrics:
     """Merged metrics over batches."""
-    program = evaluator(loss)
-    if jax.local_device_count() > 1:  # see `jnn.parallel.in_turn`
-        return evaluate_on(lambda state, batch: jax.block_until_ready(program(state, batch)), batches, state)
-    return evaluate_on(program, batches, state)
+    program, devices = evaluator(loss), jax.local_device_count()
+    return evaluate_on(lambda state, batch: in_turn(program(state, batch), devices), batches, state)
 
 
 def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:

@@ -87,7 +87,6 @@ TABLE = {
     ),
 }
 
-_NEVER: Mapping[str, Callable[[], str]] = types.MappingProxyType({})
 _JAX = os.path.dirname(jax.__file__) + os.sep
 _target = jax.make_user_context(default_value=None)
 _record = jax.make_user_context(default_value=None)
@@ -114,7 +113,7 @@ def platform() -> str:
     return _target.value or jax.default_backend()
 
 
-def choose(name: str, refusals: Mapping[str, Callable[[], str]] = _NEVER) -> str:
+def choose(name: str, refusals: Mapping[str, Callable[[], str]] | None = None) -> str:
     """The formulation of `TABLE[name]` for the backend that this trace is for.
 
     Args:
@@ -124,7 +123,8 @@ def choose(name: str, refusals: Mapping[str, Callable[[], str]] = _NEVER) -> str
     """
     row = TABLE[name]
     formulation, why = row.on(platform()), row.why
-    if refusal := refusals.get(formulation, str)():
+    refuse = (refusals or {}).get(formulation)
+    if refusal := refuse() if refuse else "":
         formulation, why = row.other, f"no {formulation} here: {refusal}"
     if _record.value is not None:
         asking = sys._getframe(1)

@@ -1,7 +1,9 @@
 """What an equation of a jaxpr runs, and how often.
 
-bodies(equation) -> [jaxpr, ...]
-repeats(equation) -> n                           None for a while loop of unknown length
+    bodies(equation) -> [jaxpr, ...]
+    repeats(equation) -> n                           None for a while loop of unknown length
+
+Whoever walks a program goes down into the bodies, and multiplies by the repeats.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jnn import backend
 from jnn.instead import chosen
 from jnn.layers import attend_kernels as kernels
-from jnn.layers.masks import visible
+from jnn.layers.masks import within
 
 
 def attend(
@@ -70,11 +70,8 @@ def _plain(formulation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     def attend(
         q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
     ) -> jax.Array:
-        if causal or window is not None:
-            inside = visible(jnp.arange(q.shape[-3]), jnp.arange(k.shape[-3]), causal=causal, window=window)
-            inside = inside.reshape((1,) * (q.ndim - 3) + inside.shape)
-            mask = inside if mask is None else mask & inside
-        return checkpoint_name(formulation(q, k, v, mask), "attended")  # for `jnn.remat`
+        y = formulation(q, k, v, within(mask, q, k, causal=causal, window=window))
+        return checkpoint_name(y, "attended")  # for `jnn.remat`
 
     return attend
 
@@ -99,20 +96,9 @@ def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Arra
     return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)
 
 
-@_plain
-def _attend_fused(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """By `jax.nn.dot_product_attention`, which takes one batch axis."""
-    flat = lambda a, axes: a.reshape(-1, *a.shape[a.ndim - axes :])
-    if mask is None:
-        return jax.nn.dot_product_attention(flat(q, 3), flat(k, 3), flat(v, 3)).reshape(q.shape)
-    mask = jnp.broadcast_to(mask, (*q.shape[:-3], *mask.shape[-2:]))
-    y = jax.nn.dot_product_attention(flat(q, 3), flat(k, 3), flat(v, 3), mask=flat(mask, 2)[:, None])
-    return jnp.where(mask.any(-1)[..., None, None], y.reshape(q.shape), 0)
-
-
 _FORMULATIONS = {
     "heads_first": _attend_heads_first,
-    "fused": _attend_fused,
+    "fused": _plain(kernels.dot_product),
     "splash": kernels.splash,
     "cudnn": kernels.cudnn,
 }

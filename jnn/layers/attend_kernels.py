@@ -2,6 +2,7 @@
 
     splash(q, k, v, mask, causal=True, window=None) -> y         on a TPU, by Pallas
     cudnn(q, k, v, mask, causal=True, window=None) -> y          on an NVIDIA GPU
+    dot_product(q, k, v, mask, ...) -> y                         what `jax.nn` has for any backend
     no_splash(q, k, mask, ...), no_cudnn(q, k, mask, ...)        why it cannot run on these, or ""
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
@@ -21,7 +22,7 @@ from jax.sharding import get_abstract_mesh
 
 from jnn import backend
 from jnn.axes import in_pieces, placement
-from jnn.layers.masks import visible
+from jnn.layers.masks import within
 
 _QUERIES, _KEYS = (None, "heads", "head"), (None, "kv_heads", "head")
 _LANES = 128  # a TPU's; the kernel's blocks are multiples of it
@@ -95,21 +96,11 @@ def _no_pieces(q: jax.Array, k: jax.Array) -> str:
 def cudnn(
     q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
 ) -> jax.Array:
-    """cuDNN's flash attention, by `jax.nn.dot_product_attention`, which takes one batch axis."""
-    flat = lambda a, axes: a.reshape(-1, *a.shape[a.ndim - axes :])
-    attend = functools.partial(
-        jax.nn.dot_product_attention,
-        is_causal=causal,
-        local_window_size=None if window is None else (window - 1, 0),
-        implementation="cudnn",
-    )
-    if mask is None:
-        return checkpoint_name(attend(flat(q, 3), flat(k, 3), flat(v, 3)).reshape(q.shape), "attended")
-    mask = jnp.broadcast_to(mask, (*q.shape[:-3], q.shape[-3], k.shape[-3]))
-    y = attend(flat(q, 3), flat(k, 3), flat(v, 3), mask=flat(mask, 2)[:, None]).reshape(q.shape)
-    if causal or window is not None:
-        mask &= visible(jnp.arange(mask.shape[-2]), jnp.arange(mask.shape[-1]), causal=causal, window=window)
-    return checkpoint_name(jnp.where(mask.any(-1)[..., None, None], y, 0), "attended")
+    """cuDNN's flash attention; what causality and a window leave out, it does not compute."""
+    mask = None if mask is None else within(mask, q, k, causal=causal, window=window)
+    local = None if window is None else (window - 1, 0)
+    y = dot_product(q, k, v, mask, is_causal=causal, local_window_size=local, implementation="cudnn")
+    return checkpoint_name(y, "attended")
 
 
 def no_cudnn(q: jax.Array, k: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None) -> str:
@@ -125,6 +116,16 @@ def no_cudnn(q: jax.Array, k: jax.Array, mask: jax.Array | None, *, causal: bool
         )
         or _cudnn_missing()
     )
+
+
+def dot_product(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, **options: Any) -> jax.Array:
+    """`jax.nn.dot_product_attention`, which takes one batch axis, with zeros where nothing may be attended to."""
+    flat = lambda a, axes: a.reshape(-1, *a.shape[a.ndim - axes :])
+    attend = functools.partial(jax.nn.dot_product_attention, flat(q, 3), flat(k, 3), flat(v, 3), **options)
+    if mask is None:
+        return attend().reshape(q.shape)
+    mask = jnp.broadcast_to(mask, (*q.shape[:-3], q.shape[-3], k.shape[-3]))
+    return jnp.where(mask.any(-1)[..., None, None], attend(mask=flat(mask, 2)[:, None]).reshape(q.shape), 0)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
     length_mask(lengths, s) -> (..., 1, s)        the first keys alone
     segment_mask(segments) -> (..., t, s)         keys of the query's own segment alone
     visible(queries, keys, ...) -> (t, s)         what causality and a window leave
+    within(mask, q, k, ...) -> (..., t, s)        of a mask, too
 
 Axes: `t` queries, `s` keys; an axis of size 1 stands for any number of equal rows.
 """
@@ -47,6 +48,15 @@ def visible(queries: jax.Array, keys: jax.Array, *, causal: bool, window: int | 
     ahead = queries[:, None] - keys[None, :]
     allowed = ahead >= 0 if causal else jnp.ones_like(ahead, bool)
     return allowed if window is None else allowed & (jnp.abs(ahead) < window)
+
+
+def within(mask: jax.Array | None, q: jax.Array, k: jax.Array, *, causal: bool, window: int | None) -> jax.Array | None:
+    """What causality and a window leave of a mask, for (..., t, h, k) and (..., s, g, k); None if that is all."""
+    if not causal and window is None:
+        return mask
+    allowed = visible(jnp.arange(q.shape[-3]), jnp.arange(k.shape[-3]), causal=causal, window=window)
+    allowed = allowed.reshape((1,) * (q.ndim - 3) + allowed.shape)
+    return allowed if mask is None else mask & allowed
 
 
 def check_window(layer: str, window: int | None) -> None:

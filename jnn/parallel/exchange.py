@@ -6,9 +6,9 @@ Axes: `d` embed, `e` experts, `k` chosen ones; n devices along the axis, r = tok
 
 Tokens are cut over the devices that share the batch, and these lie along the axis of experts too, so that the layers
 between work on distinct rows as well. No token is dropped, however uneven the routing: each device has room for all r
-rows of each other. Where there is a ragged all-to-all (TPU, GPU) only the rows that go
-somewhere move, and the experts' kernel stops at the last of them; XLA's CPU backend has none, so there the whole room
-is moved and computed. Which it is depends on the devices of the mesh.
+rows of each other. Where there is a ragged all-to-all (TPU, GPU) only the rows that go somewhere move, and the experts'
+kernel stops at the last of them; XLA's CPU backend has none, so there the whole room is moved and computed. Which it is
+depends on the devices of the mesh.
 
 Laws: it is the layer, values and gradients; what moves are all-to-alls alone.
 """

@@ -101,7 +101,7 @@ def fit(
     with Preemption() as preemption:
         while run.at < steps and not run.stopped():
             run.update()
-            due, ended = run.at % every == 0 or run.at == steps, checkpoints is not None and preemption.reached(run.at)
+            due, ended = run.at % every == 0 or run.at == steps, checkpoints is not None and preemption.reached()
             if not (due or ended):
                 continue
             if (bad := run.read(setback.limit(run.journal.history))) is not None:
@@ -110,7 +110,7 @@ def fit(
             if due:
                 log(run.write_row(aside))
             run.save(0.0 if ended or run.at == steps else save_seconds)
-            if ended and run.at < steps:
+            if ended:
                 raise run.preempted()
     return run.best_state(), run.journal.history
 

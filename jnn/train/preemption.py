@@ -3,15 +3,16 @@
     with Preemption() as preemption:
         for step in ...:
             ...
-            if preemption.reached(step):
-                save, and leave with `preemption.code`
+            if preemption.reached():
+                save, and raise Preempted(step)
 
-The signal only sets a flag, so the step that is under way is finished. Several processes agree on the step by JAX's
+The signal only sets a flag, so the step that is under way is finished. Several processes agree on the call by JAX's
 preemption sync point, which takes SIGTERM over when `jax.distributed` is initialised.
 """
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -19,6 +20,10 @@ from typing import Self
 
 import jax
 from jax.experimental import multihost_utils
+
+# JAX's sync point is the next number after those that the processes are at, and reached by equality alone: so calls are
+# counted, through all runs of a process, and not steps, which may advance by several or begin again.
+_calls = itertools.count(1)
 
 
 class Preempted(SystemExit):
@@ -48,10 +53,10 @@ class Preemption:
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
-    def reached(self, step: int) -> bool:
-        """Whether to stop after this step: the same answer on every process."""
-        if jax.process_count() > 1:
-            return bool(multihost_utils.reached_preemption_sync_point(step))
+    def reached(self) -> bool:
+        """Whether to stop now: the same answer on every process, each of which has to ask equally often."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(next(_calls)):
+            self._heard.set()
         return self._heard.is_set()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:

@@ -115,13 +115,14 @@ def search(
     while waiting:
         candidate, may_wait = waiting.popleft()
         pair = candidate.mesh, candidate.microbatches
+        if may_wait and pair in fitting:
+            waiting.append((candidate, False))
+            continue
         changed = dataclasses.replace(
             job, loss=by_policy[candidate.policy], options=job.options | {"microbatches": candidate.microbatches}
         )
         if why := _impossible(changed, candidate.mesh, where, options):
             dropped.append((candidate, why))
-        elif may_wait and pair in fitting:
-            waiting.append((candidate, False))
         elif not left:
             dropped.append((candidate, f"not compiled: {compiles} were"))
         else:

@@ -53,13 +53,29 @@ def largest(folder):
     return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
 
 
+def flip(path, start, stop):
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + bytes(255 - byte for byte in data[start:stop]) + data[stop:])
+
+
+def test_a_flipped_byte_changes_no_value_for_either(saved, tmp_path):
+    """In what the second process wrote: it may be one that no array lies in."""
+    folders = [shutil.copytree(saved[0], tmp_path / name) for name in ("first", "middle", "last")]
+    for folder, part in zip(folders, (0.01, 0.5, 0.99), strict=True):
+        path = largest(folder / "20" / "state" / "ocdbt.process_1")
+        at = int(path.stat().st_size * part)
+        flip(path, at, at + 1)
+    for both in found_by_both("restore", tmp_path / "out", *folders):
+        assert [found["step"] for found in both] in ([10, 10], [20, 20])
+        assert all(found["same"] for found in both)
+
+
 def test_damage_that_one_process_would_see_is_seen_by_both(saved, tmp_path):
-    """Flipped bytes and a truncated file, in what the second process wrote."""
+    """Many flipped bytes and a truncated file, in what the second process wrote."""
     flipped, cut = (shutil.copytree(saved[0], tmp_path / name) for name in ("flipped", "cut"))
     path = largest(flipped / "20" / "state" / "ocdbt.process_1")
     data = path.read_bytes()
-    middle = len(data) // 4, len(data) * 3 // 4  # a single byte may be one that no array lies in
-    path.write_bytes(data[: middle[0]] + bytes(255 - byte for byte in data[slice(*middle)]) + data[middle[1] :])
+    flip(path, len(data) // 4, len(data) * 3 // 4)
     path = largest(cut / "20" / "state" / "ocdbt.process_1")
     path.write_bytes(path.read_bytes()[:1000])
     for folder, (first, second) in zip(

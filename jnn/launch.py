@@ -12,6 +12,7 @@ On a cluster there is nothing to launch: its scheduler starts the processes, and
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:
     parser.add_argument("--restarts", type=int, default=defaults.restarts, help="begin again how often (%(default)s)")
     parser.add_argument("--backoff", type=float, default=defaults.backoff, help="seconds before that (%(default)s)")
     parser.add_argument("--silence", type=float, default=defaults.silence, help="seconds until hung (%(default)s)")
+    parser.add_argument("--stall", type=float, default=defaults.stall, help="seconds without a step until hung (never)")
     parser.add_argument("--grace", type=float, default=defaults.grace, help="seconds to end in (%(default)s)")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="what each process runs")
     args = parser.parse_args(argv)
@@ -36,7 +38,7 @@ def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:
     if not command:
         parser.error("expected a command behind --, such as: -- python -m experiments.digits")
     try:
-        return Job(args.processes, args.devices, args.restarts, args.backoff, args.silence, args.grace), command
+        return Job(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Job)}), command
     except ValueError as error:
         parser.error(str(error))
 

@@ -15,7 +15,8 @@ from jnn.inspect.executions import Execution, executions
 from jnn.inspect.expect import Expect, SilentFallback, fallbacks
 from jnn.inspect.flops import Flops, Operation, flops, flops_of
 from jnn.inspect.hlo import Instruction, Module, parse
-from jnn.inspect.kernels import Kernel, Kernels, kernels, platform_of, read
+from jnn.inspect.kernel import Kernel
+from jnn.inspect.kernels import Kernels, kernels, platform_of, read
 from jnn.inspect.memory import Buffer, Memory, largest, memory, not_aliased
 from jnn.inspect.place import Place
 

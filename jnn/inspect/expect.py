@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from jnn.inspect.hlo import bits
+from jnn.inspect.kernel import Kernel
 from jnn.inspect.library import LOOP
-
-if TYPE_CHECKING:
-    from jnn.inspect.kernels import Kernel
 
 _ORDER = ("default", "high", "highest")
 

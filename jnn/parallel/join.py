@@ -19,9 +19,11 @@ import jax
 
 from jnn.parallel.cluster import Meeting, clustered, meeting
 from jnn.parallel.rollcall import roll_call
+from jnn.train.watch import watch
 
 COORDINATOR, PROCESSES, PROCESS = "JNN_COORDINATOR", "JNN_PROCESSES", "JNN_PROCESS"
-PULSE = "JNN_PULSE"  # a file descriptor: where the launcher listens for signs of life
+PULSE = "JNN_PULSE"  # a file descriptor: where the launcher listens for signs of life and for steps
+LIFE, STEP = b".", b"s"
 JOIN_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10  # after which JAX ends the others of a process that is silent; its own default is 100
 
@@ -42,6 +44,7 @@ def join(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os.envir
     """
     if PULSE in environ:
         beat(int(environ[PULSE]))
+        watch(lambda step, batch: pulse(int(environ[PULSE]), STEP))
     place = launched(environ)
     if not (clustered(environ) if place is None else place.processes > 1):
         return False
@@ -76,10 +79,15 @@ def beat(descriptor: int) -> None:
 
     def follow() -> None:
         while True:
-            try:
-                os.write(descriptor, b".")
-            except OSError:
-                os._exit(1)
+            pulse(descriptor, LIFE)
             time.sleep(1.0)
 
     threading.Thread(target=follow, name="pulse", daemon=True).start()
+
+
+def pulse(descriptor: int, sign: bytes) -> None:
+    """One sign to the launcher; without a launcher, the end."""
+    try:
+        os.write(descriptor, sign)
+    except OSError:
+        os._exit(1)

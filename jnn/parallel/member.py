@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, TextIO
 
-from jnn.parallel.join import PULSE
+from jnn.parallel.join import PULSE, STEP
 
 
 class Member:
@@ -23,10 +23,13 @@ class Member:
       environ: variables beside those of this process.
       rank: its number in the job.
       silence: seconds without a pulse after which it is taken for hung, once it was felt.
+      stall: seconds without a step after which it is, once there was one.
     """
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], rank: int, silence: float) -> None:
-        self.rank, self.silence = rank, silence
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], rank: int, silence: float, stall: float
+    ) -> None:
+        self.rank, self.silence, self.stall = rank, silence, stall
         self._pulse, given = os.pipe()
         os.set_blocking(self._pulse, False)
         self.process = subprocess.Popen(
@@ -39,6 +42,7 @@ class Member:
         )
         os.close(given)
         self._heard: float | None = None  # when the pulse was last felt; a program that never joins has none
+        self._stepped: float | None = None
         pairs = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
         self._echoes = [threading.Thread(target=self._echo, args=pair, daemon=True) for pair in pairs]
         for echo in self._echoes:
@@ -66,14 +70,25 @@ class Member:
             return self.rank, code if code > 0 else 128 - code, f"ended with code {code}"
         if code is None and self.silent() > self.silence:
             return self.rank, 1, f"has given no sign of life for {self.silence:g} s"
+        if code is None and self.stalled() > self.stall:
+            return self.rank, 1, f"has begun no step for {self.stall:g} s"
         return None
 
     def silent(self) -> float:
         """Seconds since its pulse was felt; 0 before the first time."""
-        with contextlib.suppress(BlockingIOError):
-            if os.read(self._pulse, 4096):
-                self._heard = time.monotonic()
+        self._feel()
         return 0.0 if self._heard is None else time.monotonic() - self._heard
+
+    def stalled(self) -> float:
+        """Seconds since it began a step; 0 before the first one."""
+        self._feel()
+        return 0.0 if self._stepped is None else time.monotonic() - self._stepped
+
+    def _feel(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if signs := os.read(self._pulse, 65536):
+                self._heard = time.monotonic()
+                self._stepped = self._heard if STEP in signs else self._stepped
 
     def _echo(self, source: IO[bytes], target: TextIO) -> None:
         """Its lines, each behind its rank."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import signal
 import socket
 import sys
@@ -39,6 +40,8 @@ class Job:
       restarts: how often the job begins again after a failure.
       backoff: seconds before the first time; twice as long before each further one.
       silence: seconds without a sign of life after which a process that has joined is taken for hung.
+      stall: seconds without a step of `fit` after which one that has begun its first is; what lies between two counts,
+        such as a compilation, an evaluation, the end of a run.
       grace: seconds that processes have to end by themselves after SIGTERM, before SIGKILL.
     """
 
@@ -47,14 +50,14 @@ class Job:
     restarts: int = 3
     backoff: float = 1.0
     silence: float = 12.0
+    stall: float = math.inf
     grace: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.processes < 1 or self.restarts < 0 or min(self.backoff, self.grace) < 0 or self.silence < 2:
-            raise ValueError(
-                "Job: expected processes of at least 1, restarts, backoff and grace of at least 0, and silence of at "
-                f"least 2 seconds; found {self}."
-            )
+        if self.processes < 1 or self.restarts < 0 or min(self.backoff, self.grace) < 0:
+            raise ValueError(f"Job: expected at least 1 process, and no number below 0; found {self}.")
+        if not min(self.silence, self.stall) >= 2:
+            raise ValueError(f"Job: expected silence and stall of at least 2 seconds; found {self}.")
 
 
 def supervise(command: Sequence[str], job: Job, *, report: Report = to_stderr) -> int:
@@ -106,7 +109,8 @@ def _run(command: Sequence[str], job: Job, ended: threading.Event, report: Repor
                 _end(members, job.grace)
                 codes = [member.process.returncode for member in members]
                 return 0 if not any(codes) else PREEMPTED
-            if (failed := next(filter(None, (member.trouble() for member in members)), None)) is not None:
+            stalled = sorted(members, key=Member.stalled, reverse=True)  # the first is who the others wait for
+            if (failed := next(filter(None, (member.trouble() for member in stalled)), None)) is not None:
                 rank, code, why = failed
                 report(f"process {rank} {why}; {_hung(members, rank)}the others are ended")
                 _end(members, min(job.grace, 1.0))  # what they wait for will not come
@@ -123,7 +127,7 @@ def _start(command: Sequence[str], job: Job) -> Iterator[Member]:
         environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
         if job.devices is not None:
             environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
-        yield Member(command, environ, rank, job.silence)
+        yield Member(command, environ, rank, job.silence, job.stall)
 
 
 def _hung(members: Sequence[Member], failed: int) -> str:

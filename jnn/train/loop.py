@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jnn.metrics import merge
+from jnn.train.aside import Aside
 from jnn.train.checkpoint import Checkpoints
 from jnn.train.failure.rerun import finish, replaying
 from jnn.train.failure.setback import NonFinite, Setback
@@ -23,7 +24,7 @@ from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
 from jnn.train.objective import Batch, Metrics
 from jnn.train.preemption import Preemption
-from jnn.train.run import Aside, Run, Step, StepBatches
+from jnn.train.run import Run, Step, StepBatches
 from jnn.train.state import TrainState
 from jnn.train.stopping import Plateau
 

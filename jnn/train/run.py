@@ -8,23 +8,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
+from jnn.train.aside import Aside
 from jnn.train.checkpoint import Checkpoints
 from jnn.train.history import Row
 from jnn.train.hooks import Ledger
-from jnn.train.journal import Journal, all_finite, losses, numbers
+from jnn.train.journal import Journal, all_finite, losses
 from jnn.train.objective import Batch, Metrics
 from jnn.train.preemption import Preempted
 from jnn.train.processes import from_all, from_first
 from jnn.train.state import TrainState, own_copy
 from jnn.train.stopping import Plateau
+from jnn.train.watch import tell
 
 
 class StepBatches(Protocol):
@@ -45,31 +45,6 @@ class Restorable(Protocol):
 
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-
-# called with every step and its batch, before the update: for whoever has to see a run without a part in it
-watch: ContextVar[Callable[[int, Batch], None]] = ContextVar("jnn_train_watch", default=lambda step, batch: None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Aside:
-    """What happens beside the training, once a row: an evaluation, and hooks."""
-
-    evaluate: Callable[[TrainState], Metrics] | None
-    hooks: Mapping[str, Callable[[TrainState], Any]]
-    ledger: Ledger | None
-
-    def __call__(self, state: TrainState, step: int, attempt: int) -> Row:
-        """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""
-        evaluate = self.evaluate
-        row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: numbers("val", evaluate(state)))
-        for name, hook in self.hooks.items():
-            self._once(f"hook {name}", step, attempt, partial(hook, state))
-        return row
-
-    def _once(self, name: str, step: int, attempt: int, act: Callable[[], Any]) -> Any:
-        if self.ledger is None:
-            return act()
-        return self.ledger.once(f"{name}, {attempt} calls left out" if attempt else name, step, act)
 
 
 class Bad(NamedTuple):
@@ -134,7 +109,7 @@ class Run:
             self.state = dataclasses.replace(self.state, step=self.state.step + self.steps_per_call)
         else:
             batch = self.batch(self.at)
-            watch.get()(self.at, batch)
+            tell(self.at, batch)
             self.state, metrics = self.step(self.state, batch)
             self.pending.append((self.at, metrics))
         self.at += self.steps_per_call

@@ -19,7 +19,7 @@ from typing import Any
 
 from jnn.train.checkpoint import digest
 from jnn.train.objective import Batch
-from jnn.train.run import watch
+from jnn.train.watch import watch
 
 
 def verify_resume(run: str, folder: str | Path, *, kill_at: Sequence[int], seconds: float = 600.0) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def main(run: str, folder: str, told: str, kill_at: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             tell({"step": step, "batch": digest(batch)})
 
-        watch.set(observe)
+        watch(observe)
         state, history = getattr(importlib.import_module(module), function)(folder)
         parts = {name: digest(getattr(state, name)) for name in ("step", "params", "stats", "opt_state", "ema")}
         tell({"state": parts, "history": history})

@@ -20,7 +20,7 @@ from pathlib import Path
 from experiments import harness
 from jnn.train.checkpoint import Checkpoints
 from jnn.train.hooks import Ledger
-from jnn.train.run import watch
+from jnn.train.watch import watch
 
 # kind -> among how many calls one is chosen, the longest time from its beginning in seconds, and what ends it
 MOMENTS = {
@@ -86,7 +86,7 @@ def arm(kind: str, seed: int, deaths: Path) -> None:
     elif kind == "final":
         before(harness, "write_report", moment)
     else:
-        watch.set(lambda step, batch: moment())
+        watch(lambda step, batch: moment())
 
 
 def main(kinds: str, deaths: str, module: str, *options: str) -> None:

@@ -95,6 +95,23 @@ time.sleep(600)
     assert seconds < 15
 
 
+def test_a_process_that_lives_and_makes_no_step_is_noticed(tmp_path):
+    """Of two that wait for each other, the one that was there first to wait for; the launcher is asked to look."""
+    code = """
+from jnn.parallel.join import join
+from jnn.train.watch import tell
+join(environ={"JNN_PULSE": os.environ["JNN_PULSE"]})
+for step in range(5 if rank == 1 else 10):
+    tell(step, {})
+    time.sleep(0.2)
+time.sleep(600)
+"""
+    result, lines, seconds = launch(tmp_path, code, processes=2, restarts=0, stall=4)
+    assert result == 1
+    assert lines[0] == "process 1 has begun no step for 4 s; the others are ended"
+    assert seconds < 60
+
+
 def test_a_hung_process_is_named_where_one_that_waited_for_it_dies_first(tmp_path):
     code = """
 if rank == 0:
@@ -220,8 +237,10 @@ def test_the_command_line():
     ("argv", "message"),
     [
         (["-n", "2"], "expected a command behind --"),
-        (["-n", "0", "--", "true"], "processes of at least 1"),
-        (["-n", "1", "--silence", "0", "--", "true"], "silence of at least 2 seconds"),
+        (["-n", "0", "--", "true"], "at least 1 process,"),
+        (["-n", "1", "--silence", "0", "--", "true"], "silence and stall of at least 2 seconds"),
+        (["-n", "1", "--stall", "1", "--", "true"], "silence and stall of at least 2 seconds"),
+        (["-n", "1", "--backoff", "-1", "--", "true"], "no number below 0"),
         (["--", "true"], "-n"),
     ],
 )

@@ -26,7 +26,7 @@ from rich.table import Table
 
 import jnn
 from experiments.training import first, settings
-from jnn.parallel.join import join
+from jnn.parallel.processes.join import join
 from jnn.train import digest
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report

@@ -16,7 +16,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from jnn.parallel.supervise import Job, supervise
+from jnn.parallel.processes.supervise import Job, supervise
 
 
 def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:

@@ -26,8 +26,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from jnn.axes import laid_out
+from jnn.parallel.layers.spread import alone
 from jnn.parallel.layout import Layout, count
-from jnn.parallel.spread import alone
 from jnn.param import Params
 from jnn.program import COMPILER_OPTIONS, Program
 from jnn.train.objective import Batch, LossFn, Metrics, gradient

@@ -24,8 +24,8 @@ from jnn.axes import laid_out
 from jnn.parallel.batch import put_batch
 from jnn.parallel.in_turn import in_turn
 from jnn.parallel.lanes import lane_gradient, lane_program
+from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout
-from jnn.parallel.spread import spread
 from jnn.parallel.whole import split_batch
 from jnn.param import Spec, init
 from jnn.program import Program

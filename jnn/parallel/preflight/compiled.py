@@ -25,10 +25,10 @@ from jnn.backend import recording, target
 from jnn.inspect import Flops, flops
 from jnn.instead import instead
 from jnn.parallel.batch import check_rows
+from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout, count
 from jnn.parallel.preflight.chips import GIB
 from jnn.parallel.preflight.topology import Topology
-from jnn.parallel.spread import spread
 from jnn.parallel.step import sharded_step
 from jnn.param import Spec, init
 from jnn.train.objective import Batch, LossFn

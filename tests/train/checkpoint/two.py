@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jnn.parallel.join import join
+from jnn.parallel.processes.join import join
 from jnn.train import TrainState
 from jnn.train.checkpoint import Checkpoints
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jnn.data import Batches
-from jnn.parallel.join import join
+from jnn.parallel.processes.join import join
 from jnn.train import Checkpoints, fit
 from jnn.train.failure.capsule import write_capsule
 from tests.train import tiny

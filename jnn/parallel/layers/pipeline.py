@@ -39,11 +39,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.axes import in_force, laid_out
 from jnn.instead import instead
+from jnn.parallel.layers.row_keys import row_keys
+from jnn.parallel.layers.turns import Turns
 from jnn.parallel.layout import Layout
 from jnn.parallel.layout import count as devices
 from jnn.parallel.over import count, mapped, now, without
-from jnn.parallel.row_keys import row_keys
-from jnn.parallel.turns import Turns
 from jnn.remat import linear_maps
 
 Layer = Callable[[Any, Any], Any]  # (one layer's parameters, x) -> x

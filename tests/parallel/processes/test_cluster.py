@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jnn.parallel.cluster import Meeting, meeting
-from jnn.parallel.supervise import free_port
+from jnn.parallel.processes.cluster import Meeting, meeting
+from jnn.parallel.processes.supervise import free_port
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 JOB = 987_654
 SLURM = {"SLURM_JOB_ID": f"{JOB}", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "4", "SLURM_PROCID": "2"}
 OPEN_MPI = {

@@ -24,11 +24,11 @@ from jax.sharding import Mesh
 
 from jnn import checks
 from jnn.instead import instead
-from jnn.parallel.exchange import exchanged_experts
+from jnn.parallel.layers.exchange import exchanged_experts
+from jnn.parallel.layers.pipeline import pipeline
+from jnn.parallel.layers.ring import ring_attention
+from jnn.parallel.layers.ulysses import heads_attention
 from jnn.parallel.over import count
-from jnn.parallel.pipeline import pipeline
-from jnn.parallel.ring import ring_attention
-from jnn.parallel.ulysses import heads_attention
 
 Context = Literal["ring", "heads"]
 

@@ -27,9 +27,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jnn import checks
-from jnn.parallel import zigzag
+from jnn.parallel.layers import zigzag
+from jnn.parallel.layers.round import Round, attend_round
 from jnn.parallel.over import count, over
-from jnn.parallel.round import Round, attend_round
 
 
 def ring_attention(

@@ -26,9 +26,9 @@ from jnn.layers import (
 )
 from jnn.models import mlp, transformer
 from jnn.parallel import layout, sharded_state, sharded_step, slice_gradient
+from jnn.parallel.layers.pipeline import pipeline
+from jnn.parallel.layers.spread import spread
 from jnn.parallel.over import over
-from jnn.parallel.pipeline import pipeline
-from jnn.parallel.spread import spread
 from jnn.remat import remembering
 from tests.parallel.models import MLP, TRANSFORMER
 from tests.parallel.sharing import assert_close, moved, some, value_and_gradients

@@ -14,9 +14,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jnn
 from jnn.layers import attend
 from jnn.parallel import layout, put_batch, sharded_state, sharded_step
-from jnn.parallel.ring import ring_attention
-from jnn.parallel.spread import spread
-from jnn.parallel.ulysses import heads_attention
+from jnn.parallel.layers.ring import ring_attention
+from jnn.parallel.layers.spread import spread
+from jnn.parallel.layers.ulysses import heads_attention
 from jnn.train import LossOutput, create_state, make_step
 from tests.parallel.sharing import assert_close, moved, some, value_and_gradients
 

@@ -1,6 +1,6 @@
 """One of two processes with four devices each, over loopback.
 
-python -m tests.parallel.two RANK PORT
+python -m tests.parallel.processes.two RANK PORT
 """
 
 import sys

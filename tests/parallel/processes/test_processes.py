@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from jnn.parallel.supervise import free_port
-from tests.parallel.two import losses
+from jnn.parallel.processes.supervise import free_port
+from tests.parallel.processes.two import losses
 
 ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
 
@@ -17,7 +17,7 @@ ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLA
 def test_two_processes_are_one():
     port = free_port()
     start = lambda rank: subprocess.Popen(
-        [sys.executable, "-m", "tests.parallel.two", str(rank), str(port)],
+        [sys.executable, "-m", "tests.parallel.processes.two", str(rank), str(port)],
         stdout=subprocess.PIPE,
         env=ENVIRON,
         text=True,
@@ -36,7 +36,7 @@ def test_two_processes_are_one():
 def run(folder, processes, devices):
     """What each process of a job has seen in 200 steps."""
     command = [sys.executable, "-m", "jnn.launch", "-n", f"{processes}", "--devices", f"{devices}", "--restarts", "0"]
-    program = ["--", sys.executable, "-m", "tests.parallel.invariant", "200", str(folder)]
+    program = ["--", sys.executable, "-m", "tests.parallel.processes.invariant", "200", str(folder)]
     done = subprocess.run([*command, *program], env=ENVIRON, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]

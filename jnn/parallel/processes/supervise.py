@@ -18,8 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from jnn.parallel.join import COORDINATOR, PROCESS, PROCESSES
-from jnn.parallel.member import Member
+from jnn.parallel.processes.join import COORDINATOR, PROCESS, PROCESSES
+from jnn.parallel.processes.member import Member
 
 Report = Callable[[str], None]
 PREEMPTED = 128 + signal.SIGTERM

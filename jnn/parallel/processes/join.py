@@ -17,8 +17,8 @@ from collections.abc import Mapping
 
 import jax
 
-from jnn.parallel.cluster import Meeting, clustered, meeting
-from jnn.parallel.rollcall import roll_call
+from jnn.parallel.processes.cluster import Meeting, clustered, meeting
+from jnn.parallel.processes.rollcall import roll_call
 from jnn.train.watch import watch
 
 COORDINATOR, PROCESSES, PROCESS = "JNN_COORDINATOR", "JNN_PROCESSES", "JNN_PROCESS"
@@ -38,8 +38,8 @@ def join(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os.envir
       environ: the environment variables.
 
     Raises:
-      TimeoutError: others did not come; names their ranks. (Where `jnn.parallel.cluster.meeting` knows no address, as
-        on Cloud TPU and Kubernetes, JAX's own time-out ends the process instead.)
+      TimeoutError: others did not come; names their ranks. (Where `cluster.meeting` knows no address, as on Cloud TPU
+        and Kubernetes, JAX's own time-out ends the process instead.)
       ValueError: only some of the three variables are set, or their values mean nothing.
     """
     if PULSE in environ:

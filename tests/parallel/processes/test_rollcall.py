@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jnn.parallel.join import join
-from jnn.parallel.rollcall import roll_call
-from jnn.parallel.supervise import free_port
+from jnn.parallel.processes.join import join
+from jnn.parallel.processes.rollcall import roll_call
+from jnn.parallel.processes.supervise import free_port
 
 
 def outcome(*args, **kwargs):
@@ -89,7 +89,7 @@ def test_two_processes_of_one_rank():
 MANY = """
 import resource, sys
 from concurrent.futures import ThreadPoolExecutor
-from jnn.parallel.rollcall import roll_call
+from jnn.parallel.processes.rollcall import roll_call
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 with ThreadPoolExecutor(100) as pool:
     list(pool.map(lambda rank: roll_call(sys.argv[1], 100, rank, timeout=20), range(100)))

@@ -13,9 +13,9 @@ from jnn.inspect import collectives
 from jnn.layers import experts, experts_spec, route
 from jnn.layers.experts import answers
 from jnn.parallel import layout
-from jnn.parallel.exchange import _local, exchanged_experts
+from jnn.parallel.layers.exchange import _local, exchanged_experts
+from jnn.parallel.layers.spread import spread
 from jnn.parallel.over import over
-from jnn.parallel.spread import spread
 from tests.parallel.sharing import assert_close, some, value_and_gradients
 
 SPEC = experts_spec(6, 10, 8, gate=True)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.layers.masks import visible
-from jnn.parallel import zigzag
+from jnn.parallel.layers import zigzag
 
 Masks = dict[str, jax.Array]  # {"mask": (p, ..., t or 1, all s or 1)}, or empty
 Sums = tuple[jax.Array, jax.Array, jax.Array]  # of weighted values, the largest score, of weights

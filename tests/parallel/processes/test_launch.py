@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from jnn.launch import arguments
-from jnn.parallel.supervise import Job, supervise
+from jnn.parallel.processes.supervise import Job, supervise
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PULSE = """
 import os, sys, time, signal, threading
 rank = int(os.environ["JNN_PROCESS"])
@@ -98,7 +98,7 @@ time.sleep(600)
 def test_a_process_that_lives_and_makes_no_step_is_noticed(tmp_path):
     """Of two that wait for each other, the one that was there first to wait for; the launcher is asked to look."""
     code = """
-from jnn.parallel.join import join
+from jnn.parallel import join
 from jnn.train.watch import tell
 join(environ={"JNN_PULSE": os.environ["JNN_PULSE"]})
 for step in range(5 if rank == 1 else 10):
@@ -170,7 +170,7 @@ while True: time.sleep(0.1)
 
 
 def test_processes_end_with_a_launcher_that_is_killed(tmp_path):
-    code = "from jnn.parallel.join import join; join(environ={'JNN_PULSE': os.environ['JNN_PULSE']}); time.sleep(600)"
+    code = "from jnn.parallel import join; join(environ={'JNN_PULSE': os.environ['JNN_PULSE']}); time.sleep(600)"
     launcher, pids = started(tmp_path, code)
     launcher.kill()
     launcher.communicate(timeout=30)
@@ -181,7 +181,7 @@ JOINED = """
 import time; start = time.monotonic()
 import jax
 jax.config.update("jax_platforms", "cpu")
-from jnn.parallel.join import join
+from jnn.parallel import join
 join()
 from jax.experimental import multihost_utils
 print("sum", int(multihost_utils.process_allgather(jax.numpy.int32(jax.process_index() + 1)).sum()), flush=True)

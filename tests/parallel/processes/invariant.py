@@ -1,6 +1,6 @@
 """Trains a small transformer with dropout by as many processes as there are, and writes down what each has seen.
 
-python -m jnn.launch -n 2 --devices 1 -- python -m tests.parallel.invariant STEPS FOLDER
+python -m jnn.launch -n 2 --devices 1 -- python -m tests.parallel.processes.invariant STEPS FOLDER
 
 RANK.json: the digest of the initial values; of every step its loss, and marks of its examples and of a mask.
 """

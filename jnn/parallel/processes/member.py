@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, TextIO
 
-from jnn.parallel.join import PULSE, STEP
+from jnn.parallel.processes.join import PULSE, STEP
 
 
 class Member:
@@ -94,4 +94,6 @@ class Member:
         """Its lines, each behind its rank."""
         with source:
             for line in source:
-                print(f"[{self.rank}] {line.decode(errors='replace').rstrip()}", file=target, flush=True)
+                # in one piece: `print` writes the end of a line by itself, and other members' lines come between
+                target.write(f"[{self.rank}] {line.decode(errors='replace').rstrip()}\n")
+                target.flush()

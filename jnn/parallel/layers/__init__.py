@@ -1,0 +1,7 @@
+"""What a model's layers become along one axis of a mesh, each the same function as the layer that it stands for.
+
+What lives here: attention with the time axis in pieces, going round (`ring`, `round`, `zigzag`) or by heads
+(`ulysses`), experts on devices of their own (`exchange`), layers in runs (`pipeline`, `turns`, `row_keys`), and
+`spread`, which puts them in the place of a model's layers. What does not: layers that need no word of a mesh, which
+are `jnn.layers`, whatever axes their arrays lie along.
+"""

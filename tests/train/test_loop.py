@@ -332,7 +332,7 @@ def test_hooks_run_once_a_row_even_if_the_run_is_killed(tmp_path, uninterrupted)
 # SIGTERM
 
 
-@pytest.mark.parametrize("at", [7, 30])
+@pytest.mark.parametrize("at", [7, 30, tiny.STEPS - 1])
 def test_terminated_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, at):
     command = [sys.executable, "-m", "tests.train.tiny", str(tmp_path), "SIGTERM", str(at)]
     ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)

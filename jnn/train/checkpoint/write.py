@@ -5,8 +5,9 @@
     writer.wait()                     until they are; `OSError` says why they could not be
     check_storable(where, arrays)     whether they can be stored as they are
 
-The arrays are copied before they are handed over, since the next step donates their buffers. So a save takes, until
-it is written, as much memory again as the state, and what is on the way to the disk.
+The next step donates the arrays' buffers, so they are in the host's memory before `start` returns. Orbax sees to that,
+except on a CPU, where it would read the buffers themselves: there they are copied first. So until a save is written it
+takes as much of the host's memory as the state, and what is on the way to the disk; of an accelerator's, nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Writer:
         stored, chunks = {}, {}
         for path, x in arrays.items():
             if x.size:  # Orbax refuses arrays without elements: they are in the manifest alone
-                stored[stored_name(path)], chunks[stored_name(path)] = _copy(x)
+                stored[stored_name(path)], chunks[stored_name(path)] = _chunked(x)
         args = ocp.args.Composite(
             state=ocp.args.PyTreeSave(stored, save_args=chunks), manifest=ocp.args.JsonSave(seal(body))
         )
@@ -123,8 +124,8 @@ def check_storable(where: str, arrays: Mapping[str, Any]) -> None:
         raise TypeError(f"{where}: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cut)}.")
 
 
-def _copy(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
-    """An array in a buffer of its own, and how it is cut into chunks: so that it can be read piece by piece.
+def _chunked(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
+    """An array that no step can change, and how it is cut into chunks: so that it can be read piece by piece.
 
     One that is on no mesh grows until its axes can be cut; of one that is, a shard that cannot is a chunk.
     """
@@ -133,4 +134,10 @@ def _copy(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
     if x.nbytes > CHUNK_BYTES and part == x.shape and not is_divisible(part):
         grown = [(0, new - old) for old, new in zip(x.shape, divisible(x.shape), strict=True)]
         return jnp.pad(x, grown), ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES)
-    return own_copy(x), ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES if is_divisible(part) else None)
+    kept = own_copy(x) if _in_host_memory(x) else x
+    return kept, ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES if is_divisible(part) else None)
+
+
+def _in_host_memory(x: Any) -> bool:
+    """Whether the host reads the buffer itself, and no copy of it."""
+    return not isinstance(x, jax.Array) or next(iter(x.devices())).platform == "cpu"

@@ -26,6 +26,8 @@ from jnn.train.checkpoint.manifest import Body, in_one_line, seal
 from jnn.train.checkpoint.stored import CHUNK_BYTES, check_names, divisible, is_divisible, is_key, stored_name, words
 from jnn.train.state import own_copy
 
+FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB
+
 
 class Writer:
     """Orbax's manager of a folder, made for the first save: it would write into a folder that is only read.
@@ -57,7 +59,8 @@ class Writer:
             if x.size:  # Orbax refuses arrays without elements: they are in the manifest alone
                 stored[stored_name(path)], chunks[stored_name(path)] = _chunked(x)
         args = ocp.args.Composite(
-            state=ocp.args.PyTreeSave(stored, save_args=chunks), manifest=ocp.args.JsonSave(seal(body))
+            state=ocp.args.PyTreeSave(stored, save_args=chunks, ocdbt_target_data_file_size=FILE_BYTES),
+            manifest=ocp.args.JsonSave(seal(body)),
         )
         try:
             self._open().save(body["step"], args=args, force=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.benchmarks import problems
+from experiments.benchmarks import gpt2, problems
 from experiments.benchmarks.__main__ import arguments
 from experiments.benchmarks.measure import Built, measure
 from experiments.benchmarks.problems import NAMES, batch
@@ -114,6 +114,18 @@ def test_a_batch_can_not_be_learned_to_nothing(workload):
     half = len(x) // 2
     assert (x[:half] == x[half:]).all()
     assert (y[:half] != y[half:]).any()
+
+
+def test_gpt2_measured_and_predicted_from_end_to_end(capsys):
+    small = gpt2.Config("cpu:8", rows=8, context=16, layers=2, heads=2, embed=32, vocab=64, steps=2)
+    gpt2.main(small)
+    first, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert first[:3] == ["8", "x", "cpu;"]
+    assert [row[0] for row in rows[1:]] == ["ms", "tokens", "MFU", "GB"]
+    assert float(rows[1][3]) > 0
+    assert rows[3][1:] == ["-", "-", "-"]  # nobody publishes a CPU's peak
+    with pytest.raises(SystemExit, match="cpu:4 has 4 devices, found 8 of cpu"):
+        gpt2.main(dataclasses.replace(small, machine="cpu:4", mesh="data=4"))
 
 
 def test_one_measurement_from_end_to_end():

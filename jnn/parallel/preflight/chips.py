@@ -51,8 +51,8 @@ class Chip:
 # - network per chip in bits: 50 Gb/s (v5p), 100 (v6e, TPU7x); 6.4 Tb/s of a pod of 256 (v5e).
 # Which axes close into rings: "How to Scale Your Model", Austin et al., 2025, "How to Think About TPUs".
 # The memory is what the compiler itself gives as "available HBM" (libtpu 0.0.42.1); the rest is the runtime's.
-# "NVIDIA H100 Tensor Core GPU", data sheet, SXM: dense; NVLink's 900 GB/s are both ways; 400 Gb/s a GPU between nodes
-# is that of NVIDIA's own DGX H100.
+# "NVIDIA H100 / H200 Tensor Core GPU", data sheets, SXM: dense; NVLink's 900 GB/s are both ways; 400 Gb/s a GPU between
+# nodes is that of NVIDIA's own DGX H100.
 CHIPS = {
     "v5e": Chip(
         "v5e",
@@ -99,5 +99,6 @@ CHIPS = {
         between_cores=600e9,  # "six times" a wire, says the page
     ),
     "h100": Chip("h100", "cuda", memory=80 * 10**9, flops=989.4e12, bandwidth=3350e9, switch=450e9, network=50e9),
+    "h200": Chip("h200", "cuda", memory=141 * 10**9, flops=989.4e12, bandwidth=4800e9, switch=450e9, network=50e9),
     "cpu": Chip("cpu", "cpu"),
 }

@@ -7,7 +7,7 @@
 | `v5e:16x16`, `v6e:8x16`     | a slice of a pod, a torus of two axes         | `pip install 'jnn[tpu]'`    |
 | `v5p:8x8x8`, `tpu7x:4x4x4`  | one of three axes                             | the same                    |
 | `2*v5e:16x16`               | two such slices, with a network between them  | the same                    |
-| `h100:8`, `4*h100:8`        | a node of eight, and four of them             | `pip install 'jnn[cuda]'`   |
+| `h100:8`, `4*h200:8`        | a node of eight, and four of them             | `pip install 'jnn[cuda]'`   |
 | `cpu:8`                     | this process's own devices, eight of them     | nothing                     |
 
 Law: no accelerator is there, and none is asked for. The devices can be compiled for, and nothing can be run on them
@@ -28,6 +28,7 @@ import jax
 from jax.experimental import topologies
 
 from jnn.parallel.preflight.chips import CHIPS, Chip
+from jnn.parallel.preflight.hopper import target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ def topology(name: str) -> Topology:
     elif chip.platform == "tpu":
         devices = _described(name, "tpu", f"{chip.name}:{'x'.join(map(str, shape))}", num_slices=slices)
     else:
-        devices = _cuda(name, slices, shape)
+        devices = _cuda(name, chip, slices, shape)
     return Topology(name, chip, slices, shape, tuple(devices))
 
 
@@ -113,14 +114,12 @@ def _here(name: str, count: int) -> Sequence[jax.Device]:
     return devices[:count]
 
 
-def _cuda(name: str, nodes: int, shape: tuple[int, ...]) -> Sequence[jax.Device]:
+def _cuda(name: str, chip: Chip, nodes: int, shape: tuple[int, ...]) -> Sequence[jax.Device]:
     if not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
         raise RuntimeError(
             f"topology: {name} needs CUDA's compiler, which is not installed. It comes with: pip install 'jnn[cuda]'"
         )
-    from jnn.parallel.preflight.h100 import TARGET
-
-    return _described(name, "cuda", "", target_config=TARGET, topology=f"1x{nodes}x{shape[0]}")
+    return _described(name, "cuda", "", target_config=target(chip), topology=f"1x{nodes}x{shape[0]}")
 
 
 def _described(name: str, platform: str, topology_name: str, **options: Any) -> Sequence[jax.Device]:

@@ -52,7 +52,7 @@ def test_the_table_has_what_a_roofline_needs():
     [
         (
             "v9:2x2",
-            r"expected a name such as v5p:8x8x8, .* found 'v9:2x2'; the chips are v5e, v5p, v6e, tpu7x, h100, c",
+            r"expected a name such as v5p:8x8x8, .* found 'v9:2x2'; the chips are v5e, v5p, v6e, tpu7x, h100, h200, c",
         ),
         ("v5e", r"found 'v5e'"),
         ("v5e:0x2", r"found 'v5e:0x2'"),

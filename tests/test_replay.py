@@ -97,6 +97,38 @@ def test_another_entry_and_a_finite_step(failed, entry, capsys, monkeypatch):
     assert capsule.step == 4
 
 
+TWICE = """
+import tempfile
+import jax, jax.numpy as jnp, numpy as np, optax
+from jnn.train import Checkpoints, LossOutput, create_state, fit, make_step
+
+class Ones:
+    def __getitem__(self, step):
+        return {"x": np.ones(4, np.float32)}
+
+def good(params, batch, stats, key):
+    return LossOutput((params["w"] - batch["x"]) ** 2)
+
+def bad(params, batch, stats, key):
+    return LossOutput(jnp.log(params["w"] - batch["x"]))
+
+for loss in (good, bad):
+    step = make_step(loss, optax.sgd(0.1), jax.random.key(0))
+    state = create_state({"w": jnp.zeros(())}, optax.sgd(0.1))
+    with Checkpoints(tempfile.mkdtemp()) as checkpoints:
+        fit(step, state, Ones(), steps=4, every=2, checkpoints=checkpoints, capsules="capsules")
+"""
+
+
+def test_of_two_runs_in_a_program_that_one_is_replayed_which_wrote_the_capsule(tmp_path):
+    """Their states are alike, so that nothing else would tell them apart."""
+    (tmp_path / "twice.py").write_text(TWICE)
+    assert "the loss of step 0 is nan" in python(tmp_path, "twice.py").stderr
+    done = python(tmp_path, "-m", "jnn.replay", "capsules/step-0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Culprit\nlog made" in done.stdout
+
+
 def test_what_goes_wrong_is_told_with_code_2(failed, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(failed)
     capsule = str(failed / "capsules" / "step-4")

@@ -60,8 +60,8 @@ def row_of(
         runs=runs,
         operands=operand_dtypes(module, execution),
         result=result,
-        accumulates="f32" if result in ("bf16", "f16") or result.startswith("f8") else result,
-        precision=_precision(execution),
+        accumulates=_accumulates(precision := _precision(execution), result),
+        precision=precision,
         times=execution.times,
         place=instruction.place,
         scope=instruction.scope,
@@ -94,6 +94,17 @@ def _op(execution: Execution, runs: str, here: list[Operation]) -> str:
         return "matmul"
     primitives = {o.primitive for o in here}
     return "matmul" if primitives == {"dot_general"} or "dot_general" in instruction.scope else "convolution"
+
+
+def _accumulates(precision: str, result: str) -> str:
+    """The dtype of the sum: a named algorithm says it, and libraries sum narrow floats in float32.
+
+    >>> _accumulates("dot_f16_f16_f16", "f16"), _accumulates("dot_bf16_bf16_f32_x3", "f32")
+    ('f16', 'f32')
+    """
+    if named := re.search(r"^dot_.*_(b?f\d+)(_x\d+|_fast_accum)?$", precision):
+        return named[1]
+    return "f32" if result in ("bf16", "f16") or result.startswith("f8") else result
 
 
 def _precision(execution: Execution) -> str:

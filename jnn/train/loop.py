@@ -11,14 +11,15 @@ noise are functions of the step's number, and what else there is (`Journal`) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jnn.metrics import merge
 from jnn.train.aside import Aside
 from jnn.train.checkpoint import Checkpoints
-from jnn.train.failure.rerun import finish, replaying
+from jnn.train.failure.rerun import finish, next_run, replaying
 from jnn.train.failure.setback import NonFinite, Setback
 from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
@@ -62,8 +63,7 @@ def fit(
       evaluate: state -> metrics, for instance on validation data; called once a row.
       hooks: name -> state -> JSON value, called once a row: an export, a sample, a picture.
       ledger: where finished evaluations and hooks are noted, so that no later process does them again.
-      stop: ends the run on a plateau, and gives back the state of its best row. With checkpoints, these must keep
-        it: `Checkpoints(folder, best=(stop.metric, stop.mode, 1))`.
+      stop: ends the run on a plateau, and gives back the state of its best row, whose checkpoint stays.
       steps_per_call: as given to `make_step`.
       checkpoints: where to save and resume, if anywhere. SIGTERM then finishes the step, saves, and ends the process.
       save_seconds: a row is saved if the last save is at least this long ago; the last row always is.
@@ -85,24 +85,29 @@ def fit(
       FloatingPointError: a loss or a parameter was not finite; names the step, what its batch held, and the capsule.
       Preempted: SIGTERM came; a SystemExit with code 143.
     """
-    if steps % steps_per_call or every % steps_per_call:
-        raise ValueError(f"fit: steps={steps} and every={every} must be multiples of steps_per_call={steps_per_call}.")
+    if min(steps, every, steps_per_call) < 1 or steps % steps_per_call or every % steps_per_call:
+        raise ValueError(
+            f"fit: steps={steps} and every={every} must be positive multiples of steps_per_call={steps_per_call}."
+        )
     if nonfinite not in ("stop", "skip", "rollback") or (nonfinite != "stop" and checkpoints is None):
         raise ValueError(f"fit: nonfinite is 'stop', or with checkpoints 'skip' or 'rollback'; found {nonfinite!r}.")
+    if capsules is not None and checkpoints is None:
+        raise ValueError("fit: a capsule's state is made again from a checkpoint, so capsules need checkpoints.")
     if hooks and ledger is None:
         raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
     aside = Aside(evaluate, hooks or {}, ledger)
-    if replaying() is not None:
+    number = next_run()
+    if (capsule := replaying()) is not None and capsule.run in (None, number):
         finish(step, state)
     setback = Setback(nonfinite, most_skips, spike, None if capsules is None else Path(capsules))
-    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings)
+    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings, number=number)
     run.resume(steps)
     for row in run.journal.history:
         log(row)
-    with Preemption() as preemption:
+    with _preemption(checkpoints) as reached:
         while run.at < steps and not run.stopped():
             run.update()
-            due, ended = run.at % every == 0 or run.at == steps, checkpoints is not None and preemption.reached()
+            due, ended = run.at % every == 0 or run.at == steps, reached()
             if not (due or ended):
                 continue
             if (bad := run.read(setback.limit(run.journal.history))) is not None:
@@ -113,7 +118,20 @@ def fit(
             run.save(0.0 if ended or run.at == steps else save_seconds)
             if ended:
                 raise run.preempted()
+        run.wait()
+        if reached():  # since the last step
+            raise run.preempted()
     return run.best_state(), run.journal.history
+
+
+@contextlib.contextmanager
+def _preemption(checkpoints: Checkpoints | None) -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM came; a run that cannot be saved is left to end by it at once."""
+    if checkpoints is None:
+        yield lambda: False
+        return
+    with Preemption() as preemption:
+        yield preemption.reached
 
 
 def evaluate_on(evaluate: Callable[[TrainState, Batch], Metrics], batches: Any, state: TrainState) -> Metrics:

@@ -62,6 +62,7 @@ class Run:
       step, batches, steps_per_call, checkpoints, stop, ledger, settings: as `fit` takes them.
       state, journal: now.
       at: the state's step, known without asking the device.
+      number: which run of its program this is; a capsule says so.
       pending: metrics since the last look, still on the device, with the step that each call began at.
       like: shapes and shardings of the state, whose buffers are donated.
     """
@@ -76,6 +77,7 @@ class Run:
     settings: Any = None
     journal: Journal = dataclasses.field(default_factory=Journal)
     at: int = 0
+    number: int = 0
     pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
     saved: float = dataclasses.field(default_factory=time.monotonic)
     best: TrainState | None = None
@@ -84,18 +86,22 @@ class Run:
         self.like = jax.tree.map(_shape_of, self.state)
 
     def resume(self, steps: int) -> None:
-        """From the newest whole checkpoint; without one, the initial state is saved."""
-        found = None if self.checkpoints is None else self.checkpoints.restore(self.like)
-        if found is not None:
-            self.state, self.journal = found.state, Journal.of(found.records)
-            self._take_up(found.records)
+        """From the newest whole checkpoint; without one, the initial state is saved.
+
+        The buffers of the initial state are let go before another is restored, as the first step would have done.
+        """
+        if self.ledger is not None:
+            self._claim(self.ledger)
+        if found := self.checkpoints is not None and bool(self.checkpoints.steps):
+            self._let_go()
+            self._take_up(*self._saved())
         self.at = int(self.state.step)
         if self.at > steps or self.at % self.steps_per_call:
             raise ValueError(
                 f"fit: the state is at step {self.at}; expected at most steps={steps}, and a multiple of "
                 f"steps_per_call={self.steps_per_call}."
             )
-        if found is None:
+        if not found:
             self.save(0.0)
 
     def batch(self, step: int) -> Batch:
@@ -123,15 +129,34 @@ class Run:
                 return Bad(begun + at, float(losses(metrics)[at]))
             self.journal.add(metrics, self.steps_per_call)
         last, self.pending = self.pending[-1][0] if self.pending else None, []
-        if last is not None and not all_finite(self.state.params):  # of any update before, the next loss would tell
+        if last is not None and not all_finite(self.state.params):  # of the last update, or of one before
             return Bad(last + self.steps_per_call - 1, None)
         return None
 
-    def saved_state(self) -> tuple[TrainState, Journal]:
-        """What the newest whole checkpoint holds: the initial state at least."""
-        if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
-            raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
-        return found.state, Journal.of(found.records)
+    def back(self) -> None:
+        """To the newest whole checkpoint, the initial state at least; what was left out so far stays left out."""
+        skipped = self.journal.skipped
+        self._let_go()
+        self.state, records = self._saved()
+        self.journal = Journal.of(records)
+        self.journal.skipped |= skipped
+        self.at, self.pending = int(self.state.step), []
+
+    def back_to(self, step: int) -> None:
+        """To the state before the call that begins at this step, made again from the newest whole checkpoint."""
+        self.back()
+        while self.at < step:
+            self.update()
+        self.pending = []
+
+    def first_bad_update(self, step: int) -> int | None:
+        """Of the updates since the newest whole checkpoint, before this step, the first that makes bad parameters."""
+        self.back()
+        while self.at < step:
+            self.update()
+            if not all_finite(self.state.params):
+                return self.at - 1
+        return None
 
     def write_row(self, aside: Aside) -> Row:
         """The row that is due, now the last of the history."""
@@ -150,14 +175,21 @@ class Run:
         if not late and not self._is_best():
             return
         history = self.journal.history
-        self.checkpoints.save(self.state, self._records(), metrics=history[-1] if history else {})
+        if self.stop is not None and history:
+            self.checkpoints.pin(int(self.stop.best(history)["step"]))
+        of_this_step = history[-1:] if history and history[-1]["step"] == self.at else [{}]
+        self.checkpoints.save(self.state, self._records(), metrics=of_this_step[0])
         self.saved = time.monotonic()
 
     def preempted(self) -> Preempted:
         """The way out, when the last save is written."""
+        self.wait()
+        return Preempted(self.at)
+
+    def wait(self) -> None:
+        """Returns when the last save is written."""
         if self.checkpoints is not None:
             self.checkpoints.wait()
-        return Preempted(self.at)
 
     def stopped(self) -> bool:
         """Whether a plateau is reached."""
@@ -181,10 +213,37 @@ class Run:
             records["data"] = from_all(self.batches.state())
         return records
 
-    def _take_up(self, records: dict[str, Any]) -> None:
-        """What a checkpoint knows beside the state and the journal."""
+    def _saved(self) -> tuple[TrainState, dict[str, Any]]:
+        """What the newest whole checkpoint holds."""
+        if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
+            raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
+        if lacking := {"history", "sums", "skipped", "settings"} - found.records.keys():
+            raise ValueError(
+                f"fit: the checkpoint of step {int(found.state.step)} is none of fit's: its records lack "
+                f"{sorted(lacking)}. Give fit a folder of its own."
+            )
+        return found.state, found.records
+
+    def _let_go(self) -> None:
+        """Frees the buffers of the state, so that there is room for another."""
+        for x in jax.tree.leaves(self.state):
+            if isinstance(x, jax.Array) and not x.is_deleted():
+                x.delete()
+
+    def _claim(self, ledger: Ledger) -> None:
+        """Notes in the ledger whose it is; what hooks gave in a run with other settings is not this one's."""
+        ours = json.loads(json.dumps(self.settings))
+        if (theirs := ledger.once("settings", 0, lambda: ours)) != ours:
+            raise ValueError(
+                f"fit: {ledger.path} is of a run with settings={theirs}, found {ours}. Take another folder, or move "
+                "this one away."
+            )
+
+    def _take_up(self, state: TrainState, records: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
         if (settings := json.loads(json.dumps(self.settings))) != records["settings"]:
             raise ValueError(f"fit: the checkpoint is of a run with settings={records['settings']}, found {settings}.")
+        self.state, self.journal = state, Journal.of(records)
         if self.ledger is not None:
             self.ledger.merge(records.get("hooks", []))
         if isinstance(self.batches, Restorable):

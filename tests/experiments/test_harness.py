@@ -64,6 +64,7 @@ def test_the_last_line_is_the_result(tmp_path, capsys):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "config.json",
         "checkpoints",
+        "hooks.jsonl",
         "metrics.jsonl",
         "report.html",
         "result.json",

@@ -1,6 +1,7 @@
 """fit: resumed = uninterrupted, bit for bit; the history; and every error."""
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from jnn.data import Batches, IteratorBatches
 from jnn.metrics import Mean
-from jnn.train import Checkpoints, LossOutput, create_state, digest, evaluate_on, fit, make_eval, make_step
+from jnn.train import Checkpoints, LossOutput, Preempted, create_state, digest, evaluate_on, fit, make_eval, make_step
 from jnn.train.failure.capsule import read_capsule
 from jnn.train.failure.rerun import replay
 from jnn.train.hooks import Ledger
@@ -152,15 +153,15 @@ def test_nan_in_the_gradient_of_the_last_step_alone_is_found():
 
     step = make_step(loss, optax.sgd(0.1), jax.random.key(0))
     state = create_state({"w": jnp.zeros(())}, optax.sgd(0.1))
-    message = "the update of step 0 made parameters that are not finite; its batch is finite.*lower the learning rate"
+    message = "an update up to that of step 0 made parameters that are not finite; its batch is finite.*set clip_norm"
     with pytest.raises(FloatingPointError, match=message):
         fit(step, state, Batches(tiny.arrays(), 8, seed=3), steps=1, every=1)
 
 
-@pytest.mark.parametrize(("steps", "every"), [(61, 10), (60, 12)])
+@pytest.mark.parametrize(("steps", "every"), [(61, 10), (60, 12), (60, 0)])
 def test_steps_must_be_multiples_of_steps_per_call(steps, every):
     with pytest.raises(
-        ValueError, match=rf"fit: steps={steps} and every={every} must be multiples of steps_per_call=5"
+        ValueError, match=rf"fit: steps={steps} and every={every} must be positive multiples of steps_per_call=5"
     ):
         fit(tiny.step(5), tiny.state(), Batches(tiny.arrays(), 8, seed=3), steps=steps, every=every, steps_per_call=5)
 
@@ -231,6 +232,62 @@ def test_a_loss_that_stays_bad_ends_the_run(tmp_path):
         tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite="skip", most_skips=0)
 
 
+@pytest.mark.parametrize(("policy", "left_out"), [("skip", [12, 17]), ("rollback", [10, 11, 12, 13, 14, 15, 16, 17])])
+def test_two_bad_steps_before_a_save_are_both_left_out(tmp_path, policy, left_out):
+    class Twice(Poisoned):
+        def stack(self, step, k):
+            batch = super().stack(step, k)
+            if step <= 17 < step + k:
+                batch["x"][17 - step, 5, 2] = np.nan
+            return batch
+
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        state, _ = tiny.train(
+            batches=Twice(tiny.arrays(), 8, seed=3),
+            checkpoints=checkpoints,
+            nonfinite=policy,
+            capsules=tmp_path / "capsules",
+        )
+    assert digest(state) == without(*left_out)
+    for path in (tmp_path / "capsules").iterdir():  # the state before a step is not what another bad one made of it
+        assert all(np.isfinite(np.asarray(x)).all() for x in read_capsule(path).state.values())
+
+
+class Rows:
+    """A batch of a table's row, the step's own; that of step 3 has an infinite gradient."""
+
+    def __getitem__(self, step):
+        return {"row": np.full(4, step, np.int32), "c": np.full(4, 1.0 if step == 3 else 0.5, np.float32)}
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+@pytest.mark.parametrize("again", [9, 0])
+def test_the_update_that_spoilt_parameters_is_blamed_not_the_step_that_saw_them(tmp_path, policy, again):
+    class Again(Rows):
+        """At step 7 the spoilt row may come again, and its loss is bad: that is not step 7's fault."""
+
+        def __getitem__(self, step):
+            return super().__getitem__(3 if step == 7 and not again else step) | {"c": super().__getitem__(step)["c"]}
+
+    def loss(params, batch, stats, key):
+        return LossOutput(jnp.sqrt(jnp.abs(params["table"][batch["row"]] - batch["c"])))
+
+    optimizer = optax.sgd(1e-3)
+    step = make_step(loss, optimizer, jax.random.key(0))
+    state = create_state({"table": jnp.ones(32)}, optimizer)
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        run = lambda: fit(
+            step, state, Again(), steps=20, every=10, checkpoints=checkpoints, nonfinite=policy, capsules=tmp_path / "c"
+        )
+        if policy == "skip":
+            final, _ = run()
+            assert np.isfinite(np.asarray(final.params["table"])).all()
+        else:
+            with pytest.raises(FloatingPointError, match="the update of step 3 made parameters that are not finite"):
+                run()
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-3"]
+
+
 def test_a_spike_is_left_out_and_written_down(tmp_path):
     class Spiked(Batches):
         def stack(self, step, k):
@@ -271,9 +328,12 @@ def test_a_capsule_makes_the_bad_step_again(tmp_path, steps_per_call):
     assert "batch" in str(found.finding) or found.finding.given
 
 
-@pytest.mark.parametrize("settings", [{"nonfinite": "ignore"}, {"nonfinite": "skip"}, {"hooks": {"a": print}}])
+@pytest.mark.parametrize(
+    "settings", [{"nonfinite": "ignore"}, {"nonfinite": "skip"}, {"hooks": {"a": print}}, {"capsules": "somewhere"}]
+)
 def test_settings_that_need_others(settings):
-    with pytest.raises(ValueError, match=r"fit: nonfinite is 'stop', or with checkpoints|fit: hooks run exactly once"):
+    needs = r"fit: nonfinite is 'stop', or with checkpoints|fit: hooks run exactly once|so capsules need checkpoints"
+    with pytest.raises(ValueError, match=needs):
         tiny.train(**settings)
 
 
@@ -291,7 +351,7 @@ def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
     expected, _ = tiny.train(steps=30)
     if saved:
         for steps in (20, 50, tiny.STEPS):  # resumed twice, once when it has stopped
-            with Checkpoints(tmp_path, keep=1, best=("val/loss", "min", 1)) as checkpoints:
+            with Checkpoints(tmp_path, keep=1) as checkpoints:
                 state, history = tiny.train(
                     steps=steps, evaluate=noisy_evaluation, stop=stop, checkpoints=checkpoints, save_seconds=1e6
                 )
@@ -299,6 +359,17 @@ def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
         state, history = tiny.train(evaluate=noisy_evaluation, stop=stop)
     assert [row["step"] for row in history] == [10, 20, 30, 40, 50]
     assert digest(state) == digest(expected)
+
+
+def test_the_checkpoint_of_a_plateaus_best_row_stays_whatever_least_is(tmp_path):
+    """Rows that are better by less than that do not push it out."""
+    stop = Plateau("val/loss", patience=3, least=0.5)
+    slowly = lambda state: {"loss": Mean(2.0 - int(state.step) / 1000, 1.0)}
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        state, history = tiny.train(evaluate=slowly, stop=stop, checkpoints=checkpoints)
+        assert checkpoints.steps == [10, 40]
+    assert history[-1]["step"] == 40
+    assert digest(state) == digest(tiny.train(steps=10)[0])
 
 
 # hooks
@@ -329,7 +400,64 @@ def test_hooks_run_once_a_row_even_if_the_run_is_killed(tmp_path, uninterrupted)
     assert run(None) == [40, 50, 60]
 
 
+def test_the_last_save_is_written_when_fit_returns(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    tiny.train(checkpoints=checkpoints)
+    assert (tmp_path / "60" / "manifest").is_dir()  # Orbax gives a step its name when it is whole
+    checkpoints.close()
+
+
+def test_a_resumed_run_holds_no_initial_state_beside_the_restored_one(tmp_path):
+    initial = tiny.state()
+    for steps in (10, 20):
+        with Checkpoints(tmp_path) as checkpoints:
+            fit(tiny.step(), initial, Batches(tiny.arrays(), 8, seed=3), steps=steps, every=10, checkpoints=checkpoints)
+        assert all(x.is_deleted() for x in jax.tree.leaves(initial.params))
+        initial = tiny.state()
+
+
+def test_a_checkpoint_between_rows_has_no_metrics_of_the_row_before(tmp_path):
+    """It was never evaluated, so it is not among the best."""
+    with Checkpoints(tmp_path, keep=1, best=("val/loss", "min", 1)) as checkpoints:
+        run = lambda at: tiny.train(
+            checkpoints=checkpoints, evaluate=noisy_evaluation, batches=tiny.Signalled("SIGTERM", at), save_seconds=0.0
+        )
+        for at in (33, 36):
+            with pytest.raises(Preempted):
+                run(at)
+        assert checkpoints.steps == [30, 37]
+
+
+def test_a_folder_that_is_none_of_fits(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(tiny.state(), {})
+        with pytest.raises(ValueError, match="the checkpoint of step 0 is none of fit's: its records lack"):
+            tiny.train(checkpoints=checkpoints)
+
+
 # SIGTERM
+
+
+def test_sigterm_in_the_last_evaluation_ends_the_run_too(tmp_path):
+    def evaluate(state):
+        if int(state.step) == tiny.STEPS:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return noisy_evaluation(state)
+
+    with Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(Preempted):
+            tiny.train(checkpoints=checkpoints, evaluate=evaluate)
+        assert checkpoints.steps[-1] == tiny.STEPS
+
+
+def test_sigterm_ends_a_run_without_checkpoints_at_once(tmp_path):
+    before, heard = signal.getsignal(signal.SIGTERM), []
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    try:
+        tiny.train(batches=tiny.Signalled("SIGTERM", 7))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard  # by whoever listened before
 
 
 @pytest.mark.parametrize("at", [7, 30, tiny.STEPS - 1])
@@ -390,4 +518,11 @@ def test_a_lost_ledger_comes_back_with_the_checkpoint(tmp_path):
     assert ran == [10, 20, 30, 40]
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         tiny.train(steps=40, checkpoints=checkpoints, ledger=(ledger := Ledger(tmp_path)))
-    assert [entry["step"] for entry in ledger.entries()] == [10, 20, 30, 40]
+    assert [entry["step"] for entry in ledger.entries() if entry["hook"] != "settings"] == [10, 20, 30, 40]
+
+
+def test_the_ledger_of_a_run_with_other_settings_is_refused(tmp_path):
+    """Its checkpoints may be gone, and what its evaluations gave is not this run's."""
+    tiny.train(steps=10, evaluate=noisy_evaluation, ledger=Ledger(tmp_path), settings={"rate": 0.1})
+    with pytest.raises(ValueError, match=r"hooks.jsonl is of a run with settings={'rate': 0.1}, found {'rate': 0.2}"):
+        tiny.train(steps=10, evaluate=noisy_evaluation, ledger=Ledger(tmp_path), settings={"rate": 0.2})

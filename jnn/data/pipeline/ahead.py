@@ -51,7 +51,8 @@ class ReadAhead:
       report: called with a line for each time that workers are replaced.
 
     Raises:
-      ValueError: fewer than one thread or batch of depth, or a negative number of workers.
+      ValueError: fewer than one thread or batch of depth, a negative number of workers, or batches with a state of
+        their own, such as `IteratorBatches`.
       RuntimeError, from `[step]`: workers died more than `restarts` times without a batch between. (Whatever
         `batches[step]` raises, comes where its batch would have come.)
 
@@ -75,6 +76,11 @@ class ReadAhead:
             raise ValueError(
                 "ReadAhead: expected threads and depth of at least 1 and workers of at least 0; found "
                 f"threads={threads}, depth={depth}, workers={workers}."
+            )
+        if hasattr(batches, "restore"):
+            raise ValueError(
+                f"ReadAhead: {type(batches).__name__} has a state of its own, which is saved with checkpoints and read "
+                "in order by one reader. Give it to fit as it is, and let its iterator read ahead."
             )
         self._grain = optional("grain", "pipelines")
         self.batches, self.threads, self.workers, self.depth = batches, threads, workers, depth

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jnn.data.sources.budget import budget
 from jnn.data.sources.columns import Column, Value, check_columns, describe, to_array
 from jnn.data.sources.root import PathLike
 from jnn.optional import optional
@@ -31,7 +32,8 @@ def read_parquet(
 
     Raises:
       ImportError: PyArrow is not installed.
-      ValueError: a damaged file, a column that it lacks, a null or a value that does not fit.
+      ValueError: a damaged file, a column that it lacks or has twice, a null or a value that does not fit, or more
+        rows or text than a file of its size can hold (`jnn.data.sources.budget`).
 
     Example:
       `read_parquet("people.parquet", {"age": int, "smoker": ("no", "yes")}, missing={"age": -1})`
@@ -40,18 +42,40 @@ def read_parquet(
     check_columns("read_parquet", columns, filled)
     pyarrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     name = Path(path).name
+    text = [column for column, kind in columns.items() if kind not in (int, float)]
+    limit = budget(Path(path).stat().st_size)
     with open(path, "rb") as file:
         try:
-            found = parquet.ParquetFile(file)
-            if lacking := [column for column in columns if column not in found.schema_arrow.names]:
-                raise ValueError(f"{name}: expected columns {lacking}, found {found.schema_arrow.names[:20]}.")
+            found = parquet.ParquetFile(file, read_dictionary=text)  # text that comes again is held once
+            names = found.schema_arrow.names
+            if lacking := [column for column in columns if names.count(column) != 1]:
+                raise ValueError(f"{name}: expected columns {lacking}, each once, found {names[:20]}.")
+            _check(name, "rows", found.metadata.num_rows * 4 * len(columns), limit)
             table = found.read(columns=list(columns))
             table.validate(full=True)  # text that is no UTF-8, offsets that leave their buffer
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{name}: not a Parquet file that PyArrow can read ({error}).") from error
+    _check(name, "text", sum(_text_bytes(table[column]) for column in text), limit)
     if not table.num_rows:
         raise ValueError(f"{name}: expected at least one row, found none.")
     return {c: _array(f"{name}: column {c!r}", table[c], kind, filled.get(c)) for c, kind in columns.items()}
+
+
+def _check(name: str, what: str, need: int, limit: int) -> None:
+    if need > limit:
+        raise ValueError(
+            f"{name}: its {what} would take {need} bytes, and data of a file of its size at most {limit}. Is it a "
+            "decompression bomb? If not, write it again without compression."
+        )
+
+
+def _text_bytes(values: Any) -> int:
+    """What a column of text takes when each value stands for itself."""
+    pyarrow, compute = optional("pyarrow", "parquet"), optional("pyarrow.compute", "parquet")
+    if not pyarrow.types.is_dictionary(values.type):
+        return int(values.nbytes)
+    lengths = (compute.binary_length(chunk.dictionary).take(chunk.indices) for chunk in values.chunks)
+    return sum(compute.sum(each, min_count=0).as_py() for each in lengths)
 
 
 def _array(where: str, values: Any, column: Column, missing: Value | None) -> np.ndarray:

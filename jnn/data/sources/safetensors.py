@@ -108,10 +108,10 @@ def _problem(entry: Any) -> str | None:
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
             return "expected lists of integers"
-    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
-        return "expected offsets as far apart as the shape and the dtype need"
     if len(shape) > 32 or any(n >= 2**48 for n in shape):  # NumPy's own bounds are near; an empty array may claim them
         return "expected a shape that an array can have"
+    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
+        return "expected offsets as far apart as the shape and the dtype need"
     return None
 
 

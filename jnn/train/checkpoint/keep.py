@@ -19,6 +19,7 @@ class Keep:
       newest: how many of the newest stay, 1 or more.
       best: a metric, "min" or "max", and how many of the best stay; None for none.
       metrics: of each step, as far as there are any. NaN is never among the best.
+      pinned: a step that stays whatever comes.
 
     Raises:
       ValueError: counts below 1, or an unknown direction.
@@ -31,6 +32,7 @@ class Keep:
     newest: int
     best: Best | None = None
     metrics: dict[int, Metrics] = dataclasses.field(default_factory=dict)
+    pinned: int | None = None
 
     def __post_init__(self) -> None:
         _, mode, count = self.best or ("", "min", 1)
@@ -51,7 +53,7 @@ class Keep:
 
     def among(self, steps: Collection[int]) -> set[int]:
         """The steps of these that stay; of two equally good ones the older."""
-        kept = set(sorted(steps)[-self.newest :])
+        kept = {step for step in steps if step == self.pinned} | {*sorted(steps)[-self.newest :]}
         if self.best is not None:
             name, mode, count = self.best
             value = lambda step: self.metrics.get(step, {}).get(name, math.nan) * (1 if mode == "min" else -1)

@@ -102,6 +102,16 @@ class Checkpoints:
             if self._lock is not None:
                 self._lock.release()
 
+    @property
+    def steps(self) -> list[int]:
+        """What the folder holds, whole or damaged; the same on every process."""
+        self.wait()
+        return list(from_first(steps(self.folder)))
+
+    def pin(self, step: int) -> None:
+        """Lets the checkpoint of this step stay, and no longer the one that was pinned before."""
+        self._keep.pinned = step
+
     def save(self, state: State, records: Records, *, metrics: Mapping[str, float] | None = None) -> None:
         """Starts to save; returns before the files are written. Saving again what is there does nothing.
 
@@ -149,8 +159,7 @@ class Checkpoints:
             Or there is no such step.
           Damaged: none of the checkpoints is whole, or the one that was asked for is not.
         """
-        self.wait()
-        held = from_first(steps(self.folder))
+        held = self.steps
         if step is not None:
             if step not in held:
                 raise ValueError(f"Checkpoints: {self.folder} holds the steps {held}, not {step}.")

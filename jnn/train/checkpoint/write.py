@@ -7,7 +7,8 @@
 
 The next step donates the arrays' buffers, so they are in the host's memory before `start` returns. Orbax sees to that,
 except on a CPU, where it would read the buffers themselves: there they are copied first. So until a save is written it
-takes as much of the host's memory as the state, and what is on the way to the disk; of an accelerator's, nothing.
+takes as much of the host's memory as the state, and what is on the way to the disk; of an accelerator's, that of the
+arrays that have to grow (`_chunked`), which are few.
 """
 
 from __future__ import annotations

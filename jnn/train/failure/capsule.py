@@ -52,6 +52,7 @@ class Capsule:
       batch: the step's batch.
       state: the arrays of the state before the step, by path.
       path: of the capsule's folder.
+      run: which run of `fit` in its program wrote it, counted from 0; None for another loop's.
     """
 
     step: int
@@ -61,6 +62,7 @@ class Capsule:
     batch: Any
     state: dict[str, Any]
     path: Path
+    run: int | None = None
 
     def state_as(self, like: Any) -> Any:
         """The state in the tree of `like`, whose leaves are arrays or `jax.ShapeDtypeStruct`s.
@@ -91,6 +93,7 @@ def write_capsule(
     state: Any,
     message: str,
     entry: Entry | None,
+    run: int | None = None,
     gradients: Any = None,
 ) -> Path:
     """Writes a capsule below `folder`; of several processes each takes part, and process 0 writes.
@@ -103,6 +106,7 @@ def write_capsule(
       state: *before* the step: any pytree of arrays; `state.params` goes into the table.
       message: what was wrong.
       entry: from `jnn.train.failure.entry.how_started()`.
+      run: which run of `fit` in the program this is, so that a replay finds it among others.
       gradients: of that step, for the table, if they are at hand.
 
     Returns:
@@ -127,6 +131,7 @@ def write_capsule(
         "version": VERSION,
         "step": int(step),
         "message": message,
+        "run": run,
         "entry": None if entry is None else dataclasses.asdict(entry),
         "key": pack.tree(key),
         "batch": pack.tree(batch),
@@ -167,7 +172,8 @@ def read_capsule(path: str | Path) -> Capsule:
             arrays = {name: file[name] for name in record["dtypes"]}
         tree = lambda name: unpack(record[name], arrays, record["dtypes"])
         entry = record["entry"] and Entry(**record["entry"] | {"argv": tuple(record["entry"]["argv"])})
-        return Capsule(record["step"], record["message"], entry, tree("key"), tree("batch"), tree("state"), path)
+        parts = (tree("key"), tree("batch"), tree("state"))
+        return Capsule(record["step"], record["message"], entry, *parts, path, record["run"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"read_capsule: {path} must be a folder of capsule.json and arrays.npz, as write_capsule made it; "

@@ -4,9 +4,10 @@
     rerun(capsule) -> Replay                    starts the run's own program once more, which then calls:
     replaying() -> Capsule | None                 the capsule, within `rerun`
     finish(step, like)                            replays it and ends the program, by `Replayed`
+    next_run() -> number                          of a loop that may run several times in a program
 
-A training loop that has its step and a state of the right tree, and finds `replaying()` to be a capsule, calls
-`finish` instead of training.
+A training loop that has its step and a state of the right tree, and finds `replaying()` to be a capsule of its own,
+calls `finish` instead of training.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
+import itertools
 import os
 import runpy
 import sys
@@ -29,6 +31,8 @@ from jnn.train.failure.capsule import Capsule, norms
 from jnn.train.failure.entry import Entry
 
 _replaying: contextvars.ContextVar[Capsule | None] = contextvars.ContextVar("jnn_replaying", default=None)
+_runs: contextvars.ContextVar[Iterator[int] | None] = contextvars.ContextVar("jnn_runs", default=None)
+_runs_of_process = itertools.count()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +119,11 @@ def replaying() -> Capsule | None:
     return _replaying.get()
 
 
+def next_run() -> int:
+    """The number of a run in its program, counted from 0, in the order in which they begin."""
+    return next(_runs.get() or _runs_of_process)
+
+
 def finish(step: Callable[[Any, Any], tuple[Any, Any]], like: Any) -> NoReturn:
     """Replays `replaying()`, and ends the program.
 
@@ -164,11 +173,12 @@ def rerun(capsule: Capsule, entry: Entry | None = None) -> Replay:
 
 @contextlib.contextmanager
 def _replay_of(capsule: Capsule) -> Iterator[None]:
-    token = _replaying.set(capsule)
+    token, counted = _replaying.set(capsule), _runs.set(itertools.count())
     try:
         yield
     finally:
         _replaying.reset(token)
+        _runs.reset(counted)
 
 
 @contextlib.contextmanager

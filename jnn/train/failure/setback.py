@@ -33,9 +33,9 @@ class Setback:
     capsules: Path | None
 
     def limit(self, history: History) -> float:
-        """The largest loss that is no spike; before the first row every finite one is."""
+        """The largest loss that is no spike; before the first row, or after a loss of 0, every finite one is."""
         last = next((row["train/loss"] for row in reversed(history) if "train/loss" in row), None)
-        return float(np.finfo(np.float64).max) if self.spike is None or last is None else self.spike * abs(last)
+        return self.spike * abs(last) if self.spike is not None and last else float(np.finfo(np.float64).max)
 
     def answer(self, run: Run, bad: Bad) -> None:
         """Takes the run back, to go on without the bad step.
@@ -43,14 +43,14 @@ class Setback:
         Raises:
           FloatingPointError: that was not asked for, or has happened `most_skips` times.
         """
+        bad = _earliest(run, bad)
         message = self._message(run, bad)
         begun = bad.step - bad.step % run.steps_per_call
-        if self.capsules is not None and run.checkpoints is not None:
+        if self.capsules is not None:
             message += f" Make the step again: python -m jnn.replay {_write(run, self.capsules, begun, message)}"
         if self.nonfinite == "stop" or len(run.journal.skipped) >= self.most_skips:
             raise FloatingPointError(message)
-        run.state, run.journal = run.saved_state()
-        run.at, run.pending = int(run.state.step), []
+        run.back()
         run.journal.skipped |= set(
             range(begun if self.nonfinite == "skip" else run.at, bad.step + 1, run.steps_per_call)
         )
@@ -58,16 +58,25 @@ class Setback:
     def _message(self, run: Run, bad: Bad) -> str:
         cause = diagnose(on_host(run.batches[bad.step]))
         if bad.loss is None:
-            return f"fit: the update of step {bad.step} made parameters that are not finite; {cause}."
+            which = "the update" if run.checkpoints is not None else "an update up to that"
+            return f"fit: {which} of step {bad.step} made parameters that are not finite; {cause}."
         more = f", more than {self.limit(run.journal.history):.6g}" if np.isfinite(bad.loss) else ""
         return f"fit: the loss of step {bad.step} is {bad.loss}{more}; {cause}."
 
 
+def _earliest(run: Run, bad: Bad) -> Bad:
+    """Whose fault it is: parameters that an update spoilt may have no part in the loss until much later."""
+    if run.checkpoints is None or (bad.loss is not None and np.isfinite(bad.loss)):
+        return bad
+    begun = bad.step - bad.step % run.steps_per_call
+    found = run.first_bad_update(bad.step + 1 if bad.loss is None else begun)
+    return bad if found is None else Bad(found, None)
+
+
 def _write(run: Run, folder: Path, begun: int, message: str) -> Path:
     """The capsule of the call that begins at this step, with the state before it."""
-    state, journal = run.saved_state()
-    again = dataclasses.replace(run, state=state, journal=journal, at=int(state.step), pending=[])
-    while again.at < begun:
-        again.update()
+    run.back_to(begun)
     batch, entry = run.batch(begun), how_started()
-    return write_capsule(folder, step=begun, key=None, batch=batch, state=again.state, message=message, entry=entry)
+    return write_capsule(
+        folder, step=begun, key=None, batch=batch, state=run.state, message=message, entry=entry, run=run.number
+    )

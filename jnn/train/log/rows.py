@@ -11,6 +11,7 @@ so that a resumed run has each row once; what a killed process left of a line is
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -114,14 +115,20 @@ def read_status(path: str | Path) -> dict[str, Any]:
         return unknown
     except ValueError as error:
         raise ValueError(f"{path}: expected the status of a run in JSON: {error}. Delete the file.") from error
-    if not isinstance(found, dict) or found.keys() != unknown.keys():
+    if not isinstance(found, dict) or found.keys() != unknown.keys() or not _is_count(found["steps"]):
         raise ValueError(f"{path}: expected a JSON object with {', '.join(unknown)}. Delete the file.")
     return found
+
+
+def _is_count(steps: Any) -> bool:
+    return steps is None or (isinstance(steps, int | float) and math.isfinite(steps))
 
 
 def _check(row: Any) -> None:
     if not isinstance(row, dict) or not isinstance(row.get("step"), int | float):
         raise ValueError(f"RowLog: a row needs a number 'step', found {row}.")
+    if not math.isfinite(row["step"]):
+        raise ValueError(f"RowLog: expected a finite step, found {row['step']}.")
     if bad := [f"{name!r}, a {type(x).__name__}" for name, x in row.items() if not isinstance(x, int | float)]:
         raise ValueError(f"RowLog: a row holds plain numbers, found {'; '.join(bad)}. Convert: float(x).")
 

@@ -4,7 +4,7 @@ import grain
 import numpy as np
 import pytest
 
-from jnn.data import IteratorBatches
+from jnn.data import IteratorBatches, ReadAhead
 
 
 def stream():
@@ -41,3 +41,8 @@ def test_what_is_not_there_is_an_error():
         batches[25]
     with pytest.raises(IndexError, match="step -1 lies before all known states"):
         batches[-1]
+
+
+def test_an_iterator_is_not_read_ahead_by_others():
+    with pytest.raises(ValueError, match="ReadAhead: IteratorBatches has a state of its own"):
+        ReadAhead(IteratorBatches(stream()))

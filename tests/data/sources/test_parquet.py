@@ -57,11 +57,27 @@ def test_what_does_not_fit_is_one_clear_error(write, values, column, message):
 
 def test_a_damaged_file_is_one_clear_error(write):
     path = write(x=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"a.parquet: expected columns \['y'\], found \['x'\]"):
+    with pytest.raises(ValueError, match=r"a.parquet: expected columns \['y'\], each once, found \['x'\]"):
         read_parquet(path, {"y": int})
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"a.parquet: not a Parquet file that PyArrow can read"):
         read_parquet(path, {"x": int})
+
+
+@pytest.mark.parametrize(("values", "kind"), [([0] * 10**6, int), (["a" * 10**5] * 1000, str)], ids=["rows", "text"])
+def test_what_unpacks_to_far_more_than_the_file_is_refused(write, values, kind):
+    """Rows that are all alike take next to nothing in a file, and so does long text that comes again."""
+    path = write(x=values)
+    with pytest.raises(ValueError, match=r"a.parquet: its (rows|text) would take \d+ bytes, and data of a file of"):
+        read_parquet(path, {"x": kind})
+
+
+def test_a_column_that_is_there_twice(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    twice = pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], names=["x", "x"])
+    parquet.write_table(twice, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"expected columns \['x'\], each once, found \['x', 'x'\]"):
+        read_parquet(tmp_path / "a.parquet", {"x": int})
 
 
 def test_without_pyarrow_one_line_says_how_to_get_it(tmp_path, monkeypatch):

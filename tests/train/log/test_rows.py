@@ -94,6 +94,7 @@ def test_a_damaged_line_is_named(tmp_path, line):
         ({"train/loss": 1.0}, "needs a number 'step', found {'train/loss': 1.0}"),
         ({"step": 9, "x": np.float32(1)}, "'x', a float32. Convert: float"),
         ({"step": 9, "x": None}, "'x', a NoneType"),
+        ({"step": float("nan")}, "expected a finite step, found nan"),
     ],
 )
 def test_a_bad_row_is_refused_and_cuts_nothing(tmp_path, row, message):
@@ -120,7 +121,7 @@ def test_the_status_says_how_a_run_ended(tmp_path, error, state, note):
         assert read_status(tmp_path / "status.json") == {"state": state, "steps": 3, "note": note}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"state": "running"}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"state": "running"}', '{"state": "a", "steps": NaN, "note": ""}'])
 def test_a_damaged_status_is_named(tmp_path, text):
     (tmp_path / "status.json").write_text(text)
     with pytest.raises(ValueError, match=r"status.json: expected .* Delete the file"):

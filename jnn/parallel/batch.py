@@ -6,6 +6,8 @@ check_rows(where, batch, devices)           raises unless the devices divide the
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 from jax.sharding import NamedSharding
@@ -24,7 +26,7 @@ def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
       calls: as `steps_per_call`: more than 1 for batches with an axis of steps in front of the rows.
 
     Raises:
-      ValueError: the devices do not divide the rows.
+      ValueError: the devices do not divide the rows, or several processes hold the same ones: each may have others.
 
     >>> import jnn.parallel
     >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 1), "data=-1")
@@ -37,6 +39,12 @@ def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
         check_rows("put_batch", own, _pieces(sharding, axis), axis)
         return jax.device_put(own, sharding)
     local = {name: x for name, x in own.items() if not isinstance(x, jax.Array)}
+    if local and (sharing := _sharing(sharding, axis)):
+        raise ValueError(
+            f"put_batch: the devices of processes {', '.join(map(str, sharing))} hold the same rows, since an axis of "
+            f"the mesh that shares no batch lies across them: {dict(sharding.mesh.shape)}. Give every process the "
+            "whole batch, by sharded_step(..., whole_batches=True) or split_batch."
+        )
     check_rows("put_batch", local, _pieces(sharding, axis), axis)
     return own | jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), local)
 
@@ -49,6 +57,17 @@ def check_rows(where: str, batch: Batch, devices: int, axis: int = 0) -> None:
                 f"{where}: {devices} devices are to share the rows of a batch, and do not divide those of batch/{name} "
                 f"{x.shape}. Fill up with rows of weight 0, or change the batch or the mesh."
             )
+
+
+@functools.cache
+def _sharing(sharding: NamedSharding, axis: int) -> tuple[int, ...]:
+    """Processes whose devices hold the same rows, if there are any."""
+    shape = (1,) * axis + (sharding.mesh.size,)
+    places = sharding.devices_indices_map(shape)
+    holders: dict[tuple[int, ...], set[int]] = {}
+    for device in sharding.mesh.devices.flat:
+        holders.setdefault(places[device][axis].indices(shape[axis]), set()).add(device.process_index)
+    return next((tuple(sorted(each)) for each in holders.values() if len(each) > 1), ())
 
 
 def _pieces(sharding: NamedSharding, axis: int) -> int:

@@ -9,7 +9,8 @@ gets in float32: an all-gather, for few slices, instead of an all-reduce that wo
 slice each device sends its own piece of every parameter.
 
 Laws: slices are micro-batches, with noise and batch statistics of their own; uneven weights and padding give the
-gradient of one device, but for what is not sent; with feedback that is sent later.
+gradient of one device, but for what is not sent; with feedback that is sent later; a gradient that is not finite leaves
+nothing to send later.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from jnn.axes import laid_out
 from jnn.parallel.batch import put_batch
 from jnn.parallel.codecs import Codec, bfloat16, encode_with_feedback, signs
 from jnn.parallel.in_turn import in_turn
+from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout
 from jnn.parallel.over import count, inside, over
 from jnn.param import Params
@@ -67,9 +69,9 @@ def slice_gradient(layout: Layout, *, codec: Codec = bfloat16) -> Gradient:
 def no_residual(params: Params, layout: Layout) -> Params:
     """Zeros (slices, *shape) for every parameter, each slice's on its own devices."""
     slices = count("no_residual", layout.mesh, AXIS)
-    spread = lambda kept: NamedSharding(layout.mesh, PartitionSpec(AXIS, *kept.spec))
+    each = lambda kept: NamedSharding(layout.mesh, PartitionSpec(AXIS, *kept.spec))
     make = lambda params: jax.tree.map(lambda p: jnp.zeros((slices, *p.shape), jnp.float32), params)
-    return Program(make, "init", out_shardings=jax.tree.map(spread, layout.parameters))(params)
+    return Program(make, "init", out_shardings=jax.tree.map(each, layout.parameters))(params)
 
 
 def feedback_step(
@@ -102,13 +104,14 @@ def feedback_step(
 
     def step(kept: tuple[TrainState, Params], batch: Batch) -> Any:
         state, residual = kept
-        with laid_out(layout):
+        with laid_out(layout), spread(layout.mesh):
             own = jax.random.fold_in(key, state.step)
             shares, stats, metrics = _shares(layout, loss, state.params, batch, own, microbatches, compute_dtype)
             grads, residual = _add(layout, codec, shares, residual)
             # the update is make_step's, of a gradient that is there already
             there = lambda *_: (grads, stats, metrics)
             state, metrics = make_step(loss, optimizer, key, gradient=there, **options)(state, batch)
+        layout.check_changes()
         return (jax.tree.map(jax.lax.with_sharding_constraint, state, layout.like(state)), residual), metrics
 
     program = Program(step, "step", donate_argnums=(0,))
@@ -149,7 +152,11 @@ def _add(layout: Layout, codec: Codec, shares: Params, residual: Params | None) 
     @over(layout.mesh, layout.mesh.axis_names, (stacked, stacked), (specs, stacked), check_vma=False)
     def send(shares: Params, residual: Params) -> tuple[Params, Params]:
         pairs = jax.tree.map(lambda g, r: _add_slices(codec, g[0], r[0]), shares, residual)
-        return jax.tree.transpose(jax.tree.structure(shares), jax.tree.structure((0, 0)), pairs)
+        total, left = jax.tree.transpose(jax.tree.structure(shares), jax.tree.structure((0, 0)), pairs)
+        # of an update that is not finite, and so may be refused, nothing is left for the next ones
+        finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(total)]).all()
+        everywhere = jax.lax.pmin(finite.astype(jnp.int32), layout.mesh.axis_names) > 0
+        return total, jax.tree.map(lambda new, old: jnp.where(everywhere, new, old), left, residual)
 
     return send(shares, jax.tree.map(jnp.zeros_like, shares) if residual is None else residual)
 

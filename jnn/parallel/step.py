@@ -125,7 +125,9 @@ def sharded_eval(loss: LossFn, layout: Layout, *, use_ema: bool = False) -> Shar
 
     def sharded(state: TrainState, batch: Batch) -> Any:
         with laid_out(layout), spread(layout.mesh):
-            return _whole(evaluate(state, batch), layout)
+            metrics = evaluate(state, batch)
+        layout.check_changes()
+        return _whole(metrics, layout)
 
     return Sharded(Program(sharded, "step"), layout.mesh, partial(put_batch, layout=layout))
 

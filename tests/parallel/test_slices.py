@@ -10,10 +10,11 @@ import pytest
 
 import jnn
 from jnn.inspect import collectives
-from jnn.parallel import layout, put_batch, sharded_state, sharded_step
+from jnn.parallel import layout, put_batch, sharded_eval, sharded_state, sharded_step
 from jnn.parallel.codecs import bfloat16, encode_with_feedback, signs
 from jnn.parallel.slices import feedback_step, no_residual, slice_gradient
 from jnn.train import LossOutput, create_state, make_step
+from tests.parallel.models import TRANSFORMER
 from tests.parallel.sharing import assert_close, some
 
 SPEC = jnn.models.mlp_spec((8, 16, 4))
@@ -94,6 +95,36 @@ def test_the_first_step_with_feedback_sends_and_keeps_the_gradient():
     gradient = jax.tree.map(jnp.subtract, params, alone.params)
     sent = jax.tree.map(jnp.subtract, params, jax.device_get(state.params))
     assert_close(jax.tree.map(lambda s, r: s + np.asarray(r).sum(0), sent, residual), gradient)
+
+
+def test_a_gradient_that_is_not_finite_leaves_nothing_for_later():
+    """With Optax's guard the update is refused, and the run goes on as if there had been no such step."""
+    place, optimizer = layout(SPEC, some("slice=2,data=2")), optax.apply_if_finite(optax.sgd(0.2), 5)
+    step, batch, bad = feedback_step(loss, optimizer, KEY, place), batch_of(), batch_of()
+    bad["x"][9, 3] = np.inf
+    kept = sharded_state(optimizer, KEY, place), no_residual(jnn.init(SPEC, KEY), place)
+    kept, _ = step(kept, batch)
+    params, residual = jax.tree.map(np.asarray, (kept[0].params, kept[1]))
+    kept, _ = step(kept, bad)
+    assert_close((kept[0].params, kept[1]), (params, residual), tolerance=0)
+    kept, metrics = step(kept, batch)
+    assert np.isfinite(float(metrics["loss"].value()))
+    moved = jax.tree.map(lambda new, old: bool((np.asarray(new) != old).any()), kept[0].params, params)
+    assert all(jax.tree.leaves(moved))
+
+
+def test_with_feedback_layers_become_what_a_mesh_makes_of_them():
+    place = layout(TRANSFORMER.spec, some("slice=2,context=2"))
+    state = sharded_state(optax.sgd(0.1), KEY, place)
+    step = feedback_step(TRANSFORMER.loss, optax.sgd(0.1), KEY, place)
+    kept = state, no_residual(state.params, place)
+    assert "ppermute" in str(jax.make_jaxpr(step)(kept, TRANSFORMER.batch(8, time=8)))
+    place = layout(SPEC, some("slice=2"), activations={"nonsense": "data"})
+    kept = sharded_state(optax.sgd(0.1), KEY, place), no_residual(jnn.init(SPEC, KEY), place)
+    with pytest.raises(ValueError, match="nothing has an axis 'nonsense'"):
+        feedback_step(loss, optax.sgd(0.1), KEY, place)(kept, batch_of())
+    with pytest.raises(ValueError, match="nothing has an axis 'nonsense'"):
+        sharded_eval(loss, place)(kept[0], batch_of())
 
 
 def test_between_slices_goes_nothing_but_few_bits():

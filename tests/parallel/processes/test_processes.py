@@ -33,6 +33,30 @@ def test_two_processes_are_one():
     np.testing.assert_allclose(found, [expected, expected], rtol=1e-5)
 
 
+SHARING = """
+import jax
+jax.config.update("jax_platforms", "cpu")
+import numpy as np
+import jnn
+from jnn.parallel import join, layout, put_batch
+join()
+place = layout(jnn.models.mlp_spec((8, 16, 4)), "tensor=2")
+put_batch({"x": np.full((8, 8), jax.process_index())}, place)
+"""
+
+
+def test_processes_that_hold_the_same_rows_are_not_asked_for_their_own(tmp_path):
+    """Each would have others, and the devices would disagree in silence."""
+    (tmp_path / "program.py").write_text(SHARING)
+    command = [sys.executable, "-m", "jnn.launch", "-n", "2", "--devices", "1", "--restarts", "0", "--", sys.executable]
+    environ = ENVIRON | {"PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [*command, str(tmp_path / "program.py")], env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "ValueError: put_batch: the devices of processes 0, 1 hold the same rows" in done.stderr
+
+
 def run(folder, processes, devices):
     """What each process of a job has seen in 200 steps."""
     command = [sys.executable, "-m", "jnn.launch", "-n", f"{processes}", "--devices", f"{devices}", "--restarts", "0"]

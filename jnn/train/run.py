@@ -92,16 +92,17 @@ class Run:
         """
         if self.ledger is not None:
             self._claim(self.ledger)
-        if found := self.checkpoints is not None and bool(self.checkpoints.steps):
+        if self.checkpoints is not None and self.checkpoints.steps:
             self._let_go()
-            self._take_up(*self._saved())
+        if (found := self._newest()) is not None:
+            self._take_up(*found)
         self.at = int(self.state.step)
         if self.at > steps or self.at % self.steps_per_call:
             raise ValueError(
                 f"fit: the state is at step {self.at}; expected at most steps={steps}, and a multiple of "
                 f"steps_per_call={self.steps_per_call}."
             )
-        if not found:
+        if found is None:
             self.save(0.0)
 
     def batch(self, step: int) -> Batch:
@@ -137,8 +138,9 @@ class Run:
         """To the newest whole checkpoint, the initial state at least; what was left out so far stays left out."""
         skipped = self.journal.skipped
         self._let_go()
-        self.state, records = self._saved()
-        self.journal = Journal.of(records)
+        if (found := self._newest()) is None:
+            raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
+        self.state, self.journal = found[0], Journal.of(found[1])
         self.journal.skipped |= skipped
         self.at, self.pending = int(self.state.step), []
 
@@ -213,10 +215,10 @@ class Run:
             records["data"] = from_all(self.batches.state())
         return records
 
-    def _saved(self) -> tuple[TrainState, dict[str, Any]]:
-        """What the newest whole checkpoint holds."""
+    def _newest(self) -> tuple[TrainState, dict[str, Any]] | None:
+        """What the newest whole checkpoint holds, if there is one."""
         if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
-            raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
+            return None
         if lacking := {"history", "sums", "skipped", "settings"} - found.records.keys():
             raise ValueError(
                 f"fit: the checkpoint of step {int(found.state.step)} is none of fit's: its records lack "

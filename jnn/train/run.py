@@ -144,22 +144,6 @@ class Run:
         self.journal.skipped |= skipped
         self.at, self.pending = int(self.state.step), []
 
-    def back_to(self, step: int) -> None:
-        """To the state before the call that begins at this step, made again from the newest whole checkpoint."""
-        self.back()
-        while self.at < step:
-            self.update()
-        self.pending = []
-
-    def first_bad_update(self, step: int) -> int | None:
-        """Of the updates since the newest whole checkpoint, before this step, the first that makes bad parameters."""
-        self.back()
-        while self.at < step:
-            self.update()
-            if not all_finite(self.state.params):
-                return self.at - 1
-        return None
-
     def write_row(self, aside: Aside) -> Row:
         """The row that is due, now the last of the history."""
         row = self.journal.row(self.at) | aside(self.state, self.at, self.journal.attempt(self.at))

@@ -17,7 +17,7 @@ from jnn.train.failure.capsule import write_capsule
 from jnn.train.failure.entry import how_started
 from jnn.train.failure.gather import on_host
 from jnn.train.history import History
-from jnn.train.journal import diagnose
+from jnn.train.journal import all_finite, diagnose
 from jnn.train.run import Bad, Run
 
 NonFinite = Literal["stop", "skip", "rollback"]
@@ -69,13 +69,19 @@ def _earliest(run: Run, bad: Bad) -> Bad:
     if run.checkpoints is None or (bad.loss is not None and np.isfinite(bad.loss)):
         return bad
     begun = bad.step - bad.step % run.steps_per_call
-    found = run.first_bad_update(bad.step + 1 if bad.loss is None else begun)
-    return bad if found is None else Bad(found, None)
+    run.back()
+    while run.at < (bad.step + 1 if bad.loss is None else begun):
+        run.update()
+        if not all_finite(run.state.params):
+            return Bad(run.at - 1, None)
+    return bad
 
 
 def _write(run: Run, folder: Path, begun: int, message: str) -> Path:
     """The capsule of the call that begins at this step, with the state before it."""
-    run.back_to(begun)
+    run.back()
+    while run.at < begun:
+        run.update()
     batch, entry = run.batch(begun), how_started()
     return write_capsule(
         folder, step=begun, key=None, batch=batch, state=run.state, message=message, entry=entry, run=run.number

@@ -25,6 +25,7 @@ import optax
 import jnn
 from experiments import pictures
 from experiments.harness import Outcome, launch
+from experiments.refusals import refuse
 from experiments.training import Common, train
 from jnn.data import Characters, Windows, in_order, tinyshakespeare, windows_in_order
 from jnn.models import generate, transformer, transformer_spec
@@ -61,6 +62,8 @@ def loss(params, batch, stats, key, remat="dots"):
 
 def experiment(config: Config) -> Outcome:
     """Trains, validates on the whole last tenth, and writes a page of its own."""
+    if not 0 <= config.warmup < config.steps:
+        refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", 2)
     text = tinyshakespeare(config.data_dir)
     characters = Characters.build(text)
     tokens = characters.encode(text)

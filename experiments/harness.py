@@ -6,6 +6,10 @@
 `Config` is a frozen dataclass with the fields of `experiments.training.Common`; every field is an option. A folder
 holds one run: its settings, checkpoints, `metrics.jsonl`, `report.html`, and, once it is finished, `result.json`.
 Started again, a finished run says so and a partial one goes on.
+
+Laws: what the user can mend (an option, a file that is not there) is one error without a traceback: exit code 2 where
+the command line is wrong, 1 where the machine does not have what it asks for. A run that ends before it has written
+anything leaves no claim on its folder.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import tyro
 from matplotlib.figure import Figure
@@ -25,8 +29,12 @@ from rich.console import Console
 from rich.table import Table
 
 import jnn
-from experiments.training import first, settings
+from experiments.refusals import code_of, refuse
+from experiments.training import FLIGHT, Common, first, settings
+from jnn.parallel import mesh
+from jnn.parallel.preflight.topology import make_room
 from jnn.parallel.processes.join import join
+from jnn.parallel.processes.supervise import USAGE
 from jnn.train import digest
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
@@ -55,20 +63,43 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     """Parses options, runs the experiment in its folder, writes the report, prints the table and the JSON line."""
     notes = sys.modules[experiment.__module__].__doc__ or ""
     config = tyro.cli(config_type, args=args, description=notes)
-    folder = Path(config.workdir)
-    if config.preflight is not None:
-        try:
-            experiment(config)  # as far as its first training: no folder is made or asked for
-        except (ValueError, RuntimeError) as error:
-            sys.exit(f"error: {error}")
-        sys.exit("error: this experiment trains nothing that a pre-flight could look at.")
-    join()
     try:
-        finished = claim_together(folder, settings(config))
-        with page(folder, config.serve if first() else None):
+        _check(config)
+        _fly(experiment, config) if config.preflight is not None else _launch(experiment, config, notes)
+    except (ValueError, RuntimeError, OSError) as error:
+        if (code := code_of(error)) is None:
+            raise
+        refuse(str(error), code)
+
+
+def _check(config: Any) -> None:
+    """Ends the process where options mean nothing together."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Common)}
+    given = [name for name in FLIGHT[1:] if getattr(config, name) != defaults[name]]
+    if given and config.preflight is None:
+        names = ", ".join(f"--{name}" for name in given)
+        refuse(f"{names}: of a pre-flight alone. Add --preflight with a machine, such as v5e:16x16.", USAGE)
+    if config.tokens is not None and config.epochs is not None:
+        refuse("--tokens and --epochs: expected at most one of them, found both.", USAGE)
+    for name in ("steps", "tokens", "epochs"):
+        if (value := getattr(config, name)) is not None and not 0 < value < float("inf"):
+            refuse(f"--{name}: expected a positive number, found {value}.", USAGE)
+
+
+def _fly(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
+    """As far as the first training, which is looked at in place of being done: no folder is made or asked for."""
+    make_room(config.preflight)
+    experiment(config)
+    refuse("this experiment trains nothing that a pre-flight could look at.", USAGE)
+
+
+def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> None:
+    join()
+    mesh(config.mesh)  # raises now for one that is not of these devices: before data are read, or a folder is made
+    folder = Path(config.workdir)
+    try:
+        with claimed(folder, settings(config)) as finished, page(folder, config.serve if first() else None):
             result = finished or _run(experiment, config, notes, folder)
-    except (FileNotFoundError, FileExistsError, BlockingIOError) as error:
-        sys.exit(f"error: {error}")
     except Preempted as end:
         print(f"{folder}: {end}.", file=sys.stderr)
         raise
@@ -89,13 +120,25 @@ def page(folder: Path, port: int | None) -> Iterator[None]:
             yield
 
 
+@contextlib.contextmanager
+def claimed(folder: Path, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+    """`claim` meanwhile, and for good once the run has written anything beside its settings."""
+    new = first() and not (folder / "config.json").exists()
+    finished = claim_together(folder, config)
+    try:
+        yield finished
+    finally:
+        if new and [path.name for path in folder.iterdir()] == ["config.json"]:
+            (folder / "config.json").unlink()
+
+
 def claim_together(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """`claim` by the first process of a job, for all of them: its result, or its error."""
     result, problem = None, None
     if first():
         try:
             result = claim(folder, config)
-        except FileExistsError as error:
+        except OSError as error:
             problem = str(error)
     result, problem = from_first([result, problem])
     if problem is not None:

@@ -21,10 +21,12 @@ import jax
 import optax
 
 import jnn
+from experiments.flight import look
 from jnn import parallel
 from jnn.inspect import flops, kernels
 from jnn.parallel.in_turn import in_turn
-from jnn.parallel.preflight import Job, fly
+from jnn.parallel.preflight import Job
+from jnn.parallel.preflight.compiled import check_shares
 from jnn.program import Program
 from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
 from jnn.train.failure.rerun import finish, replaying
@@ -59,10 +61,12 @@ class Common:
     budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
     json: bool = False  # whether the pre-flight prints JSON
     price: float | None = None  # of a chip-hour, for what the run costs there
+    tokens: float | None = None  # the length of the run that the pre-flight bills, in place of its steps
+    epochs: float | None = None  # or in passes over the data
 
 
 # of these a run may have others when it goes on
-FLIGHT = ("preflight", "search", "budget", "json", "price")
+FLIGHT = ("preflight", "search", "budget", "json", "price", "tokens", "epochs")
 NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", *FLIGHT)
 
 
@@ -104,12 +108,20 @@ def train(
       losses: the same loss by what it remembers for its gradient, for `--search` to choose among.
 
     With `config.preflight` nothing is trained, nor written: the report on this step is printed, and the process exits.
+
+    Raises (before anything is written):
+      ValueError: the steps are no multiple of those of a call, the mesh's devices or the lanes do not divide the
+        batch, or the devices a parameter; beside what `fit` raises.
     """
     if config.preflight is not None:
-        sys.exit(_fly(config, Job(spec, loss, optimizer, batches[0], options=options), losses))
+        job = Job(spec, loss, optimizer, batches[0], lanes=config.lanes, options=options)
+        sys.exit(look(config, job, batches, losses))
+    if config.steps % steps_per_call:
+        raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
     key, folder = jnn.path_key(jax.random.key(config.seed), name), Path(config.workdir) / name
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
-    make = _on_one_device if jax.device_count() == 1 and config.lanes is None else _on_a_mesh
+    place = _layout(config, spec, batches, options.get("microbatches", 1))
+    make = _on_one_device if place is None else functools.partial(_on_a_mesh, layout=place)
     step, state = make(config, spec, loss, optimizer, keys, steps_per_call=steps_per_call, **options)
     if config.kernels != "off":
         list_kernels(
@@ -134,12 +146,6 @@ def train(
             log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
         )
     return parallel.local(state), history
-
-
-def _fly(config: Any, job: Job, losses: Mapping[str, LossFn] | None) -> int:
-    """Prints what this step would take on the machine that is asked for; the exit code."""
-    wanted = {"steps": config.steps, "price": config.price, "budget": config.budget, "json": config.json}
-    return fly(job, config.preflight, config.mesh, searching=config.search, losses=losses, **wanted)
 
 
 def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch: Batch) -> None:
@@ -168,13 +174,22 @@ def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:
     return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics=metrics)
 
 
+def _layout(config: Any, spec: Any, batches: Any, microbatches: int) -> parallel.Layout | None:
+    """Where arrays lie, once it is sure that the batch can be shared there; None on one device."""
+    if jax.device_count() == 1 and config.lanes is None:
+        return None
+    layout = parallel.layout(spec, config.mesh)
+    rows = {"x": jax.ShapeDtypeStruct((batches.batch_size,), "float32")}
+    check_shares("train", rows, layout, config.lanes, microbatches)
+    return layout
+
+
 def _on_one_device(config, spec, loss, optimizer, keys, **options) -> tuple[Callable, TrainState]:
     state = create_state(jnn.init(spec, keys["init"]), optimizer)
     return make_step(loss, optimizer, keys["noise"], **options), state
 
 
-def _on_a_mesh(config, spec, loss, optimizer, keys, **options) -> tuple[Callable, TrainState]:
-    layout = parallel.layout(spec, config.mesh)
+def _on_a_mesh(config, spec, loss, optimizer, keys, *, layout, **options) -> tuple[Callable, TrainState]:
     state = parallel.sharded_state(optimizer, keys["init"], layout)
     options |= {"lanes": config.lanes, "whole_batches": True}
     return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state

@@ -4,7 +4,8 @@ python -m jnn.launch -n 4 -- python -m experiments.gpt --workdir runs/gpt
 
 Each process joins the others by `jnn.parallel.join`, which the experiments call. One that died, stopped or fell silent
 ends the job within seconds, and the job begins again from its last whole checkpoint, a limited number of times.
-SIGTERM lets all finish their step, save, and end with code 143.
+SIGTERM lets all finish their step, save, and end with code 143. A process that ends with code 2 was called wrongly, and
+its job does not begin again.
 
 On a cluster there is nothing to launch: its scheduler starts the processes, and JAX finds out how many there are.
 """
@@ -16,7 +17,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from jnn.parallel.processes.supervise import Job, supervise
+from jnn.parallel.processes.supervise import USAGE, Job, supervise, to_stderr
 
 
 def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:
@@ -43,6 +44,15 @@ def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:
         parser.error(str(error))
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; its exit code, 2 where the command cannot be started."""
+    job, command = arguments(argv)
+    try:
+        return supervise(command, job)
+    except ValueError as error:
+        to_stderr(f"error: {error}")
+        return USAGE
+
+
 if __name__ == "__main__":
-    job, command = arguments()
-    sys.exit(supervise(command, job))
+    sys.exit(main())

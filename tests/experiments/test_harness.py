@@ -2,21 +2,24 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from jax.sharding import SingleDeviceSharding
 from matplotlib.figure import Figure
 
-from experiments import training
+import jnn
+from experiments import flight, harness, training
 from experiments.harness import Outcome, claim, launch, write_json
 from experiments.training import Common
 from jnn import data
-from jnn.data import Batches
-from jnn.train import digest
+from jnn.data import Batches, Windows
+from jnn.train import LossOutput, digest
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +32,12 @@ class Config(Common):
     steps: int = 40
     workdir: str = "runs/tiny"
     rate: float = 0.1
+    batch_size: int = 8
 
 
 def experiment(config: Config) -> Outcome:
     """Trains the tiny model."""
-    batches = Batches(tiny.arrays(), 8, seed=config.seed)
+    batches = Batches(tiny.arrays(), config.batch_size, seed=config.seed)
     state, history = training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
     metrics = {"loss": history[-1]["train/loss"], "tiny": 1.23456789e-9, "rate": config.rate}
     return Outcome(state.params, metrics, history, {"Nothing.": Figure()})
@@ -44,6 +48,18 @@ def run(capsys, folder, *options, experiment=experiment):
     launch(experiment, Config, ["--workdir", str(folder), *options])
     out, err = capsys.readouterr()
     return out, err, json.loads(out.splitlines()[-1])
+
+
+def refused(capsys, code, folder, *options, experiment=experiment):
+    """The one line that a launch which ends with this code says."""
+    with pytest.raises(SystemExit) as exit:
+        run(capsys, folder, *options, experiment=experiment)
+    assert exit.value.code == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    return err
 
 
 def test_the_last_line_is_the_result(tmp_path, capsys):
@@ -105,10 +121,7 @@ def test_a_stopped_run_goes_on(tmp_path, capsys):
 
 def test_other_settings_are_refused_in_one_line(tmp_path, capsys):
     run(capsys, tmp_path)
-    with pytest.raises(SystemExit) as exit:
-        run(capsys, tmp_path, "--rate", "0.2", "--seed", "7")
-    message = str(exit.value.code)
-    assert len(message.splitlines()) == 1
+    message = refused(capsys, 1, tmp_path, "--rate", "0.2", "--seed", "7")
     assert message.startswith(f"error: {tmp_path} holds a run with other settings")
     assert "seed 0 there, 7 here" in message
     assert "rate 0.1 there, 0.2 here" in message
@@ -153,10 +166,8 @@ def test_a_folder_is_claimed_for_its_settings(tmp_path):
 
 def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit) as exit:
-        run(capsys, tmp_path / "file")
-    assert str(exit.value.code).startswith("error: ")
-    assert str(tmp_path / "file") in str(exit.value.code)
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert str(folder) in refused(capsys, 1, folder)
 
 
 def test_a_terminated_run_says_where_it_is_and_goes_on(tmp_path, capsys):
@@ -175,6 +186,136 @@ def terminated(config: Config) -> Outcome:
     batches = tiny.Signalled("SIGTERM", 17, seed=config.seed)
     training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
     raise AssertionError("not ended")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--mesh", "foo=8"], "mesh: axis 'foo' is none of slice, stage, data"),
+        (["--mesh", "data"], "mesh: expected a string such as 'data=4,fsdp=8', found 'data'"),
+        (["--mesh", "data=3"], "the sizes of 'data=3' (3) do not make up the number of devices, 8"),
+        (["--mesh", "data=16"], "the sizes of 'data=16' (16) do not make up the number of devices, 8"),
+        (["--batch-size", "12"], "train: 8 devices are to share the rows of a batch, and do not divide"),
+        (["--lanes", "3"], "lanes: expected a multiple of the 8 devices that share the batch, found 3"),
+        (["--lanes", "16"], "train: 16 lanes do not divide the 8 rows of the batch"),
+        (["--lanes", "4", "--mesh", "data=4,context=2"], "lanes: each is computed on one device"),
+        (["--steps", "0"], "--steps: expected a positive number, found 0"),
+        (["--serve", "70000"], "serve: a port lies in 0..65535"),
+        (["--search"], "--search: of a pre-flight alone. Add --preflight"),
+        (["--json", "--budget", "fits"], "--budget, --json: of a pre-flight alone. Add --preflight"),
+        (["--price", "1.2"], "--price: of a pre-flight alone. Add --preflight"),
+        (["--tokens", "1e9"], "--tokens: of a pre-flight alone. Add --preflight"),
+        (["--epochs", "2"], "--epochs: of a pre-flight alone. Add --preflight"),
+        (["--preflight", "cpu:8", "--epochs", "2", "--tokens", "9"], "--tokens and --epochs: expected at most one"),
+        (["--preflight", "cpu:8", "--epochs", "nan"], "--epochs: expected a positive number, found nan"),
+        (["--preflight", "cpu:8", "--tokens", "-1"], "--tokens: expected a positive number, found -1"),
+        (["--preflight", "cpu:8", "--tokens", "9"], "preflight: found no tokens"),
+        (["--preflight", "v9:2x2"], "topology: expected a name such as v5p:8x8x8"),
+        (["--preflight", "cpu:8", "--budget", "much"], "Budget: expected 'fits'"),
+        (["--preflight", "cpu:8", "--mesh", "data=3"], "mesh: the sizes of 'data=3'"),
+        (["--preflight", "cpu:8", "--batch-size", "12"], "preflight: 8 devices are to share the rows"),
+        (["--preflight", "cpu:8", "--lanes", "3"], "lanes: expected a multiple of the 8 devices"),
+    ],
+)
+def test_what_was_typed_wrongly_is_one_line_and_exit_code_2_and_leaves_no_claim(tmp_path, capsys, options, message):
+    assert message in refused(capsys, 2, tmp_path, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mesh_that_does_not_divide_a_parameter_names_it(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit:
+        run(capsys, tmp_path, "--mesh", "data=4,tensor=2")  # one output unit, on two devices
+    assert exit.value.code == 2
+    heading, line = capsys.readouterr().err.splitlines()[:2]
+    assert heading == "error: These parameters cannot be sharded by the rules:"
+    assert line.startswith("  out/b (1,)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pre_flight_without_its_data_is_one_line(tmp_path, capsys):
+    options = ["--preflight", "cpu:1", "--data-dir", str(tmp_path / "nothing")]
+    assert str(tmp_path / "nothing") in refused(capsys, 1, tmp_path / "run", *options, experiment=needs_files)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_machine_with_too_few_devices_is_one_line(tmp_path, capsys):
+    assert "cpu:16 needs 16 devices, this process has 8" in refused(capsys, 1, tmp_path, "--preflight", "cpu:16")
+
+
+def test_processes_that_do_not_come_are_one_line(tmp_path, capsys, monkeypatch):
+    def join():
+        raise TimeoutError("roll_call: waited 60 s, and of 2 processes [1] never called.")
+
+    monkeypatch.setattr(harness, "join", join)
+    assert "of 2 processes [1] never called" in refused(capsys, 1, tmp_path)
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(tmp_path, capsys):
+    def faulty(config):
+        raise ValueError("a fault of the program")
+
+    with pytest.raises(ValueError, match="a fault of the program"):
+        run(capsys, tmp_path, experiment=faulty)
+    assert list(tmp_path.iterdir()) == []  # nothing was begun: the folder is anybody's
+
+    def late(config):
+        def loss(params, batch, stats, key):
+            return LossOutput(jnn.losses.squared_error(batch["x"], batch["y"]))  # what jnn refuses is the program's own
+
+        training.train(config, tiny.SPEC, loss, tiny.OPTIMIZER, Batches(tiny.arrays(), 8, seed=0), every=10)
+
+    with pytest.raises(ValueError, match="squared_error"):
+        run(capsys, tmp_path, experiment=late)
+
+
+def test_steps_that_are_no_multiple_of_a_call_are_refused_before_anything_is_written(tmp_path, capsys):
+    def called(config):
+        batches = Batches(tiny.arrays(), 8, seed=0)
+        training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10, steps_per_call=10)
+
+    message = refused(capsys, 2, tmp_path, "--steps", "45", experiment=called)
+    assert "train: --steps is a positive multiple of 10, found 45" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_run_leaves_the_claim_of_another(tmp_path, capsys):
+    run(capsys, tmp_path, "--steps", "10")
+    (tmp_path / "result.json").unlink()
+    refused(capsys, 2, tmp_path, "--steps", "10", "--serve", "70000")
+    assert (tmp_path / "config.json").exists()
+
+
+def test_the_length_that_a_pre_flight_bills(tmp_path, monkeypatch):
+    billed = []
+    monkeypatch.setattr(flight, "fly", lambda *args, steps, **wanted: billed.append(steps) or 0)
+    tokens = {"x": np.zeros((30, 5), np.int32), "y": np.zeros((30, 5), np.int32)}
+    batches = Batches(tokens, 8, seed=0)  # 40 tokens a step, 4 steps an epoch
+    for option in ({}, {"tokens": 100.0}, {"epochs": 2.5}):
+        config = Config(workdir=str(tmp_path), preflight="cpu:8", **option)
+        with pytest.raises(SystemExit) as exit:
+            training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
+        assert exit.value.code == 0
+    assert billed == [40, 2.5, 10.0]
+
+
+def test_epochs_of_a_stream_are_refused(tmp_path, capsys):
+    def streamed(config):
+        windows = Windows(np.arange(99), 4, 8, seed=0)
+        training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, windows, every=10)
+
+    message = refused(capsys, 2, tmp_path, "--preflight", "cpu:8", "--epochs", "2", experiment=streamed)
+    assert "--epochs: Windows is a stream that has none. Give --steps or --tokens." in message
+
+
+@pytest.mark.parametrize(("variable", "value"), [("XLA_FLAGS", ""), ("JAX_NUM_CPU_DEVICES", "2")])
+def test_a_pre_flight_has_the_cpus_that_it_asks_for(tmp_path, variable, value):
+    """In a process of its own, whose JAX has one device, or two, unless it is told otherwise before it looks."""
+    program = "from tests.experiments.test_harness import *; launch(experiment, Config)"
+    command = [sys.executable, "-c", program, "--workdir", str(tmp_path / "run"), "--preflight", "cpu:4"]
+    environ = {name: text for name, text in os.environ.items() if name != "XLA_FLAGS"} | {variable: value}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cpu:4: 4 chips, 4 devices, 1 host; data=4\n")
 
 
 def test_tensorboard_and_a_page_are_options(tmp_path, capsys):

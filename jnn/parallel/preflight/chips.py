@@ -23,6 +23,7 @@ class Chip:
       flops: products of bfloat16 with sums in float32, per second.
       bandwidth: bytes per second between a device and its memory.
       link: bytes per second, each way, of one wire to a neighbour in the torus.
+      most: the most chips of one slice; None where slices are not published, as of nodes.
       ring: a multiple of this many chips closes into a ring.
       cubes: whether rings close only where every axis of the torus is such a multiple.
       switch: bytes per second, each way, to all others, where a switch stands between them.
@@ -37,6 +38,7 @@ class Chip:
     flops: float | None = None
     bandwidth: float | None = None
     link: float | None = None
+    most: int | None = None
     ring: int = 0
     cubes: bool = False
     switch: float | None = None
@@ -48,6 +50,7 @@ class Chip:
 # Google Cloud's pages "TPU v5e", "TPU v5p", "TPU v6e" and "TPU7x (Ironwood)": peak in bfloat16, memory bandwidth, and
 # - interconnect, published both ways and of all ports of a chip: 400 GB/s of 4 ports (v5e), 1,200 of 6 (v5p, TPU7x),
 #   800 of 4 (v6e); hence one port, one way;
+# - the chips of the largest pod: 256 (v5e, v6e), 8,960 (v5p), 9,216 (TPU7x);
 # - network per chip in bits: 50 Gb/s (v5p), 100 (v6e, TPU7x); 6.4 Tb/s of a pod of 256 (v5e).
 # Which axes close into rings: "How to Scale Your Model", Austin et al., 2025, "How to Think About TPUs".
 # The memory is what the compiler itself gives as "available HBM" (libtpu 0.0.42.1); the rest is the runtime's.
@@ -61,6 +64,7 @@ CHIPS = {
         flops=197e12,
         bandwidth=819e9,
         link=50e9,
+        most=256,
         ring=16,
         network=3.125e9,
     ),
@@ -71,6 +75,7 @@ CHIPS = {
         flops=459e12,
         bandwidth=2765e9,
         link=100e9,
+        most=8960,
         ring=4,
         cubes=True,
         network=6.25e9,
@@ -82,6 +87,7 @@ CHIPS = {
         flops=918e12,
         bandwidth=1638e9,
         link=100e9,
+        most=256,
         ring=16,
         network=12.5e9,
     ),
@@ -92,6 +98,7 @@ CHIPS = {
         flops=2307e12 / 2,
         bandwidth=7380e9 / 2,
         link=100e9 / 2,  # two devices share a chip's wires
+        most=9216,
         ring=4,
         cubes=True,
         network=12.5e9 / 2,

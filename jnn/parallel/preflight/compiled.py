@@ -25,6 +25,7 @@ from jnn.backend import recording, target
 from jnn.inspect import Flops, flops
 from jnn.instead import instead
 from jnn.parallel.batch import check_rows
+from jnn.parallel.lanes import lane_gradient
 from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout, count
 from jnn.parallel.preflight.chips import GIB
@@ -48,6 +49,7 @@ class Job:
       batch: one step's, whole: arrays or `jax.ShapeDtypeStruct`s.
       stats: the spec of running statistics, where the model has them.
       ema: whether the state holds an average of the params; the step's options then have `ema_decay`.
+      lanes: as in `jnn.parallel.sharded_step`.
       options: of `jnn.train.make_step`, such as `compute_dtype`, `microbatches`, `clip_norm`.
     """
 
@@ -57,6 +59,7 @@ class Job:
     batch: Batch
     stats: Spec = None
     ema: bool = False
+    lanes: int | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -132,9 +135,9 @@ def prepare(job: Job, layout: Layout) -> Prepared:
     """The shapes of a job's state and batch, where a layout wants them.
 
     Raises:
-      ValueError: the devices that share the batch do not divide it.
+      ValueError: the devices that share the batch do not divide it, or the lanes cannot be shared or do not divide it.
     """
-    check_rows("preflight", job.batch, count(layout.mesh, layout.named["batch"]))
+    check_shares("preflight", job.batch, layout, job.lanes, job.microbatches)
 
     def make(key: jax.Array) -> TrainState:
         stats = None if job.stats is None else init(job.stats, key)
@@ -146,6 +149,18 @@ def prepare(job: Job, layout: Layout) -> Prepared:
     return Prepared(job, layout, jax.tree.map(placed, shapes, layout.like(shapes)), batch)
 
 
+def check_shares(where: str, batch: Batch, layout: Layout, lanes: int | None, microbatches: int = 1) -> None:
+    """Raises ValueError unless a layout's devices, and the lanes and their micro-batches, can share a batch's rows."""
+    check_rows(where, batch, count(layout.mesh, layout.named["batch"]))
+    if lanes is None:
+        return
+    lane_gradient(layout, lanes)  # which refuses lanes that devices cannot share
+    rows = int(jax.tree.leaves(batch)[0].shape[0])
+    if rows % (lanes * microbatches):
+        parts = f"{lanes} lanes" + (f" of {microbatches} micro-batches each" if microbatches > 1 else "")
+        raise ValueError(f"{where}: {parts} do not divide the {rows} rows of the batch. Change the batch or the lanes.")
+
+
 def compile_step(prepared: Prepared, topology: Topology) -> Compiled:
     """Counts and compiles the step; a program that finds no room is a result, not an error."""
     job, key = prepared.job, _KEYS(0)
@@ -153,7 +168,7 @@ def compile_step(prepared: Prepared, topology: Topology) -> Compiled:
         # stages with the ticks in which they are idle; attention and experts as they are written: their true work
         with laid_out(prepared.layout), spread(prepared.layout.mesh), instead(attend=None, experts=None):
             counted = flops(make_step(job.loss, job.optimizer, key, **job.options), prepared.state, prepared.batch)
-        step = sharded_step(job.loss, job.optimizer, key, prepared.layout, **job.options)
+        step = sharded_step(job.loss, job.optimizer, key, prepared.layout, lanes=job.lanes, **job.options)
         with recording() as chosen:
             lowered = step.lower(prepared.state, prepared.batch)
         refused = tuple(dict.fromkeys(f"{choice}; {choice.why}" for choice in chosen if choice.refused))

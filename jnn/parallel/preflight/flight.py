@@ -1,6 +1,7 @@
 """The pre-flight itself: a job, a machine, a report.
 
 preflight(job, "v5p:8x8x8", "fsdp=64,tensor=8") -> Report
+steps_of(job, 1e12) -> steps                       of a run over so many tokens
 """
 
 from __future__ import annotations
@@ -84,8 +85,15 @@ def _steps(job: Job, steps: float | None, tokens: float | None, price: float | N
             raise ValueError(f"preflight: {name} is a positive number or None, found {value!r}.")
     if steps is not None and tokens is not None:
         raise ValueError("preflight: a run's length is given by steps or by tokens, found both.")
-    if tokens is None:
-        return steps
+    return steps if tokens is None else steps_of(job, tokens)
+
+
+def steps_of(job: Job, tokens: float) -> float:
+    """The steps in which a job sees so many tokens.
+
+    Raises:
+      ValueError: the job's batch has no tokens.
+    """
     if job.tokens is None:
         raise ValueError('preflight: found no tokens: batch["x"] is no integers of (rows, time). Give steps instead.')
     return tokens / job.tokens
@@ -115,7 +123,7 @@ def _values(program: str, n: int) -> tuple[tuple[int, str], ...]:
 def _explain(prepared: Prepared, where: Topology, needed: int | None) -> tuple[tuple[tuple[int, str], ...], int]:
     """The largest values of the same step with half the rows that might fit, or the fewest that its devices share."""
     job, place = prepared.job, prepared.layout
-    least = count(place.mesh, place.named["batch"]) * job.microbatches
+    least = (job.lanes or count(place.mesh, place.named["batch"])) * job.microbatches  # lanes: a multiple of these
     share = (where.chip.memory or 0) / (needed or math.inf) / 2
     rows = max(1, int(share * job.rows) // least) * least
     if rows >= job.rows:

@@ -1,6 +1,7 @@
 """Machines that need not be there: devices to compile for, from a short string.
 
     topology("v5p:8x8x8") -> Topology
+    make_room("cpu:8")                          before JAX has devices: as many of the CPU as that name says
 
 | string                      | what it is                                    | needs                       |
 |-----------------------------|-----------------------------------------------|-----------------------------|
@@ -16,9 +17,11 @@ Law: no accelerator is there, and none is asked for. The devices can be compiled
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -100,7 +103,39 @@ def _parse(name: str) -> tuple[int, Chip, tuple[int, ...]]:
             f"topology: {chip.name} is wired along {axes[0]} {'axis' if axes == (1,) else 'axes'}, found {name!r}. "
             f"Write {chip.name}:{'x'.join('4' * axes[0])}, say{'' if chip.platform == 'cpu' else ', or 2* that'}."
         )
+    if chip.most is not None and math.prod(shape) > chip.most:
+        raise ValueError(
+            f"topology: a slice of {chip.name} has at most {chip.most:,} chips, found {name!r} with "
+            f"{math.prod(shape):,}. Write fewer, or several slices, such as 2*{chip.name}:{'x'.join('4' * axes[0])}."
+        )
     return int(match[1] or 1), chip, shape
+
+
+def make_room(name: str) -> None:
+    """Lets the CPU be as many devices as `cpu:8` needs; for any other machine, does nothing.
+
+    Where there are as many already, by `XLA_FLAGS` or `JAX_NUM_CPU_DEVICES`, nothing changes. It comes before JAX is
+    first asked for its devices: their number is then fixed, and `topology` says what is missing.
+
+    Args:
+      name: as in the module's table.
+
+    Raises:
+      ValueError: as `topology`.
+    """
+    _, chip, shape = _parse(name)
+    if chip.platform != "cpu" or shape[0] <= _cpus():
+        return
+    with contextlib.suppress(RuntimeError):  # JAX has its devices: too late, which `topology` explains
+        jax.config.update("jax_num_cpu_devices", shape[0])
+
+
+def _cpus() -> int:
+    """How many devices the CPU will be: what JAX's own setting says, or the last of XLA's flags, or one."""
+    if (said := jax.config.values["jax_num_cpu_devices"]) > 0:
+        return int(said)
+    flags = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    return int(flags[-1]) if flags else 1
 
 
 def _here(name: str, count: int) -> Sequence[jax.Device]:

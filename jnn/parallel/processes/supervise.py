@@ -3,7 +3,9 @@
     supervise(["python", "-m", "experiments.digits"], Job(processes=4)) -> exit code
 
 Laws: no process outlives the job, whatever ended it; a process that died, stopped or fell silent is noticed within
-`silence` seconds; a job that began again goes on from its last whole checkpoint, since it is the same command.
+`silence` seconds; a job that began again goes on from its last whole checkpoint, since it is the same command. A
+process that ends with code 2 says that its command line is wrong, as argparse and the experiments do: that job does not
+begin again, for the same command would end in the same way.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from jnn.parallel.processes.member import Member
 
 Report = Callable[[str], None]
 PREEMPTED = 128 + signal.SIGTERM
+USAGE = 2  # what argparse ends a process with, and Python itself, where it was called wrongly
+LONGEST = 24 * 3600.0  # seconds between two attempts
 
 
 def to_stderr(line: str) -> None:
@@ -38,7 +42,7 @@ class Job:
       processes: how many.
       devices: CPU devices of each; None for what JAX finds.
       restarts: how often the job begins again after a failure.
-      backoff: seconds before the first time; twice as long before each further one.
+      backoff: seconds before the first time; twice as long before each further one, a day at most.
       silence: seconds without a sign of life after which a process that has joined is taken for hung.
       stall: seconds without a step of `fit` after which one that has begun its first is; what lies between two counts,
         such as a compilation, an evaluation, the end of a run.
@@ -54,9 +58,14 @@ class Job:
     grace: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.processes < 1 or self.restarts < 0 or min(self.backoff, self.grace) < 0:
+        # written so that NaN, which compares with nothing, is refused
+        if self.processes < 1 or self.restarts < 0 or not (self.backoff >= 0 and self.grace >= 0):
             raise ValueError(f"Job: expected at least 1 process, and no number below 0; found {self}.")
-        if not min(self.silence, self.stall) >= 2:
+        if self.devices is not None and self.devices < 1:
+            raise ValueError(f"Job: expected at least 1 device, or None for what JAX finds; found {self}.")
+        if self.backoff > LONGEST:
+            raise ValueError(f"Job: expected a backoff of at most {LONGEST:g} seconds, a day; found {self}.")
+        if not (self.silence >= 2 and self.stall >= 2):
             raise ValueError(f"Job: expected silence and stall of at least 2 seconds; found {self}.")
 
 
@@ -70,17 +79,24 @@ def supervise(command: Sequence[str], job: Job, *, report: Report = to_stderr) -
 
     Returns:
       0; 143 after SIGTERM, which is handed on; else the code of the process that failed first.
+
+    Raises:
+      ValueError: the command cannot be started at all.
     """
+    pause = job.backoff
     with told_to_end() as ended:
         for attempt in range(job.restarts + 1):
             code = _run(command, job, ended, report)
             if code == 0 or ended.is_set():
                 return code
+            if code == USAGE:
+                report("does not begin again: code 2 says that the command line is wrong")
+                return code
             if attempt < job.restarts:
-                pause = job.backoff * 2**attempt
                 report(f"begins again in {pause:g} s ({attempt + 1} of {job.restarts} times)")
                 if ended.wait(pause):
                     return PREEMPTED
+                pause = min(2 * pause, LONGEST)
     report(f"failed {job.restarts + 1} times; the last code was {code}")
     return code
 
@@ -127,7 +143,14 @@ def _start(command: Sequence[str], job: Job) -> Iterator[Member]:
         environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
         if job.devices is not None:
             environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
-        yield Member(command, environ, rank, job.silence, job.stall)
+        try:
+            member = Member(command, environ, rank, job.silence, job.stall)
+        except OSError as error:
+            raise ValueError(
+                f"supervise: {command[0]!r} cannot be started ({error.strerror}). Give a program that can be run, such "
+                "as: python -m experiments.digits"
+            ) from error
+        yield member
 
 
 def _hung(members: Sequence[Member], failed: int) -> str:

@@ -6,6 +6,7 @@ import jax
 import pytest
 
 from jnn.parallel.preflight import CHIPS, topology
+from jnn.parallel.preflight.topology import make_room
 from tests.parallel.preflight.small import needs_libtpu
 
 
@@ -62,12 +63,38 @@ def test_the_table_has_what_a_roofline_needs():
         ("v5p:4x4", r"v5p is wired along 3 axes, found 'v5p:4x4'. Write v5p:4x4x4"),
         ("cpu:2x4", r"cpu is wired along 1 axis, found 'cpu:2x4'. Write cpu:4, say\."),
         ("2*cpu:4", r"found '2\*cpu:4'"),
+        ("v5p:1000x1000x1000", r"a slice of v5p has at most 8,960 chips, found .* with 1,000,000,000. Write fewer, or"),
+        ("v5e:256x256", r"a slice of v5e has at most 256 chips, found 'v5e:256x256' .* such as 2\*v5e:4x4\."),
+        ("2*v6e:16x32", r"a slice of v6e has at most 256 chips, found '2\*v6e:16x32' with 512"),
+        ("tpu7x:16x24x25", r"a slice of tpu7x has at most 9,216 chips"),
         pytest.param("v5e:3x3", r"there is no v5e:3x3: .*not divisible", marks=needs_libtpu),
     ],
 )
 def test_a_bad_name_is_one_clear_error(name, message):
     with pytest.raises(ValueError, match=f"topology: .*{message}"):
         topology(name)
+
+
+@pytest.mark.parametrize("name", ["v5e:16x16", "4*v6e:16x16", "v5p:16x20x28", "tpu7x:16x24x24"])
+def test_the_largest_slice_is_no_bad_name(monkeypatch, name):
+    """What stands in its way is the compiler alone, which here is not installed."""
+    monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match="needs a TPU's compiler"):
+        topology(name)
+
+
+@pytest.mark.parametrize("name", ["cpu:8", "cpu:1", "cpu:9", "v5e:16x16"])
+def test_room_is_made_only_before_there_are_devices(name):
+    """In this process there are eight already; that it is made is tested with the command line."""
+    make_room(name)
+    assert len(jax.devices("cpu")) == 8
+    assert jax.config.values["jax_num_cpu_devices"] == -1
+
+
+def test_room_for_a_bad_name_is_one_clear_error():
+    with pytest.raises(ValueError, match="topology: expected a name"):
+        make_room("cpu")
 
 
 def test_too_few_devices_says_how_to_get_more():

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jnn.launch import arguments
+from jnn.launch import arguments, main
+from jnn.parallel.processes import supervise as supervision
 from jnn.parallel.processes.supervise import Job, supervise
 
 ROOT = Path(__file__).parents[3]
@@ -139,6 +140,41 @@ def test_it_gives_up_after_so_many_times_with_the_code_of_the_first(tmp_path):
     ]
 
 
+def test_a_process_that_was_called_wrongly_is_not_started_again(tmp_path):
+    result, lines, _ = launch(tmp_path, "sys.exit(2)", processes=1, restarts=3, backoff=0)
+    assert result == 2
+    assert lines == [
+        "process 0 ended with code 2; the others are ended",
+        "does not begin again: code 2 says that the command line is wrong",
+    ]
+
+
+def test_the_pause_before_another_attempt_has_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervision, "LONGEST", 0.03)
+    _, lines, _ = launch(tmp_path, "sys.exit(7)", processes=1, restarts=3, backoff=0.01)
+    assert [line.split(" (")[0] for line in lines if "again" in line] == [
+        f"begins again in {seconds} s" for seconds in (0.01, 0.02, 0.03)
+    ]
+
+
+def unstartable(tmp_path, kind):
+    """Something that is no program."""
+    (script := tmp_path / "script").write_text("neither a program nor a script\n")
+    script.chmod(0o755)
+    return {"missing": "no-such-program", "folder": str(tmp_path), "text": str(script), "empty": ""}[kind]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "empty"])
+def test_what_cannot_be_started_is_one_clear_error(tmp_path, kind, capsys):
+    name = unstartable(tmp_path, kind)
+    assert main(["-n", "2", "--", name]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(
+        rf"jnn.launch: error: supervise: {re.escape(repr(name))} cannot be started \(.+\)\. Give a program .*\n", err
+    ), err
+
+
 LAUNCH = [sys.executable, "-m", "jnn.launch", "-n", "2", "--grace", "5", "--"]
 
 
@@ -240,7 +276,13 @@ def test_the_command_line():
         (["-n", "0", "--", "true"], "at least 1 process,"),
         (["-n", "1", "--silence", "0", "--", "true"], "silence and stall of at least 2 seconds"),
         (["-n", "1", "--stall", "1", "--", "true"], "silence and stall of at least 2 seconds"),
+        (["-n", "1", "--stall", "nan", "--", "true"], "silence and stall of at least 2 seconds"),
+        (["-n", "1", "--silence", "nan", "--", "true"], "silence and stall of at least 2 seconds"),
         (["-n", "1", "--backoff", "-1", "--", "true"], "no number below 0"),
+        (["-n", "1", "--backoff", "nan", "--", "true"], "no number below 0"),
+        (["-n", "1", "--grace", "nan", "--", "true"], "no number below 0"),
+        (["-n", "1", "--backoff", "inf", "--", "true"], "a backoff of at most 86400 seconds, a day"),
+        (["-n", "1", "--devices", "0", "--", "true"], "at least 1 device,"),
         (["--", "true"], "-n"),
     ],
 )

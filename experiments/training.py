@@ -29,6 +29,7 @@ from jnn.parallel.preflight import Job
 from jnn.parallel.preflight.compiled import check_shares
 from jnn.program import Program
 from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
+from jnn.train.batches import StepBatches
 from jnn.train.failure.rerun import finish, replaying
 from jnn.train.history import History
 from jnn.train.hooks import Ledger
@@ -37,7 +38,6 @@ from jnn.train.log.tensorboard import TensorBoardLog
 from jnn.train.log.throughput import peak_flops
 from jnn.train.objective import Batch, LossFn, Metrics
 from jnn.train.paths import write_whole
-from jnn.train.run import StepBatches
 
 evaluator = functools.lru_cache(8)(make_eval)  # validation and test are one program
 

@@ -1,8 +1,9 @@
 """Training: the state, the stateless step, and small functions around it.
 
 What lives here knows no model: the step (`objective`, `step`, `state`, `diagnostics`), the loop (`loop`, `run`,
-`aside`, `journal`, `hooks`, `stopping`, `preemption`, `watch`), and three rooms: `checkpoint/`, `failure/`, `log/`.
-What does not: layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by name.
+`aside`, `batches`, `journal`, `hooks`, `stopping`, `preemption`, `watch`), and three rooms: `checkpoint/`, `failure/`
+and `log/`. What does not: layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by
+name.
 """
 
 from jnn.train.checkpoint import Checkpoints, Damaged, Saved, digest

@@ -18,6 +18,7 @@ from typing import Any
 
 from jnn.metrics import merge
 from jnn.train.aside import Aside
+from jnn.train.batches import Step, StepBatches
 from jnn.train.checkpoint import Checkpoints
 from jnn.train.failure.rerun import finish, next_run, replaying
 from jnn.train.failure.setback import NonFinite, Setback
@@ -25,7 +26,7 @@ from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
 from jnn.train.objective import Batch, Metrics
 from jnn.train.preemption import Preemption
-from jnn.train.run import Run, Step, StepBatches
+from jnn.train.run import Run
 from jnn.train.state import TrainState
 from jnn.train.stopping import Plateau
 

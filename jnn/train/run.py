@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jnn.train.aside import Aside
+from jnn.train.batches import Restorable, Step, StepBatches
 from jnn.train.checkpoint import Checkpoints
 from jnn.train.history import Row
 from jnn.train.hooks import Ledger
@@ -25,26 +25,6 @@ from jnn.train.processes import from_all, from_first
 from jnn.train.state import TrainState, own_copy
 from jnn.train.stopping import Plateau
 from jnn.train.watch import tell
-
-
-class StepBatches(Protocol):
-    """Batches as a function of the step's number: the order is part of no state."""
-
-    def __getitem__(self, step: int) -> Batch: ...
-
-    def stack(self, step: int, count: int) -> Batch: ...
-
-
-@runtime_checkable
-class Restorable(Protocol):
-    """Batches with a state of their own, such as `IteratorBatches`."""
-
-    def state(self) -> Any: ...
-
-    def restore(self, state: Any) -> None: ...
-
-
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 class Bad(NamedTuple):

@@ -2,7 +2,8 @@
 
     collectives(compiled, mesh) -> [Collective, ...]         of a compiled program, or of its text
 
-Laws: a collective that starts here and is done there is one row; one in a loop counts as often as the loop runs.
+Laws: a collective that starts here and is done there is one row; one in a loop counts as often as the loop runs. That
+it is asynchronous says what the compiler may do, that it is overlapped what its schedule does: work stands between.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import re
 
 import jax
 import numpy as np
@@ -19,18 +19,9 @@ from jax.sharding import Mesh
 from jnn.inspect.executions import Execution, executions
 from jnn.inspect.groups import Groups, parse_groups, parse_list
 from jnn.inspect.hlo import Instruction, Module, arrays, parse, size
+from jnn.inspect.overlap import KINDS, chain, overlapped
 from jnn.inspect.place import Place
 from jnn.inspect.table import table
-
-KINDS = (
-    "all-reduce",
-    "all-gather",
-    "reduce-scatter",
-    "all-to-all",
-    "ragged-all-to-all",
-    "collective-permute",
-    "collective-broadcast",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +39,7 @@ class Collective:
     place: Place
     scope: str
     name: str
+    overlapped: bool | None = None  # in the schedule other work does go on meanwhile; None: no schedule was read
 
     @property
     def total(self) -> int | None:
@@ -69,11 +61,11 @@ def collectives(compiled: jax.stages.Compiled | str, mesh: Mesh | None = None) -
     []
     """
     module = parse(compiled)
-    rows: dict[str, Collective] = {}
+    found: dict[str, list[Execution]] = {}
     for i, execution in enumerate(executions(module)):
-        if (row := _row(module, execution, mesh)) is not None:
-            rows.setdefault(_chain(execution.instruction) or str(i), row)
-    return list(rows.values())
+        if execution.instruction.opcode.removesuffix("-start") in KINDS:
+            found.setdefault(chain(execution.instruction) or str(i), []).append(execution)
+    return [_row(module, parts, mesh) for parts in found.values()]
 
 
 def report(rows: list[Collective]) -> str:
@@ -94,18 +86,17 @@ def report(rows: list[Collective]) -> str:
     return table(["kind", "axes", "dtypes", "count", "bytes", "source"], lines)
 
 
-def _row(module: Module, execution: Execution, mesh: Mesh | None) -> Collective | None:
+def _row(module: Module, parts: list[Execution], mesh: Mesh | None) -> Collective:
+    execution = parts[0]
     instruction = execution.instruction
     kind = instruction.opcode.removesuffix("-start")
-    if kind not in KINDS:
-        return None
-    started = instruction.opcode.endswith("-start")
-    moved = _done(module, execution).type if started else instruction.type
+    made = module.computations[execution.computation]
+    moved = _end(made, instruction).type if instruction.opcode.endswith("-start") else instruction.type
+    first, last = _ends(module, parts)
     caller = execution.callers[-1] if execution.callers else None
     if caller is not None and "reduce-scatter" in (dict(caller.called()).get("calls") or ""):
         kind = "reduce-scatter"  # a TPU writes it as a fusion of an all-reduce and a slice
     if instruction.opcode.startswith("reduce-scatter"):
-        made = module.computations[execution.computation]
         moved = " ".join(made[name].type for name in instruction.operands)
     groups = parse_groups(_written(instruction))
     pairs = parse_list(instruction.attribute("source_target_pairs"))
@@ -120,25 +111,30 @@ def _row(module: Module, execution: Execution, mesh: Mesh | None) -> Collective 
         groups=pairs or groups,
         axes=None if mesh is None else permuted_axes(pairs, mesh) if pairs else axes_of(groups, mesh),
         loops=execution.loops,
-        asynchronous=started or bool(_chain(instruction)) or (caller is not None and caller.opcode == "async-start"),
+        asynchronous=first.opcode.endswith("-start") or bool(chain(instruction)),
         place=place,
         scope=scope,
         name=instruction.name,
+        overlapped=overlapped(module, first, last),
     )
 
 
-def _chain(instruction: Instruction) -> str:
-    """What a TPU's program calls one collective that is begun, worked on within other fusions, and ended."""
-    chain = re.search(r'chain_id="\w+"', instruction.attributes)
-    return f"{chain[0]} of channel {instruction.attribute('channel_id')}" if chain else ""
+def _ends(module: Module, parts: list[Execution]) -> tuple[Instruction, Instruction]:
+    """The instructions of one computation with which a collective starts and is done; the same, where it is at once."""
+    marks = [(part.callers or (part.instruction,))[-1] for part in parts]
+    start = parts[0].instruction if parts[0].instruction.opcode.endswith("-start") else marks[0]
+    made = next(made for made in module.computations.values() if made.get(start.name) is start)
+    if start.opcode.endswith("-start"):
+        return start, _end(made, start)
+    return start, [mark for mark in marks if made.get(mark.name) is mark][-1]
 
 
-def _done(module: Module, execution: Execution) -> Instruction:
-    """The instruction that ends what this one starts: its type is the result's alone."""
-    made = module.computations[execution.computation].values()
-    name = execution.instruction.name
-    ends = [i for i in made if i.opcode.endswith("-done") and name in i.operands]
-    return ends[0] if ends else execution.instruction
+def _end(made: dict[str, Instruction], start: Instruction) -> Instruction:
+    """The instruction that is done with what this one starts, past its updates; itself, if that is elsewhere."""
+    ends = [i for i in made.values() if i.opcode.endswith(("-done", "-update")) and start.name in i.operands]
+    if not ends:
+        return start
+    return _end(made, ends[0]) if ends[0].opcode.endswith("-update") else ends[0]
 
 
 def _written(instruction: Instruction) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from jnn.parallel.preflight.budget import Budget
 from jnn.parallel.preflight.compiled import Job
 from jnn.parallel.preflight.flight import preflight
-from jnn.parallel.preflight.search import search
+from jnn.parallel.preflight.search import Search, search
 from jnn.train.objective import LossFn
 
 
@@ -39,8 +39,8 @@ def fly(
         `jnn.remat`.
 
     Returns:
-      1 where a budget was given and the step, or every step that was tried, is over it; otherwise 0. What is over goes
-      to standard error.
+      1 where a budget was given and the step, or every step that was tried, is over it; otherwise 0. What is over, and
+      whether some were not tried, goes to standard error.
 
     Raises:
       ValueError, RuntimeError: as in `preflight`, or the budget is not of its form.
@@ -60,13 +60,23 @@ def fly(
         sizes = (1, 2, 4, 8)
         found = search(job, machine, losses=losses, microbatches=sizes, steps=steps, price=price, log=log)
         print(found.json() if json else found)
-        problems = [] if limits is None else [report.over(limits) for _, report in found.ranked]
-        over = limits is not None and all(problems)
-        lines = ["no layout is within the budget"] if over else []
+        lines = [] if limits is None else _over(found, limits)
+        verdict = "undecided" if found.untried else "over budget"
     else:
         report = preflight(job, machine, mesh, steps=steps, price=price)
         print(report.json() if json else report)
-        lines = [] if limits is None else report.over(limits)
+        lines, verdict = [] if limits is None else report.over(limits), "over budget"
     for line in lines:
-        print(f"over budget: {line}", file=sys.stderr)
+        print(f"{verdict}: {line}", file=sys.stderr)
     return int(bool(lines))
+
+
+def _over(found: Search, limits: Budget) -> list[str]:
+    """One sentence, where no layout is within the budget."""
+    if not found.ranked:
+        return [found.nothing]
+    if not all(report.over(limits) for _, report in found.ranked):
+        return []
+    if not found.untried:
+        return ["no layout is within the budget"]
+    return [f"no layout that was compiled is within the budget; {found.left}"]

@@ -5,7 +5,8 @@
     in_vain(program) -> [sentence, ...]                  donations that no output took over
     float32(counted, dtype) -> [sentence, ...]           products that a policy did not reach
 
-Law: what is small costs nothing: a parameter of 65,536 numbers, or a thousandth of all; a thousandth of the FLOPs.
+Law: what is small costs nothing: a parameter of 65,536 numbers, or a thousandth of all; an activation of as many; a
+thousandth of the FLOPs.
 """
 
 from __future__ import annotations
@@ -54,18 +55,24 @@ def _axes(spec: jax.sharding.PartitionSpec) -> set[str]:
 
 
 def whole_batch(program: jax.stages.Compiled | str, prepared: Prepared, n: int = 50) -> list[str]:
-    """Values among the n largest that begin with the whole batch's rows, where devices share the batch."""
+    """Values among the n largest that begin with the whole batch's rows, where devices share the batch.
+
+    Sizes alone are told apart here: what begins with a device's own rows has the batch in pieces, whatever comes after,
+    and what is shaped as a parameter is taken for one.
+    """
     layout, job = prepared.layout, prepared.job
     devices = count(layout.mesh, layout.named["batch"])
     if devices == 1:
         return []
     rows = job.rows // job.microbatches
     first = next((x.shape for x in jax.tree.leaves(job.batch) if len(x.shape) > 1), (rows,))
-    found, sizes = dict[str, int](), _sizes(layout)
+    found, shaped = dict[str, int](), _parameters(layout)
+    sizes = {size for shape in shaped for size in (*shape, math.prod(shape))}
     for value in largest(program, n):
         large = [(dtype, shape) for dtype, shape in arrays(value.type) if 10 * 4 * math.prod(shape) > value.bytes]
         shapes = [shape for dtype, shape in large if dtype.startswith(("f", "bf"))]  # a kernel's own blocks are small
-        if any(_begins(shape, rows, first[1:2], sizes) for shape in shapes):
+        shapes = [shape for shape in shapes if math.prod(shape) > SMALL and shape not in shaped]
+        if any(_begins(shape, rows, rows // devices, first[1:2], sizes) for shape in shapes):
             found[str(value.place)] = max(value.bytes, found.get(str(value.place), 0))
     return [
         f"the whole batch of {rows} rows is on each of the {devices} devices that share it: {human(size)} at {place}: "
@@ -74,8 +81,10 @@ def whole_batch(program: jax.stages.Compiled | str, prepared: Prepared, n: int =
     ]
 
 
-def _begins(shape: tuple[int, ...], rows: int, following: tuple[int, ...], sizes: Collection[int]) -> bool:
+def _begins(shape: tuple[int, ...], rows: int, own: int, following: tuple[int, ...], sizes: Collection[int]) -> bool:
     """Whether a shape is (rows, ...), or (layers, rows, ...): sure by what follows, or by a number of its own."""
+    if shape[0] == own:
+        return False  # these are the rows; a size as large as the batch's is another axis's, such as time
     for at in range(min(2, len(shape) - 1)):
         merged = rows * following[0] if following else 0  # with the axis after it, as (rows * time, ...)
         if shape[at] in (rows, merged) and shape[at] not in sizes:
@@ -85,11 +94,11 @@ def _begins(shape: tuple[int, ...], rows: int, following: tuple[int, ...], sizes
     return False
 
 
-def _sizes(layout: Layout) -> set[int]:
-    """Every size that a parameter has along an axis, whole or in pieces, or all of it."""
+def _parameters(layout: Layout) -> set[tuple[int, ...]]:
+    """Every shape that a parameter has: whole or in pieces, of all layers or of one."""
     params, placed = flatten(layout.spec), flatten(layout.parameters)
-    shapes = [shape for path, p in params.items() for shape in (p.shape, placed[path].shard_shape(p.shape))]
-    return {size for shape in shapes for size in (*shape, math.prod(shape))}
+    shapes = {shape for path, p in params.items() for shape in (p.shape, placed[path].shard_shape(p.shape))}
+    return shapes | {shape[1:] for shape in shapes}
 
 
 def in_vain(program: jax.stages.Compiled) -> list[str]:

@@ -3,7 +3,8 @@
     moves(rows, mesh, topology) -> [Move, ...]              one row per kind, mesh axes, dtypes and source line
     surprises(rows, program, layout) -> [sentence, ...]     all-to-alls, and gathers of every layer at once
 
-Laws: bytes are those of each device; a collective in a loop counts as often as the loop runs.
+Laws: bytes are those of each device; a collective in a loop counts as often as the loop runs; overlapped are those
+between whose start and end the schedule has work that is none of theirs. That is yes or no, not how much of it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Move:
     overlapped: int  # of them: those that other work goes on beside
     bytes: int  # of all
     seconds: float  # that they keep the wires busy at the published rate; 0 where none is published
+    exposed: float  # of these: those of the collectives that nothing goes on beside
 
 
 def moves(rows: Iterable[Collective], mesh: Mesh, topology: Topology) -> list[Move]:
@@ -54,13 +56,15 @@ def moves(rows: Iterable[Collective], mesh: Mesh, topology: Topology) -> list[Mo
         key = row.kind, axes, " ".join(row.dtypes), str(row.place)
         times = 1 if row.times is None else row.times
         seconds = crossing(row, mesh, topology).seconds if topology.chip.flops else 0.0
-        old = found.get(key, Move(*key, 0, 0, 0, 0.0))
+        beside = row.asynchronous if row.overlapped is None else row.overlapped  # None: what a host sends by itself
+        old = found.get(key, Move(*key, 0, 0, 0, 0.0, 0.0))
         found[key] = dataclasses.replace(
             old,
             count=old.count + times,
-            overlapped=old.overlapped + times * row.asynchronous,
+            overlapped=old.overlapped + times * beside,
             bytes=old.bytes + times * row.bytes,
             seconds=old.seconds + seconds,
+            exposed=old.exposed + seconds * (not beside),
         )
     return sorted((m for m in found.values() if m.count), key=lambda m: (-m.seconds, -m.bytes, m.kind))
 

@@ -84,5 +84,5 @@ def roofline(counted: Flops, traffic: int, moves: Sequence[Move], topology: Topo
     wires: dict[str, float] = {}
     for move in moves:
         wires[move.axes] = wires.get(move.axes, 0.0) + move.seconds
-    exposed = sum(move.seconds * (1 - move.overlapped / move.count) for move in moves)
+    exposed = sum(move.exposed for move in moves)
     return Roofline(counted.hardware / peak, traffic / chip.bandwidth, wires, exposed, peak, counted.model)

@@ -4,27 +4,26 @@
 
 1. Candidates: every product of mesh shapes, losses (a policy of rematerialization each) and micro-batches.
 2. Arithmetic drops what cannot be: a batch or a parameter that does not divide, a state that does not fit by itself.
-3. The rest is compiled, what talks least first (few devices along `tensor`, then few micro-batches, then the policies
-   in their order), as many as `compiles` says: the others are named. Where a policy fits a mesh and micro-batches,
-   those behind it, which compute more again, come after everything else.
+3. The rest is compiled, what talks least first, as many as `compiles` says: the others are named. What was compiled
+   changes the order: see `Queue`. Where the policy that remembers least does not fit, no other is compiled.
 4. Those that fit are ranked by the time of their roofline.
 
-Law: every candidate is in the ranking or among the dropped, with its reason.
+Laws: every candidate is in the ranking or among the dropped, with its reason. That nothing fits is said only where
+every candidate was decided.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jnn.inspect.table import table
 from jnn.parallel.layout import layout
 from jnn.parallel.mesh import mesh as make_mesh
+from jnn.parallel.preflight.candidates import Candidate, Queue, candidates
 from jnn.parallel.preflight.chips import GIB
 from jnn.parallel.preflight.compiled import Job, prepare
 from jnn.parallel.preflight.flight import preflight
@@ -33,18 +32,7 @@ from jnn.parallel.preflight.topology import Topology, topology
 from jnn.train.objective import LossFn
 
 Log = Callable[[str], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """One thing to try."""
-
-    mesh: str
-    policy: str  # the name of its loss
-    microbatches: int
-
-    def __str__(self) -> str:
-        return f"{self.mesh}, {self.policy}, {self.microbatches} micro-batch{'es' * (self.microbatches > 1)}"
+_UNTRIED = "not compiled: "  # how the reason of a candidate begins for which no compile was left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,17 +42,32 @@ class Search:
     ranked: tuple[tuple[Candidate, Report], ...]
     dropped: tuple[tuple[Candidate, str], ...]
 
+    @property
+    def untried(self) -> int:
+        """How many candidates might fit, but were not compiled."""
+        return sum(why.startswith(_UNTRIED) for _, why in self.dropped)
+
+    @property
+    def left(self) -> str:
+        """The same, in words."""
+        return f"{self.untried} candidate{' was' if self.untried == 1 else 's were'} not compiled"
+
+    @property
+    def nothing(self) -> str:
+        """What is known where nothing is ranked."""
+        return f"nothing that was compiled fits; {self.left}" if self.untried else "nothing fits"
+
     def json(self) -> str:
         """All of it."""
         ranked = [dataclasses.asdict(c) | {"report": json.loads(report.json())} for c, report in self.ranked]
         dropped = [dataclasses.asdict(c) | {"why": why} for c, why in self.dropped]
-        return json.dumps({"ranked": ranked, "dropped": dropped}, indent=1)
+        return json.dumps({"ranked": ranked, "dropped": dropped, "untried": self.untried}, indent=1)
 
     def __str__(self) -> str:
         header = ["mesh", "remembers", "micro-batches", "GiB", "ms", "bound by", "MFU", "wrong"]
         rows = [_row(candidate, report) for candidate, report in self.ranked]
         reasons = [[candidate.mesh, candidate.policy, candidate.microbatches, why] for candidate, why in self.dropped]
-        parts = [table(header, rows) if rows else "Nothing fits."]
+        parts = [table(header, rows) if rows else f"{self.nothing[:1].upper()}{self.nothing[1:]}."]
         if reasons:
             parts.append(table(["dropped", "remembers", "micro-batches", "why"], reasons))
         return "\n\n".join(parts)
@@ -87,7 +90,8 @@ def search(
       job: what is trained; its own loss is used where no losses are given.
       machine: its name, as `topology` takes it.
       axes: of the meshes: every way to share the devices among them.
-      losses: by the name of what they remember, the least talkative first: `{"dots": ..., "full": ...}`.
+      losses: by the name of what they remember, that which computes least again first, and that which remembers least
+        last: `{"dots": ..., "full": ...}`.
       microbatches: how many to try.
       compiles: at most so many are compiled; a minute each, for a large model.
       log: is given a line whenever something was compiled.
@@ -108,60 +112,26 @@ def search(
         raise ValueError("search: expected at least one axis, positive micro-batches, and compiles of 1 or more.")
     where = topology(machine) if isinstance(machine, str) else machine
     by_policy = losses or {"as it is": job.loss}
+    queue = Queue(candidates(len(where.devices), axes, list(by_policy), microbatches), list(by_policy))
     ranked: list[tuple[Candidate, Report]] = []
     dropped: list[tuple[Candidate, str]] = []
-    left, fitting = compiles, set()  # meshes and micro-batches for which a policy fits
-    waiting = deque((c, True) for c in _candidates(len(where.devices), axes, list(by_policy), microbatches))
-    while waiting:
-        candidate, may_wait = waiting.popleft()
-        pair = candidate.mesh, candidate.microbatches
-        if may_wait and pair in fitting:
-            waiting.append((candidate, False))
-            continue
+    for candidate in queue:
         changed = dataclasses.replace(
             job, loss=by_policy[candidate.policy], options=job.options | {"microbatches": candidate.microbatches}
         )
-        if why := _impossible(changed, candidate.mesh, where, options):
+        if why := queue.hopeless(candidate) or _impossible(changed, candidate.mesh, where, options):
             dropped.append((candidate, why))
-        elif not left:
-            dropped.append((candidate, f"not compiled: {compiles} were"))
+        elif queue.compiled == compiles:
+            dropped.append((candidate, f"{_UNTRIED}{compiles} were"))
         else:
-            left -= 1
             report = preflight(changed, where, candidate.mesh, explain=False, **options)
             log(f"{candidate}: {_needs(report)}" + ("" if report.fit.fits else ", does not fit"))
+            queue.tried(candidate, fits=report.fit.fits)
             if report.fit.fits:
                 ranked.append((candidate, report))
-                fitting.add(pair)
             else:
                 dropped.append((candidate, report.fit.note or _needs(report)))
     return Search(tuple(sorted(ranked, key=lambda pair: _time(pair[1]))), tuple(dropped))
-
-
-def meshes(devices: int, axes: Sequence[str]) -> Iterator[str]:
-    """Every way to share devices among axes, of sizes above 1.
-
-    >>> list(meshes(4, ["data", "tensor"]))
-    ['data=4', 'data=2,tensor=2', 'tensor=4']
-    """
-    sizes = [size for size in range(devices, 0, -1) if devices % size == 0]
-    for shape in itertools.product(sizes, repeat=len(axes)):
-        if math.prod(shape) == devices:
-            named = [f"{axis}={size}" for axis, size in zip(axes, shape, strict=True) if size > 1]
-            yield ",".join(named or [f"{axes[0]}=1"])
-
-
-def _candidates(
-    devices: int, axes: Sequence[str], policies: Sequence[str], microbatches: Sequence[int]
-) -> list[Candidate]:
-    """What talks least first."""
-
-    def talk(candidate: Candidate) -> tuple[int, int, int, int]:
-        sizes = dict(part.split("=") for part in candidate.mesh.split(","))
-        tensor, fsdp = int(sizes.get("tensor", 1)), int(sizes.get("fsdp", 1))
-        return tensor, candidate.microbatches, policies.index(candidate.policy), fsdp
-
-    every = itertools.product(meshes(devices, axes), policies, microbatches)
-    return sorted((Candidate(*each) for each in every), key=talk)
 
 
 def _impossible(job: Job, mesh: str, where: Topology, options: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """A decoder that compiles in a second, and where its pre-flights go."""
 
+import dataclasses
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -41,3 +43,14 @@ def small(loss=loss, rows=ROWS, optimizer=None, **options) -> Job:
 def report(mesh="data=2,fsdp=4"):
     """Of the small decoder on this process's eight devices."""
     return preflight(small(), "cpu:8", mesh, steps=3600)
+
+
+def pretend(monkeypatch, fits):
+    """Has a search compile nothing: what a pre-flight would say fits or not as is said of the job."""
+    whole = report()
+
+    def preflight(job, machine, mesh, **options):
+        fit = dataclasses.replace(whole.fit, capacity=whole.fit.needed - (not fits(job)))
+        return dataclasses.replace(whole, fit=fit)
+
+    monkeypatch.setattr(sys.modules["jnn.parallel.preflight.search"], "preflight", preflight)

@@ -11,7 +11,7 @@ from jnn.layers import linear, linear_spec
 from jnn.losses import squared_error
 from jnn.parallel.preflight import Budget, Job, fly
 from jnn.train import LossOutput
-from tests.parallel.preflight.small import small
+from tests.parallel.preflight.small import pretend, small
 
 
 def test_a_report_and_a_budget_that_holds(capsys):
@@ -43,6 +43,22 @@ def test_a_search_is_over_where_all_are(capsys):
     out, err = capsys.readouterr()
     assert len(json.loads(out)["ranked"]) == 2 + 2 + 3  # micro-batches that the rows divide into, of each mesh
     assert err.splitlines()[-1] == "over budget: no layout is within the budget"
+
+
+@pytest.mark.parametrize(
+    ("fits", "first", "said"),
+    [
+        (False, "Nothing", "nothing that was compiled fits"),
+        (True, "mesh", "no layout that was compiled is within the budget"),
+    ],
+)
+def test_a_search_that_ran_out_of_compiles_decides_nothing(monkeypatch, capsys, fits, first, said):
+    """Three meshes of two devices and four micro-batches each are twelve; a search compiles eight."""
+    pretend(monkeypatch, lambda job: fits)
+    assert fly(small(), "cpu:2", "data=-1", searching=True, budget="memory=1") == 1
+    out, err = capsys.readouterr()
+    assert out.split()[0] == first
+    assert err.splitlines()[-1] == f"undecided: {said}; 4 candidates were not compiled"
 
 
 @pytest.mark.parametrize("text", ["", "memory", "memory=much", "hours=3", "memory=1,memory=2", "seconds=1,"])

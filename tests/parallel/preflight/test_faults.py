@@ -21,6 +21,9 @@ from jnn.param import stack
 from jnn.train import LossOutput
 from tests.parallel.preflight.small import LAYERS, ROWS, TIME, loss, report, small
 
+SIDE = 64
+MANY = 480  # rows of which an activation is not small
+
 
 def compiled(job, text="fsdp=8", **rules):
     return compile_step(prepare(job, layout(job.spec, mesh(text), **rules)), topology("cpu:8"))
@@ -42,12 +45,47 @@ def test_a_step_that_is_right_has_no_faults():
 
 
 def test_a_batch_that_is_not_kept_in_pieces():
-    bug = compiled(small(unconstrained))
+    bug = compiled(small(unconstrained, MANY))
     found = whole_batch(bug.program, bug.prepared)
     assert found
-    assert f"the whole batch of {ROWS} rows is on each of the 8 devices" in found[0]
-    right = compiled(small())
+    assert f"the whole batch of {MANY} rows is on each of the 8 devices" in found[0]
+    right = compiled(small(rows=MANY))
     assert whole_batch(right.program, right.prepared) == []
+
+
+def square(loss):
+    """A decoder of as many rows as tokens in a row, and as wide."""
+    batch = {name: jax.ShapeDtypeStruct((SIDE, SIDE), jnp.int32) for name in "xy"}
+    return Job(transformer_spec(80, SIDE, layers=3, heads=4, embed=SIDE), loss, optax.adamw(1e-3), batch)
+
+
+def test_rows_as_many_as_tokens_are_told_from_them():
+    right = compiled(square(loss))
+    assert whole_batch(right.program, right.prepared) == []
+    bug = compiled(square(unconstrained))
+    assert f"the whole batch of {SIDE} rows is on each of the 8 devices" in whole_batch(bug.program, bug.prepared)[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((SIDE, SIDE, 100), True),  # rows, time, and what it may be
+        ((3, SIDE, SIDE, 100), True),  # of every layer
+        ((SIDE // 8, SIDE, SIDE, 100), False),  # a device's own rows
+        ((SIDE // 8, SIDE, 1000), False),
+        ((SIDE, SIDE, 8), False),  # small
+        ((SIDE, 4 * SIDE), False),  # a parameter: one layer's linear map
+        ((3, SIDE, 4 * SIDE), False),
+    ],
+)
+def test_what_is_of_the_whole_batch_by_its_shape(shape, found):
+    """Where rows, time and width are of one size."""
+    place = f"f32[{','.join(map(str, shape))}]"
+    text = f"HloModule m\n\nENTRY %main (x: {place}) -> {place} {{\n  %x = {place} parameter(0)\n"
+    text += f"  ROOT %y = {place} negate(%x)\n}}"
+    job = square(loss)
+    prepared = prepare(job, layout(job.spec, mesh("data=8")))
+    assert bool(whole_batch(text, prepared)) == found
 
 
 def test_a_parameter_that_no_rule_reaches():
@@ -70,9 +108,8 @@ def test_products_that_a_policy_did_not_reach():
     spec = {"a": linear_spec(4, 6, axes=axes[0]), "b": linear_spec(6, 5, axes=axes[1])}
     data = {"x": jax.ShapeDtypeStruct((16, 4), jnp.float32), "y": jax.ShapeDtypeStruct((16, 5), jnp.float32)}
     job = Job(spec, half, optax.sgd(0.1), data, options={"compute_dtype": jnp.bfloat16})
-    found = [fault for fault in preflight(job, "cpu:8", "data=8").faults if "whole batch" not in fault]
-    assert len(found) == 1
-    assert "of the FLOPs are float32 products under a bfloat16 policy, at layers/linear.py" in found[0]
+    (found,) = preflight(job, "cpu:8", "data=8").faults
+    assert "of the FLOPs are float32 products under a bfloat16 policy, at layers/linear.py" in found
     assert float32(jnn.inspect.flops(jnp.dot, jnp.ones((4, 4)), jnp.ones((4, 4))), None) == []
 
 

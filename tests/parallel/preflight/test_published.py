@@ -1,9 +1,12 @@
 """Published models: parameters, FLOPs of a token and bytes of state are the papers' arithmetic, to the last digit.
 
-Nothing is compiled here: the counts are those of the jaxpr, the bytes those of the shapes on the real topologies.
+For these nothing is compiled: the counts are those of the jaxpr, the bytes those of the shapes on the real topologies.
+Published speeds are held against the bounds of compiled steps: slow tests, of some minutes each.
 """
 
+import dataclasses
 import functools
+from typing import Any
 
 import jax
 import pytest
@@ -11,15 +14,17 @@ import pytest
 from jnn.axes import laid_out
 from jnn.inspect import flops
 from jnn.parallel import layout, mesh
-from jnn.parallel.preflight import topology
+from jnn.parallel.preflight import preflight, topology
 from jnn.parallel.preflight.compiled import prepare
 from jnn.param import count
 from jnn.train import make_step
 from tests.parallel.preflight.published import (
     GPT2,
     GPT3,
+    LADDER,
     LLAMA_7B,
     LLAMA_70B,
+    Shape,
     gpt_loss,
     gpt_spec,
     job,
@@ -97,3 +102,58 @@ def test_the_state_takes_twelve_bytes_a_parameter(name, machine, text):
     whole = sum(p.size for p in jax.tree.leaves(found.state.params) if p.sharding.is_fully_replicated)
     batch = 2 * 4 * shape.context  # a row
     assert found.device_bytes == 12 * ((n - whole) // devices + whole) + 2 * 4 + batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A published run of a decoder, and the layout that this repository's pre-flight gives it."""
+
+    shape: Shape
+    machine: str
+    mesh: str
+    rows: int  # of the whole batch, each of the shape's context
+    mfu: float  # as published
+    rules: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+# MaxText, `docs/reference/models/tiering.md` (70B) and `configs/tpu/v5e` (the ladder); AXLearn,
+# `experiments/text/gpt/fuji.py` (7B).
+RUNS = {
+    "70B on v5p": Run(LLAMA_70B, "v5p:8x8x8", "fsdp=512", 2 * 512, 0.654),
+    "7B on v5e": Run(LLAMA_7B, "4*v5e:16x16", "slice=4,fsdp=256", 1024, 0.46),
+    "70B on v6e": Run(LLAMA_70B, "v6e:16x16", "fsdp=256", 2 * 256, 0.438),
+    "16B on v5e": Run(LADDER[16], "v5e:16x16", "fsdp=256", 6 * 256, 0.6110),
+    "32B on v5e": Run(LADDER[32], "v5e:16x16", "fsdp=256", 4 * 256, 0.6686),
+    "64B on v5e": Run(LADDER[64], "v5e:16x16", "fsdp=256", 2 * 256, 0.5990),
+    "128B on v5e": Run(
+        LADDER[128], "v5e:16x16", "fsdp=16,tensor=16", 256, 0.5606, {"activations": {"time": ("context", "tensor")}}
+    ),
+}
+
+
+@functools.cache
+def line(name):
+    """The roofline of a published run."""
+    run = RUNS[name]
+    step = job(llama_spec(run.shape), llama_loss, run.rows, run.shape.context)
+    return preflight(step, run.machine, run.mesh, explain=False, **run.rules).roofline
+
+
+@pytest.mark.slow
+@needs_libtpu
+@pytest.mark.parametrize("name", RUNS)
+def test_published_utilization_lies_below_the_bound(name):
+    found = line(name)
+    assert RUNS[name].mfu < found.mfu(found.floor) <= 1
+    assert found.floor <= found.seconds
+
+
+@pytest.mark.slow
+@needs_libtpu
+@pytest.mark.parametrize(
+    "names", [("70B on v5p", "70B on v6e"), ("32B on v5e", "64B on v5e", "128B on v5e")], ids=["70B", "ladder"]
+)
+def test_layouts_that_are_better_as_published_are_better_as_scheduled(names):
+    scheduled = [line(name).mfu(line(name).seconds) for name in names]
+    assert sorted(scheduled, reverse=True) == scheduled
+    assert sorted(names, key=lambda name: -RUNS[name].mfu) == list(names)

@@ -3,28 +3,12 @@
 import dataclasses
 import functools
 import json
-import math
 
 import pytest
 
 from jnn.parallel.preflight import CHIPS, search, topology
-from jnn.parallel.preflight.search import meshes
-from tests.parallel.preflight.small import loss, small
-
-
-@pytest.mark.parametrize(("devices", "axes"), [(1, "d"), (12, "df"), (8, "dft"), (64, "dfte")])
-def test_law_every_way_to_share_devices_once(devices, axes):
-    found = list(meshes(devices, axes))
-    sizes = [{part.split("=")[0]: int(part.split("=")[1]) for part in text.split(",")} for text in found]
-    assert len(set(found)) == len(found)
-    assert all(math.prod(shape.values()) == devices for shape in sizes)
-    exponents = [0] * 50
-    rest = devices
-    for prime in range(2, 50):
-        while rest % prime == 0:
-            exponents[prime] += 1
-            rest //= prime
-    assert len(found) == math.prod(math.comb(e + len(axes) - 1, len(axes) - 1) for e in exponents)
+from jnn.parallel.preflight.search import Search
+from tests.parallel.preflight.small import loss, pretend, small
 
 
 @functools.cache
@@ -69,7 +53,46 @@ def test_a_state_that_does_not_fit_is_not_compiled():
     result = search(small(), tiny, axes=("data",), log=lambda line: pytest.fail("compiled"))
     assert result.ranked == ()
     assert all("the state alone takes" in why for _, why in result.dropped)
-    assert str(result).startswith("Nothing fits.")
+    assert str(result).startswith("Nothing fits.\n")
+    assert result.untried == 0
+
+
+LOSSES = {name: functools.partial(loss, remat=name) for name in ("dots", "names", "full")}
+
+
+def fitting(monkeypatch, *names, **options):
+    """A search on eight devices of which these policies fit any mesh, and what it compiled."""
+    pretend(monkeypatch, lambda job: job.loss.keywords["remat"] in names)
+    lines = []
+    found = search(small(), "cpu:8", losses=LOSSES, log=lines.append, **{"axes": ("data",)} | options)
+    return found, [line.partition(":")[0].split(", ")[1] for line in lines]
+
+
+def test_where_a_policy_does_not_fit_the_thriftiest_is_next(monkeypatch):
+    found, compiled = fitting(monkeypatch, "full", compiles=2)
+    assert compiled == ["dots", "full"]
+    assert [candidate.policy for candidate, _ in found.ranked] == ["full"]
+    assert {candidate.policy: why for candidate, why in found.dropped}["names"] == "not compiled: 2 were"
+    assert fitting(monkeypatch, "full")[1] == ["dots", "full", "names"]
+    assert fitting(monkeypatch, "dots", "names", "full")[1] == ["dots", "names", "full"]
+
+
+def test_where_the_thriftiest_does_not_fit_none_between_is_compiled(monkeypatch):
+    found, compiled = fitting(monkeypatch)
+    assert compiled == ["dots", "full"]
+    reasons = {candidate.policy: why for candidate, why in found.dropped}
+    assert reasons["names"] == "full, which remembers least, does not fit"
+    assert (found.untried, str(found).splitlines()[0]) == (0, "Nothing fits.")
+
+
+@pytest.mark.parametrize(("compiles", "left"), [(1, 11), (7, 2)])
+def test_that_nothing_fits_is_not_said_of_what_was_not_compiled(monkeypatch, compiles, left):
+    found, compiled = fitting(monkeypatch, axes=("data", "fsdp"), compiles=compiles)  # four meshes
+    assert (found.ranked, len(compiled)) == ((), compiles)
+    assert str(found).splitlines()[0] == f"Nothing that was compiled fits; {left} candidates were not compiled."
+    assert json.loads(found.json())["untried"] == found.untried == left
+    assert len(found.dropped) == 4 * 3
+    assert Search((), found.dropped[-1:]).left == "1 candidate was not compiled"
 
 
 @pytest.mark.parametrize("options", [{"axes": ()}, {"microbatches": ()}, {"microbatches": (0,)}, {"compiles": 0}])

@@ -18,7 +18,8 @@ def look(config: Any, job: Job, batches: StepBatches, losses: Mapping[str, LossF
     """Prints what this step would take on the machine that is asked for; the exit code."""
     steps = _length(config, job, batches)
     wanted = {"steps": steps, "price": config.price, "budget": config.budget, "json": config.json}
-    return fly(job, config.preflight, config.mesh, searching=config.search, losses=losses, **wanted)
+    wanted |= {"searching": config.search, "compiles": config.compiles}
+    return fly(job, config.preflight, config.mesh, losses=losses, **wanted)
 
 
 def _length(config: Any, job: Job, batches: StepBatches) -> float:

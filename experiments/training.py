@@ -58,6 +58,7 @@ class Common:
     tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
     preflight: str | None = None  # a machine that need not be there, such as v5p:8x8x8: report on it, do not train
     search: bool = False  # whether the pre-flight tries meshes, micro-batches and what is remembered, and ranks them
+    compiles: int = 8  # how many of these are compiled, a minute each for a large model
     budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
     json: bool = False  # whether the pre-flight prints JSON
     price: float | None = None  # of a chip-hour, for what the run costs there
@@ -66,7 +67,7 @@ class Common:
 
 
 # of these a run may have others when it goes on
-FLIGHT = ("preflight", "search", "budget", "json", "price", "tokens", "epochs")
+FLIGHT = ("preflight", "search", "compiles", "budget", "json", "price", "tokens", "epochs")
 NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", *FLIGHT)
 
 

@@ -25,6 +25,7 @@ def fly(
     budget: str | None = None,
     json: bool = False,
     searching: bool = False,
+    compiles: int = 8,
     losses: Mapping[str, LossFn] | None = None,
 ) -> int:
     """Prints the report of a pre-flight, or of a search, to standard output.
@@ -35,6 +36,7 @@ def fly(
       json: whether to print JSON.
       searching: whether to try meshes (of `data`, `fsdp` and `tensor`, in place of `mesh`), 1 to 8 micro-batches, and
         the losses.
+      compiles: as in `search`: at most so many are compiled.
       losses: as in `search`: the job's loss by what it remembers for its gradient, such as one of each policy of
         `jnn.remat`.
 
@@ -58,7 +60,9 @@ def fly(
     if searching:
         log = lambda line: print(line, file=sys.stderr, flush=True)
         sizes = (1, 2, 4, 8)
-        found = search(job, machine, losses=losses, microbatches=sizes, steps=steps, price=price, log=log)
+        found = search(
+            job, machine, losses=losses, microbatches=sizes, compiles=compiles, steps=steps, price=price, log=log
+        )
         print(found.json() if json else found)
         lines = [] if limits is None else _over(found, limits)
         verdict = "undecided" if found.untried else "over budget"

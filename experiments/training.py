@@ -30,7 +30,7 @@ from jnn.parallel.preflight.compiled import check_shares
 from jnn.program import Program
 from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
 from jnn.train.batches import StepBatches
-from jnn.train.failure.rerun import finish, replaying
+from jnn.train.failure.rerun import finish, is_due
 from jnn.train.history import History
 from jnn.train.hooks import Ledger
 from jnn.train.log.progress import Log, ProgressLog, together
@@ -128,7 +128,7 @@ def train(
         list_kernels(
             config, folder, step, state, batches[0] if steps_per_call == 1 else batches.stack(0, steps_per_call)
         )
-    if replaying() is not None:  # as `fit` does, but before the run's folder is locked and written to
+    if is_due():  # as `fit` does, but before the run's folder is locked and written to
         finish(step, state)
     with contextlib.ExitStack() as stack:
         state, history = fit(

@@ -112,6 +112,7 @@ def good(params, batch, stats, key):
 def bad(params, batch, stats, key):
     return LossOutput(jnp.log(params["w"] - batch["x"]))
 
+EXPERIMENT
 for loss in (good, bad):
     step = make_step(loss, optax.sgd(0.1), jax.random.key(0))
     state = create_state({"w": jnp.zeros(())}, optax.sgd(0.1))
@@ -120,11 +121,22 @@ for loss in (good, bad):
 """
 
 
-def test_of_two_runs_in_a_program_that_one_is_replayed_which_wrote_the_capsule(tmp_path):
+EXPERIMENT = """
+import jnn
+from experiments.training import Common, train
+from jnn.data import Batches
+spec, rows = {"w": jnn.Param((), jnn.initializers.zeros, ())}, Batches({"x": np.ones((4,), np.float32)}, 4, seed=0)
+for loss in (good, bad):
+    train(Common(steps=4, workdir="."), spec, loss, optax.sgd(0.1), rows, every=2, name=loss.__name__)
+"""
+
+
+@pytest.mark.parametrize(("experiment", "folder"), [("", "."), (EXPERIMENT, "bad")], ids=["fit", "experiment"])
+def test_of_two_runs_in_a_program_that_one_is_replayed_which_wrote_the_capsule(tmp_path, experiment, folder):
     """Their states are alike, so that nothing else would tell them apart."""
-    (tmp_path / "twice.py").write_text(TWICE)
+    (tmp_path / "twice.py").write_text(TWICE.replace("EXPERIMENT", experiment))
     assert "the loss of step 0 is nan" in python(tmp_path, "twice.py").stderr
-    done = python(tmp_path, "-m", "jnn.replay", "capsules/step-0")
+    done = python(tmp_path, "-m", "jnn.replay", f"{folder}/capsules/step-0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Culprit\nlog made" in done.stdout
 

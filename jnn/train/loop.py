@@ -20,7 +20,7 @@ from jnn.metrics import merge
 from jnn.train.aside import Aside
 from jnn.train.batches import Step, StepBatches
 from jnn.train.checkpoint import Checkpoints
-from jnn.train.failure.rerun import finish, next_run, replaying
+from jnn.train.failure.rerun import finish, is_due, next_run
 from jnn.train.failure.setback import NonFinite, Setback
 from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
@@ -97,11 +97,10 @@ def fit(
     if hooks and ledger is None:
         raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
     aside = Aside(evaluate, hooks or {}, ledger)
-    number = next_run()
-    if (capsule := replaying()) is not None and capsule.run in (None, number):
+    if is_due():
         finish(step, state)
     setback = Setback(nonfinite, most_skips, spike, None if capsules is None else Path(capsules))
-    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings, number=number)
+    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings, number=next_run())
     run.resume(steps)
     for row in run.journal.history:
         log(row)

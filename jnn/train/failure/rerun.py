@@ -4,10 +4,11 @@
     rerun(capsule) -> Replay                    starts the run's own program once more, which then calls:
     replaying() -> Capsule | None                 the capsule, within `rerun`
     finish(step, like)                            replays it and ends the program, by `Replayed`
-    next_run() -> number                          of a loop that may run several times in a program
+    next_run() -> number                          of a loop that may run several times in a program, as `fit` may
+    is_due() -> bool                              whether the next of these wrote the capsule that is replayed
 
-A training loop that has its step and a state of the right tree, and finds `replaying()` to be a capsule of its own,
-calls `finish` instead of training.
+A training loop that has its step and a state of the right tree, and whose replay is due, calls `finish` instead of
+training.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-import itertools
 import os
 import runpy
 import sys
@@ -31,8 +31,7 @@ from jnn.train.failure.capsule import Capsule, norms
 from jnn.train.failure.entry import Entry
 
 _replaying: contextvars.ContextVar[Capsule | None] = contextvars.ContextVar("jnn_replaying", default=None)
-_runs: contextvars.ContextVar[Iterator[int] | None] = contextvars.ContextVar("jnn_runs", default=None)
-_runs_of_process = itertools.count()
+_begun: contextvars.ContextVar[int] = contextvars.ContextVar("jnn_runs_begun", default=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +120,15 @@ def replaying() -> Capsule | None:
 
 def next_run() -> int:
     """The number of a run in its program, counted from 0, in the order in which they begin."""
-    return next(_runs.get() or _runs_of_process)
+    number = _begun.get()
+    _begun.set(number + 1)
+    return number
+
+
+def is_due() -> bool:
+    """Whether the next run to begin is the one that wrote `replaying()`; always of a capsule that names no run."""
+    capsule = replaying()
+    return capsule is not None and capsule.run in (None, _begun.get())
 
 
 def finish(step: Callable[[Any, Any], tuple[Any, Any]], like: Any) -> NoReturn:
@@ -173,12 +180,12 @@ def rerun(capsule: Capsule, entry: Entry | None = None) -> Replay:
 
 @contextlib.contextmanager
 def _replay_of(capsule: Capsule) -> Iterator[None]:
-    token, counted = _replaying.set(capsule), _runs.set(itertools.count())
+    token, counted = _replaying.set(capsule), _begun.set(0)
     try:
         yield
     finally:
         _replaying.reset(token)
-        _runs.reset(counted)
+        _begun.reset(counted)
 
 
 @contextlib.contextmanager

@@ -64,6 +64,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.like = jax.tree.map(_shape_of, self.state)
+        self.settings = json.loads(json.dumps(self.settings))  # as they come back from a file
 
     def resume(self, steps: int) -> None:
         """From the newest whole checkpoint; without one, the initial state is saved.
@@ -198,17 +199,16 @@ class Run:
 
     def _claim(self, ledger: Ledger) -> None:
         """Notes in the ledger whose it is; what hooks gave in a run with other settings is not this one's."""
-        ours = json.loads(json.dumps(self.settings))
-        if (theirs := ledger.once("settings", 0, lambda: ours)) != ours:
+        if (theirs := ledger.once("settings", 0, lambda: self.settings)) != self.settings:
             raise ValueError(
-                f"fit: {ledger.path} is of a run with settings={theirs}, found {ours}. Take another folder, or move "
-                "this one away."
+                f"fit: {ledger.path} is of a run with settings={theirs}, found {self.settings}. Take another folder, "
+                "or move this one away."
             )
 
     def _take_up(self, state: TrainState, records: dict[str, Any]) -> None:
         """Goes on from a checkpoint."""
-        if (settings := json.loads(json.dumps(self.settings))) != records["settings"]:
-            raise ValueError(f"fit: the checkpoint is of a run with settings={records['settings']}, found {settings}.")
+        if (theirs := records["settings"]) != self.settings:
+            raise ValueError(f"fit: the checkpoint is of a run with settings={theirs}, found {self.settings}.")
         self.state, self.journal = state, Journal.of(records)
         if self.ledger is not None:
             self.ledger.merge(records.get("hooks", []))

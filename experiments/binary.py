@@ -37,7 +37,7 @@ class Config(Common):
     learning_rate: float = 1e-3
 
 
-def loss(params, batch, stats, key):
+def loss(params, batch, ctx):
     """Binary cross-entropy of sigmoid outputs; the network has no dropout, so the key is not used."""
     probabilities = jax.nn.sigmoid(mlp(params, batch["x"], key=None))
     accuracy = jnn.metrics.binary_accuracy(probabilities, batch["y"], batch["weight"])

@@ -56,8 +56,8 @@ def make_loss(config: Config):
         x = x if key is None else augment(x, key)
         return cnn(params, datasets.scale_images(x), key=key, rate=config.dropout)
 
-    def loss(params, batch, stats, key):
-        return classified(network(params, batch["x"], key), batch)
+    def loss(params, batch, ctx):
+        return classified(network(params, batch["x"], ctx.key), batch)
 
     return network, loss
 

@@ -67,11 +67,11 @@ def experiment(config: Config) -> Outcome:
 def train_one(config: Config, name: str, spec, apply, data: dict, held_out: dict):
     """One network, from initial values to its metrics on the held-out fifth."""
 
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         x = batch["x"]
-        if key is not None:
-            x = random_crop(x, padding=1, key=jnn.path_key(key, "shift"))
-        return classified(apply(params, x, key), batch)
+        if ctx.key is not None:
+            x = random_crop(x, padding=1, key=jnn.path_key(ctx.key, "shift"))
+        return classified(apply(params, x, ctx.key), batch)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
     validation = in_order(held_out, 360)

@@ -11,7 +11,7 @@ from typing import Any
 from jnn.parallel.preflight import Job, fly
 from jnn.parallel.preflight.flight import steps_of
 from jnn.train.batches import StepBatches
-from jnn.train.objective import LossFn
+from jnn.train.context import LossFn
 
 
 def look(config: Any, job: Job, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:

@@ -52,9 +52,9 @@ class Config(Common):
     temperature: float = 0.8
 
 
-def loss(params, batch, stats, key, remat="dots"):
+def loss(params, batch, ctx, remat="dots"):
     """Cross-entropy of the next character, one number a character."""
-    logits = transformer(params, batch["x"], key=key, remat=remat)
+    logits = transformer(params, batch["x"], key=ctx.key, remat=remat)
     values = jnn.losses.cross_entropy(logits, batch["y"])
     weight = batch.get("weight")  # a full batch of random windows needs none
     return LossOutput(values, weight, metrics={"accuracy": jnn.metrics.accuracy(logits, batch["y"], weight)})

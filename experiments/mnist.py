@@ -52,8 +52,8 @@ def experiment(config: Config) -> Outcome:
     spec = mlp_spec((784, 128, 64, 10))
     network = partial(mlp, rate=(config.dropout, 0.0))
 
-    def loss(params, batch, stats, key):
-        return classified(network(params, batch["x"], key=key), batch)
+    def loss(params, batch, ctx):
+        return classified(network(params, batch["x"], key=ctx.key), batch)
 
     optimizer = optax.adam(config.learning_rate)
     state, history = train(

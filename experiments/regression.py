@@ -53,9 +53,9 @@ def experiment(config: Config) -> Outcome:
     spec = mlp_spec((training["x"].shape[1], 64, 32, 16, 1), init=PYTORCH)
     network = partial(mlp, rate=(config.dropout, config.dropout, 0.0))
 
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         y, weight = batch["y"], batch["weight"]
-        predictions = network(params, batch["x"], key=key)
+        predictions = network(params, batch["x"], key=ctx.key)
         error = jnn.metrics.mean_absolute_error(predictions, y, weight)
         return LossOutput(jnn.losses.squared_error(predictions, y), weight, metrics={"absolute_error": error})
 

@@ -75,14 +75,14 @@ def experiment(config: Config) -> Outcome:
     """Trains, validates twice an epoch, and tests at the end."""
     training, validation, test, _ = datasets.sentiment(config.data_dir)
 
-    def loss(params, batch, stats, key):
-        logits = network(params, batch["x"], batch["length"], config=config, key=key)
+    def loss(params, batch, ctx):
+        logits = network(params, batch["x"], batch["length"], config=config, key=ctx.key)
         y, weight = batch["y"][:, None], batch["weight"]
         metrics = {
             "accuracy": jnn.metrics.binary_accuracy(logits, y, weight, threshold=0.0),
             "auc": jnn.metrics.roc_auc_histogram(jax.nn.sigmoid(logits), y, weight),
         }
-        target = y if key is None else y * (1 - config.smoothing) + config.smoothing / 2
+        target = y if ctx.key is None else y * (1 - config.smoothing) + config.smoothing / 2
         return LossOutput(jnn.losses.binary_cross_entropy_with_logits(logits, target), weight, metrics=metrics)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))

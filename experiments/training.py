@@ -28,15 +28,25 @@ from jnn.parallel.in_turn import in_turn
 from jnn.parallel.preflight import Job
 from jnn.parallel.preflight.compiled import check_shares
 from jnn.program import Program
-from jnn.train import Checkpoints, LossOutput, TrainState, create_state, evaluate_on, fit, make_eval, make_step
+from jnn.train import (
+    Checkpoints,
+    LossOutput,
+    Recovery,
+    TrainState,
+    create_state,
+    evaluate_on,
+    fit,
+    make_eval,
+    make_step,
+)
 from jnn.train.batches import StepBatches
+from jnn.train.context import Batch, LossFn, Metrics
 from jnn.train.failure.rerun import finish, is_due
 from jnn.train.history import History
 from jnn.train.hooks import Ledger
 from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.tensorboard import TensorBoardLog
 from jnn.train.log.throughput import peak_flops
-from jnn.train.objective import Batch, LossFn, Metrics
 from jnn.train.paths import write_whole
 
 evaluator = functools.lru_cache(8)(make_eval)  # validation and test are one program
@@ -142,7 +152,7 @@ def train(
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints")),
             save_seconds=config.save_seconds,
             ledger=Ledger(folder),
-            capsules=folder / "capsules",
+            recovery=Recovery(capsules=folder / "capsules"),
             settings=settings(config),
             log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
         )

@@ -64,7 +64,7 @@ def network(p, x: jax.Array) -> jax.Array:
 networks = jax.vmap(jax.vmap(network, in_axes=(0, None), out_axes=1), in_axes=(0, None), out_axes=1)
 
 
-def loss(p, batch, stats, key) -> LossOutput:
+def loss(p, batch, ctx) -> LossOutput:
     """An error per point and network; networks share no parameter, so each follows its own gradient."""
     return LossOutput(jnp.square(networks(p, batch["x"])[..., 0] - batch["y"][:, :, None]))
 

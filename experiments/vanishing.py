@@ -91,7 +91,7 @@ def experiment(config: Config) -> Outcome:
 def train_one(config: Config, name: str, data: dict, held_out: dict):
     """One network's parameters, and its history."""
 
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         logits, given = network(name, params, batch["x"])
         out = classified(logits, batch)
         for i, y in enumerate(given):

@@ -18,14 +18,29 @@ from jnn import backend
 # Compiler options of a kind of program, on a CPU. "step": without YNNPACK's convolutions a training step of the
 # CIFAR-10 network took 38 ms, and 65 with them (JAX 0.10.2); decoders and recurrences are indifferent. "init": every
 # draw is its own piece of code that runs once; a 4-layer decoder's compiled in 2.0 s instead of 5.0, to the same bits.
+# "lanes": see `jnn.parallel.lanes`, which says why.
+_NO_CONVOLUTIONS = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
-    "step": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"},
+    "step": {"xla_cpu_experimental_ynn_fusion_type": _NO_CONVOLUTIONS},
     "init": {"xla_backend_optimization_level": 1},
+    "lanes": {
+        "xla_cpu_experimental_ynn_fusion_type": _NO_CONVOLUTIONS,
+        "xla_disable_hlo_passes": "algsimp",
+        "xla_backend_optimization_level": 0,
+    },
 }
 
 
 class Program:
     """`jax.jit(f)` with the compiler options of the backend; within another program, a part of that one.
+
+    `part` is what it is there: `jax.jit(f)`, of all arguments.
+
+    Args:
+      f: the function.
+      kind: of `COMPILER_OPTIONS`.
+      donate_argnums, out_shardings: as `jax.jit` takes them.
+      more: further arguments, the same at every call: what is large, and so no constant of the program.
 
     >>> double = Program(lambda x: 2 * x, "step")
     >>> double(3).item(), jax.jit(double)(3).item()
@@ -33,9 +48,16 @@ class Program:
     """
 
     def __init__(
-        self, f: Callable[..., Any], kind: str, *, donate_argnums: tuple[int, ...] = (), out_shardings: Any = None
+        self,
+        f: Callable[..., Any],
+        kind: str,
+        *,
+        donate_argnums: tuple[int, ...] = (),
+        out_shardings: Any = None,
+        more: tuple[Any, ...] = (),
     ) -> None:
-        self._part = jax.jit(f, out_shardings=out_shardings)  # its buffers are the whole's to donate
+        self._more = more
+        self.part = jax.jit(f, out_shardings=out_shardings)  # its buffers are the whole's to donate
         whole = functools.partial(jax.jit, f, donate_argnums=donate_argnums, out_shardings=out_shardings)
         options = lambda platform: COMPILER_OPTIONS[kind] if platform == "cpu" else None
         # asked for at the first call: jax.distributed.initialize must come before the first question for a backend
@@ -43,18 +65,25 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         try:
-            return self._whole(backend.platform())(*args)
+            return self._whole(backend.platform())(*args, *self._more)
+        except RuntimeError as error:
+            if "deleted" not in str(error):
+                raise
+            raise RuntimeError(
+                "An argument's buffers are gone: a step donates its state, so a state is used once. Go on with the one "
+                "that the step returned, or keep a copy: jax.tree.map(jnp.copy, state)."
+            ) from error
         except ValueError as error:
             # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
             # microseconds, and there is no public question
             if "compiler_options" not in str(error):
                 raise
-        return self._part(*args)
+        return self.part(*args, *self._more)
 
     def trace(self, *args: Any) -> jax.stages.Traced:
         """As a jitted function's: its jaxpr, before anything is lowered."""
-        return self._whole(backend.platform()).trace(*args)
+        return self._whole(backend.platform()).trace(*args, *self._more)
 
     def lower(self, *args: Any) -> jax.stages.Lowered:
         """As a jitted function's: to look at what is compiled, or to compile it for somewhere else."""
-        return self._whole(backend.platform()).lower(*args)
+        return self._whole(backend.platform()).lower(*args, *self._more)

@@ -12,9 +12,9 @@ import optax
 import pytest
 
 from jnn.replay import finish, main, parse_entry, read_capsule, replay, replaying
+from jnn.train import LossOutput, make_step
 from jnn.train.failure.capsule import Entry, write_capsule
 from jnn.train.state import create_state
-from jnn.train.step import LossOutput, make_step
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,9 +26,9 @@ from helper import ROWS
 from jnn.train.failure.capsule import how_started, write_capsule
 from jnn.train.failure.rerun import finish, replaying
 from jnn.train.state import create_state
-from jnn.train.step import LossOutput, make_step
+from jnn.train import LossOutput, make_step
 
-def loss(params, batch, stats, key):
+def loss(params, batch, ctx):
     noise = 0 * jax.random.normal(key, ())
     margin = jnp.log(1 - params["w"] * batch["x"] + noise)
     return LossOutput(margin ** 2)
@@ -75,7 +75,9 @@ def test_the_command_names_the_line(failed):
     assert done.returncode == 0, done.stderr
     assert f"replaying {failed}/capsules/step-4: python {failed}/program.py 0.0" in done.stderr
     report = done.stdout
-    assert report.startswith("Step 4\nthe loss is inf\n\nLoss\ninf\n\nCulprit\nlog made 4 of 4 numbers bad: its inputs")
+    assert report.startswith(
+        "Step 4\nthe loss is inf\n\nMetrics\nloss  inf\n\nCulprit\nlog made 4 of 4 numbers bad: its inputs"
+    )
     assert f"in {failed}/program.py:12 (loss)\n" in report
     assert 'margin = jnp.log(1 - params["w"] * batch["x"] + noise)' in report
     assert "Batch\nEvery number is finite." in report
@@ -100,16 +102,16 @@ def test_another_entry_and_a_finite_step(failed, entry, capsys, monkeypatch):
 TWICE = """
 import tempfile
 import jax, jax.numpy as jnp, numpy as np, optax
-from jnn.train import Checkpoints, LossOutput, create_state, fit, make_step
+from jnn.train import Checkpoints, LossOutput, Recovery, create_state, fit, make_step
 
 class Ones:
     def __getitem__(self, step):
         return {"x": np.ones(4, np.float32)}
 
-def good(params, batch, stats, key):
+def good(params, batch, ctx):
     return LossOutput((params["w"] - batch["x"]) ** 2)
 
-def bad(params, batch, stats, key):
+def bad(params, batch, ctx):
     return LossOutput(jnp.log(params["w"] - batch["x"]))
 
 EXPERIMENT
@@ -117,7 +119,7 @@ for loss in (good, bad):
     step = make_step(loss, optax.sgd(0.1), jax.random.key(0))
     state = create_state({"w": jnp.zeros(())}, optax.sgd(0.1))
     with Checkpoints(tempfile.mkdtemp()) as checkpoints:
-        fit(step, state, Ones(), steps=4, every=2, checkpoints=checkpoints, capsules="capsules")
+        fit(step, state, Ones(), steps=4, every=2, checkpoints=checkpoints, recovery=Recovery(capsules="capsules"))
 """
 
 
@@ -164,7 +166,7 @@ def test_what_goes_wrong_is_told_with_code_2(failed, tmp_path, capsys, monkeypat
 
 
 def step_of(f, **settings):
-    loss = lambda params, batch, stats, key: LossOutput(f(params["w"], batch["x"], key))
+    loss = lambda params, batch, ctx: LossOutput(f(params["w"], batch["x"], ctx.key))
     return make_step(loss, optax.sgd(0.1), jax.random.key(2), **settings)
 
 
@@ -209,7 +211,7 @@ def test_an_infinity_in_the_optimizers_state_is_no_culprit(tmp_path):
     assert any(np.isinf(leaf).any() for leaf in jax.tree.leaves(state))
     batch = {"x": np.ones(2, np.float32)}
     path = write_capsule(tmp_path, step=0, key=None, batch=batch, state=state, message="spike", entry=None)
-    loss = lambda params, batch, stats, key: LossOutput(params["w"] * batch["x"])
+    loss = lambda params, batch, ctx: LossOutput(params["w"] * batch["x"])
     found = replay(read_capsule(path), make_step(loss, optimizer, jax.random.key(0)), state)
     assert found.exit_code == 1
 

@@ -54,8 +54,8 @@ def job(config: Config) -> Job:
     spec = transformer_spec(config.vocab, config.context, **sizes)
     remat = None if config.remat == "none" else config.remat
 
-    def loss(params, batch, stats, key):
-        return LossOutput(cross_entropy(transformer(params, batch["x"], key=key, remat=remat), batch["y"]))
+    def loss(params, batch, ctx):
+        return LossOutput(cross_entropy(transformer(params, batch["x"], key=ctx.key, remat=remat), batch["y"]))
 
     batch = {name: jax.ShapeDtypeStruct((config.rows, config.context), jnp.int32) for name in "xy"}
     options = {"compute_dtype": jnp.bfloat16, "microbatches": config.microbatches}

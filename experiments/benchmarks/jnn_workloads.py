@@ -30,8 +30,8 @@ def built(name: str, spec, apply, optimizer: optax.GradientTransformation, *, ca
         batch = {k: np.broadcast_to(v, (calls, *v.shape)) for k, v in batch.items()}
     batch = jax.tree.map(jnp.asarray, batch)
 
-    def loss(params, batch, stats, key):
-        return LossOutput(cross_entropy(apply(params, batch["x"], key), batch["y"]))
+    def loss(params, batch, ctx):
+        return LossOutput(cross_entropy(apply(params, batch["x"], ctx.key), batch["y"]))
 
     update = make_step(loss, optimizer, jax.random.key(1), steps_per_call=calls)
     state = create_state(jnn.init(spec, jax.random.key(0)), optimizer)

@@ -1,5 +1,7 @@
 """Metrics as sums. A metric is a small pytree of totals; adding two, leaf by leaf, is exact pooling.
 
+A metric that is no sum says how it combines: the `Last` of several numbers, the `Max`, a `concatenation` of rows.
+
     metric = accuracy(logits, labels)         sums of one batch, made inside the step
     merge(a, b, ...)                          sums over batches, steps and devices, in float64 on the host
     metric.value()                            the number, from the sums
@@ -14,6 +16,7 @@ What lives here measures. What does not: losses to be differentiated (`jnn.losse
 
 from jnn.metrics.classification import Perplexity, accuracy, binary_accuracy, perplexity, top_k_accuracy
 from jnn.metrics.confusion import Confusion, Counts, binary_counts, confusion_matrix
+from jnn.metrics.kinds import Concatenation, Last, Max, Sum, concatenation
 from jnn.metrics.ranking import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics.regression import (
     RootMean,
@@ -27,15 +30,20 @@ from jnn.metrics.sums import Mean, mean, merge
 
 __all__ = [
     "AucHistogram",
+    "Concatenation",
     "Confusion",
     "Counts",
+    "Last",
+    "Max",
     "Mean",
     "Perplexity",
     "RSquared",
     "RootMean",
+    "Sum",
     "accuracy",
     "binary_accuracy",
     "binary_counts",
+    "concatenation",
     "confusion_matrix",
     "mean",
     "mean_absolute_error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.metrics.kinds import adds, combine
 from jnn.precision import wide
 
 
@@ -40,17 +42,26 @@ def mean(values: jax.Array, weight: jax.Array | None = None) -> Mean:
     >>> float(mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1, 1, 0])).value())
     2.0
     """
+    if weight is None:  # counted, not added up: a float32 sum of ones ends at 2**24
+        checks.rank("mean", values, 0)
+        return Mean(jnp.sum(wide(values)), jnp.asarray(values.size, wide(values).dtype))
     weight = spread("mean", weight, values)
     return Mean(total(values, weight), jnp.sum(weight))
 
 
 def merge(*metrics: Any) -> Any:
-    """Adds trees of metrics, leaf by leaf, in float64 on the host: exact for counts to 2**53.
+    """Combines trees of metrics on the host: sums are added in float64, exact for counts to 2**53.
 
     >>> float(merge(Mean(1.0, 2.0), Mean(5.0, 2.0)).value())
     1.5
     """
-    return jax.tree.map(lambda *leaves: sum(np.asarray(leaf, np.float64) for leaf in leaves), *metrics)
+
+    def of_one(*parts: Any) -> Any:
+        if adds(parts[0]):
+            return sum(np.asarray(leaf, np.float64) for leaf in parts)
+        return functools.reduce(combine, jax.tree.map(np.asarray, parts))
+
+    return jax.tree.map(of_one, *metrics, is_leaf=lambda x: not adds(x))
 
 
 def ratio(total: Any, weight: Any, *, empty: float = np.nan) -> Any:
@@ -68,13 +79,19 @@ def spread(name: str, weight: jax.Array | None, values: jax.Array) -> jax.Array:
     """The weight of each value, from weights of the leading axes."""
     checks.rank(name, values, 0)
     if weight is None:
-        return jnp.ones(values.shape, jnp.float32)
+        return jnp.ones(values.shape, _of_sums(values))
     if weight.shape != values.shape[: weight.ndim]:
         raise ValueError(
             f"{name}: expected weights of the leading axes of {checks.describe(values)}, "
             f"found {checks.describe(weight)}."
         )
-    return jnp.broadcast_to(wide(weight).reshape(weight.shape + (1,) * (values.ndim - weight.ndim)), values.shape)
+    weight = weight.astype(jnp.promote_types(_of_sums(values), _of_sums(weight)))
+    return jnp.broadcast_to(weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim)), values.shape)
+
+
+def _of_sums(x: jax.Array) -> Any:
+    """The dtype to add x up in: float32 at least, float64 for float64."""
+    return jnp.promote_types(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32, jnp.float32)
 
 
 def total(values: jax.Array, weight: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:

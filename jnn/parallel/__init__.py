@@ -1,10 +1,10 @@
 """One script from a laptop to a pod: where arrays lie is data, and no model knows of it.
 
 What lives here: meshes from short strings (`mesh`), rules from the names of axes to those of a mesh (`rules`,
-`layout`), the train step on a mesh (`step`, `batch`, `whole`, `in_turn`), its sums in one order on any number of
-devices (`lanes`), the step by `jax.pmap` (`pmap`), gradients between slices (`slices`, `codecs`); and three rooms: what
-layers become along an axis (`layers/`), the processes of a job (`processes/`), and the report on a machine that is not
-there (`preflight/`).
+`layout`), the train step on a mesh (`step`, `batch`, `whole`, `in_turn`, `adding`), its sums in one order on any number
+of devices (`lanes`), the step by `jax.pmap` (`pmap`), gradients between slices (`slices`, `codecs`); and three rooms:
+what layers become along an axis (`layers/`), the processes of a job (`processes/`), and the report on a machine that is
+not there (`preflight/`).
 What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`.
 """
 
@@ -19,8 +19,8 @@ from jnn.parallel.mesh import AXES, mesh
 from jnn.parallel.pmap import pmap_step
 from jnn.parallel.processes.join import join
 from jnn.parallel.rules import ACTIVATIONS, PARAMETERS
-from jnn.parallel.slices import feedback_step, no_residual, slice_gradient
-from jnn.parallel.step import put_state, sharded_eval, sharded_state, sharded_step
+from jnn.parallel.slices import feedback_step, no_residual, slice_sums
+from jnn.parallel.step import compile_sharded, put_state, sharded_eval, sharded_state, sharded_step
 from jnn.parallel.whole import local, split_batch
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "AXES",
     "PARAMETERS",
     "Layout",
+    "compile_sharded",
     "exchanged_experts",
     "feedback_step",
     "heads_attention",
@@ -44,7 +45,7 @@ __all__ = [
     "sharded_eval",
     "sharded_state",
     "sharded_step",
-    "slice_gradient",
+    "slice_sums",
     "split_batch",
     "spread",
 ]

@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 
 from jnn.parallel.layout import Layout
 from jnn.param import flatten
-from jnn.train.objective import Batch
+from jnn.train.context import Batch
 
 
 def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:

@@ -9,33 +9,32 @@ gradients are added from the first lane to the last, everywhere.
 Laws: lanes are micro-batches, with noise and batch statistics of their own; losses and parameters do not depend on the
 number of devices, bit for bit where a backend compiles one shape to one code.
 
-It costs L whole gradients of memory and of traffic on each device, where a sum in any order would cost one.
+It costs L whole gradients of memory and of traffic on each device, where a sum in any order would cost one; and the
+optimizer's part of the update is computed whole on every device, so that no norm is summed in pieces.
 """
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import NamedSharding, PartitionSpec
-from jax.typing import DTypeLike
 
 from jnn.axes import laid_out
+from jnn.parallel.adding import in_order
 from jnn.parallel.layers.spread import alone
 from jnn.parallel.layout import Layout, count
 from jnn.param import Params
-from jnn.program import COMPILER_OPTIONS, Program
-from jnn.train.objective import Batch, LossFn, Metrics, gradient
-from jnn.train.step import Gradient
+from jnn.program import Program
+from jnn.train.context import Batch, Context, LossFn
+from jnn.train.objective import Sums, gradient_sums
+from jnn.train.update import AddUp
 
 
-def lane_gradient(layout: Layout, lanes: int) -> Gradient:
-    """`jnn.train.objective.gradient` of L lanes, for `make_step(gradient=...)`.
+def lane_sums(layout: Layout, lanes: int) -> AddUp:
+    """`jnn.train.gradient_sums` of L lanes, for `update(sums=...)`.
 
     Args:
       layout: from `jnn.parallel.layout`; the devices that share the batch share the lanes.
@@ -52,35 +51,41 @@ def lane_gradient(layout: Layout, lanes: int) -> Gradient:
     if lanes < 1 or lanes % devices:
         raise ValueError(f"lanes: expected a multiple of the {devices} devices that share the batch, found {lanes}.")
 
-    def in_order(
-        loss: LossFn, params: Params, batch: Batch, key: jax.Array, microbatches: int, dtype: DTypeLike | None
-    ) -> tuple[Params, Any, Metrics]:
-        def lane(params: Params, part: Batch, key: jax.Array) -> tuple[Params, Any, Metrics]:
+    def of_lanes(
+        loss: LossFn, params: Params, batch: Batch, ctx: Context, *, scale: Any = 1.0, **options: Any
+    ) -> tuple[Sums, Any]:
+        def lane(known: Any, part: Batch, number: jax.Array) -> tuple[Sums, Any]:
             # between barriers: what is compiled for a lane does not depend on what is around it
-            params, part, key = jax.lax.optimization_barrier((params, part, key))
-            grads, stats, metrics = gradient(loss, params, part, key, microbatches, dtype)
-            return jax.lax.optimization_barrier((_times(metrics["loss"].weight, grads), stats, metrics))
+            (params, ctx, scale), part = jax.lax.optimization_barrier((known, part))
+            found = gradient_sums(loss, params, part, ctx.fold(number), scale=scale, **options)
+            return jax.lax.optimization_barrier(found)
 
-        def here(params: Params, parts: Batch, keys: jax.Array) -> Any:
+        def here(known: Any, parts: Batch, numbers: jax.Array) -> Any:
             with laid_out(None), alone():  # a lane is one device's own
-                return jax.lax.map(lambda part: lane(params, *part), (parts, keys))
+                return jax.lax.map(lambda part: lane(known, *part), (parts, numbers))
 
         each, whole = PartitionSpec(axes), PartitionSpec()
         # without check_vma a gradient is the device's own; with it, it would come summed already
         everywhere = jax.shard_map(
             here, mesh=layout.mesh, in_specs=(whole, each, each), out_specs=each, check_vma=False
         )
-        results = everywhere(params, _parts(batch, lanes), _keys(key, lanes))
-        results = jax.lax.with_sharding_constraint(results, NamedSharding(layout.mesh, whole))
-        grads, stats, metrics = jax.tree.map(_add_in_order, jax.lax.optimization_barrier(results))
-        weight = metrics["loss"].weight
-        stats = jax.tree.map(lambda s: s / lanes, stats)
-        return jax.lax.optimization_barrier((_times(1 / jnp.where(weight == 0, 1.0, weight), grads), stats, metrics))
+        sums, rows = everywhere((params, ctx, scale), _parts(batch, lanes), jnp.arange(lanes))
+        sums = whole_everywhere(sums, layout)
+        return in_order(jax.lax.optimization_barrier(sums)), jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
-    return in_order
+    return of_lanes
 
 
-def lane_program(f: Callable[..., Any], layout: Layout) -> Any:
+def whole_everywhere(tree: Any, layout: Layout) -> Any:
+    """The tree, whole on every device.
+
+    With lanes all of an update is computed so: a norm of gradients, or of a parameter, that each device had a piece of
+    would be summed in another order on another number of devices.
+    """
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(layout.mesh, PartitionSpec()))
+
+
+def lane_program(f: Callable[..., Any], layout: Layout, more: tuple[Any, ...] = ()) -> Program:
     """`f` compiled, its first argument donated, so that a lane's code is the same whatever the number of devices.
 
     XLA:CPU's algebraic simplifier turns a division by a softmax's sum into a product, or does not, depending on what
@@ -88,10 +93,7 @@ def lane_program(f: Callable[..., Any], layout: Layout) -> Any:
     LLVM's optimizations, which join a product and a sum into one rounding, or do not, by what stands around them;
     matrix products are a library's and as fast as ever.
     """
-    if layout.mesh.devices.flat[0].platform != "cpu":
-        return Program(f, "step", donate_argnums=(0,))
-    options = COMPILER_OPTIONS["step"] | {"xla_disable_hlo_passes": "algsimp", "xla_backend_optimization_level": 0}
-    return jax.jit(f, donate_argnums=(0,), compiler_options=options)
+    return Program(f, "lanes", donate_argnums=(0,), more=more)
 
 
 def _parts(batch: Batch, lanes: int) -> Batch:
@@ -100,15 +102,3 @@ def _parts(batch: Batch, lanes: int) -> Batch:
     if rows % lanes:
         raise ValueError(f"lanes: {lanes} of them do not divide the {rows} rows of the batch.")
     return jax.tree.map(lambda x: x.reshape(lanes, -1, *x.shape[1:]), batch)
-
-
-def _keys(key: jax.Array, lanes: int) -> jax.Array:
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(lanes))
-
-
-def _add_in_order(x: jax.Array) -> jax.Array:
-    return functools.reduce(operator.add, x)
-
-
-def _times(factor: jax.Array, grads: Params) -> Params:
-    return optax.tree.scale(factor, grads)

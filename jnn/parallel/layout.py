@@ -7,7 +7,8 @@
     layout.parameter(path, shape)           what `jnn.axes.gather` asks for
 
 Laws: a dimension that its devices do not divide is an error, or whole if the user says so. An array that is kept for a
-parameter lies as that does: its path ends in that one's, its shape is that one's with axes in front, or some left out.
+parameter lies as that does: its path is that one's with names in one place left out, its shape is that one's with axes
+in front, or some left out.
 """
 
 from __future__ import annotations
@@ -92,12 +93,32 @@ class Layout:
         """A `NamedSharding` for every leaf: its parameter's where it is kept for one, otherwise whole."""
 
         def place(path: str, leaf: Any) -> NamedSharding:
-            names = path.split("/")
-            tails = ("/".join(names[i:]) for i in range(len(names)))  # the longest first
-            shape, spec, *_ = next((self._specs[tail] for tail in tails if tail in self._specs), _UNKNOWN)
+            found = self._parameter_of(path)
+            shape, spec, *_ = _UNKNOWN if found is None else self._specs[found]
+            if "residual" in path.split("/"):  # of error feedback: a gradient's own shape behind the slices
+                return self._sharding(PartitionSpec("slice", *spec))
             return self._sharding(_reduced(shape, spec, leaf.shape))
 
         return map_paths(place, tree)
+
+    def check_covers(self, state: Any) -> None:
+        """Raises ValueError unless a state holds an array for every parameter: what it holds would lie whole."""
+        if missing := sorted(self._specs.keys() - {self._parameter_of(path) for path in flatten(state)}):
+            raise ValueError(
+                f"layout: its spec declares {', '.join(missing[:5])}, which the state lacks; the state holds "
+                f"{', '.join(list(flatten(state))[:5])}, .... Of a state of several networks the spec has its fields: "
+                "layout({'actor': actor_spec, 'critic': critic_spec}, mesh)."
+            )
+
+    def _parameter_of(self, path: str) -> str | None:
+        """The parameter that an array is kept for: its path is the array's, with some names in it left out.
+
+        `actor/opt_state/0/mu/fc1/w` is kept for `actor/fc1/w`, or for `fc1/w`.
+        """
+        names = path.split("/")
+        spans = sorted(combinations(range(len(names) + 1), 2), key=lambda span: span[1] - span[0])
+        candidates = ("/".join(names[:begin] + names[end:]) for begin, end in spans)
+        return path if path in self._specs else next((c for c in candidates if c in self._specs), None)
 
     def activation(self, shape: Shape, names: tuple[str | None, ...]) -> NamedSharding:
         """What is named lies by its rule, the first axis before those by that of "batch"; others lie anywhere.

@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
-from jax.typing import DTypeLike
 
+from jnn.parallel.adding import check_extra, over_axis
 from jnn.parallel.batch import check_rows
 from jnn.parallel.in_turn import in_turn
 from jnn.param import Params
-from jnn.train.objective import Batch, LossFn, Metrics, gradient
+from jnn.train.context import Batch, Context, LossFn
+from jnn.train.objective import Sums, gradient_sums
+from jnn.train.padding import overwrite_padding
 from jnn.train.state import TrainState
 from jnn.train.step import make_step
 
@@ -42,25 +42,32 @@ def pmap_step(
     Args:
       loss, optimizer, key: as in `make_step`.
       devices: to use; all by default.
-      options: of `make_step`, without `steps_per_call`.
+      options: of `make_step`, without `steps_per_call` and `sums`.
 
     Returns:
       `step(state, batch)`: of a state from `create_state` or the last call, and a batch on the host, in each process
       the rows of its own devices.
 
-    Raises (when the step is called, beside those of `make_step`):
-      ValueError: the devices do not divide the rows.
+    Raises (beside what `make_step` does):
+      ValueError: `steps_per_call` or `sums` is among the options; when the step is called, the devices do not divide
+        the rows.
 
     >>> import numpy as np
     >>> from jnn.train import LossOutput, create_state
-    >>> def loss(params, batch, stats, key):
+    >>> def loss(params, batch, ctx):
     ...     return LossOutput(params["w"] * batch["x"])
     >>> step = pmap_step(loss, optax.sgd(0.1), jax.random.key(0))
     >>> state, metrics = step(create_state({"w": jnp.ones(())}, optax.sgd(0.1)), {"x": np.ones(8, np.float32)})
     >>> round(state.params["w"].item(), 3), metrics["loss"].weight.item()
     (0.9, 8.0)
     """
-    step = make_step(loss, optimizer, key, gradient=summed_gradient, **options)
+    if options.get("steps_per_call", 1) != 1 or "sums" in options:
+        raise ValueError(
+            "pmap_step: makes one update a call, and adds over devices in its own way: it takes no steps_per_call and "
+            "no sums. sharded_step takes both."
+        )
+    check_extra("pmap_step", options)
+    step = make_step(loss, optimizer, key, sums=device_sums, **options)
     here = len([d for d in devices or jax.devices() if d.process_index == jax.process_index()])
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=(None, None), devices=devices)
     return Pmapped(mapped, here)
@@ -85,15 +92,8 @@ class Pmapped:
         return jax.tree.map(lambda x: x.reshape(self._devices, -1, *x.shape[1:]), batch)
 
 
-def summed_gradient(
-    loss: LossFn, params: Params, batch: Batch, key: jax.Array, microbatches: int, dtype: DTypeLike | None
-) -> tuple[Params, Any, Metrics]:
-    """`jnn.train.objective.gradient` of the rows of all devices, within a `pmap` over "batch"."""
-    key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))  # or every device would have the same noise
-    grads, stats, metrics = gradient(loss, params, batch, key, microbatches, dtype)
-    mine = metrics["loss"].weight
-    sums, unravel = ravel_pytree((optax.tree.scale(mine, grads), stats, metrics))
-    grads, stats, metrics = unravel(jax.lax.psum(sums, AXIS))
-    weight = metrics["loss"].weight
-    stats = jax.tree.map(lambda s: s / jax.lax.axis_size(AXIS), stats)
-    return optax.tree.scale(1 / jnp.where(weight == 0, 1.0, weight), grads), stats, metrics
+def device_sums(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
+    """`jnn.train.gradient_sums` of the rows of all devices, within a `pmap` over "batch"."""
+    own = ctx.fold(jax.lax.axis_index(AXIS))  # or every device would have the same noise
+    sums, rows = gradient_sums(loss, params, overwrite_padding(batch, AXIS), own, **options)
+    return over_axis(sums, AXIS), jax.lax.all_gather(rows, AXIS, tiled=True)

@@ -1,47 +1,45 @@
 """Gradients between the slices of a pod, whose network is slow: fewer bits of them.
 
-    slice_gradient(layout) -> gradient              for make_step(gradient=...): in bfloat16, half the traffic
-    feedback_step(loss, optimizer, key, layout) -> step     one bit each; step((state, residual), batch)
-    no_residual(params, layout) -> residual         what feedback_step begins with
+    slice_sums(layout) -> sums                      for sharded_step(sums=...): in bfloat16, half the traffic
+    feedback_step(loss, optimizer, key, layout) -> step     one bit each; what they leave out is in the state's memory
+    no_residual(params, layout) -> memory           what feedback_step begins with
 
-Within a slice gradients are summed as ever. Between them each slice sends its share of the mean, and adds up what it
+Within a slice gradients are summed as ever. Between them each slice sends its own sum, and adds up what it
 gets in float32: an all-gather, for few slices, instead of an all-reduce that would round after every addition. Within a
 slice each device sends its own piece of every parameter.
 
 Laws: slices are micro-batches, with noise and batch statistics of their own; uneven weights and padding give the
-gradient of one device, but for what is not sent; with feedback that is sent later; a gradient that is not finite leaves
-nothing to send later.
+gradient of one device, but for what is not sent; with feedback that is sent later, as a part of the sum over the rows
+of that step; a gradient that is not finite leaves nothing to send later.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
-from jax.typing import DTypeLike
+from jax.sharding import PartitionSpec
 
 from jnn.axes import laid_out
-from jnn.parallel.batch import put_batch
+from jnn.parallel.adding import over_axis
 from jnn.parallel.codecs import Codec, bfloat16, encode_with_feedback, signs
-from jnn.parallel.in_turn import in_turn
-from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout
 from jnn.parallel.over import count, inside, over
+from jnn.parallel.step import Sharded, sharded_step
 from jnn.param import Params
 from jnn.program import Program
-from jnn.train.objective import Batch, LossFn, Metrics, gradient
-from jnn.train.state import TrainState
-from jnn.train.step import Gradient, make_step
+from jnn.train.context import Batch, Context, LossFn
+from jnn.train.objective import Sums, gradient_sums
+from jnn.train.update import AddUp, Remember
 
 AXIS = "slice"
-Result = tuple[Params, Any, Metrics]
+RESIDUAL = "residual"
 
 
-def slice_gradient(layout: Layout, *, codec: Codec = bfloat16) -> Gradient:
-    """`jnn.train.objective.gradient`, with fewer bits between slices: `sharded_step(..., gradient=...)`.
+def slice_sums(layout: Layout, *, codec: Codec = bfloat16) -> AddUp:
+    """`jnn.train.gradient_sums`, with fewer bits between slices: `sharded_step(..., sums=slice_sums(layout))`.
 
     Args:
       layout: on a mesh with an axis "slice".
@@ -53,25 +51,38 @@ def slice_gradient(layout: Layout, *, codec: Codec = bfloat16) -> Gradient:
     >>> import jnn
     >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 1), "slice=1,data=-1")
     >>> step = jnn.parallel.sharded_step(lambda *_: None, optax.sgd(0.1), jax.random.key(0), place,
-    ...     gradient=slice_gradient(place))
+    ...     sums=slice_sums(place))
     """
-    count("slice_gradient", layout.mesh, AXIS)
+    count("slice_sums", layout.mesh, AXIS)
 
-    def computed(
-        loss: LossFn, params: Params, batch: Batch, key: jax.Array, microbatches: int, dtype: DTypeLike | None
-    ) -> Result:
-        shares, stats, metrics = _shares(layout, loss, params, batch, key, microbatches, dtype)
-        return _add(layout, codec, shares, None)[0], stats, metrics
+    def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
+        sums, rows = _of_slices(layout, loss, params, batch, ctx, **options)
+        return sums._replace(gradients=_add(layout, codec, sums.gradients, None)[0]), rows
 
     return computed
 
 
-def no_residual(params: Params, layout: Layout) -> Params:
-    """Zeros (slices, *shape) for every parameter, each slice's on its own devices."""
+def feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
+    """As `slice_sums`; what is not sent is kept in `ctx.memory["residual"]`, and its new value is among the rows."""
+
+    def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
+        residual, own = ctx.memory[RESIDUAL], {k: v for k, v in ctx.memory.items() if k != RESIDUAL}
+        sums, rows = _of_slices(layout, loss, params, batch, ctx._replace(memory=own), **options)
+        gradients, residual = _add(layout, codec, sums.gradients, residual)
+        return sums._replace(gradients=gradients), {RESIDUAL: residual, "rows": rows}
+
+    return computed
+
+
+def no_residual(params: Params, layout: Layout) -> dict[str, Params]:
+    """What `feedback_step` begins with: {"residual": zeros (slices, *shape)}, each slice's on its own devices.
+
+    For `sharded_state(..., memory=lambda params: no_residual(params, layout))`, and beside it what a `remember` of
+    one's own keeps.
+    """
     slices = count("no_residual", layout.mesh, AXIS)
-    each = lambda kept: NamedSharding(layout.mesh, PartitionSpec(AXIS, *kept.spec))
-    make = lambda params: jax.tree.map(lambda p: jnp.zeros((slices, *p.shape), jnp.float32), params)
-    return Program(make, "init", out_shardings=jax.tree.map(each, layout.parameters))(params)
+    make = lambda params: {RESIDUAL: jax.tree.map(lambda p: jnp.zeros((slices, *p.shape), jnp.float32), params)}
+    return Program(make, "init", out_shardings=layout.like(jax.eval_shape(make, params)))(params)
 
 
 def feedback_step(
@@ -81,67 +92,51 @@ def feedback_step(
     layout: Layout,
     *,
     codec: Codec = signs,
-    microbatches: int = 1,
-    compute_dtype: DTypeLike | None = None,
+    remember: Remember | None = None,
     **options: Any,
-) -> Any:
+) -> Sharded:
     """`sharded_step`, where slices send few bits of their gradients and keep what these leave out.
 
     Args:
-      loss, optimizer, key, microbatches, compute_dtype: as in `make_step`.
+      loss, optimizer, key, options: as in `sharded_step`.
       layout: on a mesh with an axis "slice".
       codec: what is sent.
-      options: of `make_step`, without `steps_per_call`.
+      remember: as in `update`, of the rest of the memory.
 
     Returns:
-      `step((state, residual), batch) -> ((state, residual), metrics)`, its first argument donated; begin with
-      `no_residual`.
+      The step, of states whose memory holds `no_residual`: it is saved and restored with them.
 
     Raises:
       ValueError: there is no such axis.
     """
+
+    def kept(memory: Any, params: Params, stats: Any, rows: Any, step: jax.Array) -> Any:
+        own = {name: value for name, value in memory.items() if name != RESIDUAL}
+        own = own if remember is None else remember(own, params, stats, rows["rows"], step)
+        return {**own, RESIDUAL: rows[RESIDUAL]}
+
     count("feedback_step", layout.mesh, AXIS)
-
-    def step(kept: tuple[TrainState, Params], batch: Batch) -> Any:
-        state, residual = kept
-        with laid_out(layout), spread(layout.mesh):
-            own = jax.random.fold_in(key, state.step)
-            shares, stats, metrics = _shares(layout, loss, state.params, batch, own, microbatches, compute_dtype)
-            grads, residual = _add(layout, codec, shares, residual)
-            # the update is make_step's, of a gradient that is there already
-            there = lambda *_: (grads, stats, metrics)
-            state, metrics = make_step(loss, optimizer, key, gradient=there, **options)(state, batch)
-        layout.check_changes()
-        return (jax.tree.map(jax.lax.with_sharding_constraint, state, layout.like(state)), residual), metrics
-
-    program = Program(step, "step", donate_argnums=(0,))
-    devices = len(layout.mesh.local_devices)
-    return lambda kept, batch: in_turn(program(kept, put_batch(batch, layout)), devices)
+    sums = feedback_sums(layout, codec=codec)
+    return sharded_step(loss, optimizer, key, layout, sums=sums, remember=kept, **options)
 
 
-def _shares(
-    layout: Layout,
-    loss: LossFn,
-    params: Params,
-    batch: Batch,
-    key: jax.Array,
-    microbatches: int,
-    dtype: DTypeLike | None,
-) -> Result:
-    """Each slice's share (slices, *shape) of the gradient of the weighted mean over all rows."""
+def _of_slices(
+    layout: Layout, loss: LossFn, params: Params, batch: Batch, ctx: Context, *, scale: Any = 1.0, **options: Any
+) -> tuple[Sums, Any]:
+    """The sums over all rows, but for the gradients: each slice's own (slices, *shape)."""
     whole, rows = PartitionSpec(), PartitionSpec(AXIS)
+    split = cast(Any, Sums)(rows, *[whole] * 4)  # gradients stay each slice's own
 
     # without check_vma: with it the gradient would come summed already, in float32
-    @over(layout.mesh, AXIS, (whole, rows, whole), (rows, whole, whole), check_vma=False)
-    def of_slice(params: Params, batch: Batch, key: jax.Array) -> Result:
-        own_key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))  # or every slice would have the same noise
+    @over(layout.mesh, AXIS, (whole, rows, whole, whole), (split, rows), check_vma=False)
+    def of_slice(params: Params, batch: Batch, ctx: Context, scale: Any) -> tuple[Sums, Any]:
+        own = ctx.fold(jax.lax.axis_index(AXIS))  # or every slice would have the same noise
         with laid_out(inside(layout)):
-            grads, stats, metrics = gradient(loss, params, batch, own_key, microbatches, dtype)
-        mine, metrics = metrics["loss"].weight, jax.lax.psum(metrics, AXIS)
-        share = mine / jnp.where(metrics["loss"].weight == 0, 1.0, metrics["loss"].weight)
-        return jax.tree.map(lambda g: share * g[None], grads), jax.lax.pmean(stats, AXIS), metrics
+            sums, results = gradient_sums(loss, params, batch, own, scale=scale, **options)
+        total = over_axis(sums._replace(gradients={}), AXIS)
+        return total._replace(gradients=jax.tree.map(lambda g: g[None], sums.gradients)), results
 
-    return of_slice(params, batch, key)
+    return of_slice(params, batch, ctx, scale)
 
 
 def _add(layout: Layout, codec: Codec, shares: Params, residual: Params | None) -> tuple[Params, Params]:

@@ -3,6 +3,7 @@
     sharded_state(optimizer, key, layout) -> state          shard by shard: no device ever holds it whole
     put_state(state, layout) -> state                       one that exists, from other devices
     sharded_step(loss, optimizer, key, layout) -> step      step(state, batch) -> (state, metrics)
+    compile_sharded(f, layout) -> step                      any such function: several updates in a row, a GAN's
     sharded_eval(loss, layout) -> evaluate                  evaluate(state, batch) -> metrics
 
 Laws: values are those of one device, but for the order of sums; with `lanes` that order too is the same on any number
@@ -18,24 +19,32 @@ from typing import Any
 
 import jax
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from jnn.axes import laid_out
+from jnn.parallel.adding import check_extra
 from jnn.parallel.batch import put_batch
 from jnn.parallel.in_turn import in_turn
-from jnn.parallel.lanes import lane_gradient, lane_program
+from jnn.parallel.lanes import lane_program, lane_sums, whole_everywhere
 from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout
 from jnn.parallel.whole import split_batch
-from jnn.param import Spec, init
+from jnn.param import Params, Spec, init
 from jnn.program import Program
-from jnn.train.objective import Batch, LossFn
+from jnn.train.context import Batch, LossFn, check_loss
 from jnn.train.state import TrainState, create_state, own_copy
-from jnn.train.step import make_eval, make_step
+from jnn.train.step import StepFn, compile_step, make_eval
+from jnn.train.update import check_optimizer, update
 
 
 def sharded_state(
-    optimizer: optax.GradientTransformation, key: jax.Array, layout: Layout, *, stats: Spec = None, ema: bool = False
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    layout: Layout,
+    *,
+    stats: Spec = None,
+    ema: bool = False,
+    memory: Callable[[Params], Any] | None = None,
 ) -> TrainState:
     """`create_state(init(spec, key), optimizer)`, the same values, each drawn where the layout wants it.
 
@@ -45,6 +54,7 @@ def sharded_state(
       layout: from `jnn.parallel.layout`.
       stats: the spec of running statistics, where the model has them.
       ema: whether to keep an average of the params.
+      memory: params -> what `remember` is to begin with.
 
     >>> import jnn
     >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 8), "fsdp=1,data=-1")
@@ -53,14 +63,15 @@ def sharded_state(
     """
 
     def make(key: jax.Array) -> TrainState:
-        running = None if stats is None else init(stats, key)
-        return create_state(init(layout.spec, key), optimizer, stats=running, ema=ema)
+        running, params = None if stats is None else init(stats, key), init(layout.spec, key)
+        kept = None if memory is None else memory(params)
+        return create_state(params, optimizer, stats=running, ema=ema, memory=kept)
 
     # asked of the whole program: what jit makes of `optimizer.init` alone would lie whole on every device
     return Program(make, "init", out_shardings=layout.like(jax.eval_shape(make, key)))(key)
 
 
-def put_state(state: TrainState, layout: Layout) -> TrainState:
+def put_state(state: Any, layout: Layout) -> Any:
     """A state from other devices, such as another mesh's, in buffers of its own: a step may donate either of them."""
     return jax.device_put(own_copy(state), layout.like(state))
 
@@ -74,6 +85,7 @@ def sharded_step(
     lanes: int | None = None,
     steps_per_call: int = 1,
     whole_batches: bool = False,
+    given: Any = None,
     **options: Any,
 ) -> Sharded:
     """`make_step` on the devices of a layout: compiled once, the state's buffers donated.
@@ -83,19 +95,20 @@ def sharded_step(
       layout: from `jnn.parallel.layout`.
       lanes: None, or how many parts of the batch have their gradients computed one by one and added in one order,
         so that results do not depend on the number of devices; see `jnn.parallel.lanes`.
-      steps_per_call, options: those of `make_step`.
+      steps_per_call, given, options: those of `make_step`. `given` stays where it lies: `put_state(given, layout)`.
       whole_batches: every process gives the whole batch, as `Batches` does, and not its own rows, as `SourceBatches`.
 
     Returns:
       `step(state, batch) -> (state, metrics)`, for `fit` as for a loop of one's own.
 
-    Raises (when the step is first called, beside those of `make_step`):
-      ValueError: the devices that share the batch do not divide its rows, an activation does not divide, or a rule is
-        for an axis that the model does not name.
+    Raises (beside those of `make_step`):
+      ValueError: both `lanes` and `sums` are given; when the step is called, the devices that share the batch do not
+        divide its rows, an activation does not divide, a rule is for an axis that the model does not name, or the
+        state lacks a parameter of the layout.
 
     >>> import jnn
     >>> import numpy as np
-    >>> def loss(params, batch, stats, key):
+    >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
     >>> place = jnn.parallel.layout(jnn.layers.linear_spec(3, 1), "data=-1")
     >>> state = sharded_state(optax.sgd(0.1), jax.random.key(0), place)
@@ -104,30 +117,64 @@ def sharded_step(
     >>> int(state.step), metrics["loss"].weight.item()
     (1, 8.0)
     """
+    check_loss("sharded_step", loss)
+    check_optimizer("sharded_step", optimizer)
     if lanes is not None:
-        options["gradient"] = lane_gradient(layout, lanes)
-    step = make_step(loss, optimizer, key, steps_per_call=steps_per_call, **options)
+        check_extra("sharded_step with lanes", options)
+        if "sums" in options:
+            raise ValueError("sharded_step: lanes and sums are two ways to add up gradients; give one of them.")
+        options["sums"] = lane_sums(layout, lanes)
+    one = lambda state, batch, **others: update(loss, optimizer, state, batch, key, **options, **others)
+    how = {"steps_per_call": steps_per_call, "whole_batches": whole_batches, "given": given}
+    return compile_sharded(one, layout, lanes=lanes is not None, **how)
 
-    def sharded(state: TrainState, batch: Batch) -> Any:
+
+def compile_sharded(
+    f: StepFn,
+    layout: Layout,
+    *,
+    steps_per_call: int = 1,
+    whole_batches: bool = False,
+    given: Any = None,
+    lanes: bool = False,
+) -> Sharded:
+    """`jnn.train.compile_step` on the devices of a layout: any step, such as one of several updates.
+
+    Args:
+      f: `f(state, batch) -> (state, metrics)`.
+      layout: of all networks: for a state {"step": ..., "actor": TrainState, "critic": TrainState} that is
+        `layout({"actor": actor_spec, "critic": critic_spec}, mesh)`.
+      steps_per_call, whole_batches, given: as in `sharded_step`.
+      lanes: whether f adds up by `lane_sums`: all of it is then computed whole on every device.
+    """
+    step = compile_step(f, steps_per_call=steps_per_call, given=given)
+
+    def sharded(state: Any, batch: Batch, *more: Any) -> Any:
+        layout.check_covers(state)
+        state = whole_everywhere(state, layout) if lanes else state
         with laid_out(layout), spread(layout.mesh):
-            state, metrics = step(state, batch)
+            state, metrics = step.part(state, batch, *more)
         layout.check_changes()
-        return _lie(state, layout.like(state)), _whole(metrics, layout)
+        state = whole_everywhere(state, layout) if lanes else state
+        return _lie(state, layout.like(state)), whole_everywhere(metrics, layout)
 
-    program = Program(sharded, "step", donate_argnums=(0,)) if lanes is None else lane_program(sharded, layout)
+    more = () if given is None else (given,)
+    compiled = (
+        lane_program(sharded, layout, more) if lanes else Program(sharded, "step", donate_argnums=(0,), more=more)
+    )
     put = partial(split_batch if whole_batches else put_batch, layout=layout, calls=steps_per_call)
-    return Sharded(program, layout.mesh, put)
+    return Sharded(compiled, layout.mesh, put)
 
 
-def sharded_eval(loss: LossFn, layout: Layout, *, use_ema: bool = False) -> Sharded:
-    """`make_eval` on the devices of a layout; arguments as there."""
-    evaluate = make_eval(loss, use_ema=use_ema)
+def sharded_eval(loss: LossFn, layout: Layout, **options: Any) -> Sharded:
+    """`make_eval` on the devices of a layout; options as there."""
+    evaluate = make_eval(loss, **options)
 
     def sharded(state: TrainState, batch: Batch) -> Any:
         with laid_out(layout), spread(layout.mesh):
             metrics = evaluate(state, batch)
         layout.check_changes()
-        return _whole(metrics, layout)
+        return whole_everywhere(metrics, layout)
 
     return Sharded(Program(sharded, "step"), layout.mesh, partial(put_batch, layout=layout))
 
@@ -152,8 +199,3 @@ class Sharded:
 
 def _lie(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(jax.lax.with_sharding_constraint, tree, shardings)
-
-
-def _whole(tree: Any, layout: Layout) -> Any:
-    everywhere = NamedSharding(layout.mesh, PartitionSpec())
-    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, everywhere), tree)

@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jnn.parallel.batch import check_rows, put_batch
 from jnn.parallel.layout import Layout
-from jnn.train.objective import Batch
+from jnn.train.context import Batch
 
 
 def split_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:

@@ -7,37 +7,48 @@ name.
 """
 
 from jnn.train.checkpoint import Checkpoints, Damaged, Saved, digest
+from jnn.train.context import Context, LossOutput
 from jnn.train.diagnostics import activation, layer_norms
 from jnn.train.failure.blame import first_bad
 from jnn.train.failure.capsule import read_capsule, write_capsule
 from jnn.train.hooks import Ledger
 from jnn.train.loop import evaluate_on, fit
+from jnn.train.objective import Sums, gradient_sums, normalize
 from jnn.train.preemption import Preempted, Preemption
+from jnn.train.recovery import Recovery
 from jnn.train.state import TrainState, create_state
-from jnn.train.step import LossOutput, make_eval, make_step
+from jnn.train.step import compile_step, make_eval, make_step
 from jnn.train.stopping import Plateau
+from jnn.train.update import update
 from jnn.train.verify import verify_resume
 
 __all__ = [
     "Checkpoints",
+    "Context",
     "Damaged",
     "Ledger",
     "LossOutput",
     "Plateau",
     "Preempted",
     "Preemption",
+    "Recovery",
     "Saved",
+    "Sums",
     "TrainState",
     "activation",
+    "compile_step",
     "create_state",
     "digest",
     "evaluate_on",
     "first_bad",
     "fit",
+    "gradient_sums",
     "layer_norms",
     "make_eval",
     "make_step",
+    "normalize",
     "read_capsule",
+    "update",
     "verify_resume",
     "write_capsule",
 ]

@@ -7,22 +7,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from jnn.train.context import Metrics
 from jnn.train.history import Row
 from jnn.train.hooks import Ledger
 from jnn.train.journal import numbers
-from jnn.train.objective import Metrics
-from jnn.train.state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
 class Aside:
     """What happens beside the training, once a row: an evaluation, and hooks."""
 
-    evaluate: Callable[[TrainState], Metrics] | None
-    hooks: Mapping[str, Callable[[TrainState], Any]]
+    evaluate: Callable[[Any], Metrics] | None
+    hooks: Mapping[str, Callable[[Any], Any]]
     ledger: Ledger | None
 
-    def __call__(self, state: TrainState, step: int, attempt: int) -> Row:
+    def __call__(self, state: Any, step: int, attempt: int) -> Row:
         """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""
         evaluate = self.evaluate
         row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: numbers("val", evaluate(state)))

@@ -1,25 +1,26 @@
 """What the loop asks of batches, and of a step: nothing that a list and a function have not, or can be given.
 
-batches[step], batches.stack(step, count)        a function of the step's number
+batches[step]                                    a function of the step's number: `Batches`, a list
+batches.stack(step, count)                       those of several steps in one tree, where there is a faster way
 batches.state(), batches.restore(state)          of those that have a state of their own, too
 step(state, batch) -> (state, metrics)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from jnn.train.objective import Batch, Metrics
-from jnn.train.state import TrainState
+import jax
+import numpy as np
+
+from jnn.train.context import Batch, Metrics
 
 
 class StepBatches(Protocol):
     """Batches as a function of the step's number: the order is part of no state."""
 
     def __getitem__(self, step: int) -> Batch: ...
-
-    def stack(self, step: int, count: int) -> Batch: ...
 
 
 @runtime_checkable
@@ -31,4 +32,35 @@ class Restorable(Protocol):
     def restore(self, state: Any) -> None: ...
 
 
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Step = Callable[[Any, Batch], tuple[Any, Metrics]]
+
+
+def check_batches(where: str, batches: Any) -> None:
+    """Raises TypeError for what cannot be asked for the batch of a step."""
+    if isinstance(batches, Iterator) or not hasattr(batches, "__getitem__"):
+        raise TypeError(
+            f"{where}: batches are asked for by the step's number, as batches[3]; found a {type(batches).__name__}. "
+            "Give jnn.data.Batches(arrays, batch_size, seed=0), a list, or jnn.data.IteratorBatches(iterator)."
+        )
+    if isinstance(batches, Mapping) and 0 not in batches:
+        raise TypeError(f"{where}: expected batches by the step's number, found one batch. Give [batch] * steps, say.")
+
+
+def batch_of(batches: StepBatches, step: int, calls: int) -> Batch:
+    """What the call of `calls` steps that begins at a step is given.
+
+    Raises:
+      ValueError: there are not as many.
+
+    >>> batch_of([{"x": np.zeros(3)}] * 4, 2, 2)["x"].shape
+    (2, 3)
+    """
+    if calls > 1 and hasattr(batches, "stack"):
+        return batches.stack(step, calls)
+    try:
+        found = [batches[i] for i in range(step, step + calls)]
+    except IndexError as error:
+        raise ValueError(
+            f"fit: there is no batch of step {step}: {error}. A list ends; jnn.data.Batches begins another epoch."
+        ) from error
+    return found[0] if calls == 1 else jax.tree.map(lambda *rows: np.stack(rows), *found)

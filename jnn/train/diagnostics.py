@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jnn.metrics import Mean, RootMean
 from jnn.param import Params, flatten
 from jnn.precision import wide
-from jnn.train.objective import Metrics
+from jnn.train.context import Metrics
 
 
 def layer_norms(params: Params, grads: Params, updates: Params, *, stacked: tuple[str, ...] = ()) -> Metrics:

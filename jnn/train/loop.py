@@ -13,76 +13,73 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from jnn.metrics import merge
 from jnn.train.aside import Aside
-from jnn.train.batches import Step, StepBatches
+from jnn.train.batches import Step, StepBatches, check_batches
 from jnn.train.checkpoint import Checkpoints
+from jnn.train.context import Batch, Metrics
 from jnn.train.failure.rerun import finish, is_due, next_run
-from jnn.train.failure.setback import NonFinite, Setback
 from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
-from jnn.train.objective import Batch, Metrics
+from jnn.train.journal import all_finite
 from jnn.train.preemption import Preemption
+from jnn.train.recovery import Bad, Recovery
 from jnn.train.run import Run
-from jnn.train.state import TrainState
+from jnn.train.state import step_of, trained
 from jnn.train.stopping import Plateau
 
 
 def fit(
     step: Step,
-    state: TrainState,
+    state: Any,
     batches: StepBatches,
     *,
     steps: int,
     every: int,
-    evaluate: Callable[[TrainState], Metrics] | None = None,
-    hooks: Mapping[str, Callable[[TrainState], Any]] | None = None,
+    evaluate: Callable[[Any], Metrics] | None = None,
+    hooks: Mapping[str, Callable[[Any], Any]] | None = None,
     ledger: Ledger | None = None,
     stop: Plateau | None = None,
     steps_per_call: int = 1,
     checkpoints: Checkpoints | None = None,
     save_seconds: float = 0.0,
-    nonfinite: NonFinite = "stop",
-    most_skips: int = 10,
-    spike: float | None = None,
-    capsules: str | Path | None = None,
+    recovery: Recovery = Recovery(),  # noqa: B008 (frozen)
     settings: Any = None,
     log: Callable[[Row], None] = lambda row: None,
-) -> tuple[TrainState, History]:
+) -> tuple[Any, History]:
     """Trains up to `steps` updates in all, from where the newest whole checkpoint stopped.
 
     Args:
-      step: from `make_step`.
-      state: the initial state; its buffers are donated.
-      batches: `batches[i]` is the batch of update i; `batches.stack(i, k)` those of k updates. What has `state()` and
-        `restore(state)` besides, as `IteratorBatches` has, is saved and restored with the state.
+      step: from `make_step` or `compile_step`, or any function (state, batch) -> (state, metrics).
+      state: the initial state, its buffers donated: from `create_state`, or any pytree of arrays with a scalar `step`
+        (an attribute, or a key of a dict). What lies below a "params" in it must stay finite; without one, all of it.
+      batches: `batches[i]` is the batch of update i: `Batches`, a list; `batches.stack(i, k)` those of k updates, if
+        there is one. What has `state()` and `restore(state)` besides, as `IteratorBatches` has, is saved and restored
+        with the state.
       steps: the state's step at the end.
       every: updates between two rows of the history.
-      evaluate: state -> metrics, for instance on validation data; called once a row.
+      evaluate: state -> metrics or numbers by name, for instance on validation data; called once a row.
       hooks: name -> state -> JSON value, called once a row: an export, a sample, a picture.
       ledger: where finished evaluations and hooks are noted, so that no later process does them again.
       stop: ends the run on a plateau, and gives back the state of its best row, whose checkpoint stays.
       steps_per_call: as given to `make_step`.
       checkpoints: where to save and resume, if anywhere. SIGTERM then finishes the step, saves, and ends the process.
       save_seconds: a row is saved if the last save is at least this long ago; the last row always is.
-      nonfinite: what a loss or a parameter that is not finite means: "stop"; "skip" leaves out the call of the step
-        that made it; "rollback" also all updates since the last checkpoint.
-      most_skips: how often to do so before stopping after all.
-      spike: a loss of more than this many times the last row's mean is as bad as one that is not finite.
-      capsules: a folder where a bad step is written down, with its batch and the state before it, for
-        `python -m jnn.replay`; needs checkpoints.
+      recovery: what to do about a step whose loss, or parameters, are not finite: by default stop.
       settings: a JSON value that is saved with every checkpoint; a run goes on with the same one alone.
       log: called with every row, such as a `ProgressLog`.
 
     Returns:
-      The final state, and the history: rows {"step": ..., "train/loss": ..., "val/accuracy": ...}.
+      The final state, and the history: rows {"step": ..., "train/loss": ..., "val/accuracy": ...} of what is a number,
+      or a short vector, by its name; matrices and concatenated rows are left out.
 
     Raises:
-      ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`; the state is past
-        `steps`; a setting needs checkpoints or a ledger; or the checkpoint is of a run with other `settings`.
+      TypeError: batches cannot be asked for by number, or the state has no step.
+      ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`; a call of the step
+        does not raise the state's step by that; the state is past `steps`; a setting needs checkpoints or a ledger; or
+        the checkpoint is of a run with other `settings`.
       FloatingPointError: a loss or a parameter was not finite; names the step, what its batch held, and the capsule.
       Preempted: SIGTERM came; a SystemExit with code 143.
     """
@@ -90,16 +87,17 @@ def fit(
         raise ValueError(
             f"fit: steps={steps} and every={every} must be positive multiples of steps_per_call={steps_per_call}."
         )
-    if nonfinite not in ("stop", "skip", "rollback") or (nonfinite != "stop" and checkpoints is None):
-        raise ValueError(f"fit: nonfinite is 'stop', or with checkpoints 'skip' or 'rollback'; found {nonfinite!r}.")
-    if capsules is not None and checkpoints is None:
-        raise ValueError("fit: a capsule's state is made again from a checkpoint, so capsules need checkpoints.")
+    check_batches("fit", batches)
+    step_of(state)
+    if checkpoints is None and (recovery.on != "stop" or recovery.capsules is not None):
+        raise ValueError(
+            "fit: the state before a bad step is made again from a checkpoint, so recovery needs checkpoints."
+        )
     if hooks and ledger is None:
         raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
     aside = Aside(evaluate, hooks or {}, ledger)
     if is_due():
         finish(step, state)
-    setback = Setback(nonfinite, most_skips, spike, None if capsules is None else Path(capsules))
     run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings, number=next_run())
     run.resume(steps)
     for row in run.journal.history:
@@ -110,8 +108,8 @@ def fit(
             due, ended = run.at % every == 0 or run.at == steps, reached()
             if not (due or ended):
                 continue
-            if (bad := run.read(setback.limit(run.journal.history))) is not None:
-                setback.answer(run, bad)
+            if (bad := _read(run, recovery)) is not None:
+                recovery.answer(run, bad)
                 continue
             if due:
                 log(run.write_row(aside))
@@ -124,6 +122,18 @@ def fit(
     return run.best_state(), run.journal.history
 
 
+def _read(run: Run, recovery: Recovery) -> Bad | None:
+    """Adds what is pending to the journal, up to the first step that is bad, if there is one."""
+    for begun, metrics in run.fetch():
+        if (bad := recovery.first_bad(begun, metrics, run.steps_per_call, run.journal.history)) is not None:
+            return bad
+        run.journal.add(metrics, run.steps_per_call)
+    last, run.pending = run.pending[-1][0] if run.pending else None, []
+    if last is not None and not all_finite(trained(run.state)):  # of the last update, or of one before
+        return Bad(last + run.steps_per_call - 1)
+    return None
+
+
 @contextlib.contextmanager
 def _preemption(checkpoints: Checkpoints | None) -> Iterator[Callable[[], bool]]:
     """Whether SIGTERM came; a run that cannot be saved is left to end by it at once."""
@@ -134,6 +144,6 @@ def _preemption(checkpoints: Checkpoints | None) -> Iterator[Callable[[], bool]]
         yield preemption.reached
 
 
-def evaluate_on(evaluate: Callable[[TrainState, Batch], Metrics], batches: Any, state: TrainState) -> Metrics:
+def evaluate_on(evaluate: Callable[[Any, Batch], Metrics], batches: Any, state: Any) -> Metrics:
     """Merged metrics of `evaluate` (from `make_eval`) over an iterable of batches."""
     return merge(*[evaluate(state, batch) for batch in batches])

@@ -1,107 +1,203 @@
-"""What a loss function returns, and its one reduction: the gradient of a weighted mean over a batch.
+"""The gradient of a weighted mean as sums over parts of a batch, and the one division.
 
-    loss(params, batch, stats, key) -> LossOutput       per-example values and weights; reduces nothing
+    gradient_sums(loss, params, batch, ctx) -> (Sums, rows)     parts only add
+    normalize(sums, like) -> gradients                          divides, once
 
-Laws: k micro-batches, any number of devices and padding rows of weight 0 give the same gradient.
+Laws: k micro-batches, any number of devices and rows of weight 0 give the same gradient; sums are in float32 at least;
+gradients come in the dtypes of the params. Exceptions: losses whose rows see each other (contrastive ones, batch norm)
+see those of their own part alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
-from jnn.metrics import mean
+from jnn.metrics import Mean, mean
+from jnn.metrics.kinds import adds, check, fold
 from jnn.param import Params
+from jnn.precision import computing
+from jnn.train.context import Batch, Context, LossFn, LossOutput, Metrics, check_output, check_params
+from jnn.train.padding import real_rows
+from jnn.train.statistics import totals
 
-Batch = dict[str, Any]
-Metrics = dict[str, Any]
 
-
-class LossOutput(NamedTuple):
-    """What a loss function returns.
+class Sums(NamedTuple):
+    """What the parts of a batch add up to.
 
     Attributes:
-      values: one per example or token, any shape.
-      weights: the same shape (or that of the leading axes); None means 1 each.
-      stats: the batch's own statistics, in the tree that evaluation will get back averaged.
-      metrics: name -> a metric from `jnn.metrics` (sums, not means).
-      penalty: a scalar added once to the mean of the values, such as `jnn.losses.l2`.
+      gradients: of the sum of weight * (value + penalty), times the scale; in the dtypes of params, float32 at least.
+      weight: the sum of the weights.
+      value: the sum of weight * (value + penalty).
+      stats: each statistic times its count, and the counts.
+      metrics: those of the loss, and "loss": the weighted mean of the values.
     """
 
-    values: jax.Array
-    weights: jax.Array | None = None
-    stats: Any = None
-    metrics: Metrics = {}  # noqa: RUF012 (a NamedTuple default, never mutated)
-    penalty: jax.Array | float = 0.0
+    gradients: Params
+    weight: jax.Array
+    value: jax.Array
+    stats: Any
+    metrics: Metrics
 
 
-LossFn = Callable[[Params, Batch, Any, jax.Array | None], LossOutput]
+def gradient_sums(
+    loss: LossFn,
+    params: Params,
+    batch: Batch,
+    ctx: Context,
+    *,
+    microbatches: int = 1,
+    compute_dtype: DTypeLike | None = None,
+    keep: Sequence[str] = (),
+    scale: jax.Array | float = 1.0,
+) -> tuple[Sums, Any]:
+    """The sums of a loss and its gradient over a batch.
 
+    Args:
+      loss: see `jnn.train.context`.
+      params: floating or complex arrays.
+      batch: leaves (rows, ...).
+      ctx: what else the loss may read.
+      microbatches: how many parts the rows are dealt out to; their sums are added up in a scan. Each part has noise,
+        draws and batch statistics of its own.
+      compute_dtype: params, floating inputs, `ctx.given` and `ctx.ema` are cast to it for the loss, and layers compute
+        in it; "y", "weight" and what `keep` names in the batch stay as they are. Losses, statistics, softmax and
+        these sums stay in float32.
+      keep: names in the batch that are not cast.
+      scale: a factor of what is differentiated, a power of two, so that small gradients survive float16.
 
-def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
-    """Raises ValueError unless every leaf has the same, divisible, non-zero leading size."""
-    leading = 2 if calls > 1 else 1
-    sizes = {jax.tree_util.keystr(path): x.shape[:leading] for path, x in jax.tree_util.tree_leaves_with_path(batch)}
-    found = ", ".join(f"batch{name} {shape}" for name, shape in sizes.items())
-    if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
-        raise ValueError(f"train step: expected leaves with one common, non-empty leading size, found {found}.")
-    (shape,) = set(sizes.values())
-    if calls > 1 and shape[0] != calls:
-        raise ValueError(
-            f"train step: steps_per_call={calls} expects batches stacked to ({calls}, ...), found {found}."
-        )
-    if shape[-1] % microbatches:
-        raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
+    Returns:
+      The sums, and the loss's `rows` in the order of the batch.
 
-
-def weighted_sum(out: LossOutput, batch: Batch) -> tuple[jax.Array, tuple[jax.Array, Metrics]]:
-    """The weighted sum of values, the sum of weights, and the metrics with the loss among them."""
-    values, examples = out.values, jax.tree.leaves(batch)[0].shape[0]
-    if values.ndim == 0 or values.shape[0] % examples:
-        raise ValueError(
-            f"train step: the loss must return one value per example (or token), for {examples} examples; found "
-            f"shape {values.shape}. Reduce nothing over examples: the step does, once."
-        )
-    loss = mean(values, out.weights)
-    return loss.total + loss.weight * out.penalty, (loss.weight, {**out.metrics, "loss": loss})
-
-
-def gradient(
-    loss: LossFn, params: Params, batch: Batch, key: jax.Array, microbatches: int, dtype: DTypeLike | None
-) -> tuple[Params, Any, Metrics]:
-    """The gradient of the weighted mean over the whole batch, the batch's statistics, the metrics."""
-
-    def total(params: Params, part: Batch, key: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any, Metrics]]:
-        if dtype is not None:
-            params = _cast(params, dtype)
-            part = {name: _cast(value, dtype) if name == "x" else value for name, value in part.items()}
-        out = loss(params, part, None, key)
-        value, (weight, metrics) = weighted_sum(out, part)
-        return value, (weight, out.stats, metrics)
-
-    def part_gradient(part: Batch, key: jax.Array) -> tuple[Params, jax.Array, Any, Metrics]:
-        grads, (weight, stats, metrics) = jax.grad(total, has_aux=True)(params, part, key)
-        return grads, weight, stats, metrics
-
+    Raises:
+      TypeError: a leaf of params has no gradient, the loss returned no `LossOutput`, or a metric is none.
+      ValueError: the loss reduces over examples, its weights depend on params, or k does not divide the rows.
+    """
+    check_params("train step", params)
+    part = partial(_part, loss, params, compute_dtype=compute_dtype, keep=tuple(keep), scale=scale)
     if microbatches == 1:
-        grads, weight, stats, metrics = part_gradient(batch, key)
-    else:
-        # every k-th row: a batch that is sharded over devices then stays where it is
-        parts = jax.tree.map(lambda x: x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1), batch)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(microbatches))
-        shapes = jax.eval_shape(part_gradient, *jax.tree.map(lambda x: x[0], (parts, keys)))
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        add = lambda sums, part: (jax.tree.map(jnp.add, sums, part_gradient(*part)), None)
-        (grads, weight, stats, metrics), _ = jax.lax.scan(add, zeros, (parts, keys))
-        stats = jax.tree.map(lambda s: s / microbatches, stats)
-    # weight is 0 only if every example is padding: then the sums are 0, and so is the update
-    return optax.tree.scale(1 / jnp.where(weight == 0, 1.0, weight), grads), stats, metrics
+        sums, other, rows = part(batch, ctx)
+        return sums._replace(metrics=sums.metrics | other), rows
+    # every k-th row: a batch that is sharded over devices then stays where it is
+    parts = jax.tree.map(lambda x: x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1), batch)
+    one = lambda i, rows: part(rows, ctx.fold(i))
+    shapes = jax.eval_shape(one, jnp.zeros((), jnp.int32), jax.tree.map(lambda x: x[0], parts))[0]
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def add(total: Sums, this: tuple[jax.Array, Batch]) -> tuple[Sums, tuple[Metrics, Any]]:
+        sums, other, rows = one(*this)
+        return jax.tree.map(jnp.add, total, sums), (other, rows)
+
+    sums, (other, rows) = jax.lax.scan(add, zeros, (jnp.arange(microbatches), parts))
+    other = {name: fold(metric) for name, metric in other.items()}
+    rows = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), rows)
+    return sums._replace(metrics=sums.metrics | other), rows
+
+
+def normalize(sums: Sums, like: Params, scale: jax.Array | float = 1.0) -> Params:
+    """The gradient of the weighted mean, in the dtypes of `like`: the sums, divided once by weight and scale.
+
+    Of complex params it is the conjugate of JAX's, which leads downhill; of no weight at all it is 0.
+
+    Args:
+      sums: of all parts.
+      like: params.
+      scale: as the sums were made with.
+    """
+    share = 1 / (jnp.where(sums.weight == 0, 1.0, sums.weight) * scale)
+
+    def divide(g: jax.Array, p: jax.Array) -> jax.Array:
+        g = g * share.astype(jnp.finfo(g.dtype).dtype)
+        return (jnp.conj(g) if jnp.iscomplexobj(g) else g).astype(p.dtype)
+
+    return jax.tree.map(divide, sums.gradients, like)
+
+
+def value_of(
+    loss: LossFn, params: Params, batch: Batch, ctx: Context, *, compute_dtype: DTypeLike | None, keep: Sequence[str]
+) -> jax.Array:
+    """The objective by itself: the weighted mean of the values and the penalty, for an optimizer that asks for it."""
+    value, (weight, _) = _objective(call(loss, params, batch, ctx, compute_dtype, keep), params)
+    return value / jnp.where(weight == 0, 1.0, weight)
+
+
+def call(
+    loss: LossFn, params: Params, batch: Batch, ctx: Context, compute_dtype: DTypeLike | None, keep: Sequence[str] = ()
+) -> LossOutput:
+    """What the loss returns, computed in a dtype: see `gradient_sums`."""
+    if compute_dtype is not None:
+        wide = ("y", "weight", *keep)
+        params = _cast(params, compute_dtype)
+        ctx = ctx._replace(given=_cast(ctx.given, compute_dtype), ema=_cast(ctx.ema, compute_dtype))
+        batch = {name: value if name in wide else _cast(value, compute_dtype) for name, value in batch.items()}
+    with computing(compute_dtype):
+        out = loss(params, batch, ctx)
+    check_output(out, batch)
+    check("train step", out.metrics, taken=("loss",))
+    return out
+
+
+def _part(
+    loss: LossFn,
+    params: Params,
+    batch: Batch,
+    ctx: Context,
+    *,
+    compute_dtype: DTypeLike | None,
+    keep: tuple[str, ...],
+    scale: jax.Array | float,
+) -> tuple[Sums, Metrics, Any]:
+    """The sums of one part with the metrics that add, those that do not, and the rows."""
+
+    def total(params: Params) -> tuple[jax.Array, Any]:
+        out = call(loss, params, batch, ctx, compute_dtype, keep)
+        value, (weight, values) = _objective(out, params)
+        real = real_rows(batch)
+        examples = jax.tree.leaves(batch)[0].shape[0]
+        rows = jnp.asarray(float(examples)) if real is None else real.sum(dtype=jnp.float32)
+        metrics = {name: m for name, m in out.metrics.items() if not hasattr(m, "values")} | {"loss": values}
+        return value * scale, (weight, value, totals(out.stats or {}, rows), metrics, out.rows)
+
+    gradients, (weight, value, stats, metrics, rows) = jax.grad(total, has_aux=True)(params)
+    gradients = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), gradients)
+    adding = {name: metric for name, metric in metrics.items() if adds(metric)}
+    others = {name: metric for name, metric in metrics.items() if not adds(metric)}
+    return Sums(gradients, weight, value, stats, adding), others, rows
+
+
+def _objective(out: LossOutput, params: Params) -> tuple[jax.Array, tuple[jax.Array, Mean]]:
+    """The sum that is differentiated, the sum of the weights, and the metric of the values."""
+    weights = out.weights
+    if weights is not None:
+        weights = jnp.asarray(weights)
+        weights = weights if jnp.issubdtype(weights.dtype, jnp.floating) else weights.astype(jnp.float32)
+        weights = _as_data(weights, jax.tree.leaves(params)[0])
+    loss = mean(out.values, weights)
+    return loss.total + loss.weight * out.penalty, (loss.weight, loss)
 
 
 def _cast(tree: Any, dtype: DTypeLike) -> Any:
-    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+    floating = lambda x: hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)
+    return jax.tree.map(lambda x: x.astype(dtype) if floating(x) else x, tree)
+
+
+@jax.custom_jvp
+def _as_data(weights: jax.Array, param: jax.Array) -> jax.Array:
+    """The weights; the parameter is there so that this is looked at when params are differentiated, and not later."""
+    return weights
+
+
+@partial(_as_data.defjvp, symbolic_zeros=True)
+def _refuse(primals: Any, tangents: Any) -> tuple[jax.Array, Any]:
+    if not isinstance(tangents[0], SymbolicZero):
+        raise ValueError(
+            "train step: the weights depend on params, and the weighted mean divides by their sum as by a constant. "
+            "Put what depends on params into the values, or the weights under jax.lax.stop_gradient."
+        )
+    return primals[0], tangents[0]

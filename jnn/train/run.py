@@ -8,30 +8,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import numpy as np
 
 from jnn.train.aside import Aside
-from jnn.train.batches import Restorable, Step, StepBatches
+from jnn.train.batches import Restorable, Step, StepBatches, batch_of
 from jnn.train.checkpoint import Checkpoints
+from jnn.train.context import Batch, Metrics
 from jnn.train.history import Row
 from jnn.train.hooks import Ledger
-from jnn.train.journal import Journal, all_finite, losses
-from jnn.train.objective import Batch, Metrics
+from jnn.train.journal import Journal
 from jnn.train.preemption import Preempted
 from jnn.train.processes import from_all, from_first
-from jnn.train.state import TrainState, own_copy
+from jnn.train.state import at_step, own_copy, step_of
 from jnn.train.stopping import Plateau
 from jnn.train.watch import tell
-
-
-class Bad(NamedTuple):
-    """A step whose loss is bad, or, where that is None, the parameters that it made."""
-
-    step: int
-    loss: float | None
 
 
 @dataclasses.dataclass
@@ -51,7 +43,7 @@ class Run:
     batches: StepBatches
     steps_per_call: int
     checkpoints: Checkpoints | None
-    state: TrainState
+    state: Any
     stop: Plateau | None
     ledger: Ledger | None = None
     settings: Any = None
@@ -60,7 +52,7 @@ class Run:
     number: int = 0
     pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
     saved: float = dataclasses.field(default_factory=time.monotonic)
-    best: TrainState | None = None
+    best: Any | None = None
 
     def __post_init__(self) -> None:
         self.like = jax.tree.map(_shape_of, self.state)
@@ -77,7 +69,7 @@ class Run:
             self._let_go()
         if (found := self._newest()) is not None:
             self._take_up(*found)
-        self.at = int(self.state.step)
+        self.at = int(step_of(self.state))
         if self.at > steps or self.at % self.steps_per_call:
             raise ValueError(
                 f"fit: the state is at step {self.at}; expected at most steps={steps}, and a multiple of "
@@ -88,13 +80,12 @@ class Run:
 
     def batch(self, step: int) -> Batch:
         """What the call that begins at this step is given."""
-        calls = self.steps_per_call
-        return self.batches[step] if calls == 1 else self.batches.stack(step, calls)
+        return batch_of(self.batches, step, self.steps_per_call)
 
     def update(self) -> None:
         """One call of the step; one that is to be left out only counts."""
         if self.at in self.journal.skipped:
-            self.state = dataclasses.replace(self.state, step=self.state.step + self.steps_per_call)
+            self.state = at_step(self.state, step_of(self.state) + self.steps_per_call)
         else:
             batch = self.batch(self.at)
             tell(self.at, batch)
@@ -102,28 +93,30 @@ class Run:
             self.pending.append((self.at, metrics))
         self.at += self.steps_per_call
 
-    def read(self, limit: float) -> Bad | None:
-        """Adds what is pending to the journal, up to the first step whose loss or update is bad, if there is one."""
-        fetched = jax.device_get([metrics for _, metrics in self.pending])
-        for (begun, _), metrics in zip(self.pending, fetched, strict=True):
-            if (bad := ~(losses(metrics) <= limit)).any():
-                at = int(np.argmax(bad))
-                return Bad(begun + at, float(losses(metrics)[at]))
-            self.journal.add(metrics, self.steps_per_call)
-        last, self.pending = self.pending[-1][0] if self.pending else None, []
-        if last is not None and not all_finite(self.state.params):  # of the last update, or of one before
-            return Bad(last + self.steps_per_call - 1, None)
-        return None
+    def fetch(self) -> list[tuple[int, Metrics]]:
+        """The metrics since the last look, on the host, with the step that each call began at.
+
+        Raises:
+          ValueError: the state's step is not what the calls should have made it.
+        """
+        metrics, step = jax.device_get(([metrics for _, metrics in self.pending], step_of(self.state)))
+        if int(step) != self.at:
+            raise ValueError(
+                f"fit: the state's step is {int(step)}, expected {self.at}: each call of the step is to raise it by "
+                f"steps_per_call={self.steps_per_call}. Give fit the steps_per_call that the step was made with."
+            )
+        return [(begun, found) for (begun, _), found in zip(self.pending, metrics, strict=True)]
 
     def back(self) -> None:
         """To the newest whole checkpoint, the initial state at least; what was left out so far stays left out."""
-        skipped = self.journal.skipped
+        skipped, setbacks = self.journal.skipped, self.journal.setbacks
         self._let_go()
         if (found := self._newest()) is None:
             raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
         self.state, self.journal = found[0], Journal.of(found[1])
         self.journal.skipped |= skipped
-        self.at, self.pending = int(self.state.step), []
+        self.journal.setbacks = setbacks
+        self.at, self.pending = int(step_of(self.state)), []
 
     def write_row(self, aside: Aside) -> Row:
         """The row that is due, now the last of the history."""
@@ -162,7 +155,7 @@ class Run:
         """Whether a plateau is reached."""
         return self.stop is not None and self.stop.stopped(self.journal.history)
 
-    def best_state(self) -> TrainState:
+    def best_state(self) -> Any:
         """The state to give back: that of the best row, where there is a plateau to look for."""
         if self.stop is None or not self.journal.history or self._is_best():
             return self.state
@@ -180,13 +173,13 @@ class Run:
             records["data"] = from_all(self.batches.state())
         return records
 
-    def _newest(self) -> tuple[TrainState, dict[str, Any]] | None:
+    def _newest(self) -> tuple[Any, dict[str, Any]] | None:
         """What the newest whole checkpoint holds, if there is one."""
         if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
             return None
-        if lacking := {"history", "sums", "skipped", "settings"} - found.records.keys():
+        if lacking := {"history", "sums", "skipped", "setbacks", "settings"} - found.records.keys():
             raise ValueError(
-                f"fit: the checkpoint of step {int(found.state.step)} is none of fit's: its records lack "
+                f"fit: the checkpoint of step {int(step_of(found.state))} is none of fit's: its records lack "
                 f"{sorted(lacking)}. Give fit a folder of its own."
             )
         return found.state, found.records
@@ -205,7 +198,7 @@ class Run:
                 "or move this one away."
             )
 
-    def _take_up(self, state: TrainState, records: dict[str, Any]) -> None:
+    def _take_up(self, state: Any, records: dict[str, Any]) -> None:
         """Goes on from a checkpoint."""
         if (theirs := records["settings"]) != self.settings:
             raise ValueError(f"fit: the checkpoint is of a run with settings={theirs}, found {self.settings}.")
@@ -225,5 +218,7 @@ class Run:
         return self.stop is not None and bool(history) and self.stop.best(history) is history[-1]
 
 
-def _shape_of(x: jax.Array) -> jax.ShapeDtypeStruct:
+def _shape_of(x: Any) -> jax.ShapeDtypeStruct:
+    if not isinstance(x, jax.Array):
+        raise TypeError(f"fit: expected a state of jax arrays, found {x!r} in it. Make it one: jnp.asarray(x).")
     return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)

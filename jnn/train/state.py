@@ -1,7 +1,17 @@
-"""The training state: everything that a step changes, and nothing else. No key is in it."""
+"""The training state: everything that a step changes, and nothing else. No key is in it.
+
+    create_state(params, optimizer) -> TrainState
+    step_of(state), at_step(state, step)          of any state: a pytree with a scalar `step`
+    trained(state) -> arrays by path              what must stay finite
+
+The loop, checkpoints and capsules take any pytree whose `step` (an attribute, or a key of a dict) counts its updates:
+two networks with two optimizers are a dict of two `TrainState`s and a step. What is watched for numbers that are not
+finite is all that lies below a "params" anywhere in it; in a state without one, every floating array.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -9,56 +19,124 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jnn.param import Params
+from jnn.param import Params, flatten
+from jnn.train.context import check_params
+
+LOSS_SCALE = 2.0**15
 
 
 @flax.struct.dataclass
 class TrainState:
-    """A pytree; `step` functions map it to the next one.
+    """A pytree; `update` maps it to the next one.
 
     Attributes:
       step: int32 scalar, the number of updates made.
-      params: the parameters, float32 masters whatever the compute dtype.
-      stats: running batch statistics, an empty dict where the model has none.
+      params: the parameters, in their own dtypes whatever the compute dtype.
       opt_state: the Optax state.
-      ema: exponential moving average of params, or None.
+      stats: running batch statistics, an empty dict where the model has none.
+      ema: exponential moving average of params, in float32 at least, or None.
+      memory: what `remember` keeps between updates: a target network, a queue, codebooks; an empty dict for nothing.
+      scale: of the gradients, a power of two; it moves in float16 alone.
     """
 
     step: jax.Array
     params: Params
-    stats: Any
     opt_state: optax.OptState
+    stats: Any
     ema: Params | None
+    memory: Any
+    scale: jax.Array
 
 
 def create_state(
-    params: Params, optimizer: optax.GradientTransformation, *, stats: Any = None, ema: bool = False
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    *,
+    stats: Any = None,
+    ema: bool = False,
+    memory: Any = None,
 ) -> TrainState:
     """The state before the first step.
 
     Args:
-      params: from `jnn.init`.
+      params: from `jnn.init`, or anybody's nested arrays, floating or complex.
       optimizer: any Optax transformation.
       stats: initial running statistics, from `jnn.init` of a `*_stats_spec`, where the model has them.
       ema: whether to keep an average of the params; the step must be built with `ema_decay`.
+      memory: what `remember` is to begin with.
+
+    Raises:
+      TypeError: a leaf of params is no array, or an integer: that is not trained.
 
     >>> state = create_state({"w": jnp.ones(3)}, optax.sgd(0.1))
     >>> int(state.step)
     0
     """
+    check_params("create_state", params)
+    for path, leaf in flatten({} if stats is None else stats).items():
+        if not hasattr(leaf, "dtype") or not hasattr(leaf, "astype"):
+            raise TypeError(
+                f"create_state: stats/{path} is a {type(leaf).__name__}, expected an array: jnn.init(spec, key)."
+            )
     # Arrays of its own: a step donates its state, and the caller's params must survive that. Nothing is compiled.
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=own_copy(params),
-        stats={} if stats is None else own_copy(stats),
         opt_state=optimizer.init(own_copy(params)),  # which may keep the params themselves
-        ema=own_copy(params) if ema else None,
+        stats={} if stats is None else own_copy(stats),
+        ema=own_copy(jax.tree.map(_wide, params)) if ema else None,
+        memory={} if memory is None else own_copy(memory),
+        scale=jnp.asarray(LOSS_SCALE, jnp.float32),
     )
+
+
+def step_of(state: Any) -> Any:
+    """The number of updates that any state counts.
+
+    Raises:
+      TypeError: it has no scalar integer array `step`.
+
+    >>> step_of({"step": jnp.int32(3), "params": {}}).item()
+    3
+    """
+    step = state.get("step") if isinstance(state, dict) else getattr(state, "step", None)
+    if step is None or getattr(step, "shape", None) != () or not jnp.issubdtype(step.dtype, jnp.integer):
+        raise TypeError(
+            f"expected a state with a scalar integer array `step` (an attribute, or a key of a dict), found "
+            f"{type(state).__name__} with step {step!r}. Begin with step=jnp.zeros((), jnp.int32)."
+        )
+    return step
+
+
+def at_step(state: Any, step: Any) -> Any:
+    """The state with another `step`.
+
+    >>> at_step({"step": jnp.int32(3)}, jnp.int32(4))["step"].item()
+    4
+    """
+    if isinstance(state, dict):
+        return {**state, "step": step}
+    return state._replace(step=step) if hasattr(state, "_replace") else dataclasses.replace(state, step=step)
+
+
+def trained(state: Any) -> dict[str, jax.Array]:
+    """The arrays that must stay finite, by path; see the module's docstring.
+
+    >>> list(trained({"step": jnp.int32(0), "actor": create_state({"w": jnp.ones(3)}, optax.adam(0.1))}))
+    ['actor/params/w']
+    """
+    leaves = {path: x for path, x in flatten(state).items() if jnp.issubdtype(x.dtype, jnp.inexact)}
+    params = {path: x for path, x in leaves.items() if "params" in path.split("/")}
+    return params or leaves
 
 
 def own_copy(tree: Any) -> Any:
     """The same arrays where they are, in buffers of their own; nothing is compiled."""
     return jax.tree.map(lambda x: jax.device_put(x, _place(x), may_alias=False), tree)
+
+
+def _wide(x: Any) -> Any:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _place(x: Any) -> Any:

@@ -7,6 +7,7 @@ Each part is a process of its own, as it would be: nothing that was only in memo
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jnn.train.checkpoint import digest
-from jnn.train.objective import Batch
+from jnn.train.context import Batch
 from jnn.train.watch import watch
 
 
@@ -80,6 +81,10 @@ def _first_difference(a: list[Any], b: list[Any]) -> str:
     return f"{len(a)} rows against {len(b)}"
 
 
+def _fields(state: Any) -> list[str]:
+    return list(getattr(state, "_fields", None) or [field.name for field in dataclasses.fields(state)])
+
+
 def main(run: str, folder: str, told: str, kill_at: str) -> None:
     """A part of `verify_resume`, in its process."""
     module, _, function = run.partition(":")
@@ -96,7 +101,8 @@ def main(run: str, folder: str, told: str, kill_at: str) -> None:
 
         watch(observe)
         state, history = getattr(importlib.import_module(module), function)(folder)
-        parts = {name: digest(getattr(state, name)) for name in ("step", "params", "stats", "opt_state", "ema")}
+        fields = state if isinstance(state, dict) else {f: getattr(state, f) for f in _fields(state)}
+        parts = {name: digest(part) for name, part in fields.items()}
         tell({"state": parts, "history": history})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from jnn.train.objective import Batch
+from jnn.train.context import Batch
 
 Watcher = Callable[[int, Batch], None]
 _watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("jnn_train_watchers", default=())

@@ -259,7 +259,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []  # nothing was begun: the folder is anybody's
 
     def late(config):
-        def loss(params, batch, stats, key):
+        def loss(params, batch, ctx):
             return LossOutput(jnn.losses.squared_error(batch["x"], batch["y"]))  # what jnn refuses is the program's own
 
         training.train(config, tiny.SPEC, loss, tiny.OPTIMIZER, Batches(tiny.arrays(), 8, seed=0), every=10)

@@ -77,8 +77,8 @@ def test_a_product_is_what_xla_counts(rng):
 
 
 def loss_of(remat):
-    def loss(params, batch, stats, key):
-        logits = transformer(params, batch["x"], key=key, remat=remat)
+    def loss(params, batch, ctx):
+        logits = transformer(params, batch["x"], key=ctx.key, remat=remat)
         return jnn.train.LossOutput(jnn.losses.cross_entropy(logits, batch["x"]))
 
     return loss

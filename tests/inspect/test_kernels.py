@@ -58,7 +58,7 @@ def test_a_convolution_and_a_chain_of_choices():
 
 
 def test_a_train_step_passes_as_it_is_and_an_upcast_does_not():
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         return jnn.train.LossOutput(jnn.losses.squared_error(linear(params, batch["x"]), batch["y"]))
 
     optimizer = optax.sgd(0.1)

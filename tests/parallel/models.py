@@ -27,21 +27,21 @@ class Model:
     stats: Any = None
 
 
-def mlp_loss(params, batch, stats, key):
-    logits = mlp(params, batch["x"], key=key, rate=0.2)
+def mlp_loss(params, batch, ctx):
+    logits = mlp(params, batch["x"], key=ctx.key, rate=0.2)
     return LossOutput(cross_entropy(logits, batch["y"]), batch["weight"])
 
 
-def images_loss(params, batch, stats, key):
+def images_loss(params, batch, ctx):
     """A convolution, batch norm, a dense layer."""
     h = constrain(conv(gather(params["conv"], "conv"), batch["x"]), "y", "x", "channels")
-    h, new = batch_norm(params["norm"], h, stats, weight=batch["weight"])
+    h, new = batch_norm(params["norm"], h, ctx.stats, weight=batch["weight"])
     logits = linear(params["out"], jax.nn.relu(h).mean((-3, -2)))
     return LossOutput(cross_entropy(logits, batch["y"]), batch["weight"], stats=new)
 
 
-def text_loss(params, batch, stats, key, rate=0.2):
-    logits = transformer(params, batch["x"], key=key, rate=rate)
+def text_loss(params, batch, ctx, rate=0.2):
+    logits = transformer(params, batch["x"], key=ctx.key, rate=rate)
     return LossOutput(cross_entropy(logits, batch["y"]), batch["weight"])
 
 

@@ -80,8 +80,8 @@ def test_lanes_are_micro_batches(model):
 
 
 def test_every_lane_has_noise_of_its_own():
-    def loss(params, batch, stats, key):
-        number = jax.random.uniform(key)
+    def loss(params, batch, ctx):
+        number = jax.random.uniform(ctx.key)
         return LossOutput(batch["x"] * params["w"], metrics={"noise": jnp.stack([number, number**2])})
 
     place = layout({"w": jnn.Param((), jax.nn.initializers.ones, ())}, mesh("data=2", first(2)))

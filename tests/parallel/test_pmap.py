@@ -17,7 +17,7 @@ OPTIMIZER = optax.sgd(0.1, momentum=0.9)
 KEYS = jax.random.split(jax.random.key(0))
 
 
-def silent(params, batch, stats, key):
+def silent(params, batch, ctx):
     logits = mlp(params, batch["x"], key=None)
     metrics = {"accuracy": jnn.metrics.accuracy(logits, batch["y"], batch["weight"])}
     return LossOutput(cross_entropy(logits, batch["y"]), batch["weight"], metrics=metrics)
@@ -55,7 +55,7 @@ def test_with_noise_and_statistics_devices_are_micro_batches(model):
 def test_a_mean_of_means_is_not_the_gradient():
     """The trap that sums avoid."""
     batch = MLP.batch()
-    whole = lambda p, b: jnp.sum(silent(p, b, None, None).values * b["weight"]) / jnp.sum(b["weight"])
+    whole = lambda p, b: jnp.sum(silent(p, b, None).values * b["weight"]) / jnp.sum(b["weight"])
     params = jnn.init(MLP.spec, KEYS[0])
     parts = jax.tree.map(lambda x: x.reshape(8, -1, *x.shape[1:]), batch)
     means = jax.pmap(lambda b: jax.lax.pmean(jax.grad(whole)(params, b), "i"), "i", out_axes=None)(parts)
@@ -65,11 +65,14 @@ def test_a_mean_of_means_is_not_the_gradient():
     assert max(jax.tree.leaves(difference)) > 1e-3
 
 
-def test_one_all_reduce_whatever_the_model():
-    step = pmap_step(TRANSFORMER.loss, OPTIMIZER, KEYS[1])
-    (only,) = collectives(step.lower(create(TRANSFORMER), TRANSFORMER.batch()).compile())
-    assert only.kind == "all-reduce"
-    assert only.shapes == ((jnn.count(TRANSFORMER.spec) + 2,),)  # and the loss and its weight
+def test_one_all_reduce_of_gradients_whatever_the_model():
+    """And of a batch with weights one row, for those that are padding."""
+    step, batch = pmap_step(TRANSFORMER.loss, OPTIMIZER, KEYS[1]), TRANSFORMER.batch()
+    found = collectives(step.lower(create(TRANSFORMER), batch).compile())
+    assert {one.kind for one in found} == {"all-reduce"}
+    (gradients,) = [one for one in found if one.bytes > 1024]
+    assert gradients.shapes == ((jnn.count(TRANSFORMER.spec) + 4,),)  # and the loss, twice, and its weight, twice
+    assert sum(one.bytes for one in found) - gradients.bytes <= 16 + sum(x[0].nbytes for x in batch.values())
 
 
 def test_a_batch_that_does_not_divide_is_one_clear_error():

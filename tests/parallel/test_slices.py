@@ -12,7 +12,7 @@ import jnn
 from jnn.inspect import collectives
 from jnn.parallel import layout, put_batch, sharded_eval, sharded_state, sharded_step
 from jnn.parallel.codecs import bfloat16, encode_with_feedback, signs
-from jnn.parallel.slices import feedback_step, no_residual, slice_gradient
+from jnn.parallel.slices import feedback_step, no_residual, slice_sums
 from jnn.train import LossOutput, create_state, make_step
 from tests.parallel.models import TRANSFORMER
 from tests.parallel.sharing import assert_close, some
@@ -21,7 +21,7 @@ SPEC = jnn.models.mlp_spec((8, 16, 4))
 KEY = jax.random.key(0)
 
 
-def loss(params, batch, stats, key):
+def loss(params, batch, ctx):
     logits = jnn.models.mlp(params, batch["x"], key=None, rate=0.0)
     return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"])
 
@@ -32,6 +32,10 @@ def batch_of(n=16):
     weight[: n // 4] = 0  # padding, all in the first slice
     x, y = rng.normal(size=(n, 8)).astype(np.float32), rng.integers(0, 4, n).astype(np.int32)
     return {"x": x, "y": y, "weight": weight}
+
+
+def begun(optimizer, place):
+    return sharded_state(optimizer, KEY, place, memory=lambda params: no_residual(params, place))
 
 
 @pytest.mark.parametrize("codec", [bfloat16, signs])
@@ -60,7 +64,7 @@ def test_in_bfloat16_training_is_that_of_one_device_to_rounding(text):
     place = layout(SPEC, some(text))
     state, alone = sharded_state(optimizer, KEY, place), create_state(jnn.init(SPEC, KEY), optimizer)
     step, step_alone = (
-        sharded_step(loss, optimizer, KEY, place, gradient=slice_gradient(place)),
+        sharded_step(loss, optimizer, KEY, place, sums=slice_sums(place)),
         make_step(loss, optimizer, KEY),
     )
     for _ in range(20):
@@ -73,12 +77,12 @@ def test_in_bfloat16_training_is_that_of_one_device_to_rounding(text):
 def test_with_feedback_training_comes_as_far_as_without_compression():
     optimizer, batch = optax.sgd(0.2), batch_of()
     place = layout(SPEC, some("slice=4,data=2"))
-    state, alone = sharded_state(optimizer, KEY, place), create_state(jnn.init(SPEC, KEY), optimizer)
-    kept, step = (state, no_residual(state.params, place)), feedback_step(loss, optimizer, KEY, place)
+    alone = create_state(jnn.init(SPEC, KEY), optimizer)
+    state, step = begun(optimizer, place), feedback_step(loss, optimizer, KEY, place)
     step_alone = make_step(loss, optimizer, KEY)
     first = None
     for _ in range(150):
-        kept, metrics = step(kept, batch)
+        state, metrics = step(state, batch)
         alone, metrics_alone = step_alone(alone, batch)
         first = first or metrics["loss"].value()
     ours, theirs = metrics["loss"].value(), metrics_alone["loss"].value()
@@ -88,13 +92,14 @@ def test_with_feedback_training_comes_as_far_as_without_compression():
 
 def test_the_first_step_with_feedback_sends_and_keeps_the_gradient():
     batch, place, optimizer = batch_of(), layout(SPEC, some("slice=2,tensor=2")), optax.sgd(1.0)
-    state, params = sharded_state(optimizer, KEY, place), jnn.init(SPEC, KEY)
-    kept = (state, no_residual(state.params, place))
-    (state, residual), _ = feedback_step(loss, optimizer, KEY, place)(kept, batch)
+    params = jnn.init(SPEC, KEY)
+    state, metrics = feedback_step(loss, optimizer, KEY, place)(begun(optimizer, place), batch)
     alone, _ = make_step(loss, optimizer, KEY)(create_state(jnn.init(SPEC, KEY), optimizer), batch)
     gradient = jax.tree.map(jnp.subtract, params, alone.params)
     sent = jax.tree.map(jnp.subtract, params, jax.device_get(state.params))
-    assert_close(jax.tree.map(lambda s, r: s + np.asarray(r).sum(0), sent, residual), gradient)
+    weight = metrics["loss"].weight  # what is kept is of the sum
+    later = jax.tree.map(lambda r: np.asarray(r).sum(0) / weight, state.memory["residual"])
+    assert_close(jax.tree.map(jnp.add, sent, later), gradient)
 
 
 def test_a_gradient_that_is_not_finite_leaves_nothing_for_later():
@@ -102,49 +107,47 @@ def test_a_gradient_that_is_not_finite_leaves_nothing_for_later():
     place, optimizer = layout(SPEC, some("slice=2,data=2")), optax.apply_if_finite(optax.sgd(0.2), 5)
     step, batch, bad = feedback_step(loss, optimizer, KEY, place), batch_of(), batch_of()
     bad["x"][9, 3] = np.inf
-    kept = sharded_state(optimizer, KEY, place), no_residual(jnn.init(SPEC, KEY), place)
-    kept, _ = step(kept, batch)
-    params, residual = jax.tree.map(np.asarray, (kept[0].params, kept[1]))
-    kept, _ = step(kept, bad)
-    assert_close((kept[0].params, kept[1]), (params, residual), tolerance=0)
-    kept, metrics = step(kept, batch)
+    state, _ = step(begun(optimizer, place), batch)
+    params, memory = jax.tree.map(np.asarray, (state.params, state.memory))
+    state, _ = step(state, bad)
+    assert_close((state.params, state.memory), (params, memory), tolerance=0)
+    state, metrics = step(state, batch)
     assert np.isfinite(float(metrics["loss"].value()))
-    moved = jax.tree.map(lambda new, old: bool((np.asarray(new) != old).any()), kept[0].params, params)
+    moved = jax.tree.map(lambda new, old: bool((np.asarray(new) != old).any()), state.params, params)
     assert all(jax.tree.leaves(moved))
 
 
 def test_with_feedback_layers_become_what_a_mesh_makes_of_them():
     place = layout(TRANSFORMER.spec, some("slice=2,context=2"))
-    state = sharded_state(optax.sgd(0.1), KEY, place)
     step = feedback_step(TRANSFORMER.loss, optax.sgd(0.1), KEY, place)
-    kept = state, no_residual(state.params, place)
-    assert "ppermute" in str(jax.make_jaxpr(step)(kept, TRANSFORMER.batch(8, time=8)))
+    assert "ppermute" in str(jax.make_jaxpr(step)(begun(optax.sgd(0.1), place), TRANSFORMER.batch(8, time=8)))
     place = layout(SPEC, some("slice=2"), activations={"nonsense": "data"})
-    kept = sharded_state(optax.sgd(0.1), KEY, place), no_residual(jnn.init(SPEC, KEY), place)
+    state = begun(optax.sgd(0.1), place)
     with pytest.raises(ValueError, match="nothing has an axis 'nonsense'"):
-        feedback_step(loss, optax.sgd(0.1), KEY, place)(kept, batch_of())
+        feedback_step(loss, optax.sgd(0.1), KEY, place)(state, batch_of())
     with pytest.raises(ValueError, match="nothing has an axis 'nonsense'"):
-        sharded_eval(loss, place)(kept[0], batch_of())
+        sharded_eval(loss, place)(state, batch_of())
 
 
 def test_between_slices_goes_nothing_but_few_bits():
     place, optimizer = layout(SPEC, some("slice=2,data=2,tensor=2")), optax.sgd(0.2)
     state = sharded_state(optimizer, KEY, place)
-    step = sharded_step(loss, optimizer, KEY, place, gradient=slice_gradient(place))
+    step = sharded_step(loss, optimizer, KEY, place, sums=slice_sums(place))
     program = step.lower(state, put_batch(batch_of(), place)).compile()
     between = [row for row in collectives(program, place.mesh) if row.axes is None or "slice" in row.axes]
-    assert {row.axes for row in between} == {("slice",)}
+    assert {row.axes for row in between} <= {("slice",), ("slice", "data")}
     gradients = [row for row in between if row.dtypes == ("u16",)]
     assert len(gradients) == 4  # one for each parameter, and of each the pieces of one device
     share = lambda param, kept: 2 * 2 * math.prod(kept.shard_shape(param.shape))  # two bytes, from two slices
     sizes = jax.tree.leaves(jax.tree.map(share, SPEC, place.parameters))
     assert sorted(row.bytes for row in gradients) == sorted(sizes)
-    assert sum(row.bytes for row in between if row not in gradients) <= 16  # metrics, and their weight
+    of_the_batch = sum(x[0].nbytes for x in batch_of().values())  # a row, for those that are padding
+    assert sum(row.bytes for row in between if row not in gradients) <= 32 + of_the_batch  # metrics, and their weights
 
 
 def test_what_is_kept_lies_with_its_slice():
     place = layout(SPEC, some("slice=2,tensor=4"))
-    residual = no_residual(sharded_state(optax.sgd(0.1), KEY, place).params, place)
+    residual = begun(optax.sgd(0.1), place).memory["residual"]
     assert residual["fc0"]["w"].shape == (2, 8, 16)
     assert residual["fc0"]["w"].sharding.shard_shape((2, 8, 16)) == (1, 8, 4)
 
@@ -152,7 +155,7 @@ def test_what_is_kept_lies_with_its_slice():
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("slice_gradient", slice_gradient),
+        ("slice_sums", slice_sums),
         ("feedback_step", lambda place: feedback_step(loss, optax.sgd(0.1), KEY, place)),
         ("no_residual", lambda place: no_residual({}, place)),
     ],

@@ -21,7 +21,7 @@ BATCH = {name: jnp.asarray(RNG.normal(size=(8, n)), jnp.float32) for name, n in 
 NORMS = functools.partial(layer_norms, stacked=("layers",))
 
 
-def loss(params, batch, stats, key):
+def loss(params, batch, ctx):
     h = linear(params["in"], batch["x"])
     metrics = activation("in", jax.nn.relu(h))
     h, _ = jax.lax.scan(lambda h, p: (jnp.tanh(linear(p, h)), None), h, params["layers"])

@@ -16,7 +16,18 @@ import pytest
 
 from jnn.data import Batches, IteratorBatches
 from jnn.metrics import Mean
-from jnn.train import Checkpoints, LossOutput, Preempted, create_state, digest, evaluate_on, fit, make_eval, make_step
+from jnn.train import (
+    Checkpoints,
+    LossOutput,
+    Preempted,
+    Recovery,
+    create_state,
+    digest,
+    evaluate_on,
+    fit,
+    make_eval,
+    make_step,
+)
 from jnn.train.failure.capsule import read_capsule
 from jnn.train.failure.rerun import replay
 from jnn.train.hooks import Ledger
@@ -148,7 +159,7 @@ def test_nan_in_the_batch_names_step_array_and_row(steps_per_call):
 def test_nan_in_the_gradient_of_the_last_step_alone_is_found():
     """The loss is finite, and no step follows whose loss would show it."""
 
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         return LossOutput(jnp.sqrt(jnp.abs(batch["x"][:, 0] * params["w"])))  # infinite slope at 0
 
     step = make_step(loss, optax.sgd(0.1), jax.random.key(0))
@@ -200,7 +211,7 @@ def without(*left_out, steps=tiny.STEPS):
 def test_a_bad_step_is_left_out(tmp_path, policy, left_out):
     poisoned = Poisoned(tiny.arrays(), 8, seed=3)
     with Checkpoints(tmp_path) as checkpoints:
-        state, history = tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite=policy)
+        state, history = tiny.train(batches=poisoned, checkpoints=checkpoints, recovery=Recovery(on=policy))
     assert digest(state) == without(*left_out)
     assert [row["step"] for row in history] == [10, 20, 30, 40, 50, 60]
     assert all(np.isfinite(row["train/loss"]) for row in history)
@@ -213,7 +224,9 @@ def test_a_bad_step_is_left_out_of_a_resumed_run_too(tmp_path, policy):
         for steps in stops:
             with Checkpoints(tmp_path / folder) as checkpoints:
                 poisoned = Poisoned(tiny.arrays(), 8, seed=3)
-                state, history = tiny.train(steps=steps, batches=poisoned, checkpoints=checkpoints, nonfinite=policy)
+                state, history = tiny.train(
+                    steps=steps, batches=poisoned, checkpoints=checkpoints, recovery=Recovery(on=policy)
+                )
         runs.append((digest(state), history))
     assert runs[0] == runs[1]
 
@@ -221,7 +234,7 @@ def test_a_bad_step_is_left_out_of_a_resumed_run_too(tmp_path, policy):
 def test_a_whole_call_is_left_out(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         poisoned = Poisoned(tiny.arrays(), 8, seed=3)
-        tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite="skip", steps_per_call=5)
+        tiny.train(batches=poisoned, checkpoints=checkpoints, recovery=Recovery(on="skip"), steps_per_call=5)
         _, records = checkpoints.restore(tiny.state())
     assert records["skipped"] == [10]
 
@@ -229,7 +242,7 @@ def test_a_whole_call_is_left_out(tmp_path):
 def test_a_loss_that_stays_bad_ends_the_run(tmp_path):
     poisoned = Poisoned(tiny.arrays(), 8, seed=3)
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(FloatingPointError, match="the loss of step 12 is nan"):
-        tiny.train(batches=poisoned, checkpoints=checkpoints, nonfinite="skip", most_skips=0)
+        tiny.train(batches=poisoned, checkpoints=checkpoints, recovery=Recovery(on="skip", max_skips=0))
 
 
 @pytest.mark.parametrize(("policy", "left_out"), [("skip", [12, 17]), ("rollback", [10, 11, 12, 13, 14, 15, 16, 17])])
@@ -245,8 +258,7 @@ def test_two_bad_steps_before_a_save_are_both_left_out(tmp_path, policy, left_ou
         state, _ = tiny.train(
             batches=Twice(tiny.arrays(), 8, seed=3),
             checkpoints=checkpoints,
-            nonfinite=policy,
-            capsules=tmp_path / "capsules",
+            recovery=Recovery(on=policy, capsules=tmp_path / "capsules"),
         )
     assert digest(state) == without(*left_out)
     for path in (tmp_path / "capsules").iterdir():  # the state before a step is not what another bad one made of it
@@ -269,7 +281,7 @@ def test_the_update_that_spoilt_parameters_is_blamed_not_the_step_that_saw_them(
         def __getitem__(self, step):
             return super().__getitem__(3 if step == 7 and not again else step) | {"c": super().__getitem__(step)["c"]}
 
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         return LossOutput(jnp.sqrt(jnp.abs(params["table"][batch["row"]] - batch["c"])))
 
     optimizer = optax.sgd(1e-3)
@@ -277,7 +289,13 @@ def test_the_update_that_spoilt_parameters_is_blamed_not_the_step_that_saw_them(
     state = create_state({"table": jnp.ones(32)}, optimizer)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         run = lambda: fit(
-            step, state, Again(), steps=20, every=10, checkpoints=checkpoints, nonfinite=policy, capsules=tmp_path / "c"
+            step,
+            state,
+            Again(),
+            steps=20,
+            every=10,
+            checkpoints=checkpoints,
+            recovery=Recovery(on=policy, capsules=tmp_path / "c"),
         )
         if policy == "skip":
             final, _ = run()
@@ -298,15 +316,13 @@ def test_a_spike_is_left_out_and_written_down(tmp_path):
         state, _ = tiny.train(
             batches=Spiked(tiny.arrays(), 8, seed=3),
             checkpoints=checkpoints,
-            nonfinite="skip",
-            spike=50.0,
-            capsules=tmp_path / "capsules",
+            recovery=Recovery(on="skip", spike=50.0, capsules=tmp_path / "capsules"),
         )
     assert digest(state) == without(34)
     (path,) = (tmp_path / "capsules").iterdir()
     found = replay(read_capsule(path), tiny.step(), tiny.state())
     assert found.finding is None
-    assert found.loss > 1e3
+    assert found.metrics["loss"] > 1e3
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 5])
@@ -319,7 +335,7 @@ def test_a_capsule_makes_the_bad_step_again(tmp_path, steps_per_call):
                 batches=poisoned,
                 steps_per_call=steps_per_call,
                 checkpoints=checkpoints,
-                capsules=tmp_path / "capsules",
+                recovery=Recovery(capsules=tmp_path / "capsules"),
             )
     capsule = read_capsule(str(error.value).split()[-1])
     assert capsule.step == 12 // steps_per_call * steps_per_call
@@ -329,10 +345,11 @@ def test_a_capsule_makes_the_bad_step_again(tmp_path, steps_per_call):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"nonfinite": "ignore"}, {"nonfinite": "skip"}, {"hooks": {"a": print}}, {"capsules": "somewhere"}]
+    "settings",
+    [{"recovery": Recovery(on="skip")}, {"hooks": {"a": print}}, {"recovery": Recovery(capsules="somewhere")}],
 )
 def test_settings_that_need_others(settings):
-    needs = r"fit: nonfinite is 'stop', or with checkpoints|fit: hooks run exactly once|so capsules need checkpoints"
+    needs = r"so recovery needs checkpoints|fit: hooks run exactly once"
     with pytest.raises(ValueError, match=needs):
         tiny.train(**settings)
 

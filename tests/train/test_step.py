@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jnn
 from jnn.layers import dropout, linear, linear_spec
 from jnn.losses import cross_entropy, l2
-from jnn.train import LossOutput, create_state, make_eval, make_step
+from jnn.train import Context, LossOutput, create_state, make_eval, make_step
 
 SPEC = {"fc1": linear_spec(5, 8), "fc2": linear_spec(8, 3, axes=("hidden", "classes"))}
 KEY = jax.random.key(7)
@@ -44,22 +44,22 @@ def apply(params, x):
     return linear(params["fc2"], jnp.tanh(linear(params["fc1"], x)))
 
 
-def loss(params, batch, stats, key):
+def loss(params, batch, ctx):
     logits = apply(params, batch["x"])
     metrics = {"accuracy": jnn.metrics.accuracy(logits, batch["y"], batch["weight"])}
     return LossOutput(cross_entropy(logits, batch["y"]), batch["weight"], metrics=metrics)
 
 
-def noisy(params, batch, stats, key):
+def noisy(params, batch, ctx):
     """Dropout on the input."""
-    x = dropout(batch["x"], 0.5, key=key)
+    x = dropout(batch["x"], 0.5, key=ctx.key)
     return LossOutput(cross_entropy(apply(params, x), batch["y"]), batch["weight"])
 
 
-def averaged(params, batch, stats, key):
+def averaged(params, batch, ctx):
     """Normalizes by the batch's own mean, or by the running one."""
     h = linear(params["fc1"], batch["x"])
-    mean = h.mean(0) if stats is None else stats["mean"]
+    mean = h.mean(0) if ctx.stats is None else ctx.stats["mean"]
     return LossOutput(cross_entropy(linear(params["fc2"], jnp.tanh(h - mean[None])), batch["y"]), stats={"mean": mean})
 
 
@@ -160,7 +160,7 @@ def test_tokens_are_weighted_one_by_one(k):
     weight = jnp.asarray(rng.integers(0, 2, (4, 6)), jnp.float32)
     rows = np.argwhere(weight > 0)
     packed = {"x": x[tuple(rows.T)], "y": y[tuple(rows.T)], "weight": jnp.ones(len(rows))}
-    plain = lambda params, batch, stats, key: loss(params, batch, stats, key)._replace(metrics={})
+    plain = lambda params, batch, ctx: loss(params, batch, ctx)._replace(metrics={})
     ours = make_step(plain, SGD, KEY, microbatches=k)(initial(), {"x": x, "y": y, "weight": weight})
     assert_close(ours, make_step(plain, SGD, KEY)(initial(), packed))
 
@@ -168,7 +168,7 @@ def test_tokens_are_weighted_one_by_one(k):
 def test_weights_of_examples_spread_over_their_tokens():
     batch = batch_of()
     values = lambda p, b: jnp.stack([cross_entropy(apply(p, b["x"]), b["y"])] * 2, -1)
-    by_example = make_step(lambda p, b, s, k: LossOutput(values(p, b), b["weight"]), SGD, KEY)
+    by_example = make_step(lambda p, b, ctx: LossOutput(values(p, b), b["weight"]), SGD, KEY)
     assert_close(by_example(initial(), batch)[0], make_step(loss, SGD, KEY)(initial(), batch)[0])
 
 
@@ -181,8 +181,8 @@ def test_a_batch_of_padding_alone_changes_nothing():
 
 @pytest.mark.parametrize("k", [1, 2, 8])
 def test_a_penalty_counts_once(k):
-    def penalised(params, batch, stats, key):
-        return loss(params, batch, stats, key)._replace(penalty=0.3 * l2(SPEC, params))
+    def penalised(params, batch, ctx):
+        return loss(params, batch, ctx)._replace(penalty=0.3 * l2(SPEC, params))
 
     state, metrics = make_step(penalised, SGD, KEY, microbatches=k)(initial(), batch_of())
     gradient = jax.grad(lambda p: weighted_mean(p, batch_of()) + 0.3 * l2(SPEC, p))(first_params())
@@ -213,9 +213,9 @@ def test_steps_per_call_equal_that_many_calls(options):
 def test_many_steps_compile_once():
     traces = []
 
-    def counted(params, batch, stats, key):
+    def counted(params, batch, ctx):
         traces.append(None)
-        return loss(params, batch, stats, key)
+        return loss(params, batch, ctx)
 
     step = make_step(counted, optax.adam(1e-2), KEY, clip_norm=1.0)
     train(step, initial(optax.adam(1e-2)), BATCHES * 3)
@@ -236,9 +236,9 @@ def test_a_step_is_part_of_a_callers_program():
 def test_half_precision_compute_keeps_float32_masters():
     seen = {}
 
-    def spy(params, batch, stats, key):
+    def spy(params, batch, ctx):
         seen.update({"w": params["fc1"]["w"].dtype, **{name: x.dtype for name, x in batch.items()}})
-        return loss(params, batch, stats, key)
+        return loss(params, batch, ctx)
 
     optimizer = optax.adam(1e-2)
     half, _ = train(make_step(spy, optimizer, KEY, compute_dtype=jnp.bfloat16), initial(optimizer), BATCHES)
@@ -251,7 +251,7 @@ def test_half_precision_compute_keeps_float32_masters():
 
 def test_updates_below_the_resolution_of_bfloat16_add_up():
     """2**-10 on top of 1 is lost in bfloat16; a thousand of them are not."""
-    objective = lambda params, batch, stats, key: LossOutput(-params["w"] * batch["x"])
+    objective = lambda params, batch, ctx: LossOutput(-params["w"] * batch["x"])
     tiny = optax.sgd(2.0**-10)
     step = make_step(objective, tiny, KEY, compute_dtype=jnp.bfloat16, steps_per_call=1024)
     state, _ = step(create_state({"w": jnp.ones(())}, tiny), {"x": jnp.ones((1024, 2))})
@@ -259,7 +259,7 @@ def test_updates_below_the_resolution_of_bfloat16_add_up():
 
 
 def test_compute_dtype_needs_no_x():
-    tokens = lambda params, batch, stats, key: LossOutput(params["table"][batch["tokens"]].sum(-1))
+    tokens = lambda params, batch, ctx: LossOutput(params["table"][batch["tokens"]].sum(-1))
     step = make_step(tokens, SGD, KEY, compute_dtype=jnp.bfloat16)
     state, _ = step(create_state({"table": jnp.ones((4, 2))}, SGD), {"tokens": jnp.array([0, 1])})
     assert state.params["table"].dtype == jnp.float32
@@ -333,7 +333,7 @@ def test_a_schedule_follows_the_step():
     """Warm-up and cosine: with a gradient of 1, each update is minus that step's learning rate."""
     schedule = optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup_steps=4, decay_steps=12, end_value=0.1)
     optimizer = optax.sgd(schedule)
-    step = make_step(lambda params, batch, stats, key: LossOutput(params["w"] * batch["x"]), optimizer, KEY)
+    step = make_step(lambda params, batch, ctx: LossOutput(params["w"] * batch["x"]), optimizer, KEY)
     state, places = create_state({"w": jnp.zeros(())}, optimizer), [0.0]
     for i in range(14):
         assert state.step == i
@@ -397,19 +397,20 @@ def test_noise_is_a_function_of_the_key_and_the_step():
 
 
 def test_micro_batches_draw_their_own_noise():
-    """Each from the key folded with the step, then with its own number; a whole batch from the first alone."""
+    """Each from the key folded with the step, then with its own number; a whole batch without that."""
     marks = {}
 
-    def marked(params, batch, stats, key):
-        out = noisy(params, batch, stats, key)
-        return out._replace(metrics={"noise": jnn.metrics.Mean(jax.random.normal(key) ** 2, jnp.ones(()))})
+    def marked(params, batch, ctx):
+        out = noisy(params, batch, ctx)
+        return out._replace(metrics={"noise": jnn.metrics.Mean(jax.random.normal(ctx.key) ** 2, jnp.ones(()))})
 
     for k in (1, 2):
         marks[k] = make_step(marked, SGD, KEY, microbatches=k)(initial(), batch_of())[1]["noise"]
     assert marks[2].weight == 2
-    keys = [jax.random.fold_in(jax.random.fold_in(KEY, 0), i) for i in range(2)]
+    of_step = jax.random.fold_in(jax.random.fold_in(KEY, 0), 0)
+    keys = [jax.random.fold_in(of_step, i) for i in range(2)]
     np.testing.assert_allclose(marks[2].total, sum(jax.random.normal(k) ** 2 for k in keys), rtol=1e-6)
-    np.testing.assert_allclose(marks[1].total, jax.random.normal(jax.random.fold_in(KEY, 0)) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(marks[1].total, jax.random.normal(of_step) ** 2, rtol=1e-6)
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit():
@@ -430,15 +431,16 @@ def test_resumed_equals_uninterrupted_bit_for_bit():
 def test_evaluation_uses_running_statistics_no_noise_and_the_average_by_choice():
     seen = []
 
-    def spy(params, batch, stats, key):
-        seen.append((stats, key))
-        return averaged(params, batch, stats, key)
+    def spy(params, batch, ctx):
+        seen.append((ctx.stats, ctx.key))
+        return averaged(params, batch, ctx)
 
     state = initial(stats={"mean": jnp.full(8, 0.5)}, ema=True)
     state = state.replace(ema=jax.tree.map(lambda x: 2 * x, state.params))
-    for use_ema, params in ((False, state.params), (True, state.ema)):
-        metrics = make_eval(spy, use_ema=use_ema)(state, batch_of())
-        expected = averaged(params, batch_of(), state.stats, None).values.mean()
+    for params_of in (lambda state: state.params, lambda state: state.ema):
+        metrics = make_eval(spy, params_of=params_of)(state, batch_of())
+        ctx = Context(None, KEY, state.step, stats=state.stats)
+        expected = averaged(params_of(state), batch_of(), ctx).values.mean()
         np.testing.assert_allclose(metrics["loss"].value(), expected, rtol=1e-6)
         assert seen[-1][0] is not None
         assert seen[-1][1] is None
@@ -475,7 +477,7 @@ def cut(batch, name, size):
         ({"microbatches": 3}, batch_of(), r"3 micro-batches do not divide the batch: .*\(16,\)"),
         ({"steps_per_call": 4}, batch_of(), r"common, non-empty leading size|steps_per_call=4 expects"),
         ({"steps_per_call": 4}, stacked(BATCHES[:3]), r"steps_per_call=4 expects batches stacked to \(4, ...\)"),
-        ({"ema_decay": 0.9}, batch_of(), "ema_decay=...\\) and create_state\\(ema=True\\) go together"),
+        ({"ema_decay": 0.9}, batch_of(), "ema_decay=... and create_state\\(ema=True\\) go together"),
     ],
 )
 def test_a_bad_batch_is_one_clear_error(options, batch, message):
@@ -484,17 +486,17 @@ def test_a_bad_batch_is_one_clear_error(options, batch, message):
 
 
 def output(**changes):
-    return lambda params, batch, stats, key: loss(params, batch, stats, key)._replace(**changes)
+    return lambda params, batch, ctx: loss(params, batch, ctx)._replace(**changes)
 
 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
         (
-            lambda p, b, s, k: LossOutput(loss(p, b, s, k).values.mean()),
+            lambda p, b, ctx: LossOutput(loss(p, b, ctx).values.mean()),
             r"one value per example \(or token\), for 16 examples; found shape \(\). Reduce nothing",
         ),
-        (lambda p, b, s, k: LossOutput(loss(p, b, s, k).values[:5]), r"for 16 examples; found shape \(5,\)"),
+        (lambda p, b, ctx: LossOutput(loss(p, b, ctx).values[:5]), r"for 16 examples; found shape \(5,\)"),
         (output(weights=jnp.ones(4)), r"weights of the leading axes of float32\[16\], found float32\[4\]"),
         (output(stats={"mean": jnp.ones(3)}), r"the loss returned stats {'mean': \(3,\)}, the state holds {}"),
     ],
@@ -518,13 +520,13 @@ def test_a_loss_that_returns_no_statistics_to_a_state_that_has_some_is_an_error(
 def test_averages_kept_but_not_updated_and_asked_for_but_not_kept_are_errors():
     with pytest.raises(ValueError, match="go together; found only one"):
         make_step(loss, SGD, KEY)(initial(ema=True), batch_of())
-    with pytest.raises(ValueError, match=r"make_eval\(use_ema=True\) needs a state from create_state\(ema=True\)"):
-        make_eval(loss, use_ema=True)(initial(), batch_of())
+    with pytest.raises(ValueError, match=r"params_of\(state\) is None. An average is kept by create_state\(ema=True\)"):
+        make_eval(loss, params_of=lambda state: state.ema)(initial(), batch_of())
 
 
 def test_a_key_forgotten_is_named():
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
         make_step(loss, SGD)
-    forgetful = lambda params, batch, stats, key: LossOutput(dropout(batch["x"], 0.5).sum(-1))
+    forgetful = lambda params, batch, ctx: LossOutput(dropout(batch["x"], 0.5).sum(-1))
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'key'"):
         make_step(forgetful, SGD, KEY)(initial(), batch_of())

@@ -24,8 +24,8 @@ SPEC = {"in": linear_spec(4, 8), "out": linear_spec(8, 1)}
 STEPS, EVERY = 60, 10
 
 
-def loss(params, batch, stats, key):
-    h = dropout(jnp.tanh(linear(params["in"], batch["x"])), 0.2, key=key)
+def loss(params, batch, ctx):
+    h = dropout(jnp.tanh(linear(params["in"], batch["x"])), 0.2, key=ctx.key)
     return LossOutput(squared_error(linear(params["out"], h), batch["y"]), batch["weight"])
 
 

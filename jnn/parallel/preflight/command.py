@@ -12,7 +12,7 @@ from jnn.parallel.preflight.budget import Budget
 from jnn.parallel.preflight.compiled import Job
 from jnn.parallel.preflight.flight import preflight
 from jnn.parallel.preflight.search import Search, search
-from jnn.train.objective import LossFn
+from jnn.train.context import LossFn
 
 
 def fly(
@@ -48,7 +48,7 @@ def fly(
       ValueError, RuntimeError: as in `preflight`, or the budget is not of its form.
 
     >>> import jax, jax.numpy as jnp, jnn, optax
-    >>> def loss(params, batch, stats, key):
+    >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
     >>> batch = {name: jax.ShapeDtypeStruct((8, 4), jnp.float32) for name in "xy"}
     >>> fly(Job(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch), "cpu:1", "data=-1", budget="bytes=1")

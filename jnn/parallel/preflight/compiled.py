@@ -25,14 +25,14 @@ from jnn.backend import recording, target
 from jnn.inspect import Flops, flops
 from jnn.instead import instead
 from jnn.parallel.batch import check_rows
-from jnn.parallel.lanes import lane_gradient
+from jnn.parallel.lanes import lane_sums
 from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout, count
 from jnn.parallel.preflight.chips import GIB
 from jnn.parallel.preflight.topology import Topology
 from jnn.parallel.step import sharded_step
 from jnn.param import Spec, init
-from jnn.train.objective import Batch, LossFn
+from jnn.train.context import Batch, LossFn
 from jnn.train.state import TrainState, create_state
 from jnn.train.step import make_step
 
@@ -154,7 +154,7 @@ def check_shares(where: str, batch: Batch, layout: Layout, lanes: int | None, mi
     check_rows(where, batch, count(layout.mesh, layout.named["batch"]))
     if lanes is None:
         return
-    lane_gradient(layout, lanes)  # which refuses lanes that devices cannot share
+    lane_sums(layout, lanes)  # which refuses lanes that devices cannot share
     rows = int(jax.tree.leaves(batch)[0].shape[0])
     if rows % (lanes * microbatches):
         parts = f"{lanes} lanes" + (f" of {microbatches} micro-batches each" if microbatches > 1 else "")

@@ -54,7 +54,7 @@ def preflight(
         or what `topology`, `mesh`, `layout` and `make_step` refuse.
 
     >>> import jax.numpy as jnp, jnn, optax
-    >>> def loss(params, batch, stats, key):
+    >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
     >>> batch = {name: jax.ShapeDtypeStruct((8, 4), jnp.float32) for name in "xy"}
     >>> report = preflight(Job(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch), "cpu:1", "data=1")

@@ -29,7 +29,7 @@ from jnn.parallel.preflight.compiled import Job, prepare
 from jnn.parallel.preflight.flight import preflight
 from jnn.parallel.preflight.report import Report
 from jnn.parallel.preflight.topology import Topology, topology
-from jnn.train.objective import LossFn
+from jnn.train.context import LossFn
 
 Log = Callable[[str], None]
 _UNTRIED = "not compiled: "  # how the reason of a candidate begins for which no compile was left
@@ -101,7 +101,7 @@ def search(
       ValueError: nothing to try, or what `preflight` refuses of all candidates.
 
     >>> import jax, jax.numpy as jnp, jnn, optax
-    >>> def loss(params, batch, stats, key):
+    >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
     >>> batch = {name: jax.ShapeDtypeStruct((3, 4), jnp.float32) for name in "xy"}
     >>> found = search(Job(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch), "cpu:2", axes=("data",))

@@ -65,7 +65,7 @@ def read(folder: str | Path) -> Saved:
     ...     checkpoints.save(create_state({"w": jnp.ones(3)}, optax.sgd(0.1)), {"seed": 0})
     >>> arrays, records = read(folder)
     >>> sorted(arrays), records
-    (['params/w', 'step'], {'seed': 0})
+    (['params/w', 'scale', 'step'], {'seed': 0})
     """
     place = Path(folder)
     if not (place.is_dir() and (place.name.isdecimal() or steps(place))):

@@ -29,6 +29,8 @@ from jnn.param import flatten
 from jnn.train.failure.blame import Finding, Summary, examine
 from jnn.train.failure.capsule import Capsule, norms
 from jnn.train.failure.entry import Entry
+from jnn.train.journal import numbers_of
+from jnn.train.state import trained
 
 _replaying: contextvars.ContextVar[Capsule | None] = contextvars.ContextVar("jnn_replaying", default=None)
 _begun: contextvars.ContextVar[int] = contextvars.ContextVar("jnn_runs_begun", default=0)
@@ -40,13 +42,13 @@ class Replay:
 
     Attributes:
       capsule: of the step.
-      loss: the step's, or those of all steps of one call.
-      finding: what made the first bad number of the loss and the new parameters; None if they are finite.
-      params: before the step, for the table of norms.
+      metrics: the step's, by name: float64 values, of all steps of one call.
+      finding: what made the first bad number of the metrics and the new parameters; None if they are finite.
+      params: before the step, by path, for the table of norms.
     """
 
     capsule: Capsule
-    loss: np.ndarray
+    metrics: dict[str, np.ndarray]
     finding: Finding | None
     params: Any
 
@@ -57,19 +59,23 @@ class Replay:
 
     def __str__(self) -> str:
         found = self.finding or (
-            "The step replays finite: neither its loss nor a new parameter is bad. Was it a spike? Else look below for "
+            "The step replays finite: neither a metric nor a new parameter is bad. Was it a spike? Else look below for "
             "what is close to an overflow, since compiled code rounds differently; then suspect the machine."
         )
         bad = {path: Summary.of(np.asarray(x)) for path, x in flatten({"batch": self.capsule.batch}).items()}
         lines = [f"{path}  {summary}" for path, summary in bad.items() if summary.bad] or ["Every number is finite."]
         sections = {
             f"Step {self.capsule.step}": self.capsule.message,
-            "Loss": ", ".join(f"{x:.6g}" for x in self.loss.ravel()),
+            "Metrics": "\n".join(f"{name}  {_digits(values)}" for name, values in self.metrics.items()),
             "Culprit": str(found),
             "Batch": "\n".join(lines),
             "Parameters before the step": norms(self.params),
         }
         return "\n\n".join(f"{title}\n{text}" for title, text in sections.items())
+
+
+def _digits(values: np.ndarray) -> str:
+    return ", ".join(f"{x:.6g}" for x in values.ravel()[:32])
 
 
 class Replayed(SystemExit):
@@ -94,7 +100,7 @@ def replay(capsule: Capsule, step: Callable[[Any, Any], tuple[Any, Any]], like: 
     >>> import jax, optax, tempfile, jax.numpy as jnp
     >>> from jnn.train import LossOutput, create_state, make_step
     >>> from jnn.train.failure.capsule import read_capsule, write_capsule
-    >>> def loss(params, batch, stats, key):
+    >>> def loss(params, batch, ctx):
     ...     return LossOutput(jnp.log(params["w"] * batch["x"]))
     >>> state = create_state({"w": jnp.ones(())}, optax.sgd(0.1))
     >>> path = write_capsule(tempfile.mkdtemp(), step=0, key=None, batch={"x": np.float32([1, 0])}, state=state,
@@ -107,10 +113,10 @@ def replay(capsule: Capsule, step: Callable[[Any, Any], tuple[Any, Any]], like: 
 
     def watched(state: Any, batch: Any) -> Any:
         new, metrics = step(state, batch)
-        return metrics["loss"], new.params
+        return metrics, trained(new)
 
-    (loss, _), finding = examine(watched, state, capsule.batch)
-    return Replay(capsule, np.asarray(loss.value(), np.float32), finding, state.params)
+    (metrics, _), finding = examine(watched, state, capsule.batch)
+    return Replay(capsule, {name: numbers_of(metric) for name, metric in metrics.items()}, finding, trained(state))
 
 
 def replaying() -> Capsule | None:

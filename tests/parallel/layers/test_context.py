@@ -146,8 +146,8 @@ def test_each_devices_memory_falls_with_their_number():
 def test_a_model_that_knows_of_no_mesh_trains_as_on_one_device(context):
     spec = jnn.models.transformer_spec(11, 16, layers=2, heads=4, embed=16)
 
-    def loss(params, batch, stats, key):
-        logits = jnn.models.transformer(params, batch["x"], key=key, rate=0.1)
+    def loss(params, batch, ctx):
+        logits = jnn.models.transformer(params, batch["x"], key=ctx.key, rate=0.1)
         return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]))
 
     tokens = np.random.default_rng(0).integers(0, 11, (4, 17)).astype(np.int32)

@@ -25,7 +25,7 @@ from jnn.layers import (
     linear_spec,
 )
 from jnn.models import mlp, transformer
-from jnn.parallel import layout, sharded_state, sharded_step, slice_gradient
+from jnn.parallel import layout, sharded_state, sharded_step, slice_sums
 from jnn.parallel.layers.pipeline import pipeline
 from jnn.parallel.layers.spread import spread
 from jnn.parallel.over import over
@@ -136,7 +136,7 @@ def test_law_any_product_of_axes_is_one_device(text, how):
         assert_close(jax.jit(partial(value_and_gradients, mixed))(p, x), mixed_alone())
 
 
-def test_within_a_slice_gradients_are_those_of_its_own_rows():
+def test_within_a_slice_sumss_are_those_of_its_own_rows():
     """Where a gradient is taken inside of a `shard_map`, ring attention and stages are there too."""
     mesh, x = some("slice=2,stage=2,context=2"), jax.random.normal(jax.random.key(0), (8, 4, 2, 3))
     layer = lambda p, x, _: jnn.layers.attend(x, p * x, x, causal=True)
@@ -154,7 +154,7 @@ def test_slices_have_stages_and_time_of_their_own():
 
     def losses(text):
         place, optimizer, key = layout(TRANSFORMER.spec, some(text)), optax.sgd(0.1), jax.random.key(0)
-        step = sharded_step(TRANSFORMER.loss, optimizer, key, place, gradient=slice_gradient(place))
+        step = sharded_step(TRANSFORMER.loss, optimizer, key, place, sums=slice_sums(place))
         state, found = sharded_state(optimizer, key, place), []
         for i in range(2):
             batch = {name: x[:, :4] if x.ndim > 1 else x for name, x in TRANSFORMER.batch(seed=i).items()}

@@ -98,11 +98,11 @@ def llama(p: Any, tokens: jax.Array) -> jax.Array:
     return constrain(layers.linear(ends["out"], layers.rms_norm(ends["norm"], x)), "time", "vocab")
 
 
-def gpt_loss(params, batch, stats, key):
-    return LossOutput(cross_entropy(transformer(params, batch["x"], key=key), batch["y"]))
+def gpt_loss(params, batch, ctx):
+    return LossOutput(cross_entropy(transformer(params, batch["x"], key=ctx.key), batch["y"]))
 
 
-def llama_loss(params, batch, stats, key):
+def llama_loss(params, batch, ctx):
     return LossOutput(cross_entropy(llama(params, batch["x"]), batch["y"]))
 
 

@@ -26,8 +26,8 @@ def spec():
     return transformer_spec(VOCAB, TIME, layers=LAYERS, heads=HEADS, embed=EMBED, hidden=HIDDEN)
 
 
-def loss(params, batch, stats, key, remat="dots"):
-    logits = transformer(params, batch["x"], key=key, remat=remat)
+def loss(params, batch, ctx, remat="dots"):
+    logits = transformer(params, batch["x"], key=ctx.key, remat=remat)
     return LossOutput(cross_entropy(logits, batch["y"]))
 
 

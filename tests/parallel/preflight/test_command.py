@@ -34,7 +34,7 @@ def test_without_a_budget_nothing_is_over(capsys):
 
 
 def test_a_search_is_over_where_all_are(capsys):
-    def loss(params, batch, stats, key):
+    def loss(params, batch, ctx):
         return LossOutput(squared_error(linear(params, batch["x"]), batch["y"]))
 
     data = {name: jax.ShapeDtypeStruct((4, 8), jnp.float32) for name in "xy"}

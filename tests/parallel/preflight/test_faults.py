@@ -33,10 +33,10 @@ def surprises(program, place):
     return moves.surprises(jnn.inspect.collectives(program, place.mesh), program, place)
 
 
-def unconstrained(params, batch, stats, key):
+def unconstrained(params, batch, ctx):
     """The model without a word of where its activations lie."""
     with laid_out(None):
-        return loss(params, batch, stats, key)
+        return loss(params, batch, ctx)
 
 
 def test_a_step_that_is_right_has_no_faults():
@@ -100,7 +100,7 @@ def test_a_parameter_that_no_rule_reaches():
 
 
 def test_products_that_a_policy_did_not_reach():
-    def half(params, batch, stats, key):
+    def half(params, batch, ctx):
         h = linear(params["a"], batch["x"])
         return LossOutput(squared_error(linear(params["b"], h.astype(jnp.float32)), batch["y"]))
 
@@ -137,7 +137,7 @@ def test_layers_that_are_gathered_all_at_once():
     def chain(inside):
         gather = lambda p, here: jnn.axes.gather(p, "blocks") if here else p
 
-        def loss(params, batch, stats, key):
+        def loss(params, batch, ctx):
             layer = lambda x, p: (jnp.tanh(linear(gather(p, inside), x)), None)
             x, _ = jax.lax.scan(layer, batch["x"], gather(params["blocks"], not inside))
             return LossOutput(squared_error(x, batch["y"]))

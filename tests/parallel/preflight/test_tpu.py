@@ -19,10 +19,10 @@ from tests.parallel.preflight.small import needs_libtpu, report, small
 pytestmark = needs_libtpu
 
 
-def unconstrained(params, batch, stats, key):
+def unconstrained(params, batch, ctx):
     """The model without a word of where its activations lie."""
     with laid_out(None):
-        return gpt_loss(params, batch, stats, key)
+        return gpt_loss(params, batch, ctx)
 
 
 def test_four_chips():

@@ -25,10 +25,10 @@ def mark(x: jax.Array) -> jax.Array:
     return jnp.sum(x.astype(jnp.uint32) * jax.random.bits(jax.random.key(7), x.shape))
 
 
-def loss(params, batch, stats, key):
+def loss(params, batch, ctx):
     """That of the other tests, with the marks among its metrics."""
-    found = text_loss(params, batch, stats, key)
-    mask = dropout(jnp.ones(batch["x"].shape), 0.2, key=key) > 0
+    found = text_loss(params, batch, ctx)
+    mask = dropout(jnp.ones(batch["x"].shape), 0.2, key=ctx.key) > 0
     found.metrics.update(examples=mark(batch["x"]), mask=mark(mask))
     return found
 

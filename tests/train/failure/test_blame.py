@@ -13,9 +13,9 @@ from jax.sharding import AxisType, PartitionSpec
 
 import jnn
 from jnn import layers, models
+from jnn.train import LossOutput, make_step
 from jnn.train.failure.blame import Summary, examine, first_bad
 from jnn.train.state import create_state
-from jnn.train.step import LossOutput, make_step
 
 ONES = jnp.ones(3)
 WITH_ZERO = jnp.array([1.0, 2.0, 0.0, 4.0])
@@ -278,8 +278,8 @@ def test_one_weight_of_a_transformer_block():
 
 
 def test_a_train_step_with_an_overflow_in_its_loss():
-    def loss(params, batch, stats, key):
-        x = layers.dropout(layers.linear(params, batch["x"]), 0.5, key=key)
+    def loss(params, batch, ctx):
+        x = layers.dropout(layers.linear(params, batch["x"]), 0.5, key=ctx.key)
         return LossOutput(jnp.exp(x)[:, 0])  # overflows
 
     state = create_state(jnn.init(layers.linear_spec(3, 1), jax.random.key(0)), optax.adam(0.1))

@@ -1,0 +1,49 @@
+"""Sums that several devices made, added up: what all ways of parallel training share.
+
+over_axis(sums, axis) -> sums            within `pmap` or `shard_map`: those of all devices along an axis
+in_order(stacked) -> sums                those along a leading axis, from the first to the last
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import jax
+from jax.flatten_util import ravel_pytree
+
+from jnn.metrics.kinds import adds, fold
+from jnn.train.context import Metrics
+from jnn.train.objective import Sums
+
+
+def over_axis(sums: Sums, axis: str) -> Sums:
+    """The sums of all devices, in one all-reduce; metrics that do not add are put in the devices' order."""
+    adding, others = _by_kind(sums.metrics)
+    vector, unravel = ravel_pytree(sums._replace(metrics=adding))
+    total = unravel(jax.lax.psum(vector, axis))
+    return total._replace(
+        metrics=total.metrics | {name: fold(jax.lax.all_gather(m, axis)) for name, m in others.items()}
+    )
+
+
+def in_order(stacked: Sums) -> Sums:
+    """Sums along a leading axis as one, added one by one."""
+    adding, others = _by_kind(stacked.metrics)
+    total = jax.tree.map(lambda x: functools.reduce(operator.add, x), stacked._replace(metrics=adding))
+    return total._replace(metrics=total.metrics | {name: fold(metric) for name, metric in others.items()})
+
+
+def check_extra(where: str, options: dict[str, Any]) -> None:
+    """Raises ValueError where an optimizer is to evaluate the loss, on rows that are not in one place."""
+    if found := {"value_fn", "grad_fn"} & set(options.get("extra", ())):
+        raise ValueError(
+            f"{where}: extra={sorted(found)} is the loss on the whole batch, of which each device has a part here. Use "
+            "make_step, or sharded_step without lanes."
+        )
+
+
+def _by_kind(metrics: Metrics) -> tuple[Metrics, Metrics]:
+    adding = {name: metric for name, metric in metrics.items() if adds(metric)}
+    return adding, {name: metric for name, metric in metrics.items() if name not in adding}

@@ -1,0 +1,227 @@
+"""One update: a batch's gradient, an optimizer, and what is averaged and remembered; pure and public.
+
+    update(loss, optimizer, state, batch, key) -> (state, metrics)
+    remember(memory, params, stats, rows, step) -> memory             once an update, after it
+
+Several networks are several updates in a row, each with its own state, optimizer and key, and the others as `given`.
+
+Laws: a batch of padding alone changes nothing but the step; neither does one whose gradient float16 cannot hold.
+Params, optimizer state, statistics and memory keep their dtypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import DTypeLike
+
+from jnn.metrics import Last, Mean
+from jnn.metrics.kinds import check
+from jnn.param import Params, flatten
+from jnn.train.context import Batch, Context, LossFn, Metrics
+from jnn.train.loss_scale import SCALED, finite, next_scale, scaled_sums
+from jnn.train.objective import Sums, gradient_sums, normalize, value_of
+from jnn.train.padding import overwrite_padding
+from jnn.train.state import TrainState
+from jnn.train.statistics import averages, running
+
+AddUp = Callable[..., tuple[Sums, Any]]  # as `gradient_sums`
+Remember = Callable[[Any, Params, Any, Any, jax.Array], Any]
+Diagnostics = Callable[[Params, Params, Params], Metrics]
+
+
+def update(
+    loss: LossFn,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    batch: Batch,
+    key: jax.Array,
+    *,
+    sums: AddUp = gradient_sums,
+    given: Any = None,
+    remember: Remember | None = None,
+    extra: Sequence[str] = ("value",),
+    microbatches: int = 1,
+    compute_dtype: DTypeLike | None = None,
+    keep: Sequence[str] = (),
+    clip_norm: float | None = None,
+    ema_decay: float | None = None,
+    stats_momentum: float = 0.9,
+    diagnostics: Diagnostics | None = None,
+) -> tuple[TrainState, Metrics]:
+    """One update of a state: what `make_step` compiles.
+
+    Args:
+      loss: `loss(params, batch, ctx) -> LossOutput`.
+      optimizer: an Optax transformation.
+      state: from `create_state`.
+      batch: leaves (rows, ...). Rows whose "weight" is 0 are overwritten by a real one before the loss sees them.
+      key: one PRNG key for the whole run, folded with the state's step; of several networks each has its own, such as
+        `jnn.path_key(key, "critic")`.
+      sums: how the parts of a batch are added up; `jnn.parallel` brings ways of many devices.
+      given: other networks and frozen parts, for the loss to read as `ctx.given`: no gradient of them is computed.
+      remember: memory, the new params, the batch's statistics with their counts, the loss's rows, and the number of
+        updates with this one -> new memory.
+      extra: what is passed on to the optimizer by name: "value" (the mean with the penalty), "grad", "value_fn" and
+        "grad_fn" (functions of params, on this batch). Which of them a chain of transformations wants cannot be seen.
+      microbatches, compute_dtype, keep: as in `gradient_sums`. For float16 the gradient is scaled by a power of two,
+        which is lowered within a step until the gradient is finite, and raised from time to time.
+      clip_norm: scale gradients so that their global norm is at most this; `inf` only measures it.
+      ema_decay: d in `ema = d * ema + (1 - d) * params`; for states created with `ema=True`.
+      stats_momentum: m in `stats = m * stats + (1 - m) * batch's`.
+      diagnostics: params, gradients (clipped) and updates -> more metrics, such as `layer_norms`.
+
+    Returns:
+      The new state, and metrics: those of the loss, "loss" (without the penalty), with `clip_norm` "grad_norm" (before
+      clipping), in float16 "loss_scale".
+
+    Raises:
+      TypeError, ValueError: what is wrong with the batch, the loss, its output, the optimizer or the state; it says
+        what to do.
+
+    >>> from jnn.train import LossOutput, create_state
+    >>> loss = lambda params, batch, ctx: LossOutput(params["w"] * batch["x"])
+    >>> sgd = optax.sgd(0.1)
+    >>> state = create_state({"w": jnp.ones(())}, sgd)
+    >>> state, metrics = update(loss, sgd, state, {"x": jnp.ones(4)}, jax.random.key(0))
+    >>> round(state.params["w"].item(), 3), metrics["loss"].value().item()
+    (0.9, 1.0)
+    """
+    check_batch(batch, microbatches=microbatches)
+    if (ema_decay is None) != (state.ema is None):
+        raise ValueError("ema_decay=... and create_state(ema=True) go together; found only one of them.")
+    batch = overwrite_padding(batch)
+    own = jax.random.fold_in(key, state.step)
+    ctx = Context(
+        key=jax.random.fold_in(own, 0),
+        draw=jax.random.fold_in(own, 1),
+        step=state.step,
+        memory=state.memory,
+        ema=state.ema,
+        given=given,
+    )
+    cast: dict[str, Any] = {"compute_dtype": compute_dtype, "keep": tuple(keep)}
+    add = partial(sums, loss, state.params, batch, ctx, microbatches=microbatches, **cast)
+    half = compute_dtype is not None and jnp.dtype(compute_dtype) in SCALED
+    (summed, rows), scale = scaled_sums(add, state.scale, batch) if half else (add(), jnp.ones(()))
+    grads = normalize(summed, state.params, scale)
+    metrics: Metrics = {}
+    if clip_norm is not None:
+        norm, grads = _clip(grads, clip_norm)
+        metrics["grad_norm"] = Mean(norm, jnp.ones_like(norm))
+    args = _extra(extra, summed, grads, partial(value_of, loss, batch=batch, ctx=ctx, **cast))
+    updates, opt_state = _ask(optimizer, grads, state, args)
+    if diagnostics is not None:
+        metrics |= diagnostics(state.params, grads, updates)
+    params = optax.apply_updates(state.params, updates)
+    stats = averages(summed.stats)
+    new = TrainState(
+        step=state.step + 1,
+        params=params,
+        opt_state=like("the optimizer's state", opt_state, state.opt_state),
+        stats=running(state.stats, stats, stats_momentum),
+        ema=state.ema if ema_decay is None else _average(state.ema, params, ema_decay),
+        memory=_remembered(remember, state.memory, params, stats, rows, state.step + 1),
+        scale=state.scale,
+    )
+    happened = (summed.weight != 0) & finite(grads) if half else summed.weight != 0
+    new = jax.tree.map(lambda a, b: jnp.where(happened, a, b), new, state).replace(step=state.step + 1)
+    if half:
+        new, metrics["loss_scale"] = new.replace(scale=next_scale(scale, batch, state.step)), Last(scale)
+    check("train step", summed.metrics, taken=tuple(metrics))
+    return new, summed.metrics | metrics
+
+
+def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
+    """Raises ValueError unless every leaf has the same, divisible, non-zero leading size."""
+    leading = 2 if calls > 1 else 1
+    leaves = jax.tree_util.tree_leaves_with_path(batch)
+    sizes = {jax.tree_util.keystr(path): jnp.shape(x)[:leading] for path, x in leaves}
+    found = ", ".join(f"batch{name} {shape}" for name, shape in sizes.items()) or "no leaf at all"
+    if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
+        raise ValueError(
+            f"train step: expected leaves with one common, non-empty leading size, found {found}. A number that all "
+            "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given."
+        )
+    (shape,) = set(sizes.values())
+    if calls > 1 and shape[0] != calls:
+        raise ValueError(
+            f"train step: steps_per_call={calls} expects batches stacked to ({calls}, ...), found {found}."
+        )
+    if shape[-1] % microbatches:
+        raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
+
+
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raises TypeError for what is no Optax transformation."""
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            f"{where}: expected an Optax transformation, found a {type(optimizer).__name__}. Give, say, "
+            "optax.adam(1e-3)."
+        )
+
+
+def like(what: str, new: Any, old: Any) -> Any:
+    """The new tree in the dtypes of the old one.
+
+    Raises:
+      ValueError: it is another tree, or of other shapes.
+    """
+    was, now = ({path: jnp.shape(x) for path, x in flatten(tree).items()} for tree in (old, new))
+    if was != now:
+        changed = sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
+        raise ValueError(
+            f"train step: {what} changed its tree or shapes at {', '.join(changed[:5])}: found "
+            f"{[now.get(path) for path in changed[:5]]}, expected {[was.get(path) for path in changed[:5]]}."
+        )
+    return jax.tree.map(lambda a, b: a.astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
+
+
+def _remembered(remember: Remember | None, memory: Any, params: Params, stats: Any, rows: Any, step: jax.Array) -> Any:
+    if remember is None:
+        return memory
+    return like("the memory", remember(memory, params, stats, rows, step), memory)
+
+
+def _clip(grads: Params, limit: float) -> tuple[jax.Array, Params]:
+    """The global norm, in float32 at least, and the gradients within it."""
+    norm = optax.tree.norm(jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads))
+    factor = jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
+    return norm, jax.tree.map(lambda g: (g * factor).astype(g.dtype), grads)
+
+
+def _extra(names: Sequence[str], summed: Sums, grads: Params, value_fn: Callable[..., jax.Array]) -> dict[str, Any]:
+    """What an optimizer may ask for, by name."""
+    known: dict[str, Callable[[], Any]] = {
+        "value": lambda: summed.value / jnp.where(summed.weight == 0, 1.0, summed.weight),
+        "grad": lambda: grads,
+        "value_fn": lambda: lambda params: value_fn(params=params),
+        "grad_fn": lambda: lambda params, *_: jax.grad(lambda p: value_fn(params=p))(params),
+    }
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"update: extra names {unknown}, expected some of {', '.join(known)}.")
+    return {name: known[name]() for name in names}
+
+
+def _ask(optimizer: Any, grads: Params, state: TrainState, args: dict[str, Any]) -> tuple[Params, Any]:
+    """The optimizer's updates and new state."""
+    check_optimizer("update", optimizer)
+    transform = optimizer.gradient_transformation() if hasattr(optimizer, "gradient_transformation") else optimizer
+    try:
+        return optax.with_extra_args_support(transform).update(grads, state.opt_state, state.params, **args)
+    except TypeError as error:
+        if "missing" not in str(error):
+            raise
+        raise TypeError(
+            f"update: the optimizer asks for more than it is given ({error}). Name it: make_step(..., "
+            'extra=("value", "grad", "value_fn")).'
+        ) from error
+
+
+def _average(old: Params, new: Params, decay: float) -> Params:
+    return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b.astype(a.dtype), old, new)

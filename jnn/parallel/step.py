@@ -31,10 +31,10 @@ from jnn.parallel.layout import Layout
 from jnn.parallel.whole import split_batch
 from jnn.param import Params, Spec, init
 from jnn.program import Program
-from jnn.train.context import Batch, LossFn, check_loss
+from jnn.train.context import Batch, LossFn, check_loss, check_optimizer
 from jnn.train.state import TrainState, create_state, own_copy
 from jnn.train.step import StepFn, compile_step, make_eval
-from jnn.train.update import check_optimizer, update
+from jnn.train.update import update
 
 
 def sharded_state(

@@ -90,6 +90,15 @@ def check_loss(where: str, loss: Any) -> None:
         return
 
 
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raises TypeError for what is no Optax transformation."""
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            f"{where}: expected an Optax transformation, found a {type(optimizer).__name__}. Give, say, "
+            "optax.adam(1e-3)."
+        )
+
+
 def check_params(where: str, params: Params) -> None:
     """Raises TypeError for leaves that cannot be differentiated."""
     for path, leaf in flatten(params).items():

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 
 from jnn.param import Params, flatten
-from jnn.train.context import check_params
+from jnn.train.context import check_optimizer, check_params
 
 LOSS_SCALE = 2.0**15
 
@@ -66,23 +66,31 @@ def create_state(
       memory: what `remember` is to begin with.
 
     Raises:
-      TypeError: a leaf of params is no array, or an integer: that is not trained.
+      TypeError: a leaf of params is no array, or an integer: that is not trained; the optimizer is none, or
+        `optax.lookahead`, which needs params of its own kind.
 
     >>> state = create_state({"w": jnp.ones(3)}, optax.sgd(0.1))
     >>> int(state.step)
     0
     """
+    check_optimizer("create_state", optimizer)
     check_params("create_state", params)
     for path, leaf in flatten({} if stats is None else stats).items():
         if not hasattr(leaf, "dtype") or not hasattr(leaf, "astype"):
             raise TypeError(
                 f"create_state: stats/{path} is a {type(leaf).__name__}, expected an array: jnn.init(spec, key)."
             )
+    opt_state = optimizer.init(own_copy(params))  # which may keep the params themselves
+    if any(_is_lookahead(x) for x in jax.tree.leaves(opt_state, is_leaf=_is_lookahead)):
+        raise TypeError(
+            "create_state: optax.lookahead steps a pair of params of its own, fast and slow, and a loss here has one. "
+            "For slow weights keep an average: create_state(ema=True), make_step(ema_decay=...)."
+        )
     # Arrays of its own: a step donates its state, and the caller's params must survive that. Nothing is compiled.
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=own_copy(params),
-        opt_state=optimizer.init(own_copy(params)),  # which may keep the params themselves
+        opt_state=opt_state,
         stats={} if stats is None else own_copy(stats),
         ema=own_copy(jax.tree.map(_wide, params)) if ema else None,
         memory={} if memory is None else own_copy(memory),
@@ -133,6 +141,10 @@ def trained(state: Any) -> dict[str, jax.Array]:
 def own_copy(tree: Any) -> Any:
     """The same arrays where they are, in buffers of their own; nothing is compiled."""
     return jax.tree.map(lambda x: jax.device_put(x, _place(x), may_alias=False), tree)
+
+
+def _is_lookahead(x: Any) -> bool:
+    return isinstance(x, optax.LookaheadState)
 
 
 def _wide(x: Any) -> Any:

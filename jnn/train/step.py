@@ -25,11 +25,11 @@ from jax.typing import DTypeLike
 from jnn.metrics import mean
 from jnn.param import Params
 from jnn.program import Program
-from jnn.train.context import Batch, Context, LossFn, Metrics, check_loss
+from jnn.train.context import Batch, Context, LossFn, Metrics, check_loss, check_optimizer
 from jnn.train.objective import call
 from jnn.train.padding import overwrite_padding
 from jnn.train.state import TrainState
-from jnn.train.update import check_batch, check_optimizer, update
+from jnn.train.update import check_batch, update
 
 StepFn = Callable[..., tuple[Any, Metrics]]  # (state, batch) -> (state, metrics), with given= where there is any
 

@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 from jnn.metrics import Last, Mean
 from jnn.metrics.kinds import check
 from jnn.param import Params, flatten
-from jnn.train.context import Batch, Context, LossFn, Metrics
+from jnn.train.context import Batch, Context, LossFn, Metrics, check_optimizer
 from jnn.train.loss_scale import SCALED, finite, next_scale, scaled_sums
 from jnn.train.objective import Sums, gradient_sums, normalize, value_of
 from jnn.train.padding import overwrite_padding
@@ -155,15 +155,6 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
         )
     if shape[-1] % microbatches:
         raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
-
-
-def check_optimizer(where: str, optimizer: Any) -> None:
-    """Raises TypeError for what is no Optax transformation."""
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-        raise TypeError(
-            f"{where}: expected an Optax transformation, found a {type(optimizer).__name__}. Give, say, "
-            "optax.adam(1e-3)."
-        )
 
 
 def like(what: str, new: Any, old: Any) -> Any:

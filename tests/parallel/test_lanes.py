@@ -82,12 +82,12 @@ def test_lanes_are_micro_batches(model):
 def test_every_lane_has_noise_of_its_own():
     def loss(params, batch, ctx):
         number = jax.random.uniform(ctx.key)
-        return LossOutput(batch["x"] * params["w"], metrics={"noise": jnp.stack([number, number**2])})
+        return LossOutput(batch["x"] * params["w"], metrics={"noise": jnn.metrics.Sum(jnp.stack([number, number**2]))})
 
     place = layout({"w": jnn.Param((), jax.nn.initializers.ones, ())}, mesh("data=2", first(2)))
     step = sharded_step(loss, OPTIMIZER, KEYS[1], place, lanes=2)
     _, metrics = step(sharded_state(OPTIMIZER, KEYS[0], place), {"x": np.ones(2, np.float32)})
-    total, squares = np.asarray(metrics["noise"])
+    total, squares = np.asarray(metrics["noise"].total)
     assert squares > total**2 / 2 + 1e-4  # as much as that only if the two are the same
 
 

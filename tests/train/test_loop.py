@@ -141,8 +141,9 @@ def test_evaluation_joins_the_row_and_leaves_out_what_is_no_number():
 
     state, history = tiny.train(steps=10, evaluate=evaluate)
     batch = {**tiny.arrays(30), "weight": np.ones(30, np.float32)}
-    ten = tiny.loss(state.params, {k: v[:10] for k, v in batch.items()}, None, None).values
-    thirty = tiny.loss(state.params, batch, None, None).values
+    silent = Context(None, jax.random.key(0), state.step)
+    ten = tiny.loss(state.params, {k: v[:10] for k, v in batch.items()}, silent).values
+    thirty = tiny.loss(state.params, batch, silent).values
     expected = np.concatenate([ten, thirty]).mean()  # one mean over 40 rows, not a mean of two means
     np.testing.assert_allclose(history[0]["val/loss"], expected, rtol=1e-5)
     assert "val/table" not in history[0]

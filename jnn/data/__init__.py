@@ -43,7 +43,8 @@ from jnn.data.augment import (
     warp,
     word_dropout,
 )
-from jnn.data.batches import Batches, check_arrays, in_order
+from jnn.data.batches import Batches, in_order
+from jnn.data.checked import check_arrays
 from jnn.data.pipeline import IteratorBatches, Packed, ReadAhead, SourceBatches, mixture
 from jnn.data.prefetch import prefetch
 from jnn.data.sources import (

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_INT32 = np.iinfo(np.int32)
+
 
 class Piece(NamedTuple):
     """Tokens `start` to `stop` of a document, as inputs; their targets end one later."""
@@ -35,8 +37,9 @@ class Packed:
       lengths: tokens of each document, if they are known; otherwise every document is read once for it.
 
     Raises:
-      ValueError: no documents, a context below 1, or a document that has fewer than two tokens, is not a sequence of
-        integers, or has another length than `lengths` says.
+      ValueError: no documents, a context below 1, or a document that has fewer than two tokens.
+      ValueError, when a row is read: a document that is not a sequence of integers that int32 holds, or has another
+        length than `lengths` says.
 
     >>> packed = Packed([np.arange(10, 14), np.arange(20, 23)], context=6)
     >>> len(packed), packed[0]["x"].tolist(), packed[0]["y"].tolist()
@@ -83,7 +86,13 @@ class Packed:
                 f"Packed: document {piece.document}: expected {expected} integers, found "
                 f"{document.dtype}{list(document.shape)}."
             )
-        return document[piece.start : piece.stop + 1]
+        tokens = document[piece.start : piece.stop + 1]
+        if outside := [int(n) for n in (tokens.min(), tokens.max()) if not _INT32.min <= n <= _INT32.max]:
+            raise ValueError(
+                f"Packed: document {piece.document}: expected tokens that int32 holds, found {outside[0]}. "
+                "Renumber them."
+            )
+        return tokens
 
 
 def best_fit(pieces: Sequence[Piece], context: int) -> list[list[Piece]]:

@@ -15,7 +15,7 @@ def real(batch):
     return batch["y"][batch["weight"] > 0].tolist()
 
 
-@pytest.mark.parametrize(("n", "size"), [(5, 2), (12, 4), (7, 8)])
+@pytest.mark.parametrize(("n", "size"), [(5, 2), (12, 4), (7, 7)])
 def test_every_epoch_holds_every_example_once_in_an_order_of_its_own(n, size):
     batches = SourceBatches(numbered(n), size, seed=3)
     steps = batches.steps_per_epoch
@@ -92,13 +92,13 @@ def test_a_corrupt_image_is_skipped_and_counted_or_stops(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SourceBatches([], 2, seed=0), "found 2 for 0 examples"),
+        (lambda: SourceBatches([], 2, seed=0), "at least one example, found 0 examples"),
         (lambda: SourceBatches(numbered(3), 0, seed=0), "found 0 for 3 examples"),
         (lambda: SourceBatches(numbered(3), 4, seed=0, drop_last=True), "found 4 for 3"),
-        (lambda: SourceBatches(numbered(3), 4, seed=0, part=(0, 3)), r"n must divide the batch of 4; found \(0, 3\)"),
-        (lambda: SourceBatches(numbered(3), 4, seed=0, part=(2, 2)), r"found \(2, 2\)"),
+        (lambda: SourceBatches(numbered(4), 4, seed=0, part=(0, 3)), r"n must divide the batch of 4; found \(0, 3\)"),
+        (lambda: SourceBatches(numbered(4), 4, seed=0, part=(2, 2)), r"found \(2, 2\)"),
         (lambda: SourceBatches(grain.MapDataset.range(3).repeat(), 2, seed=0), "without an end have their own order"),
-        (lambda: SourceBatches(numbered(3), 2, seed=0)[-1], "a step counts from 0, found -1"),
+        (lambda: SourceBatches(numbered(3), 2, seed=0)[-1], "a step counts from 0 .* found step -1"),
         (lambda: SourceBatches([{"x": [1]}, {"x": [1, 2]}], 2, seed=None)[0], "same names, shapes and dtypes"),
         (lambda: SourceBatches([{"x": 1}, {"z": 1}], 2, seed=None)[0], "same names, shapes and dtypes"),
         (lambda: SourceBatches([{"x": "text"}], 1, seed=None)[0], "row 0: 'x' must be numeric, found <U4"),

@@ -49,6 +49,8 @@ class Records(list):
         ({"a": None}, r"record 0 cannot be decoded \(NoneType is no array\)"),
         ({"a": [[1], [1, 2]]}, r"record 0 cannot be decoded"),
         ({"a": 2**40}, r"record 0 cannot be decoded \(expected integers that fit 32 bits, found 1099511627776"),
+        ({"a": [1.5, 1e300]}, r"record 0 cannot be decoded \(expected floats that fit 32 bits, found 1e\+300"),
+        ({"a": 16777217.0}, r"record 0 cannot be decoded \(expected floats that fit 32 bits, found 16777217"),
     ],
 )
 def test_a_record_that_does_not_fit_is_one_clear_error(record, message):

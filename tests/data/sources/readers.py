@@ -113,7 +113,7 @@ def image_is_right(data, found):
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         with contextlib.suppress(Exception):  # EXIF that is damaged says nothing
-            image = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
         return np.array_equal(np.asarray(image.convert("RGB")), found["x"])
 
 
@@ -178,8 +178,9 @@ LINES = b'{"text": "good \\u00e9", "label": 1}\n{"text": "bad", "label": 0}\n'
 TABLE = b'age,height,smoker,name\n61,1.75,yes,"Ada, ""A"""\n-7,2e0,no,B\n12,160,no,C\n'
 COLUMNS = {"age": int, "height": float, "smoker": ("no", "yes"), "name": str}
 PICTURE = Image.fromarray(RNG.integers(0, 256, (9, 7, 3), np.uint8))
-SIDEWAYS = Image.Exif()
-SIDEWAYS[0x0112] = 6
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+PICTURES = tuple(saved(PICTURE.save, format=kind, exif=exif) for kind in ("PNG", "JPEG") for exif in (None, TURNED))
 PACKED = {"d/a.txt": b"first", "b.bin": bytes(range(256)) * 2}
 ARCHIVES = (zipped(), tarred(), gzip.compress(tarred(), mtime=0))
 
@@ -198,7 +199,7 @@ READERS = [
         "a/a.png",
         (
             *(saved(PICTURE.save, format=kind) for kind in ("PNG", "JPEG")),
-            saved(PICTURE.save, format="JPEG", exif=SIDEWAYS),
+            saved(PICTURE.save, format="JPEG", exif=TURNED),
         ),
         read_image,
         image_is_right,

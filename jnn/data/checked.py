@@ -36,6 +36,12 @@ def check_step(where: str, step: Any, k: Any = 1) -> None:
         raise ValueError(f"{where}: a step counts from 0 and a stack from 1; found step {step}, k {k}.")
 
 
+def check_count(where: str, what: str, value: Any) -> None:
+    """Raises unless value is an integer, 1 or more."""
+    if not _is_integer(value) or value < 1:
+        raise ValueError(f"{where}: expected {what} to be an integer, 1 or more, found {value!r}.")
+
+
 def check_batch_size(where: str, size: Any, rows: int | None, *, drop_last: bool = False, what: str = "rows") -> None:
     """Raises unless size is an integer that leaves a batch of this many rows; says it where no batch can be full.
 
@@ -72,12 +78,17 @@ def check_array(where: str, name: str, array: Any) -> None:
     if not isinstance(array, np.ndarray | jax.Array) or isinstance(array, np.ma.MaskedArray | np.matrix):
         kind = f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")
         raise TypeError(
-            f"{where}: expected {name!r} to be a NumPy array, found {kind}. Convert it: np.asarray({name})."
+            f"{where}: expected {name!r} to be an array of NumPy or JAX, found {kind}. Convert it: np.asarray({name})."
         )
-    if not is_numeric(array.dtype):
+    check_numeric(where, name, array.dtype)
+
+
+def check_numeric(where: str, name: str, dtype: Any) -> None:
+    """Raises unless arrays of this dtype hold numbers."""
+    if not is_numeric(dtype):
         hints = {"O": "Pad rows of unequal lengths: jnn.data.pad", "U": "Encode text: Words or Characters"}
-        hint = hints.get(getattr(array.dtype, "kind", ""), "Encode it first")
-        raise ValueError(f"{where}: {name!r} must be numeric, found {array.dtype}. {hint}.")
+        hint = hints.get(getattr(dtype, "kind", ""), "Encode it first")
+        raise ValueError(f"{where}: {name!r} must be numeric, found {dtype}. {hint}.")
 
 
 def is_numeric(dtype: Any) -> bool:
@@ -95,7 +106,7 @@ def check_arrays(where: str, arrays: Arrays, classes: int | None = None) -> int:
 
     >>> check_arrays("Batches", {"x": [1, 2]})
     Traceback (most recent call last):
-    TypeError: Batches: expected 'x' to be a NumPy array, found list. Convert it: np.asarray(x).
+    TypeError: Batches: expected 'x' to be an array of NumPy or JAX, found list. Convert it: np.asarray(x).
     """
     if not isinstance(arrays, Mapping):
         raise TypeError(
@@ -117,6 +128,7 @@ def check_arrays(where: str, arrays: Arrays, classes: int | None = None) -> int:
 
 
 def _check_labels(where: str, arrays: Arrays, classes: int) -> None:
+    check_count(where, "classes", classes)
     if "y" not in arrays or arrays["y"].dtype.kind not in "iu":
         found = arrays["y"].dtype if "y" in arrays else f"only {sorted(arrays)}"
         raise ValueError(f"{where}: classes={classes} expects integer labels in 'y', found {found}.")

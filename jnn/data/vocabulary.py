@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from jnn.data.checked import is_numeric
+from jnn.data.checked import check_count, is_numeric
 
 PAD, UNKNOWN = 0, 1
 _BREAK = re.compile(r"<br\s*/?>")
@@ -51,9 +51,14 @@ def words(text: str) -> list[str]:
     (NFC). A script that puts no spaces between words, such as Chinese, Japanese or Thai, gives one word for each run:
     cut such texts into words before, or use `Characters`. See "Unicode Normalization Forms", Unicode Standard Annex 15.
 
+    Raises:
+      TypeError: no text.
+
     >>> words("It's <br /><br />GREAT, 10/10!"), words("Café naïve, Привет мир")
     (["it's", 'great', '10', '10'], ['café', 'naïve', 'привет', 'мир'])
     """
+    if not isinstance(text, str):
+        raise TypeError(f"words: expected a text, found {type(text).__name__}. Give a str: one text at a time.")
     lower = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
     return _WORD.findall(_BREAK.sub(" ", lower).translate(_PARTS))
 
@@ -119,8 +124,9 @@ def pad(sequences: Sequence[np.ndarray], length: int, *, keep: str = "first") ->
     >>> ids.tolist(), lengths.tolist()
     ([[6, 7], [8, 0]], [2, 1])
     """
-    if keep not in ("first", "last") or length < 1:
-        raise ValueError(f"pad: keep is 'first' or 'last' and length at least 1; found {keep!r}, {length}.")
+    check_count("pad", "length", length)
+    if keep not in ("first", "last"):
+        raise ValueError(f"pad: keep is 'first' or 'last'; found {keep!r}.")
     lengths = np.array([min(len(sequence), length) for sequence in sequences], np.int32)
     if not lengths.all() or not len(lengths):
         where = f"sequence {int(np.argmin(lengths))} empty" if len(lengths) else "none"

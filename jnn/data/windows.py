@@ -71,6 +71,8 @@ def windows_in_order(tokens: np.ndarray, context: int) -> dict[str, np.ndarray]:
 
 def _check(where: str, tokens: np.ndarray, context: int) -> None:
     check_array(where, "tokens", tokens)
+    if not isinstance(context, int | np.integer):
+        raise ValueError(f"{where}: expected a context that is an integer, 1 or more, found {context!r}.")
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not 0 < context < len(tokens):
         raise ValueError(
             f"{where}: expected a sequence of integers longer than the context of {context} (at least 1), "

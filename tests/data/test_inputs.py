@@ -83,7 +83,7 @@ def test_any_kind_of_integer_is_a_seed(name):
 )
 def test_what_is_no_array_is_one_clear_error(name, x, found):
     with pytest.raises(
-        TypeError, match=rf"^{name}: expected '\w+' to be a NumPy array, found {found}. Convert it: np\."
+        TypeError, match=rf"^{name}: expected '\w+' to be an array of NumPy or JAX, found {found}. Convert it: np\."
     ):
         OF_ARRAYS[name](x)
 

@@ -110,7 +110,7 @@ def test_characters_round_trip(text):
     ("make", "message"),
     [
         (lambda: Words.build(["a"], 2), "Words: size counts padding and the unknown word too, so 3 or more; found 2"),
-        (lambda: pad([np.ones(3)], 0), "length at least 1; found 'first', 0"),
+        (lambda: pad([np.ones(3)], 0), "length to be an integer, 1 or more, found 0"),
         (lambda: pad([np.ones(3)], 2, keep="middle"), "keep is 'first' or 'last' .* found 'middle'"),
         (lambda: pad([], 2), "at least one id, found none"),
         (lambda: pad([np.ones(2), np.ones(0)], 2), "at least one id, found sequence 1 empty"),
@@ -130,6 +130,11 @@ def test_bad_input_is_one_clear_error(make, message):
 def test_one_text_is_not_taken_for_many():
     with pytest.raises(TypeError, match=r"expected several texts, found one str. Give a list of them"):
         Words.build("a b c", 5)
+
+
+def test_a_list_is_not_taken_for_a_text():
+    with pytest.raises(TypeError, match=r"words: expected a text, found list"):
+        Words.build(["a"], 3).encode(["a"])
 
 
 def test_nothing_decodes_to_nothing():

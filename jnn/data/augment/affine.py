@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_key
 from jnn.data.augment.pixels import check_bound, check_images, check_range
 from jnn.data.augment.warp import affine_matrix, check_method, warp
 

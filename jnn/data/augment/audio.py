@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_input, check_key
 from jnn.data.augment.lengths import lengths_of, real_places
 from jnn.data.augment.pixels import check_bound, check_fill
 from jnn.data.augment.window import interval
@@ -169,6 +169,7 @@ def add_noise(
 
 
 def _check(name: str, x: jax.Array, what: str, ndim: int, *, any_dtype: bool = False) -> None:
+    check_input(name, x)
     if x.ndim != ndim or x.size == 0:
         raise ValueError(f"{name}: expected a non-empty batch of {what}, found {checks.describe(x)}.")
     if not any_dtype:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data.augment.color import blend
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_key
 from jnn.data.augment.pixels import (
     Amount,
     check_blendable,

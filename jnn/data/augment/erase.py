@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_key
 from jnn.data.augment.pixels import check_bound, check_fill, check_images, check_range
 from jnn.data.augment.window import draw_window, rectangle
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_key
 from jnn.data.augment.pixels import check_images
 
 

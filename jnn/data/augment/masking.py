@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_key
 from jnn.data.augment.text import check_ids, ordinary_tokens
 
 _MASK, _RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_input, check_key
 from jnn.data.augment.pixels import check_blendable, check_images, restore, wide
 from jnn.data.augment.window import rectangle
 
@@ -49,6 +49,7 @@ def mixup(
     >>> y.tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+    check_input("mixup", x)
     checks.rank("mixup", x, 1)
     check_blendable("mixup", x)
     targets = _targets("mixup", x, y, alpha, weight, classes)
@@ -124,6 +125,7 @@ def _targets(
     name: str, x: jax.Array, y: jax.Array, alpha: float, weight: jax.Array | None, classes: int | None
 ) -> jax.Array:
     """Targets that can be mixed, after all checks."""
+    check_input(name, y, "y")
     if not 0 < alpha < float("inf"):
         raise ValueError(f"{name}: alpha must be positive, found {alpha}.")
     if y.ndim < 1 or len(y) != len(x) or (weight is not None and weight.shape != (len(x),)):

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_input, check_key
 
 Amount = float | jax.Array  # one for all images, or one an image: (b,)
 
 
 def check_images(name: str, x: jax.Array) -> None:
     """Raises unless x is a non-empty batch of images."""
+    check_input(name, x)
     if x.ndim != 4 or x.size == 0:
         raise ValueError(f"{name}: expected a non-empty batch of images [b,y,x,c], found {checks.describe(x)}.")
 
@@ -138,6 +139,7 @@ def sometimes(
     >>> sometimes(x, lambda x, key: grayscale(x), 0.2, key=jax.random.key(0)).shape
     (2, 4, 4, 3)
     """
+    check_input("sometimes", x)
     checks.rank("sometimes", x, 1)
     check_bound("sometimes", "probability", probability, 1)
     check_key("sometimes", key)

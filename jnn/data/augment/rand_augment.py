@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from jnn.data.augment.blur import adjust_sharpness
 from jnn.data.augment.color import adjust_brightness, adjust_contrast, adjust_saturation
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_key
 from jnn.data.augment.pixels import check_bound, check_colors, check_fill, white
 from jnn.data.augment.tone import autocontrast, equalize, posterize, solarize
 from jnn.data.augment.warp import affine_matrix, check_method, warp

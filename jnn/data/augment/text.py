@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment.keys import check_key
+from jnn.data.augment.given import check_input, check_key
 from jnn.data.augment.lengths import lengths_of, real_places
 from jnn.data.augment.pixels import check_bound
 
@@ -81,6 +81,7 @@ def check_ids(name: str, ids: jax.Array, **values: int) -> None:
 
 def real_tokens(name: str, ids: jax.Array, rate: float, lengths: jax.Array | None) -> jax.Array:
     """True where a token is not padding, (b, t), after all checks."""
+    check_input(name, ids)
     if ids.ndim != 2:
         raise ValueError(f"{name}: expected token ids [b,t], found {checks.describe(ids)}.")
     checks.integers(name, ids)

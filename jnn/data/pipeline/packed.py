@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jnn.data.checked import check_count
+
 _INT32 = np.iinfo(np.int32)
 
 
@@ -49,11 +51,14 @@ class Packed:
     """
 
     def __init__(self, documents: Sequence[np.ndarray], context: int, *, lengths: Iterable[int] | None = None) -> None:
+        check_count("Packed", "context", context)
+        if isinstance(documents, np.ndarray) and documents.ndim == 1 and documents.dtype != object:
+            raise TypeError(f"Packed: expected a list of documents, found one array {documents.dtype}. Give [tokens].")
         sizes = [len(documents[i]) for i in range(len(documents))] if lengths is None else [int(n) for n in lengths]
-        if not sizes or len(sizes) != len(documents) or context < 1:
+        if not sizes or len(sizes) != len(documents):
             raise ValueError(
-                f"Packed: expected documents, a length for each, and a context of at least 1; found {len(documents)} "
-                f"documents, {len(sizes)} lengths and {context}."
+                f"Packed: expected documents, and a length for each; found {len(documents)} documents and "
+                f"{len(sizes)} lengths."
             )
         if min(sizes) < 2:
             raise ValueError(

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jnn.data.checked import check_batch_size, check_held, check_seed, check_step, is_numeric
+from jnn.data.checked import check_batch_size, check_held, check_numeric, check_seed, check_step
 from jnn.data.endless import Endless
 from jnn.optional import optional
 
@@ -162,15 +162,24 @@ def _numbers(where: str, row: int, example: Example) -> dict[str, np.ndarray]:
             f"{where}, row {row}: expected an example by name, {{'x': ..., 'y': ...}}, found {type(example).__name__}."
         )
     arrays = {name: _array(where, row, name, value) for name, value in ({"weight": 1.0} | dict(example)).items()}
+    if not (arrays["weight"] >= 0).all():
+        raise ValueError(f"{where}, row {row}: 'weight' must be 0 or more, found {arrays['weight'].min()}.")
     return arrays | {"weight": arrays["weight"].astype(np.float32)}
 
 
 def _array(where: str, row: int, name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{where}, row {row}: {name!r} is no array ({error}). Pad it: jnn.data.pad.") from error
-    if not is_numeric(array.dtype):
-        raise ValueError(f"{where}, row {row}: {name!r} must be numeric, found {array.dtype}. Encode it first.")
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # ragged lists; tensors with a gradient
+        raise ValueError(f"{where}, row {row}: {name!r} is no array ({error}). Pad lists: jnn.data.pad.") from error
+    if array.dtype == object:
+        raise ValueError(
+            f"{where}, row {row}: {name!r} must be numeric, found {type(value).__name__}. Encode it first."
+        )
+    check_numeric(f"{where}, row {row}", name, array.dtype)
     check_held(f"{where}, row {row}", name, array)
     return array

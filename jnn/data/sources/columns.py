@@ -28,10 +28,13 @@ def check_columns(where: str, columns: Mapping[str, Column], missing: Mapping[st
     """Raises unless the columns are of the kinds above, and what stands for missing fields fits them.
 
     Raises:
+      TypeError: names without types.
       ValueError: no columns, another kind, a repeated category, or a fill value that is none.
 
     >>> check_columns("read_csv", {"age": int}, {"age": -1})
     """
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"{where}: expected columns with their types, {{'age': int}}, found {type(columns).__name__}.")
     if not columns:
         raise ValueError(f"{where}: expected at least one column, such as {{'age': int}}.")
     for name, column in columns.items():

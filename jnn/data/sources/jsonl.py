@@ -31,6 +31,7 @@ def read_jsonl(path: PathLike, fields: Mapping[str, Field], *, skipped: Skipped 
       One dict a line, in the file's order.
 
     Raises:
+      TypeError: names without types.
       ValueError: a line that is not such an object; or no such line in the file.
 
     >>> import tempfile
@@ -40,6 +41,8 @@ def read_jsonl(path: PathLike, fields: Mapping[str, Field], *, skipped: Skipped 
     ...     read_jsonl(file.name, {"text": str, "stars": (1, 2, 3, 4, 5)})
     [{'text': 'good', 'stars': 5}]
     """
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"read_jsonl: expected fields with types, {{'text': str}}, found {type(fields).__name__}.")
     records = []
     for where, line in _lines(Path(path)):
         try:

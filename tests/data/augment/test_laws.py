@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from jnn.data import augment as a
 from tests.data.augment.table import IMAGES, SEQUENCES, batch_of
@@ -76,6 +77,16 @@ def test_integers_are_exact_over_their_range_or_refused(row, dtype):
         assert info.bits <= 16
         exact = changed(compiled(row)(x.astype(jnp.float32), n, KEY))
         np.testing.assert_allclose(out, np.asarray(exact), rtol=0, atol=0.51)
+
+
+@over(EVERYTHING)
+def test_what_is_no_array_is_one_clear_error(row):
+    name, (x, n) = row.name.split("-")[0], batch_of(row)
+    for other, found in ((x.tolist(), "list"), (torch.zeros(x.shape), "torch.Tensor"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=rf"^{name}: expected 'x' to be an array of NumPy or JAX, found {found}"):
+            row.apply(other, n, KEY)
+    with pytest.raises(ValueError, match=rf"^{name}: 'x' holds 1099511627776, first in row 0, beyond the int32 that"):
+        row.apply(np.full(x.shape, 2**40), n, KEY)
 
 
 @over(EVERYTHING)

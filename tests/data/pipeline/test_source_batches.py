@@ -102,6 +102,15 @@ def test_a_corrupt_image_is_skipped_and_counted_or_stops(tmp_path):
         (lambda: SourceBatches([{"x": [1]}, {"x": [1, 2]}], 2, seed=None)[0], "same names, shapes and dtypes"),
         (lambda: SourceBatches([{"x": 1}, {"z": 1}], 2, seed=None)[0], "same names, shapes and dtypes"),
         (lambda: SourceBatches([{"x": "text"}], 1, seed=None)[0], "row 0: 'x' must be numeric, found <U4"),
+        (lambda: SourceBatches([{"x": None}], 1, seed=None)[0], "row 0: 'x' must be numeric, found NoneType"),
+        (
+            lambda: SourceBatches([{"x": [[1], [1, 2]]}], 1, seed=None)[0],
+            "row 0: 'x' is no array .*Pad lists: jnn.data.pad",
+        ),
+        (
+            lambda: SourceBatches([{"x": 1, "weight": -1}], 1, seed=None)[0],
+            "row 0: 'weight' must be 0 or more, found -1",
+        ),
         (lambda: SourceBatches([None, None], 1, seed=None)[0], "none of the first 2 examples is there"),
     ],
 )
@@ -115,3 +124,17 @@ def test_an_endless_source_has_no_epochs():
     assert batches.steps_per_epoch is None
     assert batches.examples == sys.maxsize
     assert [batches[s]["x"].tolist() for s in (0, 1, 2)] == [[0, 1], [2, 0], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ({"x": np.ones(4)}, r"expected examples with len and \[i\], .* found dict. Arrays by name are for Batches"),
+        (iter([{"x": 1}]), r"expected examples with len and \[i\], .* an iterator is for IteratorBatches"),
+        (np.ones((4, 2)), r"batch 0, row 0: expected an example by name, \{'x': ..., 'y': ...\}, found ndarray"),
+        ([(1, 2)] * 4, r"batch 0, row 0: expected an example by name, .* found tuple"),
+    ],
+)
+def test_what_are_no_examples_is_one_clear_error(examples, message):
+    with pytest.raises(TypeError, match=message):
+        SourceBatches(examples, 2, seed=None)[0]

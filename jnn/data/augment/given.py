@@ -1,4 +1,4 @@
-"""The key of an augmentation: what draws its noise, or None for none."""
+"""What an augmentation is given: arrays, and the key that draws its noise, or None for none."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import checks
+from jnn.data.checked import check_array, check_held
+
+
+def check_input(name: str, x: Any, what: str = "x") -> None:
+    """Raises unless x is an array whose values are the same on the device."""
+    check_array(name, what, x)
+    if isinstance(x, np.ndarray):
+        check_held(name, what, x)
 
 
 def check_key(name: str, key: Any) -> None:

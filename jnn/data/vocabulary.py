@@ -126,7 +126,7 @@ def pad(sequences: Sequence[np.ndarray], length: int, *, keep: str = "first") ->
     """
     check_count("pad", "length", length)
     if keep not in ("first", "last"):
-        raise ValueError(f"pad: keep is 'first' or 'last'; found {keep!r}.")
+        raise ValueError(f"pad: keep is 'first' or 'last', found {keep!r}.")
     lengths = np.array([min(len(sequence), length) for sequence in sequences], np.int32)
     if not lengths.all() or not len(lengths):
         where = f"sequence {int(np.argmin(lengths))} empty" if len(lengths) else "none"

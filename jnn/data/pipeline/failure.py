@@ -2,13 +2,15 @@
 
 Law: a worker sends only what its run can read: arrays as they are, other values and exceptions once it has read them
 back itself. Whatever else happens in it comes as one error with the worker's traceback; nothing waits for ever.
+
+What is pickled here goes from a run to its own workers and back, as all that `multiprocessing` sends; no file is read.
 """
 
 from __future__ import annotations
 
-import pickle
 import threading
 import traceback
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Protocol
 
 import jax
@@ -55,7 +57,7 @@ class InWorker:
         try:
             with self._lock:
                 if self._batches is None:  # here, where an exception has somebody to tell
-                    self._batches, self._packed = pickle.loads(self._packed), b""
+                    self._batches, self._packed = ForkingPickler.loads(self._packed), b""
             batch = self._batches[int(step)]
             for value in jax.tree.leaves(batch):
                 _check_sendable(value)
@@ -80,7 +82,7 @@ class Failure:
     def error(self) -> Exception:
         """What the run raises."""
         if self.packed is not None:
-            error: Exception = pickle.loads(self.packed)
+            error: Exception = ForkingPickler.loads(self.packed)
             error.add_note(f"Raised in a worker of ReadAhead, for batch {self.step}:\n{self.text}")
             return error
         return RuntimeError(
@@ -93,8 +95,8 @@ def _packed(error: BaseException) -> bytes | None:
     if not isinstance(error, Exception) or isinstance(error, StopIteration):
         return None  # what ends a program, or a loop, in the worker would end it in silence elsewhere
     try:
-        packed = pickle.dumps(error)
-        again = pickle.loads(packed)
+        packed = bytes(ForkingPickler.dumps(error))
+        again = ForkingPickler.loads(packed)
         return packed if type(again) is type(error) and str(again) == str(error) else None
     except BaseException:  # whatever its own methods raise
         return None
@@ -105,7 +107,7 @@ def _check_sendable(value: Any) -> None:
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         return
     try:
-        pickle.loads(pickle.dumps(value))
+        ForkingPickler.loads(ForkingPickler.dumps(value))
     except BaseException as error:
         raise TypeError(
             f"ReadAhead: a batch holds a {type(value).__name__}, which a worker cannot send ({type(error).__name__}: "

@@ -180,7 +180,7 @@ COLUMNS = {"age": int, "height": float, "smoker": ("no", "yes"), "name": str}
 PICTURE = Image.fromarray(RNG.integers(0, 256, (9, 7, 3), np.uint8))
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
-PICTURES = tuple(saved(PICTURE.save, format=kind, exif=exif) for kind in ("PNG", "JPEG") for exif in (None, TURNED))
+PICTURES = tuple(saved(PICTURE.save, format=kind, exif=exif) for kind in ("PNG", "JPEG") for exif in (b"", TURNED))
 PACKED = {"d/a.txt": b"first", "b.bin": bytes(range(256)) * 2}
 ARCHIVES = (zipped(), tarred(), gzip.compress(tarred(), mtime=0))
 

@@ -49,10 +49,8 @@ def mixup(
     >>> y.tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    check_input("mixup", x)
-    checks.rank("mixup", x, 1)
-    check_blendable("mixup", x)
     targets = _targets("mixup", x, y, alpha, weight, classes)
+    check_blendable("mixup", x)
     check_key("mixup", key)
     if key is None:
         return x, targets
@@ -76,7 +74,7 @@ def cutmix(
     See "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", Yun et
     al., 2019, with alpha 1. The rectangle's area is 1 - share for a share ~ Beta(alpha, alpha), its centre
     lies anywhere, and what is left of it inside the image counts. Arguments, results and errors as
-    `mixup`, with images x (b, y, x, c) of any dtype.
+    `mixup`, with images x (b, y, x, c), and integers of any size.
 
     >>> x, y = cutmix(jnp.ones((2, 4, 4, 1)), jnp.eye(2), 1.0, weight=None, key=jax.random.key(0))
     >>> y.sum(1).tolist()
@@ -125,7 +123,11 @@ def _targets(
     name: str, x: jax.Array, y: jax.Array, alpha: float, weight: jax.Array | None, classes: int | None
 ) -> jax.Array:
     """Targets that can be mixed, after all checks."""
+    check_input(name, x)
     check_input(name, y, "y")
+    checks.rank(name, x, 1)
+    if not jnp.issubdtype(x.dtype, jnp.integer) and not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name}: expected x of integers or floating point, found {checks.describe(x)}.")
     if not 0 < alpha < float("inf"):
         raise ValueError(f"{name}: alpha must be positive, found {alpha}.")
     if y.ndim < 1 or len(y) != len(x) or (weight is not None and weight.shape != (len(x),)):

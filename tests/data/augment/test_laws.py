@@ -82,7 +82,7 @@ def test_integers_are_exact_over_their_range_or_refused(row, dtype):
 @over(EVERYTHING)
 def test_what_is_no_array_is_one_clear_error(row):
     name, (x, n) = row.name.split("-")[0], batch_of(row)
-    for other, found in ((x.tolist(), "list"), (torch.zeros(x.shape), "torch.Tensor"), (None, "NoneType")):
+    for other, found in ((x.tolist(), "list"), (torch.zeros(x.shape), "torch.Tensor")):
         with pytest.raises(TypeError, match=rf"^{name}: expected 'x' to be an array of NumPy or JAX, found {found}"):
             row.apply(other, n, KEY)
     with pytest.raises(ValueError, match=rf"^{name}: 'x' holds 1099511627776, first in row 0, beyond the int32 that"):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from jnn.data.sources.damage import Skipped, refuse
+from jnn.data.sources.images import picture
 
 
 class Dataset(Protocol):
@@ -83,9 +84,14 @@ class HuggingFace:
 
 
 def _value(value: Any) -> Any:
-    """Text stays text; an integer is int32, a float the nearest float32, as far as those hold it; the rest an array."""
+    """Text stays text; an integer is int32, a float the nearest float32, as far as those hold it; the rest an array.
+
+    An image is what a viewer shows of it, as in `ImageFolder`, with its own channels and bits.
+    """
     if isinstance(value, str | bytes):
         return value
+    if hasattr(value, "getexif"):  # an image of Pillow's
+        return picture(value)
     array = np.asarray(value)
     if array.dtype == object:
         raise ValueError(f"{type(value).__name__} is no array")

@@ -107,8 +107,23 @@ class ImageFolder:
             pixels = np.asarray(_in_8_bits(image).convert("RGB" if self.channels == 3 else "L"))
         except Exception as error:  # likewise
             raise ValueError(f"{name}: a damaged image of {len(data)} bytes ({error}).") from error
-        pixels = pixels.reshape(image.height, image.width, self.channels)
-        return np.ascontiguousarray(_UPRIGHT.get(_orientation(image), lambda x: x)(pixels))
+        return _upright(image, pixels.reshape(image.height, image.width, self.channels))
+
+
+def picture(image: Any) -> np.ndarray:
+    """What is seen of an image of Pillow's, in its own channels: upright, and in colours where it holds something else.
+
+    >>> from PIL import Image
+    >>> picture(Image.new("CMYK", (1, 1), (0, 255, 255, 0))).tolist()
+    [[[255, 0, 0]]]
+    """
+    image.load()
+    plain = image.mode in ("1", "L", "LA", "I", "I;16", "F", "RGB", "RGBA")
+    return _upright(image, np.asarray(image if plain else _in_8_bits(image).convert("RGB")))
+
+
+def _upright(image: Any, pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(_UPRIGHT.get(_orientation(image), lambda x: x)(pixels))
 
 
 def _in_8_bits(image: Any) -> Any:

@@ -4,6 +4,8 @@ What lives here turns files into NumPy arrays or records (`sources/`), arrays in
 "weight": ...}` that are a pure function of (seed, step), records too (`pipeline/`: read ahead, mixed, packed), and
 images, sound and text into augmented ones on the device as a pure function of a key (`augment/`). What does not:
 anything that knows a model or a training loop.
+
+Law: a number is what its file says, on the device too, or is refused; what is rounded is said.
 """
 
 from jnn.data.augment import (
@@ -43,7 +45,8 @@ from jnn.data.augment import (
     warp,
     word_dropout,
 )
-from jnn.data.batches import Batches, check_arrays, in_order
+from jnn.data.batches import Batches, in_order
+from jnn.data.checked import check_arrays
 from jnn.data.pipeline import IteratorBatches, Packed, ReadAhead, SourceBatches, mixture
 from jnn.data.prefetch import prefetch
 from jnn.data.sources import (

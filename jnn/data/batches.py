@@ -12,26 +12,30 @@ shape, and what fills up the last one of an epoch has weight 0.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 
 import numpy as np
 
-Arrays = Mapping[str, np.ndarray]
+from jnn.data.checked import Arrays, check_arrays, check_batch_size, check_held, check_seed, check_step
+from jnn.data.endless import Endless
 
 
-class Batches:
+class Batches(Endless):
     """An endless source of shuffled batches, indexed by the step.
 
     Args:
-      arrays: name -> (n, ...). A `weight` (n,) is kept; without one every row weighs 1.
-      batch_size: rows of a batch.
-      seed: of all shuffles; epoch e is shuffled by (seed, e).
+      arrays: name -> (n, ...), of NumPy or JAX. A `weight` (n,) is kept; without one every row weighs 1.
+      batch_size: rows of a batch. More than n is said, since what is missing is filled up in every batch.
+      seed: of all shuffles, 0 or more; epoch e is shuffled by (seed, e).
       drop_last: leave out what does not fill a batch (other rows every epoch), instead of filling up.
       classes: if given, `y` must hold integers in 0..classes-1.
 
     Raises:
-      ValueError: arrays that are empty, of unequal lengths, not numeric or not finite; labels out
-        of range; a batch size below 1, or with nothing left after `drop_last`.
+      TypeError: what is not a dict of arrays, such as lists or tensors of torch.
+      ValueError: arrays that are empty, of unequal lengths, not numeric or not finite, or whose 64-bit values JAX
+        cannot hold; labels out of range; a negative seed; a batch size below 1, or with nothing left after `drop_last`.
+
+    Warns:
+      UserWarning: a batch size above n.
 
     >>> batches = Batches({"x": np.arange(5)}, 2, seed=0)
     >>> batches.steps_per_epoch, batches[2]["weight"]
@@ -44,23 +48,21 @@ class Batches:
         self, arrays: Arrays, batch_size: int, *, seed: int, drop_last: bool = False, classes: int | None = None
     ) -> None:
         self.rows = check_arrays("Batches", arrays, classes)
-        if batch_size < 1 or (drop_last and batch_size > self.rows):
-            raise ValueError(
-                f"Batches: batch_size must be at least 1 and leave a batch; found {batch_size} for {self.rows} rows."
-            )
-        self.arrays, self.batch_size, self.seed = _weighted(arrays), batch_size, seed
+        check_batch_size("Batches", batch_size, self.rows, drop_last=drop_last)
+        check_seed("Batches", seed)
+        self.arrays, self.batch_size, self.seed = _weighted("Batches", arrays), batch_size, seed
         self.steps_per_epoch = self.rows // batch_size if drop_last else -(-self.rows // batch_size)
         # a cache of a pure function: two epochs, since a stack of steps may straddle them
         self._order = functools.lru_cache(2)(self._shuffle)
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         """The batch of a step, counted from 0 over all epochs."""
+        check_step("Batches", step)
         return {name: array[0] for name, array in self.stack(step, 1).items()}
 
     def stack(self, step: int, k: int) -> dict[str, np.ndarray]:
         """The batches of steps `step` to `step + k - 1` along a new leading axis."""
-        if step < 0 or k < 1:
-            raise ValueError(f"Batches: a step counts from 0 and a stack from 1; found step {step}, k {k}.")
+        check_step("Batches", step, k)
         parts = [self._rows_of(s) for s in range(step, step + k)]
         rows = np.stack([rows for rows, _ in parts])
         batch = {name: array[rows] for name, array in self.arrays.items()}
@@ -84,9 +86,8 @@ def in_order(arrays: Arrays, batch_size: int, *, classes: int | None = None) -> 
     [[0, 1], [2, 2]]
     """
     n = check_arrays("in_order", arrays, classes)
-    if batch_size < 1:
-        raise ValueError(f"in_order: batch_size must be at least 1, found {batch_size}.")
-    arrays, whole = _weighted(arrays), n // batch_size
+    check_batch_size("in_order", batch_size, None)  # one batch may hold all, and more
+    arrays, whole = _weighted("in_order", arrays), n // batch_size
     pieces = [slice(i * batch_size, (i + 1) * batch_size) for i in range(whole)]
     batches = [{name: array[piece] for name, array in arrays.items()} for piece in pieces]
     if n % batch_size:
@@ -96,47 +97,14 @@ def in_order(arrays: Arrays, batch_size: int, *, classes: int | None = None) -> 
     return batches
 
 
-def check_arrays(where: str, arrays: Arrays, classes: int | None = None) -> int:
-    """The common length of arrays that can be batched.
-
-    Raises:
-      ValueError: see `Batches`; it names the array and the first bad row.
-    """
-    lengths = {name: len(array) if array.ndim else None for name, array in arrays.items()}
-    if len(set(lengths.values())) != 1 or not all(lengths.values()):
-        raise ValueError(f"{where}: expected arrays with one common length of at least 1, found {lengths}.")
+def _weighted(where: str, arrays: Arrays) -> Arrays:
+    """The arrays with a weight for each row, once none of them would change on its way to the device."""
     for name, array in arrays.items():
-        if array.dtype.kind in "OSUMm":
-            raise ValueError(f"{where}: {name!r} must be numeric, found {array.dtype}. Encode it first.")
-        if array.dtype.kind in "biu":
-            continue
-        finite = np.isfinite(array).reshape(len(array), -1).all(1)
-        if not finite.all():
-            raise ValueError(f"{where}: {name!r} holds NaN or infinity, first in row {int(np.argmin(finite))}.")
-    if classes is not None:
-        _check_labels(where, arrays, classes)
-    return next(len(array) for array in arrays.values())
-
-
-def _check_labels(where: str, arrays: Arrays, classes: int) -> None:
-    if "y" not in arrays or arrays["y"].dtype.kind not in "iu":
-        found = arrays["y"].dtype if "y" in arrays else f"only {sorted(arrays)}"
-        raise ValueError(f"{where}: classes={classes} expects integer labels in 'y', found {found}.")
-    labels = arrays["y"].reshape(len(arrays["y"]), -1)
-    outside = (labels < 0) | (labels >= classes)
-    if outside.any():
-        row = int(np.argmax(outside.any(1)))
-        label = int(labels[row][outside[row]][0])
-        raise ValueError(
-            f"{where}: 'y' must lie in 0..{classes - 1} ({classes} classes), found {label}, first in row {row}."
-        )
-
-
-def _weighted(arrays: Arrays) -> Arrays:
+        check_held(where, name, array)
     n = next(len(array) for array in arrays.values())
     weight = np.asarray(arrays.get("weight", np.ones(n)), np.float32)
     if weight.shape != (n,) or (weight < 0).any():
-        raise ValueError(f"batches: 'weight' must be one number >= 0 per row, ({n},); found shape {weight.shape}.")
+        raise ValueError(f"{where}: 'weight' must be one number >= 0 per row, ({n},); found shape {weight.shape}.")
     return {**arrays, "weight": weight}
 
 

@@ -7,11 +7,13 @@ is raised where its batch would have come.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+
+from jnn.data.checked import check_count
 
 
 def prefetch(batches: Iterable[Any], *, depth: int = 2, sharding: jax.sharding.Sharding | None = None) -> Iterator[Any]:
@@ -26,14 +28,19 @@ def prefetch(batches: Iterable[Any], *, depth: int = 2, sharding: jax.sharding.S
       An iterator of the same trees of jax arrays. Closing it ends the thread.
 
     Raises:
+      TypeError: one batch, or what cannot be iterated.
       ValueError: depth below 1.
 
     >>> import numpy as np
     >>> [int(batch["x"].sum()) for batch in prefetch({"x": np.full(2, i)} for i in range(3))]
     [0, 2, 4]
     """
-    if depth < 1:
-        raise ValueError(f"prefetch: depth must be at least 1, found {depth}.")
+    check_count("prefetch", "depth", depth)
+    if isinstance(batches, Mapping) or not isinstance(batches, Iterable):
+        raise TypeError(
+            f"prefetch: expected an iterable of batches, found {type(batches).__name__}. Several steps of a source: "
+            "prefetch(source[step] for step in range(start, stop))."
+        )
     return _run(iter(batches), depth, sharding)
 
 

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from jnn.data.checked import check_array, check_batch_size, check_held, check_seed, check_step
+from jnn.data.endless import Endless
 
-class Windows:
+
+class Windows(Endless):
     """An endless source of windows that start anywhere, indexed by the step.
 
     Args:
       tokens: (n,) integers, n > context.
       context: tokens of a window.
       batch_size: windows of a batch.
-      seed: step s draws its starts by (seed, s).
+      seed: step s draws its starts by (seed, s); 0 or more.
 
     Raises:
-      ValueError: tokens that are not a sequence of integers longer than the context; sizes below 1.
+      TypeError: tokens that are no NumPy array.
+      ValueError: tokens that are not a sequence of integers longer than the context; sizes below 1; a negative seed.
+      ValueError, when a batch is read: 64-bit tokens that JAX cannot hold.
 
     >>> batch = Windows(np.arange(100), 8, 4, seed=0)[0]
     >>> batch["x"].shape, bool((batch["y"] == batch["x"] + 1).all())
@@ -30,24 +35,27 @@ class Windows:
 
     def __init__(self, tokens: np.ndarray, context: int, batch_size: int, *, seed: int) -> None:
         _check("Windows", tokens, context)
-        if batch_size < 1:
-            raise ValueError(f"Windows: batch_size must be at least 1, found {batch_size}.")
+        check_batch_size("Windows", batch_size, None)
+        check_seed("Windows", seed)
         self.tokens, self.context, self.batch_size, self.seed = tokens, context, batch_size, seed
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         """The batch of a step, counted from 0."""
+        check_step("Windows", step)
         return {name: array[0] for name, array in self.stack(step, 1).items()}
 
     def stack(self, step: int, k: int) -> dict[str, np.ndarray]:
         """The batches of steps `step` to `step + k - 1` along a new leading axis."""
-        if step < 0 or k < 1:
-            raise ValueError(f"Windows: a step counts from 0 and a stack from 1; found step {step}, k {k}.")
+        check_step("Windows", step, k)
         last = len(self.tokens) - self.context
         starts = [
             np.random.default_rng((self.seed, s)).integers(0, last, self.batch_size) for s in range(step, step + k)
         ]
         at = np.stack(starts)[..., None] + np.arange(self.context)
-        return {"x": self.tokens[at], "y": self.tokens[at + 1]}
+        batch = {"x": self.tokens[at], "y": self.tokens[at + 1]}
+        for name, tokens in batch.items():
+            check_held("Windows", name, tokens)  # here, since the tokens may be a file of any size
+        return batch
 
 
 def windows_in_order(tokens: np.ndarray, context: int) -> dict[str, np.ndarray]:
@@ -62,6 +70,9 @@ def windows_in_order(tokens: np.ndarray, context: int) -> dict[str, np.ndarray]:
 
 
 def _check(where: str, tokens: np.ndarray, context: int) -> None:
+    check_array(where, "tokens", tokens)
+    if not isinstance(context, int | np.integer):
+        raise ValueError(f"{where}: expected a context that is an integer, 1 or more, found {context!r}.")
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not 0 < context < len(tokens):
         raise ValueError(
             f"{where}: expected a sequence of integers longer than the context of {context} (at least 1), "

@@ -64,5 +64,11 @@ def test_an_empty_source_gives_nothing():
 
 
 def test_bad_depth_is_one_clear_error():
-    with pytest.raises(ValueError, match="prefetch: depth must be at least 1, found 0"):
+    with pytest.raises(ValueError, match="prefetch: expected depth to be an integer, 1 or more, found 0"):
         prefetch([], depth=0)
+
+
+@pytest.mark.parametrize("batches", [{"x": 1}, 3])
+def test_what_is_no_iterable_of_batches_is_one_clear_error(batches):
+    with pytest.raises(TypeError, match=r"prefetch: expected an iterable of batches, found (dict|int)\. Several"):
+        prefetch(batches)

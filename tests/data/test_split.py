@@ -1,5 +1,6 @@
 """Splits are partitions, standardising sees the training part only, synthetic sets are what they say."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -35,12 +36,32 @@ def test_standardising_fits_the_rows_it_is_given_and_undoes_itself():
     np.testing.assert_allclose(out.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(out.std(0), 1, rtol=1e-5)
     np.testing.assert_allclose(standard.undo(out), x, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(fit_standard(x[:100]).mean, x[:100].mean(0, np.float64).astype(np.float32))
+    np.testing.assert_array_equal(fit_standard(x[:100]).mean, x[:100].mean(0, np.float64))
 
 
-def test_a_constant_feature_becomes_zero():
-    x = np.full((10, 1), 0.1, np.float32)  # whose computed deviation is not exactly zero
-    np.testing.assert_allclose(fit_standard(x).apply(x), 0, atol=1e-7)
+HELD = {0: ["bool", "uint8", "int8", "float16", "bfloat16"], 1.7e9: ["int32", "uint32", "float32"]}
+HELD |= {1.7e12: ["int64", "uint64", "float64"]}  # seconds and milliseconds since 1970
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(offset, dtype) for offset in HELD for dtype in HELD[offset]])
+def test_standardised_features_have_mean_0_and_deviation_1_wherever_they_lie(offset, dtype):
+    """In every dtype: features far from zero must not be shifted by the rounding of their mean."""
+    x = np.random.default_rng(0).integers(0, 100, (300, 2)) + int(offset)
+    x = (x > 50 if dtype == "bool" else x).astype(jnp.dtype(dtype))
+    standard = fit_standard(x)
+    out = standard.apply(x)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out.mean(0, np.float64), 0, atol=1e-5)
+    np.testing.assert_allclose(out.std(0, np.float64), 1, rtol=1e-6)
+    np.testing.assert_allclose((standard.undo(out) - x.astype(np.float64)) / standard.deviation, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.1, 3e38, 1.7e9])  # the computed deviation is not exactly zero
+def test_a_constant_feature_becomes_zero(value):
+    x = np.full((10, 1), value, np.float32)
+    np.testing.assert_allclose(fit_standard(x).apply(x), 0, atol=1e-7 * value)
+    tiny = np.array([[0.0], [1e-200]])  # whose deviation is zero in 64 bits, too
+    np.testing.assert_allclose(fit_standard(tiny).apply(tiny), 0, atol=1e-7)
 
 
 def test_standardising_nan_is_an_error():

@@ -6,7 +6,8 @@ that reads files, holds state, or knows a model.
 
 Laws: `key=None` is no noise; the same key gives the same result; dtype in = dtype out; a row's draw
 depends on the key and its place in the batch, not on the batch's size or its other rows (with JAX's
-default, counter-based generator). Only `mixup` and `cutmix` let rows see each other.
+default, counter-based generator); integers are exact over their range: what blends them takes 8 or 16 bits and refuses
+more, since float32 would round them. Only `mixup` and `cutmix` let rows see each other.
 
 Call it inside the loss, where the step has folded the key: then it is resumed with it, too. Colours
 are uint8 in 0..255 or floating point in [0, 1]: augment before you standardise.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 
+from jnn.data.augment.given import check_key
 from jnn.data.augment.pixels import check_bound, check_images, check_range
 from jnn.data.augment.warp import affine_matrix, check_method, warp
 
@@ -39,7 +40,7 @@ def random_affine(
     et al., 2003.
 
     Args:
-      x: (b, y, x, c), integers or floating point.
+      x: (b, y, x, c), floating point, or integers as for `warp`.
       key: a PRNG key, or None for no augmentation.
       degrees: the greatest rotation, either way.
       translate: the greatest move along each axis, as a share of the image's size.
@@ -78,6 +79,7 @@ def _random_affine(
     check_bound(name, "translate", translate, 1)
     check_bound(name, "shear", shear, 0.99)
     check_range(name, "scale", scale, 1e-3)
+    check_key(name, key)
     if key is None:
         return x
     size, keys = (x.shape[1], x.shape[2]), jax.random.split(key, 6)

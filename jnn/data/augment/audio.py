@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.data.augment.given import check_input, check_key
 from jnn.data.augment.lengths import lengths_of, real_places
-from jnn.data.augment.pixels import check_bound
+from jnn.data.augment.pixels import check_bound, check_fill
 from jnn.data.augment.window import interval
 
 
@@ -55,12 +56,14 @@ def spec_augment(
     """
     _check("spec_augment", x, "spectrograms [b,t,f]", 3)
     check_bound("spec_augment", "time_share", time_share, 1)
+    check_fill("spec_augment", x, fill)
     if min(times, time_width, frequencies, frequency_width) < 0:
         raise ValueError(
             "spec_augment: numbers and widths of masks are 0 or more, found "
             f"{times} of {time_width} in time and {frequencies} of {frequency_width} in frequency."
         )
     n = lengths_of("spec_augment", x, lengths)
+    check_key("spec_augment", key)
     if key is None:
         return x
     in_time, in_frequency = jax.random.split(key)
@@ -107,6 +110,7 @@ def time_shift(x: jax.Array, most: int, *, lengths: jax.Array | None, key: jax.A
     if most < 0:
         raise ValueError(f"time_shift: expected 0 or more samples, found {most}.")
     n = lengths_of("time_shift", x, lengths)
+    check_key("time_shift", key)
     if key is None:
         return x
     real = real_places(n, x.shape[1])
@@ -152,6 +156,7 @@ def add_noise(
     if noise is not None:
         checks.same_shape("add_noise", x=x, noise=noise)
     n = lengths_of("add_noise", x, lengths)
+    check_key("add_noise", key)
     if key is None:
         return x
     level, draw = jax.random.split(key)
@@ -164,6 +169,7 @@ def add_noise(
 
 
 def _check(name: str, x: jax.Array, what: str, ndim: int, *, any_dtype: bool = False) -> None:
+    check_input(name, x)
     if x.ndim != ndim or x.size == 0:
         raise ValueError(f"{name}: expected a non-empty batch of {what}, found {checks.describe(x)}.")
     if not any_dtype:

@@ -7,15 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data.augment.color import blend
-from jnn.data.augment.pixels import Amount, check_colors, check_images, check_range, per_image, restore, to_unit
-from jnn.data.augment.warp import check_method
+from jnn.data.augment.given import check_key
+from jnn.data.augment.pixels import (
+    Amount,
+    check_blendable,
+    check_colors,
+    check_images,
+    check_range,
+    per_image,
+    restore,
+    to_unit,
+    wide,
+)
 
 
 def gaussian_blur(x: jax.Array, sigma: Amount, *, radius: int) -> jax.Array:
     """Convolves every image with a Gaussian; the edges are mirrored, so that the mean is kept.
 
     Args:
-      x: (b, y, x, c), integers or floating point.
+      x: (b, y, x, c), floating point, or integers of 8 or 16 bits.
       sigma: its standard deviation in pixels, positive; one number or (b,).
       radius: where it is cut off, 1 or more pixels.
 
@@ -31,13 +41,13 @@ def gaussian_blur(x: jax.Array, sigma: Amount, *, radius: int) -> jax.Array:
     [0.0, 0.1..., 0.7..., 0.1..., 0.0]
     """
     check_images("gaussian_blur", x)
-    check_method("gaussian_blur", x, "bilinear", 0)
+    check_blendable("gaussian_blur", x)
     known = not isinstance(sigma, jax.core.Tracer)
     if radius < 1 or (known and not (np.asarray(sigma) > 0).all()):
         raise ValueError(f"gaussian_blur: sigma and radius must be positive, found {sigma}, {radius}.")
     offsets = jnp.arange(-radius, radius + 1, dtype=jnp.float32).reshape(1, 1, 1, -1)
     kernel = jax.nn.softmax(-0.5 * (offsets / per_image("gaussian_blur", sigma, x)) ** 2, -1)
-    y = x.astype(jnp.float32)
+    y = wide(x)
     for axis in (1, 2):
         y = _convolve(y, kernel, axis, radius)
     return restore(y, x)
@@ -60,7 +70,7 @@ def random_blur(
     which does so to every second image (`sometimes`).
 
     Args:
-      x: (b, y, x, c), integers or floating point.
+      x: (b, y, x, c), floating point, or integers of 8 or 16 bits.
       key: a PRNG key, or None for no augmentation.
       sigma: the least and the greatest standard deviation in pixels, drawn evenly.
       radius: where the Gaussian is cut off; None for a twentieth of the height, as in the paper.
@@ -75,7 +85,9 @@ def random_blur(
     (2, 8, 8, 3)
     """
     check_images("random_blur", x)
+    check_blendable("random_blur", x)
     check_range("random_blur", "sigma", sigma, 1e-3)
+    check_key("random_blur", key)
     if key is None:
         return x
     drawn = jax.random.uniform(key, (x.shape[0],), minval=sigma[0], maxval=sigma[1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.data.augment.pixels import check_images, check_range, restore
+from jnn.data.augment.given import check_key
+from jnn.data.augment.pixels import check_blendable, check_images, check_range, restore, wide
 from jnn.data.augment.window import draw_window
 
 
@@ -32,6 +33,7 @@ def random_crop(x: jax.Array, padding: int, *, key: jax.Array | None) -> jax.Arr
     check_images("random_crop", x)
     if padding < 0:
         raise ValueError(f"random_crop: padding is 0 or more pixels, found {padding}.")
+    check_key("random_crop", key)
     if key is None:
         return x
     padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
@@ -54,7 +56,7 @@ def random_resized_crop(
     See "Going Deeper with Convolutions", Szegedy et al., 2015.
 
     Args:
-      x: (b, y, x, c), integers or floating point.
+      x: (b, y, x, c), floating point, or integers of 8 or 16 bits.
       size: height and width of the result.
       key: a PRNG key, or None to scale the whole image.
       area: the least and the greatest share of the image's area.
@@ -64,17 +66,20 @@ def random_resized_crop(
       (b, *size, c), in x's dtype.
 
     Raises:
+      TypeError: images of another dtype.
       ValueError: x is not a batch of images, a size below 1, or bounds that are no interval.
 
     >>> random_resized_crop(jnp.ones((2, 9, 8, 3)), (4, 4), key=jax.random.key(0)).shape
     (2, 4, 4, 3)
     """
     check_images("random_resized_crop", x)
+    check_blendable("random_resized_crop", x)
     check_range("random_resized_crop", "area", area, 0, 1)
     check_range("random_resized_crop", "ratio", ratio, 0)
     if min(size) < 1 or area[1] == 0 or ratio[0] == 0:
         raise ValueError(f"random_resized_crop: size, area and ratio must be positive, found {size}, {area}, {ratio}.")
     whole, b = (x.shape[1], x.shape[2]), x.shape[0]
+    check_key("random_resized_crop", key)
     if key is None:
         top, left = jnp.zeros(b), jnp.zeros(b)
         height, width = jnp.full(b, float(whole[0])), jnp.full(b, float(whole[1]))
@@ -85,4 +90,4 @@ def random_resized_crop(
     resize = lambda image, scale, shift: jax.image.scale_and_translate(
         image, (*size, x.shape[3]), (0, 1), scale, shift, "linear", precision=jax.lax.Precision.HIGHEST
     )
-    return restore(jax.vmap(resize)(x.astype(jnp.float32), scale, shift), x)
+    return restore(jax.vmap(resize)(wide(x), scale, shift), x)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data.augment.text import ordinary_tokens
+from jnn.data.augment.given import check_key
+from jnn.data.augment.text import check_ids, ordinary_tokens
 
 _MASK, _RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays
 
@@ -62,6 +63,7 @@ def mask_tokens(
     [[1.0, 1.0, 0.0]]
     """
     ordinary = _check("mask_tokens", ids, mask, rate, low, high, lengths)
+    check_key("mask_tokens", key)
     if key is None:
         return _masked(ids, ids, jnp.zeros_like(ordinary))
     choose, kind, draw = jax.random.split(key, 3)
@@ -98,6 +100,7 @@ def mask_spans(
     ordinary = _check("mask_spans", ids, mask, rate, low, high, lengths)
     if not 0 < stop <= 1 or longest < 1:
         raise ValueError(f"mask_spans: stop lies in (0, 1] and longest is 1 or more, found {stop}, {longest}.")
+    check_key("mask_spans", key)
     if key is None:
         return _masked(ids, ids, jnp.zeros_like(ordinary))
     begin, extend, kind, draw = jax.random.split(key, 4)
@@ -150,4 +153,5 @@ def _check(
     ordinary = ordinary_tokens(name, ids, rate, low, high, lengths)
     if low <= mask < high:
         raise ValueError(f"{name}: the mask must not be an ordinary token, found {mask} in {low}..{high - 1}.")
+    check_ids(name, ids, mask=mask)
     return ordinary

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment.pixels import check_images, restore
+from jnn.data.augment.given import check_input, check_key
+from jnn.data.augment.pixels import check_blendable, check_images, restore, wide
 from jnn.data.augment.window import rectangle
 
 
@@ -29,7 +30,7 @@ def mixup(
     See "mixup: Beyond Empirical Risk Minimization", Zhang et al., 2018, with alpha 0.2 for ImageNet.
 
     Args:
-      x: (b, ...), integers or floating point: any data of one shape.
+      x: (b, ...), floating point, or integers of 8 or 16 bits: any data of one shape.
       y: (b,) integer labels, with `classes`; or floating-point targets (b, ...).
       alpha: positive; towards 0 one of the two prevails.
       weight: (b,), a batch's: 0 marks padding rows, which no other row gets. None where all rows are real.
@@ -40,7 +41,7 @@ def mixup(
       x mixed, in its dtype; y mixed: (b, classes) float32 for labels, otherwise in its shape and dtype.
 
     Raises:
-      TypeError: x is neither integer nor floating point.
+      TypeError: x of another dtype.
       ValueError: an alpha that is not positive, labels without `classes` or targets with it, labels out of
         range, or lengths that differ.
 
@@ -49,12 +50,14 @@ def mixup(
     [[1.0, 0.0], [0.0, 1.0]]
     """
     targets = _targets("mixup", x, y, alpha, weight, classes)
+    check_blendable("mixup", x)
+    check_key("mixup", key)
     if key is None:
         return x, targets
     pair, draw = jax.random.split(key)
     other = _partners(pair, x.shape[0], weight)
     share = jax.random.beta(draw, alpha, alpha, (x.shape[0],))
-    return restore(_blend(x.astype(jnp.float32), other, share), x), restore(_blend(targets, other, share), targets)
+    return restore(_blend(wide(x), other, share), x), restore(_blend(targets, other, share), targets)
 
 
 def cutmix(
@@ -71,7 +74,7 @@ def cutmix(
     See "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", Yun et
     al., 2019, with alpha 1. The rectangle's area is 1 - share for a share ~ Beta(alpha, alpha), its centre
     lies anywhere, and what is left of it inside the image counts. Arguments, results and errors as
-    `mixup`, with images x (b, y, x, c).
+    `mixup`, with images x (b, y, x, c), and integers of any size.
 
     >>> x, y = cutmix(jnp.ones((2, 4, 4, 1)), jnp.eye(2), 1.0, weight=None, key=jax.random.key(0))
     >>> y.sum(1).tolist()
@@ -79,6 +82,7 @@ def cutmix(
     """
     check_images("cutmix", x)
     targets = _targets("cutmix", x, y, alpha, weight, classes)
+    check_key("cutmix", key)
     if key is None:
         return x, targets
     b, height, width, _ = x.shape
@@ -119,6 +123,8 @@ def _targets(
     name: str, x: jax.Array, y: jax.Array, alpha: float, weight: jax.Array | None, classes: int | None
 ) -> jax.Array:
     """Targets that can be mixed, after all checks."""
+    check_input(name, x)
+    check_input(name, y, "y")
     checks.rank(name, x, 1)
     if not jnp.issubdtype(x.dtype, jnp.integer) and not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"{name}: expected x of integers or floating point, found {checks.describe(x)}.")

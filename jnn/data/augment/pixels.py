@@ -13,12 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.data.augment.given import check_input, check_key
 
 Amount = float | jax.Array  # one for all images, or one an image: (b,)
 
 
 def check_images(name: str, x: jax.Array) -> None:
     """Raises unless x is a non-empty batch of images."""
+    check_input(name, x)
     if x.ndim != 4 or x.size == 0:
         raise ValueError(f"{name}: expected a non-empty batch of images [b,y,x,c], found {checks.describe(x)}.")
 
@@ -54,9 +56,21 @@ def check_fill(name: str, x: jax.Array, fill: float) -> None:
     if jnp.issubdtype(x.dtype, jnp.integer):
         info = jnp.iinfo(x.dtype)
         if not info.min <= fill <= info.max or fill != int(fill):
-            raise ValueError(
-                f"{name}: fill for {x.dtype} images is an integer in {info.min}..{info.max}, found {fill}."
-            )
+            raise ValueError(f"{name}: fill for {x.dtype} is an integer in {info.min}..{info.max}, found {fill}.")
+    elif jnp.issubdtype(x.dtype, jnp.floating) and not abs(fill) <= jnp.finfo(x.dtype).max:
+        raise ValueError(f"{name}: fill for {x.dtype} is a number that it holds, found {fill}.")
+
+
+def check_blendable(name: str, x: jax.Array, instead: str = "") -> None:
+    """Raises unless blends of x's elements are computed exactly: float32 holds integers of 16 bits, not of 32."""
+    integer = jnp.issubdtype(x.dtype, jnp.integer)
+    if not integer and not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name}: expected integers or floating point, found {checks.describe(x)}.")
+    if integer and jnp.iinfo(x.dtype).bits > 16:
+        raise TypeError(
+            f"{name}: expected integers of 8 or 16 bits, which float32 blends exactly, or floating point; found "
+            f"{checks.describe(x)}. Cast it: x.astype(jnp.uint8), x.astype(jnp.float32){instead}."
+        )
 
 
 def white(x: jax.Array) -> float:
@@ -64,9 +78,14 @@ def white(x: jax.Array) -> float:
     return 255.0 if jnp.issubdtype(x.dtype, jnp.integer) else 1.0
 
 
+def wide(x: jax.Array) -> jax.Array:
+    """x in floating point of 32 bits at least: float64 stays what it is."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def to_unit(x: jax.Array) -> jax.Array:
-    """The images in float32, from 0 (black) to 1 (white)."""
-    return x.astype(jnp.float32) / white(x)
+    """The images in floating point of 32 bits at least, from 0 (black) to 1 (white)."""
+    return wide(x) / white(x)
 
 
 def from_unit(y: jax.Array, like: jax.Array) -> jax.Array:
@@ -120,8 +139,10 @@ def sometimes(
     >>> sometimes(x, lambda x, key: grayscale(x), 0.2, key=jax.random.key(0)).shape
     (2, 4, 4, 3)
     """
+    check_input("sometimes", x)
     checks.rank("sometimes", x, 1)
     check_bound("sometimes", "probability", probability, 1)
+    check_key("sometimes", key)
     if key is None:
         return x
     choose, noise = jax.random.split(key)

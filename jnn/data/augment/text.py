@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.data.augment.given import check_input, check_key
 from jnn.data.augment.lengths import lengths_of, real_places
 from jnn.data.augment.pixels import check_bound
 
@@ -40,6 +41,7 @@ def replace_tokens(
     [[2, 3, 0]]
     """
     ordinary = ordinary_tokens("replace_tokens", ids, rate, low, high, lengths)
+    check_key("replace_tokens", key)
     if key is None:
         return ids
     choose, draw = jax.random.split(key)
@@ -59,13 +61,27 @@ def word_dropout(
     [[1, 1, 0]]
     """
     real = real_tokens("word_dropout", ids, rate, lengths)
+    check_ids("word_dropout", ids, unknown=unknown)
+    check_key("word_dropout", key)
     if key is None:
         return ids
     return jnp.where(real & jax.random.bernoulli(key, float(rate), ids.shape), jnp.asarray(unknown, ids.dtype), ids)
 
 
+def check_ids(name: str, ids: jax.Array, **values: int) -> None:
+    """Raises unless the dtype of ids holds these ids, and so does int32, in which they are drawn."""
+    least, most = int(jnp.iinfo(ids.dtype).min), min(int(jnp.iinfo(ids.dtype).max), 2**31 - 2)
+    for what, value in values.items():
+        if not least <= value <= most:
+            raise ValueError(
+                f"{name}: the {what} id {value} does not fit {checks.describe(ids)}, which holds {least}..{most}. "
+                "Cast the ids: ids.astype(jnp.int32)."
+            )
+
+
 def real_tokens(name: str, ids: jax.Array, rate: float, lengths: jax.Array | None) -> jax.Array:
     """True where a token is not padding, (b, t), after all checks."""
+    check_input(name, ids)
     if ids.ndim != 2:
         raise ValueError(f"{name}: expected token ids [b,t], found {checks.describe(ids)}.")
     checks.integers(name, ids)
@@ -80,4 +96,5 @@ def ordinary_tokens(
     real = real_tokens(name, ids, rate, lengths)
     if not 0 <= low < high:
         raise ValueError(f"{name}: ordinary tokens are low..high-1, 0 or more; found low={low}, high={high}.")
+    check_ids(name, ids, last=high - 1)
     return real & (ids >= low) & (ids < high)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.data.augment.pixels import Amount, check_fill, check_images, restore
+from jnn.data.augment.pixels import Amount, check_blendable, check_fill, check_images, restore
 
 
 def affine_matrix(
@@ -67,7 +67,7 @@ def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: f
     """Images read at affine places of other images.
 
     Args:
-      x: (b, y, x, c), integers or floating point.
+      x: (b, y, x, c), floating point, or integers: of 8 or 16 bits where bilinear, any where nearest.
       matrices: (b, 2, 3), or (2, 3) for all images; see the module's docstring.
       method: "bilinear", or "nearest" (which invents no value: for masks).
       fill: what lies outside of the images, in their units.
@@ -79,7 +79,7 @@ def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: f
       TypeError: images of another dtype.
       ValueError: x is not a batch of images, other matrices or method, a fill that x cannot hold.
 
-    >>> x = jnp.arange(4).reshape(1, 2, 2, 1)
+    >>> x = jnp.arange(4, dtype=jnp.uint8).reshape(1, 2, 2, 1)
     >>> warp(x, affine_matrix((2, 2), degrees=90)).ravel().tolist()
     [1, 3, 0, 2]
     """
@@ -107,10 +107,12 @@ def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: f
 
 def check_method(name: str, x: jax.Array, method: str, fill: float) -> None:
     """Raises unless images can be interpolated so."""
-    if not jnp.issubdtype(x.dtype, jnp.integer) and not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{name}: expected integers or floating point, found {checks.describe(x)}.")
     if method not in ("bilinear", "nearest"):
         raise ValueError(f"{name}: method is 'bilinear' or 'nearest', found {method!r}.")
+    if method == "bilinear":
+        check_blendable(name, x, ", or method='nearest'")
+    elif not jnp.issubdtype(x.dtype, jnp.integer) and not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name}: expected integers or floating point, found {checks.describe(x)}.")
     check_fill(name, x, fill)
 
 

@@ -3,8 +3,8 @@
     ReadAhead(batches, threads=2, depth=4)[step]         the same batches, sooner
     ReadAhead(batches, workers=4)[step]                  decoded in four processes
 
-Laws: `ReadAhead(batches)[step]` is `batches[step]`, whatever the number of threads and workers; a worker that was
-killed is replaced, and no batch is lost, repeated or moved.
+Laws: `ReadAhead(batches)[step]` is `batches[step]`, or its exception, whatever the number of threads and workers; a
+worker that was killed is replaced, and no batch is lost, repeated or moved.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
+from jnn.data.checked import check_step
+from jnn.data.endless import Endless
+from jnn.data.pipeline.failure import Failure, Indexed, InWorker, Make
 from jnn.data.pipeline.source_batches import stacked
 from jnn.optional import optional
 
 Report = Callable[[str], None]
-
-
-class Indexed(Protocol):
-    """`Batches`, `Windows`, `SourceBatches`: a batch is a function of the step."""
-
-    def __getitem__(self, step: int, /) -> Any: ...
 
 
 def to_stderr(line: str) -> None:
@@ -35,7 +32,7 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-class ReadAhead:
+class ReadAhead(Endless):
     """Step-indexed batches, read ahead by Grain while they are asked for one after another.
 
     Whoever asks for another step than the next one (a run that resumes, or goes back) waits until reading has begun
@@ -53,8 +50,10 @@ class ReadAhead:
     Raises:
       ValueError: fewer than one thread or batch of depth, a negative number of workers, or batches with a state of
         their own, such as `IteratorBatches`.
+      TypeError: no batches by their step, or, from `[step]`, batches that cannot be sent to workers.
       RuntimeError, from `[step]`: workers died more than `restarts` times without a batch between. (Whatever
-        `batches[step]` raises, comes where its batch would have come.)
+        `batches[step]` raises, comes where its batch would have come, with the worker's traceback as a note; what no
+        worker can send, and what would end it, comes as a RuntimeError.)
 
     >>> import numpy as np
     >>> with ReadAhead([{"x": np.full(2, i)} for i in range(9)]) as batches:
@@ -76,6 +75,11 @@ class ReadAhead:
             raise ValueError(
                 "ReadAhead: expected threads and depth of at least 1 and workers of at least 0; found "
                 f"threads={threads}, depth={depth}, workers={workers}."
+            )
+        if not hasattr(batches, "__getitem__"):
+            raise TypeError(
+                f"ReadAhead: expected batches by their step, batches[0], found {type(batches).__name__}. "
+                "An iterator is for IteratorBatches."
             )
         if hasattr(batches, "restore"):
             raise ValueError(
@@ -102,6 +106,7 @@ class ReadAhead:
 
     def __getitem__(self, step: int) -> Any:
         """The batch of a step, counted from 0."""
+        check_step("ReadAhead", step)
         left = self._restarts
         while True:
             if self._iterator is None or step != self._next:
@@ -116,16 +121,19 @@ class ReadAhead:
                 left -= 1
                 self._report(f"ReadAhead: {error}; batch {step} is made again, by new workers")
         self._next += 1
+        if isinstance(batch, Failure):  # the worker itself is well, and goes on
+            raise batch.error()
         return batch
 
     def stack(self, step: int, k: int) -> Any:
         """The batches of steps `step` to `step + k - 1` along a new leading axis."""
+        check_step("ReadAhead", step, k)
         return stacked([self[s] for s in range(step, step + k)])
 
     def _begin(self, step: int) -> None:
         """A new iterator over the batches from this step on."""
         self.close()
-        grain, make = self._grain, _Make(self.batches)
+        grain, make = self._grain, InWorker(self.batches) if self.workers else Make(self.batches)
         options = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=self.depth)
         batches = grain.MapDataset.range(step, sys.maxsize).map(make).to_iter_dataset(options)
         if self.workers:
@@ -139,16 +147,6 @@ class ReadAhead:
             flags.mark_as_parsed()  # Grain asks a flag of absl's, which only absl's own main function parses
         workers = self._grain.MultiprocessingOptions(num_workers=self.workers, per_worker_buffer_size=self.depth)
         return batches.mp_prefetch(workers, worker_init_fn=_end_with_parent)
-
-
-class _Make:
-    """A picklable function from a step to its batch."""
-
-    def __init__(self, batches: Indexed) -> None:
-        self._batches = batches
-
-    def __call__(self, step: int) -> Any:
-        return self._batches[int(step)]
 
 
 def _died(error: BaseException) -> bool:

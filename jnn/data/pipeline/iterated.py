@@ -9,7 +9,7 @@ first of the states that it remembers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from jnn.data.pipeline.source_batches import stacked
@@ -40,6 +40,7 @@ class IteratorBatches:
         rows of the batch.
 
     Raises:
+      TypeError: an iterator without a state, such as a generator.
       IndexError, when a batch is read: the iterator has ended, or the step lies before all known states.
 
     >>> import grain, numpy as np
@@ -54,7 +55,13 @@ class IteratorBatches:
     """
 
     def __init__(self, dataset: Any) -> None:
-        self._iterator: Stateful = iter(dataset)
+        iterator: Any = iter(dataset) if isinstance(dataset, Iterable) else dataset
+        if not hasattr(iterator, "get_state") or not hasattr(iterator, "set_state"):
+            raise TypeError(
+                "IteratorBatches: expected a dataset whose iterator has get_state and set_state, such as a "
+                f"grain.IterDataset, found {type(dataset).__name__}. A list of batches is indexed by the step as it is."
+            )
+        self._iterator: Stateful = iterator
         self._next = 0
         self._known: dict[int, dict[str, Any]] = {0: self._iterator.get_state()}
 

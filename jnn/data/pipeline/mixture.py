@@ -6,13 +6,14 @@ of its own when it is through; the order depends on (sources, weights, seed) alo
 
 from __future__ import annotations
 
+import hashlib
 import math
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from jnn.data.checked import check_seed
 from jnn.data.pipeline.source_batches import Examples
 from jnn.optional import optional
 
@@ -32,13 +33,21 @@ def mixture(sources: Mapping[str, Examples], weights: Mapping[str, float], *, se
       A `grain.MapDataset`.
 
     Raises:
-      ValueError: no sources, an empty one, other names in the weights, or weights that are not positive and finite.
+      TypeError: sources or weights without names.
+      ValueError: a seed out of range; no sources, an empty one, other names in the weights, or weights that are not
+        positive and finite.
 
     >>> even, odd = [{"x": 0}, {"x": 2}], [{"x": 1}]
     >>> mixed = mixture({"even": even, "odd": odd}, {"even": 2, "odd": 1}, seed=0)
     >>> sum(mixed[i]["x"] % 2 for i in range(300))
     100
     """
+    check_seed("mixture", seed, bits=32)
+    if not isinstance(sources, Mapping) or not isinstance(weights, Mapping):
+        raise TypeError(
+            "mixture: expected sources and weights by name, {'web': examples} and {'web': 1.0}, found "
+            f"{type(sources).__name__} and {type(weights).__name__}."
+        )
     if not sources or sources.keys() != weights.keys():
         raise ValueError(f"mixture: expected a weight for each source, found {sorted(sources)} and {sorted(weights)}.")
     if bad := [name for name in sources if not (0 < weights[name] < math.inf and len(sources[name]))]:
@@ -52,5 +61,6 @@ def mixture(sources: Mapping[str, Examples], weights: Mapping[str, float], *, se
 
 
 def _seed(seed: int, name: str) -> int:
-    """A seed of its own for each name."""
-    return int(np.random.SeedSequence((seed, zlib.crc32(name.encode()))).generate_state(1)[0])
+    """A seed of its own for each name, by a hash that no two names share."""
+    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), "<u4")
+    return int(np.random.SeedSequence((int(seed), *words.tolist())).generate_state(1)[0])

@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jnn.data.checked import check_count
+
+_INT32 = np.iinfo(np.int32)
+
 
 class Piece(NamedTuple):
     """Tokens `start` to `stop` of a document, as inputs; their targets end one later."""
@@ -35,8 +39,9 @@ class Packed:
       lengths: tokens of each document, if they are known; otherwise every document is read once for it.
 
     Raises:
-      ValueError: no documents, a context below 1, or a document that has fewer than two tokens, is not a sequence of
-        integers, or has another length than `lengths` says.
+      ValueError: no documents, a context below 1, or a document that has fewer than two tokens.
+      ValueError, when a row is read: a document that is not a sequence of integers that int32 holds, or has another
+        length than `lengths` says.
 
     >>> packed = Packed([np.arange(10, 14), np.arange(20, 23)], context=6)
     >>> len(packed), packed[0]["x"].tolist(), packed[0]["y"].tolist()
@@ -46,11 +51,14 @@ class Packed:
     """
 
     def __init__(self, documents: Sequence[np.ndarray], context: int, *, lengths: Iterable[int] | None = None) -> None:
+        check_count("Packed", "context", context)
+        if isinstance(documents, np.ndarray) and documents.ndim == 1 and documents.dtype != object:
+            raise TypeError(f"Packed: expected a list of documents, found one array {documents.dtype}. Give [tokens].")
         sizes = [len(documents[i]) for i in range(len(documents))] if lengths is None else [int(n) for n in lengths]
-        if not sizes or len(sizes) != len(documents) or context < 1:
+        if not sizes or len(sizes) != len(documents):
             raise ValueError(
-                f"Packed: expected documents, a length for each, and a context of at least 1; found {len(documents)} "
-                f"documents, {len(sizes)} lengths and {context}."
+                f"Packed: expected documents, and a length for each; found {len(documents)} documents and "
+                f"{len(sizes)} lengths."
             )
         if min(sizes) < 2:
             raise ValueError(
@@ -83,7 +91,13 @@ class Packed:
                 f"Packed: document {piece.document}: expected {expected} integers, found "
                 f"{document.dtype}{list(document.shape)}."
             )
-        return document[piece.start : piece.stop + 1]
+        tokens = document[piece.start : piece.stop + 1]
+        if outside := [int(n) for n in (tokens.min(), tokens.max()) if not _INT32.min <= n <= _INT32.max]:
+            raise ValueError(
+                f"Packed: document {piece.document}: expected tokens that int32 holds, found {outside[0]}. "
+                "Renumber them."
+            )
+        return tokens
 
 
 def best_fit(pieces: Sequence[Piece], context: int) -> list[list[Piece]]:

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from jnn.data.checked import check_batch_size, check_held, check_numeric, check_seed, check_step
+from jnn.data.endless import Endless
 from jnn.optional import optional
 
 Example = Mapping[str, Any]  # name -> number or array
@@ -29,7 +31,7 @@ class Examples(Protocol):
     def __getitem__(self, i: int, /) -> Any: ...
 
 
-class SourceBatches:
+class SourceBatches(Endless):
     """An endless source of batches of examples, indexed by the step.
 
     The order is Grain's global shuffle: a permutation that is computed index by index, so that it takes no memory
@@ -46,9 +48,14 @@ class SourceBatches:
         process among all of them.
 
     Raises:
+      TypeError: what has no length and no index, or is a dict of arrays.
       ValueError: no examples; a batch size that has nothing left after `drop_last`, or that n does not divide; a seed
         for examples without an end, such as a `mixture`, which have an order of their own.
-      ValueError, when a batch is read: examples of unequal names or shapes, or not of numbers; none that is not None.
+      ValueError, when a batch is read: examples of unequal names or shapes, or not of numbers, or whose 64-bit values
+        JAX cannot hold; none that is not None.
+
+    Warns:
+      UserWarning: a batch size above the number of examples.
 
     >>> batches = SourceBatches([{"x": i} for i in range(5)], 2, seed=0)
     >>> batches.steps_per_epoch, batches[2]["weight"]
@@ -67,14 +74,19 @@ class SourceBatches:
         part: tuple[int, int] | None = None,
     ) -> None:
         grain = optional("grain", "pipelines")
+        if not hasattr(examples, "__len__") or not hasattr(examples, "__getitem__") or isinstance(examples, Mapping):
+            raise TypeError(
+                "SourceBatches: expected examples with len and [i], such as a list of {'x': ..., 'y': ...}, found "
+                f"{type(examples).__name__}. Arrays by name are for Batches, an iterator is for IteratorBatches."
+            )
         self.examples = len(examples)
         self.batch_size, self.endless = batch_size, self.examples == sys.maxsize
         index, count = (jax.process_index(), jax.process_count()) if part is None else part
-        if not self.examples or batch_size < 1 or (drop_last and batch_size > self.examples):
-            raise ValueError(
-                "SourceBatches: batch_size must be at least 1 and leave a batch; found "
-                f"{batch_size} for {self.examples} examples."
-            )
+        if not self.examples:
+            raise ValueError(f"SourceBatches: expected at least one example, found 0 examples in {examples!r:.60}.")
+        check_batch_size("SourceBatches", batch_size, self.examples, drop_last=drop_last, what="examples")
+        if seed is not None:
+            check_seed("SourceBatches", seed, bits=32)
         if not 0 <= index < count or batch_size % count:
             raise ValueError(
                 f"SourceBatches: part (i, n) needs 0 <= i < n, and n must divide the batch of {batch_size}; "
@@ -87,17 +99,17 @@ class SourceBatches:
         share = batch_size // count
         self._rows = range(index * share, (index + 1) * share)
         dataset = examples if isinstance(examples, grain.MapDataset) else grain.MapDataset.source(examples)
-        self._dataset = dataset if seed is None else dataset.seed(seed).shuffle()
+        self._dataset = dataset if seed is None else dataset.seed(int(seed)).shuffle()
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         """The batch of a step, counted from 0 over all epochs."""
-        if step < 0:
-            raise ValueError(f"SourceBatches: a step counts from 0, found {step}.")
+        check_step("SourceBatches", step)
         examples = [None if i is None else self._dataset[i] for i in self._indices(step)]
         return collate(f"batch {step}", examples, self._any)
 
     def stack(self, step: int, k: int) -> dict[str, np.ndarray]:
         """The batches of steps `step` to `step + k - 1` along a new leading axis."""
+        check_step("SourceBatches", step, k)
         return stacked([self[s] for s in range(step, step + k)])
 
     def _indices(self, step: int) -> list[int | None]:
@@ -145,8 +157,29 @@ def stacked(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _numbers(where: str, row: int, example: Example) -> dict[str, np.ndarray]:
-    arrays = {name: np.asarray(value) for name, value in ({"weight": np.float32(1)} | dict(example)).items()}
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-            raise ValueError(f"{where}, row {row}: {name!r} must be numeric, found {array.dtype}. Encode it first.")
+    if not isinstance(example, Mapping):
+        raise TypeError(
+            f"{where}, row {row}: expected an example by name, {{'x': ..., 'y': ...}}, found {type(example).__name__}."
+        )
+    arrays = {name: _array(where, row, name, value) for name, value in ({"weight": 1.0} | dict(example)).items()}
+    if not (arrays["weight"] >= 0).all():
+        raise ValueError(f"{where}, row {row}: 'weight' must be 0 or more, found {arrays['weight'].min()}.")
     return arrays | {"weight": arrays["weight"].astype(np.float32)}
+
+
+def _array(where: str, row: int, name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # ragged lists; tensors with a gradient
+        raise ValueError(f"{where}, row {row}: {name!r} is no array ({error}). Pad lists: jnn.data.pad.") from error
+    if array.dtype == object:
+        raise ValueError(
+            f"{where}, row {row}: {name!r} must be numeric, found {type(value).__name__}. Encode it first."
+        )
+    check_numeric(f"{where}, row {row}", name, array.dtype)
+    check_held(f"{where}, row {row}", name, array)
+    return array

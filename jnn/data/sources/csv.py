@@ -1,4 +1,4 @@
-"""CSV: a line of names, then one row a line; fields may be quoted (RFC 4180).
+"""CSV: a line of names, then one row a line; fields may be quoted (RFC 4180), and of any length.
 
 Law: any sequence of bytes gives either the columns that it encodes or a ValueError that names the
 file, the line and the offset in bytes.
@@ -7,6 +7,7 @@ file, the line and the offset in bytes.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def read_csv(
     """The named columns of a CSV file in UTF-8, each as an array of its type.
 
     Args:
-      path: the file. Blank lines are no rows.
+      path: the file. Lines end in LF, CR LF or CR; blank ones are no rows; a byte order mark is no part of a name.
       columns: name -> int, float, str or a tuple of categories; see `jnn.data.sources.columns`. Read a
         column as str to find its categories (in the *training* rows): `tuple(sorted(set(column)))`.
       missing: column -> the value of its missing fields, such as `{"age": math.nan}`. In a column
@@ -80,11 +81,15 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str] | csv.Err
 
     def text() -> Iterator[str]:
         nonlocal end
-        for line in file:
+        for line in itertools.chain.from_iterable(
+            block.splitlines(keepends=True) for block in file
+        ):  # CR ends one, too
             end += len(line)
             # what is not UTF-8 is found by row, not by the block that the file is read in
             yield line.decode("utf-8", "surrogateescape").removeprefix("\ufeff" if end == len(line) else "")
 
+    # one limit for the process: raised to what this file can hold, and left, since another thread may be reading
+    csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
     with open(path, "rb") as file:
         reader = csv.reader(text(), delimiter=delimiter, strict=True)
         row: list[str] | csv.Error | None = []

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from jnn.data.sources.damage import Skipped, refuse
+from jnn.data.sources.images import picture
 
 
 class Dataset(Protocol):
@@ -83,15 +84,24 @@ class HuggingFace:
 
 
 def _value(value: Any) -> Any:
-    """Text stays text; an integer is int32 and a float float32, as in every source; the rest an array."""
+    """Text stays text; an integer is int32, a float the nearest float32, as far as those hold it; the rest an array.
+
+    An image is what a viewer shows of it, as in `ImageFolder`, with its own channels and bits.
+    """
     if isinstance(value, str | bytes):
         return value
+    if hasattr(value, "getexif"):  # an image of Pillow's
+        return picture(value)
     array = np.asarray(value)
     if array.dtype == object:
         raise ValueError(f"{type(value).__name__} is no array")
     narrow = {np.dtype(np.int64): np.int32, np.dtype(np.float64): np.float32}
     if isinstance(value, np.ndarray) or array.dtype not in narrow:
         return array
-    if array.dtype == np.int64 and array.size and not -(2**31) <= array.min() <= array.max() < 2**31:
-        raise ValueError(f"expected integers that fit 32 bits, found {array.min()}..{array.max()}")
-    return array.astype(narrow[array.dtype])
+    with np.errstate(over="ignore"):
+        found = array.astype(narrow[array.dtype])
+    changed = (found != array) & (array == np.rint(array))  # a fraction becomes the nearest, a whole number stays
+    if changed.any():
+        kind = "integers" if array.dtype == np.int64 else "floats"
+        raise ValueError(f"expected {kind} that fit 32 bits, found {array[changed][0]}")
+    return found

@@ -23,14 +23,15 @@ def read_jsonl(path: PathLike, fields: Mapping[str, Field], *, skipped: Skipped 
 
     Args:
       path: the file.
-      fields: name -> `str`, `int`, `float` (a finite number), `bool`, `list`, `dict`, or a tuple of the
-        values it may have, such as (0, 1). Whatever else a record holds is left out.
+      fields: name -> `str`, `int` (of any size), `float` (finite; a whole number that it holds), `bool`, `list`,
+        `dict`, or a tuple of the values it may have, such as (0, 1). Whatever else a record holds is left out.
       skipped: counts damaged lines and leaves them out; None stops at the first.
 
     Returns:
       One dict a line, in the file's order.
 
     Raises:
+      TypeError: names without types.
       ValueError: a line that is not such an object; or no such line in the file.
 
     >>> import tempfile
@@ -40,6 +41,8 @@ def read_jsonl(path: PathLike, fields: Mapping[str, Field], *, skipped: Skipped 
     ...     read_jsonl(file.name, {"text": str, "stars": (1, 2, 3, 4, 5)})
     [{'text': 'good', 'stars': 5}]
     """
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"read_jsonl: expected fields with types, {{'text': str}}, found {type(fields).__name__}.")
     records = []
     for where, line in _lines(Path(path)):
         try:
@@ -82,12 +85,12 @@ def _no_constant(name: str) -> None:
 def _fits(value: Any, field: Field) -> bool:
     if isinstance(field, tuple):  # True == 1, so the type counts too
         return any(type(value) is type(one) and value == one for one in field)
-    if field is float:
-        return type(value) in (int, float) and abs(value) <= _LARGEST
+    if field is float:  # an integer of JSON may be larger than any float, or lie between two
+        return type(value) in (int, float) and abs(value) <= _LARGEST and float(value) == value
     return type(value) is field
 
 
-_LARGEST = math.nextafter(math.inf, 0)  # an integer of JSON may be too large for a float, and 1e999 is infinite
+_LARGEST = math.nextafter(math.inf, 0)  # 1e999 is infinite
 
 
 def _describe(field: Field) -> str:

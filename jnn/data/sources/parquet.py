@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jnn.data.sources.budget import budget
-from jnn.data.sources.columns import Column, Value, check_columns, describe, to_array
+from jnn.data.sources.columns import Column, Value, check_columns, describe, holds, to_array
 from jnn.data.sources.root import PathLike
 from jnn.optional import optional
 
@@ -50,7 +50,7 @@ def read_parquet(
             names = found.schema_arrow.names
             if lacking := [column for column in columns if names.count(column) != 1]:
                 raise ValueError(f"{name}: expected columns {lacking}, each once, found {names[:20]}.")
-            _check(name, "rows", found.metadata.num_rows * 4 * len(columns), limit)
+            _check(name, "rows", found.metadata.num_rows * 8 * len(columns), limit)
             table = found.read(columns=list(columns))
             table.validate(full=True)  # text that is no UTF-8, offsets that leave their buffer
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -80,21 +80,36 @@ def _text_bytes(values: Any) -> int:
 
 def _array(where: str, values: Any, column: Column, missing: Value | None) -> np.ndarray:
     pyarrow, compute = optional("pyarrow", "parquet"), optional("pyarrow.compute", "parquet")
-    kinds = {int: pyarrow.int32(), float: pyarrow.float32()}
+    kinds = {int: pyarrow.int32(), float: pyarrow.float64()}
     kind = pyarrow.string() if isinstance(column, tuple) else kinds.get(column, pyarrow.string())
     try:
-        values = values.cast(kind, safe=column is not float)  # a float may round, an integer may not
+        cast = values.cast(kind)
+        exact = column is not float or _holds(values, cast)
     except pyarrow.ArrowException as error:
         raise ValueError(f"{where}: {values.type} does not become {kind} ({error}).") from error
+    if not exact:
+        raise ValueError(f"{where}: {values.type} does not become {kind}: digits would be lost. Read it as str.")
+    values = cast
     if column is float and not compute.all(compute.is_finite(values), min_count=0).as_py():
         row = compute.index(compute.is_finite(values), False).as_py()
-        raise ValueError(f"{where}: row {row}: expected a finite float of 32 bits, found {values[row].as_py()}.")
+        raise ValueError(f"{where}: row {row}: expected a finite float, found {values[row].as_py()}.")
     if values.null_count:
         if missing is None:
             row = compute.index(values.is_null(), True).as_py()
             raise ValueError(f"{where}: row {row} is missing. What stands for it? read_parquet(missing={{...}})")
         values = values.fill_null(missing)
     return _places(where, values, column) if isinstance(column, tuple) else to_array(values.to_numpy(), column)
+
+
+def _holds(values: Any, floats: Any) -> bool:
+    """Whether floats are what decimals and texts say; PyArrow itself refuses to round integers alone."""
+    pyarrow = optional("pyarrow", "parquet")
+    if pyarrow.types.is_decimal(values.type):
+        return bool(floats.cast(values.type).equals(values))
+    if pyarrow.types.is_string(values.type) or pyarrow.types.is_large_string(values.type):
+        pairs = zip(floats.to_pylist(), values.to_pylist(), strict=True)
+        return all(text is None or holds(value, text) for value, text in pairs)
+    return True
 
 
 def _places(where: str, values: Any, names: tuple[str, ...]) -> np.ndarray:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jnn.data.checked import check_seed
+
 
 def sum_above_half(rows: int = 1000, features: int = 10, *, seed: int = 0) -> dict[str, np.ndarray]:
     """Two classes: whether the sum of uniform features is above its mean, half their number.
@@ -18,6 +20,7 @@ def sum_above_half(rows: int = 1000, features: int = 10, *, seed: int = 0) -> di
     >>> bool(((data["x"].sum(1) > 5) == data["y"][:, 0]).all())
     True
     """
+    check_seed("sum_above_half", seed)
     x = np.random.default_rng(seed).random((rows, features), np.float32)
     return {"x": x, "y": (x.sum(1, keepdims=True) > features / 2).astype(np.float32)}
 
@@ -32,6 +35,7 @@ def noisy_sum(rows: int = 1000, features: int = 20, *, noise: float = 0.1, seed:
     >>> bool(np.allclose(data["x"].sum(1), data["y"][:, 0]))
     True
     """
+    check_seed("noisy_sum", seed)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((rows, features), np.float32)
     return {"x": x, "y": x.sum(1, keepdims=True) + noise * rng.standard_normal((rows, 1), np.float32)}

@@ -4,7 +4,8 @@
     then        chunks: four letters, the size, the content, a zero byte if the size is odd
     "fmt "      format, channels, rate, bytes a second, bytes a frame, bits a sample (little-endian)
 
-Laws: samples are `t c`, float32; integers of n bits are divided by 2**(n - 1), so they lie in -1..1.
+Laws: samples are `t c`, float32; integers of n bits are divided by 2**(n - 1), so they lie in -1..1: those of 8, 16 and
+24 bits exactly, those of 32 bits, and floats of 64, to the nearest float32.
 Any sequence of bytes gives either the samples that it encodes or a ValueError that names the file
 and the offset.
 """

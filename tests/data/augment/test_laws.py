@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
+from jnn.data import augment as a
 from tests.data.augment.table import IMAGES, SEQUENCES, batch_of
 
 EVERYTHING = IMAGES + SEQUENCES
@@ -55,6 +58,62 @@ def test_dtype_and_shape_are_kept_and_floats_are_finite(row):
         out = changed(compiled(row)(x, n, KEY))
         assert (out.shape, out.dtype) == (x.shape, x.dtype)
         assert np.isfinite(np.asarray(out, np.float32)).all()
+
+
+@over(EVERYTHING)
+@pytest.mark.parametrize("dtype", [jnp.int16, jnp.int32, jnp.uint32], ids=lambda dtype: dtype.__name__)
+def test_integers_are_exact_over_their_range_or_refused(row, dtype):
+    """What only moves or replaces elements keeps them; what blends them takes 16 bits at most, and rounds once."""
+    info, (x, n) = jnp.iinfo(dtype), batch_of(row)
+    x = jnp.asarray(np.random.default_rng(0).integers(info.min, info.max, x.shape, endpoint=True).astype(dtype))
+    x = x.at[0].set(info.max).at[1].set(info.min)
+    try:
+        out = np.asarray(changed(compiled(row)(x, n, KEY)))
+    except TypeError as error:
+        assert re.match(rf"\w+: expected .*, found {info.dtype}.* Cast it: ", str(error).replace("; ", ", "))  # noqa: PT017
+        return
+    assert out.dtype == dtype
+    if not set(out.ravel().tolist()) <= {*np.asarray(x).ravel().tolist(), *range(30)}:  # 0 and the ids of the table
+        assert info.bits <= 16
+        exact = changed(compiled(row)(x.astype(jnp.float32), n, KEY))
+        np.testing.assert_allclose(out, np.asarray(exact), rtol=0, atol=0.51)
+
+
+@over(EVERYTHING)
+def test_what_is_no_array_is_one_clear_error(row):
+    name, (x, n) = row.name.split("-")[0], batch_of(row)
+    for other, found in ((x.tolist(), "list"), (torch.zeros(x.shape), "torch.Tensor")):
+        with pytest.raises(TypeError, match=rf"^{name}: expected 'x' to be an array of NumPy or JAX, found {found}"):
+            row.apply(other, n, KEY)
+    with pytest.raises(ValueError, match=rf"^{name}: 'x' holds 1099511627776, first in row 0, beyond the int32 that"):
+        row.apply(np.full(x.shape, 2**40), n, KEY)
+
+
+@over(EVERYTHING)
+@pytest.mark.parametrize("key", [0, True, "0", jnp.arange(3), jax.random.split(jax.random.key(0), 2)], ids=repr)
+def test_what_is_no_key_is_one_clear_error(row, key):
+    with pytest.raises(
+        TypeError, match=rf"^{row.name.split('-')[0]}: expected one PRNG key, such as jax.random.key\(0\)"
+    ):
+        row.apply(*batch_of(row), key)
+
+
+NEUTRAL = {
+    "adjust_brightness": lambda x: a.adjust_brightness(x, 1.0),
+    "adjust_contrast": lambda x: a.adjust_contrast(x, 1.0),
+    "gaussian_blur": lambda x: a.gaussian_blur(x, 1e-3, radius=1),
+    "random_resized_crop": lambda x: a.random_resized_crop(x, (6, 5), key=None),
+    "warp": lambda x: a.warp(x, a.affine_matrix((6, 5))),
+}
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_float64_does_not_pass_through_float32(name):
+    with jax.enable_x64(True):
+        x = jnp.asarray(np.random.default_rng(0).uniform(0, 1, (2, 6, 5, 3)))
+        out = NEUTRAL[name](x)
+    assert out.dtype == np.float64
+    np.testing.assert_allclose(out, x, rtol=0, atol=1e-12)
 
 
 @over(IMAGES)

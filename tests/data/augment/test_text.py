@@ -104,3 +104,18 @@ def test_special_tokens_and_padding_are_never_chosen_and_never_drawn(mask):
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("apply", "message"),
+    [
+        (lambda ids, o: replace_tokens(ids, 0.5, 5, 300, **o), "replace_tokens: the last id 299 does not fit uint8"),
+        (lambda ids, o: word_dropout(ids, 0.5, 256, **o), "word_dropout: the unknown id 256 does not fit uint8"),
+        (lambda ids, o: word_dropout(ids, 0.5, -1, **o), "word_dropout: the unknown id -1 does not fit uint8"),
+        (lambda ids, o: mask_tokens(ids, 300, 5, 30, **o), "mask_tokens: the mask id 300 does not fit uint8"),
+        (lambda ids, o: mask_spans(ids, 4, 5, 1000, **o), "mask_spans: the last id 999 does not fit uint8"),
+    ],
+)
+def test_ids_that_would_wrap_around_are_one_clear_error(apply, message):
+    with pytest.raises(ValueError, match=f"^{message}.*Cast the ids: ids.astype"):
+        apply(jnp.full((2, 3), 7, jnp.uint8), {"lengths": None, "key": None})

@@ -46,3 +46,9 @@ def test_what_is_not_there_is_an_error():
 def test_an_iterator_is_not_read_ahead_by_others():
     with pytest.raises(ValueError, match="ReadAhead: IteratorBatches has a state of its own"):
         ReadAhead(IteratorBatches(stream()))
+
+
+@pytest.mark.parametrize("dataset", [[{"x": 1}], ({"x": i} for i in range(3)), 3], ids=["list", "generator", "int"])
+def test_an_iterator_without_a_state_is_one_clear_error(dataset):
+    with pytest.raises(TypeError, match=rf"whose iterator has get_state and .*, found {type(dataset).__name__}\."):
+        IteratorBatches(dataset)

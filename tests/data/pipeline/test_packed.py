@@ -73,7 +73,7 @@ def test_in_batches_and_with_known_lengths():
     ("make", "message"),
     [
         (lambda: Packed([], 4), "found 0 documents"),
-        (lambda: Packed([np.arange(3)], 0), "found 1 documents, 1 lengths and 0"),
+        (lambda: Packed([np.arange(3)], 0), "expected context to be an integer, 1 or more, found 0"),
         (lambda: Packed([np.arange(3)], 4, lengths=[3, 3]), "2 lengths"),
         (lambda: Packed([np.arange(3), np.arange(1)], 4), "document 1 has 1 tokens"),
         (lambda: Packed([np.arange(3)], 4, lengths=[5])[0], r"document 0: expected 5 integers, found int64\[3\]"),

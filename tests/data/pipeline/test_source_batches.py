@@ -15,7 +15,7 @@ def real(batch):
     return batch["y"][batch["weight"] > 0].tolist()
 
 
-@pytest.mark.parametrize(("n", "size"), [(5, 2), (12, 4), (7, 8)])
+@pytest.mark.parametrize(("n", "size"), [(5, 2), (12, 4), (7, 7)])
 def test_every_epoch_holds_every_example_once_in_an_order_of_its_own(n, size):
     batches = SourceBatches(numbered(n), size, seed=3)
     steps = batches.steps_per_epoch
@@ -92,16 +92,25 @@ def test_a_corrupt_image_is_skipped_and_counted_or_stops(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SourceBatches([], 2, seed=0), "found 2 for 0 examples"),
+        (lambda: SourceBatches([], 2, seed=0), "at least one example, found 0 examples"),
         (lambda: SourceBatches(numbered(3), 0, seed=0), "found 0 for 3 examples"),
         (lambda: SourceBatches(numbered(3), 4, seed=0, drop_last=True), "found 4 for 3"),
-        (lambda: SourceBatches(numbered(3), 4, seed=0, part=(0, 3)), r"n must divide the batch of 4; found \(0, 3\)"),
-        (lambda: SourceBatches(numbered(3), 4, seed=0, part=(2, 2)), r"found \(2, 2\)"),
+        (lambda: SourceBatches(numbered(4), 4, seed=0, part=(0, 3)), r"n must divide the batch of 4; found \(0, 3\)"),
+        (lambda: SourceBatches(numbered(4), 4, seed=0, part=(2, 2)), r"found \(2, 2\)"),
         (lambda: SourceBatches(grain.MapDataset.range(3).repeat(), 2, seed=0), "without an end have their own order"),
-        (lambda: SourceBatches(numbered(3), 2, seed=0)[-1], "a step counts from 0, found -1"),
+        (lambda: SourceBatches(numbered(3), 2, seed=0)[-1], "a step counts from 0 .* found step -1"),
         (lambda: SourceBatches([{"x": [1]}, {"x": [1, 2]}], 2, seed=None)[0], "same names, shapes and dtypes"),
         (lambda: SourceBatches([{"x": 1}, {"z": 1}], 2, seed=None)[0], "same names, shapes and dtypes"),
         (lambda: SourceBatches([{"x": "text"}], 1, seed=None)[0], "row 0: 'x' must be numeric, found <U4"),
+        (lambda: SourceBatches([{"x": None}], 1, seed=None)[0], "row 0: 'x' must be numeric, found NoneType"),
+        (
+            lambda: SourceBatches([{"x": [[1], [1, 2]]}], 1, seed=None)[0],
+            "row 0: 'x' is no array .*Pad lists",
+        ),
+        (
+            lambda: SourceBatches([{"x": 1, "weight": -1}], 1, seed=None)[0],
+            "'weight' must be 0 or more, found -1",
+        ),
         (lambda: SourceBatches([None, None], 1, seed=None)[0], "none of the first 2 examples is there"),
     ],
 )
@@ -115,3 +124,17 @@ def test_an_endless_source_has_no_epochs():
     assert batches.steps_per_epoch is None
     assert batches.examples == sys.maxsize
     assert [batches[s]["x"].tolist() for s in (0, 1, 2)] == [[0, 1], [2, 0], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ({"x": np.ones(4)}, r"expected examples with len and \[i\], .* found dict. Arrays by name are for Batches"),
+        (iter([{"x": 1}]), r"expected examples with len and \[i\], .* an iterator is for IteratorBatches"),
+        (np.ones((4, 2)), r"batch 0, row 0: expected an example by name, \{'x': ..., 'y': ...\}, found ndarray"),
+        ([(1, 2)] * 4, r"batch 0, row 0: expected an example by name, .* found tuple"),
+    ],
+)
+def test_what_are_no_examples_is_one_clear_error(examples, message):
+    with pytest.raises(TypeError, match=message):
+        SourceBatches(examples, 2, seed=None)[0]

@@ -4,8 +4,6 @@ import functools
 import importlib.util
 import io
 
-import numpy as np
-
 from jnn.data import read_parquet
 from tests.data.sources.readers import COLUMNS, Reader
 
@@ -56,7 +54,7 @@ def table_is_right(data, found):
 
     rows = parquet.ParquetFile(io.BytesIO(data)).read(columns=list(COLUMNS)).to_pylist()
     text = lambda value: value.decode() if isinstance(value, bytes) else str(value)  # where the column's kind is lost
-    parse = lambda r: (int(r["age"]), np.float32(r["height"]), ("no", "yes").index(text(r["smoker"])), text(r["name"]))
+    parse = lambda r: (int(r["age"]), float(r["height"]), ("no", "yes").index(text(r["smoker"])), text(r["name"]))
     return [parse(row) for row in rows] == list(zip(*(found[name] for name in COLUMNS), strict=True))
 
 

@@ -1,5 +1,6 @@
 """The readers as the fuzz sees them: good files, and an oracle for whatever they answer to a mutated one."""
 
+import contextlib
 import csv
 import dataclasses
 import gzip
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jnn.data import (
     ImageFolder,
@@ -81,7 +82,7 @@ def jsonl_is_right(data, found):
 
 def csv_is_right(data, found):
     rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    parse = lambda r: (int(r["age"]), np.float32(r["height"]), ("no", "yes").index(r["smoker"]), r["name"])
+    parse = lambda r: (int(r["age"]), float(r["height"]), ("no", "yes").index(r["smoker"]), r["name"])
     return [parse(row) for row in rows] == list(zip(*(found[name] for name in COLUMNS), strict=True))
 
 
@@ -110,6 +111,9 @@ def safetensors_are_right(data, found):
 
 def image_is_right(data, found):
     with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        with contextlib.suppress(Exception):  # EXIF that is damaged says nothing
+            ImageOps.exif_transpose(image, in_place=True)
         return np.array_equal(np.asarray(image.convert("RGB")), found["x"])
 
 
@@ -174,6 +178,9 @@ LINES = b'{"text": "good \\u00e9", "label": 1}\n{"text": "bad", "label": 0}\n'
 TABLE = b'age,height,smoker,name\n61,1.75,yes,"Ada, ""A"""\n-7,2e0,no,B\n12,160,no,C\n'
 COLUMNS = {"age": int, "height": float, "smoker": ("no", "yes"), "name": str}
 PICTURE = Image.fromarray(RNG.integers(0, 256, (9, 7, 3), np.uint8))
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+PICTURES = tuple(saved(PICTURE.save, format=kind, exif=exif) for kind in ("PNG", "JPEG") for exif in (b"", TURNED))
 PACKED = {"d/a.txt": b"first", "b.bin": bytes(range(256)) * 2}
 ARCHIVES = (zipped(), tarred(), gzip.compress(tarred(), mtime=0))
 
@@ -190,7 +197,10 @@ READERS = [
     Reader(
         "images",
         "a/a.png",
-        tuple(saved(PICTURE.save, format=kind) for kind in ("PNG", "JPEG")),
+        (
+            *(saved(PICTURE.save, format=kind) for kind in ("PNG", "JPEG")),
+            saved(PICTURE.save, format="JPEG", exif=TURNED),
+        ),
         read_image,
         image_is_right,
     ),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jnn.data import HuggingFace, Skipped
 
@@ -49,11 +49,36 @@ class Records(list):
         ({"a": None}, r"record 0 cannot be decoded \(NoneType is no array\)"),
         ({"a": [[1], [1, 2]]}, r"record 0 cannot be decoded"),
         ({"a": 2**40}, r"record 0 cannot be decoded \(expected integers that fit 32 bits, found 1099511627776"),
+        ({"a": [1.5, 1e300]}, r"record 0 cannot be decoded \(expected floats that fit 32 bits, found 1e\+300"),
+        ({"a": 16777217.0}, r"record 0 cannot be decoded \(expected floats that fit 32 bits, found 16777217"),
     ],
 )
 def test_a_record_that_does_not_fit_is_one_clear_error(record, message):
     with pytest.raises(ValueError, match=message):
         HuggingFace(Records([record]), {"x": "a"})[0]
+
+
+GREYS = np.random.default_rng(0).integers(0, 256, (4, 6)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "YCbCr", "I;16"])
+def test_an_image_is_what_a_viewer_shows(mode):
+    wide = Image.fromarray(GREYS.astype(np.uint16) * 257)
+    image = wide if mode == "I;16" else Image.fromarray(GREYS).convert("RGB" if mode != "P" else "L").convert(mode)
+    found = HuggingFace(Records([{"image": image}]), {"x": "image"})[0]["x"]
+    if mode == "I;16":
+        np.testing.assert_array_equal(found, np.asarray(wide))
+        return
+    assert found.shape == {"L": (4, 6), "RGBA": (4, 6, 4)}.get(mode, (4, 6, 3))
+    np.testing.assert_allclose((found if mode == "L" else found[..., 0]).astype(int), GREYS, atol=1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_stands_upright(orientation):
+    image = Image.fromarray(GREYS)
+    image.getexif()[0x0112] = orientation
+    found = HuggingFace(Records([{"image": image}]), {"x": "image"})[0]["x"]
+    np.testing.assert_array_equal(found, np.asarray(ImageOps.exif_transpose(image)))
 
 
 def test_bad_datasets_are_one_clear_error():

@@ -48,11 +48,16 @@ def test_a_damaged_line_is_one_clear_error(tmp_path, line, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" + b"0" * 400])
-def test_a_float_is_finite(tmp_path, number):
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" + b"0" * 400, b"9007199254740993"])
+def test_a_float_is_finite_and_holds_whole_numbers(tmp_path, number):
     (tmp_path / "a.jsonl").write_bytes(b'{"x": ' + number + b"}\n")
     with pytest.raises(ValueError, match=r"line 1, offset 0: expected 'x' to be of type float, found "):
         read_jsonl(tmp_path / "a.jsonl", {"x": float})
+
+
+def test_integers_are_exact_whatever_their_size(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"x": 18446744073709551617, "y": 9007199254740992}\n')
+    assert read_jsonl(tmp_path / "a.jsonl", {"x": int, "y": float}) == [{"x": 2**64 + 1, "y": 2.0**53}]
 
 
 def test_damaged_lines_are_skipped_and_counted_if_asked(tmp_path):

@@ -2,6 +2,8 @@
 
 import importlib
 import math
+from datetime import datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -42,10 +44,19 @@ def test_the_same_table_as_csv_gives_the_same_arrays(tmp_path, write):
         ([1, None], int, r"a.parquet: column 'x': row 1 is missing. What stands for it\? read_parquet\(missing="),
         ([1.5], int, r"column 'x': double does not become int32"),
         ([2**40], int, r"column 'x': int64 does not become int32"),
-        (["a"], float, r"column 'x': string does not become float"),
-        ([[1]], float, r"column 'x': list<.*> does not become float"),
-        ([1.0, math.inf], float, r"column 'x': row 1: expected a finite float of 32 bits, found inf"),
-        ([1.0, 1e39], float, r"column 'x': row 1: expected a finite float of 32 bits, found inf"),
+        (["a"], float, r"column 'x': string does not become double"),
+        ([[1]], float, r"column 'x': list<.*> does not become double"),
+        ([1.0, math.inf], float, r"column 'x': row 1: expected a finite float, found inf"),
+        ([2**53 + 1], float, r"column 'x': int64 does not become double"),
+        ([str(2**53 + 1)], float, r"column 'x': string does not become double: digits would be lost"),
+        (
+            [Decimal(2**53 + 1)],
+            float,
+            r"column 'x': decimal.* does not become double: digits would be lost. Read it as",
+        ),
+        ([Decimal("1.5")], int, r"column 'x': decimal.* does not become int32"),
+        ([datetime(2020, 1, 1)], float, r"column 'x': timestamp.* does not become double"),
+        ([datetime(2020, 1, 1)], int, r"column 'x': timestamp.* does not become int32"),
         (["no", "maybe"], ("no", "yes"), r"column 'x': row 1: expected one of 'no', 'yes', found 'maybe'"),
         ([], int, r"a.parquet: (expected at least one row, found none|column 'x')"),
     ],
@@ -53,6 +64,21 @@ def test_the_same_table_as_csv_gives_the_same_arrays(tmp_path, write):
 def test_what_does_not_fit_is_one_clear_error(write, values, column, message):
     with pytest.raises(ValueError, match=message):
         read_parquet(write(x=values), {"x": column})
+
+
+def test_numbers_of_every_kind_are_exact(write):
+    """2**53 is the largest whole number up to which a float holds all."""
+    import pyarrow
+
+    kinds = [pyarrow.int64(), pyarrow.uint64(), pyarrow.float64(), pyarrow.decimal128(20, 2), pyarrow.string()]
+    for kind in kinds:
+        numbers = [2**53, 3, None] if kind == pyarrow.uint64() else [2**53, -3, None]
+        values = pyarrow.array(map(str, numbers[:2])).cast(kind) if kind == kinds[-1] else pyarrow.array(numbers, kind)
+        path = write(x=pyarrow.concat_arrays([values, pyarrow.nulls(1, kind)])[:3].cast(kind))
+        found = read_parquet(path, {"x": float}, missing={"x": math.nan})["x"]
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, [2**53, numbers[1], math.nan])
+    assert read_parquet(write(x=[Decimal("0.1"), Decimal("12.5")]), {"x": float})["x"].tolist() == [0.1, 12.5]
 
 
 def test_a_damaged_file_is_one_clear_error(write):

@@ -17,7 +17,7 @@ from jnn.train.checkpoint.keep import Best
 from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
 from jnn.train.checkpoint.manifest import Damaged, Records
 from jnn.train.checkpoint.read import Saved, read
-from jnn.train.checkpoint.store import Checkpoints, to_stderr
+from jnn.train.checkpoint.store import Checkpoints, step_of, to_stderr
 
 __all__ = [
     "Best",
@@ -36,6 +36,7 @@ __all__ = [
     "relayout",
     "rename",
     "stack",
+    "step_of",
     "table",
     "to_stderr",
     "unstack",

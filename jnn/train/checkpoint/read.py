@@ -6,6 +6,7 @@ read(folder) -> Saved({path: array}, records)
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,13 +68,14 @@ def read(folder: str | Path) -> Saved:
     >>> sorted(arrays), records
     (['params/w', 'step'], {'seed': 0})
     """
-    place = Path(folder)
-    if not (place.is_dir() and (place.name.isdecimal() or steps(place))):
+    place = Path(os.path.realpath(folder))
+    held = steps(place) if place.is_dir() else []
+    if held:
+        place /= str(held[-1])
+    elif not ((place / "manifest").exists() or (place / "state").exists()):
         raise FileNotFoundError(
             f"read: expected the folder of a checkpoint, or of a run that saved some, found {place}."
         )
-    if not place.name.isdecimal():
-        place /= str(steps(place)[-1])
     try:
         body = read_body(place)
         arrays = read_arrays(place, wanted_by(body))

@@ -255,9 +255,11 @@ def test_the_lock_ends_with_the_process_though_a_child_lives(tmp_path):
 
 def test_a_full_disk(tmp_path):
     """A file may have 1 MB: the save fails with one clear error, the one before it is there, and the next succeeds."""
-    out = finished(program("fail", tmp_path))
-    assert f"OSError Checkpoints: could not write to {tmp_path}: " in out
-    assert "after the failure: 10" in out
+    process = program("fail", tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")  # nothing of the threads that it failed in
+    told = f"could not write step 20 to {tmp_path}: File too large. Make room there; the steps [10] are there"
+    assert out == f"OSError 27 Checkpoints: {told}, as they were.\n['10', 'lock']\nafter the failure: 10\n"
     lines = []
     assert is_step(restored(tmp_path, lines, SIDE), 30, SIDE)
 
@@ -268,7 +270,7 @@ def test_a_read_only_folder(folder):
     out = finished(program("read-only", folder))
     folder.chmod(0o755)
     assert "restored 20" in out
-    assert f"OSError Checkpoints: could not write to {folder}: [Errno 13] Permission denied" in out
+    assert f"OSError 13 Checkpoints: could not write step 30 to {folder}: Permission denied. Get the permission" in out
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

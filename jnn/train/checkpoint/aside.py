@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,9 +61,13 @@ def clear(folder: Path, whole: int | None) -> list[str]:
 
 
 def discard_half(folder: Path, step: int) -> None:
-    """Deletes what a save of this step left, whose failure is told."""
-    for path in folder.glob(f"{step}{HALF}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Deletes what a save of this step left, whose failure is told; as far as nobody is still writing there."""
+    for _ in range(10):
+        for path in (halves := list(folder.glob(f"{step}{HALF}*"))):
+            shutil.rmtree(path, ignore_errors=True)
+        if not halves:
+            return
+        time.sleep(0.02)  # the threads that did not fail go on a while
 
 
 def _step(path: Path) -> int:

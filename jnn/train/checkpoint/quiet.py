@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +44,6 @@ class _WithoutLateAnswers:
         self._hook = hook
 
     def __call__(self, kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-        late = kind is RuntimeError and str(error) == "Event loop is closed"
-        if not late or threading.current_thread() is threading.main_thread():
+        first = "" if at is None else at.tb_frame.f_code.co_name  # what a program runs into begins in the program
+        if first != "call_soon_threadsafe" or str(error) != "Event loop is closed":
             self._hook(kind, error, at)

@@ -78,7 +78,6 @@ def fail(folder):
             checkpoints.wait()
         except OSError as error:
             print("OSError", error.errno, error)
-        print(sorted(os.listdir(folder)))
         print("after the failure:", checkpoints.restore(state(0, SIDE)).records["history"][-1]["step"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         checkpoints.save(state(30, SIDE), records(30))

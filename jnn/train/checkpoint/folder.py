@@ -18,7 +18,7 @@ from pathlib import Path
 from jnn.train.checkpoint.manifest import FORMAT, Body, Damaged, unseal
 
 STEP = re.compile(r"0|[1-9][0-9]*")
-PLAIN = re.compile(r"[\w/.,=@+~#%() -]*")
+PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
 OPENED = Path("/proc/self/fd")  # where Linux has the folders that this process has opened, by number
 
 
@@ -32,7 +32,8 @@ def plain_name(folder: Path) -> Iterator[Path]:
     """A name of a folder that Orbax and TensorStore take as it is, while it is needed.
 
     Orbax looks for what it wrote by a glob of the whole path, in which [ ] * ? mean something, and takes "gs:" for a
-    cloud; TensorStore takes a backslash for a slash, and only UTF-8. Such a folder is opened, and named by its number.
+    cloud; TensorStore takes a backslash for a slash, and only UTF-8; both add to a path that may be as long as it can
+    be. Such a folder is opened, and named by its number.
 
     Args:
       folder: exists, and is absolute, without links and "..".
@@ -45,8 +46,8 @@ def plain_name(folder: Path) -> Iterator[Path]:
         return
     if not OPENED.is_dir():
         raise OSError(
-            f"Checkpoints: expected a folder without any of [ ] * ? : \\ in its path, found {str(folder)!r}. "
-            "Choose another name: on this system nothing could be restored from there."
+            f"Checkpoints: expected letters, digits, spaces and .,=@+~#%()- in the path, found {str(folder)!r}. Choose "
+            "another name: on this system nothing could be restored from there."
         )
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

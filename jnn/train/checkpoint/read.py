@@ -72,7 +72,7 @@ def read(folder: str | Path) -> Saved:
     held = steps(place) if place.is_dir() else []
     if held:
         place /= str(held[-1])
-    elif not ((place / "manifest").exists() or (place / "state").exists()):
+    elif not ((place / "manifest").exists() or (place / "state").exists()):  # not even a damaged one
         raise FileNotFoundError(
             f"read: expected the folder of a checkpoint, or of a run that saved some, found {place}."
         )

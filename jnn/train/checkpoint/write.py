@@ -135,7 +135,7 @@ class Writer:
     def _message(self, step: int, error: Exception) -> str:
         number = _number(error)
         cause = in_one_line(error) if number is None else os.strerror(number)
-        advice = ADVICE.get(number or 0, "Mend that")
+        advice = ADVICE.get(number or 0, "Look after its disk, or choose another folder")
         ended = "" if jax.process_count() == 1 else ", or see whether another process of this job has ended"
         whole = [held for held in steps(self._folder) if held != step] if self._folder.is_dir() else []
         rest = f"the steps {whole} are there, as they were" if whole else "there is no other step in it"

@@ -1,5 +1,6 @@
 """Checkpoints that something happened to: each is found out, and the one before it is used."""
 
+import asyncio
 import os
 import random
 import shutil
@@ -8,9 +9,11 @@ import subprocess
 import sys
 import time
 
+import orbax.checkpoint as ocp
 import pytest
 
 from jnn.train.checkpoint import Checkpoints, Damaged
+from jnn.train.checkpoint.quiet import _WithoutLateAnswers
 from tests.train.checkpoint.faults import SIDE, filled, is_step, records, restored, state
 
 
@@ -263,6 +266,46 @@ def test_a_full_disk(tmp_path):
     assert out == f"OSError 27 Checkpoints: {told}, as they were.\nafter the failure: 10\n"
     lines = []
     assert is_step(restored(tmp_path, lines, SIDE), 30, SIDE)
+
+
+UNREADABLE = {
+    "not merged": (
+        lambda step: (step / "state" / "manifest.ocdbt").unlink(),
+        "8 of its arrays are missing, step among them",
+    ),
+    "no data": (lambda step: shutil.rmtree(step / "state" / "ocdbt.process_0"), "its arrays cannot be read"),
+    "no manifest": (lambda step: shutil.rmtree(step / "manifest"), "its manifest is missing"),
+    "another's": (lambda step: shutil.copytree(step.parent / "20", step, dirs_exist_ok=True), "is another one"),
+    "nothing": (shutil.rmtree, "No such file"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_save_that_cannot_be_read_is_no_save(folder, monkeypatch, kind):
+    """Orbax has said that it is written."""
+    harm, told = UNREADABLE[kind]
+    written = ocp.CheckpointManager.wait_until_finished
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(state(30, 64), records(30))  # its arrays lie in files of their own
+        monkeypatch.setattr(
+            ocp.CheckpointManager, "wait_until_finished", lambda self: (written(self), harm(folder / "30"))
+        )
+        with pytest.raises(OSError, match=rf"could not write step 30 to .*{told}.*; the steps \[20\] are there"):
+            checkpoints.wait()
+
+
+def test_only_what_is_called_in_vain_is_hidden():
+    """The hook tells Orbax's closed loop from a program's own by where the error begins."""
+    told = []
+    hook, loop = _WithoutLateAnswers(lambda *error: told.append(error)), asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed") as caught:
+        loop.call_soon_threadsafe(print)
+    error = caught.value
+    hook(type(error), error, error.__traceback__)
+    assert told == [(type(error), error, error.__traceback__)]
+    hook(type(error), error, error.__traceback__.tb_next)  # as TensorStore's threads call it
+    assert len(told) == 1
 
 
 def test_a_read_only_folder(folder):

@@ -149,11 +149,13 @@ def check_fit(where: str, saved: Mapping[str, dict[str, Any]], wanted: Mapping[s
         if have[path] != want[path]
     ]
     if problems:
+        own = "The optimizer is another one. " if all(": opt_state" in problem for problem in problems) else ""
         raise ValueError(
             f"{where} does not fit the state that was asked for:\n  "
             + "\n  ".join(sorted(problems))
-            + "\nBuild the state as the run did that saved it, or bring the arrays into the new layout: `read` gives "
-            "them by path, `relayout` renames, stacks and unstacks them."
+            + f"\n{own}Build the state as the run did that saved it; begin anew from its parameters, "
+            '`read(folder, below="params")`; or bring the arrays into the new layout: `read` gives them by path, '
+            "`relayout` renames, stacks and unstacks them."
         )
 
 

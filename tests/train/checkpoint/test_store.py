@@ -12,6 +12,7 @@ import pytest
 import tensorstore
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+import jnn
 from jnn.data import Batches
 from jnn.train import Checkpoints, create_state, digest
 from jnn.train.checkpoint import Damaged, diff, read, step_of
@@ -359,6 +360,31 @@ def test_a_sharding_that_does_not_divide_is_no_damage(tmp_path):
         checkpoints.save(state, {})
         with pytest.raises(ValueError, match="divi"):
             checkpoints.restore(state.replace(leaves={"w": spread}))
+
+
+def test_another_optimizer_is_named(tmp_path):
+    params = {"w": jnp.ones(3)}
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(create_state(params, optax.adam(0.1)), {})
+        with pytest.raises(
+            ValueError, match=r"missing: opt_state/0/trace/w float32\[3\] is wanted\nThe optimizer is"
+        ) as e:
+            checkpoints.restore(create_state(params, optax.sgd(0.1, momentum=0.9)))
+        with pytest.raises(ValueError, match=r"(?m)^Build the state"):
+            checkpoints.restore(create_state({"v": jnp.ones(3)}, optax.adam(0.1)))
+    assert "extra: opt_state/0/mu/w float32[3] is saved" in str(e.value)
+
+
+def test_what_is_below_a_path(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(tiny.state(), {"seed": 1})
+    assert_equal(jnn.load(tiny.SPEC, read(tmp_path, below="params").state), tiny.state().params)
+    assert read(tmp_path, below="params/in").state.keys() == tiny.state().params["in"].keys()
+    for path in ("param", "params/", "step", "no"):
+        with pytest.raises(
+            ValueError, match=rf"found '{path}'; the checkpoint holds \['ema', 'opt_state', 'params', 'step'\]"
+        ):
+            read(tmp_path, below=path)
 
 
 def test_records_are_of_the_moment_of_the_save(tmp_path):

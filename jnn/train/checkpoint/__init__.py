@@ -13,8 +13,7 @@ whatever its folder, its paths and its dtypes are. The newest of what is damaged
 """
 
 from jnn.train.checkpoint.checksum import checksum, checksums
-from jnn.train.checkpoint.diff import Difference, diff, table
-from jnn.train.checkpoint.digest import digest
+from jnn.train.checkpoint.diff import Difference, diff, digest, table
 from jnn.train.checkpoint.keep import Best
 from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
 from jnn.train.checkpoint.manifest import Damaged, Records

@@ -7,15 +7,18 @@ read(folder, below="") -> Saved({path: array}, records)
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
-from jnn.train.checkpoint.agree import all_or_none
 from jnn.train.checkpoint.folder import read_body, steps
 from jnn.train.checkpoint.load import read_arrays, verify, wanted_by
 from jnn.train.checkpoint.manifest import Body, Damaged, Records, by_path, check_fit
+from jnn.train.processes import from_all
+
+T = TypeVar("T")
 
 
 class Saved(NamedTuple):
@@ -35,9 +38,9 @@ def read_like(folder: Path, like: Any) -> Saved:
     where = f"checkpoint {folder.name} in {folder.parent}"
     wanted = by_path("Checkpoints.restore", like)
     try:
-        body = all_or_none(lambda: read_body(folder))
+        body = _all_or_none(lambda: read_body(folder))
         check_fit(where, body["arrays"], wanted)
-        arrays = all_or_none(lambda: read_arrays(folder, wanted))
+        arrays = _all_or_none(lambda: read_arrays(folder, wanted))
         verify(arrays, body)
     except Damaged as damage:
         raise Damaged(f"{where}: {damage}") from damage
@@ -89,6 +92,23 @@ def read(folder: str | Path, *, below: str = "") -> Saved:
     except Damaged as damage:
         raise Damaged(f"checkpoint {place}: {damage}") from damage
     return Saved({path[len(below) + 1 :] if below else path: x for path, x in arrays.items()}, body["records"])
+
+
+def _all_or_none(read: Callable[[], T]) -> T:
+    """What `read` gives, if it does on every process: they come to one mind about a checkpoint.
+
+    Raises:
+      Damaged: it was damaged here, or on another process.
+    """
+    found: list[T] = []
+    problem = Damaged("another process could not read it")
+    try:
+        found.append(read())
+    except Damaged as damage:
+        problem = damage
+    if not all(from_all(bool(found))):
+        raise problem
+    return found[0]
 
 
 def _below(body: Body, path: str) -> Body:

@@ -483,6 +483,13 @@ def test_a_digest_differs_wherever_a_tree_does(other):
     assert digest({"a": np.array([1.0, 2.0], np.float32)}) != digest(other)
 
 
+def test_a_digest_of_every_kind_of_leaf():
+    other = lambda x: jax.random.split(x[0], 4) if str(x.dtype).startswith("key") else x
+    assert digest(anything()) == digest(jax.tree.map(jnp.asarray, anything()))
+    assert digest(anything()) != digest(jax.tree.map(other, anything()))
+    assert digest({"a/b": np.ones(1), "a": {"b": np.zeros(1)}}) != digest({"a/b": np.ones(1), "a": {"b": np.ones(1)}})
+
+
 def test_a_digest_tells_a_scalar_from_a_vector_of_one():
     assert digest({"a": np.float32(1)}) != digest({"a": np.ones(1, np.float32)})
 

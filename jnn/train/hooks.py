@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 
-from jnn.train.paths import whole_lines
+from jnn.train.paths import naming, whole_lines
 from jnn.train.processes import from_first
 
 
@@ -43,7 +43,7 @@ class Ledger:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / "hooks.jsonl"
+        self.path = Path(folder).absolute() / "hooks.jsonl"  # wherever the program goes
         self.path.parent.mkdir(parents=True, exist_ok=True)
         entries = from_first(self._read() if jax.process_index() == 0 else None)
         self._done = {(entry["hook"], entry["step"]): entry["result"] for entry in entries}
@@ -85,7 +85,7 @@ class Ledger:
 
     def _write(self, line: str) -> None:
         if jax.process_index() == 0:
-            with self.path.open("a") as file:
+            with naming(self.path), self.path.open("a") as file:
                 file.write(line + "\n")
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,22 +1,50 @@
 """Files of a run that may be killed at any instant: written whole, under a name that is free, read up to the last end.
 
 write_whole(path, text)        the old file or the new one, never half of one
+naming(path) -> context        an error of the system names the file, as one of a full disk does not by itself
 free_name(path) -> path        the path itself, or the first of path-2, path-3, ... that is not taken
 whole_lines(path) -> lines     without what a killed process left of a last one
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file beside the old one, and puts it in its place."""
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    """Writes a file beside the old one, and puts it in its place.
+
+    Raises:
+      OSError: names the file; the old one is as it was.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with naming(path):
+            part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)  # half of a file may be what fills the disk
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names the file in whatever `OSError` does not.
+
+    >>> with naming(Path("run/rows")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'run/rows'
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def free_name(path: Path) -> Path:
@@ -29,7 +57,7 @@ def free_name(path: Path) -> Path:
     ('step-7-2', 'step-8')
     """
     names = itertools.chain([path.name], (f"{path.name}-{n}" for n in itertools.count(2)))
-    return next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    return next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
 
 
 def whole_lines(path: Path) -> list[bytes]:

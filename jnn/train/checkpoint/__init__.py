@@ -1,23 +1,24 @@
 """Checkpoints: the state and the records of a run as one atomic unit, through Orbax.
 
     Checkpoints(folder, keep=2, best=None)        .save(state, records)   .restore(like) -> Saved(state, records) | None
-    read(folder) -> Saved({path: array}, records)         without the code of the run that saved it
+    read(folder) -> Saved({path: array}, records)         without the code of the run that saved it; `below="params"`
+    step_of(state)                                        of any pytree with a step
     diff(a, b) -> [Difference, ...]                       `python -m jnn.train.checkpoint A B` prints it as a table
     relayout(arrays, rules), rename, stack, unstack       old layouts
     checksums(tree), digest(tree)                         on the devices; on the host
 
 Laws: a run that is killed at any instant finds the last checkpoint that was whole; what `restore` gives has the bits
-that were saved, on whatever mesh, or it says why not; nothing is cast. The newest of what is damaged stay (`aside`).
+that were saved, on whatever mesh, or it says why not; nothing is cast. When `wait` returns, what was saved can be read,
+whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`aside`).
 """
 
 from jnn.train.checkpoint.checksum import checksum, checksums
-from jnn.train.checkpoint.diff import Difference, diff, table
-from jnn.train.checkpoint.digest import digest
+from jnn.train.checkpoint.diff import Difference, diff, digest, table
 from jnn.train.checkpoint.keep import Best
 from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
 from jnn.train.checkpoint.manifest import Damaged, Records
 from jnn.train.checkpoint.read import Saved, read
-from jnn.train.checkpoint.store import Checkpoints, to_stderr
+from jnn.train.checkpoint.store import Checkpoints, step_of, to_stderr
 
 __all__ = [
     "Best",
@@ -36,6 +37,7 @@ __all__ = [
     "relayout",
     "rename",
     "stack",
+    "step_of",
     "table",
     "to_stderr",
     "unstack",

@@ -2,6 +2,7 @@
 
     set_aside(step_folder) -> str           moves it there, and says so
     clear(folder, whole) -> [str, ...]      deals with what killed saves left, keeps `damaged` small, and says so
+    discard_half(folder, step)              deletes what a save of this process left that failed
 
 Rule: of what once was whole the `KEPT` newest steps stay, for somebody to look at. A half-written save is worth that
 only as long as no whole checkpoint of its step or a later one was found: then it is deleted. Until then the `KEPT`
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from jnn.train.paths import free_name
 
 KEPT = 3
 HALF = ".orbax-checkpoint-tmp"  # Orbax's name for a step until it is whole
-NAME = re.compile(rf"(\d+)(?:{re.escape(HALF)})?(?:-\d+)*")  # anything else in `damaged` is somebody else's
+NAME = re.compile(rf"([0-9]+)(?:{re.escape(HALF)})?(?:-[0-9]+)*")  # anything else in `damaged` is somebody else's
 
 
 def set_aside(path: Path) -> str:
@@ -56,6 +58,16 @@ def clear(folder: Path, whole: int | None) -> list[str]:
     for path in past + halves[:-KEPT] + others[:-KEPT]:
         lines.append(f"checkpoint {path.name}, set aside before: {_delete(path)}")
     return lines
+
+
+def discard_half(folder: Path, step: int) -> None:
+    """Deletes what a save of this step left, whose failure is told; as far as nobody is still writing there."""
+    for _ in range(10):
+        for path in (halves := list(folder.glob(f"{step}{HALF}*"))):
+            shutil.rmtree(path, ignore_errors=True)
+        if not halves:
+            return
+        time.sleep(0.02)  # the threads that did not fail go on a while
 
 
 def _step(path: Path) -> int:

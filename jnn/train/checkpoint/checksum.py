@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.param import flatten
+from jnn.train.checkpoint.stored import bits
 
 PLACE = 0x9E3779B9  # the golden ratio: so that the place 0 is not mixed to 0
 
@@ -66,17 +67,12 @@ def _words(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     if x.dtype == jnp.complex128:
         x = jnp.stack([x.real, x.imag], -1)
     if x.dtype == jnp.complex64:
-        return _bits(x.real), _bits(x.imag)
+        return bits(x.real), bits(x.imag)
     if x.dtype.itemsize == 8:
         halves = jax.lax.bitcast_convert_type(x, jnp.uint32)
         return halves[..., 0], halves[..., 1]
-    low = x.astype(jnp.uint32) if x.dtype == jnp.bool_ else _bits(x)
+    low = (x if x.dtype == jnp.bool_ else bits(x)).astype(jnp.uint32)
     return low, jnp.zeros_like(low)
-
-
-def _bits(x: jax.Array) -> jax.Array:
-    info = jnp.iinfo(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else jnp.finfo(x.dtype)
-    return jax.lax.bitcast_convert_type(x, jnp.dtype(f"uint{info.bits}")).astype(jnp.uint32)
 
 
 def _places(shape: tuple[int, ...]) -> jax.Array:

@@ -1,5 +1,6 @@
-"""Where two checkpoints, or two trees, differ.
+"""Whether two checkpoints, or two trees, differ, and where.
 
+digest(tree) -> str                   what an experiment prints, and what "bit-equal" means
 diff(a, b) -> [Difference, ...]       path by path; nothing for what is bit-equal
 table(differences) -> str             for people; `python -m jnn.train.checkpoint A B` prints it
 """
@@ -7,6 +8,7 @@ table(differences) -> str             for people; `python -m jnn.train.checkpoin
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.param import map_paths
 from jnn.train.checkpoint.manifest import by_path
 
 
@@ -52,6 +55,21 @@ def diff(a: Any, b: Any) -> list[Difference]:
     left, right = by_path("diff", a), by_path("diff", b)
     pairs = {path: (left.get(path), right.get(path)) for path in sorted(left.keys() | right.keys())}
     return [_difference(path, x, y) for path, (x, y) in pairs.items() if not _equal(x, y)]
+
+
+def digest(tree: Any) -> str:
+    """A SHA-256 over the paths, dtypes, shapes and bytes of a tree of arrays: equal iff bit-equal.
+
+    >>> digest({"w": np.ones(2, np.float32)}) == digest({"w": np.ones(2, np.float32)})
+    True
+    """
+    sha = hashlib.sha256()
+    leaves: list[tuple[str, Any]] = []  # of two that share a path, both count
+    map_paths(lambda path, leaf: leaves.append((path, leaf if hasattr(leaf, "dtype") else np.asarray(leaf))), tree)
+    for path, leaf in sorted(leaves, key=lambda pair: pair[0]):
+        sha.update(f"{path} {leaf.dtype} {leaf.shape}\n".encode(errors="surrogatepass"))
+        sha.update(_host(leaf).tobytes())
+    return sha.hexdigest()
 
 
 def table(differences: list[Difference]) -> str:

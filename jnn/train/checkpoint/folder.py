@@ -1,22 +1,59 @@
 """A folder of checkpoints as it is on the disk, where nobody has to trust it.
 
 steps(folder) -> [10, 20, ...]          whole ones, by name
+plain_name(folder) -> context of path   the folder by a name that Orbax and TensorStore take as it is
 read_body(step_folder) -> body          the manifest, or `Damaged`
 metrics(step_folder) -> metrics         of the manifest, none of a damaged one
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jnn.train.checkpoint.manifest import FORMAT, Body, Damaged, unseal
 
+STEP = re.compile(r"0|[1-9][0-9]*")
+PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
+OPENED = Path("/proc/self/fd")  # where Linux has the folders that this process has opened, by number
+
 
 def steps(folder: Path) -> list[int]:
     """The steps in a folder, oldest first: by number, whatever the clock said."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+    return sorted(int(path.name) for path in folder.iterdir() if STEP.fullmatch(path.name) and path.is_dir())
+
+
+@contextlib.contextmanager
+def plain_name(folder: Path) -> Iterator[Path]:
+    """A name of a folder that Orbax and TensorStore take as it is, while it is needed.
+
+    Orbax looks for what it wrote by a glob of the whole path, in which [ ] * ? mean something, and takes "gs:" for a
+    cloud; TensorStore takes a backslash for a slash, and only UTF-8; both add to a path that may be as long as it can
+    be. Such a folder is opened, and named by its number.
+
+    Args:
+      folder: exists, and is absolute, without links and "..".
+
+    Raises:
+      OSError: it cannot be opened, or this system has no such names.
+    """
+    if PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    if not OPENED.is_dir():
+        raise OSError(
+            f"Checkpoints: expected letters, digits, spaces and .,=@+~#%()- in the path, found {str(folder)!r}. Choose "
+            "another name: on this system nothing could be restored from there."
+        )
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield OPENED / str(number)
+    finally:
+        os.close(number)
 
 
 def read_body(folder: Path) -> Body:
@@ -29,7 +66,7 @@ def read_body(folder: Path) -> Body:
     if not any(folder.iterdir()):
         raise Damaged("its folder is empty")
     try:
-        body = unseal(json.loads(path.read_text()))
+        body = unseal(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise Damaged("its manifest is missing") from None
     except ValueError as error:  # no UTF-8, no JSON

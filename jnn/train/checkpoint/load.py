@@ -3,6 +3,7 @@
     read_arrays(folder, wanted) -> {path: array}
     wanted_by(body) -> wanted                         everything that a manifest names, on the host
     verify(arrays, body)                              whether they are what was saved
+    check_readable(folder, body)                      whether they can be read, for little
 
 Laws: what `read_arrays` and then `verify` let through has the bits that were saved. A process reads what its own
 devices want and nothing else, one chunk of `CHUNK_BYTES` after the other, into buffers that belong to the device: so
@@ -11,6 +12,7 @@ that the host needs little more memory than its share of the state.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
@@ -24,10 +26,12 @@ import numpy as np
 import tensorstore
 
 from jnn.train.checkpoint.checksum import checksums
+from jnn.train.checkpoint.folder import plain_name, read_body
 from jnn.train.checkpoint.manifest import Body, Damaged, in_one_line
-from jnn.train.checkpoint.stored import is_key, key_dtypes, stored_name, words
+from jnn.train.checkpoint.stored import is_key, key_dtypes, stored_name, unwords, words
 
 Region = tuple[slice, ...]
+NO_MESH = jax.sharding.Mesh(np.empty((), object), ())  # whatever mesh the program has set
 ONE_BY_ONE = {  # every thread would keep buffers of its own
     "cache_pool": {"total_bytes_limit": 2**24},  # the index, or it is read again for every array
     "data_copy_concurrency": {"limit": 1},
@@ -49,7 +53,8 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, jax.Array]
     """
     _check_wanted(wanted)
     context = tensorstore.Context(ONE_BY_ONE)
-    return {path: _read_array(_Stored(folder, path, context), like) for path, like in wanted.items()}
+    with plain_name(folder) as name, jax.set_mesh(NO_MESH):
+        return {path: _read_array(_Stored(name, path, context), like) for path, like in wanted.items()}
 
 
 def wanted_by(body: Body) -> dict[str, jax.ShapeDtypeStruct]:
@@ -74,10 +79,38 @@ def verify(arrays: Mapping[str, jax.Array], body: Body) -> None:
         raise Damaged(f"the checksum of {', '.join(wrong[:3])}{more} is not the one that was saved")
 
 
+def check_readable(folder: Path, body: Body) -> None:
+    """Raises unless a step's folder holds this manifest, every array's name, and a chunk of the largest array.
+
+    It costs some hundredths of a save: whatever reading all would find besides, the file system has vouched for.
+
+    Raises:
+      Damaged: says what is missing.
+    """
+    if read_body(folder) != body:
+        raise Damaged("its manifest is another one")
+    context = tensorstore.Context({"cache_pool": ONE_BY_ONE["cache_pool"]})
+    wanted = {path: like for path, like in wanted_by(body).items() if like.size}
+    with plain_name(folder) as name, _damage():
+        store = tensorstore.KvStore.open(_stored(name), context=context).result()
+        held = {key.decode() for key in store.list().result()}
+        if absent := [path for path in wanted if f"{stored_name(path)}/.zarray" not in held]:
+            raise Damaged(f"{len(absent)} of its arrays are missing, {absent[0]} among them")
+        largest = max(wanted, key=lambda path: wanted[path].size)
+        raw = _raw(wanted[largest])
+        next(_Stored(name, largest, context).pieces(_everywhere(raw.shape), raw.dtype))
+
+
+def _stored(folder: Path, path: str = "") -> dict[str, Any]:
+    """Where TensorStore finds what Orbax wrote into the folder of a step."""
+    return {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder / 'state'}/"}, "path": path}
+
+
 def _check_wanted(wanted: Mapping[str, Any]) -> None:
     """What would fail later as if the files were damaged."""
     for path, like in wanted.items():
-        _sharding(like).shard_shape(like.shape)
+        if (sharding := _sharding(like)) is not None:
+            sharding.shard_shape(like.shape)
         if not is_key(like) and jax.dtypes.canonicalize_dtype(like.dtype) != like.dtype:
             raise ValueError(
                 f"{path} is {like.dtype}, which JAX has only with jax.config.update('jax_enable_x64', True)."
@@ -89,29 +122,37 @@ class _Stored:
 
     def __init__(self, folder: Path, path: str, context: tensorstore.Context) -> None:
         self._path = path
-        base = {"driver": "file", "path": f"{folder / 'state'}/"}
-        kvstore = {"driver": "ocdbt", "base": base, "path": f"{stored_name(path)}/"}
-        self._spec = {"driver": "zarr", "kvstore": kvstore}
+        self._spec = {"driver": "zarr", "kvstore": _stored(folder, f"{stored_name(path)}/")}
         self._context = context
 
     def pieces(self, region: Region, dtype: Any) -> Iterator[tuple[Region, np.ndarray]]:
         """The pieces of a region, chunk by chunk, and where they are."""
-        try:
+        with _damage():
             store = tensorstore.open(self._spec, open=True, read=True, context=self._context).result()
             if store.dtype.numpy_dtype != dtype or store.rank != len(region):
                 raise Damaged(f"{self._path} is stored as {store.dtype.name}{list(store.shape)}")
             chunk = tuple(size or 1 for size in store.chunk_layout.read_chunk.shape or ())
-            for place in _cut(region, chunk):
-                yield place, np.asarray(store[place].read().result())
-        except (MemoryError, PermissionError, Damaged):
-            raise
-        except Exception as error:  # TensorStore's are of every kind
-            raise Damaged(f"its arrays cannot be read: {in_one_line(error)}") from error
+        for place in _cut(region, chunk):
+            with _damage():
+                numbers = np.asarray(store[place].read().result())
+            yield place, numbers
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, PermissionError, Damaged):
+        raise
+    except Exception as error:  # TensorStore's are of every kind
+        raise Damaged(f"its arrays cannot be read: {in_one_line(error)}") from error
 
 
 def _read_array(stored: _Stored, like: Any) -> jax.Array:
     """The array on its devices; where several want the same region, it is read once."""
-    raw, sharding = jax.eval_shape(words, jax.ShapeDtypeStruct(like.shape, like.dtype)), _sharding(like)
+    raw, sharding = _raw(like), _sharding(like)
+    if sharding is None:
+        return unwords(_read_shard(stored, _everywhere(raw.shape), raw.dtype, None), like.dtype)
     shards: dict[str, jax.Array] = {}
     on_devices = []
     for device, index in sharding.addressable_devices_indices_map(raw.shape).items():
@@ -121,10 +162,10 @@ def _read_array(stored: _Stored, like: Any) -> jax.Array:
             shards[str(region)] = _read_shard(stored, region, raw.dtype, device)
         on_devices.append(jax.device_put(shards[str(region)], place))
     whole = jax.make_array_from_single_device_arrays(raw.shape, sharding, on_devices)
-    return jax.random.wrap_key_data(whole, impl=key_dtypes()[str(like.dtype)][0]) if is_key(like) else whole
+    return unwords(whole, like.dtype)
 
 
-def _read_shard(stored: _Stored, region: Region, dtype: Any, device: jax.Device) -> jax.Array:
+def _read_shard(stored: _Stored, region: Region, dtype: Any, device: jax.Device | None) -> jax.Array:
     """A region in one buffer of the device's own: one of the host's that JAX borrows could not be donated."""
     shape = tuple(part.stop - part.start for part in region)
     if not math.prod(shape):
@@ -135,8 +176,7 @@ def _read_shard(stored: _Stored, region: Region, dtype: Any, device: jax.Device)
         if piece.shape == shape:
             return piece
         at = tuple(part.start - whole.start for part, whole in zip(place, region, strict=True))
-        with jax.set_mesh(jax.sharding.Mesh(np.array(device), ())):  # whatever mesh the program has set
-            shard = _begin(piece, at, shape) if shard is None else _put(shard, piece, at)
+        shard = _begin(piece, at, shape) if shard is None else _put(shard, piece, at)
         shard.block_until_ready()  # or the pieces would queue up
     assert shard is not None  # a region that holds elements has pieces
     return shard
@@ -153,6 +193,10 @@ def _put(shard: jax.Array, piece: jax.Array, at: tuple[Any, ...]) -> jax.Array:
     return jax.lax.dynamic_update_slice(shard, piece, at)
 
 
+def _everywhere(shape: tuple[int, ...]) -> Region:
+    return tuple(slice(0, size) for size in shape)
+
+
 def _cut(region: Region, chunk: tuple[int, ...]) -> Iterator[Region]:
     """A region in pieces, cut wherever a chunk ends."""
     first = lambda part, size: range(part.start - part.start % size, part.stop, size)
@@ -163,5 +207,11 @@ def _cut(region: Region, chunk: tuple[int, ...]) -> Iterator[Region]:
     return itertools.product(*axes)
 
 
-def _sharding(like: Any) -> jax.sharding.Sharding:
-    return getattr(like, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+def _raw(like: Any) -> jax.ShapeDtypeStruct:
+    """What is stored of such an array."""
+    return jax.eval_shape(words, jax.ShapeDtypeStruct(like.shape, like.dtype))
+
+
+def _sharding(like: Any) -> jax.sharding.Sharding | None:
+    """Where it is wanted; None if it may move: a step on a mesh takes what nobody has put anywhere, and only that."""
+    return getattr(like, "sharding", None) if getattr(like, "committed", True) else None

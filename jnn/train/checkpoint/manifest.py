@@ -16,9 +16,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jnn import checks
 from jnn.train.checkpoint.checksum import checksums
+from jnn.train.checkpoint.stored import key_dtypes
 
 FORMAT = 1
 Body = dict[str, Any]
@@ -44,9 +47,8 @@ def by_path(where: str, tree: Any) -> dict[str, Any]:
 
     Raises:
       ValueError: two leaves share a path, as those of {"a/b": x, "a": {"b": x}} do.
-      TypeError: leaves that are no arrays.
+      TypeError: leaves that are no arrays of numbers or typed keys.
 
-    >>> import jax.numpy as jnp
     >>> by_path("example", {"fc": {"w": jnp.ones(2)}})
     {'fc/w': Array([1., 1.], dtype=float32)}
     """
@@ -55,9 +57,26 @@ def by_path(where: str, tree: Any) -> dict[str, Any]:
     if len(flat) < len(pairs):
         twice = sorted({path for path, _ in pairs if [p for p, _ in pairs].count(path) > 1})
         raise ValueError(f"{where}: expected one leaf for each path, found several for {twice}. Rename their keys.")
-    if strange := [f"{path} ({type(x).__name__})" for path, x in pairs if not hasattr(x, "dtype")]:
-        raise TypeError(f"{where}: expected arrays, found {', '.join(strange)}. Wrap them: jnp.asarray(...).")
+    if strange := [f"{path} ({found})" for path, x in pairs if (found := _no_array(x)) is not None]:
+        raise TypeError(
+            f"{where}: expected arrays of JAX's dtypes, found {', '.join(strange)}. Convert numbers, jnp.asarray(x); "
+            "what is none belongs in the records, or in a static field."
+        )
     return flat
+
+
+def _no_array(x: Any) -> str | None:
+    """What this is, if it is nothing that JAX could hold as an array."""
+    kinds = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
+    if not isinstance(x, kinds) or isinstance(x, np.ma.MaskedArray):
+        return type(x).__name__
+    return None if str(x.dtype) in key_dtypes() or _is_numeric(x.dtype) else str(x.dtype)
+
+
+def _is_numeric(dtype: np.dtype[Any]) -> bool:
+    """Whether JAX has numbers of this NumPy dtype: not of another byte order, nor long doubles."""
+    is_number = any(jnp.issubdtype(dtype, kind) for kind in (np.number, np.bool_))
+    return is_number and dtype.isnative and dtype.type not in (np.longdouble, np.clongdouble)
 
 
 def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -130,11 +149,13 @@ def check_fit(where: str, saved: Mapping[str, dict[str, Any]], wanted: Mapping[s
         if have[path] != want[path]
     ]
     if problems:
+        own = "The optimizer is another one. " if all(": opt_state" in problem for problem in problems) else ""
         raise ValueError(
             f"{where} does not fit the state that was asked for:\n  "
             + "\n  ".join(sorted(problems))
-            + "\nBuild the state as the run did that saved it, or bring the arrays into the new layout: `read` gives "
-            "them by path, `relayout` renames, stacks and unstacks them."
+            + f"\n{own}Build the state as the run did that saved it; begin anew from its parameters, "
+            '`read(folder, below="params")`; or bring the arrays into the new layout: `read` gives them by path, '
+            "`relayout` renames, stacks and unstacks them."
         )
 
 

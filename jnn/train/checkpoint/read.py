@@ -1,20 +1,24 @@
 """One checkpoint, verified: as a state, or without the code of the run that saved it.
 
 read_like(folder, like) -> Saved(state, records)
-read(folder) -> Saved({path: array}, records)
+read(folder, below="") -> Saved({path: array}, records)
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
-from jnn.train.checkpoint.agree import all_or_none
 from jnn.train.checkpoint.folder import read_body, steps
 from jnn.train.checkpoint.load import read_arrays, verify, wanted_by
-from jnn.train.checkpoint.manifest import Damaged, Records, by_path, check_fit
+from jnn.train.checkpoint.manifest import Body, Damaged, Records, by_path, check_fit
+from jnn.train.processes import from_all
+
+T = TypeVar("T")
 
 
 class Saved(NamedTuple):
@@ -34,20 +38,21 @@ def read_like(folder: Path, like: Any) -> Saved:
     where = f"checkpoint {folder.name} in {folder.parent}"
     wanted = by_path("Checkpoints.restore", like)
     try:
-        body = all_or_none(lambda: read_body(folder))
+        body = _all_or_none(lambda: read_body(folder))
         check_fit(where, body["arrays"], wanted)
-        arrays = all_or_none(lambda: read_arrays(folder, wanted))
+        arrays = _all_or_none(lambda: read_arrays(folder, wanted))
         verify(arrays, body)
     except Damaged as damage:
         raise Damaged(f"{where}: {damage}") from damage
     return Saved(jax.tree.unflatten(jax.tree.structure(like), arrays.values()), body["records"])
 
 
-def read(folder: str | Path) -> Saved:
+def read(folder: str | Path, *, below: str = "") -> Saved:
     """The arrays of a checkpoint by path, on the host, verified; no lock is taken and nothing is written.
 
     Args:
       folder: of one step, such as `run/checkpoints/2000`; or of a run, whose newest step is read.
+      below: a path, such as "params" or "ema": only what is below it is read, and named by the rest of its path.
 
     Returns:
       `Saved({path: array}, records)`: paths read `params/fc/w`. Bring them into another layout with `relayout`, and
@@ -56,28 +61,60 @@ def read(folder: str | Path) -> Saved:
     Raises:
       FileNotFoundError: there is no checkpoint.
       Damaged: it is not what was saved.
-      ValueError: it holds 64-bit arrays, and `jax_enable_x64` is not set.
+      ValueError: nothing is below the path; or there are 64-bit arrays, and `jax_enable_x64` is not set.
 
-    >>> import jax.numpy as jnp, optax, tempfile
+    >>> import jnn, optax, tempfile
+    >>> from jnn.layers import linear_spec
     >>> from jnn.train import Checkpoints, create_state
-    >>> folder = tempfile.mkdtemp()
+    >>> folder, spec = tempfile.mkdtemp(), linear_spec(3, 2)
     >>> with Checkpoints(folder) as checkpoints:
-    ...     checkpoints.save(create_state({"w": jnp.ones(3)}, optax.sgd(0.1)), {"seed": 0})
+    ...     checkpoints.save(create_state(jnn.init(spec, jax.random.key(0)), optax.sgd(0.1)), {"seed": 0})
     >>> arrays, records = read(folder)
     >>> sorted(arrays), records
-    (['params/w', 'scale', 'step'], {'seed': 0})
+    (['params/b', 'params/w', 'scale', 'step'], {'seed': 0})
+    >>> params = jnn.load(spec, read(folder, below="params").state)  # for inference
+    >>> params["w"].shape
+    (3, 2)
     """
-    place = Path(folder)
-    if not (place.is_dir() and (place.name.isdecimal() or steps(place))):
+    place = Path(os.path.realpath(folder))
+    held = steps(place) if place.is_dir() else []
+    if held:
+        place /= str(held[-1])
+    elif not ((place / "manifest").exists() or (place / "state").exists()):  # not even a damaged one
         raise FileNotFoundError(
             f"read: expected the folder of a checkpoint, or of a run that saved some, found {place}."
         )
-    if not place.name.isdecimal():
-        place /= str(steps(place)[-1])
     try:
         body = read_body(place)
-        arrays = read_arrays(place, wanted_by(body))
-        verify(arrays, body)
+        chosen = _below(body, below)
+        arrays = read_arrays(place, wanted_by(chosen))
+        verify(arrays, chosen)
     except Damaged as damage:
         raise Damaged(f"checkpoint {place}: {damage}") from damage
-    return Saved(arrays, body["records"])
+    return Saved({path[len(below) + 1 :] if below else path: x for path, x in arrays.items()}, body["records"])
+
+
+def _all_or_none(read: Callable[[], T]) -> T:
+    """What `read` gives, if it does on every process: they come to one mind about a checkpoint.
+
+    Raises:
+      Damaged: it was damaged here, or on another process.
+    """
+    found: list[T] = []
+    problem = Damaged("another process could not read it")
+    try:
+        found.append(read())
+    except Damaged as damage:
+        problem = damage
+    if not all(from_all(bool(found))):
+        raise problem
+    return found[0]
+
+
+def _below(body: Body, path: str) -> Body:
+    """The manifest's body with what is below a path alone."""
+    chosen = {name: entry for name, entry in body["arrays"].items() if not path or name.startswith(f"{path}/")}
+    if not chosen:
+        there = sorted({name.split("/")[0] for name in body["arrays"]})
+        raise ValueError(f"read: expected a path that arrays are below, found {path!r}; the checkpoint holds {there}.")
+    return body | {"arrays": chosen}

@@ -5,14 +5,17 @@ What Orbax would restore in silence (a flipped byte, an empty folder, another dt
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import jax
+import jax.numpy as jnp
 
+from jnn import checks
 from jnn.train.checkpoint.aside import clear, set_aside
 from jnn.train.checkpoint.folder import is_there, steps
 from jnn.train.checkpoint.keep import Best, Keep
@@ -25,16 +28,38 @@ from jnn.train.processes import from_first
 Report = Callable[[str], None]
 
 
-class State(Protocol):
-    """Any pytree of arrays that knows its step, such as a `TrainState`."""
-
-    @property
-    def step(self) -> Any: ...
-
-
 def to_stderr(line: str) -> None:
     """The default of `report`."""
     print(line, file=sys.stderr)
+
+
+def step_of(state: Any) -> Any:
+    """The step of a state: how many updates it has seen, an integer scalar.
+
+    Args:
+      state: any pytree with a `step`, as an attribute or a key; of a tuple or a list, such as (state, residual),
+        the first member is asked.
+
+    Returns:
+      The leaf itself, on its device.
+
+    Raises:
+      TypeError: there is none, or it is no integer scalar.
+
+    >>> int(step_of({"step": jnp.int32(3), "generator": {"w": jnp.ones(2)}}))
+    3
+    """
+    step: Any = state.get("step") if isinstance(state, Mapping) else getattr(state, "step", None)
+    if step is None and isinstance(state, tuple | list) and state:
+        return step_of(state[0])
+    if not hasattr(step, "dtype") or step.shape or not jnp.issubdtype(step.dtype, jnp.integer):
+        what = checks.describe(step) if hasattr(step, "dtype") else type(step).__name__
+        found = f"a {type(state).__name__} without one" if step is None else f"a step that is {what}"
+        raise TypeError(
+            "Checkpoints: expected a state with a step, an integer scalar such as jnp.int32(0), as an attribute or a "
+            f'key: state.step or state["step"]; found {found}.'
+        )
+    return step
 
 
 class Checkpoints:
@@ -49,7 +74,7 @@ class Checkpoints:
       BlockingIOError: another run has the folder open; names its process.
       ValueError: `keep` or `best` mean nothing.
 
-    >>> import jax.numpy as jnp, optax, tempfile
+    >>> import optax, tempfile
     >>> from jnn.train.state import create_state
     >>> state = create_state({"w": jnp.ones(3)}, optax.sgd(0.1))
     >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
@@ -60,7 +85,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, *, keep: int = 2, best: Best | None = None) -> None:
-        self.folder = Path(folder).absolute()
+        self.folder = Path(os.path.realpath(folder))  # whatever becomes of links and of the working directory
         self._keep = Keep(keep, best)
         self._writer = Writer(self.folder, self._keep)
         self._lock: Lock | None = None
@@ -112,33 +137,35 @@ class Checkpoints:
         """Lets the checkpoint of this step stay, and no longer the one that was pinned before."""
         self._keep.pinned = step
 
-    def save(self, state: State, records: Records, *, metrics: Mapping[str, float] | None = None) -> None:
+    def save(self, state: Any, records: Records, *, metrics: Mapping[str, float] | None = None) -> None:
         """Starts to save; returns before the files are written. Saving again what is there does nothing.
 
         Args:
-          state: a pytree of arrays with a `step`; its buffers may be donated as soon as this returns.
+          state: a pytree of arrays with a step (`step_of`); its buffers may be donated as soon as this returns.
           records: what belongs to this state: name -> JSON value. Tuples come back as lists.
           metrics: the numbers that `best` looks at; without any, this one is not among the best.
 
         Raises:
           OSError: this save, or the last one, could not be written; the checkpoints before it are whole.
-          ValueError: the folder holds this step with other contents, or a later one; `best`'s metric is missing;
-            two paths would be stored in one place.
-          TypeError: leaves that are no arrays, records that are no JSON.
+          ValueError: the folder holds this step with other contents, or a later one; `best`'s metric is missing; two
+            leaves have one path; the step is below 0.
+          TypeError: a state without a step, leaves that are no arrays of JAX's dtypes, records that are no JSON.
         """
         self.wait()
         arrays = by_path("Checkpoints.save", state)
         check_storable("Checkpoints.save", arrays)
         self._keep.check(metrics or {})
-        body = body_of(int(state.step), arrays, records, metrics or {})
+        if (step := int(step_of(state))) < 0:
+            raise ValueError(f"Checkpoints.save: expected a step of 0 or more, found {step}.")
+        body = body_of(step, arrays, records, metrics or {})
         if not is_there(self.folder, from_first(steps(self.folder)), body):
             self._writer.start(arrays, body)
 
     def wait(self) -> None:
-        """Returns when the last save is written.
+        """Returns when the last save is written, and known to be readable.
 
         Raises:
-          OSError: it could not be.
+          OSError: it could not be written.
         """
         self._writer.wait()
 

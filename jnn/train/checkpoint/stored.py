@@ -1,7 +1,8 @@
 """What is stored of an array: a name, plain words, and a shape that can be cut into pieces.
 
-stored_name(path) -> name          `check_names(paths)`: whether each has one of its own
-words(x) -> array                  typed PRNG keys as their integers; `key_dtypes()` leads back
+stored_name(path) -> name          one for each path
+words(x) -> array                  typed PRNG keys and rare dtypes as unsigned integers
+unwords(words, dtype) -> x         the same bits again
 divisible(shape) -> shape          with axes that have many divisors
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import jax
 import jax.numpy as jnp
@@ -21,27 +22,12 @@ GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")  # of typed PRNG keys
 
 
 def stored_name(path: str) -> str:
-    """The name under which Orbax stores the array of a path.
+    """The name under which Orbax stores the array of a path: another path, another name.
 
-    >>> stored_name("params/fc/w")
-    'params.fc.w'
+    >>> stored_name("params/fc/w"), stored_name("params/fc.w")
+    ('params.fc.w', 'params.fc%2Ew')
     """
-    return path.replace("/", ".")
-
-
-def check_names(where: str, paths: Iterable[str]) -> None:
-    """Raises unless every path has a name of its own.
-
-    Raises:
-      ValueError: names the paths that do not, such as "a/b" and "a.b".
-    """
-    first: dict[str, str] = {}
-    for path in paths:
-        if (other := first.setdefault(stored_name(path), path)) != path:
-            raise ValueError(
-                f"{where}: expected paths that differ in more than / and dots, found {other!r} and {path!r}, which "
-                "would be stored in one place. Rename a key."
-            )
+    return quote(path, errors="surrogatepass").replace(".", "%2E").replace("/", ".")
 
 
 def is_key(x: Any) -> bool:
@@ -49,9 +35,45 @@ def is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def words(x: jax.Array) -> jax.Array:
-    """What is stored of an array: typed keys as their words."""
-    return jax.random.key_data(x) if is_key(x) else x
+def bits(x: jax.Array) -> jax.Array:
+    """The bits of numbers as unsigned integers of their width; not of booleans, complex numbers and keys.
+
+    >>> bits(jnp.ones(2, jnp.bfloat16))
+    Array([16256, 16256], dtype=uint16)
+    """
+    return jax.lax.bitcast_convert_type(x, _unsigned(x.dtype))
+
+
+def words(x: Any) -> jax.Array:
+    """What is stored of an array: typed keys as their words, dtypes that are not NumPy's own as bytes, others as such.
+
+    >>> words(jnp.ones(2, jnp.uint4)), words(jnp.ones(2, jnp.bfloat16)).dtype.name
+    (Array([1, 1], dtype=uint8), 'bfloat16')
+    """
+    if is_key(x):
+        return jax.random.key_data(x)
+    return bits(x).astype(jnp.uint8) if _is_rare(x.dtype) else x
+
+
+def unwords(stored: jax.Array, dtype: Any) -> jax.Array:
+    """The array whose `words` these are.
+
+    >>> unwords(words(jnp.ones(2, jnp.float8_e4m3)), jnp.float8_e4m3).dtype.name
+    'float8_e4m3'
+    """
+    if str(dtype) in key_dtypes():
+        return jax.random.wrap_key_data(stored, impl=key_dtypes()[str(dtype)][0])
+    return jax.lax.bitcast_convert_type(stored.astype(_unsigned(dtype)), dtype) if _is_rare(dtype) else stored
+
+
+def _is_rare(dtype: Any) -> bool:
+    """Whether it is a float8, an int4 or the like: there is always one more of them than TensorStore knows."""
+    return jnp.dtype(dtype).isbuiltin == 2 and dtype != jnp.bfloat16
+
+
+def _unsigned(dtype: Any) -> Any:
+    info = jnp.iinfo(dtype) if jnp.issubdtype(dtype, jnp.integer) else jnp.finfo(dtype)
+    return jnp.dtype(f"uint{info.bits}")
 
 
 @functools.cache

@@ -13,7 +13,11 @@ arrays that have to grow (`_chunked`), which are few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +25,19 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from jnn.train.checkpoint.folder import metrics, steps
+from jnn.train.checkpoint.aside import discard_half
+from jnn.train.checkpoint.folder import metrics, plain_name, steps
 from jnn.train.checkpoint.keep import Keep
+from jnn.train.checkpoint.load import check_readable
 from jnn.train.checkpoint.manifest import Body, in_one_line, seal
-from jnn.train.checkpoint.stored import CHUNK_BYTES, check_names, divisible, is_divisible, is_key, stored_name, words
+from jnn.train.checkpoint.quiet import with_quiet_threads
+from jnn.train.checkpoint.stored import CHUNK_BYTES, divisible, is_divisible, is_key, stored_name, words
 from jnn.train.state import own_copy
 
 FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB
+ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there") | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "Get the permission to write there"
+)
 
 
 class Writer:
@@ -46,6 +56,8 @@ class Writer:
         self._keep = keep
         self.forbidden: OSError | None = None
         self._manager: ocp.CheckpointManager | None = None
+        self._started: Body | None = None
+        self._while_open = contextlib.ExitStack()
 
     def start(self, arrays: Mapping[str, Any], body: Body) -> None:
         """Starts to write the arrays and the manifest, as one unit; the arrays may be donated when this returns.
@@ -63,23 +75,24 @@ class Writer:
             state=ocp.args.PyTreeSave(stored, save_args=chunks, ocdbt_target_data_file_size=FILE_BYTES),
             manifest=ocp.args.JsonSave(seal(body)),
         )
-        try:
+        with self._told_once(body["step"]):
             self._open().save(body["step"], args=args, force=True)
-        except Exception as error:  # Orbax's and TensorStore's are of every kind
-            raise self._unwritten(error) from error
+        self._started = body
         self._keep.metrics[body["step"]] = body["metrics"]
 
     def wait(self) -> None:
-        """Returns when everything is written.
+        """Returns when everything is written, and the first process has seen that it can be read.
 
         Raises:
-          OSError: it could not be.
+          OSError: it could not be, or cannot.
         """
-        if self._manager is not None:
-            try:
-                self._manager.wait_until_finished()
-            except Exception as error:  # Orbax's and TensorStore's are of every kind
-                raise self._unwritten(error) from error
+        if self._manager is None or self._started is None:
+            return
+        body, self._started = self._started, None
+        with self._told_once(body["step"]):
+            self._manager.wait_until_finished()
+            if jax.process_index() == 0:
+                check_readable(self._folder / str(body["step"]), body)
 
     def look_again(self) -> None:
         """To be called when steps were moved away."""
@@ -91,6 +104,7 @@ class Writer:
         if self._manager is not None:
             self._manager.close()
             self._manager = None
+        self._while_open.close()
 
     def _open(self) -> ocp.CheckpointManager:
         if self.forbidden is not None:
@@ -98,34 +112,63 @@ class Writer:
         if self._manager is None:
             for step in steps(self._folder):
                 self._keep.metrics[step] = metrics(self._folder / str(step))
+            self._while_open.close()
+            self._while_open.enter_context(with_quiet_threads())
+            name = self._while_open.enter_context(plain_name(self._folder))
             options = ocp.CheckpointManagerOptions(preservation_policy=self._keep, create=False)
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+            self._manager = ocp.CheckpointManager(name, options=options)
         return self._manager
 
-    def _unwritten(self, error: Exception) -> OSError:
+    @contextlib.contextmanager
+    def _told_once(self, step: int) -> Iterator[None]:
         """The one error for all that can go wrong while writing; the next save begins with a new manager."""
-        self._manager = None
+        try:
+            yield
+        except Exception as error:  # Orbax's and TensorStore's are of every kind
+            self._manager = None
+            if jax.process_index() == 0:
+                discard_half(self._folder, step)  # it may be what fills the disk
+            unwritten = OSError(self._message(step, error))
+            unwritten.errno = _number(error)
+            raise unwritten from (error if unwritten.errno is None else None)
+
+    def _message(self, step: int, error: Exception) -> str:
+        number = _number(error)
+        cause = in_one_line(error) if number is None else os.strerror(number)
+        advice = ADVICE.get(number or 0, "Look after its disk, or choose another folder")
         ended = "" if jax.process_count() == 1 else ", or see whether another process of this job has ended"
-        return OSError(
-            f"Checkpoints: could not write to {self._folder}: {in_one_line(error)}. Make room or get the "
-            f"permission to write there{ended}; the checkpoints before this one are whole."
-        )
+        whole = [held for held in steps(self._folder) if held != step] if self._folder.is_dir() else []
+        rest = f"the steps {whole} are there, as they were" if whole else "there is no other step in it"
+        return f"Checkpoints: could not write step {step} to {self._folder}: {cause}. {advice}{ended}; {rest}."
+
+
+def _number(error: Exception) -> int | None:
+    """The operating system's number of an error, which TensorStore gives as text."""
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found[1]) if found else getattr(error, "errno", None)
 
 
 def check_storable(where: str, arrays: Mapping[str, Any]) -> None:
-    """Raises unless the arrays can be stored as they are, each in a place of its own.
+    """Raises unless the arrays can be stored as they are.
 
     Raises:
-      ValueError: two paths would be stored in one place.
-      TypeError: JAX would change a dtype.
+      TypeError: arrays that hold nothing, or of which JAX would change a dtype.
     """
-    check_names(where, arrays)
+    if absent := [path for path, x in arrays.items() if isinstance(x, jax.ShapeDtypeStruct) or _is_deleted(x)]:
+        raise TypeError(
+            f"{where}: expected arrays with values, found none at {', '.join(absent)}: a step donates the state that "
+            "it is given. Save the state that it returned."
+        )
     if cut := [
         f"{path} ({x.dtype})"
         for path, x in arrays.items()
         if not is_key(x) and jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype
     ]:
         raise TypeError(f"{where}: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cut)}.")
+
+
+def _is_deleted(x: Any) -> bool:
+    return isinstance(x, jax.Array) and x.is_deleted()
 
 
 def _chunked(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:

@@ -33,7 +33,7 @@ from jnn.train.failure.blame import Summary
 from jnn.train.failure.entry import Entry, how_started
 from jnn.train.failure.gather import first_writes, on_host
 from jnn.train.failure.plain import Pack, unpack
-from jnn.train.paths import free_name
+from jnn.train.paths import free_name, naming
 
 __all__ = ["Capsule", "Entry", "how_started", "norms", "read_capsule", "write_capsule"]
 
@@ -140,7 +140,8 @@ def write_capsule(
     }
     tables = {"parameters": getattr(state, "params", state), "gradients": gradients}
     text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
-    return first_writes(lambda: _write(Path(folder), record, pack.arrays, text))
+    with naming(Path(folder)):
+        return first_writes(lambda: _write(Path(folder).absolute(), record, pack.arrays, text))
 
 
 def _write(folder: Path, record: dict[str, Any], arrays: Mapping[str, np.ndarray], text: str) -> Path:
@@ -149,8 +150,8 @@ def _write(folder: Path, record: dict[str, Any], arrays: Mapping[str, np.ndarray
     written.mkdir(parents=True)
     try:
         np.savez(written / "arrays.npz", *arrays.values())
-        (written / "norms.txt").write_text(text)
-        (written / "capsule.json").write_text(json.dumps(record, indent=1))
+        (written / "norms.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+        (written / "capsule.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return written.rename(free_name(folder / f"step-{record['step']}"))
     except BaseException:
         shutil.rmtree(written)
@@ -165,7 +166,7 @@ def read_capsule(path: str | Path) -> Capsule:
     """
     path = Path(path).absolute()
     try:
-        record = json.loads((path / "capsule.json").read_text())
+        record = json.loads((path / "capsule.json").read_text(encoding="utf-8"))
         if record["version"] != VERSION:
             raise ValueError(f"it has version {record['version']}, this is version {VERSION}")
         with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:

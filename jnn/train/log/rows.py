@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jnn.train.history import History, Row
-from jnn.train.paths import whole_lines, write_whole
+from jnn.train.paths import naming, whole_lines, write_whole
 
 ROWS, STATUS = "metrics.jsonl", "status.json"
 
@@ -44,9 +44,10 @@ class RowLog:
     """
 
     def __init__(self, folder: str | Path, *, steps: int | None = None) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        path = Path(folder) / ROWS
-        self._status, self._steps = Path(folder) / STATUS, steps
+        folder = Path(folder).absolute()  # wherever the program goes
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / ROWS
+        self._path, self._status, self._steps = path, folder / STATUS, steps
         path.touch()
         rows, self._ends = _parse(path)
         self._file = path.open("ab")  # every write goes to the end, also after a cut
@@ -78,9 +79,10 @@ class RowLog:
             self._at.pop()
             self._ends.pop()
         end = self._ends[-1] if self._ends else 0
-        self._file.truncate(end)
-        self._file.write(line)
-        self._file.flush()
+        with naming(self._path):
+            self._file.truncate(end)
+            self._file.write(line)
+            self._file.flush()
         self._at.append(row["step"])
         self._ends.append(end + len(line))
 

@@ -41,7 +41,7 @@ class TensorBoardLog:
     def __init__(self, folder: str | Path) -> None:
         self._events = optional("tensorboardX.proto.event_pb2", "tensorboard")
         self._records = optional("tensorboardX.record_writer", "tensorboard")
-        self._folder = Path(folder)
+        self._folder = Path(folder).absolute()  # wherever the program goes
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file: Any = None
         self._last = math.inf  # whatever the folder holds, the first row begins a file

@@ -77,7 +77,7 @@ def fail(folder):
             checkpoints.save(state(20, SIDE), records(20))
             checkpoints.wait()
         except OSError as error:
-            print("OSError", error)
+            print("OSError", error.errno, error)
         print("after the failure:", checkpoints.restore(state(0, SIDE)).records["history"][-1]["step"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         checkpoints.save(state(30, SIDE), records(30))
@@ -90,7 +90,7 @@ def read_only(folder):
         try:
             checkpoints.save(state(30), records(30))
         except OSError as error:
-            print("OSError", error)
+            print("OSError", error.errno, error)
 
 
 def hold(folder):

@@ -1,5 +1,6 @@
 """Checkpoints that something happened to: each is found out, and the one before it is used."""
 
+import asyncio
 import os
 import random
 import shutil
@@ -8,9 +9,11 @@ import subprocess
 import sys
 import time
 
+import orbax.checkpoint as ocp
 import pytest
 
 from jnn.train.checkpoint import Checkpoints, Damaged
+from jnn.train.checkpoint.quiet import _WithoutLateAnswers
 from tests.train.checkpoint.faults import SIDE, filled, is_step, records, restored, state
 
 
@@ -255,11 +258,54 @@ def test_the_lock_ends_with_the_process_though_a_child_lives(tmp_path):
 
 def test_a_full_disk(tmp_path):
     """A file may have 1 MB: the save fails with one clear error, the one before it is there, and the next succeeds."""
-    out = finished(program("fail", tmp_path))
-    assert f"OSError Checkpoints: could not write to {tmp_path}: " in out
-    assert "after the failure: 10" in out
+    process = program("fail", tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert not {"Traceback", "Error"} & set(err.replace(":", " ").split())  # of the threads that it failed in
+    told = f"could not write step 20 to {tmp_path}: File too large. Make room there; the steps [10] are there"
+    assert out == f"OSError 27 Checkpoints: {told}, as they were.\nafter the failure: 10\n"
     lines = []
     assert is_step(restored(tmp_path, lines, SIDE), 30, SIDE)
+
+
+UNREADABLE = {
+    "not merged": (
+        lambda step: (step / "state" / "manifest.ocdbt").unlink(),
+        "8 of its arrays are missing, step among them",
+    ),
+    "no data": (lambda step: shutil.rmtree(step / "state" / "ocdbt.process_0"), "its arrays cannot be read"),
+    "no manifest": (lambda step: shutil.rmtree(step / "manifest"), "its manifest is missing"),
+    "another's": (lambda step: shutil.copytree(step.parent / "20", step, dirs_exist_ok=True), "is another one"),
+    "nothing": (shutil.rmtree, "No such file"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_save_that_cannot_be_read_is_no_save(folder, monkeypatch, kind):
+    """Orbax has said that it is written."""
+    harm, told = UNREADABLE[kind]
+    written = ocp.CheckpointManager.wait_until_finished
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(state(30, 64), records(30))  # its arrays lie in files of their own
+        monkeypatch.setattr(
+            ocp.CheckpointManager, "wait_until_finished", lambda self: (written(self), harm(folder / "30"))
+        )
+        with pytest.raises(OSError, match=rf"could not write step 30 to .*{told}.*; the steps \[20\] are there"):
+            checkpoints.wait()
+
+
+def test_only_what_is_called_in_vain_is_hidden():
+    """The hook tells Orbax's closed loop from a program's own by where the error begins."""
+    told = []
+    hook, loop = _WithoutLateAnswers(lambda *error: told.append(error)), asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed") as caught:
+        loop.call_soon_threadsafe(print)
+    error = caught.value
+    hook(type(error), error, error.__traceback__)
+    assert told == [(type(error), error, error.__traceback__)]
+    hook(type(error), error, error.__traceback__.tb_next)  # as TensorStore's threads call it
+    assert len(told) == 1
 
 
 def test_a_read_only_folder(folder):
@@ -268,7 +314,7 @@ def test_a_read_only_folder(folder):
     out = finished(program("read-only", folder))
     folder.chmod(0o755)
     assert "restored 20" in out
-    assert f"OSError Checkpoints: could not write to {folder}: [Errno 13] Permission denied" in out
+    assert f"OSError 13 Checkpoints: could not write step 30 to {folder}: Permission denied. Get the permission" in out
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

@@ -1,5 +1,8 @@
 """Checkpoints: what is restored, what donation must not do to it; and the digest."""
 
+import dataclasses
+from typing import NamedTuple
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -9,12 +12,14 @@ import pytest
 import tensorstore
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+import jnn
 from jnn.data import Batches
 from jnn.train import Checkpoints, create_state, digest
-from jnn.train.checkpoint import Damaged, diff, read
+from jnn.train.checkpoint import Damaged, diff, read, step_of
 from jnn.train.checkpoint.load import read_arrays
 from jnn.train.checkpoint.manifest import by_path
 from tests.train import tiny
+from tests.train.dtypes import DTYPES, of_every_bit
 
 
 def test_an_empty_folder_holds_nothing(tmp_path):
@@ -93,12 +98,8 @@ class Anything:
     leaves: dict
 
 
-INTEGERS = ["bool", "int4", "int8", "int32", "uint8", "uint32"]
-FLOATS = ["float16", "bfloat16", "float32", "float8_e4m3fn", "complex64"]
-
-
 def anything():
-    leaves = {name: jnp.arange(6).reshape(2, 3).astype(name) for name in INTEGERS + FLOATS}
+    leaves = {name: of_every_bit(name) for name in DTYPES}
     keys = {name: jax.random.split(jax.random.key(3, impl=name), 4) for name in ("threefry2x32", "rbg")}
     numpy = {"numpy": np.arange(3, dtype=np.int16), "scalar": np.float32(2.5)}
     empty = {
@@ -137,9 +138,39 @@ def test_64_bits_that_jax_would_cut_off(tmp_path):
         checkpoints.save(Anything(jnp.int32(0), {"f": np.zeros(2)}), {})
 
 
-def test_a_leaf_that_is_no_array(tmp_path):
-    with Checkpoints(tmp_path) as checkpoints, pytest.raises(TypeError, match=r"found leaves/f \(float\)"):
-        checkpoints.save(Anything(jnp.int32(0), {"f": 0.5}), {})
+NO_ARRAYS = [
+    (0.5, "float"),
+    ("adam", "str"),
+    (np.array(["adam"]), "<U4"),
+    (np.array([None]), "object"),
+    (np.ones(2, ">f4"), ">f4"),
+    (np.ones(2, np.longdouble), np.dtype(np.longdouble).name),
+    (np.zeros(2, jax.dtypes.float0), r"\[\('float0', 'V'\)\]"),
+    (np.zeros(2, "M8[s]"), r"datetime64\[s\]"),
+    (np.ma.ones(2, np.float32), "MaskedArray"),
+    (optax.adam, "function"),
+]
+
+
+@pytest.mark.parametrize(("leaf", "found"), NO_ARRAYS, ids=[found for _, found in NO_ARRAYS])
+def test_a_leaf_that_is_no_array_is_named_before_anything_is_written(tmp_path, leaf, found):
+    with Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(TypeError, match=rf"expected arrays of JAX's dtypes, found leaves/f \({found}\)\. Convert"):
+            checkpoints.save(Anything(jnp.int32(0), {"f": leaf, "fine": jnp.ones(2)}), {})
+        assert held(tmp_path) == []
+        checkpoints.save(Anything(jnp.int32(0), {}), {})
+        with pytest.raises(TypeError, match=rf"Checkpoints.restore: .* found leaves/f \({found}\)"):
+            checkpoints.restore(Anything(jnp.int32(0), {"f": leaf}))
+
+
+def test_a_state_that_was_donated(tmp_path):
+    state = tiny.state()
+    jax.tree.map(lambda x: x.delete(), state.params)
+    with Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(TypeError, match=r"found none at params/in/b, .*Save the state that it returned"):
+            checkpoints.save(state, {})
+        checkpoints.save(tiny.state(), {})
+        assert_equal(checkpoints.restore(state).state, tiny.state())  # of which nothing is read
 
 
 def test_two_leaves_of_one_path(tmp_path):
@@ -148,10 +179,105 @@ def test_two_leaves_of_one_path(tmp_path):
         checkpoints.save(Anything(jnp.int32(0), leaves), {})
 
 
-def test_two_leaves_that_would_be_stored_in_one_place(tmp_path):
-    leaves = {"a.b": jnp.ones(1), "a": {"b": jnp.zeros(1)}}
-    with Checkpoints(tmp_path) as checkpoints, pytest.raises(ValueError, match=r"leaves/a\.b.*Rename a key"):
-        checkpoints.save(Anything(jnp.int32(0), leaves), {})
+KEYS = [
+    ".",
+    "..",
+    "",
+    "/",
+    "a b",
+    "[0]",
+    "*",
+    "a\\b",
+    "~",
+    "%2E",
+    "a.b",
+    "a%2Eb",
+    ".zarray",
+    "0.0",
+    "é",
+    "e\u0301",
+    "日本",
+]
+KEYS += ["a\nb", "\0", "\udcff", "'", '"', "x" * 300, "-x", "ocdbt.process_0"]
+
+
+def test_every_key_is_a_place_of_its_own(tmp_path):
+    leaves = {key: jnp.full(3, i) for i, key in enumerate(KEYS)} | {"a": {"b": jnp.zeros(1)}}
+    state = Anything(jnp.int32(0), leaves)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, {})
+        assert_equal(checkpoints.restore(state).state, state)
+    assert read(tmp_path).state.keys() == by_path("test", state).keys()
+
+
+class Pair(NamedTuple):
+    step: jax.Array
+    nets: tuple
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Own:
+    step: jax.Array
+    more: list
+
+
+def train_state(step):
+    return create_state({"w": jnp.arange(3.0) + step}, optax.adam(0.1), ema=True).replace(step=jnp.int32(step))
+
+
+STATES = {
+    "dict": lambda: {"step": jnp.int32(7), "w": jnp.ones(2), "none": None, "empty": {}},
+    "tuple": lambda: (train_state(7), {"w": jnp.full(3, 0.5, jnp.bfloat16)}),  # and a residual
+    "list in a tuple": lambda: ([{"step": jnp.uint8(7)}, ()], np.arange(2, dtype=np.int16)),
+    "namedtuple": lambda: Pair(jnp.int32(7), (jnp.ones(1), [], None)),
+    "dataclass": lambda: Own(np.int32(7), [{}, [jnp.ones((2, 0))], ((jax.random.key(1),),)]),
+    "flax": lambda: Anything(jnp.int32(7), {"deep": [{"er": (None, {})}]}),
+    "of networks": lambda: {"step": jnp.int32(7), "gen": train_state(70), "disc": train_state(35)},
+}
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_any_tree_with_a_step(tmp_path, kind):
+    state = STATES[kind]()
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, {})
+        assert checkpoints.steps == [7]
+        assert_equal(checkpoints.restore(jax.eval_shape(STATES[kind])).state, state)
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ({"w": jnp.ones(2)}, "a dict without one"),
+        ((), "a tuple without one"),
+        (jnp.ones(2), "without one"),
+        ({"step": jnp.float32(1)}, r"a step that is float32\[\]"),
+        ((Anything(jnp.zeros(8, jnp.int32), {}), 0), r"a step that is int32\[8\]"),
+        ([{"step": 3}], "a step that is int"),
+    ],
+)
+def test_a_state_without_a_step(tmp_path, state, found):
+    with pytest.raises(TypeError, match=rf"expected a state with a step, an integer scalar .*; found .*{found}\."):
+        step_of(state)
+
+
+def test_a_step_below_0(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(ValueError, match="a step of 0 or more, found -1"):
+        checkpoints.save({"step": jnp.int32(-1)}, {})
+
+
+def test_what_nobody_put_anywhere_stays_free(tmp_path):
+    """A step on a mesh takes it; of what was put on one device it would say that devices differ."""
+    free, put = {"step": jnp.int32(0), "w": jnp.ones((1100, 300))}, jax.device_put(jnp.ones(3), jax.devices()[1])
+    mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
+    batch = jax.device_put(jnp.ones((8, 300)), NamedSharding(mesh, PartitionSpec("x")))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(free | {"put": put}, {})
+        restored = checkpoints.restore(free | {"put": put}).state
+    assert {name: x.committed for name, x in restored.items()} == {"step": False, "w": False, "put": True}
+    assert restored["put"].sharding == put.sharding
+    assert jax.jit(lambda w, x: x @ w.T)(restored["w"], batch).sharding.device_set == set(mesh.devices.flat)
 
 
 @pytest.mark.parametrize(("shape", "stored"), [((1031, 1031), (1056, 1056)), ((1001, 1040), (1001, 1040))], ids=str)
@@ -234,6 +360,31 @@ def test_a_sharding_that_does_not_divide_is_no_damage(tmp_path):
         checkpoints.save(state, {})
         with pytest.raises(ValueError, match="divi"):
             checkpoints.restore(state.replace(leaves={"w": spread}))
+
+
+def test_another_optimizer_is_named(tmp_path):
+    params = {"w": jnp.ones(3)}
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(create_state(params, optax.adam(0.1)), {})
+        with pytest.raises(
+            ValueError, match=r"missing: opt_state/0/trace/w float32\[3\] is wanted\nThe optimizer is"
+        ) as e:
+            checkpoints.restore(create_state(params, optax.sgd(0.1, momentum=0.9)))
+        with pytest.raises(ValueError, match=r"(?m)^Build the state"):
+            checkpoints.restore(create_state({"v": jnp.ones(3)}, optax.adam(0.1)))
+    assert "extra: opt_state/0/mu/w float32[3] is saved" in str(e.value)
+
+
+def test_what_is_below_a_path(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(tiny.state(), {"seed": 1})
+    assert_equal(jnn.load(tiny.SPEC, read(tmp_path, below="params").state), tiny.state().params)
+    assert read(tmp_path, below="params/in").state.keys() == tiny.state().params["in"].keys()
+    for path in ("param", "params/", "step", "no"):
+        with pytest.raises(
+            ValueError, match=rf"found '{path}'; the checkpoint holds \['ema', 'opt_state', 'params', 'step'\]"
+        ):
+            read(tmp_path, below=path)
 
 
 def test_records_are_of_the_moment_of_the_save(tmp_path):
@@ -330,6 +481,13 @@ def test_a_restored_state_trains_on(tmp_path):
 )
 def test_a_digest_differs_wherever_a_tree_does(other):
     assert digest({"a": np.array([1.0, 2.0], np.float32)}) != digest(other)
+
+
+def test_a_digest_of_every_kind_of_leaf():
+    other = lambda x: jax.random.split(x[0], 4) if str(x.dtype).startswith("key") else x
+    assert digest(anything()) == digest(jax.tree.map(jnp.asarray, anything()))
+    assert digest(anything()) != digest(jax.tree.map(other, anything()))
+    assert digest({"a/b": np.ones(1), "a": {"b": np.zeros(1)}}) != digest({"a/b": np.ones(1), "a": {"b": np.ones(1)}})
 
 
 def test_a_digest_tells_a_scalar_from_a_vector_of_one():

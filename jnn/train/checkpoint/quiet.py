@@ -1,0 +1,49 @@
+"""A save that fails is told once, by the exception that `wait` raises, and not by the threads that it failed in.
+
+with_quiet_threads() -> context        Orbax logs no failure of a thread while it lasts
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orbax.checkpoint as ocp
+
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+ORBAX = str(Path(ocp.__file__).parent)
+
+
+@contextlib.contextmanager
+def with_quiet_threads() -> Iterator[None]:
+    """While it lasts, Orbax's log is without the tracebacks of what it raises as well."""
+    if not isinstance(sys.excepthook, _WithoutLateAnswers):
+        sys.excepthook = _WithoutLateAnswers(sys.excepthook)  # for good: the answers come late
+    log, told = logging.getLogger("absl"), _Told()
+    log.addFilter(told)
+    try:
+        yield
+    finally:
+        log.removeFilter(told)
+
+
+class _Told(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR or not record.pathname.startswith(ORBAX)
+
+
+class _WithoutLateAnswers:
+    """An excepthook: when a write fails Orbax closes its event loop, which TensorStore's threads then call in vain."""
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+
+    def __call__(self, kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+        first = "" if at is None else at.tb_frame.f_code.co_name  # what a program runs into begins in the program
+        if first != "call_soon_threadsafe" or str(error) != "Event loop is closed":
+            self._hook(kind, error, at)

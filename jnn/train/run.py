@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from jnn.train.preemption import Preempted
 from jnn.train.processes import from_all, from_first
 from jnn.train.state import TrainState, own_copy
 from jnn.train.stopping import Plateau
+from jnn.train.strict_json import dumps, loads
 from jnn.train.watch import tell
 
 
@@ -64,7 +64,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.like = jax.tree.map(_shape_of, self.state)
-        self.settings = json.loads(json.dumps(self.settings))  # as they come back from a file
+        self.settings = loads(dumps(self.settings))  # as they come back from a file
 
     def resume(self, steps: int) -> None:
         """From the newest whole checkpoint; without one, the initial state is saved.

@@ -8,7 +8,6 @@ Each part is a process of its own, as it would be: nothing that was only in memo
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 
 from jnn.train.checkpoint import digest
 from jnn.train.objective import Batch
+from jnn.train.strict_json import dumps, loads
 from jnn.train.watch import watch
 
 
@@ -68,7 +68,7 @@ def _process(run: str, folder: Path, kill_at: int | None, seconds: float) -> dic
             f"verify_resume: {run} ended with code {done.returncode}, expected {expected} "
             f"({'killed at step ' + str(kill_at) if expected else 'the end'}):\n{done.stderr[-2000:]}"
         )
-    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    lines = [loads(line) for line in told.read_text().splitlines()]
     batches = {str(line["step"]): line["batch"] for line in lines if "batch" in line}
     return {"batches": batches, **({} if kill_at is not None else lines[-1])}
 
@@ -86,7 +86,7 @@ def main(run: str, folder: str, told: str, kill_at: str) -> None:
     with open(told, "a") as out:
 
         def tell(line: dict[str, Any]) -> None:
-            out.write(json.dumps(line) + "\n")
+            out.write(dumps(line) + "\n")
             out.flush()
 
         def observe(step: int, batch: Batch) -> None:

@@ -7,11 +7,11 @@ metrics(step_folder) -> metrics         of the manifest, none of a damaged one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from jnn.train.checkpoint.manifest import FORMAT, Body, Damaged, unseal
+from jnn.train.strict_json import loads
 
 
 def steps(folder: Path) -> list[int]:
@@ -29,7 +29,7 @@ def read_body(folder: Path) -> Body:
     if not any(folder.iterdir()):
         raise Damaged("its folder is empty")
     try:
-        body = unseal(json.loads(path.read_text()))
+        body = unseal(loads(path.read_text()))
     except FileNotFoundError:
         raise Damaged("its manifest is missing") from None
     except ValueError as error:  # no UTF-8, no JSON

@@ -10,7 +10,6 @@ so that a resumed run has each row once; what a killed process left of a line is
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from jnn.train.history import History, Row
 from jnn.train.paths import whole_lines, write_whole
+from jnn.train.strict_json import dumps, loads
 
 ROWS, STATUS = "metrics.jsonl", "status.json"
 
@@ -73,7 +73,7 @@ class RowLog:
           ValueError: the row has no `step`, or values that are not plain numbers.
         """
         _check(row)
-        line = json.dumps(row).encode() + b"\n"
+        line = dumps(row).encode() + b"\n"
         while self._at and self._at[-1] >= row["step"]:
             self._at.pop()
             self._ends.pop()
@@ -86,7 +86,7 @@ class RowLog:
 
     def _tell(self, state: str, note: str = "") -> None:
         """The status, whole or not at all: it may be read at any time."""
-        write_whole(self._status, json.dumps({"state": state, "steps": self._steps, "note": note}))
+        write_whole(self._status, dumps({"state": state, "steps": self._steps, "note": note}))
 
 
 def read_rows(path: str | Path) -> History:
@@ -110,7 +110,7 @@ def read_status(path: str | Path) -> dict[str, Any]:
     """
     unknown = {"state": "running", "steps": None, "note": ""}
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = loads(Path(path).read_bytes())
     except FileNotFoundError:
         return unknown
     except ValueError as error:
@@ -139,7 +139,7 @@ def _parse(path: Path) -> tuple[History, list[int]]:
     ends: list[int] = []
     for number, line in enumerate(whole_lines(path), 1):
         try:
-            row = json.loads(line)
+            row = loads(line)
             _check(row)
         except ValueError as error:
             raise ValueError(

@@ -11,6 +11,7 @@ so that a resumed run has each row once; what a killed process left of a line is
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from jnn.train.paths import whole_lines, write_whole
 from jnn.train.strict_json import dumps, loads
 
 ROWS, STATUS = "metrics.jsonl", "status.json"
+STATES = ("running", "finished", "stopped", "failed")
 
 
 class RowLog:
@@ -115,21 +117,46 @@ def read_status(path: str | Path) -> dict[str, Any]:
         return unknown
     except ValueError as error:
         raise ValueError(f"{path}: expected the status of a run in JSON: {error}. Delete the file.") from error
-    if not isinstance(found, dict) or found.keys() != unknown.keys() or not _is_count(found["steps"]):
-        raise ValueError(f"{path}: expected a JSON object with {', '.join(unknown)}. Delete the file.")
+    if not isinstance(found, dict) or found.keys() != unknown.keys() or not _is_status(**found):
+        raise ValueError(
+            f'{path}: expected a JSON object such as {{"state": "running", "steps": 1000, "note": ""}}. Delete the file.'
+        )
     return found
 
 
-def _is_count(steps: Any) -> bool:
-    return steps is None or (isinstance(steps, int | float) and math.isfinite(steps))
+def row_of(line: bytes, where: str) -> Row:
+    """The row of a line.
+
+    Raises:
+      ValueError: it holds none; names the place.
+    """
+    try:
+        row = loads(line)
+        _check(row)
+    except ValueError as error:
+        raise ValueError(
+            f'{where} is not a row such as {{"step": 100, "train/loss": 0.5}}. Restore the file, or move it away and '
+            "begin another."
+        ) from error
+    return row
+
+
+def _is_status(state: Any, steps: Any, note: Any) -> bool:
+    known = steps is None or (_is_number(steps) and math.isfinite(steps))
+    return isinstance(state, str) and state in STATES and known and isinstance(note, str)
+
+
+def _is_number(x: Any) -> bool:
+    """Whether a float holds it: an integer may have any number of digits."""
+    return isinstance(x, float) or (isinstance(x, int) and abs(x) <= sys.float_info.max)
 
 
 def _check(row: Any) -> None:
-    if not isinstance(row, dict) or not isinstance(row.get("step"), int | float):
+    if not isinstance(row, dict) or not _is_number(row.get("step")):
         raise ValueError(f"RowLog: a row needs a number 'step', found {row}.")
     if not math.isfinite(row["step"]):
         raise ValueError(f"RowLog: expected a finite step, found {row['step']}.")
-    if bad := [f"{name!r}, a {type(x).__name__}" for name, x in row.items() if not isinstance(x, int | float)]:
+    if bad := [f"{name!r}, a {type(x).__name__}" for name, x in row.items() if not _is_number(x)]:
         raise ValueError(f"RowLog: a row holds plain numbers, found {'; '.join(bad)}. Convert: float(x).")
 
 
@@ -138,14 +165,6 @@ def _parse(path: Path) -> tuple[History, list[int]]:
     rows: History = []
     ends: list[int] = []
     for number, line in enumerate(whole_lines(path), 1):
-        try:
-            row = loads(line)
-            _check(row)
-        except ValueError as error:
-            raise ValueError(
-                f'{path}: line {number} is not a row such as {{"step": 100, "train/loss": 0.5}}. Restore the file, or '
-                "move it away and begin another."
-            ) from error
-        rows.append(row)
+        rows.append(row_of(line, f"{path}: line {number}"))
         ends.append(len(line) + 1 + (ends[-1] if ends else 0))
     return rows, ends

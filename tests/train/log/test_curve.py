@@ -1,5 +1,6 @@
 """Curves that are thinned as they grow."""
 
+import itertools
 import random
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_curve_keeps_its_ends_order_and_extremes(count):
 def test_every_part_of_a_long_curve_is_drawn_as_densely(count):
     """Not the early ones ever more thinly."""
     steps = [step for step, _ in grown([0.0] * count, most=8).points]
-    gaps = [b - a for a, b in zip(steps, steps[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(steps)]
     assert max(gaps) <= count // 2
 
 

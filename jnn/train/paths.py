@@ -13,10 +13,14 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file beside the old one, and puts it in its place."""
+    """Writes a file beside the old one, and puts it in its place; where that fails, nothing is left of it."""
     part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def free_name(path: Path) -> Path:

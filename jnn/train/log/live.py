@@ -4,9 +4,10 @@
     with serve(folder) as page: fit(...)       beside a training, in a daemon thread
 
 Laws: listens on 127.0.0.1 alone; answers GET with one of two resources, the page and its rows (or what
-is new of them since an answer before), and writes nothing; no part of a request names a file; a request whose Host is another name is refused,
-so that no other site can read the rows through a name that it points here ("DNS rebinding"); the
-page loads nothing from anywhere else, and what it shows of a run is text, never markup.
+is new of them since an answer before), and writes nothing; no part of a request names a file; a
+request whose Host is another name is refused, so that no other site can read the rows through a name
+that it points here ("DNS rebinding"); the page loads nothing from anywhere else, and what it shows of
+a run is text, never markup.
 
 On another machine, forward the port: `ssh -L 8000:127.0.0.1:PORT host`, then open http://localhost:8000.
 """

@@ -10,6 +10,7 @@ so that a resumed run has each row once; what a killed process left of a line is
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from pathlib import Path
@@ -63,10 +64,12 @@ class RowLog:
         self._file.close()
         if error is None:
             self._tell("finished")
-        elif isinstance(error, Exception):
-            self._tell("failed", f"{type(error).__name__}: {error}")
-        else:  # an interrupt, or a signal that ends the process
-            self._tell("stopped", str(error))
+            return
+        with contextlib.suppress(OSError):  # such as a full disk, which is then the error
+            if isinstance(error, Exception):
+                self._tell("failed", f"{type(error).__name__}: {error}")
+            else:  # an interrupt, or a signal that ends the process
+                self._tell("stopped", str(error))
 
     def __call__(self, row: Row) -> None:
         """Writes one row, in place of those of its step and after.
@@ -119,7 +122,7 @@ def read_status(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected the status of a run in JSON: {error}. Delete the file.") from error
     if not isinstance(found, dict) or found.keys() != unknown.keys() or not _is_status(**found):
         raise ValueError(
-            f'{path}: expected a JSON object such as {{"state": "running", "steps": 1000, "note": ""}}. Delete the file.'
+            f'{path}: expected a JSON object such as {{"state": "running", "steps": 900, "note": ""}}. Delete the file.'
         )
     return found
 

@@ -102,7 +102,7 @@ class _Run:
 
     def _read(self, at: int, until: float) -> dict[str, Any]:
         """The files, as far as time allows. Whatever stands in them, the page goes on: hence every error is caught."""
-        about = {"state": "unreadable", "note": "", "steps": None, "changed": None}
+        about: dict[str, Any] = {"state": "unreadable", "note": "", "steps": None, "changed": None}
         try:
             if time.monotonic() > until or not self._rows.read(at, until):
                 self._files = None  # to be gone on with

@@ -1,6 +1,6 @@
 """Standard streams that nothing ends by: a pipe that nobody reads, a full disk, a terminal that knows ASCII alone.
 
-    say(line) -> whether it was written        to standard error, or to another stream
+    say(line) -> whether it was written        to standard error, or to another Terminal
     Terminal(sys.stderr)                       a file, such as `rich.console.Console` writes to
     open_missing()                             what a process was started without (`2>&-`) becomes the null device
 
@@ -69,9 +69,9 @@ def leave(stream: TextIO | None) -> None:
         os.close(null)
 
 
-def say(line: str, stream: TextIO | None = None) -> bool:
-    """Writes a line, to standard error where no stream is named; whether that was possible."""
-    terminal = Terminal(sys.stderr if stream is None else stream)
+def say(line: str, terminal: Terminal | None = None) -> bool:
+    """Writes a line, to standard error where nothing else is named; whether that was possible."""
+    terminal = terminal or Terminal(sys.stderr)
     terminal.write(f"{line}\n")
     terminal.flush()
     return not terminal.gone

@@ -100,8 +100,9 @@ def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> No
 
 def _is_told(folder: Path) -> bool:
     """Whether a finished run has its report, which was written after its result."""
-    if told := from_first((folder / "report.html").exists() if first() else None):
-        say(f"This run is finished; its report is {folder / 'report.html'}.") if first() else None
+    told = from_first((folder / "report.html").exists() if first() else None)
+    if told and first():
+        say(f"This run is finished; its report is {folder / 'report.html'}.")
     return told
 
 
@@ -135,7 +136,7 @@ def claim_together(folder: Path, config: dict[str, Any]) -> dict[str, Any] | Non
         try:
             result = claim(folder, config)
         except OSError as error:
-            problem = str(error)
+            problem = words(error, str(folder))
     result, problem = from_first([result, problem])
     if problem is not None:
         raise FileExistsError(problem)
@@ -207,10 +208,11 @@ def _plain(value: Any) -> Any:
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, float):
         return float(f"{value:.6g}")
-    try:
-        return loads(dumps(value))
-    except (TypeError, ValueError):
-        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, int | str) else str(value)
 
 
 def _attempt(what: str, act: Callable[[], Any]) -> None:

@@ -23,8 +23,7 @@ def dumps(value: Any, **options: Any) -> str:
     """The JSON text of a value.
 
     Args:
-      value: dicts, lists and tuples of texts, numbers, booleans and None; an array, or a number of NumPy's, is written
-        as the list or the number that its `tolist` gives.
+      value: dicts, lists and tuples of texts, numbers, booleans and None.
       options: such as `indent`, as `json.dumps` takes them.
 
     Raises:
@@ -34,7 +33,7 @@ def dumps(value: Any, **options: Any) -> str:
     '{"loss": "NaN", "best": [0.5, "-Infinity"], "note": "\\\\\\\\NaN"}'
     """
     try:
-        text = json.dumps(value, allow_nan=False, default=_plain, **options)
+        text = json.dumps(value, allow_nan=False, **options)
         if not _may_hold(text):
             return text
     except ValueError:  # a number that JSON lacks
@@ -74,7 +73,7 @@ def _written(value: Any) -> Any:
         return value if math.isfinite(value) else str(float(value)).replace("nan", "NaN").replace("inf", "Infinity")
     if isinstance(value, str):
         return f"\\{value}" if _MISTAKEN.fullmatch(value) else value
-    return value if value is None or isinstance(value, int) else _written(_plain(value))
+    return value
 
 
 def _read(value: Any) -> Any:
@@ -86,10 +85,3 @@ def _read(value: Any) -> Any:
     if isinstance(value, str):
         return NUMBERS[value] if value in NUMBERS else value[1:] if _MISTAKEN.fullmatch(value) else value
     return value
-
-
-def _plain(value: Any) -> Any:
-    """An array as a list, a number of NumPy's as a number."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

@@ -390,7 +390,7 @@ def test_metrics_of_any_kind_are_json(tmp_path, capsys):
     out, _, result = run(capsys, tmp_path, experiment=quick(metrics))
     json.loads(out.splitlines()[-1], parse_constant=lambda name: 1 / 0)
     assert result["a"] == 0.1
-    assert (result["b"], result["c"]) == ("NaN", [3, "-Infinity"])
+    assert (result["b"], result["c"]) == ("NaN", [3, "-Infinity"])  # as a reader of JSON sees them
     assert result["d"].startswith("Figure(")
     assert (result["e"], result["f"], result["h"]) == (None, {"g": [1, 2]}, [0, 1])
     again = run(capsys, tmp_path, experiment=quick(metrics))[0]

@@ -59,13 +59,13 @@ def experiment(config: Config) -> Outcome:
         validation=in_order(validation, len(validation["y"])),
     )
     tested = evaluate(loss, state, in_order(test, len(test["y"])))
-    scores = np.asarray(jax.nn.sigmoid(mlp(state.params, jnp.asarray(test["x"]), key=None)))
+    scores = lambda: np.asarray(jax.nn.sigmoid(mlp(state.params, jnp.asarray(test["x"]), key=None)))[:, 0]
     return Outcome(
         params=state.params,
         metrics={"test_accuracy": float(tested["accuracy"].value()), "test_loss": float(tested["loss"].value())},
         history=history,
         figures={
-            "Test rows by predicted probability.": pictures.histogram(scores[:, 0], test["y"][:, 0], "probability")
+            "Test rows by predicted probability.": lambda: pictures.histogram(scores(), test["y"][:, 0], "probability")
         },
     )
 

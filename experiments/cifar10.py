@@ -83,16 +83,16 @@ def experiment(config: Config) -> Outcome:
     )
     tested = evaluate(loss, state, in_order(test, 500))
     shown = {name: test[name][:2000] for name in ("x", "y")}
-    predictions = np.asarray(jnp.argmax(network(state.params, jnp.asarray(shown["x"]), None), -1))
+    predictions = lambda: np.asarray(jnp.argmax(network(state.params, jnp.asarray(shown["x"]), None), -1))
     return Outcome(
         params=state.params,
         metrics={"test_accuracy": float(tested["accuracy"].value()), "test_loss": float(tested["loss"].value())},
         history=history,
         figures={
-            "The test set: true class by row, predicted by column.": pictures.confusion(
+            "The test set: true class by row, predicted by column.": lambda: pictures.confusion(
                 tested["confusion"].matrix, CLASSES
             ),
-            "What it got wrong.": pictures.mistakes(shown["x"], shown["y"], predictions, CLASSES),
+            "What it got wrong.": lambda: pictures.mistakes(shown["x"], shown["y"], predictions(), CLASSES),
         },
     )
 

@@ -91,12 +91,12 @@ def train_one(config: Config, name: str, spec, apply, data: dict, held_out: dict
 def draw(matrix: np.ndarray, held_out: dict, apply, params) -> dict:
     """The confusion matrix, and what the network got wrong."""
     names = [str(i) for i in range(10)]
-    predictions = np.asarray(jnp.argmax(apply(params, jnp.asarray(held_out["x"]), None), -1))
+    predictions = lambda: np.asarray(jnp.argmax(apply(params, jnp.asarray(held_out["x"]), None), -1))
     return {
-        "The CNN on the held-out fifth: true class by row, predicted class by column.": pictures.confusion(
+        "The CNN on the held-out fifth: true class by row, predicted class by column.": lambda: pictures.confusion(
             matrix, names
         ),
-        "What it got wrong.": pictures.mistakes(held_out["x"][..., 0], held_out["y"], predictions, names),
+        "What it got wrong.": lambda: pictures.mistakes(held_out["x"][..., 0], held_out["y"], predictions(), names),
     }
 
 

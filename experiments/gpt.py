@@ -87,12 +87,12 @@ def experiment(config: Config) -> Outcome:
         clip_norm=1.0,
     )
     key = jnn.path_key(jax.random.key(config.seed), "sample")
-    written = write(state.params, tokens[cut : cut + config.context // 2], config, key)
+    written = lambda: write(state.params, tokens[cut : cut + config.context // 2], config, key)
     return Outcome(
         params=state.params,
         metrics={"val_loss": history[-1]["val/loss"], "val_accuracy": history[-1]["val/accuracy"]},
         history=history,
-        figures={"A page of its own, sampled with the cache.": pictures.page(characters.decode(written))},
+        figures={"A page of its own, sampled with the cache.": lambda: pictures.page(characters.decode(written()))},
     )
 
 

@@ -9,14 +9,14 @@ Started again, a finished run says so and a partial one goes on.
 
 Laws: what the user can mend (an option, a file that is not there) is one error without a traceback: exit code 2 where
 the command line is wrong, 1 where the machine does not have what it asks for. A run that ends before it has written
-anything leaves no claim on its folder.
+anything leaves no claim on its folder. The result is on the disk before anything is drawn or printed: a picture, a
+table or a terminal that fails is one line on standard error, and a report that is missing is made by the same command.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,8 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 import jnn
-from experiments.refusals import code_of, refuse
-from experiments.training import FLIGHT, Common, first, settings
+from experiments.options import check
+from experiments.refusals import code_of, refuse, words
+from experiments.training import first, settings
 from jnn.parallel import mesh
 from jnn.parallel.preflight.topology import make_room
 from jnn.parallel.processes.join import join
@@ -38,9 +39,11 @@ from jnn.parallel.processes.supervise import USAGE
 from jnn.train import digest
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
+from jnn.train.log.terminal import Terminal, open_missing, say
 from jnn.train.paths import write_whole
 from jnn.train.preemption import Preempted
 from jnn.train.processes import from_first
+from jnn.train.strict_json import dumps, loads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,40 +53,27 @@ class Outcome:
     params: the final parameters, for the digest and the table of parameters.
     metrics: the final numbers.
     history: rows for the curves, from `jnn.train.fit`.
-    figures: caption -> picture.
+    figures: caption -> what draws the picture, once the result is safe.
     """
 
     params: Any
     metrics: Mapping[str, Any]
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    figures: Mapping[str, Figure] = dataclasses.field(default_factory=dict)
+    figures: Mapping[str, Callable[[], Figure]] = dataclasses.field(default_factory=dict)
 
 
 def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequence[str] | None = None) -> None:
     """Parses options, runs the experiment in its folder, writes the report, prints the table and the JSON line."""
+    open_missing()
     notes = sys.modules[experiment.__module__].__doc__ or ""
     config = tyro.cli(config_type, args=args, description=notes)
     try:
-        _check(config)
+        check(config)
         _fly(experiment, config) if config.preflight is not None else _launch(experiment, config, notes)
     except (ValueError, RuntimeError, OSError) as error:
         if (code := code_of(error)) is None:
             raise
-        refuse(str(error), code)
-
-
-def _check(config: Any) -> None:
-    """Ends the process where options mean nothing together."""
-    defaults = {field.name: field.default for field in dataclasses.fields(Common)}
-    given = [name for name in FLIGHT[1:] if getattr(config, name) != defaults[name]]
-    if given and config.preflight is None:
-        names = ", ".join(f"--{name}" for name in given)
-        refuse(f"{names}: of a pre-flight alone. Add --preflight with a machine, such as v5e:16x16.", USAGE)
-    if config.tokens is not None and config.epochs is not None:
-        refuse("--tokens and --epochs: expected at most one of them, found both.", USAGE)
-    for name in ("steps", "tokens", "epochs"):
-        if (value := getattr(config, name)) is not None and not 0 < value < float("inf"):
-            refuse(f"--{name}: expected a positive number, found {value}.", USAGE)
+        refuse(words(error, config.workdir), code)
 
 
 def _fly(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
@@ -97,16 +87,23 @@ def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> No
     join()
     mesh(config.mesh)  # raises now for one that is not of these devices: before data are read, or a folder is made
     folder = Path(config.workdir)
+    terminal = Terminal(sys.stdout)
     try:
-        with claimed(folder, settings(config)) as finished, page(folder, config.serve if first() else None):
-            result = finished or _run(experiment, config, notes, folder)
+        with claimed(folder, settings(config)) as known, page(folder, config.serve if first() else None):
+            result = known if known and _is_told(folder) else _run(experiment, config, notes, folder, known, terminal)
     except Preempted as end:
-        print(f"{folder}: {end}.", file=sys.stderr)
+        say(f"{folder}: {end}.")
         raise
-    if first():
-        if finished:
-            print(f"This run is finished; its report is {folder / 'report.html'}.", file=sys.stderr)
-        print(json.dumps(result), flush=True)
+    if first() and not say(dumps(result), terminal):
+        say(f"standard output cannot be written; the result is in {folder / 'result.json'}.")
+
+
+def _is_told(folder: Path) -> bool:
+    """Whether a finished run has its report, which was written after its result."""
+    told = from_first((folder / "report.html").exists() if first() else None)
+    if told and first():
+        say(f"This run is finished; its report is {folder / 'report.html'}.")
+    return told
 
 
 @contextlib.contextmanager
@@ -116,7 +113,7 @@ def page(folder: Path, port: int | None) -> Iterator[None]:
         yield
     else:
         with serve(folder, port) as live:
-            print(f"follow the run at {live.url}", file=sys.stderr)
+            say(f"follow the run at {live.url}")
             yield
 
 
@@ -139,7 +136,7 @@ def claim_together(folder: Path, config: dict[str, Any]) -> dict[str, Any] | Non
         try:
             result = claim(folder, config)
         except OSError as error:
-            problem = str(error)
+            problem = words(error, str(folder))
     result, problem = from_first([result, problem])
     if problem is not None:
         raise FileExistsError(problem)
@@ -153,9 +150,9 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
       FileExistsError: the folder holds a run with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ours, path = json.loads(json.dumps(config)), folder / "config.json"
+    ours, path = loads(dumps(config)), folder / "config.json"
     if path.exists():
-        theirs = json.loads(path.read_text())
+        theirs = _object(path, "the settings of a run")
         if theirs != ours:
             differ = [
                 f"{k} {theirs.get(k)} there, {ours.get(k)} here" for k in theirs | ours if theirs.get(k) != ours.get(k)
@@ -166,25 +163,68 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     else:
         write_json(path, ours)
     result = folder / "result.json"
-    return json.loads(result.read_text()) if result.exists() else None
+    return _object(result, "the result of a run") if result.exists() else None
+
+
+def _object(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        found = loads(path.read_bytes())
+    except ValueError as error:
+        raise FileExistsError(f"{path} is not {what}: {error}. Move it away, or choose another --workdir.") from error
+    if not isinstance(found, dict):
+        raise FileExistsError(f"{path} is not {what}: no JSON object. Move it away, or choose another --workdir.")
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a file whole or not at all."""
-    write_whole(path, json.dumps(value, indent=1))
+    write_whole(path, dumps(value, indent=1))
 
 
-def _run(experiment: Callable[[Any], Outcome], config: Any, notes: str, folder: Path) -> dict[str, Any]:
+def _run(experiment, config: Any, notes: str, folder: Path, known: dict[str, Any] | None, terminal: Terminal):
+    """The result, which is on the disk first of all; then what shows it."""
     start = time.perf_counter()
     outcome = experiment(config)
     seconds = round(time.perf_counter() - start, 2)
-    metrics = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in outcome.metrics.items()}
-    result = metrics | {"seconds": seconds, "params_digest": digest(outcome.params)}
+    metrics = {name: _plain(value) for name, value in outcome.metrics.items()}
+    result = known or metrics | {"seconds": seconds, "params_digest": digest(outcome.params)}
     if not first():
         return result
+    try:
+        write_json(folder / "result.json", result)
+    except OSError:  # a full disk: then it is printed at least
+        say(dumps(result), terminal)
+        raise
     heading, _, notes = notes.strip().partition("\n")
     title = heading.rstrip(".") or folder.name
-    write_report(
+    _attempt("the report", lambda: _report(folder, title, notes, config, outcome, result))
+    _attempt("the table", lambda: _print_table(title, result, folder, terminal))
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value of a metric: numbers to six digits, and text for what JSON lacks, since the run is over."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _attempt(what: str, act: Callable[[], Any]) -> None:
+    """Does what a finished run is not to fail by, and says so where it fails."""
+    try:
+        act()
+    except Exception as error:
+        say(f"{what} failed: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _report(folder: Path, title: str, notes: str, config: Any, outcome: Outcome, result: dict[str, Any]) -> None:
+    for problem in write_report(
         folder / "report.html",
         title=title,
         notes=notes,
@@ -193,10 +233,8 @@ def _run(experiment: Callable[[Any], Outcome], config: Any, notes: str, folder: 
         history=outcome.history,
         figures=outcome.figures,
         parameters=_parameters(outcome.params),
-    )
-    _print_table(title, result, folder)
-    write_json(folder / "result.json", result)
-    return result
+    ):
+        say(f"the report: {problem}")
 
 
 def _parameters(params: Any) -> str:
@@ -204,12 +242,12 @@ def _parameters(params: Any) -> str:
     return "\n".join([*rows, f"{jnn.count(params):,} in all"])
 
 
-def _print_table(title: str, result: Mapping[str, Any], folder: Path) -> None:
+def _print_table(title: str, result: Mapping[str, Any], folder: Path, terminal: Terminal) -> None:
     table = Table(title=title, show_header=False)
     table.add_column()
     table.add_column(overflow="fold")  # whole digests
     for name, value in result.items():
         table.add_row(name, f"{value:.5g}" if isinstance(value, float) else str(value))
-    console = Console(markup=False)
+    console = Console(markup=False, file=terminal)
     console.print(table)
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)

@@ -68,16 +68,18 @@ def experiment(config: Config) -> Outcome:
     )
     tested = evaluate(loss, state, in_order(test, 2000))
     names = CLASSES[config.dataset]
-    predictions = np.asarray(jnp.argmax(network(state.params, jnp.asarray(test["x"]), key=None), -1))
+    predictions = lambda: np.asarray(jnp.argmax(network(state.params, jnp.asarray(test["x"]), key=None), -1))
     return Outcome(
         params=state.params,
         metrics={"test_accuracy": float(tested["accuracy"].value()), "test_loss": float(tested["loss"].value())},
         history=history,
         figures={
-            "The test set: true class by row, predicted by column.": pictures.confusion(
+            "The test set: true class by row, predicted by column.": lambda: pictures.confusion(
                 tested["confusion"].matrix, names
             ),
-            "What it got wrong.": pictures.mistakes(test["x"].reshape(-1, 28, 28), test["y"], predictions, names),
+            "What it got wrong.": lambda: pictures.mistakes(
+                test["x"].reshape(-1, 28, 28), test["y"], predictions(), names
+            ),
         },
     )
 

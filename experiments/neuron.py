@@ -93,10 +93,10 @@ def experiment(config: Config) -> Outcome:
         },
         history=[{"step": i} | {k: float(seen[k][i]) for k in seen if "/" in k} for i in range(config.steps)],
         figures={
-            "The held-out tumours; class 1 is benign.": pictures.histogram(
+            "The held-out tumours; class 1 is benign.": lambda: pictures.histogram(
                 probabilities, out["y"], "probability of benign"
             ),
-            "The gradient, and how far the one by hand is from that by jax.grad.": draw(seen),
+            "The gradient, and how far the one by hand is from that by jax.grad.": lambda: draw(seen),
         },
     )
 

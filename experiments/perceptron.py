@@ -73,8 +73,8 @@ def experiment(config: Config) -> Outcome:
     right = np.asarray(perceptron(last["digits"], held_out["x"])) == held_out["y"]
     figures = {
         "Lines between no (open) and yes (filled) over the last round of examples; on the line the answer is no. "
-        "The lines of XOR come back in the same order, round after round.": draw_lines(params),
-        "Mistakes in each round, and the weights of the digits' perceptron (blue speaks for yes).": draw_rounds(
+        "The lines of XOR come back in the same order, round after round.": lambda: draw_lines(params),
+        "Mistakes in each round, and the weights of the digits' perceptron (blue speaks for yes).": lambda: draw_rounds(
             rounds, last["digits"]["w"].reshape(8, 8)
         ),
     }
@@ -94,6 +94,8 @@ def draw_lines(params) -> Figure:
     for i, (gate, y) in enumerate(GATES.items()):
         axes = figure.add_subplot(1, 3, i + 1)
         for w, b in zip(params[gate]["w"][-4:], params[gate]["b"][-4:], strict=True):
+            if not w.any():  # before its first mistake it divides nothing
+                continue
             foot = -b * w / (w @ w)
             axes.axline(foot, foot + np.array([-w[1], w[0]]), color=ACCENT, linewidth=1.2)
         axes.scatter(*CORNERS.T, s=70, facecolors=[WARM if yes else "white" for yes in y], edgecolors=INK, zorder=2)

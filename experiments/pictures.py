@@ -9,24 +9,36 @@ import numpy as np
 from matplotlib.figure import Figure
 
 INK, ACCENT, WARM = "#1d2430", "#2f6fde", "#e0632f"
+NUMBERED, CELLS = 40, 400  # classes of a confusion matrix: with a number in each cell, with a cell each
+LINES = 150  # of a page
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
-    """Counts of true class (row) against predicted class (column); errors are shaded, the diagonal is not."""
-    matrix = np.asarray(matrix, int)
+    """Counts of true class (row) against predicted class (column); errors are shaded, the diagonal is not.
+
+    Of more than `NUMBERED` classes only the shades are drawn, and of more than `CELLS` several to a cell.
+    """
+    matrix, classes = np.asarray(matrix, int), len(names)
     errors = matrix - np.diag(np.diag(matrix))
-    size = 1.6 + 0.45 * len(names)
+    cell = -(-classes // CELLS)
+    if cell > 1:
+        starts = np.arange(0, classes, cell)
+        errors = np.add.reduceat(np.add.reduceat(errors, starts, 0), starts, 1)
+    size = 1.6 + 0.45 * min(classes, NUMBERED)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(
         np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=-0.2 * errors.max(), vmax=1.6 * max(1, errors.max())
     )
+    axes.set(xlabel="predicted", ylabel="true" if cell == 1 else f"true, {cell} classes to a cell")
+    if classes > NUMBERED:
+        return figure
     for i, j in np.argwhere(matrix > 0):
         weight = "bold" if i == j else "normal"
         axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=INK, fontweight=weight)
-    axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 2 else 0, ha="center")
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted", ylabel="true")
+    upright = max(map(len, names)) <= 2
+    axes.set_xticks(range(classes), names, rotation=0 if upright else 45, ha="center", parse_math=False)
+    axes.set_yticks(range(classes), names, parse_math=False)
     return figure
 
 
@@ -37,7 +49,7 @@ def examples(images: np.ndarray, titles: Sequence[str], columns: int = 8) -> Fig
     for i, (image, title) in enumerate(zip(images, titles, strict=True)):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image, cmap="gray_r" if image.ndim == 2 else None)
-        axes.set_title(title, fontsize=8)
+        axes.set_title(title, fontsize=8, parse_math=False)
         axes.axis("off")
     return figure
 
@@ -51,32 +63,44 @@ def mistakes(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, na
 
 def against(targets: np.ndarray, predictions: np.ndarray, unit: str) -> Figure:
     """Predictions over targets, with the line on which they would be equal."""
+    finite = np.isfinite(predictions)
+    targets, predictions = np.asarray(targets)[finite], np.asarray(predictions)[finite]
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    both = np.concatenate([np.ravel(targets), np.ravel(predictions)])
-    axes.plot([both.min(), both.max()], [both.min(), both.max()], color=INK, linewidth=0.8)
+    both = np.concatenate([targets, predictions])
+    ends = [both.min(), both.max()] if both.size else [0, 1]
+    axes.plot(ends, ends, color=INK, linewidth=0.8)
     axes.scatter(targets, predictions, s=9, alpha=0.6, color=ACCENT)
-    axes.set(xlabel=f"target ({unit})", ylabel=f"prediction ({unit})")
+    axes.set(xlabel=f"target ({unit}){_lacking(finite)}", ylabel=f"prediction ({unit})")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def histogram(scores: np.ndarray, labels: np.ndarray, xlabel: str) -> Figure:
     """Scores of the two classes."""
+    finite = np.isfinite(scores)
     figure = Figure(figsize=(5.2, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    bins = np.linspace(scores.min(), scores.max(), 41).tolist()
+    ends = (scores[finite].min(), scores[finite].max()) if finite.any() else (0, 1)
+    bins = np.linspace(*ends, 41).tolist()
     for label, colour in ((0, WARM), (1, ACCENT)):
-        axes.hist(scores[labels == label], bins=bins, alpha=0.7, color=colour, label=f"class {label}")
-    axes.set(xlabel=xlabel, ylabel="examples")
+        axes.hist(scores[(labels == label) & finite], bins=bins, alpha=0.7, color=colour, label=f"class {label}")
+    axes.set(xlabel=f"{xlabel}{_lacking(finite)}", ylabel="examples")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
 
 
+def _lacking(finite: np.ndarray) -> str:
+    """How many are not drawn."""
+    return "" if finite.all() else f"; {np.sum(~finite):,} of {finite.size:,} are not finite"
+
+
 def page(text: str, width: int = 88) -> Figure:
-    """Text as written, in a fixed pitch."""
+    """Text as written, in a fixed pitch; the first lines of a long one."""
     lines = [part for line in text.splitlines() for part in (textwrap.wrap(line, width) or [""])]
+    if len(lines) > LINES:
+        lines = [*lines[:LINES], f"... and {len(lines) - LINES:,} lines more"]
     figure = Figure(figsize=(8.5, 0.4 + 0.19 * len(lines)))
     figure.text(0.02, 0.98, "\n".join(lines), family="monospace", fontsize=9, va="top", color=INK, parse_math=False)
     return figure

@@ -66,17 +66,19 @@ def experiment(config: Config) -> Outcome:
         loss,
         optimizer,
         Batches(training, config.batch_size, seed=config.seed),
-        every=config.steps // 50,
+        every=max(1, config.steps // 50),
         validation=in_order(validation, len(validation["y"])),
     )
     tested = evaluate(loss, state, in_order(test, len(test["y"])))
-    predictions = np.asarray(network(state.params, jnp.asarray(test["x"]), key=None))
+    predictions = lambda: np.asarray(network(state.params, jnp.asarray(test["x"]), key=None))
     return Outcome(
         params=state.params,
         metrics={"test_mse": float(tested["loss"].value()), "test_mae": float(tested["absolute_error"].value())},
         history=history,
         figures={
-            "The test rows.": pictures.against(target.undo(test["y"]), target.undo(predictions), "original units")
+            "The test rows.": lambda: pictures.against(
+                target.undo(test["y"]), target.undo(predictions()), "original units"
+            )
         },
     )
 

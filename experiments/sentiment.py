@@ -14,7 +14,6 @@ Measured  test accuracy over five seeds (mean and deviation): LSTM 0.867+-0.001,
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import Literal
 
 import jax
@@ -96,9 +95,8 @@ def experiment(config: Config) -> Outcome:
         validation=in_order(validation, 500),
     )
     tested = evaluate(loss, state, in_order(test, 500))
-    apply = jax.jit(partial(network, config=config, key=None))
-    logits = np.concatenate([apply(state.params, b["x"], b["length"]) for b in in_order(test, 500)])[:, 0]
-    scores = 1 / (1 + np.exp(-logits))
+    apply = jax.jit(lambda b: jax.nn.sigmoid(network(state.params, b["x"], b["length"], config=config, key=None)))
+    scores = lambda: np.concatenate([apply(b) for b in in_order(test, 500)])[:, 0]
     return Outcome(
         params=state.params,
         metrics={
@@ -108,7 +106,9 @@ def experiment(config: Config) -> Outcome:
         },
         history=history,
         figures={
-            "Test reviews by how good the network finds them.": pictures.histogram(scores, test["y"], "probability")
+            "Test reviews by how good the network finds them.": lambda: pictures.histogram(
+                scores(), test["y"], "probability"
+            )
         },
     )
 

@@ -112,7 +112,7 @@ def train(
       spec: of the parameters.
       loss, optimizer, options: as `make_step` takes them.
       batches: whole ones, whatever the number of processes.
-      every: updates between two rows of the history.
+      every: updates between two rows of the history, brought to a multiple of those of a call.
       validation: batches that a row's validation is measured on; none for none.
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
@@ -146,7 +146,7 @@ def train(
             state,
             batches,
             steps=config.steps,
-            every=every,
+            every=max(1, every // steps_per_call) * steps_per_call,
             evaluate=(lambda state: evaluate(loss, state, validation)) if validation else None,
             steps_per_call=steps_per_call,
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints")),

@@ -84,7 +84,7 @@ def experiment(config: Config) -> Outcome:
     errors = [np.sqrt(np.mean((curve - held_out["y"]) ** 2, 0)) for curve in curves]
     table = {name: [float(f"{e:.2g}") for e in row] for name, row in zip(FUNCTIONS, np.transpose(errors), strict=True)}
     caption = "Root mean squared error between the training points, by width; what the networks make of each function."
-    figures = {caption: draw(config.widths, errors, held_out, curves)}
+    figures = {caption: lambda: draw(config.widths, errors, held_out, curves)}
     return Outcome(params, {"width": list(config.widths), **table}, history, figures)
 
 

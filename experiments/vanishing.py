@@ -85,7 +85,7 @@ def experiment(config: Config) -> Outcome:
     kept = lambda row, name: {f"{k}_{name}": row[k] for k in ("train/loss", "val/accuracy")}
     rows = [{"step": row["step"]} | kept(row, name) for name, history in histories.items() for row in history]
     caption = "Layer by layer, from the first rows of the history (pale) to the last."
-    return Outcome(params, metrics, rows, {caption: draw(config, histories)})
+    return Outcome(params, metrics, rows, {caption: lambda: draw(config, histories)})
 
 
 def train_one(config: Config, name: str, data: dict, held_out: dict):

@@ -5,7 +5,7 @@ python -m jnn.launch -n 4 -- python -m experiments.gpt --workdir runs/gpt
 Each process joins the others by `jnn.parallel.join`, which the experiments call. One that died, stopped or fell silent
 ends the job within seconds, and the job begins again from its last whole checkpoint, a limited number of times.
 SIGTERM lets all finish their step, save, and end with code 143. A process that ends with code 2 was called wrongly, and
-its job does not begin again.
+its job does not begin again. Where the launcher's output is read no more, all end as by SIGTERM, with code 141.
 
 On a cluster there is nothing to launch: its scheduler starts the processes, and JAX finds out how many there are.
 """
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from jnn.parallel.processes.supervise import USAGE, Job, supervise, to_stderr
+from jnn.train.log.terminal import open_missing
 
 
 def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:
@@ -46,6 +47,7 @@ def arguments(argv: Sequence[str] | None = None) -> tuple[Job, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; its exit code, 2 where the command cannot be started."""
+    open_missing()
     job, command = arguments(argv)
     try:
         return supervise(command, job)

@@ -13,7 +13,6 @@ what else the machine does falls on all of them. What is not installed is said a
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from experiments.benchmarks.import_time import import_ratio
 from experiments.benchmarks.problems import NAMES
 from experiments.benchmarks.table import Record, check_parameters, summarize, table
 from experiments.benchmarks.worker import FRAMEWORKS
+from jnn.train.strict_json import dumps, loads
 
 ROOT = Path(__file__).resolve().parents[2]
 SOME_WORKLOADS = {"jnn x16": ("mlp", "tiny")}  # several steps a call, where dispatch matters
@@ -87,7 +87,7 @@ def run(framework: str, workload: str, args: argparse.Namespace) -> Record:
     process = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     if process.returncode:
         return {"framework": framework, "workload": workload, "error": process.stderr or f"exit {process.returncode}"}
-    return json.loads(process.stdout.splitlines()[-1])
+    return loads(process.stdout.splitlines()[-1])
 
 
 def records(args: argparse.Namespace) -> Iterator[Record]:
@@ -121,7 +121,7 @@ def main() -> int:
     check_parameters(good)
     found = imports(args)
     if args.json:
-        print(json.dumps({"records": everything, "rows": summarize(good), "import": found}))
+        print(dumps({"records": everything, "rows": summarize(good), "import": found}))
     else:
         if good:
             print(table(good))

@@ -37,7 +37,7 @@ def main() -> None:
     numbers = measure(
         lambda: build(args.framework, args.workload), started=args.started, seconds=args.seconds, repeats=args.repeats
     )
-    print(json.dumps({"framework": args.framework, "workload": args.workload, **numbers}))
+    print(json.dumps({"framework": args.framework, "workload": args.workload, **numbers}, allow_nan=False))
 
 
 if __name__ == "__main__":

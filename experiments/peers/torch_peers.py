@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import statistics
 import sys
 import time
@@ -30,6 +29,7 @@ from experiments.peers.torch_networks import (
     regression_network,
 )
 from jnn.data import Batches, in_order
+from jnn.train.strict_json import dumps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,9 +148,9 @@ def main() -> None:
         start = time.perf_counter()
         scores = evaluate(peer, data, train(peer, data, seed)) | {"seconds": time.perf_counter() - start}
         runs.append({name: round(score, 5) for name, score in scores.items()})
-        print(json.dumps({"peer": args.peer, "seed": seed} | runs[-1]), flush=True)
+        print(dumps({"peer": args.peer, "seed": seed} | runs[-1]), flush=True)
     summary = {name: spread([run[name] for run in runs]) for name in runs[0]}
-    print(json.dumps({"peer": args.peer, "seeds": args.seeds} | summary), flush=True)
+    print(dumps({"peer": args.peer, "seeds": args.seeds} | summary), flush=True)
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -9,7 +9,6 @@ gave; one that was interrupted runs again. So a run that was killed anywhere has
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import jax
 
 from jnn.train.paths import naming, whole_lines
 from jnn.train.processes import from_first
+from jnn.train.strict_json import dumps, loads
 
 
 class Ledger:
@@ -65,11 +65,11 @@ class Ledger:
         if (name, step) not in self._done:
             result = hook()
             try:
-                line = json.dumps({"hook": name, "step": step, "result": result})
+                line = dumps({"hook": name, "step": step, "result": result})
             except TypeError as error:
                 raise TypeError(f"Ledger: hook {name!r} must return a JSON value or None: {error}.") from error
             self._write(line)
-            self._done[name, step] = json.loads(line)["result"]
+            self._done[name, step] = loads(line)["result"]
         return self._done[name, step]
 
     def entries(self) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ class Ledger:
         """Adds what is not known here: a checkpoint brings its entries, should the file be lost."""
         for entry in entries:
             if (entry["hook"], entry["step"]) not in self._done:
-                self._write(json.dumps(entry))
+                self._write(dumps(entry))
                 self._done[entry["hook"], entry["step"]] = entry["result"]
 
     def _write(self, line: str) -> None:
@@ -98,7 +98,7 @@ class Ledger:
         entries = []
         for number, line in enumerate(lines, 1):
             try:
-                entries.append({name: json.loads(line)[name] for name in ("hook", "step", "result")})
+                entries.append({name: loads(line)[name] for name in ("hook", "step", "result")})
             except (ValueError, KeyError, TypeError) as error:
                 found = line[:60].decode(errors="replace")
                 raise ValueError(

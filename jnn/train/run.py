@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from typing import Any
 
@@ -23,6 +22,7 @@ from jnn.train.preemption import Preempted
 from jnn.train.processes import from_all, from_first
 from jnn.train.state import at_step, own_copy, step_of
 from jnn.train.stopping import Plateau
+from jnn.train.strict_json import dumps, loads
 from jnn.train.watch import tell
 
 
@@ -56,7 +56,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.like = jax.tree.map(_shape_of, self.state)
-        self.settings = json.loads(json.dumps(self.settings))  # as they come back from a file
+        self.settings = loads(dumps(self.settings))  # as they come back from a file
 
     def resume(self, steps: int) -> None:
         """From the newest whole checkpoint; without one, the initial state is saved.

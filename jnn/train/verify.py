@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 
 from jnn.train.checkpoint import digest
 from jnn.train.context import Batch
+from jnn.train.strict_json import dumps, loads
 from jnn.train.watch import watch
 
 
@@ -69,7 +69,7 @@ def _process(run: str, folder: Path, kill_at: int | None, seconds: float) -> dic
             f"verify_resume: {run} ended with code {done.returncode}, expected {expected} "
             f"({'killed at step ' + str(kill_at) if expected else 'the end'}):\n{done.stderr[-2000:]}"
         )
-    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    lines = [loads(line) for line in told.read_text().splitlines()]
     batches = {str(line["step"]): line["batch"] for line in lines if "batch" in line}
     return {"batches": batches, **({} if kill_at is not None else lines[-1])}
 
@@ -91,7 +91,7 @@ def main(run: str, folder: str, told: str, kill_at: str) -> None:
     with open(told, "a") as out:
 
         def tell(line: dict[str, Any]) -> None:
-            out.write(json.dumps(line) + "\n")
+            out.write(dumps(line) + "\n")
             out.flush()
 
         def observe(step: int, batch: Batch) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ class Config(Common):
 
     steps: int = 40
     workdir: str = "runs/tiny"
-    rate: float = 0.1
+    learning_rate: float = 0.1
     batch_size: int = 8
 
 
@@ -39,8 +40,8 @@ def experiment(config: Config) -> Outcome:
     """Trains the tiny model."""
     batches = Batches(tiny.arrays(), config.batch_size, seed=config.seed)
     state, history = training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
-    metrics = {"loss": history[-1]["train/loss"], "tiny": 1.23456789e-9, "rate": config.rate}
-    return Outcome(state.params, metrics, history, {"Nothing.": Figure()})
+    metrics = {"loss": history[-1]["train/loss"], "tiny": 1.23456789e-9, "rate": config.learning_rate}
+    return Outcome(state.params, metrics, history, {"Nothing.": Figure})
 
 
 def run(capsys, folder, *options, experiment=experiment):
@@ -121,15 +122,15 @@ def test_a_stopped_run_goes_on(tmp_path, capsys):
 
 def test_other_settings_are_refused_in_one_line(tmp_path, capsys):
     run(capsys, tmp_path)
-    message = refused(capsys, 1, tmp_path, "--rate", "0.2", "--seed", "7")
+    message = refused(capsys, 1, tmp_path, "--learning-rate", "0.2", "--seed", "7")
     assert message.startswith(f"error: {tmp_path} holds a run with other settings")
     assert "seed 0 there, 7 here" in message
-    assert "rate 0.1 there, 0.2 here" in message
+    assert "learning_rate 0.1 there, 0.2 here" in message
     assert "--workdir" in message
 
 
 def test_where_things_lie_and_what_they_run_on_are_no_settings(tmp_path):
-    config = Config(workdir=str(tmp_path), rate=0.3)
+    config = Config(workdir=str(tmp_path), learning_rate=0.3)
     other = dataclasses.replace(config, workdir="c", data_dir="d", mesh="data=2", save_seconds=1.0)
     assert training.settings(config) == training.settings(other)
     assert training.settings(config) != training.settings(dataclasses.replace(config, lanes=2))
@@ -199,8 +200,8 @@ def terminated(config: Config) -> Outcome:
         (["--lanes", "3"], "lanes: expected a multiple of the 8 devices that share the batch, found 3"),
         (["--lanes", "16"], "train: 16 lanes do not divide the 8 rows of the batch"),
         (["--lanes", "4", "--mesh", "data=4,context=2"], "lanes: each is computed on one device"),
-        (["--steps", "0"], "--steps: expected a positive number, found 0"),
-        (["--serve", "70000"], "serve: a port lies in 0..65535"),
+        (["--steps", "0"], "--steps: expected a whole number of at least 1, found 0"),
+        (["--serve", "70000"], "--serve: expected a port from 0 to 65535"),
         (["--search"], "--search: of a pre-flight alone. Add --preflight"),
         (["--json", "--budget", "fits"], "--budget, --json: of a pre-flight alone. Add --preflight"),
         (["--price", "1.2"], "--price: of a pre-flight alone. Add --preflight"),
@@ -325,3 +326,184 @@ def test_tensorboard_and_a_page_are_options(tmp_path, capsys):
     assert "follow the run at http://127.0.0.1:" in err
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     assert result["params_digest"] == plain["params_digest"]
+
+
+# ---- the end of a run: the result first, and nothing that shows it may lose it
+
+
+def of(folder):
+    """The result on the disk."""
+    return json.loads((folder / "result.json").read_text())
+
+
+def quick(metrics=None, history=(), figures=None, before=lambda: None):
+    """An experiment that trains nothing."""
+
+    def experiment(config):
+        before()
+        return Outcome({"w": np.ones(2)}, metrics or {"loss": 0.5}, list(history), figures or {})
+
+    return experiment
+
+
+def test_the_result_is_on_the_disk_before_anything_is_drawn(tmp_path, capsys):
+    seen = []
+
+    def draw():
+        seen.append(of(tmp_path))
+        raise RuntimeError("no colours")
+
+    _, err, result = run(capsys, tmp_path, experiment=quick(figures={"A picture.": draw}))
+    assert seen == [result]
+    assert "the report: A picture: cannot be drawn, RuntimeError: no colours" in err.splitlines()
+    assert "A picture: cannot be drawn" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("part", ["write_report", "_parameters", "_print_table", "Table"])
+def test_a_report_or_a_table_that_fails_is_one_line(tmp_path, capsys, monkeypatch, part):
+    def failing(*args, **kwargs):
+        raise ZeroDivisionError("of\ntwo lines")
+
+    monkeypatch.setattr(harness, part, failing)
+    _, err, result = run(capsys, tmp_path, experiment=quick())
+    assert result == of(tmp_path)
+    (line,) = err.splitlines()
+    assert line.endswith(" failed: ZeroDivisionError: of two lines")
+
+
+def test_a_report_that_is_missing_is_made_by_the_same_command(tmp_path, capsys, monkeypatch):
+    """Of the result that was there: a run may be killed between the two."""
+    with monkeypatch.context() as patch:
+        patch.setattr(harness, "write_report", lambda *args, **kwargs: 1 / 0)
+        _, _, first = run(capsys, tmp_path, experiment=quick({"loss": 0.5}))
+    _, err, again = run(capsys, tmp_path, experiment=quick({"loss": 0.75}))
+    assert again == first == of(tmp_path)
+    assert "This run is finished" not in err
+    assert "0.5" in (tmp_path / "report.html").read_text()
+    _, err, _ = run(capsys, tmp_path, experiment=quick(before=lambda: 1 / 0))
+    assert "This run is finished" in err
+
+
+def test_metrics_of_any_kind_are_json(tmp_path, capsys):
+    metrics = {"a": np.float32(0.1), "b": jax.numpy.float32(np.nan), "c": [np.int64(3), -float("inf")], "d": Figure()}
+    metrics |= {"e": None, "f": {"g": (1, 2)}, "h": np.arange(2), "NaN": "NaN"}
+    out, _, result = run(capsys, tmp_path, experiment=quick(metrics))
+    json.loads(out.splitlines()[-1], parse_constant=lambda name: 1 / 0)
+    assert result["a"] == 0.1
+    assert (result["b"], result["c"]) == ("NaN", [3, "-Infinity"])  # as a reader of JSON sees them
+    assert result["d"].startswith("Figure(")
+    assert (result["e"], result["f"], result["h"]) == (None, {"g": [1, 2]}, [0, 1])
+    again = run(capsys, tmp_path, experiment=quick(metrics))[0]
+    assert again.splitlines()[-1] == out.splitlines()[-1]
+
+
+ENDING = """
+from tests.experiments.test_harness import *
+launch(quick({"größe∞": 0.5}, [{"step": 1, "train/verlust∞": 0.5}], {"∞": Figure}), Config)
+"""
+
+
+def ended(folder, redirection="", program=ENDING, **environ):
+    """A run in a shell, without JAX's devices; its streams as bytes."""
+    command = shlex.join([sys.executable, "-c", program, "--workdir", str(folder)])
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {redirection}"],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirection", "environ"),
+    [
+        ("| true", {}),
+        (">/dev/full", {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}),
+        ("2>&1 | true", {"NO_COLOR": "1", "TERM": "dumb"}),
+        ("2>&- <&-", {"COLUMNS": "1"}),
+    ],
+)
+def test_output_that_goes_nowhere_loses_no_result(tmp_path, redirection, environ):
+    done = ended(tmp_path / "run", redirection, **environ)
+    assert of(tmp_path / "run")["größe∞"] == 0.5
+    assert (tmp_path / "run" / "report.html").exists()
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    if redirection in ("| true", ">/dev/full"):
+        assert done.stderr.decode().splitlines()[-1].startswith("standard output cannot be written; the result is in ")
+
+
+def test_a_terminal_of_few_characters_shows_what_it_can(tmp_path):
+    done = ended(tmp_path, PYTHONIOENCODING="latin-1", COLUMNS="20")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout.splitlines()[-1])["größe∞"] == 0.5
+    assert b"\\u221e" in done.stdout  # in the table
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"", "config.json is not the settings of a run"),
+        ("config.json", b"{", "config.json is not the settings of a run"),
+        ("config.json", b"[1]", "config.json is not the settings of a run: no JSON object"),
+        ("config.json", b"null", "config.json is not the settings of a run: no JSON object"),
+        ("config.json", b"\xff\xfe", "config.json is not the settings of a run"),
+        ("config.json", b"[" * 100_000, "config.json is not the settings of a run: it is nested too deeply"),
+        ("config.json", b"{}", "holds a run with other settings"),
+        ("config.json", None, "Is a directory"),
+        ("result.json", b"", "result.json is not the result of a run"),
+        ("result.json", b"3", "result.json is not the result of a run: no JSON object"),
+        ("result.json", None, "Is a directory"),
+    ],
+)
+def test_an_odd_file_in_the_folder_is_one_line(tmp_path, capsys, name, content, message):
+    if name == "result.json":
+        claim(tmp_path, training.settings(Config()))
+    (tmp_path / name).mkdir() if content is None else (tmp_path / name).write_bytes(content)
+    assert message in refused(capsys, 1, tmp_path, experiment=quick(before=lambda: 1 / 0))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    for folder in ("/proc/nothing", "/sys/nothing", str(tmp_path / ("x" * 300)), "/dev/null/run"):
+        refused(capsys, 1, folder, experiment=quick(before=lambda: 1 / 0))
+
+
+def test_rows_are_of_whole_calls_whatever_the_steps(tmp_path, capsys):
+    def called(config):
+        batches = Batches(tiny.arrays(), 8, seed=0)
+        wanted = {"every": 25, "steps_per_call": 10}
+        state, history = training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, **wanted)
+        return Outcome(state.params, {"steps": [row["step"] for row in history]})
+
+    assert run(capsys, tmp_path, "--steps", "50", experiment=called)[2]["steps"] == [20, 40, 50]
+
+
+FULL = """
+import resource, signal
+from tests.experiments.test_harness import *
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+def full(config):
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, resource.RLIM_INFINITY))
+    return {what}(config)
+
+launch(full, Config)
+"""
+
+
+@pytest.mark.parametrize(("what", "size"), [("experiment", 500), ("quick()", 20)])
+def test_a_full_disk_is_the_last_line(tmp_path, what, size):
+    """Of a training, and of a result, which is then printed at least."""
+    done = ended(tmp_path, program=FULL.format(bytes=size, what=what))
+    assert done.returncode == 1
+    *_, last = done.stderr.decode().splitlines()
+    assert last.startswith("error: ")
+    assert str(tmp_path) in last
+    assert "Make room" in last
+    if what == "quick()":
+        assert json.loads(done.stdout)["loss"] == 0.5
+        assert done.stderr.count(b"\n") == 1
+    assert not list(tmp_path.glob("*.part"))

@@ -18,6 +18,7 @@ from jnn.data import Batches, IteratorBatches
 from jnn.metrics import Mean
 from jnn.train import (
     Checkpoints,
+    Context,
     LossOutput,
     Preempted,
     Recovery,

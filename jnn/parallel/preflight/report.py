@@ -10,7 +10,6 @@ is in the JSON, under the name of its field.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from jnn.inspect.table import human, table
@@ -18,6 +17,7 @@ from jnn.parallel.preflight.budget import Budget
 from jnn.parallel.preflight.chips import GIB
 from jnn.parallel.preflight.moves import Move
 from jnn.parallel.preflight.roofline import Roofline
+from jnn.train.strict_json import dumps
 
 CONVENTION = "a multiply-add is two; causal attention by the pairs that its mask leaves; recomputation not counted"
 
@@ -118,7 +118,7 @@ class Report:
                 "mfu_floor": line.mfu(line.floor),
                 "mfu": line.mfu(line.seconds),
             }
-        return json.dumps(data, indent=1)
+        return dumps(data, indent=1)
 
     def __str__(self) -> str:
         sections = [

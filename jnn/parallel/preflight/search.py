@@ -15,7 +15,6 @@ every candidate was decided.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +29,7 @@ from jnn.parallel.preflight.flight import preflight
 from jnn.parallel.preflight.report import Report
 from jnn.parallel.preflight.topology import Topology, topology
 from jnn.train.context import LossFn
+from jnn.train.strict_json import dumps, loads
 
 Log = Callable[[str], None]
 _UNTRIED = "not compiled: "  # how the reason of a candidate begins for which no compile was left
@@ -59,9 +59,9 @@ class Search:
 
     def json(self) -> str:
         """All of it."""
-        ranked = [dataclasses.asdict(c) | {"report": json.loads(report.json())} for c, report in self.ranked]
+        ranked = [dataclasses.asdict(c) | {"report": loads(report.json())} for c, report in self.ranked]
         dropped = [dataclasses.asdict(c) | {"why": why} for c, why in self.dropped]
-        return json.dumps({"ranked": ranked, "dropped": dropped, "untried": self.untried}, indent=1)
+        return dumps({"ranked": ranked, "dropped": dropped, "untried": self.untried}, indent=1)
 
     def __str__(self) -> str:
         header = ["mesh", "remembers", "micro-batches", "GiB", "ms", "bound by", "MFU", "wrong"]

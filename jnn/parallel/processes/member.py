@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, TextIO
 
 from jnn.parallel.processes.join import PULSE, STEP
+from jnn.train.log.terminal import leave
 
 
 class Member:
@@ -24,6 +25,9 @@ class Member:
       rank: its number in the job.
       silence: seconds without a pulse after which it is taken for hung, once it was felt.
       stall: seconds without a step after which it is, once there was one.
+
+    Attributes:
+      unread: whether whoever read the launcher's output is gone; what the process writes is then dropped.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Member:
         os.close(given)
         self._heard: float | None = None  # when the pulse was last felt; a program that never joins has none
         self._stepped: float | None = None
+        self.unread = False
         pairs = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
         self._echoes = [threading.Thread(target=self._echo, args=pair, daemon=True) for pair in pairs]
         for echo in self._echoes:
@@ -54,9 +59,13 @@ class Member:
     def __exit__(self, *_: object) -> None:
         self.signal(signal.SIGKILL)
         self.process.wait()
+        self.drain()
+        os.close(self._pulse)
+
+    def drain(self) -> None:
+        """Returns when its last lines are written; at the latest after some seconds, for a child of it may live on."""
         for echo in self._echoes:
             echo.join(timeout=5.0)
-        os.close(self._pulse)
 
     def signal(self, kind: signal.Signals) -> None:
         """SIGKILL to the process and all that it started; any other, to itself, which knows what to do with those."""
@@ -90,10 +99,29 @@ class Member:
                 self._heard = time.monotonic()
                 self._stepped = self._heard if STEP in signs else self._stepped
 
-    def _echo(self, source: IO[bytes], target: TextIO) -> None:
-        """Its lines, each behind its rank."""
+    def _echo(self, source: IO[bytes], target: TextIO | None) -> None:
+        """Its lines, each behind its rank. They are read to their end, whatever becomes of them: it would block."""
         with source:
             for line in source:
-                # in one piece: `print` writes the end of a line by itself, and other members' lines come between
-                target.write(f"[{self.rank}] {line.decode(errors='replace').rstrip()}\n")
-                target.flush()
+                try:
+                    write_line(target, b"[%d] %s\n" % (self.rank, line.rstrip()))
+                except BrokenPipeError:
+                    self.unread = True
+                    leave(target)
+                except (OSError, ValueError):  # a full disk may have room again
+                    pass
+
+
+def write_line(target: TextIO | None, line: bytes) -> None:
+    """Writes a line in one piece: `print` writes its end by itself, and other members' lines come between.
+
+    As bytes, where that is possible: the process knows its encoding, and this stream's may have fewer characters.
+    """
+    if target is None:
+        return
+    if hasattr(target, "buffer"):
+        target.buffer.write(line)
+        target.buffer.flush()
+    else:
+        target.write(line.decode(errors="replace"))
+        target.flush()

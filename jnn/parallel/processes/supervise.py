@@ -5,7 +5,8 @@
 Laws: no process outlives the job, whatever ended it; a process that died, stopped or fell silent is noticed within
 `silence` seconds; a job that began again goes on from its last whole checkpoint, since it is the same command. A
 process that ends with code 2 says that its command line is wrong, as argparse and the experiments do: that job does not
-begin again, for the same command would end in the same way.
+begin again, for the same command would end in the same way. Where nobody reads the job's output any more (`| head`), it
+ends as by SIGTERM.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ import dataclasses
 import math
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from jnn.parallel.processes.join import COORDINATOR, PROCESS, PROCESSES
 from jnn.parallel.processes.member import Member
+from jnn.train.log.terminal import say
 
 Report = Callable[[str], None]
 PREEMPTED = 128 + signal.SIGTERM
+UNREAD = 128 + signal.SIGPIPE  # as a shell says of a program whose reader is gone
 USAGE = 2  # what argparse ends a process with, and Python itself, where it was called wrongly
 LONGEST = 24 * 3600.0  # seconds between two attempts
 
 
 def to_stderr(line: str) -> None:
     """The default of `report`."""
-    print(f"jnn.launch: {line}", file=sys.stderr, flush=True)
+    say(f"jnn.launch: {line}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,8 @@ def supervise(command: Sequence[str], job: Job, *, report: Report = to_stderr) -
       report: called with a line for all that happens.
 
     Returns:
-      0; 143 after SIGTERM, which is handed on; else the code of the process that failed first.
+      0; 143 after SIGTERM, which is handed on; 141 where the output is read no more; else the code of the process that
+      failed first.
 
     Raises:
       ValueError: the command cannot be started at all.
@@ -103,9 +106,11 @@ def supervise(command: Sequence[str], job: Job, *, report: Report = to_stderr) -
 
 @contextlib.contextmanager
 def told_to_end() -> Iterator[threading.Event]:
-    """An event that SIGTERM or SIGINT sets, meanwhile."""
+    """An event that SIGTERM, SIGINT, or the end of the terminal sets, meanwhile."""
     event = threading.Event()
-    kinds = (signal.SIGTERM, signal.SIGINT)
+    kinds = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
+        kinds.append(signal.SIGHUP)
     before = [signal.signal(kind, lambda number, frame: event.set()) for kind in kinds]
     try:
         yield event
@@ -125,6 +130,11 @@ def _run(command: Sequence[str], job: Job, ended: threading.Event, report: Repor
                 _end(members, job.grace)
                 codes = [member.process.returncode for member in members]
                 return 0 if not any(codes) else PREEMPTED
+            if any(member.unread for member in members):
+                report("ends: its output is read no more")
+                ended.set()  # and does not begin again
+                _end(members, job.grace)
+                return UNREAD
             stalled = sorted(members, key=Member.stalled, reverse=True)  # the first is who the others wait for
             if (failed := next(filter(None, (member.trouble() for member in stalled)), None)) is not None:
                 rank, code, why = failed
@@ -132,7 +142,9 @@ def _run(command: Sequence[str], job: Job, ended: threading.Event, report: Repor
                 _end(members, min(job.grace, 1.0))  # what they wait for will not come
                 return code
             if not alive:
-                return 0
+                for member in members:
+                    member.drain()
+                return UNREAD if any(member.unread for member in members) else 0
             time.sleep(0.05)
 
 

@@ -9,13 +9,13 @@ metrics(step_folder) -> metrics         of the manifest, none of a damaged one
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jnn.train.checkpoint.manifest import FORMAT, Body, Damaged, unseal
+from jnn.train.strict_json import loads
 
 STEP = re.compile(r"0|[1-9][0-9]*")
 PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
@@ -66,7 +66,7 @@ def read_body(folder: Path) -> Body:
     if not any(folder.iterdir()):
         raise Damaged("its folder is empty")
     try:
-        body = unseal(json.loads(path.read_text(encoding="utf-8")))
+        body = unseal(loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise Damaged("its manifest is missing") from None
     except ValueError as error:  # no UTF-8, no JSON

@@ -22,6 +22,7 @@ import numpy as np
 from jnn import checks
 from jnn.train.checkpoint.checksum import checksums
 from jnn.train.checkpoint.stored import key_dtypes
+from jnn.train.strict_json import dumps, loads
 
 FORMAT = 1
 Body = dict[str, Any]
@@ -105,18 +106,18 @@ def body_of(step: int, flat: Mapping[str, Any], records: Records, metrics: Mappi
     numbers = {name: float(value) for name, value in metrics.items()}
     body = {"format": FORMAT, "step": step, "arrays": of_arrays(flat), "records": records, "metrics": numbers}
     try:
-        return json.loads(json.dumps(body))
+        return loads(dumps(body))
     except (TypeError, ValueError) as error:
         raise TypeError(f"Checkpoints.save: records must hold JSON values: {error}.") from error
 
 
 def seal(body: Body) -> dict[str, Any]:
-    """The body and the SHA-256 of it.
+    """The body and the SHA-256 of it, as JSON that any writer of JSON may write.
 
     >>> unseal(seal({"step": 3}))
     {'step': 3}
     """
-    return {"body": body, "sha256": _sha256(body)}
+    return {"body": json.loads(dumps(body)), "sha256": _sha256(body)}
 
 
 def unseal(sealed: Any) -> Body:
@@ -160,4 +161,4 @@ def check_fit(where: str, saved: Mapping[str, dict[str, Any]], wanted: Mapping[s
 
 
 def _sha256(body: Any) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

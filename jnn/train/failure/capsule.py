@@ -15,7 +15,6 @@ whole, since it is renamed into place last; nothing is ever pickled.
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import uuid
 import zipfile
@@ -34,6 +33,7 @@ from jnn.train.failure.entry import Entry, how_started
 from jnn.train.failure.gather import first_writes, on_host
 from jnn.train.failure.plain import Pack, unpack
 from jnn.train.paths import free_name, naming
+from jnn.train.strict_json import dumps, loads
 
 __all__ = ["Capsule", "Entry", "how_started", "norms", "read_capsule", "write_capsule"]
 
@@ -151,7 +151,7 @@ def _write(folder: Path, record: dict[str, Any], arrays: Mapping[str, np.ndarray
     try:
         np.savez(written / "arrays.npz", *arrays.values())
         (written / "norms.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
-        (written / "capsule.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        (written / "capsule.json").write_text(dumps(record, indent=1), encoding="utf-8")
         return written.rename(free_name(folder / f"step-{record['step']}"))
     except BaseException:
         shutil.rmtree(written)
@@ -166,7 +166,7 @@ def read_capsule(path: str | Path) -> Capsule:
     """
     path = Path(path).absolute()
     try:
-        record = json.loads((path / "capsule.json").read_text(encoding="utf-8"))
+        record = loads((path / "capsule.json").read_text(encoding="utf-8"))
         if record["version"] != VERSION:
             raise ValueError(f"it has version {record['version']}, this is version {VERSION}")
         with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:

@@ -7,8 +7,10 @@ const PARTS = { train: "training", val: "validation" };
 const plots = new Map(); // metric -> its card
 const logarithmic = new Map(); // metric -> the reader's choice
 const hidden = new Set(); // names of runs that the reader switched off
-let latest = { now: 0, runs: [] };
-let drawn = "";
+const runs = new Map(); // name -> what is known of it; its curves: metric -> stretches of points
+const lines = new Map(); // name -> its line in the list
+let names = []; // of the runs, in their order: a run keeps its colour
+let now = 0, token = "";
 
 function make(tag, attributes = {}, ...children) {
   const svg = ["svg", "path", "line", "text", "circle"].includes(tag);
@@ -29,18 +31,42 @@ function ago(seconds) {
 }
 
 async function poll() {
+  let wait = EVERY;
   try {
-    const answer = await fetch("/rows.json");
+    const answer = await fetch(token ? `/rows.json?since=${token}` : "/rows.json");
     if (!answer.ok) throw new Error(`the answer ${answer.status}`);
-    latest = await answer.json();
-    const count = latest.runs.length;
-    note(count === 0 ? "Waiting for the first row." : `${count} ${count === 1 ? "run" : "runs"}, read at ${clock(latest.now)}`);
-    drawRuns();
-    drawPlots();
+    const news = await answer.json();
+    const changed = take(news);
+    if (news.more) wait = 0;
+    const count = names.length;
+    note(count === 0 ? "Waiting for the first row." : `${count} ${count === 1 ? "run" : "runs"}, read at ${clock(now)}`);
+    drawRuns(news);
+    if (changed.size) drawPlots(changed);
   } catch (error) {
-    note(`No new rows: the server does not answer (${error.message}). What you see is as of ${clock(latest.now)}.`);
+    note(`No new rows: the server does not answer (${error.message}). What you see is as of ${clock(now)}.`);
   }
-  setTimeout(poll, EVERY);
+  setTimeout(poll, wait);
+}
+
+// Adds what is new to what is known; the metrics whose plots are to be drawn again.
+function take(news) {
+  const changed = new Set();
+  now = news.now;
+  token = news.token;
+  if (news.whole) runs.clear();
+  for (const run of news.runs) {
+    const before = runs.get(run.name)?.curves ?? new Map();
+    const curves = new Map(Object.keys(run.last).map((key) => [key, before.get(key) ?? []]));
+    for (const [key, [start, stretches]] of Object.entries(run.curves)) curves.get(key).splice(start, Infinity, ...stretches);
+    for (const key of [...before.keys(), ...curves.keys()]) changed.add(split(key)[1]);
+    runs.set(run.name, { ...run, curves });
+  }
+  if (news.names) {
+    names = news.names;
+    for (const name of runs.keys()) if (!names.includes(name)) runs.delete(name);
+    for (const metric of [...plots.keys(), ...byMetric().keys()]) changed.add(metric); // the colours are others
+  }
+  return changed;
 }
 
 function note(text) {
@@ -49,15 +75,30 @@ function note(text) {
 
 // ---- the list of runs
 
-function drawRuns() {
-  const list = document.getElementById("runs");
-  const focused = document.activeElement?.dataset?.run;
-  list.replaceChildren(...latest.runs.map((run, i) => runLine(run, i)));
-  if (focused !== undefined) [...list.querySelectorAll("input")].find((box) => box.dataset.run === focused)?.focus();
+function drawRuns(news) {
+  const list = document.getElementById("runs"), all = news.names !== undefined;
+  for (const name of all ? names : news.runs.map((run) => run.name)) drawRun(list, name, names.indexOf(name));
+  for (const [name, line] of lines) {
+    if (!runs.has(name)) {
+      line.remove();
+      lines.delete(name);
+    } else line.querySelector(".since").textContent = since(runs.get(name));
+  }
+  if (all && [...list.children].some((line, i) => line !== lines.get(names[i]))) list.append(...names.map((name) => lines.get(name)));
+}
+
+// Where the line is there it is filled anew: the reader's hands may be on its box.
+function drawRun(list, name, i) {
+  const focused = lines.get(name)?.contains(document.activeElement);
+  const line = runLine(runs.get(name), i);
+  if (lines.has(name)) lines.get(name).replaceWith(line);
+  else list.append(line);
+  lines.set(name, line);
+  if (focused) line.querySelector("input")?.focus();
 }
 
 function runLine(run, i) {
-  const line = make("li", {}, latest.runs.length > 1 ? runSwitch(run, i) : make("span", { class: "name" }, run.name));
+  const line = make("li", {}, names.length > 1 ? runSwitch(run, i) : make("span", { class: "name" }, run.name));
   line.append(make("span", { class: `state ${run.state}` }, run.state));
   line.append(make("span", { class: "step" }, stepOf(run)));
   const done = run.steps ? [make("progress", { max: run.steps, value: run.step, "aria-label": "steps done" })] : [];
@@ -67,14 +108,14 @@ function runLine(run, i) {
 }
 
 function stepOf(run) {
-  if (run.state === "unreadable") return "";
+  if (run.state === "unreadable" && !run.step) return "";
   return `step ${run.step.toLocaleString()}` + (run.steps ? ` of ${run.steps.toLocaleString()}` : "");
 }
 
 function since(run) {
   if (run.changed === null) return "";
-  if (run.state === "running") return `last row ${ago(latest.now - run.changed)}`;
-  if (run.state !== "stalled") return ago(latest.now - run.changed);
+  if (run.state === "running") return `last row ${ago(now - run.changed)}`;
+  if (run.state !== "stalled") return ago(now - run.changed);
   return `since ${new Date(1000 * run.changed).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" })}`;
 }
 
@@ -84,7 +125,7 @@ function runSwitch(run, i) {
   box.addEventListener("change", () => {
     if (box.checked) hidden.delete(run.name);
     else hidden.add(run.name);
-    drawPlots();
+    drawPlots(new Set([...run.curves.keys()].map((key) => split(key)[1])));
   });
   return make("label", { class: `c${i % 8}` }, box, " ", make("span", {}, run.name));
 }
@@ -94,17 +135,19 @@ function runSwitch(run, i) {
 // "train/loss" and "val/loss" are two parts of "loss"; any other name is a metric of its own.
 function split(key) {
   const [part, ...rest] = key.split("/");
-  return part in PARTS && rest.length ? [part, rest.join("/")] : ["", key];
+  return Object.hasOwn(PARTS, part) && rest.length ? [part, rest.join("/")] : ["", key];
 }
 
-function byMetric() {
+function byMetric(wanted) {
   const metrics = new Map();
-  latest.runs.forEach((run, i) => {
-    if (hidden.has(run.name)) return;
+  names.forEach((name, i) => {
+    if (hidden.has(name) || !runs.has(name)) return;
+    const run = runs.get(name);
     for (const [key, value] of Object.entries(run.last)) {
       const [part, metric] = split(key);
+      if (wanted && !wanted.has(metric)) continue;
       if (!metrics.has(metric)) metrics.set(metric, []);
-      metrics.get(metric).push({ ...look(part, run, i, metric), points: run.curves[key] ?? [], last: value });
+      metrics.get(metric).push({ ...look(part, run, i, metric), points: run.curves.get(key).flat(), last: value });
     }
   });
   return metrics;
@@ -112,19 +155,16 @@ function byMetric() {
 
 // One run: a colour a part, as in the report. Several: a colour a run, and training dashed beside validation.
 function look(part, run, i, metric) {
-  if (latest.runs.length === 1) return { style: part === "val" ? "val" : "train", label: PARTS[part] ?? "" };
-  const dashed = part === "train" && `val/${metric}` in run.last;
+  if (names.length === 1) return { style: part === "val" ? "val" : "train", label: PARTS[part] ?? "" };
+  const dashed = part === "train" && Object.hasOwn(run.last, `val/${metric}`);
   return { style: `c${i % 8}${dashed ? " dashed" : ""}`, label: part ? `${run.name} ${PARTS[part]}` : run.name };
 }
 
-function drawPlots() {
-  const metrics = byMetric();
-  const state = JSON.stringify([[...metrics], [...logarithmic]]);
-  if (state === drawn) return;
-  drawn = state;
-  for (const [metric, card] of plots) {
-    if (!metrics.has(metric)) {
-      card.remove();
+function drawPlots(changed) {
+  const metrics = byMetric(changed);
+  for (const metric of changed) {
+    if (plots.has(metric) && !metrics.has(metric)) {
+      plots.get(metric).remove();
       plots.delete(metric);
     }
   }
@@ -138,7 +178,7 @@ function newCard(metric) {
   const button = make("button", { type: "button" }, "log scale");
   button.addEventListener("click", () => {
     logarithmic.set(metric, button.getAttribute("aria-pressed") !== "true");
-    drawPlots();
+    drawPlots(new Set([metric]));
   });
   const heading = make("div", {}, make("h2", {}, metric.replaceAll("_", " ")), button);
   const card = make("article", {}, heading, make("svg", {}), make("ul", { class: "legend" }));
@@ -190,7 +230,8 @@ function scale(values, start, end, log) {
   let low = on(least(values));
   let high = on(greatest(values));
   if (low === high) [low, high] = [low - (Math.abs(low) || 1) / 10, high + (Math.abs(high) || 1) / 10];
-  const at = (value) => start + ((on(value) - low) / (high - low)) * (end - start);
+  const share = (value) => (on(value) / 2 - low / 2) / (high / 2 - low / 2); // by halves: 1e308 - -1e308 is no number
+  const at = (value) => start + share(value) * (end - start);
   at.steps = (position) => low + ((position - start) / (end - start)) * (high - low);
   at.ticks = log && high - low >= 1 ? decades(low, high) : round(low, high, log);
   return at;
@@ -198,11 +239,11 @@ function scale(values, start, end, log) {
 
 function round(low, high, log) {
   const [first, last] = log ? [10 ** low, 10 ** high] : [low, high];
-  const rough = (last - first) / 6, power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-  const ticks = [];
-  for (let k = Math.ceil(first / step - 1e-9); k * step <= last + step * 1e-9; k++) ticks.push(k * step);
-  return ticks;
+  const rough = last / 6 - first / 6, power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
+  const lowest = Math.ceil(first / step - 1e-9); // not counted up itself: beyond 2 ** 53, k + 1 is k
+  const ticks = Array.from({ length: 8 }, (_, k) => (lowest + k) * step);
+  return [...new Set(ticks)].filter((tick) => tick <= last + step * 1e-9);
 }
 
 function decades(low, high) {

@@ -3,10 +3,11 @@
     python -m jnn.train.log.live runs              every run below a folder, until Ctrl-C
     with serve(folder) as page: fit(...)       beside a training, in a daemon thread
 
-Laws: listens on 127.0.0.1 alone; answers GET with one of two resources, the page and its rows, and
-writes nothing; no part of a request names a file; a request whose Host is another name is refused,
-so that no other site can read the rows through a name that it points here ("DNS rebinding"); the
-page loads nothing from anywhere else, and what it shows of a run is text, never markup.
+Laws: listens on 127.0.0.1 alone; answers GET with one of two resources, the page and its rows (or what
+is new of them since an answer before), and writes nothing; no part of a request names a file; a
+request whose Host is another name is refused, so that no other site can read the rows through a name
+that it points here ("DNS rebinding"); the page loads nothing from anywhere else, and what it shows of
+a run is text, never markup.
 
 On another machine, forward the port: `ssh -L 8000:127.0.0.1:PORT host`, then open http://localhost:8000.
 """
@@ -22,16 +23,16 @@ import re
 import socketserver
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from jnn.train.log.snapshot import snapshot
+from jnn.train.log.snapshot import Runs
 
 HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.ASCII)  # any port: it may be forwarded
-Resource = tuple[str, Callable[[], str]]  # a content type, and what makes the content
+ROWS = re.compile(r"/rows\.json(?:\?since=([0-9a-f]+\.\d{1,18}))?", re.ASCII)
 
 
 def serve(folder: str | Path, port: int = 0, *, stalled_after: float = 300.0) -> LivePage:
@@ -58,11 +59,9 @@ def serve(folder: str | Path, port: int = 0, *, stalled_after: float = 300.0) ->
         raise ValueError(f"serve: a port lies in 0..65535, where 0 stands for any free one; found {port}.")
     if not stalled_after > 0:
         raise ValueError(f"serve: stalled_after must be positive seconds, found {stalled_after}.")
-    rows = lambda: json.dumps(snapshot(root, stalled_after), allow_nan=False)
     page, policy = _page(root.resolve().name or str(root))
-    resources = {"/": ("text/html; charset=utf-8", lambda: page), "/rows.json": ("application/json", rows)}
     try:
-        server = _Server(port, resources, policy)
+        server = _Server(port, page, policy, Runs(root, stalled_after).since)
     except OSError as error:
         raise OSError(f"serve: cannot listen on port {port} of 127.0.0.1 ({error}). Try another, or 0.") from error
     return LivePage(server)
@@ -100,8 +99,8 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, port: int, resources: Mapping[str, Resource], policy: str) -> None:
-        self.resources, self.policy = resources, policy
+    def __init__(self, port: int, page: str, policy: str, since: Callable[[str], dict[str, Any]]) -> None:
+        self.page, self.policy, self.since = page, policy, since
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -132,9 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The resource of exactly this path."""
-        if self.path in self.server.resources:
-            kind, content = self.server.resources[self.path]
-            self._answer(200, kind, content())
+        if self.path == "/":
+            self._answer(200, "text/html; charset=utf-8", self.server.page)
+        elif asked := ROWS.fullmatch(self.path):
+            self._answer(200, "application/json", json.dumps(self.server.since(asked[1] or ""), allow_nan=False))
         else:
             self._answer(404, "text/plain", "There is only / and /rows.json.\n")
 

@@ -6,11 +6,12 @@ together(log, TensorBoardLog(folder))                              several as on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from jnn.train.history import Row
 from jnn.train.log.rows import RowLog
+from jnn.train.log.terminal import Terminal
 from jnn.train.log.throughput import Speed
 
 Log = Callable[[Row], None]
@@ -26,6 +28,8 @@ Log = Callable[[Row], None]
 
 class ProgressLog:
     """A bar on standard error with speed and remaining time, and a `RowLog` in a folder.
+
+    A standard error that is closed, full, or of few characters ends no run: the bar is left out.
 
     Args:
       folder: where `metrics.jsonl` and `status.json` are written; see `jnn.train.log.rows.RowLog`.
@@ -71,7 +75,7 @@ class ProgressLog:
         name = TextColumn("{task.description}", markup=False)
         self._bar = Progress(name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._task = self._bar.add_task(label, total=steps)
-        self._live = Live(self._bar, console=Console(stderr=True), refresh_per_second=4)
+        self._live = Live(self._bar, console=Console(file=cast(TextIO, Terminal(sys.stderr))), refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._rows.__enter__()

@@ -1,11 +1,17 @@
-"""A run as one self-contained page: what it was, its numbers, its curves and its pictures."""
+"""A run as one self-contained page: what it was, its numbers, its curves and its pictures.
+
+Laws: what cannot be drawn is one line in its place, and the page is whole; its size is bounded, whatever the number of
+metrics, rows and pixels, and what is left out is said.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from collections.abc import Mapping
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jnn.train.history import History
+from jnn.train.log.curve import Curve, Point
+from jnn.train.paths import write_whole
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; background: #fff; max-width: 62rem; margin: 2rem auto;
@@ -28,41 +36,89 @@ figcaption { color: #5a6473; font-size: .9rem; margin-top: .2rem }
   td, th { border-color: #2b313c } th, figcaption { color: #9aa4b4 } pre { background: #191d25 }
   img { border-radius: .4rem } }
 """
-TRAINING, VALIDATION = "#2f6fde", "#e0632f"
+PARTS = {"train": ("training", "#2f6fde"), "val": ("validation", "#e0632f"), "": ("", "#2f6fde")}
+PANELS, LINES = 30, 500  # metrics that are drawn, and further ones that are told in a table
+DENSITY, PIXELS, SIDE = 200, 8e6, 16_000  # of a picture: an inch, in all and along a side, at most
+Names = Mapping[str, Mapping[str, str]]  # metric -> part -> the name in a row
 
 
-def curves(history: History) -> Figure | None:
-    """One panel a metric, training and validation in the same panel; None for a history without rows."""
-    names = list(dict.fromkeys(key.split("/", 1)[1] for row in history for key in row if "/" in key))
-    if not names:
-        return None
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
+def by_metric(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Metric -> part -> the name in a row, those with short names first.
+
+    "train/loss" and "val/loss" are two parts of "loss"; any other name is a metric of its own, as on the live page.
+    """
+    metrics: dict[str, dict[str, str]] = {}
+    for name in names:
+        metric, part = _split(name)
+        metrics.setdefault(metric, {})[part] = name
+    return {metric: metrics[metric] for metric in sorted(metrics, key=lambda metric: metric.count("/"))}
+
+
+def _split(name: str) -> tuple[str, str]:
+    part, _, metric = name.partition("/")
+    return (metric, part) if part in PARTS and metric else (name, "")
+
+
+def curves(history: History, metrics: Names) -> Figure:
+    """One panel a metric, training and validation in the same panel."""
+    columns = min(3, len(metrics))
+    rows = -(-len(metrics) // columns)
     figure = Figure(figsize=(3.3 * columns + 0.2, 2.7 * rows), layout="constrained")
-    for i, name in enumerate(names):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_metric(axes, history, name)
+    for i, (metric, parts) in enumerate(metrics.items()):
+        drawn = {part: _points(history, parts[part]) for part in PARTS if part in parts}
+        _draw_metric(figure.add_subplot(rows, columns, i + 1), metric, drawn)
     return figure
 
 
-def _draw_metric(axes: Axes, history: History, name: str) -> None:
-    """Both curves of one metric; on a logarithmic axis where it falls or grows a hundredfold."""
-    values: list[float] = []
-    for part, label, colour in (("train", "training", TRAINING), ("val", "validation", VALIDATION)):
-        points = [(row["step"], row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
+def _points(history: History, name: str) -> list[Point]:
+    """Where the values are finite; thinned, for more than a plot has pixels take long to draw."""
+    curve = Curve()
+    for row in history:
+        if name in row and math.isfinite(row[name]):
+            curve.add(row["step"], row[name])
+    return curve.points
+
+
+def _draw_metric(axes: Axes, name: str, drawn: Mapping[str, list[Point]]) -> None:
+    """The curves of one metric; on a logarithmic axis where it falls or grows a hundredfold."""
+    values = [value for points in drawn.values() for _, value in points]
+    logarithmic = bool(values) and min(values) > 0 and max(values) / 100 > min(values)
+    shown, unit = _drawable(values, logarithmic)
+    for part, points in drawn.items():
         if points:
-            steps, numbers = zip(*points, strict=True)
-            axes.plot(steps, numbers, color=colour, label=label, linewidth=1.6, marker="o" if len(points) == 1 else "")
-            values += numbers
-    if min(values) > 0 and max(values) > 100 * min(values):
+            steps, heights = zip(*((step, shown(value)) for step, value in points), strict=True)
+            label, colour = PARTS[part]
+            marker = "o" if len(points) == 1 else ""
+            axes.plot(steps, heights, color=colour, label=label, linewidth=1.6, marker=marker)
+    if logarithmic and not unit:
         axes.set_yscale("log")
-    axes.set_title(name.replace("_", " "), fontsize=10)
+    if not values:
+        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", fontsize=9)
+    axes.set_title(f"{_short(name)}{unit}", fontsize=10, parse_math=False)
     axes.set_xlabel("step", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    if any(PARTS[part][0] for part, points in drawn.items() if points):
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _drawable(values: list[float], logarithmic: bool) -> tuple[Callable[[float], float], str]:
+    """How values are drawn, and what the title says of it: Matplotlib's arithmetic overflows near a float's ends."""
+    sizes = [abs(value) for value in values if value]
+    if not sizes or (max(sizes) < 1e100 and (min(sizes) if logarithmic else max(sizes)) > 1e-100):
+        return lambda value: value, ""
+    if logarithmic:
+        return math.log10, ", log10"
+    exponent = math.floor(math.log10(max(sizes)))
+    return lambda value: value / 10.0**exponent if exponent > -300 else value * 1e300, (f", in 1e{max(exponent, -300)}")
+
+
+def _short(name: str, most: int = 44) -> str:
+    """A name that fits above a panel."""
+    name = " ".join(_printable(name).replace("_", " ").split())
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
 
 
 def write_report(
@@ -73,9 +129,9 @@ def write_report(
     metrics: Mapping[str, Any],
     config: Mapping[str, Any],
     history: History,
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Callable[[], Figure]],
     parameters: str,
-) -> None:
+) -> list[str]:
     """Writes the page; it loads nothing from anywhere else.
 
     Args:
@@ -85,17 +141,28 @@ def write_report(
       metrics: final numbers by name.
       config: every setting by name.
       history: rows for the curves.
-      figures: caption -> picture.
+      figures: caption -> what draws the picture.
       parameters: a table of the parameters, from `jnn.summary`.
+
+    Returns:
+      A line for each picture that could not be drawn.
     """
-    pictures = dict(figures)
-    if (drawn := curves(history)) is not None:
-        pictures = {"Training and validation, over steps.": drawn, **pictures}
+    last = {name: value for row in history for name, value in row.items() if name != "step"}
+    drawn = dict([*by_metric(last).items()][:PANELS])
+    pictures = {"Training and validation, over steps.": lambda: curves(history, drawn)} if drawn else {}
+    parts, problems = [], []
+    for caption, draw in (pictures | dict(figures)).items():
+        try:
+            parts.append(_figure(caption, draw()))
+        except Exception as error:  # whatever a picture dies of, the numbers are told
+            problems.append(f"{caption.rstrip('.')}: cannot be drawn, {_in_one_line(error)}")
+            parts.append(f"<figure><figcaption>{html.escape(problems[-1])}</figcaption></figure>")
     body = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<pre>{html.escape(notes.strip())}</pre>",
+        f"<pre>{html.escape(notes.strip())}</pre>" if notes.strip() else "",
         "<h2>Result</h2>" + _table(metrics),
-        f"<div>{''.join(_figure(caption, figure) for caption, figure in pictures.items())}</div>",
+        f"<div>{''.join(parts)}</div>",
+        _others({name: value for name, value in last.items() if _split(name)[0] not in drawn}),
         "<h2>Settings</h2>" + _table(config),
         f"<h2>Parameters</h2><pre>{html.escape(parameters)}</pre>",
     ]
@@ -105,7 +172,26 @@ def write_report(
     page = (
         f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(body)}</body></html>'
     )
-    Path(path).write_text(page, encoding="utf-8")
+    write_whole(Path(path), _printable(page))
+    return problems
+
+
+def _printable(text: str) -> str:
+    """Without what is no Unicode, as a file's name may hold it."""
+    return text.encode(errors="replace").decode()
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _others(last: dict[str, float]) -> str:
+    """The metrics that have no panel; "" for none."""
+    if not last:
+        return ""
+    told = dict([*last.items()][:LINES])
+    more = f"<p>and {len(last) - LINES:,} more.</p>" if len(last) > LINES else ""
+    return f"<h2>{len(last):,} further metrics, their last values</h2>{_table(told)}{more}"
 
 
 def _table(values: Mapping[str, Any]) -> str:
@@ -115,10 +201,12 @@ def _table(values: Mapping[str, Any]) -> str:
 
 
 def _figure(caption: str, figure: Figure) -> str:
-    """The picture inside the page, at twice the density it is shown at."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200)
+    """The picture inside the page, at twice the density it is shown at, unless it is very large."""
+    buffer, (width, height) = io.BytesIO(), figure.get_size_inches()
+    density = min(DENSITY, math.sqrt(PIXELS / (width * height)), SIDE / max(width, height))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # drawn as a box
+        figure.savefig(buffer, format="png", dpi=density)
     data, text = base64.b64encode(buffer.getvalue()).decode(), html.escape(caption)
-    width = round(100 * figure.get_figwidth())
-    image = f'<img alt="{text}" width="{width}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{text}" width="{round(100 * width)}" src="data:image/png;base64,{data}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

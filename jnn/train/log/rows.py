@@ -10,16 +10,19 @@ so that a resumed run has each row once; what a killed process left of a line is
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from jnn.train.history import History, Row
 from jnn.train.paths import naming, whole_lines, write_whole
+from jnn.train.strict_json import dumps, loads
 
 ROWS, STATUS = "metrics.jsonl", "status.json"
+STATES = ("running", "finished", "stopped", "failed")
 
 
 class RowLog:
@@ -62,10 +65,12 @@ class RowLog:
         self._file.close()
         if error is None:
             self._tell("finished")
-        elif isinstance(error, Exception):
-            self._tell("failed", f"{type(error).__name__}: {error}")
-        else:  # an interrupt, or a signal that ends the process
-            self._tell("stopped", str(error))
+            return
+        with contextlib.suppress(OSError):  # such as a full disk, which is then the error
+            if isinstance(error, Exception):
+                self._tell("failed", f"{type(error).__name__}: {error}")
+            else:  # an interrupt, or a signal that ends the process
+                self._tell("stopped", str(error))
 
     def __call__(self, row: Row) -> None:
         """Writes one row, in place of those of its step and after.
@@ -74,7 +79,7 @@ class RowLog:
           ValueError: the row has no `step`, or values that are not plain numbers.
         """
         _check(row)
-        line = json.dumps(row).encode() + b"\n"
+        line = dumps(row).encode() + b"\n"
         while self._at and self._at[-1] >= row["step"]:
             self._at.pop()
             self._ends.pop()
@@ -88,7 +93,7 @@ class RowLog:
 
     def _tell(self, state: str, note: str = "") -> None:
         """The status, whole or not at all: it may be read at any time."""
-        write_whole(self._status, json.dumps({"state": state, "steps": self._steps, "note": note}))
+        write_whole(self._status, dumps({"state": state, "steps": self._steps, "note": note}))
 
 
 def read_rows(path: str | Path) -> History:
@@ -112,26 +117,51 @@ def read_status(path: str | Path) -> dict[str, Any]:
     """
     unknown = {"state": "running", "steps": None, "note": ""}
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = loads(Path(path).read_bytes())
     except FileNotFoundError:
         return unknown
     except ValueError as error:
         raise ValueError(f"{path}: expected the status of a run in JSON: {error}. Delete the file.") from error
-    if not isinstance(found, dict) or found.keys() != unknown.keys() or not _is_count(found["steps"]):
-        raise ValueError(f"{path}: expected a JSON object with {', '.join(unknown)}. Delete the file.")
+    if not isinstance(found, dict) or found.keys() != unknown.keys() or not _is_status(**found):
+        raise ValueError(
+            f'{path}: expected a JSON object such as {{"state": "running", "steps": 900, "note": ""}}. Delete the file.'
+        )
     return found
 
 
-def _is_count(steps: Any) -> bool:
-    return steps is None or (isinstance(steps, int | float) and math.isfinite(steps))
+def row_of(line: bytes, where: str) -> Row:
+    """The row of a line.
+
+    Raises:
+      ValueError: it holds none; names the place.
+    """
+    try:
+        row = loads(line)
+        _check(row)
+    except ValueError as error:
+        raise ValueError(
+            f'{where} is not a row such as {{"step": 100, "train/loss": 0.5}}. Restore the file, or move it away and '
+            "begin another."
+        ) from error
+    return row
+
+
+def _is_status(state: Any, steps: Any, note: Any) -> bool:
+    known = steps is None or (_is_number(steps) and math.isfinite(steps))
+    return isinstance(state, str) and state in STATES and known and isinstance(note, str)
+
+
+def _is_number(x: Any) -> bool:
+    """Whether a float holds it: an integer may have any number of digits."""
+    return isinstance(x, float) or (isinstance(x, int) and abs(x) <= sys.float_info.max)
 
 
 def _check(row: Any) -> None:
-    if not isinstance(row, dict) or not isinstance(row.get("step"), int | float):
+    if not isinstance(row, dict) or not _is_number(row.get("step")):
         raise ValueError(f"RowLog: a row needs a number 'step', found {row}.")
     if not math.isfinite(row["step"]):
         raise ValueError(f"RowLog: expected a finite step, found {row['step']}.")
-    if bad := [f"{name!r}, a {type(x).__name__}" for name, x in row.items() if not isinstance(x, int | float)]:
+    if bad := [f"{name!r}, a {type(x).__name__}" for name, x in row.items() if not _is_number(x)]:
         raise ValueError(f"RowLog: a row holds plain numbers, found {'; '.join(bad)}. Convert: float(x).")
 
 
@@ -140,14 +170,6 @@ def _parse(path: Path) -> tuple[History, list[int]]:
     rows: History = []
     ends: list[int] = []
     for number, line in enumerate(whole_lines(path), 1):
-        try:
-            row = json.loads(line)
-            _check(row)
-        except ValueError as error:
-            raise ValueError(
-                f'{path}: line {number} is not a row such as {{"step": 100, "train/loss": 0.5}}. Restore the file, or '
-                "move it away and begin another."
-            ) from error
-        rows.append(row)
+        rows.append(row_of(line, f"{path}: line {number}"))
         ends.append(len(line) + 1 + (ends[-1] if ends else 0))
     return rows, ends

@@ -1,82 +1,125 @@
 """What the live page shows: the runs of a folder as plain JSON values, small whatever their length.
 
-snapshot(folder, stalled_after) -> {"now": seconds, "runs": [{"name", "state", "curves", ...}]}
+    runs = Runs(folder, stalled_after)
+    runs.since("") -> {"now": ..., "token": ..., "runs": [...]}      all of them
+    runs.since(token) -> the same, of what has changed since the answer that held this token
+
+Laws: a file whose size and time are what they were is not read; what has not changed is not told again; whatever is
+wrong with the files of one run is said in its place, and no other run is the worse for it.
 """
 
 from __future__ import annotations
 
-import functools
-import math
+import secrets
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from jnn.train.log.rows import ROWS, STATUS, read_rows, read_status
+from jnn.train.log.growing import GrowingRows
+from jnn.train.log.rows import ROWS, STATUS, read_status
 
-POINTS = 1000  # of a curve: more than a plot has pixels
-Point = tuple[float, float]  # step, value
+SECONDS = 1.0  # that one look reads for; what is left is read by the next one
+SHORT = 500  # characters of a note that are shown
 
 
-def snapshot(folder: Path, stalled_after: float) -> dict[str, Any]:
+class Runs:
     """The runs in a folder and up to two folders below it, in the order of their names.
 
     Args:
       folder: where to look for `metrics.jsonl`.
       stalled_after: seconds without a new row after which a running run counts as stalled.
-
-    Returns:
-      `now`, the machine's clock, and of each run: `name`; `state`: running, stalled, finished, stopped, failed or
-      unreadable; `note`: an error's text; `changed`: the time of the last row; `step` and `steps`: of how many;
-      `last`: metric -> latest number, as text where JSON has none; `curves`: metric -> points (step, value).
     """
-    now = time.time()
-    paths = sorted(path for pattern in ("", "*/", "*/*/") for path in folder.glob(pattern + ROWS))
-    return {"now": now, "runs": [_run(folder, path, now - stalled_after) for path in paths]}
+
+    def __init__(self, folder: Path, stalled_after: float) -> None:
+        self._folder, self._stalled_after = folder, stalled_after
+        self._runs: dict[Path, _Run] = {}
+        self._listed = 0  # the look that last found other names
+        self._looks, self._maker, self._one_by_one = 0, secrets.token_hex(4), threading.Lock()
+
+    def since(self, token: str) -> dict[str, Any]:
+        """The runs that have changed since the answer with this token; all where the token is none of this object's.
+
+        Returns:
+          `now`, the machine's clock; `token`; `whole`, whether all is told; `more`, whether there is more to read than
+          was read now; `names` of all runs, if they have changed; and of each run: `name`; `state`: running, stalled,
+          finished, stopped, failed, unreadable, or reading; `note`: an error's text; `changed`: the time of the last
+          row; `step` and `steps`: of how many; `last`: metric -> latest number, as text where JSON has none; `curves`:
+          metric -> (start, stretches), the points (step, value) that replace those from the stretch `start` on.
+        """
+        maker, _, number = token.partition(".")
+        known = int(number) if maker == self._maker and number.isdecimal() else 0
+        with self._one_by_one:
+            now = time.time()
+            self._look(now)
+            answer = {"now": now, "token": f"{self._maker}.{self._looks}", "whole": not known}
+            answer["more"] = any(run.about["state"] == "reading" for run in self._runs.values())
+            if self._listed > known:
+                answer["names"] = [run.name for run in self._runs.values()]
+            return answer | {"runs": [run.told(known) for run in self._runs.values() if run.at > known]}
+
+    def _look(self, now: float) -> None:
+        self._looks += 1
+        until = time.monotonic() + SECONDS
+        found = sorted(path.parent for pattern in ("", "*/", "*/*/") for path in self._folder.glob(pattern + ROWS))
+        if found != [*self._runs]:
+            self._listed = self._looks
+            self._runs = {path: self._runs.get(path) or _Run(self._name(path), path) for path in found}
+        for run in self._runs.values():
+            run.look(self._looks, until, now - self._stalled_after)
+
+    def _name(self, path: Path) -> str:
+        return self._folder.resolve().name if path == self._folder else path.relative_to(self._folder).as_posix()
 
 
-def _run(folder: Path, path: Path, stale: float) -> dict[str, Any]:
-    name = path.parent.relative_to(folder).as_posix()
-    run: dict[str, Any] = {"name": folder.resolve().name if name == "." else name, "step": 0, "last": {}, "curves": {}}
+class _Run:
+    """One run: what is known of its files, and the look at which that last changed."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.at = name, 0
+        self.about: dict[str, Any] = {}
+        self._paths = (folder / ROWS, folder / STATUS)
+        self._files: Any = None
+        self._status: dict[str, Any] = {}
+        self._rows = GrowingRows(folder / ROWS)
+
+    def look(self, at: int, until: float, stale: float) -> None:
+        """Reads what has changed."""
+        if (files := [_stamp(path) for path in self._paths]) != self._files:
+            self._files = files
+            self._status, self.at = self._read(at, until), at
+        about = self._status
+        if about["state"] == "running" and about["changed"] < stale:
+            about = about | {"state": "stalled"}
+        if about != self.about:
+            self.about, self.at = about, at
+
+    def told(self, known: int) -> dict[str, Any]:
+        """As JSON, for whoever knows what was there at that look."""
+        news = {metric: curve.since(known) for metric, curve in self._rows.curves.items()}
+        curves = {metric: found for metric, found in news.items() if found[1] or not found[0]}
+        return {"name": self.name, **self.about, "last": self._rows.last, "curves": curves}
+
+    def _read(self, at: int, until: float) -> dict[str, Any]:
+        """The files, as far as time allows. Whatever stands in them, the page goes on: hence every error is caught."""
+        about: dict[str, Any] = {"state": "unreadable", "note": "", "steps": None, "changed": None}
+        try:
+            if time.monotonic() > until or not self._rows.read(at, until):
+                self._files = None  # to be gone on with
+                about["state"] = "reading"
+            else:
+                about |= read_status(self._paths[1]) | {"changed": self._paths[0].stat().st_mtime}
+                if others := self._rows.others:
+                    about["note"] += f" {len(others):,} of its metrics are not shown."
+        except Exception as error:
+            about["note"] = str(error) or type(error).__name__
+        return about | {"step": self._rows.step, "note": about["note"].strip()[:SHORT]}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells that a file has changed; None for one that is not there."""
     try:
-        about, status = path.stat(), read_status(path.with_name(STATUS))
-        run |= status | {"changed": about.st_mtime} | _read(path, about.st_mtime_ns, about.st_size)
-    except (OSError, ValueError) as error:  # shown, for others of the runs may be whole
-        return run | {"state": "unreadable", "note": str(error), "steps": None, "changed": None}
-    if run["state"] == "running" and about.st_mtime < stale:
-        run["state"] = "stalled"
-    return run
-
-
-@functools.lru_cache(256)
-def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
-    """The rows of a file, read anew only when its time or size has changed."""
-    curves: dict[str, list[Point]] = {}
-    last: dict[str, float | str] = {}
-    history = read_rows(path)
-    for row in history:
-        for metric, value in row.items():
-            if metric != "step":
-                points = curves.setdefault(metric, [])
-                last[metric] = value if (finite := math.isfinite(value)) else str(value)
-                if finite:
-                    points.append((row["step"], value))
-    thinned = {metric: thin(points) for metric, points in curves.items()}
-    return {"step": history[-1]["step"] if history else 0, "last": last, "curves": thinned}
-
-
-def thin(points: list[Point], most: int = POINTS) -> list[Point]:
-    """At most about so many of the points: the lowest and the highest of each stretch, so that no spike is lost.
-
-    >>> thin([(0, 1.0), (1, 9.0), (2, 2.0), (3, 1.0), (4, 0.0), (5, 3.0)], most=4)
-    [(0, 1.0), (1, 9.0), (4, 0.0), (5, 3.0)]
-    """
-    if len(points) <= most:
-        return points
-    size = math.ceil(2 * len(points) / most)
-    kept: list[Point] = []
-    for start in range(0, len(points), size):
-        stretch = points[start : start + size]
-        value = lambda i, stretch=stretch: stretch[i][1]
-        ends = {min(range(len(stretch)), key=value), max(range(len(stretch)), key=value)}
-        kept += [stretch[i] for i in sorted(ends)]
-    return kept if kept[-1] == points[-1] else [*kept, points[-1]]
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -3,6 +3,7 @@
 import html
 import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from jnn.train.log import live
 from jnn.train.log.live import main, serve
 from jnn.train.log.rows import RowLog
+from tests.train.log.test_snapshot import odd_files
 
 HOSTILE = "<script>document.title = 'taken'<"  # a folder's name has no slash
 ROWS = [{"step": 10 * i, "train/loss": 1 / i, "val/loss": 2 / i, "train/accuracy": 0.5} for i in range(1, 5)]
@@ -73,7 +75,17 @@ def test_two_resources(page):
     status, headers, body = ask(page, "/rows.json")
     assert (status, headers["Content-Type"]) == (200, "application/json")
     (run,) = json.loads(body)["runs"]
-    assert run["curves"]["val/loss"] == [[row["step"], row["val/loss"]] for row in ROWS]
+    assert run["curves"]["val/loss"] == [0, [[[row["step"], row["val/loss"]]] for row in ROWS]]
+
+
+def test_an_answer_to_a_token_is_what_is_new(page, tmp_path):
+    token = json.loads(ask(page, "/rows.json")[2])["token"]
+    answer = json.loads(ask(page, f"/rows.json?since={token}")[2])
+    assert (answer["whole"], answer["runs"]) == (False, [])
+    write(tmp_path / "run", [{"step": 50, "train/loss": 0.2}])
+    (run,) = json.loads(ask(page, f"/rows.json?since={answer['token']}")[2])["runs"]
+    assert run["curves"] == {"train/loss": [4, [[[50, 0.2]]]]}
+    assert json.loads(ask(page, "/rows.json?since=ffff.7")[2])["whole"]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +93,8 @@ def test_two_resources(page):
     [
         *("/metrics.jsonl", "/../metrics.jsonl", "/%2e%2e/metrics.jsonl", "/run", "/live.js", "//etc/passwd"),
         *("/rows.json/", "/rows.json?x", "/?", "*", "http://127.0.0.1/"),
+        *("/rows.json?since=", "/rows.json?since=../..", "/rows.json?since=ff.1&x", "/rows.json?since=ff.%31"),
+        "/rows.json?since=ff." + "1" * 99,
     ],
 )
 def test_no_other_path_is_answered(page, path):
@@ -199,21 +213,23 @@ def browse(page, folder, *options):
 def test_a_browser_shows_curves_and_a_row_that_was_written_later(tmp_path, monkeypatch):
     runs = tmp_path / "runs"
     write(runs / HOSTILE, ROWS)
-    polls = []
+    told = []
 
-    def snapshot(*arguments):
-        """The true one; after the first poll the run goes on."""
-        if len(polls) == 1:
-            write(runs / HOSTILE, [{"step": 50, "train/loss": 0.0625, "val/loss": 7.125}])
-        polls.append(snapshot_of(*arguments))
-        return polls[-1]
+    class Followed(live.Runs):
+        """The true one; after the first answer the run goes on."""
 
-    snapshot_of = live.snapshot
-    monkeypatch.setattr(live, "snapshot", snapshot)
+        def since(self, token):
+            if len(told) == 1:
+                write(runs / HOSTILE, [{"step": 50, "train/loss": 0.0625, "val/loss": 7.125}])
+            told.append(super().since(token))
+            return told[-1]
+
+    monkeypatch.setattr(live, "Runs", Followed)
     with serve(runs) as page:
         seen = browse(page, tmp_path / "browser", "--dump-dom")
-    assert len(polls) > 1
-    assert polls[0]["runs"][0]["step"] == 40
+    assert len(told) > 2
+    assert [run["step"] for run in told[0]["runs"] + told[1]["runs"]] == [40, 50]
+    assert not any(answer["runs"] for answer in told[2:])
     assert "step 50 of 100" in seen
     assert "validation 7.125" in seen
     assert 'class="train" d="M52.0 ' in seen
@@ -233,3 +249,22 @@ def test_a_browser_draws_a_picture_of_it(tmp_path, page):
     blue, orange = (0.18, 0.44, 0.87), (0.88, 0.39, 0.18)
     for colour in (blue, orange):  # training and validation
         assert (abs(picture[..., :3] - colour).max(-1) < 0.05).sum() > 50
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_browser_shows_what_is_wrong_with_a_run_and_the_others_as_ever(tmp_path):
+    odd = odd_files(tmp_path / "runs")
+    write(tmp_path / "runs" / "good", ROWS)
+    huge = [
+        {"step": i, "train/loss": value, "constructor/x": 1e17 + 32 * i, "__proto__": 1.0}
+        for i, value in enumerate([1e308, -1e308, 0])
+    ]
+    write(tmp_path / "runs" / "huge", huge)
+    with serve(tmp_path / "runs") as page:
+        seen = browse(page, tmp_path / "browser", "--dump-dom")
+    assert seen.count("unreadable</span>") == len(odd)
+    assert f"{len(odd) + 2} runs, read at" in seen
+    assert "good validation 0.5" in seen
+    assert "NaN" not in re.sub(r"<script.*?</script>|<ul.*?</ul>", "", seen, flags=re.DOTALL)  # in no path and no mark
+    for metric in ("loss", "constructor/x", "__proto__"):
+        assert f"<h2>{metric.replace('_', ' ')}</h2>" in seen

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from jnn.train.log import rows
 from jnn.train.log.rows import RowLog, read_rows, read_status
 
 ROWS = [{"step": 5 * i, "train/loss": 1 / i, "val/loss": 2.0} for i in range(1, 5)]
@@ -126,3 +127,11 @@ def test_a_damaged_status_is_named(tmp_path, text):
     (tmp_path / "status.json").write_text(text)
     with pytest.raises(ValueError, match=r"status.json: expected .* Delete the file"):
         read_status(tmp_path / "status.json")
+
+
+def test_an_error_is_not_hidden_by_a_status_that_cannot_be_written(tmp_path, monkeypatch):
+    log = RowLog(tmp_path)
+    monkeypatch.setattr(rows, "write_whole", lambda path, text: (_ for _ in ()).throw(OSError("full")))
+    log.__exit__(ValueError, ValueError("why"), None)
+    with pytest.raises(OSError, match="full"):
+        log.__exit__(None, None, None)

@@ -48,6 +48,8 @@ class Setback:
         begun = bad.step - bad.step % run.steps_per_call
         if self.capsules is not None:
             message += f" Make the step again: python -m jnn.replay {_write(run, self.capsules, begun, message)}"
+        else:
+            message += " With checkpoints and a folder for capsules, python -m jnn.replay names the operation."
         if self.nonfinite == "stop" or len(run.journal.skipped) >= self.most_skips:
             raise FloatingPointError(message)
         run.back()
@@ -56,7 +58,8 @@ class Setback:
         )
 
     def _message(self, run: Run, bad: Bad) -> str:
-        cause = diagnose(on_host(run.batches[bad.step]))
+        batch = on_host(run.batches[bad.step])
+        cause = diagnose(batch, step=bad.step, loss=bad.loss, before=_finite_before(run, bad))
         if bad.loss is None:
             which = "the update" if run.checkpoints is not None else "an update up to that"
             return f"fit: {which} of step {bad.step} made parameters that are not finite; {cause}."
@@ -75,6 +78,14 @@ def _earliest(run: Run, bad: Bad) -> Bad:
         if not all_finite(run.state.params):
             return Bad(run.at - 1, None)
     return bad
+
+
+def _finite_before(run: Run, bad: Bad) -> bool | None:
+    """Whether the parameters before a bad step are, of which `_earliest` has seen all updates since a checkpoint."""
+    if run.checkpoints is None or (bad.loss is not None and np.isfinite(bad.loss)):
+        return None
+    run.back()
+    return bool(all_finite(run.state.params))
 
 
 def _write(run: Run, folder: Path, begun: int, message: str) -> Path:

@@ -30,7 +30,7 @@ def test_of_any_dtype_and_shape_as_the_step_sees_it(values):
     assert diagnose({"x": values}).startswith("batch['x'] is not finite in 1 of")
 
 
-@pytest.mark.parametrize(("step", "before"), itertools.product((0, 5), (None, True, False)))
+@pytest.mark.parametrize(("step", "before"), list(itertools.product((0, 5), (None, True, False))))
 def test_of_a_loss_that_is_not_finite_no_rate_is_blamed(step, before):
     said = diagnose(FINE, step=step, loss=float("nan"), before=before)
     assert not GUESSES.search(said)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from jnn.backend import make_deterministic
 from jnn.parallel.processes.join import COORDINATOR, PROCESS, PROCESSES
 from jnn.parallel.processes.member import Member
 
@@ -141,6 +143,8 @@ def _start(command: Sequence[str], job: Job) -> Iterator[Member]:
     address = f"127.0.0.1:{free_port()}"
     for rank in range(job.processes):
         environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
+        environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")
+        make_deterministic(environ)
         if job.devices is not None:
             environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
         try:

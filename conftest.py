@@ -1,20 +1,84 @@
-"""The strict environment: eight CPU devices, warnings as errors (pyproject), no silent rank promotion."""
+"""The strict environment: eight CPU devices, warnings as errors (pyproject), no silent rank promotion.
+
+`pytest --platform gpu` runs the same tests on one GPU, at the highest precision and with the
+tolerances of `tests/tolerance.py`; what needs more devices than there are is skipped.
+"""
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
-
-FLAGS = (
-    "--xla_force_host_platform_device_count=8",
-    "--xla_backend_optimization_level=0",  # tests compile much and compute little: half the time
-    "--xla_llvm_disable_expensive_passes=true",
-)
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *FLAGS))
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import pytest
 
-jax.config.update("jax_numpy_rank_promotion", "raise")
+PLATFORMS = {  # JAX's platforms, and XLA's flags
+    "cpu": (
+        "cpu",
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level=0",  # tests compile much and compute little: half the time
+        "--xla_llvm_disable_expensive_passes=true",
+    ),
+    "gpu": ("cuda,cpu", "--xla_force_host_platform_device_count=8", "--xla_gpu_deterministic_ops=true"),
+}
+TOO_FEW = re.compile(r"Number of devices \d+ must be >=|do not make up the number of devices")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--platform", choices=list(PLATFORMS), default="cpu", help="what the tests run on (%(default)s)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything asks JAX for its devices, in every worker too; programs that tests start inherit it."""
+    platform = config.getoption("--platform")
+    names, *flags = PLATFORMS[platform]
+    given = os.environ.get("XLA_FLAGS", "").split()
+    os.environ["XLA_FLAGS"] = " ".join([*given, *(flag for flag in flags if flag not in given)])
+    os.environ["JAX_PLATFORMS"] = names
+    jax.config.update("jax_platforms", names)
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    if platform == "gpu":
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # programs that tests start share it
+        jax.config.update("jax_default_matmul_precision", "highest")
+        if not hasattr(config, "workerinput"):
+            _check_gpu()
+
+
+def _check_gpu() -> None:
+    """In a process of its own: this one shall hold no memory of the GPU that workers need."""
+    asked = subprocess.run([sys.executable, "-c", "import jax; jax.devices('gpu')"], check=False, capture_output=True)
+    if asked.returncode:
+        raise pytest.UsageError(
+            "--platform gpu: no GPU is visible to JAX. Install jax[cuda13] on a machine that has one."
+        )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto` is one worker on a GPU."""
+    return 1 if config.getoption("--platform") == "gpu" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """On one device, what asks for more is skipped."""
+    try:
+        return (yield)
+    except ValueError as error:
+        if item.config.getoption("--platform") == "gpu" and TOO_FEW.search(str(error)):
+            pytest.skip(f"needs more devices than the {jax.device_count()} of this platform")
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """So is a file that asks for them when it is imported."""
+    report = yield
+    if report.failed and collector.config.getoption("--platform") == "gpu" and TOO_FEW.search(str(report.longrepr)):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, f"needs more devices than the {jax.device_count()} of this platform")
+    return report
 
 
 @pytest.fixture(scope="module", autouse=True)

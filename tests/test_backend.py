@@ -1,9 +1,15 @@
 """The table of formulations, and choosing from it for another backend."""
 
+import os
+import sys
+
 import jax
 import pytest
 
+from experiments.harness import launch
+from experiments.training import Common
 from jnn import backend
+from jnn.parallel.processes.supervise import Job, supervise
 
 
 @pytest.mark.parametrize("name", backend.TABLE)
@@ -65,3 +71,52 @@ def test_a_function_that_was_traced_for_one_backend_is_traced_again_for_another(
     with backend.target("tpu"):
         assert doubled(1.0) == 2
     assert doubled(1.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (None, "--xla_gpu_deterministic_ops=true"),
+        ("--xla_dump_to=a", "--xla_dump_to=a --xla_gpu_deterministic_ops=true"),
+        ("--xla_gpu_deterministic_ops=false", "--xla_gpu_deterministic_ops=false"),  # the user's word
+        ("--xla_gpu_deterministic_ops", "--xla_gpu_deterministic_ops"),
+        (
+            "--xla_gpu_deterministic_ops_of_mine=1",
+            "--xla_gpu_deterministic_ops_of_mine=1 --xla_gpu_deterministic_ops=true",
+        ),
+    ],
+)
+def test_a_gpu_is_asked_for_the_same_bits_unless_the_user_said_otherwise(flags, expected):
+    environ = {} if flags is None else {"XLA_FLAGS": flags}
+    for _ in range(2):  # again changes nothing
+        backend.make_deterministic(environ)
+        assert environ == {"XLA_FLAGS": expected}
+
+
+@pytest.mark.parametrize(
+    ("flags", "fine"),
+    [
+        ("", False),
+        ("--xla_gpu_deterministic_ops=true", True),
+        ("--xla_gpu_deterministic_ops", True),
+        ("--xla_gpu_deterministic_ops=true --xla_gpu_deterministic_ops=false", False),  # the last counts
+    ],
+)
+def test_what_is_not_deterministic_says_so(flags, fine, monkeypatch):
+    assert backend.nondeterminism({"XLA_FLAGS": flags}) == ""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert (backend.nondeterminism({"XLA_FLAGS": flags}) == "") == fine
+    assert fine or "make_deterministic() first" in backend.nondeterminism({"XLA_FLAGS": flags})
+
+
+def test_experiments_and_the_launchers_processes_ask_for_it(monkeypatch, tmp_path):
+    """And XLA takes the flag on a CPU, too."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    program = (
+        "import os, sys, jax; jax.numpy.ones(2).sum(); print(os.environ['XLA_FLAGS'], file=open(sys.argv[1], 'w'))"
+    )
+    assert supervise([sys.executable, "-c", program, str(tmp_path / "flags")], Job(1)) == 0
+    assert (tmp_path / "flags").read_text().strip() == "--xla_gpu_deterministic_ops=true"
+    with pytest.raises(SystemExit):
+        launch(lambda config: None, Common, ["--no-such-option"])
+    assert os.environ["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"

@@ -14,7 +14,10 @@ import functools
 import re
 from collections.abc import Iterator
 
-from jnn.inspect.hlo import Instruction, Module
+from jnn.inspect.hlo import Instruction, Module, arrays
+from jnn.inspect.trips import MIRRORED, TESTS, trips
+
+_DTYPES = {"s": "int", "u": "uint", "f": "float", "bf": "bfloat"}  # of counters, less their bits
 
 Frames = tuple[tuple[str, Instruction | None], ...]  # computations, and the fusions that they are of, outermost first
 
@@ -56,25 +59,45 @@ def _walk(
 
 
 def trip_count(module: Module, computation: str, loop: Instruction) -> int | None:
-    """How often a loop runs: as the compiler notes it, else as its condition says, where that is `i < constant`."""
+    """How often a loop runs: as the compiler notes it, else as its condition compares a counter with a constant."""
     if noted := re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.config):
         return int(noted[1])
     called = dict(loop.called())
     test, frames = _follow(module, ((called["condition"], None),), module.root(called["condition"]).name)
-    if test.opcode != "compare" or test.attribute("direction") != "LT":
+    name = (test.attribute("direction") or "").lower()
+    if test.opcode != "compare" or name not in TESTS:
         return None
-    counter, limit = (_follow(module, frames, name)[0] for name in test.operands)
+    counter, limit = (_follow(module, frames, operand)[0] for operand in test.operands)
+    if counter.opcode == "constant":
+        name, counter, limit = MIRRORED[name], limit, counter
     if counter.opcode != "get-tuple-element" or limit.opcode != "constant":
         return None
     index = int(counter.attribute("index") or 0)
     start = _element(module, computation, loop.operands[0], index)
-    step = _element(module, called["body"], module.root(called["body"]).name, index)
-    if start is None or start[0].opcode != "constant" or step is None or step[0].opcode != "add":
+    if start is None or start[0].opcode != "constant":
         return None
-    stride = [_follow(module, step[1], name)[0] for name in step[0].operands][-1]
-    if stride.opcode != "constant":
+    short = arrays(counter.type)[0][0]
+    if (kind := short.rstrip("0123456789")) not in _DTYPES:
         return None
-    return max(0, -(-(int(limit.arguments) - int(start[0].arguments)) // int(stride.arguments)))
+    step, dtype = _step(module, called["body"], index), short.replace(kind, _DTYPES[kind])
+    return trips(_number(start[0]), _number(limit), step, name, dtype)
+
+
+def _step(module: Module, body: str, index: int) -> int | float | None:
+    """By how much a loop's body changes its state of that index, where that is a constant."""
+    made = _element(module, body, module.root(body).name, index)
+    if made is None or made[0].opcode not in ("add", "subtract"):
+        return None
+    before, by = (_follow(module, made[1], name)[0] for name in made[0].operands)
+    if before.opcode == "constant" and made[0].opcode == "add":
+        before, by = by, before
+    if by.opcode != "constant" or before.opcode != "get-tuple-element" or before.attribute("index") != str(index):
+        return None
+    return _number(by) if made[0].opcode == "add" else -_number(by)
+
+
+def _number(constant: Instruction) -> int | float:
+    return (float if "f" in arrays(constant.type)[0][0] else int)(constant.arguments)
 
 
 def _element(module: Module, computation: str, name: str, index: int) -> tuple[Instruction, Frames] | None:

@@ -4,27 +4,32 @@
 
 The convention: a multiply-add is two operations; only matrix products and convolutions count.
 
-- A loop's body counts as often as it runs. How often a `while` runs is known where it counts from a literal to a
-  literal; any other is counted once, and named in `notes`. Of a conditional the dearest branch counts.
+- A loop's body counts as often as it runs, not at all where that is never. How often a `while` runs is known where it
+  counts from a literal to a literal, in integers or floats; any other is counted once, and named in `notes`. Of a
+  conditional the dearest branch counts, unless a literal says which is taken.
 - A convolution counts the products with true elements: not with padding, nor with the holes that a dilated input
-  (and so the gradient of a strided convolution) has.
+  (and so the gradient of a strided convolution) has. One that is written as shifted multiply-adds counts alike:
+  `jnn.layers.depthwise_conv` marks them by a named scope `products_13_of_15`, as any code may; `mul` counts there.
 - Under a causal mask or a window, attention's two products count the pairs of query and key that may see each other,
-  t (t + 1) / 2 of t * t: `jnn.layers.attention` marks them by a named scope `pairs_36_of_64`, as any code may.
-- What a pipeline's stages compute while they are idle is computed, and not the model's: `jnn.parallel.pipeline` marks
-  them by a named scope `busy_4_of_5`.
-- Within `shard_map` a body counts once for each shard: the count is that of all devices together.
+  t (t + 1) / 2 of t * t: `jnn.layers.attention` marks them by a named scope `pairs_36_of_64`; the innermost counts.
+- What is computed and is not the model's is marked by `busy_4_of_5`: a pipeline's idle stages, the rows that fill up
+  the blocks of a mixture of experts. Scopes within each other multiply.
+- Within `shard_map` a body counts once for each shard: the count is that of all devices together. What JAX knows to
+  be alike on several of them (`check_vma`) is the model's once.
 - A fused attention counts its products: see `jnn.inspect.attention`. Any other Pallas kernel counts what its cost
-  estimate says; one without an estimate is named in `notes`.
+  estimate says; one without an estimate is named in `notes`, and so is what has no jaxpr: an exported program, say.
 
-Laws: `hardware` is what runs; `model` leaves out what `jax.checkpoint` computes a second time and what idle stages do,
-so that it depends neither on what is rematerialized nor on the mesh: model FLOPs utilization is of `model`.
+Laws: `hardware` is what runs; `model` leaves out what `jax.checkpoint` computes a second time and what is marked as
+idle, so that it depends on no backend, nor on what is rematerialized, nor on the mesh: utilization is of `model`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -33,28 +38,29 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from jnn.inspect.attention import attention_flops
 from jnn.inspect.bodies import bodies, repeats
-from jnn.inspect.operations import COSTS
+from jnn.inspect.operations import COSTS, multiply_adds
 from jnn.inspect.place import Place
 from jnn.inspect.source import Frame
 from jnn.inspect.table import human, table
 
-_PAIRS = re.compile(r"pairs_(\d+)_of_(\d+)")
+_LEFT = re.compile(r"(?:pairs|products)_(\d+)_of_(\d+)")
 _BUSY = re.compile(r"busy_(\d+)_of_(\d+)")
+_OPAQUE = {"call_exported", "ffi_call", "tpu_custom_call", "triton_kernel_call"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
     """One product of a program: a matrix product, a convolution, or a kernel with a cost estimate.
 
-    `times` says how often it runs; `hardware` and `model` are its FLOPs in all of these.
+    `times` says how often it runs; `hardware` and `model` are its FLOPs in all of these, fractions where marks are.
     """
 
     primitive: str
     shapes: tuple[str, ...]  # of its operands, such as float32[8,64]
     precision: str
     times: int
-    hardware: int
-    model: int
+    hardware: Fraction
+    model: Fraction
     place: Place
     scope: str
 
@@ -69,20 +75,20 @@ class Flops:
     @property
     def hardware(self) -> int:
         """What the program does, with what it does twice."""
-        return sum(operation.hardware for operation in self.operations)
+        return round(sum(operation.hardware for operation in self.operations))
 
     @property
     def model(self) -> int:
         """Without what rematerialization does a second time, and idle stages for nothing."""
-        return sum(operation.model for operation in self.operations)
+        return round(sum(operation.model for operation in self.operations))
 
     def lines(self) -> list[tuple[str, int, int]]:
         """(source line, hardware, model), the largest first."""
-        sums: dict[str, tuple[int, int]] = {}
+        sums: dict[str, tuple[Fraction, Fraction]] = {}
         for operation in self.operations:
-            hardware, model = sums.get(str(operation.place), (0, 0))
+            hardware, model = sums.get(str(operation.place), (Fraction(), Fraction()))
             sums[str(operation.place)] = hardware + operation.hardware, model + operation.model
-        rows = [(line, hardware, model) for line, (hardware, model) in sums.items()]
+        rows = [(line, round(hardware), round(model)) for line, (hardware, model) in sums.items()]
         return sorted(rows, key=lambda row: (-row[1], row[0]))
 
     def __str__(self) -> str:
@@ -128,16 +134,18 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
         frame = outer.enter(equation)
         name = equation.primitive.name
         if name in COSTS:
-            yield _counted(equation, frame, times, _share(_PAIRS, COSTS[name](equation), frame.scope))
+            yield _counted(equation, frame, times, COSTS[name](equation))
+        elif name == "mul" and "products_" in frame.scope:
+            yield _counted(equation, frame, times, multiply_adds(equation))
         elif fused := attention_flops(equation, frame.scope):
-            hardware, model = (_share(_PAIRS, cost, frame.scope) for cost in fused)
-            yield _counted(equation, frame, times, hardware, model)
+            yield _counted(equation, frame, times, *fused)
         elif name == "pallas_call":
             yield from _kernel(equation, frame, times, notes)
         elif name == "cond":
             yield from _dearest(equation, frame, times, notes)
-        else:
-            often = repeats(equation)
+        elif name in _OPAQUE:
+            notes[f"not counted: the {name} at {frame.place} has no jaxpr"] = None
+        elif (often := repeats(equation)) != 0:
             each = [_count(body, frame, times * (often or 1), notes) for body in bodies(equation)]
             inside = [operation for operations in each for operation in operations]
             if often is None and inside:
@@ -145,28 +153,27 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
             yield from inside
 
 
-def _share(mark: re.Pattern[str], cost: int, scope: str) -> int:
-    """Of a product in a marked scope, the part that the mark says: what a mask leaves, what a stage is busy with."""
-    if not (marks := mark.findall(scope)):
-        return cost
-    part, of = map(int, marks[-1])
-    return cost * part // of
-
-
 def _counted(equation: JaxprEqn, frame: Frame, times: int, cost: int, model: int | None = None) -> Operation:
     """An operation that is computed so often; `model` is what a model needs of it, where that is less."""
-    needed = times * (cost if model is None else model)
+    marks = [] if equation.primitive.name == "pallas_call" and model is None else _marked(_LEFT, frame.scope)
+    left = Fraction(times) * math.prod(marks[-1:])  # an author's own estimate knows already
+    busy = math.prod(_marked(_BUSY, frame.scope))
     again = "rematted_computation" in frame.scope  # as jax.checkpoint calls what it computes a second time
     return Operation(
         primitive=equation.primitive.name,
         shapes=tuple(v.aval.str_short() for v in equation.invars),
         precision=precision_of(equation),
         times=times,
-        hardware=times * cost,
-        model=0 if again else _share(_BUSY, needed, frame.scope),
+        hardware=left * cost,
+        model=0 * left if again else left * busy * (cost if model is None else model) / frame.alike(equation),
         place=frame.place,
         scope=frame.scope.strip("/"),
     )
+
+
+def _marked(mark: re.Pattern[str], scope: str) -> list[Fraction]:
+    """What the marks in a scope say, outermost first."""
+    return [Fraction(int(part), int(of)) for part, of in mark.findall(scope)]
 
 
 def precision_of(equation: JaxprEqn) -> str:
@@ -186,8 +193,9 @@ def _kernel(equation: JaxprEqn, frame: Frame, times: int, notes: dict[str, None]
 
 
 def _dearest(equation: JaxprEqn, frame: Frame, times: int, notes: dict[str, None]) -> Iterator[Operation]:
+    """By what the model needs, so that what a branch rematerializes does not choose it."""
     branches = [list(_count(body, frame, times, notes)) for body in bodies(equation)]
-    costs = [sum(operation.hardware for operation in branch) for branch in branches]
+    costs = [(sum(o.model for o in branch), sum(o.hardware for o in branch)) for branch in branches]
     if len(set(costs)) > 1:
         notes[f"the dearest branch alone is counted: the conditional at {frame.place}"] = None
     yield from branches[costs.index(max(costs))]

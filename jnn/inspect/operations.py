@@ -1,6 +1,7 @@
 """How many FLOPs one equation takes: matrix products and convolutions, by their shapes.
 
     COSTS[primitive](equation) -> FLOPs
+    multiply_adds(equation) -> FLOPs                 of elements, each with its addition
 
 A multiply-add is two. The gradients of these are of the same primitives, with other dimensions.
 """
@@ -23,10 +24,20 @@ def shapes(equation: JaxprEqn) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
     return lhs, rhs, out
 
 
+def multiply_adds(equation: JaxprEqn) -> int:
+    return 2 * math.prod(shapes(equation)[2])
+
+
 def _dot(equation: JaxprEqn) -> int:
     lhs, _, out = shapes(equation)
     contracted = equation.params["dimension_numbers"][0][0]
     return 2 * math.prod(out) * math.prod(lhs[axis] for axis in contracted)
+
+
+def _scaled_matmul(equation: JaxprEqn) -> int:
+    """(b, m, k) by (b, n, k), in eight bits or fewer with a scale for each block."""
+    lhs, _, out = shapes(equation)
+    return 2 * math.prod(out) * lhs[-1]
 
 
 def _ragged_dot(equation: JaxprEqn) -> int:
@@ -79,6 +90,8 @@ def products(size: int, kernel: int, out: int, *, stride: int, before: int, spre
 
 COSTS: dict[str, Callable[[Any], int]] = {
     "dot_general": _dot,
+    "scaled_dot": _dot,
+    "scaled_matmul_wrapper": _scaled_matmul,
     "ragged_dot_general": _ragged_dot,
     "ragged_dot": _ragged_dot,
     "conv_general_dilated": _conv,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 
 import jax
@@ -16,15 +17,29 @@ _JAX = os.path.dirname(jax.__file__) + os.sep
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """The place and the scope of an equation; within one that runs a jaxpr, those of its body's start from here."""
+    """The place and the scope of an equation; within one that runs a jaxpr, those of its body's start from here.
+
+    `shards` are the mesh axes, and their sizes, of `shard_map`s around it that know what differs along them.
+    """
 
     place: Place = dataclasses.field(default_factory=Place)
     scope: str = ""
+    shards: tuple[tuple[str, int], ...] = ()
 
     def enter(self, equation: JaxprEqn) -> Frame:
         """The frame of an equation within this one; where JAX alone made it, at the same place."""
-        place = place_of(equation)
-        return Frame(place if place.frames else self.place, f"{self.scope}/{equation.source_info.name_stack}")
+        place, shards, params = place_of(equation), self.shards, equation.params
+        if equation.primitive.name == "shard_map":
+            own = tuple((axis, params["mesh"].shape[axis]) for axis in params["newly_manual_axes"])
+            shards = shards + own if params["check_vma"] else ()
+        return Frame(place if place.frames else self.place, f"{self.scope}/{equation.source_info.name_stack}", shards)
+
+    def alike(self, equation: JaxprEqn) -> int:
+        """How many devices compute the same, as far as JAX knows: those along axes that no operand differs along."""
+        if not self.shards:
+            return 1
+        differ = {axis for v in equation.invars if hasattr(v.aval, "mat") for axis in v.aval.mat.varying}
+        return math.prod(size for axis, size in self.shards if axis not in differ)
 
 
 def place_of(equation: JaxprEqn) -> Place:

@@ -13,12 +13,14 @@ Laws: both are `jnn.layers.attend`'s function of the same arguments, in reverse 
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import get_abstract_mesh
+from jax.typing import DTypeLike
 
 from jnn import backend
 from jnn.axes import in_pieces, placement
@@ -104,23 +106,23 @@ def cudnn(
 
 
 def no_cudnn(q: jax.Array, k: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None) -> str:
-    """Why `cudnn` cannot run on these arguments, or ""."""
-    t, s, size = q.shape[-3], k.shape[-3], q.shape[-1]
-    return (
-        _first(
-            (q.dtype not in (jnp.float16, jnp.bfloat16), f"found {q.dtype}, it takes float16 and bfloat16"),
-            (size % 8 or size > 128, f"found heads of {size}, it takes multiples of 8 up to 128"),
-            (mask is not None and (t % 2 or s % 2), f"found a mask of {t} by {s}, it takes even sizes"),
-            (causal and t != s, f"found causality over {t} queries and {s} keys, it takes as many"),
-            (window is not None and not causal, "it takes no window that looks ahead"),
-        )
-        or _cudnn_missing()
-    )
+    """Why `cudnn` cannot run on these arguments, values and gradients, or ""."""
+    (t, h, size), (s, g, _) = q.shape[-3:], k.shape[-3:]
+    return _first(
+        (q.dtype not in (jnp.float16, jnp.bfloat16), f"found {q.dtype}, it takes float16 and bfloat16"),
+        (k.dtype != q.dtype, f"found queries of {q.dtype} and keys of {k.dtype}, it takes one dtype"),
+        (size % 8 or size > 128, f"found heads of {size}, it takes multiples of 8 up to 128"),
+        # JAX asks this of every gradient, for it takes an absent bias for one; and who differentiates is not known here
+        (t % 2 or s % 2, f"found {t} queries and {s} keys, its gradient takes even numbers"),
+        (not t or not s, f"found {t} queries and {s} keys, it takes some"),
+        (causal and t != s, f"found causality over {t} queries and {s} keys, it takes as many"),
+        (window is not None and not causal, "it takes no window that looks ahead"),
+    ) or _cudnn_refuses((1, t, h, size), (1, s, g, size), q.dtype, mask is not None, causal, window)
 
 
 def dot_product(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, **options: Any) -> jax.Array:
     """`jax.nn.dot_product_attention`, which takes one batch axis, with zeros where nothing may be attended to."""
-    flat = lambda a, axes: a.reshape(-1, *a.shape[a.ndim - axes :])
+    flat = lambda a, axes: a.reshape(math.prod(a.shape[:-axes]), *a.shape[-axes:])  # not -1: an axis may be empty
     attend = functools.partial(jax.nn.dot_product_attention, flat(q, 3), flat(k, 3), flat(v, 3), **options)
     if mask is None:
         return attend().reshape(q.shape)
@@ -129,12 +131,19 @@ def dot_product(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None
 
 
 @functools.cache
-def _cudnn_missing() -> str:
-    """What JAX says where there is no cuDNN, or ""."""
-    one = jax.ShapeDtypeStruct((1, 2, 1, 8), jnp.bfloat16)
+def _cudnn_refuses(
+    q: tuple[int, ...], k: tuple[int, ...], dtype: DTypeLike, masked: bool, causal: bool, window: int | None
+) -> str:
+    """What JAX says against a kernel of these shapes and its gradient, without cuDNN too; "" where it has nothing."""
+    kind = jax.local_devices()[0]
+    if (able := getattr(kind, "compute_capability", None)) and kind.platform == "gpu" and float(able) < 8:
+        return f"found a GPU of compute capability {able}, it takes 8.0 and later"
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in (q, k, k)]
+    mask = jnp.ones((1, q[-3], k[-3]), bool) if masked else None
+    kernel = functools.partial(cudnn, mask=mask, causal=causal, window=window)
     try:
-        jax.eval_shape(functools.partial(jax.nn.dot_product_attention, implementation="cudnn"), one, one, one)
-    except RuntimeError as error:
+        jax.eval_shape(lambda q, k, v: jax.vjp(kernel, q, k, v)[0], *shapes)
+    except (NotImplementedError, RuntimeError, ValueError) as error:
         return str(error)
     return ""
 

@@ -128,13 +128,17 @@ def attention(
         q, k = rotate(q, jnp.arange(t)), rotate(k, jnp.arange(s))
     if mask is not None:
         check_mask("attention", mask, (*x.shape[:-1], s))
-    with jax.named_scope(f"pairs_{_pairs(t, s, causal, window)}_of_{t * s}"):  # for jnn.inspect.flops
+    with jax.named_scope(f"pairs_{pairs(t, s, causal=causal, window=window)}_of_{t * s}"):  # for jnn.inspect.flops
         y = attend(q, k, v, mask, causal=causal, window=window)
     return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
 
 
-def _pairs(t: int, s: int, causal: bool, window: int | None) -> int:
-    """How many pairs of query and key causality and a window leave."""
+def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
+    """How many pairs of query and key causality and a window leave.
+
+    >>> pairs(3, 3, causal=True, window=None), pairs(3, 3, causal=True, window=2)
+    (6, 5)
+    """
     if not causal and window is None:
         return t * s
     wide = t if window is None else min(window, t)

@@ -90,7 +90,8 @@ def depthwise_conv(
     flat = jnp.repeat(flat, w.shape[-1] // channels, axis=-1)
     taps = window.taps(window.pad(flat), flat.shape[1:-1])
     filters = w.reshape(-1, *(1,) * (flat.ndim - 1), w.shape[-1])  # one (1, ..., 1, channels) per tap
-    y = sum(tap * f for tap, f in zip(taps, filters, strict=True))
+    with window.products(flat.shape[1:-1]):
+        y = sum(tap * f for tap, f in zip(taps, filters, strict=True))
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
 
 

@@ -3,6 +3,7 @@
     sliding(layer, size, ...) -> Window     one checked declaration, an entry per spatial axis
     window.pads(spatial) -> pairs           how much goes before and after each axis of an input
     window.out(spatial) -> spatial          the shape that comes out
+    window.products(spatial)                a scope whose multiplications are its products
     window.taps(x, spatial) -> views        one strided view of padded x per element of the window
 
 Laws: `out = (input + before + after - extent) // stride + 1` along each axis, and "SAME" makes that
@@ -11,6 +12,7 @@ Laws: `out = (input + before + after - extent) // stride + 1` along each axis, a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 
@@ -96,6 +98,19 @@ class Window:
             starts = (0, *(o * d for o, d in zip(offset, self.dilation, strict=True)), 0)
             limits = tuple(start + size for start, size in zip(starts, sizes, strict=True))
             yield jax.lax.slice(x, starts, limits, (1, *self.stride, 1))
+
+    def products(self, spatial: Sequence[int]) -> contextlib.AbstractContextManager[None]:
+        """Within: multiplications are those of a convolution, of which some are by padding; for jnn.inspect.flops."""
+        if not all(isinstance(n, int) for n in spatial):  # symbolic sizes
+            return contextlib.nullcontext()
+        zeros = not (isinstance(self.padding, str) and self.padding in BORDERS)
+        true = of = 1
+        for n, (before, _), out, size, stride, dilation in zip(
+            spatial, self.pads(spatial), self.out(spatial), self.size, self.stride, self.dilation, strict=True
+        ):
+            at = np.add.outer(np.arange(out) * stride, np.arange(size) * dilation - before)
+            true, of = true * (int(np.sum((at >= 0) & (at < n))) if zeros else at.size), of * at.size
+        return jax.named_scope(f"products_{true}_of_{of}")
 
     def _named_pad(self, n: int, extent: int, stride: int) -> tuple[int, int]:
         match self.padding:

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from jnn.train.batches import batch_of
 from jnn.train.context import Metrics
 from jnn.train.failure.capsule import write_capsule
 from jnn.train.failure.entry import how_started
@@ -104,6 +105,8 @@ class Recovery:
         begun = bad.step - bad.step % run.steps_per_call
         if self.capsules is not None:
             message += f" Make the step again: python -m jnn.replay {_write(run, Path(self.capsules), begun, message)}"
+        else:
+            message += " With checkpoints and a folder for capsules, python -m jnn.replay names the operation."
         if self.on == "stop" or run.journal.setbacks >= self.max_skips:
             raise FloatingPointError(message)
         run.back()
@@ -116,7 +119,9 @@ class Recovery:
         return self.spike * abs(last) if self.spike is not None and last else float(np.finfo(np.float64).max)
 
     def _message(self, run: Run, bad: Bad) -> str:
-        cause = diagnose(on_host(run.batches[bad.step]))
+        loss = None if bad.metric is None else bad.value
+        batch = on_host(batch_of(run.batches, bad.step, 1))
+        cause = diagnose(batch, step=bad.step, loss=loss, before=_finite_before(run, bad))
         if bad.metric is None:
             which = "the update" if run.checkpoints is not None else "an update up to that"
             return f"fit: {which} of step {bad.step} made parameters that are not finite; {cause}."
@@ -136,6 +141,14 @@ def _earliest(run: Run, bad: Bad) -> Bad:
         if not all_finite(trained(run.state)):
             return Bad(run.at - 1)
     return bad
+
+
+def _finite_before(run: Run, bad: Bad) -> bool | None:
+    """Whether the parameters before a bad step are, of which `_earliest` has seen all updates since a checkpoint."""
+    if run.checkpoints is None or (bad.metric is not None and np.isfinite(bad.value)):
+        return None
+    run.back()
+    return bool(all_finite(trained(run.state)))
 
 
 def _write(run: Run, folder: Path, begun: int, message: str) -> Path:

@@ -83,7 +83,26 @@ def test_trip_counts_are_read_from_the_loop_where_the_compiler_does_not_note_the
     assert times(text, "while.1") == 1
     noted = text.replace("body=%body\n", 'body=%body, backend_config={"known_trip_count":{"n":"11"}}\n')
     assert times(noted, "dot.1") == 11
-    assert times(text.replace("direction=LT", "direction=NE"), "dot.1") is None
+    assert times(text.replace("direction=LT", "direction=EQ"), "dot.1") is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "start", "by", "limit", "direction", "trips"),
+    [
+        ("s32", "6", "-2", "0", "GE", 4),
+        ("s32", "0", "2", "6", "NE", 3),
+        ("s32", "0", "2", "5", "NE", None),
+        ("f32", "0", "0.5", "2.2", "LT", 5),
+        ("bf16", "250", "1", "255", "LT", 5),
+        ("bf16", "250", "1", "300", "LT", None),  # 256 + 1 is 256 there
+        ("pred", "false", "true", "true", "LT", None),
+    ],
+)
+def test_loops_that_count_down_or_in_floats(dtype, start, by, limit, direction, trips):
+    text = TEXT.replace("START", f"constant({start})").replace("LIMIT", limit).replace("constant(2)", f"constant({by})")
+    assert (
+        times(text.replace("s32[]", f"{dtype}[]").replace("direction=LT", f"direction={direction}"), "dot.1") == trips
+    )
 
 
 def test_an_instruction_is_taken_apart():

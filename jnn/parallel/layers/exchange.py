@@ -83,7 +83,8 @@ def _local(
     room = swap(tokens[order // top], counts.sum(1), come.sum(1))
     group = jax.vmap(group_of, (None, 0))(jnp.arange(r), come).reshape(-1)  # `own` where the room is empty
     mine, by_group = sort_by_group(group, own)
-    rows = mlps(p, room.reshape(n * r, -1)[by_group], mine, activation, ragged if has_ragged else blocks)
+    with jax.named_scope(f"{'pairs' if has_ragged else 'busy'}_1_of_{n}"):  # of the room, for jnn.inspect.flops
+        rows = mlps(p, room.reshape(n * r, -1)[by_group], mine, activation, ragged if has_ragged else blocks)
     room = jnp.zeros_like(rows).at[by_group].set(rows, unique_indices=True).reshape(n, r, -1)
     rows = swap(room, come.sum(1), counts.sum(1), back=True)
     each = jnp.zeros_like(rows).at[order].set(rows, unique_indices=True)

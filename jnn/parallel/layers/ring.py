@@ -85,7 +85,8 @@ def ring_attention(
         how = Round(axis, causal, window, t, s)
         rows_of = lambda m: chunks(m, -2) if m.shape[-2] > 1 else jnp.stack([m] * how.parts)
         q, k, v = (chunks(x, -3) for x in (q, k, v))
-        y = attend_round(how, _heads_first(q, k), *(jnp.swapaxes(x, -3, -2) for x in (k, v)), _map(rows_of, masks))
+        with how.pairs_seen():
+            y = attend_round(how, _heads_first(q, k), *(jnp.swapaxes(x, -3, -2) for x in (k, v)), _map(rows_of, masks))
         y = jnp.moveaxis(y, -2, -4).reshape(q.shape)
         return zigzag.leave(y, axis, -3) if causal else y[0]
 

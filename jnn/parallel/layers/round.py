@@ -8,6 +8,7 @@ Axes: q (p, ..., g, r, t, k), k and v (p, ..., g, s, k): `p` parts of a device's
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.layers.attention import pairs
 from jnn.layers.masks import visible
 from jnn.parallel.layers import zigzag
 
@@ -38,6 +40,13 @@ class Round:
     @property
     def parts(self) -> int:
         return 2 if self.causal else 1
+
+    def pairs_seen(self) -> contextlib.AbstractContextManager[None]:
+        """Within: products are of queries and keys of all pairs of parts; says how many pairs see each other."""
+        n = jax.lax.axis_size(self.axis)
+        met = self.t * self.s * (2 * n + 1) // (4 * n) if self.causal else self.t * self.s  # see `pairs`
+        seen = pairs(self.t, self.s, causal=self.causal, window=self.window)
+        return jax.named_scope(f"pairs_{seen}_of_{met}")  # for jnn.inspect.flops
 
     def pairs(self, source: jax.Array, own: bool) -> list[tuple[Any, Any]]:
         """Which parts of the queries look at which parts of a piece: all pairs where something is visible."""
@@ -130,7 +139,9 @@ def _backward(how: Round, remembered: Any, dy: jax.Array) -> Any:
             a, b = pair
             k, v = (_get(x, b) for x in piece)
             qa, dya = _get(q, a), _get(dy, a)
-            weights = jnp.exp(_scores(qa * scale, k) - _get(log_weight, a)[..., None])
+            with jax.named_scope("rematted_computation"):  # as JAX calls it, for jnn.inspect.flops
+                scores = _scores(qa * scale, k)
+            weights = jnp.exp(scores - _get(log_weight, a)[..., None])
             weights = _keep(weights, how.allowed(pair, source, own, masks, t, s))
             d_scores = weights * (product("...grtk,...gsk->...grts", dya, v) - _get(mean, a)[..., None])
             d_scores, weights = d_scores.astype(q.dtype), weights.astype(q.dtype)

@@ -114,7 +114,7 @@ def float32(counted: Flops, dtype: DTypeLike | None) -> list[str]:
     sums: dict[str, int] = {}
     for operation in counted.operations:
         if operation.shapes and all(shape.startswith(("float32", "f32")) for shape in operation.shapes[:2]):
-            sums[str(operation.place)] = sums.get(str(operation.place), 0) + operation.hardware
+            sums[str(operation.place)] = sums.get(str(operation.place), 0) + int(operation.hardware)
     name = jnp.dtype(dtype).name
     return [
         f"{work / counted.hardware:.1%} of the FLOPs are float32 products under a {name} policy, at {place}"

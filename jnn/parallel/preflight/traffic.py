@@ -41,7 +41,8 @@ def traffic(compiled: jax.stages.Compiled | str) -> int:
         instruction = execution.instruction
         inside = any(caller.opcode in ("fusion", "async-start") for caller in execution.callers)
         if not inside and instruction.opcode not in _FREE and not instruction.opcode.endswith("-done"):
-            total += (execution.times or 1) * _moved(module, execution.computation, instruction)
+            times = 1 if execution.times is None else execution.times
+            total += times * _moved(module, execution.computation, instruction)
     return total
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from jnn.backend import make_deterministic
 from jnn.parallel.processes.join import COORDINATOR, PROCESS, PROCESSES
 from jnn.parallel.processes.member import Member
 from jnn.train.log.terminal import say
@@ -153,6 +155,8 @@ def _start(command: Sequence[str], job: Job) -> Iterator[Member]:
     address = f"127.0.0.1:{free_port()}"
     for rank in range(job.processes):
         environ = {COORDINATOR: address, PROCESSES: str(job.processes), PROCESS: str(rank)}
+        environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")
+        make_deterministic(environ)
         if job.devices is not None:
             environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
         try:

@@ -1,14 +1,15 @@
 """One script from a laptop to a pod: where arrays lie is data, and no model knows of it.
 
 What lives here: meshes from short strings (`mesh`), rules from the names of axes to those of a mesh (`rules`,
-`layout`), the train step on a mesh (`step`, `batch`, `whole`, `in_turn`), its sums in one order on any number of
-devices (`lanes`), the step by `jax.pmap` (`pmap`), gradients between slices (`slices`, `codecs`); and three rooms: what
-layers become along an axis (`layers/`), the processes of a job (`processes/`), and the report on a machine that is not
-there (`preflight/`).
+`layout`), parameters whole where they are used (`gathered`), the train step on a mesh (`step`, `batch`, `whole`,
+`in_turn`), its sums in one order on any number of devices (`lanes`), the step by `jax.pmap` (`pmap`), gradients between
+slices (`slices`, `codecs`); and three rooms: what layers become along an axis (`layers/`), the processes of a job
+(`processes/`), and the report on a machine that is not there (`preflight/`).
 What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`.
 """
 
 from jnn.parallel.batch import put_batch
+from jnn.parallel.gathered import gathered
 from jnn.parallel.layers.exchange import exchanged_experts
 from jnn.parallel.layers.pipeline import pipeline
 from jnn.parallel.layers.ring import ring_attention
@@ -30,6 +31,7 @@ __all__ = [
     "Layout",
     "exchanged_experts",
     "feedback_step",
+    "gathered",
     "heads_attention",
     "join",
     "layout",

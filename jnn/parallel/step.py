@@ -22,6 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.axes import laid_out
 from jnn.parallel.batch import put_batch
+from jnn.parallel.gathered import gathered
 from jnn.parallel.in_turn import in_turn
 from jnn.parallel.lanes import lane_gradient, lane_program
 from jnn.parallel.layers.spread import spread
@@ -106,7 +107,7 @@ def sharded_step(
     """
     if lanes is not None:
         options["gradient"] = lane_gradient(layout, lanes)
-    step = make_step(loss, optimizer, key, steps_per_call=steps_per_call, **options)
+    step = make_step(gathered(loss), optimizer, key, steps_per_call=steps_per_call, **options)
 
     def sharded(state: TrainState, batch: Batch) -> Any:
         with laid_out(layout), spread(layout.mesh):
@@ -121,7 +122,7 @@ def sharded_step(
 
 def sharded_eval(loss: LossFn, layout: Layout, *, use_ema: bool = False) -> Sharded:
     """`make_eval` on the devices of a layout; arguments as there."""
-    evaluate = make_eval(loss, use_ema=use_ema)
+    evaluate = make_eval(gathered(loss), use_ema=use_ema)
 
     def sharded(state: TrainState, batch: Batch) -> Any:
         with laid_out(layout), spread(layout.mesh):

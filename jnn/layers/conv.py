@@ -159,8 +159,9 @@ def _rows_are_repeated(x: jax.Array) -> bool:
     layout = in_force()
     if layout is None:
         return False
-    rows = layout.activation(x.shape[:1], ("batch",))
-    return rows.shard_shape(x.shape[:1])[0] * rows.mesh.size > x.shape[0]
+    rows = layout.activation(x.shape[:1], ("batch",))  # within a `shard_map` it cannot be asked for its shards
+    axes = {axis for rule in rows.spec if rule for axis in ((rule,) if isinstance(rule, str) else rule)}
+    return any(size > 1 for axis, size in rows.mesh.shape.items() if axis not in axes)
 
 
 def _by_taps(

@@ -25,6 +25,7 @@ from jnn.layers import (
 )
 from jnn.models import recurrent_classifier, recurrent_classifier_spec
 from jnn.parallel import gathered, layout
+from jnn.parallel.over import inside, over
 from tests.laws import batch_of, layer_table, noise, params_of, value_and_gradient
 from tests.parallel.sharing import some
 
@@ -90,6 +91,19 @@ def test_each_row_counts_once_in_the_kernels_of_grouped_convolutions(text):
         return conv_transpose(p["transposed"], h, stride=(2, 1), padding=((0, 1), (1, 0)), groups=2)
 
     check(spec, apply, jnn.init(spec, jax.random.key(0)), (RNG.normal(size=(8, 6, 5, 8)),), text)
+
+
+def test_grouped_convolutions_within_slices():
+    """Where a layout's mesh is pieces along one axis already, and the compiler's along the others."""
+    spec, x = conv_spec(4, 4, (2,), groups=2), RNG.normal(size=(8, 3, 4)).astype(np.float32)
+    p, place = jnn.init(spec, jax.random.key(0)), layout(spec, some("slice=2,data=2,tensor=2"))
+
+    @over(place.mesh, "slice", (jax.P(), jax.P("slice")), jax.P("slice"))
+    def sliced(p, x):
+        with laid_out(inside(place)):
+            return conv(p, x, groups=2)
+
+    np.testing.assert_allclose(jax.jit(sliced)(p, x), conv(p, x, groups=2), rtol=1e-5, atol=1e-5)
 
 
 SPEC = {"up": linear_spec(8, 16), "down": linear_spec(16, 8, axes=("hidden", "embed"))}

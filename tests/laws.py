@@ -10,6 +10,8 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
+from jnn.axes import gathered, laid_out
+from jnn.parallel import layout
 from tests.table import LAYERS, LOSSES, Layer, Loss
 from tests.tolerance import loosened
 
@@ -121,13 +123,15 @@ def test_law_5_leading_axes_are_free(layer):
 @layer_table
 def test_law_6_jit_equals_eager_and_sharded_equals_unsharded(layer):
     params, inputs = params_of(layer), batch_of(layer, 8)
-    run = lambda p, *x: value_and_gradient(lambda p, *x: layer.apply(p, *x, key=noise(layer)), p, *x)
+    apply = gathered(lambda p, *x: layer.apply(p, *x, key=noise(layer)))
+    run = lambda *args: value_and_gradient(apply, *args)
     jitted = jax.jit(run)
     whole = jitted(params, *inputs)
     assert_close(run(params, *inputs), whole)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    sharded = jax.device_put(inputs, NamedSharding(mesh, PartitionSpec("data")))
-    assert_close(jitted(jax.device_put(params, NamedSharding(mesh, PartitionSpec())), *sharded), whole)
+    place = layout(layer.spec, "data=2,fsdp=2,tensor=2", uneven="replicate")  # others: tests/parallel/test_gathered.py
+    with laid_out(place):
+        sharded = jitted(jax.device_put(params, place.parameters), *jax.device_put(inputs, place.batch()))
+    assert_close(sharded, whole)
 
 
 @layer_table
@@ -157,6 +161,6 @@ def test_law_6_losses_jit_equals_eager_and_sharded(loss):
     run = lambda *a: value_and_gradient(loss.apply, *a)
     whole = jax.jit(run)(predictions, targets)
     assert_close(run(predictions, targets), whole)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    mesh = jax.make_mesh((4, 2), ("data", "tensor"), axis_types=(AxisType.Auto,) * 2)
     sharded = jax.device_put((predictions, targets), NamedSharding(mesh, PartitionSpec("data")))
     assert_close(jax.jit(run)(*sharded), whole)

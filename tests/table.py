@@ -215,19 +215,19 @@ LAYERS = [
     Layer("rnn_cell", layers.rnn_cell_spec(3, 4), lambda p, x, key: layers.rnn_cell(p, None, x), floats(3)),
     Layer("lstm_cell", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.lstm_cell(p, None, x), floats(3)),
     Layer("gru_cell", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.gru_cell(p, None, x), floats(3)),
-    Layer("rnn-gru", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.rnn(layers.gru_cell, p, x), floats(5, 3)),
-    Layer("rnn-lstm", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.rnn(layers.lstm_cell, p, x), floats(5, 3)),
+    Layer("rnn-gru", layers.gru_cell_spec(4, 6), lambda p, x, key: layers.rnn(layers.gru_cell, p, x), floats(5, 4)),
+    Layer("rnn-lstm", layers.lstm_cell_spec(4, 6), lambda p, x, key: layers.rnn(layers.lstm_cell, p, x), floats(5, 4)),
     Layer(
         "bidirectional-lstm-lengths",
-        layers.bidirectional_spec(layers.lstm_cell_spec(3, 4, recurrent_bias=True)),
+        layers.bidirectional_spec(layers.lstm_cell_spec(4, 6, recurrent_bias=True)),
         lambda p, x, n, key: layers.bidirectional(layers.lstm_cell, p, x, lengths=n),
-        lambda rng: (*floats(5, 3)(rng), *integers(6)(rng)),
+        lambda rng: (*floats(5, 4)(rng), *integers(6)(rng)),
     ),
     Layer(
         "stacked-rnn",
-        [layers.rnn_cell_spec(3, 4), layers.rnn_cell_spec(4, 4, recurrent_bias=True)],
+        [layers.rnn_cell_spec(4, 6), layers.rnn_cell_spec(6, 6, recurrent_bias=True)],
         lambda p, x, key: layers.stacked(partial(layers.rnn, layers.rnn_cell), p, x, key=key, rate=0.3),
-        floats(5, 3),
+        floats(5, 4),
         noisy=True,
     ),
     # models
@@ -262,7 +262,7 @@ LAYERS = [
     ),
     Layer(
         "recurrent_classifier",
-        models.recurrent_classifier_spec(11, 3, 4, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),
+        models.recurrent_classifier_spec(12, 4, 6, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),
         lambda p, tokens, n, key: models.recurrent_classifier(
             p, tokens, lengths=n, key=key, cell=layers.gru_cell, readout=models.mean_state, rate=0.3
         ),

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import backend, checks
+from jnn.axes import in_force
 from jnn.layers.lstm_cell import lstm_cell
 from jnn.layers.lstm_sequence import lstm_sequence
 from jnn.param import Params
@@ -38,8 +39,8 @@ def rnn(
 ) -> tuple[jax.Array, Carry]:
     """Applies a cell step by step along the axis before the last.
 
-    On a CPU an `lstm_cell` runs as `lstm_sequence`, which has no forward-mode derivative: for `jax.jvp`
-    or `jax.jacfwd`, trace under `with jnn.backend.target("tpu")`, which scans the cell on any machine.
+    On a CPU, without a layout, an `lstm_cell` runs as `lstm_sequence`, which has no forward-mode derivative: for
+    `jax.jvp` or `jax.jacfwd`, trace under `with jnn.backend.target("tpu")`, which scans the cell on any machine.
 
     Args:
       cell: `(p, carry, x) -> (carry, y)`.
@@ -72,13 +73,19 @@ def rnn(
     if lengths is not None:
         valid = _valid(lengths, t, tuple(leading))
         xs = _where(valid, xs, jnp.zeros_like(xs))  # padding may hold anything, and 0 * nan is nan
-    if cell is lstm_cell and backend.choose("lstm") == "feature_major":
+    if cell is lstm_cell and backend.choose("lstm", {"feature_major": _refusal}) == "feature_major":
         carry, ys = lstm_sequence(p, carry, xs, valid, reverse=reverse)
     else:
         carry, ys = _scan(cell, p, carry, xs, valid, reverse)
     if valid is not None:
         ys = _where(valid, ys, jnp.zeros_like(ys))
     return jnp.moveaxis(ys, 0, -2), carry
+
+
+def _refusal() -> str:
+    # its one product with the weights of input and state, which lie differently, is one that XLA's partitioner gets
+    # wrong on a mesh of three axes where the weights are not gathered: see `jnn.axes.gathered`
+    return "" if in_force() is None else "under a layout, where the cell is scanned as on every accelerator"
 
 
 def _scan(

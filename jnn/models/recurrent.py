@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.axes import gather
 from jnn.layers.bidirectional import bidirectional, bidirectional_spec
 from jnn.layers.dropout import dropout
 from jnn.layers.embed import embed, embed_spec
@@ -124,6 +125,7 @@ def recurrent_classifier(
     (4, 2)
     """
     checks.integers("recurrent_classifier", tokens, ndim=1)
+    p = gather(p)
     between, above = (None, None) if key is None else jax.random.split(key)
     layer = functools.partial(bidirectional if "backward" in p["layers"][0] else rnn, cell)
     y, carries = stacked(layer, p["layers"], embed(p["embed"], tokens), key=between, rate=rate, lengths=lengths)

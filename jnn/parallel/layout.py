@@ -84,6 +84,7 @@ class Layout:
     uneven: Uneven
     changes: tuple[str, ...]
     _seen: set[str] = dataclasses.field(default_factory=set, repr=False)
+    _gathered: set[str] = dataclasses.field(default_factory=set, repr=False)  # paths that `parameter` was asked for
 
     def batch(self, calls: int = 1) -> NamedSharding:
         """That of the leaves of a batch; of one with a leading axis of steps, if `calls` > 1."""
@@ -146,15 +147,34 @@ class Layout:
         (rows that are looked up) and of a bias is summed whole, then cut: the activations of all devices would be
         moved to sum a piece of the first, and the second is too small to be worth two collectives.
         """
+        fits = lambda whole: shape in (whole, whole[1:])
+        names = {name for name, (whole, *_) in self._specs.items() if f"/{name}".endswith(f"/{path}") and fits(whole)}
+        names = {path} if path in names else names
         found = set()
-        for name, (whole, *specs) in self._specs.items():
-            if f"/{name}".endswith(f"/{path}") and shape in (whole, whole[1:]):
-                found.add(tuple(spec if shape == whole else PartitionSpec(*spec[1:]) for spec in specs))
+        for whole, *specs in map(self._specs.__getitem__, names):
+            found.add(tuple(spec if shape == whole else PartitionSpec(*spec[1:]) for spec in specs))
         if len(found) != 1:
             problem = "no parameter of this shape" if not found else "several, which lie differently,"
             raise ValueError(f"gather: the layout's spec has {problem} at {path!r} {shape}. Give the path in the spec.")
+        self._gathered.update(names)
         ((kept, used, summed),) = found
         return self._sharding(kept), self._sharding(used), self._sharding(summed)
+
+    def kept_in_pieces(self, params: Any) -> dict[str, str]:
+        """As `jnn.axes.Layout` has it: of params with the spec's paths, or the ends of them."""
+        found = {}
+        for path, x in flatten(params).items():
+            ends = lambda name, path=path: f"/{name}".endswith(f"/{path}")
+            names = [name for name, (shape, *_) in self._specs.items() if ends(name) and shape == x.shape]
+            name = path if path in names else next(iter(names), "")
+            if name and self._specs[name][1] != self._specs[name][2]:
+                found[path] = name
+        return found
+
+    def trial(self) -> tuple[Layout, set[str]]:
+        """As `jnn.axes.Layout` has it."""
+        asked: set[str] = set()
+        return dataclasses.replace(self, _gathered=asked), asked
 
     def check_changes(self) -> None:
         """Raises ValueError for a change to the activations' rules that a model, once traced, did not ask for."""
@@ -175,7 +195,9 @@ class Layout:
 
     def _used(self, param: Param, kept: PartitionSpec) -> PartitionSpec:
         # experts stay where they are, though the batch lies on their axis: tokens come to them
-        stays = lambda name, a: a not in self.named["batch"] or a in self.named.get(name, ())
+        # and layers in their stages
+        home = lambda name: {*self.named.get(name, ()), *(("stage",) if name == "layers" else ())}
+        stays = lambda name, a: a not in self.named["batch"] or a in home(name)
         rules = zip(param.axes, kept, strict=True)
         return PartitionSpec(*[tuple(a for a in _tuple(axes) if stays(name, a)) or None for name, axes in rules])
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
+from jnn.axes import gathered
 from jnn.metrics import Mean, mean
 from jnn.metrics.kinds import adds, check, fold
 from jnn.param import Params
@@ -136,8 +137,9 @@ def call(
         params = _cast(params, compute_dtype)
         ctx = ctx._replace(given=_cast(ctx.given, compute_dtype), ema=_cast(ctx.ema, compute_dtype))
         batch = {name: value if name in wide else _cast(value, compute_dtype) for name, value in batch.items()}
+    of_networks = gathered(lambda params, given, ema: loss(params, batch, ctx._replace(given=given, ema=ema)))
     with computing(compute_dtype):
-        out = loss(params, batch, ctx)
+        out = of_networks(params, ctx.given, ctx.ema)
     check_output(out, batch)
     check("train step", out.metrics, taken=("loss",))
     return out

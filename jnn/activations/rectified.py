@@ -45,6 +45,8 @@ def prelu(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     >>> prelu({"slope": jnp.array(0.1)}, jnp.array([-10.0, 5.0]))
     Array([-1.,  5.], dtype=float32)
     """
+    checks.params("prelu", p, "slope")
+    checks.array("prelu", x)
     slope = p["slope"].astype(x.dtype)
     checks.floats("prelu", x, ndim=slope.ndim)
     checks.trailing("prelu", x, slope.shape)

@@ -144,6 +144,9 @@ def _pairs(t: int, s: int, causal: bool, window: int | None) -> int:
 
 def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Queries of x (..., t, h, k), keys and values of kv (..., s, g, k), once both are known to fit p."""
+    checks.params(layer, p, "q", "k", "v", "o")
+    for name in ("q", "k", "v", "o"):
+        checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, p["q"]["w"].shape[:1])
     checks.floats(f"{layer}: kv", kv, ndim=2)

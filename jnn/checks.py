@@ -39,15 +39,19 @@ ELSEWHERE = {
 
 def describe(x: Any) -> str:
     """`float32[8,128]`, as JAX prints types; of what is no array, its own type."""
-    if hasattr(x, "dtype") and hasattr(x, "shape"):
+    if _is_array(x) or isinstance(x, jax.ShapeDtypeStruct):
         return f"{x.dtype}[{','.join(map(str, x.shape))}]"
     module = type(x).__module__.split(".")[0]
     return type(x).__name__ if module == "builtins" else f"{module}.{type(x).__name__}"
 
 
+def _is_array(x: Any) -> bool:
+    return isinstance(x, jax.Array | np.ndarray | np.generic) or hasattr(type(x), "__jax_array__")
+
+
 def array(layer: str, x: Any, name: str = "x") -> None:
     """Raises unless x is an array of JAX or NumPy, or says how to become one (`__jax_array__`)."""
-    if isinstance(x, jax.Array | np.ndarray | np.generic) or hasattr(type(x), "__jax_array__"):
+    if _is_array(x):
         return
     raise TypeError(f"{layer}: expected an array for {name}, found {describe(x)}. {_how_to_array(x, name)}")
 
@@ -92,6 +96,13 @@ def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str 
 
 def _wanted(what: str, names: tuple[str, ...]) -> str:
     return f"expected {what}, a dict with {', '.join(map(repr, names))}"
+
+
+def drawn(layer: str, p: Any) -> None:
+    """Raises if a tree of parameters still holds their declarations."""
+    for leaf in jax.tree.leaves(p):
+        if isinstance(leaf, Param):
+            array(layer, leaf, "each parameter")
 
 
 def _inside(p: Any, own: str, what: str) -> str:

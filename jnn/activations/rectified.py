@@ -73,6 +73,7 @@ def rrelu(x: jax.Array, lower: float = 1 / 8, upper: float = 1 / 3, *, key: jax.
     Array([-2.,  5.], dtype=float32)
     """
     checks.floats("rrelu", x, ndim=0)
+    checks.key("rrelu", key)
     if key is None:
         return jax.nn.leaky_relu(x, (lower + upper) / 2)
     return jnp.where(x > 0, x, jax.random.uniform(key, x.shape, x.dtype, lower, upper) * x)

@@ -137,7 +137,7 @@ def _pairs(t: int, s: int, causal: bool, window: int | None) -> int:
     """How many pairs of query and key causality and a window leave."""
     if not causal and window is None:
         return t * s
-    wide = t if window is None else min(window, t)
+    wide = t if window is None else jax.core.min_dim(window, t)  # t may be symbolic
     back = wide * (wide + 1) // 2 + (t - wide) * wide  # with |i - j| < window and j <= i
     return back if causal else 2 * back - t
 

@@ -48,9 +48,9 @@ def linear_spec(
     names = tuple(axes)
     if len(names) != len(ins + outs):
         raise ValueError(
-            f"linear_spec: expected a name for each of {len(ins + outs)} axes {(*ins, *outs)}, found axes={names}. Type "
-            f"axes={(*(f'in{i}' for i in range(len(ins))), *(f'out{i}' for i in range(len(outs))))} or your own names, "
-            f"and linear(p, x, in_axes={len(ins)})."
+            f"linear_spec: expected a name for each of {len(ins + outs)} axes {(*ins, *outs)}, found axes={names}. "
+            f"Type axes={(*(f'in{i}' for i in range(len(ins))), *(f'out{i}' for i in range(len(outs))))} or other "
+            f"names, and linear(p, x, in_axes={len(ins)})."
         )
     fan_in, fan_out = names[: len(ins)], names[len(ins) :]
     spec = {"w": Param((*ins, *outs), init, names, dtype, fan_in=fan_in, fan_out=fan_out)}

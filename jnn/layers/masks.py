@@ -70,8 +70,8 @@ def check_mask(layer: str, mask: jax.Array, want: tuple[int, ...]) -> None:
     checks.array(layer, mask, "mask")
     if mask.dtype != jnp.bool_:
         raise TypeError(
-            f"{layer}: expected a bool mask, True where a query may attend, found {checks.describe(mask)}. Of a mask of "
-            "1 and 0 type mask == 1; of one of 0 and -inf, which is added to scores, mask == 0."
+            f"{layer}: expected a bool mask, True where a query may attend, found {checks.describe(mask)}. Of a mask "
+            "of 1 and 0 type mask == 1; of one of 0 and -inf, which is added to scores, mask == 0."
         )
     fits = mask.ndim in (2, len(want)) and all(m in (1, w) for m, w in zip(mask.shape[::-1], want[::-1], strict=False))
     if not fits:

@@ -118,7 +118,8 @@ def global_avg_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
     >>> global_avg_pool(jnp.arange(4.0).reshape(2, 2, 1))
     Array([1.5], dtype=float32)
     """
-    return jnp.mean(wide(x), axis=_spatial_axes("global_avg_pool", x, spatial)).astype(x.dtype)
+    axes = _spatial_axes("global_avg_pool", x, spatial)
+    return jnp.mean(wide(x), axis=axes).astype(x.dtype)
 
 
 def _window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None, padding: Padding) -> Window:

@@ -165,7 +165,7 @@ def test_bad_input_is_one_clear_error(x, arguments, error, message):
     [
         (
             {"kernel": 3},
-            r"conv_spec: expected one window size per spatial axis, .* found 3. For sequences type \(3,\); images \(3, 3\)",
+            r"conv_spec: expected one window size per spatial axis, .* found 3. .* images \(3, 3\)",
         ),
         ({"kernel": (3, 0)}, r"conv_spec: window is an int >= 1"),
         ({"kernel": (1, 1, 1, 1)}, r"conv_spec: expected one window size per spatial axis"),

@@ -146,11 +146,11 @@ def test_cached_attention_refuses_lists_specs_and_caches_that_are_none():
         TypeError, match="cached_attention: expected cache, a dict with 'k', 'v', 'next'; found NoneType"
     ):
         jnn.layers.cached_attention(p, jnp.ones((1, 4)), None)
-    with pytest.raises(TypeError, match="attention_cache: expected an array for .* That is a spec"):
+    with pytest.raises(TypeError, match=r"attention_cache: expected an array for .* That is a spec"):
         jnn.layers.attention_cache(jnn.layers.attention_spec(4, 2), 3)
 
 
-X = jnp.ones((2, 4))
+X, KEY = jnp.ones((2, 4)), jax.random.key(0)
 LINEAR = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
 
 
@@ -159,15 +159,15 @@ LINEAR = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
     [
         (lambda: jnn.layers.linear(X, LINEAR), TypeError, r"They come first: linear\(params, x\)"),
         (lambda: jnn.layers.linear({"fc": LINEAR}, X), ValueError, r"found the names \['fc'\]. .*: params\['fc'\]"),
-        (lambda: jnn.layers.linear({"w": LINEAR["w"], "bias": LINEAR["b"]}, X), ValueError, "'bias', which is 'b' here"),
-        (lambda: jnn.layers.layer_norm({"weight": X[0], "bias": X[0]}, X), ValueError, "'weight', which is 'scale' here"),
+        (lambda: jnn.layers.linear({"w": LINEAR["w"], "bias": LINEAR["b"]}, X), ValueError, "'bias', which is 'b'"),
+        (lambda: jnn.layers.layer_norm({"weight": X[0], "bias": X[0]}, X), ValueError, "'weight', which is 'scale'"),
         (lambda: jnn.layers.linear({"w": [[1.0]]}, X), TypeError, r"expected an array for params\['w'\], found list"),
-        (lambda: jnn.layers.linear(LINEAR, X.T), ValueError, r"\[...,4\], .* Features come last: jnp.moveaxis\(x, 0, -1\)"),
+        (lambda: jnn.layers.linear(LINEAR, X.T), ValueError, r"\[...,4\], .* last: jnp.moveaxis\(x, 0, -1\)"),
         (lambda: jnn.layers.linear_spec((4, 4, 32), 10), ValueError, r"each of 4 axes .* linear\(p, x, in_axes=3\)"),
         (lambda: jnn.layers.linear({"w": jnp.ones((2, 4, 3))}, X), ValueError, "fit with in_axes=2, found 1"),
         (lambda: jnn.layers.batch_norm({}, X, jnn.layers.batch_norm_stats_spec(4)), TypeError, "That is a spec"),
         (lambda: jnn.layers.dropout(X, 0.5, key=0), TypeError, r"PRNG key such as jax.random.key\(0\), .* found int"),
-        (lambda: jnn.layers.dropout(X, 0.5, key=jax.random.split(jax.random.key(0))), ValueError, r"one PRNG key.*key\[0\]"),
+        (lambda: jnn.layers.dropout(X, 0.5, key=jax.random.split(KEY)), ValueError, r"one PRNG.*key\[0\]"),
         (lambda: jnn.layers.dropout(X, "0.5", key=None), TypeError, r"expected a number rate .* found str"),
         (lambda: jnn.layers.attend(X, X, X), ValueError, "attend: q: expected an array of rank 3"),
         (lambda: jnn.layers.attend(*[X[None]] * 2, X[None, :, :2]), ValueError, "attend: expected q .* v float32"),
@@ -211,7 +211,7 @@ def test_padding_as_in_torch(padding):
 
 
 def test_numbers_that_are_traced_are_what_they_are():
-    """Schedules of a rate, a temperature, smoothing, a width; what doesn't fit is NaN, and an error where it is known."""
+    """Schedules of a rate, a temperature, smoothing; what doesn't fit is NaN, and an error where it is known."""
     key, labels = jax.random.key(0), jnp.array([0, 2])
     logits = jax.random.normal(jax.random.key(1), (2, 4))
     for f, good, bad in [

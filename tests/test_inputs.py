@@ -201,7 +201,9 @@ def test_padding_as_in_torch(padding):
     same = jnn.layers.conv(conv, x, padding="same")
     np.testing.assert_array_equal(jnn.layers.conv(conv, x, padding=padding), same)
     theirs = torch.nn.functional.max_pool2d(torch.tensor(np.moveaxis(x, -1, 1)), 3, stride=1, padding=1)
-    np.testing.assert_allclose(jnn.layers.max_pool(x, (3, 3), stride=1, padding=padding), np.moveaxis(theirs, 1, -1))
+    np.testing.assert_allclose(
+        jnn.layers.max_pool(x, (3, 3), stride=1, padding=padding), np.moveaxis(theirs.numpy(), 1, -1)
+    )
     torch_weight = torch.tensor(np.ones((2, 5, 3, 3), np.float32))
     theirs = torch.nn.functional.conv_transpose2d(
         torch.tensor(np.moveaxis(x, -1, 1)), torch_weight, stride=2, padding=1

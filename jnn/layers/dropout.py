@@ -41,4 +41,4 @@ def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tu
     shared = {axis % x.ndim for axis in shared_axes}
     shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
     keep = jax.random.bernoulli(key, 1 - rate, shape)
-    return jnp.where(keep, x / (1 - rate), jnp.zeros((), x.dtype))
+    return jnp.where(keep, x / (1 - rate), jnp.asarray(0 * rate, x.dtype))  # NaN for a traced rate that is none

@@ -1,24 +1,122 @@
 """Errors that teach: what a layer was given, what it expected, what to do. Trace-time only.
 
+    params(layer, p, "w", may=("b",))               the parameters that a layer reads
+    array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
+    same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
+    number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
+    key(layer, key)                                 a PRNG key, or None
+
 Shapes and dtypes are static under `jit`, so these checks cost nothing when a compiled step runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.param import Param
 
-def describe(x: jax.Array) -> str:
-    """`float32[8,128]`, as JAX prints types."""
-    return f"{x.dtype}[{','.join(map(str, x.shape))}]"
+# what others call a parameter of ours
+ELSEWHERE = {
+    "w": ("kernel", "weight", "weights"),
+    "b": ("bias", "biases"),
+    "scale": ("weight", "gamma", "w"),
+    "bias": ("beta", "offset", "b"),
+    "table": ("embedding", "embeddings", "weight"),
+    "q": ("query", "q_proj", "wq"),
+    "k": ("key", "k_proj", "wk"),
+    "v": ("value", "v_proj", "wv"),
+    "o": ("out", "out_proj", "wo"),
+    "slope": ("weight", "negative_slope", "alpha"),
+    "mean": ("running_mean", "moving_mean"),
+    "var": ("running_var", "moving_variance", "variance"),
+}
+
+
+def describe(x: Any) -> str:
+    """`float32[8,128]`, as JAX prints types; of what is no array, its own type."""
+    if _is_array(x) or isinstance(x, jax.ShapeDtypeStruct):
+        return f"{x.dtype}[{','.join(map(str, x.shape))}]"
+    module = type(x).__module__.split(".")[0]
+    return type(x).__name__ if module == "builtins" else f"{module}.{type(x).__name__}"
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, jax.Array | np.ndarray | np.generic) or hasattr(type(x), "__jax_array__")
+
+
+def array(layer: str, x: Any, name: str = "x") -> None:
+    """Raises unless x is an array of JAX or NumPy, or says how to become one (`__jax_array__`)."""
+    if _is_array(x):
+        return
+    raise TypeError(f"{layer}: expected an array for {name}, found {describe(x)}. {_how_to_array(x, name)}")
+
+
+def _how_to_array(x: Any, name: str) -> str:
+    if isinstance(x, Param):
+        return "That is a spec; make params of it: params = jnn.init(spec, jax.random.key(0))."
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return "Shapes without values go through jax.eval_shape(f, ...)."
+    if isinstance(x, Mapping):
+        return f"Take one of its arrays: it has {sorted(map(str, x))}."
+    if isinstance(x, tuple):
+        return f"If a layer returned it, unpack it: {name}, stats = ...; if it holds numbers, type jnp.asarray({name})."
+    if hasattr(x, "detach"):
+        return f"Type jnp.asarray({name}.detach().numpy())."
+    convert = next((f"{name}.{method}()" for method in ("numpy", "to_numpy") if hasattr(x, method)), name)
+    return f"Give an array of JAX or NumPy, such as jnp.asarray({convert})."
+
+
+def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str = "params") -> None:
+    """Raises unless p is a dict of arrays (or of such dicts) that holds all that is needed.
+
+    It may hold more, such as a LoRA's factors; but not what a layer reads under another library's name.
+    """
+    if not hasattr(p, "keys"):
+        swapped = f"They come first: {layer}({what}, x)." if isinstance(p, jax.Array | np.ndarray) else ""
+        advice = swapped or _how_to_array(p, what)
+        raise TypeError(f"{layer}: {_wanted(what, need + may)}; found {describe(p)}. {advice}")
+    for own in need + may:
+        if own in p:
+            if not hasattr(p[own], "keys"):
+                array(layer, p[own], f"{what}[{own!r}]")
+        elif other := next((name for name in ELSEWHERE.get(own, ()) if name in p and name not in need + may), None):
+            raise ValueError(
+                f"{layer}: {_wanted(what, need + may)}; found {other!r}, which is {own!r} here. Rename it, in the "
+                f"shape that {layer}_spec declares."
+            )
+        elif own in need:
+            found = f"found the names {sorted(map(str, p))}.{_inside(p, own, what)}"
+            raise ValueError(f"{layer}: {_wanted(what, need + may)}; {found}")
+
+
+def _wanted(what: str, names: tuple[str, ...]) -> str:
+    return f"expected {what}, a dict with {', '.join(map(repr, names))}"
+
+
+def drawn(layer: str, p: Any) -> None:
+    """Raises if a tree of parameters still holds their declarations."""
+    for leaf in jax.tree.leaves(p):
+        if isinstance(leaf, Param):
+            array(layer, leaf, "each parameter")
+
+
+def _inside(p: Any, own: str, what: str) -> str:
+    """Where among the entries of p what is missing may be."""
+    holds = lambda x: hasattr(x, "keys") and any(name in x for name in (own, *ELSEWHERE.get(own, ())))
+    inside = next((name for name in p if holds(p[name])), None)
+    return f" Give the ones of this layer: {what}[{inside!r}]." if inside is not None else ""
 
 
 def floats(layer: str, x: jax.Array, *, ndim: int = 1) -> None:
     """Raises unless x is a non-empty float array of rank >= ndim."""
+    array(layer, x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{layer}: expected floating-point input, found {describe(x)}. Cast it: x.astype(jnp.float32).")
+        raise TypeError(f"{layer}: expected floating-point input, found {describe(x)}.{_cast(x, 'float32')}")
     rank(layer, x, ndim)
 
 
@@ -26,31 +124,53 @@ def trailing(layer: str, x: jax.Array, sizes: tuple[int, ...]) -> None:
     """Raises unless x's last axes have these sizes: the ones that the parameters were declared with."""
     if x.shape[x.ndim - len(sizes) :] != sizes:
         want = ",".join(("...", *map(str, sizes)))
-        raise ValueError(f"{layer}: its parameters expect input [{want}], found {describe(x)}.")
+        found = next((i for i, n in enumerate(x.shape[:-1]) if (n,) == sizes), None)
+        last = "" if found is None else f" Features come last: jnp.moveaxis(x, {found}, -1)."
+        raise ValueError(f"{layer}: its parameters expect input [{want}], found {describe(x)}.{last}")
 
 
-def integers(layer: str, x: jax.Array, *, ndim: int = 0) -> None:
+def integers(layer: str, x: jax.Array, *, ndim: int = 0, name: str = "x") -> None:
     """Raises unless x is a non-empty integer array of rank >= ndim."""
+    array(layer, x, name)
     if not jnp.issubdtype(x.dtype, jnp.integer):
-        raise TypeError(f"{layer}: expected integers, found {describe(x)}. Cast it: x.astype(jnp.int32).")
+        raise TypeError(f"{layer}: expected integers, found {describe(x)}.{_cast(x, 'int32', name)}")
     rank(layer, x, ndim)
+
+
+def _cast(x: jax.Array, dtype: str, name: str = "x") -> str:
+    """What to type where a cast loses nothing that was meant."""
+    real = any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating))
+    return f" Cast it: {name}.astype(jnp.{dtype})." if real else ""
 
 
 def rank(layer: str, x: jax.Array, ndim: int) -> None:
     """Raises unless x has rank >= ndim and at least one element."""
+    array(layer, x)
     if x.ndim < ndim:
         raise ValueError(f"{layer}: expected an array of rank {ndim} or more, found {describe(x)}.")
     if x.size == 0:
-        raise ValueError(f"{layer}: expected at least one example, found the empty array {describe(x)}.")
+        raise ValueError(
+            f"{layer}: expected at least one example, found the empty array {describe(x)}. Leave the layer out where "
+            "there is nothing to compute, or fill the batch up and give weight 0."
+        )
 
 
 def same_shape(layer: str, **arrays: jax.Array) -> None:
     """Raises unless all arrays have one shape: a loss never broadcasts in silence."""
+    for name, a in arrays.items():
+        array(layer, a, name)
     if len({a.shape for a in arrays.values()}) > 1:
         found = ", ".join(f"{name} {describe(a)}" for name, a in arrays.items())
-        raise ValueError(f"{layer}: expected equal shapes, found {found}.")
+        raise ValueError(f"{layer}: expected equal shapes, found {found}.{_add_axis(arrays)}")
     for a in arrays.values():
         rank(layer, a, 0)
+
+
+def _add_axis(arrays: dict[str, jax.Array]) -> str:
+    """What to type where one array lacks the last axis, of size 1, of the other."""
+    short, long = sorted(arrays, key=lambda name: arrays[name].ndim)[:: len(arrays) - 1]
+    missing = (*arrays[short].shape, 1) == arrays[long].shape
+    return f" Add the axis of outputs: {short}[..., None]." if missing else ""
 
 
 def in_range(layer: str, labels: jax.Array, classes: int, *, what: str = "labels", of: str = "classes") -> None:
@@ -63,10 +183,36 @@ def in_range(layer: str, labels: jax.Array, classes: int, *, what: str = "labels
         raise ValueError(f"{layer}: expected {what} in 0..{classes - 1} ({classes} {of}), found {low}..{high}.")
 
 
-def in_unit_interval(layer: str, what: str, x: jax.Array) -> None:
+def in_unit_interval(layer: str, what: str, x: jax.Array, *, tolerance: float = 0.0) -> None:
     """Raises if concrete values leave [0, 1], as NaN does. Under `jit` values are unknown: nothing is checked."""
     if isinstance(x, jax.core.Tracer):
         return
     values = np.asarray(x)
-    if not ((values >= 0) & (values <= 1)).all():
+    if not ((values >= -tolerance) & (values <= 1 + tolerance)).all():
         raise ValueError(f"{layer}: expected {what} in [0, 1], found values from {values.min()} to {values.max()}.")
+
+
+def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expected: str, *, like: jax.Array) -> Any:
+    """A number as it is, once it is known to fit; a traced one in the dtype of `like`, NaN where it does not fit."""
+    if isinstance(value, jax.core.Tracer) and value.ndim == 0:
+        value = value.astype(like.dtype)
+        return jnp.where(fits(value), value, jnp.nan)
+    if np.ndim(value) or isinstance(value, bool | str) or value is None:
+        raise TypeError(f"{layer}: expected a number {name} {expected}, found {describe(value)}.")
+    if not fits(float(value)):
+        raise ValueError(f"{layer}: expected {name} {expected}, found {value}.")
+    return value
+
+
+def key(layer: str, key: Any) -> None:
+    """Raises unless key is None or one PRNG key, of either style."""
+    if key is None:
+        return
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == jnp.uint32 and key.ndim >= 1
+    if not typed and not raw:
+        raise TypeError(
+            f"{layer}: expected a PRNG key such as jax.random.key(0), or None for no noise; found {describe(key)}."
+        )
+    if key.ndim > int(raw):
+        raise ValueError(f"{layer}: expected one PRNG key, found {describe(key)}. Take one of them: key[0].")

@@ -1,8 +1,9 @@
 """One door to every activation: `jax.nn`'s, and what it lacks.
 
-Laws: elementwise ones keep x's shape; all keep its dtype; noise (`rrelu`, `gumbel_softmax`) is an argument.
-Defaults are those of `jax.nn`. The one that surprises users of torch: `gelu` is the tanh approximation
-unless `approximate=False`.
+Laws: elementwise ones keep x's shape; all keep its dtype; a value or gradient is infinite only where the dtype cannot
+hold the right one (those of `jax.nn` that fail this are in `saturating.py`); noise (`rrelu`, `gumbel_softmax`) is an
+argument. Defaults are those of `jax.nn`. The one that surprises users of torch: `gelu` is the tanh approximation unless
+`approximate=False`.
 
 What lives here has no weights but a slope (`prelu`). What does not: normalization, attention.
 """
@@ -10,8 +11,6 @@ What lives here has no weights but a slope (`prelu`). What does not: normalizati
 from jax.nn import (
     celu,
     elu,
-    gelu,
-    glu,
     hard_sigmoid,
     hard_silu,
     hard_swish,
@@ -19,26 +18,30 @@ from jax.nn import (
     identity,
     leaky_relu,
     log_sigmoid,
-    log_softmax,
-    mish,
     relu,
     relu6,
     selu,
     sigmoid,
-    silu,
     soft_sign,
-    softmax,
     softplus,
-    sparse_plus,
     sparse_sigmoid,
-    squareplus,
-    swish,
     tanh,
 )
 
 from jnn.activations.gated import crelu, geglu, maxout, reglu, swiglu
 from jnn.activations.pointwise import hard_shrink, heaviside, quick_gelu, snake, soft_shrink, tanh_shrink, threshold
 from jnn.activations.rectified import prelu, prelu_spec, rrelu
+from jnn.activations.saturating import (
+    gelu,
+    glu,
+    log_softmax,
+    mish,
+    silu,
+    softmax,
+    sparse_plus,
+    squareplus,
+    swish,
+)
 from jnn.activations.simplex import gumbel_softmax, softmin, sparsemax
 
 __all__ = [

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.activations.saturating import elementwise
 
 
 def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
@@ -99,4 +100,4 @@ def _gate(name: str, activation: Callable[[jax.Array], jax.Array], x: jax.Array,
     if x.shape[axis] % 2:
         raise ValueError(f"{name}: expected an even size along axis {axis} to halve, found {checks.describe(x)}.")
     a, b = jnp.split(x, 2, axis=axis)
-    return activation(a) * b
+    return elementwise(lambda a, b: activation(a) * b)(a, b)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.activations.saturating import elementwise
+from jnn.precision import wide
 
 
 def heaviside(x: jax.Array) -> jax.Array:
@@ -52,7 +54,7 @@ def soft_shrink(x: jax.Array, limit: float = 0.5) -> jax.Array:
     Array([-0.5,  0. ,  1.5], dtype=float32)
     """
     checks.floats("soft_shrink", x, ndim=0)
-    return jnp.where(jnp.abs(x) > limit, x - jnp.sign(x) * limit, jnp.zeros((), x.dtype))
+    return jnp.where(jnp.abs(x) > limit, x - jnp.sign(x) * jnp.asarray(limit, x.dtype), jnp.zeros((), x.dtype))
 
 
 def tanh_shrink(x: jax.Array) -> jax.Array:
@@ -74,7 +76,10 @@ def quick_gelu(x: jax.Array) -> jax.Array:
     [-0.0, 0.0, 10.0]
     """
     checks.floats("quick_gelu", x, ndim=0)
-    return x * jax.nn.sigmoid(1.702 * x)
+    return _quick_gelu(x)
+
+
+_quick_gelu = elementwise(lambda x: x * jax.nn.sigmoid(1.702 * x))
 
 
 def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
@@ -86,4 +91,7 @@ def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     True
     """
     checks.floats("snake", x, ndim=0)
-    return x + jnp.square(jnp.sin(frequency * x)) / frequency
+    h = wide(x)
+    most = jnp.finfo(h.dtype).max
+    angle = jnp.clip(frequency * h, -most, most)  # the sine of infinity is NaN
+    return (h + jnp.square(jnp.sin(angle)) / frequency).astype(x.dtype)

@@ -45,6 +45,8 @@ def prelu(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     >>> prelu({"slope": jnp.array(0.1)}, jnp.array([-10.0, 5.0]))
     Array([-1.,  5.], dtype=float32)
     """
+    checks.params("prelu", p, "slope")
+    checks.array("prelu", x)
     slope = p["slope"].astype(x.dtype)
     checks.floats("prelu", x, ndim=slope.ndim)
     checks.trailing("prelu", x, slope.shape)
@@ -71,6 +73,7 @@ def rrelu(x: jax.Array, lower: float = 1 / 8, upper: float = 1 / 3, *, key: jax.
     Array([-2.,  5.], dtype=float32)
     """
     checks.floats("rrelu", x, ndim=0)
+    checks.key("rrelu", key)
     if key is None:
         return jax.nn.leaky_relu(x, (lower + upper) / 2)
     return jnp.where(x > 0, x, jax.random.uniform(key, x.shape, x.dtype, lower, upper) * x)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.activations.saturating import softmax
 from jnn.precision import wide
 
 
@@ -16,7 +17,7 @@ def softmin(x: jax.Array, axis: int = -1) -> jax.Array:
     Array([1., 0.], dtype=float32)
     """
     checks.floats("softmin", x)
-    return jax.nn.softmax(-x, axis=axis)
+    return softmax(-x, axis=axis)
 
 
 def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
@@ -55,7 +56,7 @@ def gumbel_softmax(x: jax.Array, temperature: float = 1.0, axis: int = -1, *, ke
 
     Args:
       x: logits of any shape of rank >= 1, floating point.
-      temperature: towards 0 the sample is one-hot.
+      temperature: towards 0 the sample is one-hot; it may be traced, such as a schedule's.
       axis: the axis of the classes.
       key: a PRNG key, or None for softmax(x / temperature). It has no default: choose.
 
@@ -64,14 +65,16 @@ def gumbel_softmax(x: jax.Array, temperature: float = 1.0, axis: int = -1, *, ke
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: temperature is not positive.
+      ValueError: temperature is not positive. A traced one, whose value is unknown, gives NaN then.
 
     >>> gumbel_softmax(jnp.array([0.0, 0.0]), key=None)
     Array([0.5, 0.5], dtype=float32)
     """
     checks.floats("gumbel_softmax", x)
-    if temperature <= 0:
-        raise ValueError(f"gumbel_softmax: expected temperature > 0, found {temperature}.")
+    checks.key("gumbel_softmax", key)
     z = wide(x)
+    temperature = checks.number("gumbel_softmax", "temperature", temperature, lambda t: t > 0, "> 0", like=z)
     noise = 0.0 if key is None else jax.random.gumbel(key, z.shape, z.dtype)
-    return jax.nn.softmax((z + noise) / temperature, axis=axis).astype(x.dtype)
+    z = z + noise
+    z = z - jax.lax.stop_gradient(jnp.max(z, axis=axis, keepdims=True))  # so that large logits do not overflow below
+    return jax.nn.softmax(z / temperature, axis=axis).astype(x.dtype)

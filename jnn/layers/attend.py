@@ -4,7 +4,8 @@
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
 
-Laws: softmax is in float32; a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
+Laws: softmax is in float32; a key that is masked has no part in it, however small the visible scores are (up to 2e38,
+where float32 ends); a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
 all formulations (`jnn.backend`) are the same function, and so is what a parallel run computes instead (`jnn.instead`).
 The kernels of accelerators (`attend_kernels`) have no forward mode; `jnn.backend.target("cpu")` traces what has.
 """
@@ -17,10 +18,10 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from jnn import backend
+from jnn import backend, checks
 from jnn.instead import chosen
 from jnn.layers import attend_kernels as kernels
-from jnn.layers.masks import within
+from jnn.layers.masks import check_mask, check_window, within
 
 
 def attend(
@@ -44,10 +45,31 @@ def attend(
     Returns:
       (..., t, h, k), in q's dtype; zeros for a query that may attend to nothing.
 
+    Raises:
+      TypeError: q, k, v are not floating point, or mask is not bool.
+      ValueError: shapes do not fit, or are empty.
+
     >>> attend(jnp.ones((3, 2, 4)), jnp.ones((5, 1, 4)), jnp.ones((5, 1, 4))).shape
     (3, 2, 4)
     """
+    _check(q, k, v, mask, window)
     return chosen("attend", _attend)(q, k, v, mask, causal=causal, window=window)
+
+
+def _check(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, window: int | None) -> None:
+    for name, a in (("q", q), ("k", k), ("v", v)):
+        checks.array("attend", a, name)
+        checks.floats(f"attend: {name}", a, ndim=3)
+    fits = k.shape == v.shape and (q.shape[:-3], q.shape[-1]) == (k.shape[:-3], k.shape[-1])
+    if not fits or q.shape[-2] % k.shape[-2]:
+        q_shape, k_shape, v_shape = map(checks.describe, (q, k, v))
+        raise ValueError(
+            "attend: expected q (..., t, heads, head), k and v (..., s, kv_heads, head), where kv_heads divide heads; "
+            f"found q {q_shape}, k {k_shape}, v {v_shape}."
+        )
+    check_window("attend", window)
+    if mask is not None:
+        check_mask("attend", mask, (*q.shape[:-2], k.shape[-3]))
 
 
 def _attend(
@@ -88,9 +110,10 @@ def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Arra
     scores = scores.reshape(*leading, g, h // g, t, s)
     if mask is None:
         weights = jax.nn.softmax(scores)
-    else:  # the finite minimum keeps an empty row finite; the second `where` makes it zero
+    else:  # -inf lies below any score; a row in which nothing is visible is zeros instead, and stays finite
         mask = mask[..., None, None, :, :]
-        weights = jnp.where(mask, jax.nn.softmax(jnp.where(mask, scores, -1e30)), 0.0)
+        fill = jnp.where(mask.any(-1, keepdims=True), -jnp.inf, 0.0).astype(exact)
+        weights = jnp.where(mask, jax.nn.softmax(jnp.where(mask, scores, fill)), 0.0)
     weights = weights.astype(v.dtype).reshape(*leading, g, h // g * t, s)
     y = jnp.einsum("...ts,...sk->...tk", weights, v).reshape(*leading, g, h // g, t, size)
     return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)

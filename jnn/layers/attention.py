@@ -141,13 +141,16 @@ def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
     """
     if not causal and window is None:
         return t * s
-    wide = t if window is None else min(window, t)
+    wide = t if window is None else jax.core.min_dim(window, t)  # t may be symbolic
     back = wide * (wide + 1) // 2 + (t - wide) * wide  # with |i - j| < window and j <= i
     return back if causal else 2 * back - t
 
 
 def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Queries of x (..., t, h, k), keys and values of kv (..., s, g, k), once both are known to fit p."""
+    checks.params(layer, p, "q", "k", "v", "o")
+    for name in ("q", "k", "v", "o"):
+        checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, p["q"]["w"].shape[:1])
     checks.floats(f"{layer}: kv", kv, ndim=2)

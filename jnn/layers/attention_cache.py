@@ -43,6 +43,8 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
     >>> attention_cache(p, 16, leading=(8,))["k"].shape
     (8, 16, 2, 2)
     """
+    checks.params("attention_cache", p, "k")
+    checks.params("attention_cache", p["k"], "w", what="params['k']")
     w = p["k"]["w"]
     empty = jnp.zeros((*leading, length, *w.shape[-2:]), w.dtype if dtype is None else dtype)
     return {"k": empty, "v": empty, "next": jnp.zeros((), jnp.int32)}
@@ -110,6 +112,7 @@ def _positions(cache: Cache) -> jax.Array:
 
 
 def _check_cache(x: jax.Array, cache: Cache, window: int | None) -> None:
+    checks.params("cached_attention", cache, "k", "v", "next", what="cache")
     t, size, position = x.shape[-2], cache["k"].shape[-3], cache["next"]
     check_window("cached_attention", window)
     if cache["k"].shape[:-3] != x.shape[:-2]:

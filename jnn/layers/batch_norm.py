@@ -79,6 +79,9 @@ def batch_norm(
     >>> y.round(3).tolist(), stats["mean"].item(), stats["var"].item()
     ([[-1.0], [1.0]], 2.0, 1.0)
     """
+    checks.params("batch_norm", p, may=("scale", "bias"))
+    if stats is not None:
+        checks.params("batch_norm", stats, "mean", "var", what="stats")
     checks.floats("batch_norm", x, ndim=2)
     for name, leaf in (p | (stats or {})).items():
         if leaf.shape != x.shape[-1:]:
@@ -107,6 +110,7 @@ def _statistics(h: jax.Array, weight: jax.Array | None) -> Stats:
 
 
 def _over_leading_axes(weight: jax.Array, x: jax.Array) -> jax.Array:
+    checks.array("batch_norm", weight, "weight")
     if weight.ndim == 0 or weight.ndim >= x.ndim or weight.shape != x.shape[: weight.ndim]:
         raise ValueError(
             f"batch_norm: the axes of weight {checks.describe(weight)} must be the first of x {checks.describe(x)}; "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jnn import checks
 from jnn.layers.recurrent import Carry, Cell, rnn
 from jnn.param import Params, Spec
 
@@ -48,6 +49,7 @@ def bidirectional(
     >>> bidirectional(lstm_cell, {"forward": p, "backward": p}, jnp.ones((5, 3)))[0].shape
     (5, 4)
     """
+    checks.params("bidirectional", p, "forward", "backward")
     carry = carry or {"forward": None, "backward": None}
     ahead, carry_ahead = rnn(cell, p["forward"], x, carry=carry["forward"], lengths=lengths)
     back, carry_back = rnn(cell, p["backward"], x, carry=carry["backward"], lengths=lengths, reverse=True)

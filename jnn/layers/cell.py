@@ -89,8 +89,16 @@ def gates(z: jax.Array) -> list[jax.Array]:
     return [z[..., gate, :] for gate in range(z.shape[-2])]
 
 
+def check_params(name: str, p: CellParams) -> None:
+    """Raises unless p holds a cell's two maps."""
+    checks.params(name, p, "input", "recurrent")
+    for part in ("input", "recurrent"):
+        checks.params(name, p[part], "w", may=("b",), what=f"params[{part!r}]")
+
+
 def checked(name: str, p: CellParams, carry: Any, x: jax.Array, start: Callable[..., Any]) -> Any:
     """The carry, or zeros for None, once it and x are known to fit p."""
+    check_params(name, p)
     checks.floats(name, x)
     checks.trailing(name, x, p["input"]["w"].shape[:1])
     if carry is None:

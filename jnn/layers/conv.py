@@ -86,8 +86,8 @@ def conv(
       x: (..., *spatial, c_in), floating point, with one spatial axis per axis of the kernel.
       stride: between windows, one int or one per spatial axis.
       padding: "SAME" (zeros; the output has size ceil(spatial / stride)), "VALID" (none), "CAUSAL" (one
-        axis; zeros before it), "CIRCULAR" (the opposite border), "REFLECT" (mirrored at the border), or
-        zeros by (before, after) per axis.
+        axis; zeros before it), "CIRCULAR" (the opposite border), "REFLECT" (mirrored at the border), in any case;
+        or that many zeros: one int for all sides, one per axis, or (before, after) per axis.
       dilation: between elements of the kernel, one int or one per spatial axis.
       groups: how many groups of channels do not mix.
 
@@ -103,6 +103,8 @@ def conv(
     >>> conv(p, jnp.ones((2, 32, 32, 3)), stride=2).shape
     (2, 16, 16, 8)
     """
+    checks.params("conv", p, "w", may=("b",))
+    checks.array("conv", x)
     w = p["w"].astype(x.dtype)
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("conv", x, len(window.size))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling, he_normal
 from jnn.layers.conv import add_channels, check_channels, conv_spec, convolve
 from jnn.layers.window import Padding, Window, one_batch_axis, per_axis, sliding
@@ -62,7 +63,7 @@ def conv_transpose(
       x: (..., *spatial, c_in), floating point.
       stride: by how much it enlarges, one int or one per spatial axis.
       padding: how much of the full output, (spatial - 1) * stride + dilation * (kernel - 1) + 1, is cut off:
-        "SAME" leaves spatial * stride, "VALID" everything, pairs cut (before, after) per axis.
+        "SAME" leaves spatial * stride, "VALID" everything, an int cuts all sides alike, pairs (before, after) per axis.
       output_padding: this much more at the end of each axis, less than stride or dilation. It tells apart
         the sizes that a strided convolution maps to one.
       dilation: between elements of the kernel, one int or one per spatial axis.
@@ -80,6 +81,8 @@ def conv_transpose(
     >>> conv_transpose(p, jnp.ones((2, 16, 16, 8)), stride=2).shape
     (2, 32, 32, 3)
     """
+    checks.params("conv_transpose", p, "w", may=("b",))
+    checks.array("conv_transpose", x)
     w = p["w"].astype(x.dtype)
     window = sliding("conv_transpose", w.shape[:-2], stride=stride, padding=padding, dilation=dilation)
     flat, leading = one_batch_axis("conv_transpose", x, len(window.size))

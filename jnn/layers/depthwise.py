@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import backend
+from jnn import backend, checks
 from jnn.initializers import Initializer, VarianceScaling, he_normal
 from jnn.layers.conv import PADDINGS, add_channels, conv, conv_spec
 from jnn.layers.linear import linear, linear_spec
@@ -76,6 +76,8 @@ def depthwise_conv(
     >>> depthwise_conv({"w": jnp.ones((3, 3, 1, 8))}, jnp.ones((2, 32, 32, 8))).shape
     (2, 32, 32, 8)
     """
+    checks.params("depthwise_conv", p, "w", may=("b",))
+    checks.array("depthwise_conv", x)
     w = p["w"].astype(x.dtype)
     window = sliding("depthwise_conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("depthwise_conv", x, len(window.size))
@@ -156,4 +158,5 @@ def separable_conv(
     >>> separable_conv(p, jnp.ones((2, 32, 32, 8)), stride=2).shape
     (2, 16, 16, 5)
     """
+    checks.params("separable_conv", p, "depthwise", "pointwise")
     return linear(p["pointwise"], depthwise_conv(p["depthwise"], x, stride=stride, padding=padding, dilation=dilation))

@@ -64,6 +64,7 @@ def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
     >>> embed({"table": jnp.eye(3)}, jnp.array([2, 0])).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
+    checks.params("embed", p, "table")
     return lookup("embed", p["table"], tokens, what="tokens")
 
 
@@ -86,6 +87,7 @@ def unembed(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     >>> unembed({"table": jnp.eye(3)}, jnp.array([[0.0, 5.0, 0.0]])).argmax().item()
     1
     """
+    checks.params("unembed", p, "table")
     checks.floats("unembed", x)
     checks.trailing("unembed", x, p["table"].shape[1:])
     return linear({"w": p["table"].T}, x)
@@ -93,6 +95,6 @@ def unembed(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
 
 def lookup(layer: str, table: jax.Array, rows: jax.Array, *, what: str) -> jax.Array:
     """`table[rows]`, with this layer's errors; NaN for a row out of range under `jit`."""
-    checks.integers(layer, rows)
+    checks.integers(layer, rows, name=what)
     checks.in_range(layer, rows, table.shape[0], what=what, of="rows in its table")
     return table.at[rows].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

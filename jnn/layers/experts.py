@@ -111,6 +111,8 @@ def route(p: Params, x: jax.Array, *, top: int) -> Routing:
     """The `top` experts of every token. Their weights are their probabilities: for one expert as they are, so that the
     router learns (Fedus et al., 2022), for more in proportion, with a sum of 1 (Shazeer et al., 2017).
     """
+    checks.params("experts", p, "router", "up", "down", may=("gate",))
+    checks.params("experts", p["router"], "w", what="params['router']")
     w = p["router"]["w"]
     checks.floats("experts", x)
     checks.trailing("experts", x, w.shape[:1])

@@ -93,6 +93,7 @@ def instance_norm(p: dict[str, jax.Array], x: jax.Array, *, spatial: int = 2, ep
     >>> instance_norm({}, jnp.array([[1.0], [3.0]]), spatial=1).round(3).tolist()
     [[-1.0], [1.0]]
     """
+    checks.array("instance_norm", x)
     return _group_norm("instance_norm", p, x, x.shape[-1] if x.ndim else 1, spatial, epsilon)
 
 

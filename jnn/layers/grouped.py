@@ -36,11 +36,11 @@ def blocks(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
     >>> blocks(jnp.ones((3, 1)), jnp.array([[[1.0]], [[5.0]]]), jnp.array([1, 2]))[:, 0].tolist()
     [1.0, 5.0, 5.0]
     """
-    n, block = len(w), -(-len(rows) // len(w))
+    n, block = w.shape[0], -(-rows.shape[0] // w.shape[0])
     full = -(-sizes // block)  # how many blocks a group takes
-    group = group_of(jnp.arange(len(rows)), sizes)  # n for rows of none
+    group = group_of(jnp.arange(rows.shape[0]), sizes)  # n for rows of none
     start, first = (jnp.append(jnp.cumsum(x) - x, 0) for x in (sizes, full))
-    place = jnp.where(group < n, first[group] * block + jnp.arange(len(rows)) - start[group], 2 * n * block)
+    place = jnp.where(group < n, first[group] * block + jnp.arange(rows.shape[0]) - start[group], 2 * n * block)
     filled = jnp.zeros((2 * n * block, rows.shape[1]), rows.dtype).at[place].set(rows, mode="drop")
     owner = jnp.minimum(group_of(jnp.arange(2 * n), full), n - 1)
     with jax.named_scope(f"busy_{len(rows)}_of_{2 * n * block}"):  # for jnn.inspect.flops

@@ -46,6 +46,12 @@ def linear_spec(
     ins = (d_in,) if isinstance(d_in, int) else tuple(d_in)
     outs = (d_out,) if isinstance(d_out, int) else tuple(d_out)
     names = tuple(axes)
+    if len(names) != len(ins + outs):
+        raise ValueError(
+            f"linear_spec: expected a name for each of {len(ins + outs)} axes {(*ins, *outs)}, found axes={names}. "
+            f"Type axes={(*(f'in{i}' for i in range(len(ins))), *(f'out{i}' for i in range(len(outs))))} or other "
+            f"names, and linear(p, x, in_axes={len(ins)})."
+        )
     fan_in, fan_out = names[: len(ins)], names[len(ins) :]
     spec = {"w": Param((*ins, *outs), init, names, dtype, fan_in=fan_in, fan_out=fan_out)}
     if bias:
@@ -72,9 +78,13 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
     >>> linear(p, jnp.ones((5, 4, 3))).shape
     (5, 4, 2)
     """
+    checks.params("linear", p, "w", may=("b",))
+    checks.array("linear", x)
     w = p["w"].astype(x.dtype)
     d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
     checks.floats("linear", x, ndim=in_axes)
+    if (fitting := _fitting_axes(w, x)) not in (None, in_axes):
+        raise ValueError(f"linear: w {w.shape} and x {checks.describe(x)} fit with in_axes={fitting}, found {in_axes}.")
     checks.trailing("linear", x, d_in)
     leading = x.shape[: x.ndim - in_axes]
     if backend.choose("dense") == "flat":
@@ -83,3 +93,9 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
     else:
         y = jnp.tensordot(x, w, axes=in_axes)
     return y + p["b"].astype(x.dtype).reshape((1,) * len(leading) + d_out) if "b" in p else y
+
+
+def _fitting_axes(w: jax.Array, x: jax.Array) -> int | None:
+    """How many of w's first axes are x's last, where they are only for one number; else None."""
+    fits = [n for n in range(1, min(w.ndim, x.ndim) + 1) if w.shape[:n] == x.shape[x.ndim - n :]]
+    return fits[0] if len(fits) == 1 else None

@@ -67,8 +67,12 @@ def check_window(layer: str, window: int | None) -> None:
 
 def check_mask(layer: str, mask: jax.Array, want: tuple[int, ...]) -> None:
     """Raises unless mask is bool and of shape `want`, or its last two axes, sizes of 1 aside."""
+    checks.array(layer, mask, "mask")
     if mask.dtype != jnp.bool_:
-        raise TypeError(f"{layer}: expected a bool mask, True where a query may attend, found {checks.describe(mask)}.")
+        raise TypeError(
+            f"{layer}: expected a bool mask, True where a query may attend, found {checks.describe(mask)}. Of a mask "
+            "of 1 and 0 type mask == 1; of one of 0 and -inf, which is added to scores, mask == 0."
+        )
     fits = mask.ndim in (2, len(want)) and all(m in (1, w) for m, w in zip(mask.shape[::-1], want[::-1], strict=False))
     if not fits:
         raise ValueError(f"{layer}: expected a mask of {want} or {want[-2:]} (sizes may be 1), found {mask.shape}.")

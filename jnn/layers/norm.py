@@ -117,6 +117,7 @@ def standardize(h: jax.Array, axes: tuple[int, ...], epsilon: float) -> jax.Arra
 
 def check_norm(layer: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int) -> None:
     """Raises unless x is floating point and its last `in_axes` axes are those of all of p."""
+    checks.params(layer, p, may=("scale", "bias"))
     checks.floats(layer, x, ndim=in_axes)
     for leaf in p.values():
         if leaf.ndim != in_axes:

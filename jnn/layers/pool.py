@@ -35,8 +35,8 @@ def max_pool(
       x: (..., *spatial, channels), floating point.
       window: its size along each spatial axis, 1 to 3 of them, such as (2, 2).
       stride: from one window to the next, one int or one per axis; None means the window's size.
-      padding: "VALID" (none), "SAME" (the output has size ceil(spatial / stride)), or (before, after)
-        per axis, each less than the window.
+      padding: "VALID" (none), "SAME" (the output has size ceil(spatial / stride)), in any case; or less than the
+        window: one int for all sides, one per axis, or (before, after) per axis.
 
     Returns:
       (..., *out, channels), in x's dtype.
@@ -118,12 +118,14 @@ def global_avg_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
     >>> global_avg_pool(jnp.arange(4.0).reshape(2, 2, 1))
     Array([1.5], dtype=float32)
     """
-    return jnp.mean(wide(x), axis=_spatial_axes("global_avg_pool", x, spatial)).astype(x.dtype)
+    axes = _spatial_axes("global_avg_pool", x, spatial)
+    return jnp.mean(wide(x), axis=axes).astype(x.dtype)
 
 
 def _window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None, padding: Padding) -> Window:
     window = sliding(layer, size, stride=stride, padding=padding)
-    if not isinstance(padding, str) and any(max(pad) >= k for pad, k in zip(padding, window.size, strict=True)):
+    pads = window.padding
+    if not isinstance(pads, str) and any(max(pad) >= k for pad, k in zip(pads, window.size, strict=True)):
         raise ValueError(
             f"{layer}: padding {padding} must be less than the window {window.size}: it would see nothing."
         )

@@ -55,6 +55,7 @@ def learned_positions(p: dict[str, jax.Array], positions: jax.Array) -> jax.Arra
     >>> learned_positions({"table": jnp.eye(2)}, jnp.arange(2)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+    checks.params("learned_positions", p, "table")
     return lookup("learned_positions", p["table"], positions, what="positions")
 
 
@@ -105,6 +106,7 @@ def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax
     True
     """
     checks.floats("rotary", x, ndim=3)
+    checks.array("rotary", positions, "positions")
     if positions.shape not in (x.shape[-3:-2], x.shape[:-2]):
         raise ValueError(
             f"rotary: expected positions {x.shape[-3:-2]} or {x.shape[:-2]} for input {checks.describe(x)} "
@@ -119,7 +121,7 @@ def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax
 
 def _angles(layer: str, positions: jax.Array, d: int, base: float) -> jax.Array:
     """positions * base ** (-2i/d) for i < d/2: (..., d/2), float32."""
-    checks.integers(layer, positions)
+    checks.integers(layer, positions, name="positions")
     if d < 2 or d % 2:
         raise ValueError(f"{layer}: pairs of features need an even size, found {d}.")
     rates = base ** (-jnp.arange(0, d, 2, dtype=jnp.float32) / d)

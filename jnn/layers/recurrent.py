@@ -63,6 +63,7 @@ def rnn(
     >>> y.shape, bool((h == y[:, 3]).all()), float(y[0, 4, 0])
     ((7, 5, 2), True, 0.0)
     """
+    checks.drawn("rnn", p)
     checks.floats("rnn", x, ndim=2)
     *leading, t, d = x.shape
     step = jax.ShapeDtypeStruct((*leading, d), x.dtype)

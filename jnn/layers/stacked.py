@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 
+from jnn import checks
 from jnn.layers.dropout import dropout
 from jnn.layers.recurrent import Carry
 from jnn.param import Params
@@ -58,6 +59,7 @@ def stacked(
         raise TypeError(
             f"stacked: expected a list of layers' parameters, found {type(p).__name__}: a dict has no order."
         )
+    checks.key("stacked", key)
     if not p:
         raise ValueError("stacked: expected at least one layer's parameters, found none.")
     carries = [None] * len(p) if carry is None else list(carry)

@@ -23,7 +23,8 @@ import numpy as np
 from jnn import checks
 
 Pairs = tuple[tuple[int, int], ...]
-Padding = str | Sequence[tuple[int, int]]
+Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+_KINDS = {1: "sequences type", 2: "images", 3: "volumes"}
 BORDERS = {"CIRCULAR": "wrap", "REFLECT": "reflect"}  # paddings that are not zeros -> modes of `jnp.pad`
 
 
@@ -140,7 +141,8 @@ def sliding(
       layer: the layer's name, for errors.
       size: one int per spatial axis.
       stride: from one window to the next, one int for all axes or one for each; None means size.
-      padding: one of `named`, or (before, after) per axis.
+      padding: one of `named`, in any case; an int for all sides, or one for each axis (as in torch); or (before, after)
+        per axis.
       dilation: from one element of the window to the next, as stride.
       named: the paddings that this layer knows.
 
@@ -151,12 +153,18 @@ def sliding(
     ((1, 1),)
     """
     if isinstance(size, int) or not 1 <= len(size) <= 3:
-        raise ValueError(f"{layer}: give one window size per spatial axis, 1 to 3 of them, as (3, 3); found {size}.")
+        same = "; ".join(f"{kind} {(size,) * axes}" for axes, kind in _KINDS.items()) if isinstance(size, int) else ""
+        raise ValueError(
+            f"{layer}: expected one window size per spatial axis, 1 to 3 of them, found {size}. "
+            f"For {same or 'images type (3, 3)'}."
+        )
     sizes = per_axis(layer, "window", size, len(size))
     if not isinstance(padding, str):
         padding = _pairs(layer, padding, len(size))
-    elif padding not in named:
-        raise ValueError(f"{layer}: padding is one of {', '.join(named)} or pairs (before, after); found {padding!r}.")
+    elif (padding := padding.upper()) not in named:
+        raise ValueError(
+            f"{layer}: padding is one of {', '.join(named)}, an int, or pairs (before, after); found {padding!r}."
+        )
     elif padding == "CAUSAL" and len(size) != 1:
         raise ValueError(f"{layer}: CAUSAL padding is for one axis, time; found {len(size)} spatial axes.")
     return Window(
@@ -195,8 +203,12 @@ def one_batch_axis(layer: str, x: jax.Array, spatial: int) -> tuple[jax.Array, t
     return (x if len(leading) == 1 else x.reshape(-1, *x.shape[len(leading) :])), leading
 
 
-def _pairs(layer: str, padding: Sequence[tuple[int, int]], axes: int) -> Pairs:
-    found = tuple(tuple(pair) if isinstance(pair, Sequence) else (pair,) for pair in padding)
+def _pairs(layer: str, padding: int | Sequence[int] | Sequence[tuple[int, int]], axes: int) -> Pairs:
+    """(before, after) per axis: of one int for all, as much on either side of each axis, or pairs."""
+    sides = (padding,) * axes if isinstance(padding, int) else padding
+    found = tuple(tuple(pair) if isinstance(pair, Sequence) else (pair, pair) for pair in sides)
     if [len(pair) for pair in found] != [2] * axes or min(map(min, found)) < 0:
-        raise ValueError(f"{layer}: explicit padding is {axes} pairs (before, after) >= 0; found {padding}.")
+        raise ValueError(
+            f"{layer}: explicit padding is an int, or {axes} ints or pairs (before, after), all >= 0; found {padding}."
+        )
     return tuple((before, after) for before, after in found)

@@ -6,8 +6,10 @@
     soft_cross_entropy(logits, targets)                 the same from one-hot or soft targets
 
 Laws: a label or probability out of range is a ValueError where values are known, and under `jit` makes
-that example's loss NaN: nothing is clamped in silence. `soft_cross_entropy` of one-hot targets equals
-`cross_entropy` of their labels, smoothing and class weights included.
+that example's loss NaN: nothing is clamped in silence, but what is rounding: up to 1e-6 outside [0, 1], or two units in
+the last place of a dtype of 16 bits. Values and gradients are finite for logits of any size in 16 bits; in float32 a
+difference of logits beyond its range costs infinity, which is the rounded answer.
+`soft_cross_entropy` of one-hot targets equals `cross_entropy` of their labels, smoothing and class weights included.
 
 Class weights multiply the values, as torch does without reduction. A mean over examples then divides by
 their number. For torch's weighted mean, which divides by the sum of the weights, leave `class_weights`
@@ -16,12 +18,15 @@ out and weigh the examples instead: `LossOutput(cross_entropy(logits, y), weight
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jnn import checks
 from jnn.precision import wide
 
+ROUNDING = 1e-6  # what float32 sums of probabilities miss 1 by; twice the last place of a dtype of 16 bits
 CLIP = 1e-7  # probabilities are kept this far from 0 and 1; nearer, float32 cannot tell 1 - p from 0
 
 
@@ -46,9 +51,9 @@ def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Ar
     Array([0.6931472], dtype=float32)
     """
     checks.floats("binary_cross_entropy", probabilities)
-    checks.in_unit_interval("binary_cross_entropy", "probabilities", probabilities)
-    p, targets = wide(probabilities), _binary_targets("binary_cross_entropy", probabilities, targets)
-    valid = _in_unit_interval(p) & _in_unit_interval(targets)
+    targets = _binary_targets("binary_cross_entropy", probabilities, targets)
+    p = _unit_interval("binary_cross_entropy", "probabilities", probabilities)
+    valid = ~jnp.isnan(p)
     p = jnp.clip(p, CLIP, 1 - CLIP)
     values = -(targets * jnp.log(p) + (1 - targets) * jnp.log1p(-p))
     return jnp.mean(jnp.where(valid, values, jnp.nan), axis=-1)
@@ -78,7 +83,7 @@ def binary_cross_entropy_with_logits(
     targets = _binary_targets("binary_cross_entropy_with_logits", logits, targets)
     yes, no = jax.nn.log_sigmoid(wide(logits)), jax.nn.log_sigmoid(-wide(logits))
     values = -(jnp.broadcast_to(positive_weight, logits.shape) * targets * yes + (1 - targets) * no)
-    return jnp.mean(jnp.where(_in_unit_interval(targets), values, jnp.nan), axis=-1)
+    return jnp.mean(values, axis=-1)
 
 
 def cross_entropy(
@@ -104,15 +109,9 @@ def cross_entropy(
     >>> cross_entropy(jnp.array([[0.0, 0.0], [0.0, 100.0]]), jnp.array([0, 1]))
     Array([0.6931472, 0.       ], dtype=float32)
     """
-    checks.floats("cross_entropy", logits)
-    checks.integers("cross_entropy", labels)
-    if labels.shape != logits.shape[:-1]:
-        raise ValueError(
-            f"cross_entropy: expected labels {logits.shape[:-1]} for logits {checks.describe(logits)}, "
-            f"found {checks.describe(labels)}. One-hot or soft targets go to soft_cross_entropy."
-        )
+    _check_labels(logits, labels)
     checks.in_range("cross_entropy", labels, logits.shape[-1])
-    weights = _class_weights("cross_entropy", class_weights, smoothing, logits)
+    smoothing, weights = _options("cross_entropy", class_weights, smoothing, logits)
     # log_p = shifted - normalizer is never written out: half the memory of log_softmax, and no gather, so
     # that logits may be sharded over classes
     shifted = wide(logits) - jax.lax.stop_gradient(jnp.max(wide(logits), axis=-1, keepdims=True))
@@ -121,7 +120,7 @@ def cross_entropy(
     values = normalizer - jnp.sum(jnp.where(own, shifted, 0.0), axis=-1)
     if weights is not None:
         values = values * jnp.sum(jnp.where(own, weights, 0.0), axis=-1)
-    if smoothing:
+    if isinstance(smoothing, jax.Array) or smoothing:
         others = (normalizer[..., None] - shifted) * (1.0 if weights is None else weights)
         values = (1 - smoothing) * values + smoothing * jnp.mean(others, axis=-1)
     return jnp.where(jnp.any(own, axis=-1), values, jnp.nan)
@@ -149,34 +148,62 @@ def soft_cross_entropy(
     """
     checks.floats("soft_cross_entropy", logits)
     targets = _binary_targets("soft_cross_entropy", logits, targets)
-    weights = _class_weights("soft_cross_entropy", class_weights, smoothing, logits)
+    smoothing, weights = _options("soft_cross_entropy", class_weights, smoothing, logits)
     smooth = (1 - smoothing) * targets + smoothing / logits.shape[-1]
     if weights is not None:
         smooth = smooth * weights
     # where, not only times: a class masked by a logit of -inf has log-probability -inf, and 0 * inf is nan
     terms = jnp.where(smooth == 0, 0.0, smooth * jax.nn.log_softmax(wide(logits), axis=-1))
-    return jnp.where(jnp.all(_in_unit_interval(targets), axis=-1), -jnp.sum(terms, axis=-1), jnp.nan)
+    return -jnp.sum(terms, axis=-1)
 
 
 def _binary_targets(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
     checks.same_shape(name, predictions=predictions, targets=targets)
-    checks.in_unit_interval(name, "targets", targets)
-    return wide(targets)
+    return _unit_interval(name, "targets", targets)
 
 
-def _in_unit_interval(x: jax.Array) -> jax.Array:
-    return (x >= 0) & (x <= 1)
+def _unit_interval(name: str, what: str, x: jax.Array) -> jax.Array:
+    """x in [0, 1], in float32 at least: rounding outside it counts as its end, and what is further out is NaN."""
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize == 2
+    rounding = 2 * float(jnp.finfo(x.dtype).eps) if narrow else ROUNDING
+    checks.in_unit_interval(name, what, x, tolerance=rounding)
+    x = wide(x)
+    inside = jnp.where(x < 0, 0, jnp.where(x > 1, 1, x))
+    return jnp.where((x >= -rounding) & (x <= 1 + rounding), inside, jnp.nan)
 
 
-def _class_weights(name: str, weights: jax.Array | None, smoothing: float, logits: jax.Array) -> jax.Array | None:
-    """Checks both; the weights come back with as many axes as the logits."""
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"{name}: expected smoothing in [0, 1), found {smoothing}.")
+def _check_labels(logits: jax.Array, labels: jax.Array) -> None:
+    """Raises unless labels are integers, one for each example of logits."""
+    checks.array("cross_entropy", logits, "logits")
+    checks.array("cross_entropy", labels, "labels")
+    if labels.ndim and labels.shape == logits.shape:
+        raise TypeError(
+            f"cross_entropy: expected integer labels {logits.shape[:-1]}, found {checks.describe(labels)}, as many as "
+            "logits. One-hot or soft targets go to soft_cross_entropy(logits, targets)."
+        )
+    if jnp.issubdtype(logits.dtype, jnp.integer) and jnp.issubdtype(labels.dtype, jnp.floating):
+        raise TypeError(
+            "cross_entropy: logits come first: cross_entropy(logits, labels); found integers in their place."
+        )
+    checks.floats("cross_entropy", logits)
+    checks.integers("cross_entropy", labels, name="labels")
+    if labels.shape != logits.shape[:-1]:
+        squeeze = " Drop its last axis: labels[..., 0]." if labels.shape == (*logits.shape[:-1], 1) else ""
+        raise ValueError(
+            f"cross_entropy: expected labels {logits.shape[:-1]} for logits {checks.describe(logits)}, "
+            f"found {checks.describe(labels)}.{squeeze} One-hot or soft targets go to soft_cross_entropy."
+        )
+
+
+def _options(name: str, weights: jax.Array | None, smoothing: float, logits: jax.Array) -> tuple[Any, jax.Array | None]:
+    """Smoothing and class weights, checked; the weights come back with as many axes as the logits."""
+    in_range = lambda s: (s >= 0) & (s < 1)
+    smoothing = checks.number(name, "smoothing", smoothing, in_range, "in [0, 1)", like=wide(logits))
     if weights is None:
-        return None
+        return smoothing, None
     if jnp.shape(weights) != logits.shape[-1:]:
         raise ValueError(
             f"{name}: expected one class weight for each of {logits.shape[-1]} classes, "
             f"found shape {jnp.shape(weights)}."
         )
-    return wide(jnp.asarray(weights)).reshape((1,) * (logits.ndim - 1) + (-1,))
+    return smoothing, wide(jnp.asarray(weights)).reshape((1,) * (logits.ndim - 1) + (-1,))

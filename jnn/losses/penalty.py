@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.param import Params, Spec, weights
+from jnn import checks
+from jnn.param import Param, Params, Spec, flatten, weights
 from jnn.precision import wide
 
 
@@ -53,6 +54,10 @@ def l2(spec: Spec, params: Params, *, mask: Any = None) -> jax.Array:
 
 
 def _total(name: str, cost: Callable[[jax.Array], jax.Array], spec: Spec, params: Params, mask: Any) -> jax.Array:
+    if not all(isinstance(leaf, Param) for leaf in jax.tree.leaves(spec)):
+        raise TypeError(f"{name}: expected the spec first, {name}(spec, params), found a tree without Params.")
+    for path, leaf in flatten(params).items():
+        checks.array(name, leaf, path)
     chosen = weights(spec) if mask is None else mask
     structures = {jax.tree.structure(tree) for tree in (spec, params, chosen)}
     if len(structures) > 1:

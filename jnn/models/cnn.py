@@ -89,6 +89,7 @@ def cnn(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) ->
     >>> cnn(p, jnp.ones((4, 8, 8, 1)), key=None).shape
     (4, 10)
     """
+    checks.params("cnn", p, "conv0", "head")
     checks.floats("cnn", x, ndim=3)
     for i in range(len(p) - 1):
         # the maximum and ReLU commute; in this order ReLU and its gradient touch a quarter of the memory

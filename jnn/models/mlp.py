@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import Initializer, VarianceScaling, he_normal, lecun_normal
 from jnn.layers.dropout import dropout
@@ -93,6 +94,8 @@ def mlp(
     >>> mlp(p, jnp.ones((32, 784)), key=None).shape
     (32, 10)
     """
+    checks.params("mlp", p, "fc0")
+    checks.key("mlp", key)
     hidden = len(p) - 1
     rates = tuple(rate) if isinstance(rate, Sequence) else (rate,) * hidden
     if len(rates) != hidden:

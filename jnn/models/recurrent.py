@@ -124,7 +124,9 @@ def recurrent_classifier(
     >>> recurrent_classifier(p, jnp.ones((4, 9), int), lengths=jnp.array([9, 1, 5, 2]), key=None).shape
     (4, 2)
     """
-    checks.integers("recurrent_classifier", tokens, ndim=1)
+    checks.params("recurrent_classifier", p, "embed", "out")
+    checks.key("recurrent_classifier", key)
+    checks.integers("recurrent_classifier", tokens, ndim=1, name="tokens")
     p = gather(p)
     between, above = (None, None) if key is None else jax.random.split(key)
     layer = functools.partial(bidirectional if "backward" in p["layers"][0] else rnn, cell)

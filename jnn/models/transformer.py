@@ -114,7 +114,11 @@ def transformer(
     >>> transformer(p, jnp.zeros((3, 10), jnp.int32), key=None).shape
     (3, 10, 65)
     """
-    checks.integers("transformer", tokens, ndim=1)
+    checks.params("transformer", p, "embed", "blocks", "norm")
+    for name in p.keys() & {"embed", "position"}:
+        checks.params("transformer", p[name], "table", what=f"params[{name!r}]")
+    checks.key("transformer", key)
+    checks.integers("transformer", tokens, ndim=1, name="tokens")
     if positions is None:
         positions = jnp.arange(tokens.shape[-1])
         if "position" in p and tokens.shape[-1] > (context := p["position"]["table"].shape[0]):

@@ -14,6 +14,8 @@ from __future__ import annotations
 import jax
 from jax.ad_checkpoint import checkpoint_name
 
+from jnn import checks
+from jnn.activations import gelu
 from jnn.axes import constrain
 from jnn.initializers import normal
 from jnn.layers import (
@@ -85,6 +87,7 @@ def transformer_block(
     >>> transformer_block(p, x, key=None).shape
     (5, 8)
     """
+    checks.params("transformer_block", p, "norm1", "attention", "norm2", "up", "down")
     x = checkpoint_name(x, "input")
     one, two = (None, None) if key is None else jax.random.split(key)
     h = attention(p["attention"], layer_norm(p["norm1"], x), causal=True, mask=mask, rotate=rotate)
@@ -101,4 +104,4 @@ def cached_block(p: Params, x: jax.Array, cache: Cache, *, rotate: Rotate | None
 
 def _mlp(p: Params, x: jax.Array) -> jax.Array:
     h = checkpoint_name(constrain(linear(p["up"], layer_norm(p["norm2"], x)), "time", "hidden"), "hidden")
-    return constrain(linear(p["down"], jax.nn.gelu(h)), "time", "embed")
+    return constrain(linear(p["down"], gelu(h)), "time", "embed")

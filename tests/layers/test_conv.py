@@ -131,10 +131,20 @@ def test_initial_variance_keeps_a_relu_network_alive():
         (jnp.ones((0, 8, 8, 3)), {}, ValueError, r"conv: expected at least one example"),
         (jnp.ones((8, 3)), {}, ValueError, r"conv: expected an array of rank 3 or more, found float32\[8,3\]"),
         (jnp.ones((2, 8, 3)), {"padding": "VALID"}, ValueError, r"conv: a window that reaches \(3, 3\) does not fit"),
-        (jnp.ones((8, 8, 3)), {"padding": "same"}, ValueError, r"conv: padding is one of SAME, .* found 'same'"),
+        (jnp.ones((8, 8, 3)), {"padding": "full"}, ValueError, r"conv: padding is one of SAME, .* found 'FULL'"),
         (jnp.ones((8, 8, 3)), {"padding": "CAUSAL"}, ValueError, r"conv: CAUSAL padding is for one axis"),
-        (jnp.ones((8, 8, 3)), {"padding": (1, 1)}, ValueError, r"conv: explicit padding is 2 pairs"),
-        (jnp.ones((8, 8, 3)), {"padding": [(1, -1), (0, 0)]}, ValueError, r"conv: explicit padding is 2 pairs"),
+        (
+            jnp.ones((8, 8, 3)),
+            {"padding": (1, 1, 1)},
+            ValueError,
+            r"conv: explicit padding is an int, or 2 ints or pairs",
+        ),
+        (
+            jnp.ones((8, 8, 3)),
+            {"padding": [(1, -1), (0, 0)]},
+            ValueError,
+            r"conv: explicit padding is an int, or 2 ints or pairs",
+        ),
         (jnp.ones((8, 8, 3)), {"stride": 0}, ValueError, r"conv: stride is an int >= 1, .* found 0"),
         (
             jnp.ones((8, 8, 3)),
@@ -153,9 +163,12 @@ def test_bad_input_is_one_clear_error(x, arguments, error, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kernel": 3}, r"conv_spec: give one window size per spatial axis, .* found 3"),
+        (
+            {"kernel": 3},
+            r"conv_spec: expected one window size per spatial axis, .* found 3. .* images \(3, 3\)",
+        ),
         ({"kernel": (3, 0)}, r"conv_spec: window is an int >= 1"),
-        ({"kernel": (1, 1, 1, 1)}, r"conv_spec: give one window size per spatial axis"),
+        ({"kernel": (1, 1, 1, 1)}, r"conv_spec: expected one window size per spatial axis"),
         ({"kernel": (3,), "groups": 2}, r"conv_spec: 2 groups do not divide c_in=3 and c_out=4"),
     ],
 )

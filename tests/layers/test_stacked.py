@@ -74,7 +74,7 @@ P = random_params(SPECS["gru"](3, 4))
         ([], {}, ValueError, r"stacked: expected at least one layer's parameters, found none"),
         ([P], {"carry": [None, None]}, ValueError, r"stacked: expected a carry for each of 1 layers, found 2"),
         ([P] * 2, {}, ValueError, r"gru_cell: its parameters expect input \[...,3\], found float32\[2,4\]"),
-        ([P] * 2, {"rate": 1.0}, ValueError, r"dropout: rate is the probability"),
+        ([P] * 2, {"rate": 1.0}, ValueError, r"dropout: expected rate \(of dropping\) in"),
     ],
 )
 def test_bad_input_of_a_stack_is_one_clear_error(p, options, error, message):

@@ -72,7 +72,7 @@ def test_a_hidden_map_starts_at_he_and_the_last_at_lecun():
         (jnp.ones((4, 5), jnp.int32), 0.0, TypeError, r"linear: expected floating-point input"),
         (jnp.ones((0, 5)), 0.0, ValueError, r"linear: expected at least one example"),
         (jnp.ones((4, 5)), (0.1, 0.1), ValueError, r"mlp: expected one dropout rate, or one for each of 1 hidden"),
-        (jnp.ones((4, 5)), 1.0, ValueError, r"dropout: rate is the probability of dropping"),
+        (jnp.ones((4, 5)), 1.0, ValueError, r"dropout: expected rate \(of dropping\) in"),
     ],
 )
 def test_bad_input_is_one_clear_error(x, rate, error, message):

@@ -24,8 +24,6 @@ from jnn.parallel.layers import zigzag
 Masks = dict[str, jax.Array]  # {"mask": (p, ..., t or 1, all s or 1)}, or empty
 Sums = tuple[jax.Array, jax.Array, jax.Array]  # of weighted values, the largest score, of weights
 
-SMALLEST = -1e30  # finite, so that a row without any key stays finite
-
 
 @dataclasses.dataclass(frozen=True)
 class Round:
@@ -121,7 +119,8 @@ def _forward(how: Round, q: jax.Array, k: jax.Array, v: jax.Array, masks: Masks)
         return sums, back
 
     zeros = jnp.zeros_like(q, _exact(q))
-    (total, top, weight), _ = how.go(visit, (zeros, zeros[..., 0] + SMALLEST, zeros[..., 0]), (k, v))
+    (total, top, weight), _ = how.go(visit, (zeros, zeros[..., 0] - jnp.inf, zeros[..., 0]), (k, v))
+    top = _finite(top)
     y = (total / jnp.where(weight == 0, 1, weight)[..., None]).astype(q.dtype)
     log_weight = top + jnp.log(jnp.where(weight == 0, 1, weight))
     return y, (q, k, v, masks, y, log_weight)
@@ -168,11 +167,16 @@ def _add(sums: Sums, scores: jax.Array, v: jax.Array, allowed: jax.Array | None)
     """The sums with another block's. See "Online normalizer calculation for softmax", Milakov and Gimelshein, 2018."""
     total, top, weight = sums
     if allowed is not None:
-        scores = jnp.where(_like(allowed, scores), scores, SMALLEST)
+        scores = jnp.where(_like(allowed, scores), scores, -jnp.inf)
     higher = jnp.maximum(top, scores.max(-1))
-    weights, shrink = _keep(jnp.exp(scores - higher[..., None]), allowed), jnp.exp(top - higher)
+    weights, shrink = jnp.exp(scores - _finite(higher)[..., None]), jnp.exp(top - _finite(higher))
     values = jnp.einsum("...grts,...gsk->...grtk", weights.astype(v.dtype), v, preferred_element_type=total.dtype)
     return shrink[..., None] * total + values, higher, shrink * weight + weights.sum(-1)
+
+
+def _finite(top: jax.Array) -> jax.Array:
+    """The largest score, or 0 where none has been visible yet: then all weights are exp(-inf) = 0."""
+    return jnp.where(top == -jnp.inf, 0, top)
 
 
 def _keep(weights: jax.Array, allowed: jax.Array | None) -> jax.Array:

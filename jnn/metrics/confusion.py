@@ -105,8 +105,8 @@ def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | N
     classes = logits.shape[-1]
     if classes > MOST_CLASSES:
         raise ValueError(
-            f"confusion_matrix: {classes} classes make a matrix of {classes**2 * 4 / 1e9:.1f} GB; at most {MOST_CLASSES} "
-            "are counted. For precision, recall and F1 of each class take class_counts, which needs no matrix."
+            f"confusion_matrix: {classes} classes make a matrix of {classes**2 * 4 / 1e9:.1f} GB, expected at most "
+            f"{MOST_CLASSES} classes. For precision, recall and F1 of each class take class_counts: it needs no matrix."
         )
     cell = labels * classes + jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return Confusion(histogram(cell, weight, classes**2).reshape(classes, classes))

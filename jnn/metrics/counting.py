@@ -1,7 +1,7 @@
 """Histograms of weights that go on counting where float32 stops.
 
-2**24 + 1 is 2**24 in float32: ones that are added one by one never get beyond it. So rows are counted in pieces, and the
-pieces' sums in two parts.
+2**24 + 1 is 2**24 in float32: ones that are added one by one never get beyond it. So rows are counted in pieces, and
+their sums added up in two parts.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-ROWS = 2**16  # of a piece
+ROWS = 2**10  # of a piece: fractions that are added one by one lose a digit in a thousand of them
 UNIT = 2.0**12
 
 
 def histogram(index: jax.Array, weight: jax.Array, bins: int) -> jax.Array:
-    """The sum of the weights of each bin: whole weights below 256 exactly, up to float32's last digit.
+    """The sum of the weights of each bin: rows of weight 1 are counted exactly, up to float32's last digit.
 
     Args:
       index: (...), int32 in 0..bins-1.

@@ -48,6 +48,11 @@ def within_x64(dtype: jax.typing.DTypeLike) -> np.dtype:
     return dtype
 
 
+def cast(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """x in another dtype, or as it is."""
+    return (_plain(x) if kind(x.dtype) < Kind.FLOATING and x.dtype != dtype else x).astype(dtype, copy=False)
+
+
 def first_lost(x: np.ndarray, dtype: np.dtype) -> tuple[int, ...] | None:
     """The index of the first number that cannot be cast to the dtype; None if all can.
 
@@ -61,7 +66,7 @@ def first_lost(x: np.ndarray, dtype: np.dtype) -> tuple[int, ...] | None:
     for start in range(0, 0 if x.dtype == dtype else flat.size, CHUNK):
         part = flat[start : start + CHUNK]
         with np.errstate(all="ignore"):
-            held = _held(part, part.astype(dtype))
+            held = _held(part, cast(part, dtype))
         if not held.all():
             return tuple(map(int, np.unravel_index(start + int(held.argmin()), x.shape)))
     return None

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jnn.param.declare import Param, Params, Rules, Spec, check_spec
-from jnn.param.dtypes import first_lost, kind, within_x64
+from jnn.param.dtypes import cast, first_lost, kind, within_x64
 from jnn.param.maps import abstract
 from jnn.param.paths import flatten, map_paths
 
@@ -40,7 +40,7 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
     problems += [p for path in want.keys() & have.keys() for p in _misfits(path, have[path], want[path])]
     if problems:
         raise ValueError("The arrays do not fit the spec:\n  " + "\n  ".join(sorted(problems)))
-    put = lambda path, s: jax.device_put(np.asarray(have[path]).astype(s.dtype), s.sharding)
+    put = lambda path, s: jax.device_put(cast(np.asarray(have[path]), s.dtype), s.sharding)
     return map_paths(lambda path, _: put(path, want[path]), spec)
 
 

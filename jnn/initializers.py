@@ -68,19 +68,22 @@ class VarianceScaling:
         Raises:
           ValueError: the Param declares no fans.
         """
-        if not (param.fan_in and param.fan_out):
+        if not param.fan_in:
             raise ValueError(
                 f"{self} needs fans, but the Param with axes {param.axes} declares none: "
                 "give fan_in=(...) and fan_out=(...), or an initializer that needs no fan."
             )
-        return jax.nn.initializers.variance_scaling(
+        index = lambda names: [param.axes.index(name) for name in names]
+        outs = [*index(param.fan_out), len(param.axes)]  # one more axis, of size 1: JAX wants two, a vector has none
+        draw = jax.nn.initializers.variance_scaling(
             self.scale,
             self.mode,
             self.distribution,
-            in_axis=[param.axes.index(name) for name in param.fan_in],
-            out_axis=[param.axes.index(name) for name in param.fan_out],
-            batch_axis=[param.axes.index(name) for name in _beside(param)],
+            in_axis=index(param.fan_in),
+            out_axis=outs,
+            batch_axis=index(_beside(param)),
         )
+        return lambda key, shape, dtype: draw(key, (*shape, 1), dtype)[..., 0]
 
 
 lecun_normal = VarianceScaling(1.0, "fan_in", "truncated_normal")

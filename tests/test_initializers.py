@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jnn import Param, initializers
+import jnn
+from jnn import Param, initializers, layers
 from jnn.initializers import VarianceScaling
 
 KEY = jax.random.key(0)
@@ -62,10 +63,14 @@ def test_variance_is_scale_over_the_named_fan(mode, distribution):
     np.testing.assert_allclose(values.std(), (3.0 / fans[mode]) ** 0.5, rtol=0.03)
 
 
-@pytest.mark.parametrize("fans", [{"fan_in": ()}, {"fan_out": ()}])
-def test_a_param_without_fans_is_one_clear_error(fans):
+def test_a_param_without_fans_is_one_clear_error():
     with pytest.raises(ValueError, match=r"needs fans, but the Param with axes \('in', 'out'\) declares none"):
-        draw(initializers.he_normal, (2, 2), ("in", "out"), **fans)
+        draw(initializers.he_normal, (2, 2), ("in", "out"), fan_in=(), fan_out=())
+
+
+def test_a_map_to_a_single_number_has_a_fan_out_of_one():
+    values = draw(VarianceScaling(1.0, "fan_avg", "normal"), (5000,), ("in",), fan_out=())
+    np.testing.assert_allclose(values.var() * 5001 / 2, 1, rtol=0.1)
 
 
 @pytest.mark.parametrize("name", ["normal", "uniform", "truncated_normal"])
@@ -151,3 +156,45 @@ def test_orthogonal_is_jaxs_where_positions_can_say_it():
         np.testing.assert_array_equal(draw(ours, shape, axes), theirs(KEY, shape, jnp.float32))
     complex_ = np.asarray(draw(ours, (4, 4), ("in", "out"), dtype=jnp.complex64))
     np.testing.assert_allclose(complex_ @ complex_.conj().T, 4 * np.eye(4), atol=1e-5)
+
+
+def one_output(layer, spec, *size, **options):
+    """A spec, and the middle of what its layer makes of an input of this size, as a function of its weight."""
+    x = 1 + jax.random.uniform(KEY, size)
+
+    def middle(w):
+        y = layer({"w": w}, x, **options)
+        return y[tuple(n // 2 for n in y.shape)]
+
+    return spec, middle
+
+
+CONV = {"padding": "VALID"}
+READS = {
+    "linear": lambda: one_output(layers.linear, layers.linear_spec(5, 7, bias=False), 5),
+    "linear-many-axes": lambda: one_output(
+        layers.linear, layers.linear_spec((2, 3), 4, axes=("a", "b", "c"), bias=False), 2, 3, in_axes=2
+    ),
+    "conv-1d": lambda: one_output(layers.conv, layers.conv_spec(2, 4, (3,), bias=False), 9, 2, **CONV),
+    "conv-3d": lambda: one_output(layers.conv, layers.conv_spec(2, 3, (3, 2, 2), bias=False), 5, 5, 5, 2, **CONV),
+    "conv-groups": lambda: one_output(
+        layers.conv, layers.conv_spec(6, 4, (3, 3), groups=2, bias=False), 5, 5, 6, groups=2, **CONV
+    ),
+    "depthwise": lambda: one_output(
+        layers.depthwise_conv, layers.depthwise_conv_spec(4, (3, 3), multiplier=2, bias=False), 5, 5, 4, **CONV
+    ),
+    "conv_transpose": lambda: one_output(
+        layers.conv_transpose, layers.conv_transpose_spec(4, 6, (3, 3), bias=False), 7, 7, 4, **CONV
+    ),
+    "experts": lambda: (
+        {"w": layers.experts_spec(5, 7, 3)["up"]["w"]},
+        lambda w: layers.linear({"w": w[1]}, jnp.ones(5))[3],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_the_fan_in_is_how_many_weights_an_output_reads(name):
+    spec, middle = READS[name]()
+    read = np.count_nonzero(jax.grad(middle)(jnn.init(spec, KEY)["w"]))
+    assert spec["w"].fans[0] == read

@@ -29,15 +29,15 @@ def init(spec: Spec, key: jax.Array, *, mesh: Mesh | None = None, rules: Rules |
     check_key("init", key)
     placed = None if mesh is None else shardings(spec, mesh, rules or {})
 
-    def draw(key: jax.Array) -> Params:
-        @functools.cache
-        def at(path: str) -> jax.Array:  # what parameters have in common of their paths is folded once
-            above, _, name = path.rpartition("/")
-            return path_key(at(above), name) if path else key
+    @functools.cache
+    def at(path: str) -> jax.Array:
+        above, _, name = path.rpartition("/")
+        return path_key(at(above), name) if path else key
 
-        return map_paths(lambda path, param: _drawn(path, param, at(path)), spec)
-
-    return Program(draw, "init", out_shardings=placed)(key)
+    # keys of known values are folded here, not in the program: it would take longer to compile than to draw
+    keys = {path: at(path) for path in flatten(spec)}
+    draw = lambda keys: map_paths(lambda path, param: _drawn(path, param, keys[path]), spec)
+    return Program(draw, "init", out_shardings=placed)(keys)
 
 
 def _drawn(path: str, param: Param, key: jax.Array) -> jax.Array:

@@ -6,8 +6,8 @@ of its own when it is through; the order depends on (sources, weights, seed) alo
 
 from __future__ import annotations
 
+import hashlib
 import math
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,4 +53,5 @@ def mixture(sources: Mapping[str, Examples], weights: Mapping[str, float], *, se
 
 def _seed(seed: int, name: str) -> int:
     """A seed of its own for each name."""
-    return int(np.random.SeedSequence((seed, zlib.crc32(name.encode()))).generate_state(1)[0])
+    hashed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    return int(np.random.SeedSequence((seed, hashed)).generate_state(1)[0])

@@ -78,6 +78,8 @@ class Param:
 
         def __getattr__(self, name: str) -> NoReturn:
             """What a layer asks of an array that is still a declaration."""
+            if name.startswith("__"):  # what `copy` and `pickle` ask of anything
+                raise AttributeError(name)
             raise AttributeError(
                 f"found a Param {self.shape} where an array belongs (it has no {name!r}): "
                 "params = jnn.init(spec, jax.random.key(0)) makes arrays of a spec."

@@ -1,6 +1,8 @@
 """The maps over specs: init, abstract, shardings, stack, weights, count, summary."""
 
+import copy
 import dataclasses
+import pickle
 import zlib
 
 import jax
@@ -280,6 +282,11 @@ def test_what_is_no_spec_or_no_key_is_one_clear_error(call, message):
 def test_a_spec_where_params_belong_says_what_to_do(call):
     with pytest.raises((AttributeError, TypeError), match=r"params = jnn\.init\(spec|expected integers"):
         call()
+
+
+def test_a_declaration_is_copied_and_pickled():
+    param = Param((2,), ones, ("embed",))
+    assert copy.deepcopy(param) == pickle.loads(pickle.dumps(param)) == param
 
 
 def test_the_keys_of_both_styles_draw_the_same():

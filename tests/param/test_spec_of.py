@@ -83,7 +83,7 @@ def test_its_arrays_are_counted_masked_and_loaded(module, axes):
 
 def test_a_state_dict_of_torch():
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2).to(torch.bfloat16))
-    spec = jnn.spec_of(dict(module.state_dict()), axes={"*.weight": "out <- in".replace("<-", "")})
+    spec = jnn.spec_of(dict(module.state_dict()), axes={"*.weight": "out in"})
     assert [(path, p.shape, str(jnp.dtype(p.dtype)), p.axes) for path, p in jnn.flatten(spec).items()] == [
         ("0.bias", (4,), "float32", ("axis0",)),
         ("0.weight", (4, 3), "float32", ("out", "in")),

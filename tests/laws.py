@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +67,66 @@ def test_law_1_init_returns_what_the_spec_declares(layer):
     assert jax.tree.structure(params) == jax.tree.structure(abstract)
     for x, s in zip(jax.tree.leaves(params), jax.tree.leaves(abstract), strict=True):
         assert (x.shape, x.dtype) == (s.shape, s.dtype)
+
+
+SPECS = {
+    "prelu_spec": (4,),
+    "linear_spec": (3, 2),
+    "conv_spec": (2, 4, (3,)),
+    "conv_transpose_spec": (2, 4, (3,)),
+    "depthwise_conv_spec": (2, (3,)),
+    "separable_conv_spec": (2, 4, (3,)),
+    "batch_norm_spec": (3,),
+    "layer_norm_spec": (3,),
+    "rms_norm_spec": (3,),
+    "group_norm_spec": (4,),
+    "instance_norm_spec": (3,),
+    "embed_spec": (5, 2),
+    "learned_positions_spec": (5, 2),
+    "attention_spec": (4, 2),
+    "experts_spec": (2, 3, 4),
+    "rnn_cell_spec": (2, 3),
+    "lstm_cell_spec": (2, 3),
+    "gru_cell_spec": (2, 3),
+    "perceptron_spec": (3,),
+    "mlp_spec": ((3, 4, 2),),
+    "cnn_spec": ((8, 8, 1), (2,), 3, 2),
+    "recurrent_classifier_spec": (5, 2, 3, 2),
+    "transformer_spec": (5, 4),
+    "transformer_block_spec": (4, 2, 8),
+}
+OF_OTHERS = {"bidirectional_spec", "batch_norm_stats_spec"}  # a cell's twice; statistics are float32
+
+
+def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
+    rooms = (jnn.activations, jnn.layers, jnn.models)
+    found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
+    assert set(found) == set(SPECS) | OF_OTHERS
+    sizes = {"transformer_spec": {"layers": 2, "heads": 2, "embed": 4}}
+    for name, args in SPECS.items():
+        spec = found[name](*args, **sizes.get(name, {}), dtype=jnp.bfloat16)
+        assert {jnp.dtype(param.dtype) for param in jax.tree.leaves(spec)} == {jnp.dtype(jnp.bfloat16)}, name
+
+
+def test_every_draw_that_is_scaled_by_fans_has_the_variance_of_one_map():
+    """Of a stack one layer, of experts one expert, of a cell one gate: whatever lies beside it does not count."""
+    rule, cases = jnn.initializers.VarianceScaling(2.0, "fan_avg", "uniform"), {}
+    for row in LAYERS:
+        for path, param in jnn.flatten(row.spec).items():
+            if param.fan_in and len(param.fan_in + param.fan_out) < len(param.axes):
+                cases[param.shape, param.stacked, param.receptive] = f"{row.name} {path}", param
+
+    @jax.jit
+    def variances(key):
+        many = lambda param: jax.random.split(key, 1 + 10_000 // int(np.prod(param.shape)))
+        draw = lambda param: jax.vmap(dataclasses.replace(param, init=rule).draw)(many(param))
+        return [jnp.var(draw(param)) for _, param in cases.values()]
+
+    for (name, param), variance in zip(cases.values(), variances(jax.random.key(0)), strict=True):
+        size = dict(zip(param.axes, param.shape, strict=True))
+        of = lambda names, size=size: int(np.prod([size[name] for name in names]))
+        fan = of(param.receptive) * (of(param.fan_in) + of(param.fan_out)) / 2
+        np.testing.assert_allclose(variance * fan, 2.0, rtol=0.06, err_msg=name)
 
 
 @layer_table

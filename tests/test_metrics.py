@@ -59,6 +59,8 @@ def test_the_confusion_matrix_and_what_follows_are_scikit_learns(rng):
     np.testing.assert_array_equal(metric.value(), theirs)
     np.testing.assert_allclose(metric.accuracy(), sk.accuracy_score(labels, predicted, sample_weight=weight))
     counts = metric.counts()
+    without = M.class_counts(jnp.asarray(logits[kept]), jnp.asarray(labels), jnp.asarray(weight))
+    assert_same("class_counts", without, counts)
     options = {"sample_weight": weight, "zero_division": 0}
     for ours, score in [
         (counts.precision(), sk.precision_score),
@@ -146,6 +148,7 @@ EVERY = {
     "accuracy": (M.accuracy, classified),
     "top_k_accuracy": (lambda x, y, w=None: M.top_k_accuracy(x, y, 3, w), classified),
     "confusion_matrix": (M.confusion_matrix, classified),
+    "class_counts": (M.class_counts, classified),
     "binary_accuracy": (M.binary_accuracy, scored),
     "binary_counts": (lambda x, y, w=None: M.binary_counts(x[:, None], y[:, None], w), scored),
     "roc_auc_histogram": (M.roc_auc_histogram, scored),
@@ -156,7 +159,15 @@ EVERY = {
     "root_mean_squared_error": (M.root_mean_squared_error, regressed),
     "r_squared": (M.r_squared, regressed),
 }
-COUNTS = {"accuracy", "top_k_accuracy", "confusion_matrix", "binary_accuracy", "binary_counts", "roc_auc_histogram"}
+COUNTS = {
+    "accuracy",
+    "top_k_accuracy",
+    "confusion_matrix",
+    "class_counts",
+    "binary_accuracy",
+    "binary_counts",
+    "roc_auc_histogram",
+}
 every = pytest.mark.parametrize("name", EVERY)
 
 
@@ -244,7 +255,9 @@ def test_nan_that_counts_makes_the_metric_nan(name):
     assert np.isnan(np.asarray(out.counts().value() if name == "confusion_matrix" else out.value())).all()
 
 
-@pytest.mark.parametrize("name", ["accuracy", "top_k_accuracy", "confusion_matrix", "binary_accuracy", "binary_counts"])
+@pytest.mark.parametrize(
+    "name", ["accuracy", "top_k_accuracy", "confusion_matrix", "class_counts", "binary_accuracy", "binary_counts"]
+)
 def test_a_label_out_of_range_raises_and_under_jit_gives_nan(name):
     metric, example = EVERY[name]
     x, y, _ = map(jnp.asarray, example(np.random.default_rng(0)))
@@ -272,6 +285,38 @@ def test_merge_counts_past_what_float32_can():
     big = M.Mean(np.float32(2**24), np.float32(2**24))
     one = M.Mean(np.float32(1), np.float32(1))
     assert M.merge(big, one, one) == M.Mean(2.0**24 + 2, 2.0**24 + 2)
+
+
+def many(rng, n=200_000):
+    """Rows of two classes, the last of them one: with weights, more than float32 can count."""
+    labels = np.r_[np.zeros(n - 1, np.int32), 1]
+    return rng.uniform(size=n).astype(np.float32) * 1e-3 + labels, labels
+
+
+@pytest.mark.parametrize("weight", [251.0, 0.1])
+def test_counts_go_on_beyond_what_float32_counts_one_by_one(weight):
+    """200,000 rows stand for 50 million of weight 1; and small weights are not lost in large sums."""
+    scores, labels = many(np.random.default_rng(0))
+    weights = np.full(len(labels), weight, np.float32)
+    total = np.float32(np.float64(np.float32(weight)) * (len(labels) - 1))
+    logits = np.stack([0.5 - scores, scores - 0.5], -1)
+    tolerance = {"rtol": 0} if weight > 1 else {"rtol": 1e-5}
+    each = [
+        jax.jit(M.confusion_matrix)(logits, labels, weights).matrix[0, 0],
+        jax.jit(M.class_counts)(logits, labels, weights).hits[0],
+        jax.jit(M.binary_counts)(-scores[:, None], 1 - labels[:, None], weights).actual[0],
+        jax.jit(lambda *args: M.roc_auc_histogram(*args, bins=8))(scores, labels, weights).negative[0],
+        jax.jit(M.accuracy)(logits, labels, weights).total - np.float32(weight),
+    ]
+    np.testing.assert_allclose(each, total, **tolerance)
+
+
+def test_fifty_thousand_classes_need_no_matrix():
+    logits = jnp.zeros((3, 50_000)).at[jnp.arange(3), jnp.array([7, 7, 49_999])].set(1.0)
+    counts = M.class_counts(logits, jnp.array([7, 1, 49_999]))
+    assert (counts.predicted[7], counts.precision()[7], counts.recall()[49_999]) == (2, 0.5, 1)
+    with pytest.raises(ValueError, match=r"50000 classes make a matrix of 10\.0 GB.* take class_counts"):
+        M.confusion_matrix(logits, jnp.array([7, 1, 49_999]))
 
 
 X, Y = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)

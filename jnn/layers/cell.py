@@ -19,6 +19,7 @@ of one array); its GRU orders the gates z r h, so take `[1, 0, 2]` along the axi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,17 +36,7 @@ CellParams = dict[str, dict[str, jax.Array]]
 Init = Initializer | VarianceScaling
 
 
-def square(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
-    """An orthogonal matrix, so that a state neither grows nor fades; drawn in float32 or wider, as QR needs.
-
-    See "Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural Networks", Saxe,
-    McClelland and Ganguli, 2014.
-
-    >>> u = square(jax.random.key(0), (3, 3), jnp.float32)
-    >>> bool(jnp.allclose(u @ u.T, jnp.eye(3), atol=1e-5))
-    True
-    """
-    return orthogonal()(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+square = orthogonal()  # a state neither grows nor fades
 
 
 def gated_spec(
@@ -55,17 +46,18 @@ def gated_spec(
     bias: bool,
     recurrent_bias: bool,
     init: Init,
-    recurrent_init: Initializer,
+    recurrent_init: Init,
     dtype: DTypeLike,
 ) -> Spec:
     """Both maps of a cell with n gates. Arguments otherwise as `lstm_cell_spec`."""
+    one = Param((d_hidden, d_hidden), recurrent_init, ("recurrent", "hidden"), dtype, ("recurrent",), ("hidden",))
 
     def each_gate(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
-        draw = lambda key: recurrent_init(key, (d_hidden, d_hidden), dtype)
+        draw = dataclasses.replace(one, dtype=dtype).draw
         return jax.vmap(draw, out_axes=1)(jax.random.split(key, n))
 
     names, shape = ("recurrent", "gates", "hidden"), (d_hidden, n, d_hidden)
-    recurrent = {"w": Param(shape, each_gate, names, dtype, fan_in=names[:1], fan_out=names[1:])}
+    recurrent = {"w": Param(shape, each_gate, names, dtype, one.fan_in, one.fan_out)}
     if recurrent_bias:
         recurrent["b"] = Param(shape[1:], zeros, names[1:], dtype)
     axes = ("embed", "gates", "hidden")

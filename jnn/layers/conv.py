@@ -62,8 +62,8 @@ def conv_spec(
     size = sliding("conv_spec", kernel).size
     if groups < 1 or c_in % groups or c_out % groups:
         raise ValueError(f"conv_spec: {groups} groups do not divide c_in={c_in} and c_out={c_out}.")
-    names = (*SPATIAL_AXES[len(size)], *axes)
-    w = Param((*size, c_in // groups, c_out), init, names, dtype, fan_in=axes[:1], fan_out=axes[1:])
+    spatial = SPATIAL_AXES[len(size)]
+    w = Param((*size, c_in // groups, c_out), init, (*spatial, *axes), dtype, axes[:1], axes[1:], receptive=spatial)
     return {"w": w, "b": Param((c_out,), zeros, axes[1:], dtype)} if bias else {"w": w}
 
 

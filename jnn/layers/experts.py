@@ -22,7 +22,8 @@ from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal
 from jnn.instead import chosen
 from jnn.layers.grouped import Grouped, blocks, sort_by_group
-from jnn.param import Param, Params, Spec
+from jnn.layers.linear import linear_spec
+from jnn.param import Params, Spec, stack
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -58,7 +59,7 @@ def experts_spec(
       experts: how many there are.
       gate: whether there is a third map, whose activation the first is multiplied by ("GLU Variants Improve
         Transformer", Shazeer, 2020).
-      init: initial values of all weights.
+      init: initial values of all weights, each expert's drawn as if it were alone.
       dtype: of all.
 
     Returns:
@@ -68,13 +69,12 @@ def experts_spec(
     (8, 64, 256)
     """
 
-    def each(*sizes: int, axes: tuple[str, str]) -> Spec:
-        names = ("experts", *axes)
-        return {"w": Param((experts, *sizes), init, names, dtype, fan_in=axes[:1], fan_out=axes[1:])}
+    def each(d_in: int, d_out: int, *axes: str) -> Spec:
+        return stack(linear_spec(d_in, d_out, axes=axes, bias=False, init=init, dtype=dtype), experts, "experts")
 
-    inward = {name: each(d, hidden, axes=("embed", "hidden")) for name in ("up", *["gate"] * gate)}
-    router = Param((d, experts), init, ("embed", "experts"), dtype, fan_in=("embed",), fan_out=("experts",))
-    return {"router": {"w": router}, **inward, "down": each(hidden, d, axes=("hidden", "embed"))}
+    inward = {name: each(d, hidden, "embed", "hidden") for name in ("up", *["gate"] * gate)}
+    router = linear_spec(d, experts, axes=("embed", "experts"), bias=False, init=init, dtype=dtype)
+    return {"router": router, **inward, "down": each(hidden, d, "hidden", "embed")}
 
 
 def experts(p: Params, x: jax.Array, *, top: int, activation: Activation = jax.nn.gelu) -> tuple[jax.Array, Routing]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.initializers import Initializer, glorot_uniform
+from jnn.initializers import glorot_uniform
 from jnn.layers.cell import CellParams, Init, checked, gated_spec, gates, square, state_carry
 from jnn.layers.linear import linear
 from jnn.param import Spec
@@ -23,7 +23,7 @@ def gru_cell_spec(
     bias: bool = True,
     recurrent_bias: bool = True,
     init: Init = glorot_uniform,
-    recurrent_init: Initializer = square,
+    recurrent_init: Init = square,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a `gru_cell`. Arguments as `lstm_cell_spec`; both biases by default, as in torch and Keras.

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.initializers import Initializer, glorot_uniform
+from jnn.initializers import glorot_uniform
 from jnn.layers.cell import CellParams, Init, checked, gated_spec, gates, square, state_carry
 from jnn.layers.linear import linear
 from jnn.param import Param, Spec
@@ -23,7 +23,7 @@ def lstm_cell_spec(
     recurrent_bias: bool = False,
     forget_bias: float = 1.0,
     init: Init = glorot_uniform,
-    recurrent_init: Initializer = square,
+    recurrent_init: Init = square,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares an `lstm_cell`.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.initializers import Initializer, glorot_uniform, zeros
+from jnn.initializers import glorot_uniform, zeros
 from jnn.layers.cell import CellParams, Init, checked, square, state_carry
 from jnn.layers.linear import linear, linear_spec
 from jnn.param import Param, Spec
@@ -21,7 +21,7 @@ def rnn_cell_spec(
     bias: bool = True,
     recurrent_bias: bool = False,
     init: Init = glorot_uniform,
-    recurrent_init: Initializer = square,
+    recurrent_init: Init = square,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares an `rnn_cell`. Arguments as `lstm_cell_spec`.

@@ -15,7 +15,7 @@ What lives here measures. What does not: losses to be differentiated (`jnn.losse
 """
 
 from jnn.metrics.classification import Perplexity, accuracy, binary_accuracy, perplexity, top_k_accuracy
-from jnn.metrics.confusion import Confusion, Counts, binary_counts, confusion_matrix
+from jnn.metrics.confusion import Confusion, Counts, binary_counts, class_counts, confusion_matrix
 from jnn.metrics.kinds import Concatenation, Last, Max, Sum, concatenation
 from jnn.metrics.ranking import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics.regression import (
@@ -43,6 +43,7 @@ __all__ = [
     "accuracy",
     "binary_accuracy",
     "binary_counts",
+    "class_counts",
     "concatenation",
     "confusion_matrix",
     "mean",

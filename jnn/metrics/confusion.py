@@ -12,7 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.metrics.counting import histogram
 from jnn.metrics.sums import classified, ratio, total, yes_or_no
+
+MOST_CLASSES = 2**14  # a matrix of 1 GiB
 
 
 class Counts(NamedTuple):
@@ -93,16 +96,38 @@ def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | N
 
     Raises:
       TypeError: logits are not floating point, or labels not integers.
-      ValueError: shapes do not fit, or labels known to lie out of range.
+      ValueError: shapes do not fit, labels known to lie out of range, or more classes than a matrix is for.
 
     >>> confusion_matrix(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).matrix.tolist()
     [[1.0, 1.0], [0.0, 1.0]]
     """
     labels, weight = classified("confusion_matrix", logits, labels, weight)
     classes = logits.shape[-1]
+    if classes > MOST_CLASSES:
+        raise ValueError(
+            f"confusion_matrix: {classes} classes make a matrix of {classes**2 * 4 / 1e9:.1f} GB, expected at most "
+            f"{MOST_CLASSES} classes. For precision, recall and F1 of each class take class_counts: it needs no matrix."
+        )
     cell = labels * classes + jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    counts = jnp.zeros(classes * classes, weight.dtype).at[cell.ravel()].add(weight.ravel())
-    return Confusion(counts.reshape(classes, classes))
+    return Confusion(histogram(cell, weight, classes**2).reshape(classes, classes))
+
+
+def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Counts:
+    """Counts per class without a confusion matrix, for any number of classes; the greatest logit is the prediction.
+
+    Arguments as `confusion_matrix`.
+
+    Returns:
+      Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`.
+
+    >>> class_counts(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).recall().tolist()
+    [0.5, 1.0]
+    """
+    labels, weight = classified("class_counts", logits, labels, weight)
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    count = lambda index, weight: histogram(index, weight, logits.shape[-1])
+    hits = jnp.where(jnp.isnan(weight) | (labels == predicted), weight, 0)
+    return Counts(count(labels, hits), count(predicted, weight), count(labels, weight))
 
 
 def binary_counts(

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.metrics.counting import histogram
 from jnn.metrics.sums import ratio, yes_or_no
 
 
@@ -65,7 +66,7 @@ def roc_auc_histogram(
     positive, weight = yes_or_no("roc_auc_histogram", scores, labels, weight)
     index = jnp.clip(jnp.nan_to_num(scores) * bins, 0, bins - 1).astype(jnp.int32)
     # two histograms in one: negative examples in the first half, positive ones in the second
-    counts = jnp.zeros(2 * bins, weight.dtype).at[(index + bins * positive).ravel()].add(weight.ravel())
+    counts = histogram(index + bins * positive, weight, 2 * bins)
     return AucHistogram(counts[bins:], counts[:bins])
 
 

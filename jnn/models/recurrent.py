@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import gather
@@ -34,8 +35,9 @@ def recurrent_classifier_spec(
     classes: int,
     *,
     layers: int = 1,
-    cell_spec: Callable[[int, int], Spec] = lstm_cell_spec,
+    cell_spec: Callable[..., Spec] = lstm_cell_spec,
     both_ways: bool = False,
+    dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a `recurrent_classifier`.
 
@@ -45,8 +47,9 @@ def recurrent_classifier_spec(
       hidden: the size of a state, in each direction.
       classes: how many logits.
       layers: how many recurrent layers.
-      cell_spec: `(d_in, d_hidden) -> spec`: `lstm_cell_spec`, `gru_cell_spec`, `rnn_cell_spec` or a partial of one.
+      cell_spec: `(d_in, d_hidden, *, dtype) -> spec`: `lstm_cell_spec`, `gru_cell_spec`, `rnn_cell_spec` or a partial.
       both_ways: whether each layer reads backwards too.
+      dtype: of all.
 
     Returns:
       {"embed": ..., "layers": [one spec a layer], "out": ...}
@@ -56,11 +59,11 @@ def recurrent_classifier_spec(
     ((32, 4, 16), (32, 2))
     """
     d_out = 2 * hidden if both_ways else hidden
-    cells = [cell_spec(d if i == 0 else d_out, hidden) for i in range(layers)]
+    cells = [cell_spec(d if i == 0 else d_out, hidden, dtype=dtype) for i in range(layers)]
     return {
-        "embed": embed_spec(vocab, d),
+        "embed": embed_spec(vocab, d, dtype=dtype),
         "layers": [bidirectional_spec(cell) for cell in cells] if both_ways else cells,
-        "out": linear_spec(d_out, classes, axes=("hidden", "classes")),
+        "out": linear_spec(d_out, classes, axes=("hidden", "classes"), dtype=dtype),
     }
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain, gather
@@ -46,6 +47,7 @@ def transformer_spec(
     hidden: int | None = None,
     kv_heads: int | None = None,
     bias: bool = True,
+    dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a decoder.
 
@@ -61,6 +63,7 @@ def transformer_spec(
       hidden: the width inside the MLP; 4 * embed by default.
       kv_heads: key and value heads, as in `attention_spec`.
       bias: whether linear maps and norms have biases; GPT-2's do, nanoGPT's do not.
+      dtype: of all.
 
     Returns:
       {"embed", "position" (unless context is None), "blocks" (with a leading axis "layers"), "norm"}
@@ -70,13 +73,15 @@ def transformer_spec(
     (4, 128, 4, 32)
     """
     out_std = 0.02 / (2 * layers) ** 0.5
-    block = transformer_block_spec(embed, heads, hidden or 4 * embed, kv_heads=kv_heads, bias=bias, out_std=out_std)
-    position = {} if context is None else {"position": learned_positions_spec(context, embed)}
+    block = transformer_block_spec(
+        embed, heads, hidden or 4 * embed, kv_heads=kv_heads, bias=bias, out_std=out_std, dtype=dtype
+    )
+    position = {} if context is None else {"position": learned_positions_spec(context, embed, dtype=dtype)}
     return {
-        "embed": embed_spec(vocab, embed),
+        "embed": embed_spec(vocab, embed, dtype=dtype),
         **position,
         "blocks": stack(block, layers),
-        "norm": layer_norm_spec(embed, bias=bias),
+        "norm": layer_norm_spec(embed, bias=bias, dtype=dtype),
     }
 
 

@@ -12,7 +12,9 @@ j <= i alone.
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.activations import gelu
@@ -34,24 +36,32 @@ from jnn.param import Params, Spec
 
 
 def transformer_block_spec(
-    d: int, heads: int, hidden: int, *, kv_heads: int | None = None, bias: bool = True, out_std: float = 0.02
+    d: int,
+    heads: int,
+    hidden: int,
+    *,
+    kv_heads: int | None = None,
+    bias: bool = True,
+    out_std: float = 0.02,
+    dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares one block: {"norm1", "attention", "norm2", "up", "down"}.
 
     Args:
       d, heads, hidden, kv_heads, bias: as in `transformer_spec`.
       out_std: the standard deviation of the weights that end a residual branch.
+      dtype: of all.
 
     >>> sorted(transformer_block_spec(64, 4, 256))
     ['attention', 'down', 'norm1', 'norm2', 'up']
     """
     small, out = normal(0.02), normal(out_std)
     return {
-        "norm1": layer_norm_spec(d, bias=bias),
-        "attention": attention_spec(d, heads, kv_heads=kv_heads, bias=bias, init=small, out_init=out),
-        "norm2": layer_norm_spec(d, bias=bias),
-        "up": linear_spec(d, hidden, bias=bias, init=small),
-        "down": linear_spec(hidden, d, axes=("hidden", "embed"), bias=bias, init=out),
+        "norm1": layer_norm_spec(d, bias=bias, dtype=dtype),
+        "attention": attention_spec(d, heads, kv_heads=kv_heads, bias=bias, init=small, out_init=out, dtype=dtype),
+        "norm2": layer_norm_spec(d, bias=bias, dtype=dtype),
+        "up": linear_spec(d, hidden, bias=bias, init=small, dtype=dtype),
+        "down": linear_spec(hidden, d, axes=("hidden", "embed"), bias=bias, init=out, dtype=dtype),
     }
 
 

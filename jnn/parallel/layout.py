@@ -225,7 +225,7 @@ def _named_if_even(spec: Spec, mesh: Mesh, rules: Resolved) -> Spec:
     def rename(param: Param) -> Param:
         sizes = zip(param.axes, param.shape, strict=True)
         axes = tuple(f"{name}, whole" if size % count(mesh, rules.get(name, ())) else name for name, size in sizes)
-        return dataclasses.replace(param, axes=axes, fan_in=(), fan_out=())
+        return dataclasses.replace(param, axes=axes, fan_in=(), fan_out=(), receptive=())
 
     return jax.tree.map(rename, spec)
 

@@ -12,6 +12,8 @@ import jnn
 from jnn.models import cached_transformer, generate, transformer, transformer_cache
 from tests.models.decoders import LEARNED, VARIANTS, moved
 
+KEY = jax.random.key(0)
+
 
 @VARIANTS
 def test_law_9_cached_equals_whole_for_every_cut(spec):
@@ -58,6 +60,54 @@ def test_generation_compiles_twice_in_all(caplog):
     assert ["_prefill" in compiled[0], "_step" in compiled[1], len(compiled)] == [True, True, 2], compiled
 
 
+def tied(value=0.0):
+    """A decoder whose logits are all alike."""
+    return jax.tree.map(lambda x: jnp.full(x.shape, value), jnn.init(LEARNED, KEY))
+
+
+@pytest.mark.parametrize("k", [1, 3, 11])
+def test_top_k_draws_among_exactly_k_where_logits_tie(k):
+    prompt = jnp.ones((400, 1), int)
+    drawn = generate(tied(), prompt, 1, key=KEY, top_k=k)[:, -1]
+    assert set(drawn.tolist()) == set(range(k))
+
+
+@VARIANTS
+def test_one_of_one_and_a_temperature_of_nearly_nothing_are_greedy(spec):
+    p, prompt = moved(spec), jnp.array([[1, 2, 3], [4, 5, 6]])
+    greedy = generate(p, prompt, 4, temperature=0)
+    np.testing.assert_array_equal(generate(p, prompt, 4, key=KEY, top_k=1), greedy)
+    np.testing.assert_array_equal(generate(p, prompt, 4, key=KEY, temperature=1e-30), greedy)
+    huge = p | {"norm": jax.tree.map(lambda x: x * 1e36, p["norm"])}  # logits that are finite until they are divided
+    np.testing.assert_array_equal(
+        generate(huge, prompt, 1, key=KEY, temperature=1e-3), generate(huge, prompt, 1, temperature=0)
+    )
+
+
+@VARIANTS
+def test_within_a_program_and_exported_it_draws_the_same(spec):
+    """`jit` with a traced temperature, and `jax.export` for any number of rows and any length of the prompt."""
+    p, prompt = moved(spec), jnp.array([[1, 2, 3], [4, 5, 6]])
+    run = jax.jit(lambda p, prompt, key, t: generate(p, prompt, 4, key=key, temperature=t, top_k=5))
+    options = {"key": KEY, "top_k": 5}
+    for t in (0.7, 0.0):
+        np.testing.assert_array_equal(run(p, prompt, KEY, t), generate(p, prompt, 4, temperature=t, **options))
+    greedy = jax.jit(lambda p, prompt: generate(p, prompt, 4, temperature=0))
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), p)
+    rows = jax.ShapeDtypeStruct(jax.export.symbolic_shape("b, t", constraints=["t <= 4"]), prompt.dtype)
+    exported = jax.export.export(greedy)(shapes, rows)
+    for part in (prompt, prompt[:1, :2]):
+        np.testing.assert_array_equal(exported.call(p, part), generate(p, part, 4, temperature=0))
+
+
+def test_within_a_program_what_cannot_be_drawn_is_marked():
+    p, prompt = moved(LEARNED), jnp.array([1, 2])
+    run = jax.jit(lambda p, t: generate(p, prompt, 2, key=KEY, temperature=t))
+    assert run(tied(jnp.nan), 1.0).tolist() == [1, 2, -1, -1]
+    assert run(p, jnp.nan).tolist() == run(p, -1.0).tolist() == [1, 2, -1, -1]
+    assert min(run(p, 1.0).tolist()) >= 0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -66,6 +116,13 @@ def test_generation_compiles_twice_in_all(caplog):
         (lambda p: generate(p, jnp.arange(3), 0, key=jax.random.key(0)), ValueError, "expected steps >= 1"),
         (lambda p: generate(p, jnp.array([-1]), 2, key=jax.random.key(0)), ValueError, "generate: expected tokens in"),
         (lambda p: generate(p, jnp.arange(3), 2, key=jax.random.key(0), top_k=12), ValueError, "top_k in 1..11"),
+        (lambda p: generate(p, jnp.arange(3), 2.5, key=KEY), ValueError, "expected steps >= 1.*found 2.5"),
+        (lambda p: generate(p, jnp.arange(3), 2, key=KEY, temperature=float("nan")), ValueError, "finite temperature"),
+        (lambda p: generate(p, jnp.arange(3), 2, key=KEY, temperature=float("inf")), ValueError, "finite temperature"),
+        (lambda p: generate(p, jnp.arange(3), 2, key=KEY, temperature="warm"), ValueError, "found 2, warm"),
+        (lambda p: generate(p, jnp.arange(3), 2), ValueError, r"needs a key, found None.*temperature=0 for the likel"),
+        (lambda p: generate(p, jnp.arange(3), 2, key=0), TypeError, r"generate: expected one PRNG key, found 0\."),
+        (lambda p: generate(tied(jnp.nan), jnp.arange(3), 2, key=KEY), ValueError, "logits of step 0 are NaN"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -1,8 +1,12 @@
-"""The maps over specs: init, abstract, shardings, stack, load, weights, count, summary."""
+"""The maps over specs: init, abstract, shardings, stack, weights, count, summary."""
+
+import copy
+import dataclasses
+import pickle
+import zlib
 
 import jax
 import jax.numpy as jnp
-import ml_dtypes
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -42,6 +46,23 @@ def test_path_key_folds_name_by_name_and_tells_names_apart():
     keys = [jnn.path_key(KEY, path) for path in ("", "a", "b", "a/b", "b/a", "ab", "w", "w1")]
     assert len({tuple(jax.random.key_data(k).tolist()) for k in keys}) == len(keys)
     assert keys[0] == KEY
+
+
+def test_names_with_one_crc_32_draw_other_values():
+    a, b = "plumless", "buckeroo"
+    assert zlib.crc32(a.encode()) == zlib.crc32(b.encode())
+    params = jnn.init({name: Param((4,), normal(), ("embed",)) for name in (a, b)}, KEY)
+    assert not np.isin(params[a], params[b]).any()
+
+
+@pytest.mark.parametrize(
+    "tree", [{"a/b": 1, "a": {"b": 2}}, {"": {"b": 1}, "b": 2}, {"a": [1, 2], "a/1": 3}], ids=["slash", "empty", "list"]
+)
+def test_two_leaves_of_one_path_are_an_error(tree):
+    with pytest.raises(ValueError, match=r"Two leaves of the tree have the path '(a/b|b|a/1)': rename one"):
+        jnn.flatten(tree)
+    with pytest.raises(ValueError, match="Two leaves"):
+        jnn.init(jax.tree.map(lambda _: Param((2,), normal(), ("embed",)), tree), KEY)
 
 
 def test_flatten_and_map_paths_name_every_leaf():
@@ -123,6 +144,21 @@ def test_a_stack_of_stacks_draws_each_layer_apart():
     assert len({x.tobytes() for x in np.asarray(w).reshape(6, -1)}) == 6
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    "change", [{"dtype": jnp.bfloat16}, {"init": he_normal}, {"init": ones}, {"init": jnn.initializers.orthogonal()}]
+)
+def test_a_stack_that_is_changed_is_drawn_as_the_stack_of_the_changed(change, times):
+    """Law 1, and each layer as one layer: for replacements of dtype and init before and after stacking."""
+    stacked = lambda spec: stacked_once(stacked_once(spec, "outer") if times == 2 else spec, "layers")
+    stacked_once = lambda spec, axis: jnn.stack(spec, 3, axis=axis)
+    changed = lambda spec: {**spec, "w": dataclasses.replace(spec["w"], **change)}
+    spec = changed(stacked(linear_spec(8, 6)))
+    params, shapes = jnn.init(spec, KEY), jnn.abstract(spec)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), params) == jax.tree.map(lambda s: (s.shape, s.dtype), shapes)
+    assert_equal(params, jnn.init(stacked(changed(linear_spec(8, 6))), KEY))
+
+
 def test_a_stack_along_a_name_that_is_taken_is_an_error():
     with pytest.raises(ValueError, match="distinct names"):
         jnn.stack(linear_spec(4, 4), 2, axis="embed")
@@ -156,36 +192,6 @@ def test_count_of_a_spec_and_of_its_params():
     assert jnn.count(spec_of()) == jnn.count(jnn.init(spec_of(), KEY)) == 64 * 32 + 32 + 3 * (32 * 32 + 32) + 64 * 32
 
 
-def test_load_takes_trees_and_flat_dicts_of_numpy_and_places_them():
-    params, mesh = jnn.init(spec_of(), KEY), mesh_of(x=2, y=4)
-    tree = jax.tree.map(np.asarray, params)
-    for arrays in (tree, jnn.flatten(tree), params):
-        loaded = jnn.load(spec_of(), arrays, mesh=mesh, rules=RULES)
-        assert_equal(loaded, params)
-        assert jax.tree.map(lambda x: x.sharding, loaded) == jnn.shardings(spec_of(), mesh, RULES)
-    assert_equal(jnn.load(spec_of(), tree), params)
-
-
-def test_load_casts_between_floats():
-    spec = {"w": Param((3,), zeros, ("embed",)), "v": Param((3,), zeros, ("embed",), jnp.bfloat16)}
-    loaded = jnn.load(spec, {"w": np.arange(3, dtype=ml_dtypes.bfloat16), "v": np.arange(3, dtype=np.float64)})
-    assert (loaded["w"].dtype, loaded["v"].dtype) == (jnp.float32, jnp.bfloat16)
-    np.testing.assert_array_equal(loaded["w"], [0, 1, 2])
-
-
-def test_load_names_every_misfit_in_one_error():
-    spec = {"a": linear_spec(2, 3), "n": Param((2,), zeros, ("embed",), jnp.int32)}
-    arrays = {"a": {"w": np.zeros((3, 2))}, "n": np.zeros(2), "extra": {"x": np.zeros(5)}}
-    with pytest.raises(ValueError, match="The arrays do not fit the spec") as error:
-        jnn.load(spec, arrays)
-    assert str(error.value).splitlines()[1:] == [
-        "  misshapen: a/w is (3, 2), the spec says (2, 3)",
-        "  missing: a/b (3,)",
-        "  mistyped: n is float64, the spec says int32",
-        "  unused: extra/x (5,)",
-    ]
-
-
 def test_summary_is_a_table_with_totals():
     lines = jnn.summary(spec_of()).splitlines()
     assert lines[0].split() == ["path", "shape", "axes", "dtype", "count", "bytes"]
@@ -216,8 +222,81 @@ def test_summary_on_a_mesh_says_what_each_device_holds():
             r"fans name \['b'\], which are not among its axes \('a',\)",
         ),
         (lambda: jnn.init({"w": Param((2,), he_normal, ("a",))}, KEY), r"needs fans, but the Param with axes \('a',\)"),
+        (lambda: Param((2, 2), zeros, ("a", "b"), fan_in=("a",), receptive=("a",)), "share a name"),
+        (lambda: Param((2, 2), zeros, ("a", "b"), fan_in=("a",), stacked=1), r"\['a'\], which are not among its axes"),
+        (lambda: jnn.stack(linear_spec(2, 2), -1), r"found shape \(-1, 2, 2\)|found shape \(-1, 2\)"),
+        (
+            lambda: jnn.init({"w": Param((2,), lambda *_: jnp.ones(3), ("a",))}, KEY),
+            r"init returned shape \(3,\), declared is \(2,\)",
+        ),
+        (lambda: jnn.init({"w": Param((2,), ones, ("a",), np.float64)}, KEY), "float64, while JAX is set to 32 bits"),
     ],
 )
 def test_a_bad_declaration_is_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_an_error_of_a_draw_says_where():
+    with pytest.raises(ValueError, match="needs fans") as error:
+        jnn.init({"deep": {"w": Param((2,), he_normal, ("a",))}}, KEY)
+    assert error.value.__notes__[0] == "while drawing deep/w (2,)"
+
+
+SPEC, PARAMS = linear_spec(3, 2), {"w": jnp.ones((3, 2)), "b": jnp.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: jnn.init(SPEC, 0), r"init: expected one PRNG key, found 0\. jax.random.key\(0\) makes one"),
+        (lambda: jnn.init(SPEC, -1), "init: expected one PRNG key, found -1"),
+        (lambda: jnn.init(SPEC, None), "init: expected one PRNG key, found None"),
+        (lambda: jnn.init(SPEC, jnp.array(3)), r"init: expected one PRNG key, found int32\[\]"),
+        (lambda: jnn.init(SPEC, jax.random.split(KEY, 4)), r"found key<fry>\[4\].* for several keys, jax.vmap"),
+        (lambda: jnn.path_key(0, "a"), "path_key: expected one PRNG key, found 0"),
+        (lambda: jnn.init(PARAMS, KEY), r"init: expected a spec, found ArrayImpl at 'b'"),
+        (lambda: jnn.summary(PARAMS), r"summary: expected a spec, found ArrayImpl at 'b'\..* jnn.spec_of\(params\)"),
+        (lambda: jnn.weights(PARAMS), "weights: expected a spec"),
+        (lambda: jnn.abstract(PARAMS), "abstract: expected a spec"),
+        (lambda: jnn.stack(PARAMS, 2), "stack: expected a spec"),
+        (lambda: jnn.shardings(PARAMS, mesh_of(x=8), {}), "shardings: expected a spec"),
+        (lambda: jnn.load(PARAMS, PARAMS), "load: expected a spec"),
+        (lambda: jnn.load(SPEC, SPEC), r"load: expected arrays, found a Param at 'b'\. jnn.init"),
+        (lambda: jnn.init({"w": Param((2,), lambda *_: jnp.ones(2), ("a",), jnp.int32)}, KEY), "init returned float32"),
+    ],
+)
+def test_what_is_no_spec_or_no_key_is_one_clear_error(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: jnn.layers.linear(SPEC, jnp.ones((2, 3))),
+        lambda: jnn.models.transformer(jnn.models.transformer_spec(5, 4, layers=1, heads=1, embed=2), KEY, key=None),
+        lambda: jnn.layers.layer_norm(jnn.layers.layer_norm_spec(3), jnp.ones((2, 3))),
+    ],
+)
+def test_a_spec_where_params_belong_says_what_to_do(call):
+    with pytest.raises((AttributeError, TypeError), match=r"params = jnn\.init\(spec|expected integers"):
+        call()
+
+
+def test_a_declaration_is_copied_and_pickled():
+    param = Param((2,), ones, ("embed",))
+    assert copy.deepcopy(param) == pickle.loads(pickle.dumps(param)) == param
+
+
+def test_the_keys_of_both_styles_draw_the_same():
+    assert_equal(jnn.init(SPEC, jax.random.PRNGKey(3)), jnn.init(SPEC, jax.random.key(3)))
+
+
+def test_zero_sizes_are_drawn_stacked_and_counted():
+    spec = {"none": linear_spec(0, 3), "no_layers": jnn.stack(linear_spec(2, 3), 0), "fc": linear_spec(2, 3)}
+    params = jnn.init(spec, KEY)
+    assert params["none"]["w"].shape == (0, 3)
+    assert params["no_layers"]["b"].shape == (0, 3)
+    assert jnn.count(params) == jnn.count(spec) == 3 + 2 * 3 + 3
+    assert_equal(jnn.load(spec, params), params)

@@ -1,0 +1,44 @@
+"""Parameters as declarations: a *spec* is a nested dict of `Param`s, before any array exists.
+
+    init(spec, key) -> params       the arrays, each drawn from the key and its own path
+    abstract(spec), shardings(...)  shapes and dtypes; a `NamedSharding` for every leaf
+    stack(spec, n) -> spec          the same layer n times, for `jax.lax.scan`
+    load(spec, arrays) -> params    somebody else's arrays, every misfit named at once
+    spec_of(arrays) -> spec         a declaration of somebody else's arrays
+    weights(spec) -> mask           True where decay belongs: on linear maps, not biases or norms
+    count(spec), summary(spec)      how many, and a table of them
+
+Laws: `init` returns the tree, shapes and dtypes that the spec declares, and a draw depends on the
+key and the path alone: `init(spec, key)["fc"] == init(spec["fc"], path_key(key, "fc"))`. It is made in
+float32 at least, and then cast. A Param that is changed by `dataclasses.replace` is drawn as changed,
+stacked or not.
+"""
+
+from jnn.param.declare import Initializer, NamedInitializer, Param, Params, Rules, Spec, check_spec, stack, weights
+from jnn.param.load import load
+from jnn.param.maps import abstract, count, init, shardings, summary
+from jnn.param.paths import check_key, flatten, map_paths, path_key
+from jnn.param.spec_of import spec_of
+
+__all__ = [
+    "Initializer",
+    "NamedInitializer",
+    "Param",
+    "Params",
+    "Rules",
+    "Spec",
+    "abstract",
+    "check_key",
+    "check_spec",
+    "count",
+    "flatten",
+    "init",
+    "load",
+    "map_paths",
+    "path_key",
+    "shardings",
+    "spec_of",
+    "stack",
+    "summary",
+    "weights",
+]

@@ -14,6 +14,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jnn.precision import take
+
 Grouped = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (r, a), (n, a, b), (n,) -> (r, b)
 
 
@@ -43,7 +45,7 @@ def blocks(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
     place = jnp.where(group < n, first[group] * block + jnp.arange(len(rows)) - start[group], 2 * n * block)
     filled = jnp.zeros((2 * n * block, rows.shape[1]), rows.dtype).at[place].set(rows, mode="drop")
     owner = jnp.minimum(group_of(jnp.arange(2 * n), full), n - 1)
-    y = jnp.einsum("nra,nab->nrb", filled.reshape(2 * n, block, -1), w[owner])
+    y = jnp.einsum("nra,nab->nrb", filled.reshape(2 * n, block, -1), take(w, owner, known=True))
     return y.reshape(2 * n * block, -1).at[place].get(mode="fill", fill_value=0)
 
 

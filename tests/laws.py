@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from tests.table import LAYERS, LOSSES, Layer, Loss
 from tests.tolerance import loosened
 
 layer_table = pytest.mark.parametrize("layer", LAYERS, ids=lambda row: row.name)
+learned_table = pytest.mark.parametrize("layer", [row for row in LAYERS if row.spec], ids=lambda row: row.name)
 loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 
@@ -51,6 +53,16 @@ def value_and_gradient(fn, *args):
 
     (_, out), grads = jax.value_and_grad(scalar, has_aux=True, allow_int=True)(args)
     return out, [g for g in jax.tree.leaves(grads) if jnp.issubdtype(g.dtype, jnp.floating)]
+
+
+def equations(jaxpr):
+    """All of a jaxpr, those of the jaxprs within it included."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for value in jax.tree.leaves(list(eqn.params.values())):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
 
 
 def assert_close(a, b, **tolerance):
@@ -206,6 +218,37 @@ def test_law_7_dtype_in_is_dtype_out(layer):
         assert (a.dtype, b.dtype) in [(jnp.float32, jnp.bfloat16), (jnp.int32, jnp.int32), (jnp.bool_, jnp.bool_)]
     if not layer.noisy:
         assert_close(low, out, rtol=0.05, atol=0.08)
+
+
+@learned_table
+def test_law_7_long_sums_of_gradients_are_in_float32(layer):
+    """In bfloat16 the gradient over a batch and its copies is that over the batch, times how often it is there."""
+    rows, copies = 4, 512
+    half = lambda tree: jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.dtype == jnp.float32 else x, tree)
+    params, inputs = half((params_of(layer), batch_of(layer, rows)))
+    inputs = [jnp.tile(x, (copies, *[1] * (x.ndim - 1))) for x in inputs]
+
+    def counted(params, weight):
+        out = [x for x in jax.tree.leaves(layer.apply(params, *inputs, key=None)) if x.shape[:1] == weight.shape]
+        flat = [x.reshape(len(weight), -1).astype(jnp.float32) for x in out]
+        return sum(weight @ x @ (1.5 + jnp.cos(jnp.arange(x.shape[1], dtype=jnp.float32))) for x in flat)
+
+    gradient = jax.jit(jax.grad(counted))
+    whole, once = gradient(params, jnp.ones(rows * copies)), gradient(params, jnp.repeat(jnp.eye(copies)[0], rows))
+    for (path, a), b in zip(jnn.flatten(whole).items(), jax.tree.leaves(once), strict=True):
+        want = copies * np.asarray(b, np.float64)
+        assert np.linalg.norm(np.asarray(a, np.float64) - want) <= 2**-8 * np.linalg.norm(want), path
+
+
+@layer_table
+def test_law_7_float64_stays_float64(layer):
+    with jax.enable_x64(True):
+        wide = lambda x: jax.ShapeDtypeStruct(x.shape, np.float64 if x.dtype == np.float32 else x.dtype)
+        params = jax.tree.map(wide, jnn.abstract(layer.spec))
+        inputs = [wide(x[None]) for x in layer.example(np.random.default_rng(0))]
+        jaxpr = jax.make_jaxpr(partial(value_and_gradient, partial(layer.apply, key=noise(layer))))(params, *inputs)
+    outputs = [v for eqn in equations(jaxpr.jaxpr) for v in eqn.outvars]
+    assert not {str(v.aval) for v in outputs if v.aval.dtype in (np.float16, np.float32, jnp.bfloat16)}
 
 
 @loss_table

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.param import Param, Spec
+from jnn.precision import over_last_axes, wide
 
 
 def prelu_spec(
@@ -47,10 +48,10 @@ def prelu(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     """
     checks.params("prelu", p, "slope")
     checks.array("prelu", x)
-    slope = p["slope"].astype(x.dtype)
-    checks.floats("prelu", x, ndim=slope.ndim)
-    checks.trailing("prelu", x, slope.shape)
-    return jnp.where(x > 0, x, jnp.broadcast_to(slope, x.shape) * x)
+    checks.floats("prelu", x, ndim=p["slope"].ndim)
+    checks.trailing("prelu", x, p["slope"].shape)
+    h = wide(x)
+    return jnp.where(h > 0, h, over_last_axes(p["slope"], h) * h).astype(x.dtype)
 
 
 def rrelu(x: jax.Array, lower: float = 1 / 8, upper: float = 1 / 3, *, key: jax.Array | None) -> jax.Array:

@@ -13,9 +13,9 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Initializer, ones, zeros
 from jnn.layers.group_norm import group_norm_spec
-from jnn.layers.norm import over_last_axes, scale_and_shift
+from jnn.layers.norm import scale_and_shift
 from jnn.param import Param, Spec
-from jnn.precision import wide
+from jnn.precision import over_last_axes, wide
 
 Stats = dict[str, jax.Array]
 

@@ -22,6 +22,7 @@ from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
 from jnn.layers.linear import linear
 from jnn.layers.window import BORDERS, Padding, Window, one_batch_axis, sliding
 from jnn.param import Param, Spec
+from jnn.precision import add_bias
 
 PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
 SPATIAL_AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
@@ -122,7 +123,7 @@ def check_channels(layer: str, w: jax.Array, x: jax.Array, groups: int) -> None:
 
 def add_channels(p: dict[str, jax.Array], y: jax.Array) -> jax.Array:
     """y (..., c) plus the bias "b" (c,), iff p has one."""
-    return y + p["b"].astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,)) if "b" in p else y
+    return add_bias(y, p["b"]) if "b" in p else y
 
 
 def convolve(

@@ -18,6 +18,7 @@ from jnn.layers.conv import PADDINGS, add_channels, conv, conv_spec
 from jnn.layers.linear import linear, linear_spec
 from jnn.layers.window import Padding, one_batch_axis, sliding
 from jnn.param import Spec
+from jnn.precision import wide
 
 
 def depthwise_conv_spec(
@@ -90,10 +91,10 @@ def depthwise_conv(
     if backend.choose("conv_depthwise") == "conv":
         return conv(p, x, stride=stride, padding=padding, dilation=dilation, groups=channels)
     flat = jnp.repeat(flat, w.shape[-1] // channels, axis=-1)
-    taps = window.taps(window.pad(flat), flat.shape[1:-1])
-    filters = w.reshape(-1, *(1,) * (flat.ndim - 1), w.shape[-1])  # one (1, ..., 1, channels) per tap
+    taps = window.taps(window.pad(wide(flat)), flat.shape[1:-1])
+    filters = wide(w).reshape(-1, *(1,) * (flat.ndim - 1), w.shape[-1])  # one (1, ..., 1, channels) per tap
     with window.products(flat.shape[1:-1]):
-        y = sum(tap * f for tap, f in zip(taps, filters, strict=True))
+        y = sum(tap * f for tap, f in zip(taps, filters, strict=True)).astype(x.dtype)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
 
 

@@ -15,6 +15,7 @@ from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling, normal
 from jnn.layers.linear import linear
 from jnn.param import Param, Spec
+from jnn.precision import take
 
 SMALL = normal(0.02)  # GPT-2's, small enough for the logits of a tied read-out
 
@@ -97,4 +98,4 @@ def lookup(layer: str, table: jax.Array, rows: jax.Array, *, what: str) -> jax.A
     """`table[rows]`, with this layer's errors; NaN for a row out of range under `jit`."""
     checks.integers(layer, rows, name=what)
     checks.in_range(layer, rows, table.shape[0], what=what, of="rows in its table")
-    return table.at[rows].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    return take(table, rows)

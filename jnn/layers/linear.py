@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jnn import backend, checks
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
 from jnn.param import Param, Spec
+from jnn.precision import add_bias
 
 
 def linear_spec(
@@ -92,7 +93,7 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
         y = y.reshape(*leading, *d_out)
     else:
         y = jnp.tensordot(x, w, axes=in_axes)
-    return y + p["b"].astype(x.dtype).reshape((1,) * len(leading) + d_out) if "b" in p else y
+    return add_bias(y, p["b"]) if "b" in p else y
 
 
 def _fitting_axes(w: jax.Array, x: jax.Array) -> int | None:

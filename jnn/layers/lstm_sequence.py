@@ -84,10 +84,11 @@ def _forward(w: jax.Array, bias: jax.Array, xs: jax.Array, keep: Any, state: Sta
 
 
 def _backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
-    """The chain rule against time, `STEPS` at once; the weights' gradient is summed in float32."""
+    """The chain rule against time, `STEPS` at once; the weights' gradient is summed in float32 at least."""
     w, xs, keep, first, hs, cs, tanhs = residuals
     (dh, dc), dhs = cotangents
     t, b, d = xs.shape
+    exact = jnp.promote_types(w.dtype, jnp.float32)
     before = jnp.concatenate([first[None], hs[:-1]])  # h before each step
 
     def block(sums: Any, now: Any) -> tuple[Any, jax.Array]:
@@ -103,12 +104,12 @@ def _backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
             dzs, dxs = [dz, *dzs], [ds[:d].T, *dxs]
         dz = jnp.concatenate(dzs, axis=1)
         s = jnp.concatenate([xs, before], axis=-1).reshape(-1, w.shape[0])
-        dw = dw + jnp.matmul(dz, s, preferred_element_type=jnp.float32)
-        return (dh, dc, dw, dbias + jnp.sum(dz, axis=1, dtype=jnp.float32)), jnp.stack(dxs)
+        dw = dw + jnp.matmul(dz, s, preferred_element_type=exact)
+        return (dh, dc, dw, dbias + jnp.sum(dz, axis=1, dtype=exact)), jnp.stack(dxs)
 
     steps = (xs, before, keep, cs, tanhs, dhs)
     whole = t - t % STEPS
-    sums = (dh.T, dc.T, jnp.zeros(w.shape[::-1], jnp.float32), jnp.zeros(w.shape[1], jnp.float32))
+    sums = (dh.T, dc.T, jnp.zeros(w.shape[::-1], exact), jnp.zeros(w.shape[1], exact))
     rest: list[jax.Array] = []
     if whole < t:  # what is left of the last block comes first: time runs backwards
         sums, dx = block(sums, jax.tree.map(lambda a: a[whole:], steps))

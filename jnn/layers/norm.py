@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Initializer, ones, zeros
 from jnn.param import Param, Spec
-from jnn.precision import wide
+from jnn.precision import over_last_axes, wide
 
 
 def layer_norm_spec(
@@ -102,11 +102,6 @@ def scale_and_shift(p: dict[str, jax.Array], h: jax.Array) -> jax.Array:
     if "scale" in p:
         h = h * over_last_axes(p["scale"], h)
     return h + over_last_axes(p["bias"], h) if "bias" in p else h
-
-
-def over_last_axes(v: jax.Array, h: jax.Array) -> jax.Array:
-    """v in h's dtype and rank, its axes the last of h's."""
-    return v.astype(h.dtype).reshape((1,) * (h.ndim - v.ndim) + v.shape)
 
 
 def standardize(h: jax.Array, axes: tuple[int, ...], epsilon: float) -> jax.Array:

@@ -79,7 +79,7 @@ def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0
     >>> sinusoidal_positions(jnp.arange(3), 4).shape
     (3, 4)
     """
-    angles = _angles("sinusoidal_positions", positions, d, base)
+    angles = _angles("sinusoidal_positions", positions, d, base, jnp.float32)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d)
 
 
@@ -95,7 +95,7 @@ def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax
       base: the slowest pair turns by about 1 / base a position.
 
     Returns:
-      x's shape and dtype; the rotation is computed in float32.
+      x's shape and dtype; the rotation is computed in float32 at least.
 
     Raises:
       TypeError: x is not floating point, or positions not integers.
@@ -112,17 +112,17 @@ def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax
             f"rotary: expected positions {x.shape[-3:-2]} or {x.shape[:-2]} for input {checks.describe(x)} "
             f"(..., t, h, k), found {checks.describe(positions)}."
         )
-    angles = _angles("rotary", positions, x.shape[-1], base)[..., None, :]
+    angles = _angles("rotary", positions, x.shape[-1], base, jnp.promote_types(x.dtype, jnp.float32))[..., None, :]
     angles = angles.reshape((1,) * (x.ndim - angles.ndim) + angles.shape)
     sin, cos = jnp.sin(angles), jnp.cos(angles)
     a, b = jnp.split(wide(x), 2, axis=-1)
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
 
 
-def _angles(layer: str, positions: jax.Array, d: int, base: float) -> jax.Array:
-    """positions * base ** (-2i/d) for i < d/2: (..., d/2), float32."""
+def _angles(layer: str, positions: jax.Array, d: int, base: float, dtype: DTypeLike) -> jax.Array:
+    """positions * base ** (-2i/d) for i < d/2: (..., d/2)."""
     checks.integers(layer, positions, name="positions")
     if d < 2 or d % 2:
         raise ValueError(f"{layer}: pairs of features need an even size, found {d}.")
-    rates = base ** (-jnp.arange(0, d, 2, dtype=jnp.float32) / d)
-    return positions[..., None].astype(jnp.float32) * rates.reshape((1,) * positions.ndim + rates.shape)
+    rates = base ** (-jnp.arange(0, d, 2, dtype=dtype) / d)
+    return positions[..., None].astype(dtype) * rates.reshape((1,) * positions.ndim + rates.shape)

@@ -23,6 +23,7 @@ from jnn.axes import in_force
 from jnn.layers.lstm_cell import lstm_cell
 from jnn.layers.lstm_sequence import lstm_sequence
 from jnn.param import Params
+from jnn.precision import over_steps
 
 Carry = Any  # arrays in the tree that the cell makes, beginning with h
 Cell = Callable[[Params, Carry, jax.Array], tuple[Carry, jax.Array]]
@@ -93,10 +94,11 @@ def _scan(
     cell: Cell, p: Params, carry: Carry, xs: jax.Array, valid: jax.Array | None, reverse: bool
 ) -> tuple[Carry, jax.Array]:
     """Any cell over the leading axis; a step that is not valid leaves the carry alone."""
+    params = over_steps(p)
 
     def step(carry: Carry, now: Any) -> tuple[Carry, jax.Array]:
         x, keep = now
-        new, y = cell(p, carry, x)
+        new, y = cell(params(), carry, x)
         if keep is not None:
             new = jax.tree.map(lambda a, b: _where(keep, a, b), new, carry)
         return new, y

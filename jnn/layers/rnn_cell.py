@@ -12,6 +12,7 @@ from jnn.initializers import glorot_uniform, zeros
 from jnn.layers.cell import CellParams, Init, checked, square, state_carry
 from jnn.layers.linear import linear, linear_spec
 from jnn.param import Param, Spec
+from jnn.precision import wide
 
 
 def rnn_cell_spec(
@@ -75,7 +76,8 @@ def rnn_cell(
     [0.0, 0.0]
     """
     h = checked("rnn_cell", p, carry, x, rnn_carry)
-    h = activation(linear(p["input"], x) + linear(p["recurrent"], h))
+    # what saturates is computed in float32: its slope is the small difference of 1 and the square of the state
+    h = activation(wide(linear(p["input"], x)) + wide(linear(p["recurrent"], h))).astype(x.dtype)
     return h, h
 
 

@@ -24,6 +24,7 @@ from jnn.layers.lstm_cell import lstm_cell, lstm_cell_spec
 from jnn.layers.recurrent import Carry, Cell, rnn
 from jnn.layers.stacked import stacked
 from jnn.param import Spec
+from jnn.precision import wide
 
 Readout = Callable[[jax.Array, Carry, jax.Array | None], jax.Array]
 
@@ -88,7 +89,7 @@ def mean_state(y: jax.Array, carry: Carry, lengths: jax.Array | None) -> jax.Arr
     """
     if lengths is None:
         return jnp.mean(y, axis=-2)
-    total = jnp.sum(y, axis=-2, dtype=jnp.float32)  # steps past the length are zero
+    total = jnp.sum(wide(y), axis=-2)  # steps past the length are zero
     return (total / jnp.maximum(lengths, 1)[..., None]).astype(y.dtype)
 
 

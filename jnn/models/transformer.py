@@ -34,6 +34,7 @@ from jnn.layers import (
 from jnn.layers.attention import Rotate
 from jnn.models.transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Params, Spec, stack
+from jnn.precision import add_bias
 from jnn.remat import Remat, remembering
 
 
@@ -149,7 +150,7 @@ def embed_tokens(p: Params, tokens: jax.Array, positions: jax.Array) -> jax.Arra
     if "position" not in p:
         return x
     where = learned_positions(p["position"], positions)
-    return x + where.reshape((1,) * (x.ndim - where.ndim) + where.shape)
+    return add_bias(x, where)
 
 
 def rotation(p: Params) -> Rotate | None:

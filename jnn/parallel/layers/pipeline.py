@@ -44,6 +44,7 @@ from jnn.parallel.layers.turns import Turns
 from jnn.parallel.layout import Layout
 from jnn.parallel.layout import count as devices
 from jnn.parallel.over import count, mapped, now, without
+from jnn.precision import over_steps
 from jnn.remat import linear_maps
 
 Layer = Callable[[Any, Any], Any]  # (one layer's parameters, x) -> x
@@ -107,7 +108,8 @@ def pipeline(
         return jax.lax.scan(lambda x, p: (layer(p, x), None), x, row_keys(own, offsets, first))[0]
 
     with laid_out(layout), mapped(axis), instead(linear_maps=partial(linear_maps, 1)):
-        stages = partial(jax.vmap(run, in_axes=(1, 0, 0, 0), spmd_axis_name=axis), runs)
+        each, params = jax.vmap(run, in_axes=(1, 0, 0, 0), spmd_axis_name=axis), over_steps(runs)
+        stages = lambda *now: each(params(), *now)
         done = _ticks(stages, parts, turns, len(offsets) // shares, along)
     return jax.tree.map(turns.join, done)
 

@@ -66,14 +66,12 @@ class Program:
     def __call__(self, *args: Any) -> Any:
         try:
             return self._whole(backend.platform())(*args, *self._more)
-        except RuntimeError as error:
-            if "deleted" not in str(error):
-                raise
-            raise RuntimeError(
-                "An argument's buffers are gone: a step donates its state, so a state is used once. Go on with the one "
-                "that the step returned, or keep a copy: jax.tree.map(jnp.copy, state)."
-            ) from error
-        except ValueError as error:
+        except (RuntimeError, ValueError) as error:
+            if "deleted" in str(error):
+                raise RuntimeError(
+                    "An argument's buffers are gone: a step donates its state, so a state is used once. Go on with the "
+                    "one that the step returned, or keep a copy: jax.tree.map(jnp.copy, state)."
+                ) from error
             # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
             # microseconds, and there is no public question
             if "compiler_options" not in str(error):

@@ -6,6 +6,8 @@ change nothing, whatever they hold; on many devices the statistics are those of 
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -68,7 +70,8 @@ def batch_norm(
       epsilon: added to the variance.
 
     Returns:
-      (..., c) in x's dtype; and the statistics used, in float32, the variance biased (divided by the count).
+      (..., c) in x's dtype; and the statistics used, in float32, the variance biased (divided by the count). x's own
+      come with their "count": (), the sum of the weights that they were taken over, or how many rows.
 
     Raises:
       TypeError: x is not floating point.
@@ -83,7 +86,7 @@ def batch_norm(
     if stats is not None:
         checks.params("batch_norm", stats, "mean", "var", what="stats")
     checks.floats("batch_norm", x, ndim=2)
-    for name, leaf in (p | (stats or {})).items():
+    for name, leaf in {**p, **{name: stats[name] for name in ("mean", "var") if stats is not None}}.items():
         if leaf.shape != x.shape[-1:]:
             raise ValueError(f"batch_norm: {name} is {checks.describe(leaf)}, x {checks.describe(x)}: channels differ.")
     h = wide(x)
@@ -98,15 +101,16 @@ def batch_norm(
 
 
 def _statistics(h: jax.Array, weight: jax.Array | None) -> Stats:
-    """Weighted mean and biased variance of each channel; 0 and 0 where all weights are 0."""
+    """Weighted mean and biased variance of each channel, and their count; 0 and 0 where all weights are 0."""
     axes = tuple(range(h.ndim - 1))
     if weight is None:
-        mean = jnp.mean(h, axes)
-        return {"mean": mean, "var": jnp.mean(jnp.square(h - over_last_axes(mean, h)), axes)}
+        mean, count = jnp.mean(h, axes), jnp.asarray(math.prod(h.shape[:-1]), h.dtype)
+        return {"mean": mean, "var": jnp.mean(jnp.square(h - over_last_axes(mean, h)), axes), "count": count}
     total = jnp.sum(jnp.broadcast_to(weight, (*h.shape[:-1], 1)))
     share = weight / jnp.where(total == 0, 1.0, total)
     mean = jnp.sum(h * share, axes)
-    return {"mean": mean, "var": jnp.sum(jnp.square(h - over_last_axes(mean, h)) * share, axes)}
+    var = jnp.sum(jnp.square(h - over_last_axes(mean, h)) * share, axes)
+    return {"mean": mean, "var": var, "count": total}
 
 
 def _over_leading_axes(weight: jax.Array, x: jax.Array) -> jax.Array:

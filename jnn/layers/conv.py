@@ -22,7 +22,7 @@ from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
 from jnn.layers.linear import linear
 from jnn.layers.window import BORDERS, Padding, Window, one_batch_axis, sliding
 from jnn.param import Param, Spec
-from jnn.precision import add_bias
+from jnn.precision import add_bias, narrow
 
 PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
 SPATIAL_AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
@@ -106,6 +106,7 @@ def conv(
     """
     checks.params("conv", p, "w", may=("b",))
     checks.array("conv", x)
+    x = narrow(x)
     w = p["w"].astype(x.dtype)
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("conv", x, len(window.size))

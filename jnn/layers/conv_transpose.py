@@ -19,6 +19,7 @@ from jnn.initializers import Initializer, VarianceScaling, he_normal
 from jnn.layers.conv import add_channels, check_channels, conv_spec, convolve
 from jnn.layers.window import Padding, Window, one_batch_axis, per_axis, sliding
 from jnn.param import Spec
+from jnn.precision import narrow
 
 
 def conv_transpose_spec(
@@ -83,6 +84,7 @@ def conv_transpose(
     """
     checks.params("conv_transpose", p, "w", may=("b",))
     checks.array("conv_transpose", x)
+    x = narrow(x)
     w = p["w"].astype(x.dtype)
     window = sliding("conv_transpose", w.shape[:-2], stride=stride, padding=padding, dilation=dilation)
     flat, leading = one_batch_axis("conv_transpose", x, len(window.size))

@@ -18,7 +18,7 @@ from jnn.layers.conv import PADDINGS, add_channels, conv, conv_spec
 from jnn.layers.linear import linear, linear_spec
 from jnn.layers.window import Padding, one_batch_axis, sliding
 from jnn.param import Spec
-from jnn.precision import wide
+from jnn.precision import narrow, wide
 
 
 def depthwise_conv_spec(
@@ -79,6 +79,7 @@ def depthwise_conv(
     """
     checks.params("depthwise_conv", p, "w", may=("b",))
     checks.array("depthwise_conv", x)
+    x = narrow(x)
     w = p["w"].astype(x.dtype)
     window = sliding("depthwise_conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("depthwise_conv", x, len(window.size))

@@ -19,11 +19,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.activations import gelu
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal
 from jnn.instead import chosen
 from jnn.layers.grouped import Grouped, blocks, sort_by_group
 from jnn.layers.linear import linear_spec
 from jnn.param import Params, Spec, stack
+from jnn.precision import narrow
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -77,7 +79,7 @@ def experts_spec(
     return {"router": router, **inward, "down": each(hidden, d, "hidden", "embed")}
 
 
-def experts(p: Params, x: jax.Array, *, top: int, activation: Activation = jax.nn.gelu) -> tuple[jax.Array, Routing]:
+def experts(p: Params, x: jax.Array, *, top: int, activation: Activation = gelu) -> tuple[jax.Array, Routing]:
     """`sum of weight[i] * mlp[i](x)` over the `top` experts i that the router likes best.
 
     See "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer", Shazeer et al., 2017;
@@ -138,6 +140,7 @@ def answers(p: Params, x: jax.Array, routing: Routing, activation: Activation) -
 
 def mlps(p: Params, rows: jax.Array, sizes: jax.Array, activation: Activation, grouped: Grouped) -> jax.Array:
     """(rows, d): the first sizes[0] rows by the first expert, and so on."""
+    rows = narrow(rows)
     product = lambda name, x: grouped(x, p[name]["w"].astype(x.dtype), sizes)
     h = product("up", rows)
     return product("down", activation(product("gate", rows)) * h if "gate" in p else activation(h))

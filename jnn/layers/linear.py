@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jnn import backend, checks
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
 from jnn.param import Param, Spec
-from jnn.precision import add_bias
+from jnn.precision import add_bias, narrow
 
 
 def linear_spec(
@@ -81,6 +81,7 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
     """
     checks.params("linear", p, "w", may=("b",))
     checks.array("linear", x)
+    x = narrow(x)
     w = p["w"].astype(x.dtype)
     d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
     checks.floats("linear", x, ndim=in_axes)

@@ -23,7 +23,7 @@ from jnn.axes import in_force
 from jnn.layers.lstm_cell import lstm_cell
 from jnn.layers.lstm_sequence import lstm_sequence
 from jnn.param import Params
-from jnn.precision import over_steps
+from jnn.precision import narrow, over_steps
 
 Carry = Any  # arrays in the tree that the cell makes, beginning with h
 Cell = Callable[[Params, Carry, jax.Array], tuple[Carry, jax.Array]]
@@ -66,6 +66,7 @@ def rnn(
     """
     checks.drawn("rnn", p)
     checks.floats("rnn", x, ndim=2)
+    x = narrow(x)
     *leading, t, d = x.shape
     step = jax.ShapeDtypeStruct((*leading, d), x.dtype)
     shapes, _ = jax.eval_shape(cell, p, carry, step)  # the cell checks p, the carry and x here

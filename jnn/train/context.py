@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn.param import Params, flatten
+from jnn.param import Param, Params, flatten
 
 Batch = dict[str, Any]
 Metrics = dict[str, Any]
@@ -102,7 +102,7 @@ def check_optimizer(where: str, optimizer: Any) -> None:
 def check_params(where: str, params: Params) -> None:
     """Raises TypeError for leaves that cannot be differentiated."""
     for path, leaf in flatten(params).items():
-        if not hasattr(leaf, "dtype"):
+        if isinstance(leaf, Param) or not hasattr(leaf, "dtype"):
             raise TypeError(
                 f"{where}: params/{path} is a {type(leaf).__name__}, expected an array. A spec becomes arrays by "
                 "jnn.init(spec, key)."

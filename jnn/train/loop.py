@@ -12,9 +12,11 @@ noise are functions of the step's number, and what else there is (`Journal`) is 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from jnn import backend
 from jnn.metrics import merge
 from jnn.train.aside import Aside
 from jnn.train.batches import Step, StepBatches, check_batches
@@ -89,6 +91,8 @@ def fit(
         )
     check_batches("fit", batches)
     step_of(state)
+    if why := backend.nondeterminism():
+        print(f"fit: {why}", file=sys.stderr)
     if checkpoints is None and (recovery.on != "stop" or recovery.capsules is not None):
         raise ValueError(
             "fit: the state before a bad step is made again from a checkpoint, so recovery needs checkpoints."

@@ -164,7 +164,7 @@ def _part(
         examples = jax.tree.leaves(batch)[0].shape[0]
         rows = jnp.asarray(float(examples)) if real is None else real.sum(dtype=jnp.float32)
         metrics = {name: m for name, m in out.metrics.items() if not hasattr(m, "values")} | {"loss": values}
-        return value * scale, (weight, value, totals(out.stats or {}, rows), metrics, out.rows)
+        return value * scale, (weight, value, totals({} if out.stats is None else out.stats, rows), metrics, out.rows)
 
     gradients, (weight, value, stats, metrics, rows) = jax.grad(total, has_aux=True)(params)
     gradients = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), gradients)

@@ -221,4 +221,4 @@ class Run:
 def _shape_of(x: Any) -> jax.ShapeDtypeStruct:
     if not isinstance(x, jax.Array):
         raise TypeError(f"fit: expected a state of jax arrays, found {x!r} in it. Make it one: jnp.asarray(x).")
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding if x.committed else None)

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jnn.param import Params, flatten
+from jnn import checks
+from jnn.param import Param, Params, flatten
 from jnn.train.context import check_optimizer, check_params
 
 LOSS_SCALE = 2.0**15
@@ -76,7 +77,7 @@ def create_state(
     check_optimizer("create_state", optimizer)
     check_params("create_state", params)
     for path, leaf in flatten({} if stats is None else stats).items():
-        if not hasattr(leaf, "dtype") or not hasattr(leaf, "astype"):
+        if isinstance(leaf, Param) or not hasattr(leaf, "dtype"):
             raise TypeError(
                 f"create_state: stats/{path} is a {type(leaf).__name__}, expected an array: jnn.init(spec, key)."
             )
@@ -90,7 +91,7 @@ def create_state(
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=own_copy(params),
-        opt_state=opt_state,
+        opt_state=_each_its_own(opt_state),
         stats={} if stats is None else own_copy(stats),
         ema=own_copy(jax.tree.map(_wide, params)) if ema else None,
         memory={} if memory is None else own_copy(memory),
@@ -99,7 +100,11 @@ def create_state(
 
 
 def step_of(state: Any) -> Any:
-    """The number of updates that any state counts.
+    """The number of updates that any state counts: the leaf itself, where it lies.
+
+    Args:
+      state: a pytree with a `step`, as an attribute or a key; of a tuple or a list, such as (state, residual), the
+        first member is asked.
 
     Raises:
       TypeError: it has no scalar integer array `step`.
@@ -107,11 +112,15 @@ def step_of(state: Any) -> Any:
     >>> step_of({"step": jnp.int32(3), "params": {}}).item()
     3
     """
-    step = state.get("step") if isinstance(state, dict) else getattr(state, "step", None)
-    if step is None or getattr(step, "shape", None) != () or not jnp.issubdtype(step.dtype, jnp.integer):
+    if _is_pair(state):
+        return step_of(state[0])
+    step: Any = state.get("step") if isinstance(state, dict) else getattr(state, "step", None)
+    if not hasattr(step, "dtype") or step.shape or not jnp.issubdtype(step.dtype, jnp.integer):
+        what = checks.describe(step) if hasattr(step, "dtype") else f"a {type(step).__name__}"
+        found = f"a {type(state).__name__} without one" if step is None else f"a step that is {what}"
         raise TypeError(
-            f"expected a state with a scalar integer array `step` (an attribute, or a key of a dict), found "
-            f"{type(state).__name__} with step {step!r}. Begin with step=jnp.zeros((), jnp.int32)."
+            "expected a state with a step, a scalar integer array such as jnp.int32(0), as an attribute or a key: "
+            f'state.step or state["step"]; found {found}.'
         )
     return step
 
@@ -122,9 +131,15 @@ def at_step(state: Any, step: Any) -> Any:
     >>> at_step({"step": jnp.int32(3)}, jnp.int32(4))["step"].item()
     4
     """
+    if _is_pair(state):
+        return type(state)([at_step(state[0], step), *state[1:]])
     if isinstance(state, dict):
         return {**state, "step": step}
     return state._replace(step=step) if hasattr(state, "_replace") else dataclasses.replace(state, step=step)
+
+
+def _is_pair(state: Any) -> bool:
+    return isinstance(state, tuple | list) and len(state) > 0 and not hasattr(state, "step")
 
 
 def trained(state: Any) -> dict[str, jax.Array]:
@@ -141,6 +156,18 @@ def trained(state: Any) -> dict[str, jax.Array]:
 def own_copy(tree: Any) -> Any:
     """The same arrays where they are, in buffers of their own; nothing is compiled."""
     return jax.tree.map(lambda x: jax.device_put(x, _place(x), may_alias=False), tree)
+
+
+def _each_its_own(tree: Any) -> Any:
+    """The tree, with a buffer for each array: some optimizers begin with one array in two places."""
+    seen: set[int] = set()
+
+    def apart(x: Any) -> Any:
+        twice = id(x) in seen
+        seen.add(id(x))
+        return own_copy(x) if twice else x
+
+    return jax.tree.map(apart, tree)
 
 
 def _is_lookahead(x: Any) -> bool:

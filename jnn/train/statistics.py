@@ -50,14 +50,20 @@ def averages(sums: Any) -> Any:
     return {name: own(name, x) for name, x in sums.items()}
 
 
-def running(old: Any, stats: Any, momentum: float) -> Any:
+def running(old: Any, stats: Any, momentum: float, *, more: bool = False) -> Any:
     """`momentum * old + (1 - momentum) * stats`, leaf by leaf; where nothing was counted, `old`.
+
+    Args:
+      old: the running statistics.
+      stats: of `averages`.
+      momentum: the share of the old ones.
+      more: whether stats may hold others, which somebody else takes: `remember`.
 
     Raises:
       ValueError: the two are not one tree.
     """
     found, expected = ({path: jnp.shape(x) for path, x in flatten(tree).items()} for tree in (without(stats), old))
-    if expected != found:
+    if expected != ({path: shape for path, shape in found.items() if path in expected} if more else found):
         raise ValueError(
             f"train step: the loss returned stats {found}, the state holds {expected}. Give create_state(stats=...) "
             "arrays in the tree that the loss returns (without counts), as jnn.init makes them of a spec."

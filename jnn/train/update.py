@@ -11,6 +11,7 @@ Params, optimizer state, statistics and memory keep their dtypes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -124,7 +125,7 @@ def update(
         step=state.step + 1,
         params=params,
         opt_state=like("the optimizer's state", opt_state, state.opt_state),
-        stats=running(state.stats, stats, stats_momentum),
+        stats=running(state.stats, stats, stats_momentum, more=remember is not None),
         ema=state.ema if ema_decay is None else _average(state.ema, params, ema_decay),
         memory=_remembered(remember, state.memory, params, stats, rows, state.step + 1),
         scale=state.scale,
@@ -203,8 +204,12 @@ def _ask(optimizer: Any, grads: Params, state: TrainState, args: dict[str, Any])
     """The optimizer's updates and new state."""
     check_optimizer("update", optimizer)
     transform = optimizer.gradient_transformation() if hasattr(optimizer, "gradient_transformation") else optimizer
+    transform = optax.with_extra_args_support(transform)
+    takes = inspect.signature(transform.update).parameters
+    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values()):
+        args = {name: value for name, value in args.items() if name in takes}  # it says that it wants no other
     try:
-        return optax.with_extra_args_support(transform).update(grads, state.opt_state, state.params, **args)
+        return transform.update(grads, state.opt_state, state.params, **args)
     except TypeError as error:
         if "missing" not in str(error):
             raise

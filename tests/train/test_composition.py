@@ -87,7 +87,7 @@ def test_a_gan_is_run_by_fit_and_resumed_bit_for_bit(tmp_path, steps_per_call):
 
 
 def test_a_gan_on_eight_devices_lies_by_the_fields_of_its_state(tmp_path):
-    place = layout(SPECS, "data=2,fsdp=4")
+    place = layout(SPECS, "data=4,fsdp=2")
     step = parallel.compile_sharded(gan, place)
     found, history = run(tmp_path / "eight", step, parallel.put_state(begun(), place))
     expected, alone = run(tmp_path / "one", compile_step(gan), begun())
@@ -95,16 +95,16 @@ def test_a_gan_on_eight_devices_lies_by_the_fields_of_its_state(tmp_path):
         np.testing.assert_allclose(np.asarray(leaf), np.asarray(jnn.flatten(expected)[path]), rtol=2e-3, atol=2e-4)
     for field in ("critic", "generator"):
         for kept in (found[field].params, found[field].opt_state[0].mu):
-            assert kept["fc0"]["w"].sharding.spec == place.parameters[field]["fc0"]["w"].spec
+            assert kept["fc0"]["w"].sharding.is_equivalent_to(place.parameters[field]["fc0"]["w"], 2)
             assert not kept["fc0"]["w"].sharding.is_fully_replicated
     np.testing.assert_allclose(history[-1]["train/critic/loss"], alone[-1]["train/critic/loss"], rtol=1e-3)
 
 
 def test_a_state_that_the_layout_does_not_cover_is_refused():
     """Otherwise its parameters would lie whole on every device, in silence."""
-    place = layout(SPECS["critic"], "fsdp=8")
+    place = layout(SPECS["critic"], "data=4,fsdp=2")
     with pytest.raises(ValueError, match=r"which the state lacks.*layout\(\{'actor'"):
-        parallel.compile_sharded(gan, layout({"other": SPECS["critic"]}, "fsdp=8"))(
+        parallel.compile_sharded(gan, layout({"other": SPECS["critic"]}, "data=4,fsdp=2"))(
             begun(), real() | {"weight": np.ones(48)}
         )
     assert place.like(begun())["critic"].params["fc0"]["w"].spec == place.parameters["fc0"]["w"].spec
@@ -135,10 +135,11 @@ def test_a_teacher_is_given_and_not_trained():
     )
     step = make_step(loss, optax.adam(1e-2), KEY, given=teacher)
     state = create_state(jnn.init(SPECS["critic"], jax.random.key(1)), optax.adam(1e-2))
+    measure = make_eval(loss, given=teacher)
+    first = measure(state, {"x": real()["x"]})["loss"].value()
     for _ in range(200):
-        state, metrics = step(state, {"x": real()["x"]})
-    assert metrics["loss"].value() < 1e-2
-    assert make_eval(loss, given=teacher)(state, {"x": real()["x"]})["loss"].value() < 1e-2
+        state, _ = step(state, {"x": real()["x"]})
+    assert measure(state, {"x": real()["x"]})["loss"].value() < 0.1 * first
 
 
 def test_frozen_parts_cost_no_gradient_and_no_norm():

@@ -35,7 +35,13 @@ CASES = {
     "lbfgs": (optax.lbfgs(), LINES),
     "lbfgs, chained": (optax.chain(optax.clip(1.0), optax.lbfgs()), LINES),
     "MultiSteps": (optax.MultiSteps(optax.adam(0.05), 2), ("value",)),
-    "masked": (optax.masked(optax.adam(0.05), {"fc1": False, "fc2": True}), ("value",)),
+    "masked": (
+        optax.chain(
+            optax.masked(optax.adam(0.05), {"fc1": False, "fc2": True}),
+            optax.masked(optax.set_to_zero(), {"fc1": True, "fc2": False}),
+        ),
+        ("value",),
+    ),
     "multi_transform": (optax.multi_transform({"slow": optax.sgd(0.01), "fast": optax.sgd(0.1)}, labels), ("value",)),
     "inject_hyperparams": (optax.inject_hyperparams(optax.adam)(optax.cosine_decay_schedule(0.1, 100)), ("value",)),
     "adafactor": (optax.adafactor(0.05), ("value",)),

@@ -137,7 +137,7 @@ def test_evaluate_may_return_numbers():
 # errors
 
 
-OLD = lambda params, batch, stats, key: loss(params, batch, None)
+OLD = lambda params, batch, running, rng: loss(params, batch, None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_a_loss_returns_wrongly_is_one_clear_error(made, error, message):
     [
         (
             lambda: make_step(OLD, SGD, KEY),
-            r"called as loss\(params, batch, ctx\), found \(params, batch, stats, key\)",
+            r"called as loss\(params, batch, ctx\), found \(params, batch, running, rng\)",
         ),
         (lambda: make_step(lambda p, b: None, SGD, KEY), r"called as loss\(params, batch, ctx\), found \(p, b\)"),
         (lambda: make_eval(OLD), r"make_eval: the loss is called as"),
@@ -235,7 +235,7 @@ def test_a_list_is_stacked_for_calls_of_several_steps():
 
 @pytest.mark.parametrize("bad", [{"params": {}}, {"step": 0}, {"step": jnp.zeros(2, int)}])
 def test_a_state_without_a_step_is_one_clear_error(bad):
-    with pytest.raises(TypeError, match="expected a state with a scalar integer array `step`"):
+    with pytest.raises(TypeError, match="expected a state with a step, a scalar integer array"):
         fit(lambda s, b: (s, {}), bad, [BATCH] * 2, steps=2, every=1)
 
 

@@ -18,7 +18,8 @@ from jnn.train.checkpoint.keep import Best
 from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
 from jnn.train.checkpoint.manifest import Damaged, Records
 from jnn.train.checkpoint.read import Saved, read
-from jnn.train.checkpoint.store import Checkpoints, step_of, to_stderr
+from jnn.train.checkpoint.store import Checkpoints, to_stderr
+from jnn.train.state import step_of
 
 __all__ = [
     "Best",

@@ -13,9 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 
-from jnn import checks
 from jnn.train.checkpoint.aside import clear, set_aside
 from jnn.train.checkpoint.folder import is_there, steps
 from jnn.train.checkpoint.keep import Best, Keep
@@ -24,6 +22,7 @@ from jnn.train.checkpoint.manifest import Damaged, Records, body_of, by_path
 from jnn.train.checkpoint.read import Saved, read_like
 from jnn.train.checkpoint.write import Writer, check_storable
 from jnn.train.processes import from_first
+from jnn.train.state import step_of
 
 Report = Callable[[str], None]
 
@@ -31,35 +30,6 @@ Report = Callable[[str], None]
 def to_stderr(line: str) -> None:
     """The default of `report`."""
     print(line, file=sys.stderr)
-
-
-def step_of(state: Any) -> Any:
-    """The step of a state: how many updates it has seen, an integer scalar.
-
-    Args:
-      state: any pytree with a `step`, as an attribute or a key; of a tuple or a list, such as (state, residual),
-        the first member is asked.
-
-    Returns:
-      The leaf itself, on its device.
-
-    Raises:
-      TypeError: there is none, or it is no integer scalar.
-
-    >>> int(step_of({"step": jnp.int32(3), "generator": {"w": jnp.ones(2)}}))
-    3
-    """
-    step: Any = state.get("step") if isinstance(state, Mapping) else getattr(state, "step", None)
-    if step is None and isinstance(state, tuple | list) and state:
-        return step_of(state[0])
-    if not hasattr(step, "dtype") or step.shape or not jnp.issubdtype(step.dtype, jnp.integer):
-        what = checks.describe(step) if hasattr(step, "dtype") else type(step).__name__
-        found = f"a {type(state).__name__} without one" if step is None else f"a step that is {what}"
-        raise TypeError(
-            "Checkpoints: expected a state with a step, an integer scalar such as jnp.int32(0), as an attribute or a "
-            f'key: state.step or state["step"]; found {found}.'
-        )
-    return step
 
 
 class Checkpoints:

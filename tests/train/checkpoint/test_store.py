@@ -258,7 +258,7 @@ def test_any_tree_with_a_step(tmp_path, kind):
     ],
 )
 def test_a_state_without_a_step(tmp_path, state, found):
-    with pytest.raises(TypeError, match=rf"expected a state with a step, an integer scalar .*; found .*{found}\."):
+    with pytest.raises(TypeError, match=rf"expected a state with a step, a scalar integer array .*; found .*{found}\."):
         step_of(state)
 
 

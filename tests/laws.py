@@ -15,7 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jnn
 from jnn.axes import gathered, laid_out
 from jnn.parallel import layout
-from tests.table import LAYERS, LOSSES, Layer, Loss
+from tests.table import LAYERS, LOSSES, SEQUENCES, Layer, Loss
 from tests.tolerance import loosened
 
 layer_table = pytest.mark.parametrize("layer", LAYERS, ids=lambda row: row.name)
@@ -175,6 +175,37 @@ def test_law_2_the_same_values_on_eight_devices(layer):
     assert_close(jnn.init(layer.spec, key), jnn.init(layer.spec, key, mesh=mesh, rules=one_axis), rtol=0, atol=0)
 
 
+OPTIONAL = {"b": 0.0, "bias": 0.0, "scale": 1.0}  # a leaf of this name, and what it is where there is none
+
+
+def without(params, name):
+    """Parameters without the leaves of a name."""
+    if isinstance(params, list | tuple):
+        return type(params)(without(p, name) for p in params)
+    if not isinstance(params, dict):
+        return params
+    return {key: without(p, name) for key, p in params.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (row, name)
+        for row in LAYERS
+        for name in OPTIONAL
+        if any(p.split("/")[-1] == name for p in jnn.flatten(row.spec))
+    ],
+    ids=lambda x: getattr(x, "name", x),
+)
+def test_law_3_what_params_hold_says_what_is_computed(layer, name):
+    """No flag: a bias, an offset or a scale is there iff its leaf is; its shape carries what else there is to know."""
+    inputs = batch_of(layer, 4)
+    neutral = lambda path, x: jnp.full_like(x, OPTIONAL[name]) if path.split("/")[-1] == name else x
+    params = jnn.param.map_paths(neutral, params_of(layer))
+    apply = lambda p: layer.apply(p, *inputs, key=noise(layer))
+    assert_close(apply(without(params, name)), apply(params))
+
+
 @layer_table
 def test_law_4_noise_is_an_argument(layer):
     params, inputs = params_of(layer), batch_of(layer, 4)
@@ -269,3 +300,18 @@ def test_law_6_losses_jit_equals_eager_and_sharded(loss):
     mesh = jax.make_mesh((4, 2), ("data", "tensor"), axis_types=(AxisType.Auto,) * 2)
     sharded = jax.device_put((predictions, targets), NamedSharding(mesh, PartitionSpec("data")))
     assert_close(jax.jit(run)(*sharded), whole)
+
+
+@pytest.mark.parametrize("row", SEQUENCES, ids=lambda row: row.name)
+def test_law_9_prefill_equals_step_by_step_equals_the_whole(row):
+    """However a sequence is cut, and whatever leading axes it has; in one compilation for each size of a chunk."""
+    params, x = params_of(row), batch_of(row, 2, 3)[0]
+    t = x.shape[2]
+    chunk = jax.jit(row.chunk)
+    whole = row.whole(params, x)
+    for cuts in ((), (4,), tuple(range(1, t)), (1, 5)):
+        memory, found = row.begin(params, t, (2, 3)), []
+        for part in jnp.split(x, cuts, axis=2):
+            y, memory = chunk(params, part, memory)
+            found.append(y)
+        assert_close(jnp.concatenate(found, axis=2), whole)

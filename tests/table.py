@@ -38,6 +38,25 @@ class Layer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sequence:
+    """Whatever has a cache or a carry: the same function of a whole sequence, and of one chunk after another.
+
+    name, spec: as a `Layer`'s.
+    whole: `(params, x) -> y` of (..., t, ...).
+    begin: `(params, length, leading) -> memory`.
+    chunk: `(params, x, memory) -> (y, memory)`.
+    example: `(rng) -> x` of ONE sequence.
+    """
+
+    name: str
+    spec: Spec
+    whole: Callable[..., Any]
+    begin: Callable[..., Any]
+    chunk: Callable[..., Any]
+    example: Callable[[Rng], tuple[np.ndarray, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Loss:
     """A loss: `apply(predictions, targets)` and one example of both, without batch axes."""
 
@@ -290,5 +309,56 @@ LOSSES = [
         "soft_cross_entropy-smoothed-weighted",
         lambda logits, targets: losses.soft_cross_entropy(logits, targets, smoothing=0.1, class_weights=WEIGHTS),
         soft_classes(4),
+    ),
+]
+
+
+def attending(name: str, spec: Spec, **how: Any) -> Sequence:
+    """Causal self-attention and its cache."""
+    return Sequence(
+        name,
+        spec,
+        lambda p, x: layers.attention(p, x, causal=True, **how),
+        lambda p, length, leading: layers.attention_cache(p, length, leading=leading),
+        lambda p, x, cache: layers.cached_attention(p, x, cache, **how),
+        floats(6, 8),
+    )
+
+
+def recurring(name: str, spec: Spec, cell: Any) -> Sequence:
+    """A cell and its carry."""
+    return Sequence(
+        name,
+        spec,
+        lambda p, x: layers.rnn(cell, p, x)[0],
+        lambda p, length, leading: None,
+        lambda p, x, carry: layers.rnn(cell, p, x, carry=carry),
+        floats(6, 3),
+    )
+
+
+def decoding(name: str, spec: Spec) -> Sequence:
+    """A decoder and the caches of its layers."""
+    return Sequence(
+        name,
+        spec,
+        lambda p, tokens: models.transformer(p, tokens, key=None),
+        lambda p, length, leading: models.transformer_cache(p, length, leading=leading),
+        models.cached_transformer,
+        integers(11, 6),
+    )
+
+
+SEQUENCES = [
+    attending("attention", layers.attention_spec(8, 2)),
+    attending("attention-rotary-grouped", layers.attention_spec(8, 4, kv_heads=2), rotate=layers.rotary),
+    attending("attention-window-rotary", layers.attention_spec(8, 2), window=3, rotate=layers.rotary),
+    recurring("rnn", layers.rnn_cell_spec(3, 4, recurrent_bias=True), layers.rnn_cell),
+    recurring("lstm", layers.lstm_cell_spec(3, 4), layers.lstm_cell),
+    recurring("gru", layers.gru_cell_spec(3, 4), layers.gru_cell),
+    decoding("transformer", models.transformer_spec(11, 6, layers=2, heads=2, embed=8)),
+    decoding(
+        "transformer-rotary-grouped",
+        models.transformer_spec(11, None, layers=2, heads=2, embed=8, kv_heads=1, bias=False),
     ),
 ]

@@ -1,0 +1,72 @@
+"""Law 8's exceptions, and law 10 over a table of models: resumed = uninterrupted, bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn.data import Batches
+from jnn.layers import batch_norm, linear, linear_spec
+from jnn.train import Checkpoints, Context, LossOutput, create_state, digest, fit, gradient_sums, make_step
+from tests.table import LAYERS
+
+KEY = jax.random.key(0)
+MODELS = [row for row in LAYERS if row.spec and (row.noisy or row.name in ("experts", "batch_norm"))]
+
+
+def trained(row, folder, steps):
+    """A run of a row of the table, whatever its outputs are, as far as `steps`."""
+    rng = np.random.default_rng(0)
+    names = [f"x{i}" for i in range(len(row.example(rng)))]
+    columns = zip(*[row.example(rng) for _ in range(16)], strict=True)
+    batches = Batches(dict(zip(names, map(np.stack, columns), strict=True)), 4, seed=0)
+
+    def loss(params, batch, ctx):
+        out = row.apply(params, *[jnp.asarray(batch[name]) for name in names], key=ctx.key)
+        floats = [x for x in jax.tree.leaves(out) if jnp.issubdtype(x.dtype, jnp.floating) and x.shape[:1] == (4,)]
+        return LossOutput(sum(jnp.square(x).reshape(4, -1).mean(-1) for x in floats), batch["weight"])
+
+    optimizer = optax.adamw(1e-2)
+    step = make_step(loss, optimizer, KEY, ema_decay=0.9, clip_norm=1.0)
+    state = create_state(jnn.init(row.spec, KEY), optimizer, ema=True)
+    with Checkpoints(folder) as checkpoints:
+        return fit(step, state, batches, steps=steps, every=2, checkpoints=checkpoints)
+
+
+@pytest.mark.parametrize("row", MODELS, ids=lambda row: row.name)
+def test_law_10_resumed_equals_uninterrupted(row, tmp_path):
+    whole, history = trained(row, tmp_path / "whole", 6)
+    trained(row, tmp_path / "parts", 4)
+    parts, again = trained(row, tmp_path / "parts", 6)
+    assert digest(parts) == digest(whole)
+    assert again == history
+
+
+def sums_of(loss, params, batch):
+    return gradient_sums(loss, params, batch, Context(KEY, KEY, jnp.int32(0)), microbatches=1)[0].gradients
+
+
+def contrastive(params, batch, ctx):
+    """Each row against all others of its part."""
+    z = linear(params, batch["x"])
+    return LossOutput(jnn.losses.cross_entropy(z @ z.T, jnp.arange(z.shape[0])))
+
+
+def normalized(params, batch, ctx):
+    y, seen = batch_norm({}, linear(params, batch["x"]))
+    return LossOutput(jnp.square(y - batch["x"][:, :2]).mean(-1), stats=seen)
+
+
+@pytest.mark.parametrize("loss", [contrastive, normalized])
+def test_law_8_does_not_hold_where_rows_see_each_other(loss):
+    """Two parts then are two small batches: their gradients add up, to something else than that of the whole."""
+    params = jnn.init(linear_spec(3, 2), KEY)
+    batch = {"x": jax.random.normal(KEY, (8, 3))}
+    whole = sums_of(loss, params, batch)
+    halves = [sums_of(loss, params, {"x": batch["x"][i::2]}) for i in range(2)]
+    parts = gradient_sums(loss, params, batch, Context(KEY, KEY, jnp.int32(0)), microbatches=2)[0].gradients
+    for a, b in zip(jax.tree.leaves(parts), jax.tree.leaves(jax.tree.map(jnp.add, *halves)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert float(optax.tree.norm(jax.tree.map(jnp.subtract, parts, whole))) > 1e-2

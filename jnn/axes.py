@@ -6,7 +6,7 @@
     in_pieces(f, names, ...)(x, ...) -> y   a kernel that the compiler cannot share out, on each device's own pieces
     laid_out(layout)                        what a parallel step is traced in
 
-Laws: without a layout the first two are the identity, and cost nothing; with one they change no value, only where it
+Laws: without a layout the first three change nothing, and cost nothing; with one they change no value, only where it
 is. They work under `jit`, `grad`, `vmap`, `scan` and `jax.checkpoint`. A model never mentions a mesh.
 """
 

@@ -122,6 +122,12 @@ def adds(metric: Any) -> bool:
     return not hasattr(metric, "combine")
 
 
+def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metrics that add, and the others."""
+    adding = {name: metric for name, metric in metrics.items() if adds(metric)}
+    return adding, {name: metric for name, metric in metrics.items() if name not in adding}
+
+
 def combine(older: Any, newer: Any) -> Any:
     """Two metrics of one kind as one."""
     return jax.tree.map(lambda a, b: a + b, older, newer) if adds(older) else older.combine(newer)

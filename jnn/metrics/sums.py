@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.metrics.kinds import adds, combine
+from jnn.metrics.kinds import Concatenation, adds, combine
 from jnn.precision import wide
 
 
@@ -59,7 +59,10 @@ def merge(*metrics: Any) -> Any:
     def of_one(*parts: Any) -> Any:
         if adds(parts[0]):
             return sum(np.asarray(leaf, np.float64) for leaf in parts)
-        return functools.reduce(combine, jax.tree.map(np.asarray, parts))
+        parts = jax.tree.map(np.asarray, parts)
+        if isinstance(parts[0], Concatenation):  # at once: one by one each would be copied once for every later one
+            return Concatenation(*map(np.concatenate, zip(*parts, strict=True)))
+        return functools.reduce(combine, parts)
 
     return jax.tree.map(of_one, *metrics, is_leaf=lambda x: not adds(x))
 

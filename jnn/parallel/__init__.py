@@ -9,6 +9,7 @@ What does not: models, which name axes by `jnn.axes`; the step itself, which is 
 """
 
 from jnn.parallel.batch import put_batch
+from jnn.parallel.lanes import lane_sums
 from jnn.parallel.layers.exchange import exchanged_experts
 from jnn.parallel.layers.pipeline import pipeline
 from jnn.parallel.layers.ring import ring_attention
@@ -33,6 +34,7 @@ __all__ = [
     "feedback_step",
     "heads_attention",
     "join",
+    "lane_sums",
     "layout",
     "local",
     "mesh",

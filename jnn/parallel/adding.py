@@ -1,4 +1,4 @@
-"""Sums that several devices made, added up: what all ways of parallel training share.
+"""All-reduce of the sums that several devices made: what all ways of parallel training share.
 
 over_axis(sums, axis) -> sums            within `pmap` or `shard_map`: those of all devices along an axis
 in_order(stacked) -> sums                those along a leading axis, from the first to the last
@@ -13,14 +13,13 @@ from typing import Any
 import jax
 from jax.flatten_util import ravel_pytree
 
-from jnn.metrics.kinds import adds, fold
-from jnn.train.context import Metrics
+from jnn.metrics.kinds import by_kind, fold
 from jnn.train.objective import Sums
 
 
 def over_axis(sums: Sums, axis: str) -> Sums:
     """The sums of all devices, in one all-reduce; metrics that do not add are put in the devices' order."""
-    adding, others = _by_kind(sums.metrics)
+    adding, others = by_kind(sums.metrics)
     vector, unravel = ravel_pytree(sums._replace(metrics=adding))
     total = unravel(jax.lax.psum(vector, axis))
     return total._replace(
@@ -30,7 +29,7 @@ def over_axis(sums: Sums, axis: str) -> Sums:
 
 def in_order(stacked: Sums) -> Sums:
     """Sums along a leading axis as one, added one by one."""
-    adding, others = _by_kind(stacked.metrics)
+    adding, others = by_kind(stacked.metrics)
     total = jax.tree.map(lambda x: functools.reduce(operator.add, x), stacked._replace(metrics=adding))
     return total._replace(metrics=total.metrics | {name: fold(metric) for name, metric in others.items()})
 
@@ -42,8 +41,3 @@ def check_extra(where: str, options: dict[str, Any]) -> None:
             f"{where}: extra={sorted(found)} is the loss on the whole batch, of which each device has a part here. Use "
             "make_step, or sharded_step without lanes."
         )
-
-
-def _by_kind(metrics: Metrics) -> tuple[Metrics, Metrics]:
-    adding = {name: metric for name, metric in metrics.items() if adds(metric)}
-    return adding, {name: metric for name, metric in metrics.items() if name not in adding}

@@ -9,25 +9,30 @@ gradients are added from the first lane to the last, everywhere.
 Laws: lanes are micro-batches, with noise and batch statistics of their own; losses and parameters do not depend on the
 number of devices, bit for bit where a backend compiles one shape to one code.
 
+They are compiled as "lanes" (`jnn.program`), so that a lane's code is the same whatever the number of devices.
+XLA:CPU's algebraic simplifier turns a division by a softmax's sum into a product, or does not, depending on what
+ran before it, and what runs before it is not the same on one device and on several: there it is left out. So are
+LLVM's optimizations, which join a product and a sum into one rounding, or do not, by what stands around them;
+matrix products are a library's and as fast as ever.
+
 It costs L whole gradients of memory and of traffic on each device, where a sum in any order would cost one; and the
 optimizer's part of the update is computed whole on every device, so that no norm is summed in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from jnn.axes import laid_out
 from jnn.parallel.adding import in_order
 from jnn.parallel.layers.spread import alone
 from jnn.parallel.layout import Layout, count
+from jnn.parallel.whole import whole_everywhere
 from jnn.param import Params
-from jnn.program import Program
 from jnn.train.context import Batch, Context, LossFn
 from jnn.train.objective import Sums, gradient_sums
 from jnn.train.update import AddUp
@@ -74,26 +79,6 @@ def lane_sums(layout: Layout, lanes: int) -> AddUp:
         return in_order(jax.lax.optimization_barrier(sums)), jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
     return of_lanes
-
-
-def whole_everywhere(tree: Any, layout: Layout) -> Any:
-    """The tree, whole on every device.
-
-    With lanes all of an update is computed so: a norm of gradients, or of a parameter, that each device had a piece of
-    would be summed in another order on another number of devices.
-    """
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(layout.mesh, PartitionSpec()))
-
-
-def lane_program(f: Callable[..., Any], layout: Layout, more: tuple[Any, ...] = ()) -> Program:
-    """`f` compiled, its first argument donated, so that a lane's code is the same whatever the number of devices.
-
-    XLA:CPU's algebraic simplifier turns a division by a softmax's sum into a product, or does not, depending on what
-    ran before it, and what runs before it is not the same on one device and on several: there it is left out. So are
-    LLVM's optimizations, which join a product and a sum into one rounding, or do not, by what stands around them;
-    matrix products are a library's and as fast as ever.
-    """
-    return Program(f, "lanes", donate_argnums=(0,), more=more)
 
 
 def _parts(batch: Batch, lanes: int) -> Batch:

@@ -96,7 +96,7 @@ class Layout:
         def place(path: str, leaf: Any) -> NamedSharding:
             found = self._parameter_of(path)
             shape, spec, *_ = _UNKNOWN if found is None else self._specs[found]
-            if "residual" in path.split("/"):  # of error feedback: a gradient's own shape behind the slices
+            if "slice_residual" in path.split("/"):  # of `feedback_step`: a gradient's own shape behind the slices
                 return self._sharding(PartitionSpec("slice", *spec))
             return self._sharding(_reduced(shape, spec, leaf.shape))
 
@@ -167,6 +167,12 @@ class Layout:
             ends = lambda name, path=path: f"/{name}".endswith(f"/{path}")
             names = [name for name, (shape, *_) in self._specs.items() if ends(name) and shape == x.shape]
             name = path if path in names else next(iter(names), "")
+            if name != path and len({self._specs[name] for name in names}) > 1:
+                raise ValueError(
+                    f"layout: an update has a parameter {path!r} {x.shape}, which may be any of {', '.join(names)}, "
+                    "and these lie differently. Put each network's params below its own name, in its spec as in its state: "
+                    "layout({'actor': ...}) and params={'actor': ...}."
+                )
             if name and self._specs[name][1] != self._specs[name][2]:
                 found[path] = name
         return found

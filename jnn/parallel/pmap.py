@@ -67,24 +67,27 @@ def pmap_step(
             "no sums. sharded_step takes both."
         )
     check_extra("pmap_step", options)
+    given = options.get("given")
     step = make_step(loss, optimizer, key, sums=device_sums, **options)
     here = len([d for d in devices or jax.devices() if d.process_index == jax.process_index()])
-    mapped = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=(None, None), devices=devices)
-    return Pmapped(mapped, here)
+    more = () if given is None else (given,)
+    axes = (None, 0, *(None for _ in more))
+    mapped = jax.pmap(step.part, AXIS, in_axes=axes, out_axes=(None, None), devices=devices)
+    return Pmapped(mapped, here, more)
 
 
 class Pmapped:
     """A pmapped step whose batches need no axis of devices."""
 
-    def __init__(self, mapped: Any, devices: int) -> None:
-        self._mapped, self._devices = mapped, devices
+    def __init__(self, mapped: Any, devices: int, more: tuple[Any, ...]) -> None:
+        self._mapped, self._devices, self._more = mapped, devices, more
 
     def __call__(self, state: TrainState, batch: Batch) -> Any:
-        return in_turn(self._mapped(state, self.divide(batch)), self._devices)
+        return in_turn(self._mapped(state, self.divide(batch), *self._more), self._devices)
 
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
         """As a jitted function's."""
-        return self._mapped.lower(state, self.divide(batch))
+        return self._mapped.lower(state, self.divide(batch), *self._more)
 
     def divide(self, batch: Batch) -> Batch:
         """(devices, rows of each, ...): a run of rows for each device."""

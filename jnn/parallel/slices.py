@@ -35,7 +35,7 @@ from jnn.train.objective import Sums, gradient_sums
 from jnn.train.update import AddUp, Remember
 
 AXIS = "slice"
-RESIDUAL = "residual"
+RESIDUAL = "slice_residual"  # `Layout.like` knows the name
 
 
 def slice_sums(layout: Layout, *, codec: Codec = bfloat16) -> AddUp:
@@ -63,19 +63,21 @@ def slice_sums(layout: Layout, *, codec: Codec = bfloat16) -> AddUp:
 
 
 def feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
-    """As `slice_sums`; what is not sent is kept in `ctx.memory["residual"]`, and its new value is among the rows."""
+    """As `slice_sums`; what is not sent is in `ctx.memory["slice_residual"]`, and its new value among the rows."""
 
     def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
         residual, own = ctx.memory[RESIDUAL], {k: v for k, v in ctx.memory.items() if k != RESIDUAL}
+        scale = options.get("scale", 1.0)  # of float16: what is kept is in units that do not change with it
         sums, rows = _of_slices(layout, loss, params, batch, ctx._replace(memory=own), **options)
-        gradients, residual = _add(layout, codec, sums.gradients, residual)
-        return sums._replace(gradients=gradients), {RESIDUAL: residual, "rows": rows}
+        gradients, left = _add(layout, codec, sums.gradients, jax.tree.map(lambda r: r * scale, residual))
+        left = jax.tree.map(lambda r: r / scale, left)
+        return sums._replace(gradients=gradients), {RESIDUAL: left, "rows": rows}
 
     return computed
 
 
 def no_residual(params: Params, layout: Layout) -> dict[str, Params]:
-    """What `feedback_step` begins with: {"residual": zeros (slices, *shape)}, each slice's on its own devices.
+    """What `feedback_step` begins with: {"slice_residual": zeros (slices, *shape)}, each slice's on its own devices.
 
     For `sharded_state(..., memory=lambda params: no_residual(params, layout))`, and beside it what a `remember` of
     one's own keeps.

@@ -25,16 +25,17 @@ from jnn.axes import laid_out
 from jnn.parallel.adding import check_extra
 from jnn.parallel.batch import put_batch
 from jnn.parallel.in_turn import in_turn
-from jnn.parallel.lanes import lane_program, lane_sums, whole_everywhere
+from jnn.parallel.lanes import lane_sums
 from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout
-from jnn.parallel.whole import split_batch
+from jnn.parallel.whole import split_batch, whole_everywhere
 from jnn.param import Params, Spec, init
 from jnn.program import Program
+from jnn.train.batches import Step
 from jnn.train.context import Batch, LossFn, check_loss, check_optimizer
 from jnn.train.state import TrainState, create_state, own_copy
-from jnn.train.step import StepFn, compile_step, make_eval
-from jnn.train.update import update
+from jnn.train.step import compile_step, make_eval
+from jnn.train.update import check_options, update
 
 
 def sharded_state(
@@ -119,6 +120,7 @@ def sharded_step(
     """
     check_loss("sharded_step", loss)
     check_optimizer("sharded_step", optimizer)
+    check_options("sharded_step", options)
     if lanes is not None:
         check_extra("sharded_step with lanes", options)
         if "sums" in options:
@@ -130,7 +132,7 @@ def sharded_step(
 
 
 def compile_sharded(
-    f: StepFn,
+    f: Step,
     layout: Layout,
     *,
     steps_per_call: int = 1,
@@ -159,24 +161,23 @@ def compile_sharded(
         return _lie(state, layout.like(state)), whole_everywhere(metrics, layout)
 
     more = () if given is None else (given,)
-    compiled = (
-        lane_program(sharded, layout, more) if lanes else Program(sharded, "step", donate_argnums=(0,), more=more)
-    )
+    compiled = Program(sharded, "lanes" if lanes else "step", donate_argnums=(0,), more=more)
     put = partial(split_batch if whole_batches else put_batch, layout=layout, calls=steps_per_call)
     return Sharded(compiled, layout.mesh, put)
 
 
-def sharded_eval(loss: LossFn, layout: Layout, **options: Any) -> Sharded:
+def sharded_eval(loss: LossFn, layout: Layout, *, given: Any = None, **options: Any) -> Sharded:
     """`make_eval` on the devices of a layout; options as there."""
-    evaluate = make_eval(loss, **options)
+    evaluate = make_eval(loss, given=given, **options)
 
-    def sharded(state: TrainState, batch: Batch) -> Any:
+    def sharded(state: Any, batch: Batch, *more: Any) -> Any:
         with laid_out(layout), spread(layout.mesh):
-            metrics = evaluate(state, batch)
+            metrics = evaluate.part(state, batch, *more)
         layout.check_changes()
         return whole_everywhere(metrics, layout)
 
-    return Sharded(Program(sharded, "step"), layout.mesh, partial(put_batch, layout=layout))
+    more = () if given is None else (given,)
+    return Sharded(Program(sharded, "step", more=more), layout.mesh, partial(put_batch, layout=layout))
 
 
 class Sharded:

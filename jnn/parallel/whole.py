@@ -1,6 +1,7 @@
 """Between a mesh and what one process holds whole.
 
 split_batch(batch, layout) -> batch         every process knows the whole batch: its devices' rows are put there
+whole_everywhere(tree, layout) -> tree      within a program: every array whole, on every device
 local(tree) -> tree                         every array whole, on this process's first device
 """
 
@@ -43,6 +44,15 @@ def split_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
     rows = sharding.shard_shape((1,) * axis + (sharding.mesh.size,))[axis]
     check_rows("split_batch", own, sharding.mesh.size // rows, axis)
     return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), own)
+
+
+def whole_everywhere(tree: Any, layout: Layout) -> Any:
+    """The tree, whole on every device.
+
+    With lanes all of an update is computed so: a norm of gradients, or of a parameter, that each device had a piece of
+    would be summed in another order on another number of devices.
+    """
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(layout.mesh, PartitionSpec()))
 
 
 def local(tree: Any) -> Any:

@@ -16,7 +16,7 @@ from jnn.train.loop import evaluate_on, fit
 from jnn.train.objective import Sums, gradient_sums, normalize
 from jnn.train.preemption import Preempted, Preemption
 from jnn.train.recovery import Recovery
-from jnn.train.state import TrainState, create_state
+from jnn.train.state import TrainState, create_state, step_of
 from jnn.train.step import compile_step, make_eval, make_step
 from jnn.train.stopping import Plateau
 from jnn.train.update import update
@@ -48,6 +48,7 @@ __all__ = [
     "make_step",
     "normalize",
     "read_capsule",
+    "step_of",
     "update",
     "verify_resume",
     "write_capsule",

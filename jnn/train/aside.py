@@ -10,7 +10,7 @@ from typing import Any
 from jnn.train.context import Metrics
 from jnn.train.history import Row
 from jnn.train.hooks import Ledger
-from jnn.train.journal import numbers
+from jnn.train.journal import row_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Aside:
     def __call__(self, state: Any, step: int, attempt: int) -> Row:
         """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""
         evaluate = self.evaluate
-        row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: numbers("val", evaluate(state)))
+        row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: row_of("val", evaluate(state)))
         for name, hook in self.hooks.items():
             self._once(f"hook {name}", step, attempt, partial(hook, state))
         return row

@@ -32,7 +32,7 @@ class Restorable(Protocol):
     def restore(self, state: Any) -> None: ...
 
 
-Step = Callable[[Any, Batch], tuple[Any, Metrics]]
+Step = Callable[..., tuple[Any, Metrics]]  # (state, batch), and given= where there is any
 
 
 def check_batches(where: str, batches: Any) -> None:

@@ -13,12 +13,11 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jnn.metrics import Concatenation, Mean, merge
 from jnn.metrics.kinds import adds, fold
-from jnn.train.context import Batch, Metrics
+from jnn.train.context import Metrics
 from jnn.train.history import History, Row
 
 LONGEST = 32  # numbers of one metric that a row holds
@@ -31,8 +30,8 @@ class Journal:
     Attributes:
       history: finished rows.
       sums: the metrics since the last row, combined, by name; empty after a row.
-      skipped: the steps whose updates are left out.
-      setbacks: how often that happened: one rollback leaves out many.
+      skipped: the steps at which calls begin that are left out.
+      setbacks: how often that happened: one rollback leaves out many calls.
     """
 
     history: History = dataclasses.field(default_factory=list)
@@ -74,22 +73,22 @@ class Journal:
 
     def row(self, step: int) -> Row:
         """The numbers since the last row, which this one then is; without steps in between, only its own."""
-        row = numbers("train", self.sums)
+        row = row_of("train", self.sums)
         self.sums, self.saved = {}, {}
         return {"step": step, **row}
 
     def attempt(self, step: int) -> int:
-        """How many updates before this step were left out: another number is another run up to there."""
+        """How many calls before this step were left out: another number is another run up to there."""
         return sum(skipped < step for skipped in self.skipped)
 
 
-def numbers(prefix: str, metrics: Metrics) -> Row:
+def row_of(prefix: str, metrics: Metrics) -> Row:
     """What a row holds of metrics: a number by its name, a vector of up to 32 by its name and an index.
 
     What has more, or more axes, is left out: a confusion matrix belongs in a report, not in a curve.
 
     >>> from jnn.metrics import Last
-    >>> numbers("val", {"accuracy": 0.5, "recall": Last(np.array([0.25, 0.75]))})
+    >>> row_of("val", {"accuracy": 0.5, "recall": Last(np.array([0.25, 0.75]))})
     {'val/accuracy': 0.5, 'val/recall/0': 0.25, 'val/recall/1': 0.75}
     """
     row: Row = {}
@@ -102,7 +101,7 @@ def numbers(prefix: str, metrics: Metrics) -> Row:
     return row
 
 
-def numbers_of(metric: Any) -> np.ndarray:
+def values_of(metric: Any) -> np.ndarray:
     """The metric's values, float64; a mean of nothing but padding is 0, and no sign of anything bad."""
     if isinstance(metric, Mean):
         total, weight = (np.asarray(sums, np.float64) for sums in metric)
@@ -118,54 +117,3 @@ def _of_all_steps(metric: Any) -> Any:
 def _as(metric: Any, leaves: list[Any]) -> Any:
     """Saved leaves as the kind of metric that they are of."""
     return jax.tree.unflatten(jax.tree.structure(metric), [np.asarray(leaf, np.float64) for leaf in leaves])
-
-
-@jax.jit
-def all_finite(tree: Any) -> jax.Array:
-    """Whether every number of the tree is."""
-    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in floats])) if floats else jnp.asarray(True)
-
-
-def diagnose(batch: Batch, *, step: int | None = None, loss: float | None = None, before: bool | None = None) -> str:
-    """What is known of a bad step, and where to look: no cause is guessed.
-
-    Args:
-      batch: that it was given.
-      step: its number; 0 has the initial parameters.
-      loss: its loss; None where it is its update that is not finite.
-      before: whether the parameters before it are known to be finite; None where nobody has looked.
-
-    >>> diagnose({"x": np.array([[1.0], [np.nan]])})
-    "batch['x'] is not finite in 1 of 2 values, first in row 1"
-    >>> diagnose({"x": np.ones(2)}, step=7, loss=np.nan, before=True)
-    'its batch and the parameters before it are finite: look in the loss for a log, division, root or exp'
-    """
-    found = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
-        array = np.asarray(leaf)
-        if jnp.issubdtype(array.dtype, jnp.inexact):
-            with np.errstate(over="ignore"):
-                bad = ~np.isfinite(array.astype(jax.dtypes.canonicalize_dtype(array.dtype)))  # as the step sees it
-            if bad.any():
-                name, row = f"batch{jax.tree_util.keystr(path)}", [*np.argwhere(bad)[0], 0][0]
-                found.append(f"{name} is not finite in {bad.sum()} of {bad.size} values, first in row {row}")
-    if found:
-        return ", and ".join(found)
-    if loss is not None and np.isfinite(loss):
-        return "its batch is finite"
-    if before is False:
-        return "its batch is finite, and the parameters before it are not: look at the initial values"
-    known = "its batch and the parameters before it are finite: look"
-    if before is None:
-        known = (
-            "its batch is finite: look at the initial parameters, and"
-            if step == 0
-            else ("its batch is finite; whether the parameters before it were is not known without checkpoints: look")
-        )
-    if loss is None:
-        return (
-            f"{known} in the gradient, for the loss is finite: a root or a norm at 0 has none that is; for an update "
-            "that is only too large, lower the learning rate or set clip_norm"
-        )
-    return f"{known} in the loss for a log, division, root or exp"

@@ -25,11 +25,10 @@ from jnn.train.context import Batch, Metrics
 from jnn.train.failure.rerun import finish, is_due, next_run
 from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
-from jnn.train.journal import all_finite
 from jnn.train.preemption import Preemption
 from jnn.train.recovery import Bad, Recovery
 from jnn.train.run import Run
-from jnn.train.state import step_of, trained
+from jnn.train.state import all_finite, step_of, trained
 from jnn.train.stopping import Plateau
 
 

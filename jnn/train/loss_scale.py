@@ -1,4 +1,4 @@
-"""The scale of gradients in float16: a power of two, so that small ones are not lost and large ones are held.
+"""Dynamic loss scaling in float16, by powers of two: small gradients are not lost, and large ones are held.
 
     scaled_sums(add, scale, batch) -> (sums, rows), scale       at a scale where the gradient is finite, if there is one
 
@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.train.context import Batch
+from jnn.train.state import all_finite
 
 SCALED = (jnp.dtype(jnp.float16),)  # the dtypes whose exponents need it
 LEAST, MOST = 2.0**-24, 2.0**24
@@ -42,7 +43,7 @@ def scaled_sums(add: Callable[..., Any], scale: jax.Array, batch: Batch) -> tupl
     def again(carry: Any) -> jax.Array:
         (sums, _), now = carry
         # a loss that is not finite is not made so by a scale
-        return ~finite(sums.gradients) & (now > LEAST * share(batch)) & jnp.isfinite(sums.value)
+        return ~all_finite(sums.gradients) & (now > LEAST * share(batch)) & jnp.isfinite(sums.value)
 
     first = scale * share(batch) / LOWER
     shapes = jax.eval_shape(attempt, (None, first))[0]
@@ -60,8 +61,3 @@ def next_scale(factor: jax.Array, batch: Batch, step: jax.Array) -> jax.Array:
 def share(batch: Batch) -> float:
     """A power of two, at most 1 / rows."""
     return 2.0 ** -math.ceil(math.log2(jax.tree.leaves(batch)[0].shape[0]))
-
-
-def finite(tree: Any) -> jax.Array:
-    """Whether every number of a tree is."""
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()

@@ -20,10 +20,10 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
 from jnn.axes import gathered
-from jnn.metrics import Mean, mean
-from jnn.metrics.kinds import adds, check, fold
+from jnn.metrics import Concatenation, Mean, mean
+from jnn.metrics.kinds import by_kind, check, fold
 from jnn.param import Params
-from jnn.precision import computing
+from jnn.precision import computing, wide
 from jnn.train.context import Batch, Context, LossFn, LossOutput, Metrics, check_output, check_params
 from jnn.train.padding import real_rows
 from jnn.train.statistics import totals
@@ -113,11 +113,13 @@ def normalize(sums: Sums, like: Params, scale: jax.Array | float = 1.0) -> Param
     """
     share = 1 / (jnp.where(sums.weight == 0, 1.0, sums.weight) * scale)
 
-    def divide(g: jax.Array, p: jax.Array) -> jax.Array:
-        g = g * share.astype(jnp.finfo(g.dtype).dtype)
-        return (jnp.conj(g) if jnp.iscomplexobj(g) else g).astype(p.dtype)
+    divide = lambda g, p: (g * share.astype(jnp.finfo(g.dtype).dtype)).astype(p.dtype)
+    return downhill(jax.tree.map(divide, sums.gradients, like))
 
-    return jax.tree.map(divide, sums.gradients, like)
+
+def downhill(gradients: Params) -> Params:
+    """Gradients as optimizers want them: JAX's, and of complex params their conjugates."""
+    return jax.tree.map(lambda g: jnp.conj(g) if jnp.iscomplexobj(g) else g, gradients)
 
 
 def value_of(
@@ -133,10 +135,12 @@ def call(
 ) -> LossOutput:
     """What the loss returns, computed in a dtype: see `gradient_sums`."""
     if compute_dtype is not None:
-        wide = ("y", "weight", *keep)
+        stay = ("y", "weight", *keep)
         params = _cast(params, compute_dtype)
         ctx = ctx._replace(given=_cast(ctx.given, compute_dtype), ema=_cast(ctx.ema, compute_dtype))
-        batch = {name: value if name in wide else _cast(value, compute_dtype) for name, value in batch.items()}
+        named = batch.items() if isinstance(batch, dict) else ()
+        by_name = {name: value if name in stay else _cast(value, compute_dtype) for name, value in named}
+        batch = by_name if isinstance(batch, dict) else _cast(batch, compute_dtype)
     of_networks = gathered(lambda params, given, ema: loss(params, batch, ctx._replace(given=given, ema=ema)))
     with computing(compute_dtype):
         out = of_networks(params, ctx.given, ctx.ema)
@@ -163,14 +167,12 @@ def _part(
         real = real_rows(batch)
         examples = jax.tree.leaves(batch)[0].shape[0]
         rows = jnp.asarray(float(examples)) if real is None else real.sum(dtype=jnp.float32)
-        metrics = {name: m for name, m in out.metrics.items() if not hasattr(m, "values")} | {"loss": values}
+        metrics = {name: m for name, m in out.metrics.items() if not isinstance(m, Concatenation)} | {"loss": values}
         return value * scale, (weight, value, totals({} if out.stats is None else out.stats, rows), metrics, out.rows)
 
     gradients, (weight, value, stats, metrics, rows) = jax.grad(total, has_aux=True)(params)
-    gradients = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), gradients)
-    adding = {name: metric for name, metric in metrics.items() if adds(metric)}
-    others = {name: metric for name, metric in metrics.items() if not adds(metric)}
-    return Sums(gradients, weight, value, stats, adding), others, rows
+    adding, others = by_kind(metrics)
+    return Sums(jax.tree.map(wide, gradients), weight, value, stats, adding), others, rows
 
 
 def _objective(out: LossOutput, params: Params) -> tuple[jax.Array, tuple[jax.Array, Mean]]:
@@ -179,7 +181,7 @@ def _objective(out: LossOutput, params: Params) -> tuple[jax.Array, tuple[jax.Ar
     if weights is not None:
         weights = jnp.asarray(weights)
         weights = weights if jnp.issubdtype(weights.dtype, jnp.floating) else weights.astype(jnp.float32)
-        weights = _as_data(weights, jax.tree.leaves(params)[0])
+        weights = _as_data(weights, [*jax.tree.leaves(params), jnp.zeros(())][0])
     loss = mean(out.values, weights)
     return loss.total + loss.weight * out.penalty, (loss.weight, loss)
 

@@ -20,16 +20,17 @@ import numpy as np
 from jnn.train.batches import batch_of
 from jnn.train.context import Metrics
 from jnn.train.failure.capsule import write_capsule
+from jnn.train.failure.diagnose import diagnose
 from jnn.train.failure.entry import how_started
 from jnn.train.failure.gather import on_host
 from jnn.train.history import History
-from jnn.train.journal import all_finite, diagnose, numbers_of
+from jnn.train.journal import values_of
 from jnn.train.run import Run
-from jnn.train.state import trained
+from jnn.train.state import all_finite, trained
 
 
 class Bad(NamedTuple):
-    """A step of whom a watched metric is bad, or, where that is None, the parameters that it made."""
+    """A step of which a watched metric is bad, or, where that is None, the parameters that it made."""
 
     step: int
     metric: str | None = None
@@ -88,8 +89,8 @@ class Recovery:
         """The first bad step of one call of `calls` steps that began at `begun`, by its metrics."""
         found = []
         for name in self.watched(metrics):
-            values = numbers_of(metrics[name]).reshape(calls, -1)
-            if (bad := ~(values <= self._limit(name, history))).any():
+            values = values_of(metrics[name]).reshape(calls, -1)
+            if (bad := ~np.isfinite(values) | (values > self._limits(name, values.shape[1], history))).any():
                 step, member = np.argwhere(bad)[0]
                 found.append(Bad(begun + int(step), name, float(values[step, member])))
         return min(found, key=lambda bad: bad.step, default=None)
@@ -113,10 +114,11 @@ class Recovery:
         run.journal.setbacks += 1
         run.journal.skipped |= set(range(begun if self.on == "skip" else run.at, bad.step + 1, run.steps_per_call))
 
-    def _limit(self, name: str, history: History) -> float:
-        """The largest number that is no spike; before the first row, or after a mean of 0, every finite one is."""
-        last = next((row[f"train/{name}"] for row in reversed(history) if f"train/{name}" in row), None)
-        return self.spike * abs(last) if self.spike is not None and last else float(np.finfo(np.float64).max)
+    def _limits(self, name: str, members: int, history: History) -> np.ndarray:
+        """The largest numbers that are no spike; before the first row, or after a mean of 0, every one is none."""
+        names = [f"train/{name}"] if members == 1 else [f"train/{name}/{i}" for i in range(members)]
+        row = next((row for row in reversed(history) if names[0] in row), {}) if self.spike is not None else {}
+        return np.array([(self.spike or 0.0) * abs(row.get(name, 0.0)) or np.inf for name in names])
 
     def _message(self, run: Run, bad: Bad) -> str:
         loss = None if bad.metric is None else bad.value
@@ -125,8 +127,7 @@ class Recovery:
         if bad.metric is None:
             which = "the update" if run.checkpoints is not None else "an update up to that"
             return f"fit: {which} of step {bad.step} made parameters that are not finite; {cause}."
-        limit = self._limit(bad.metric, run.journal.history)
-        more = f", more than {limit:.6g}" if np.isfinite(bad.value) else ""
+        more = f", more than {self.spike:g} times the last row's" if np.isfinite(bad.value) else ""
         return f"fit: the {bad.metric} of step {bad.step} is {bad.value}{more}; {cause}."
 
 

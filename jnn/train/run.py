@@ -37,6 +37,8 @@ class Run:
       number: which run of its program this is; a capsule says so.
       pending: metrics since the last look, still on the device, with the step that each call began at.
       like: shapes and shardings of the state, whose buffers are donated.
+      saved: when the last save was, by the clock of this process.
+      best: the state of the best row, where there are no checkpoints to keep it.
     """
 
     step: Step

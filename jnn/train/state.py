@@ -21,9 +21,8 @@ import optax
 
 from jnn import checks
 from jnn.param import Param, Params, flatten
+from jnn.precision import wide
 from jnn.train.context import check_optimizer, check_params
-
-LOSS_SCALE = 2.0**15
 
 
 @flax.struct.dataclass
@@ -37,7 +36,7 @@ class TrainState:
       stats: running batch statistics, an empty dict where the model has none.
       ema: exponential moving average of params, in float32 at least, or None.
       memory: what `remember` keeps between updates: a target network, a queue, codebooks; an empty dict for nothing.
-      scale: of the gradients, a power of two; it moves in float16 alone.
+      loss_scale: of the gradients, a power of two; it moves in float16 alone.
     """
 
     step: jax.Array
@@ -46,7 +45,7 @@ class TrainState:
     stats: Any
     ema: Params | None
     memory: Any
-    scale: jax.Array
+    loss_scale: jax.Array
 
 
 def create_state(
@@ -93,9 +92,9 @@ def create_state(
         params=own_copy(params),
         opt_state=_each_its_own(opt_state),
         stats={} if stats is None else own_copy(stats),
-        ema=own_copy(jax.tree.map(_wide, params)) if ema else None,
+        ema=own_copy(jax.tree.map(wide, params)) if ema else None,
         memory={} if memory is None else own_copy(memory),
-        scale=jnp.asarray(LOSS_SCALE, jnp.float32),
+        loss_scale=jnp.asarray(2.0**15, jnp.float32),
     )
 
 
@@ -153,6 +152,13 @@ def trained(state: Any) -> dict[str, jax.Array]:
     return params or leaves
 
 
+@jax.jit
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every number of the tree is."""
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(x).all() for x in floats]).all() if floats else jnp.asarray(True)
+
+
 def own_copy(tree: Any) -> Any:
     """The same arrays where they are, in buffers of their own; nothing is compiled."""
     return jax.tree.map(lambda x: jax.device_put(x, _place(x), may_alias=False), tree)
@@ -172,10 +178,6 @@ def _each_its_own(tree: Any) -> Any:
 
 def _is_lookahead(x: Any) -> bool:
     return isinstance(x, optax.LookaheadState)
-
-
-def _wide(x: Any) -> Any:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _place(x: Any) -> Any:

@@ -27,10 +27,13 @@ def totals(stats: Any, rows: Any) -> Any:
     >>> {k: v.item() for k, v in totals({"mean": jnp.array(2.0), "count": jnp.array(3.0)}, 8.0).items()}
     {'mean': 6.0, 'count': 3.0}
     """
-    if isinstance(stats, list | tuple):
+    if isinstance(stats, list | tuple) and not hasattr(stats, "_fields"):
         return type(stats)(totals(each, rows) for each in stats)
     if not isinstance(stats, dict):
-        raise TypeError(f"train step: stats are dicts by name, found a {type(stats).__name__} of the loss's.")
+        raise TypeError(
+            f"train step: stats are dicts by name, and lists of them; found a {type(stats).__name__}. Give each "
+            "statistic a name."
+        )
     if not stats:
         return {}
     count = jax.lax.stop_gradient(jnp.asarray(stats.get(COUNT, rows)))

@@ -18,20 +18,18 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
 from jnn.metrics import mean
-from jnn.param import Params
+from jnn.param import Params, check_key
 from jnn.program import Program
+from jnn.train.batches import Step
 from jnn.train.context import Batch, Context, LossFn, Metrics, check_loss, check_optimizer
 from jnn.train.objective import call
 from jnn.train.padding import overwrite_padding
-from jnn.train.state import TrainState
-from jnn.train.update import check_batch, update
-
-StepFn = Callable[..., tuple[Any, Metrics]]  # (state, batch) -> (state, metrics), with given= where there is any
+from jnn.train.state import step_of
+from jnn.train.update import check_batch, check_options, update
 
 
 def make_step(
@@ -59,6 +57,7 @@ def make_step(
       ValueError: an empty batch, leaves of different lengths, a batch that k does not divide, a loss that
         reduces over examples, or stats and averages that the state was not created for.
 
+    >>> import jax.numpy as jnp
     >>> from jnn.layers import linear, linear_spec
     >>> from jnn.losses import squared_error
     >>> from jnn.param import init
@@ -74,11 +73,12 @@ def make_step(
     check_loss("make_step", loss)
     check_optimizer("make_step", optimizer)
     check_key("make_step", key)
+    check_options("make_step", options)
     one = lambda state, batch, **others: update(loss, optimizer, state, batch, key, **options, **others)
     return compile_step(one, steps_per_call=steps_per_call, given=given)
 
 
-def compile_step(f: StepFn, *, steps_per_call: int = 1, given: Any = None) -> Program:
+def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Program:
     """Compiles `f(state, batch) -> (state, metrics)`, the state's buffers donated.
 
     Args:
@@ -86,6 +86,7 @@ def compile_step(f: StepFn, *, steps_per_call: int = 1, given: Any = None) -> Pr
       steps_per_call: K > 1 scans f over batches with one more leading axis.
       given: passed on as `f(state, batch, given=given)`, where there is any.
 
+    >>> import jax.numpy as jnp
     >>> from jnn.metrics import Last
     >>> f = lambda state, batch: ({"step": state["step"] + 1}, {"n": Last(batch["x"].sum())})
     >>> state, metrics = compile_step(f, steps_per_call=2)({"step": jnp.int32(0)}, {"x": jnp.ones((2, 3))})
@@ -116,6 +117,8 @@ def make_eval(
 ) -> Program:
     """Builds `evaluate(state, batch) -> metrics`: running statistics, no noise, no update.
 
+    Of a state of several networks give `evaluate` the one that is measured: `evaluate(state["generator"], batch)`.
+
     Args:
       loss: as in `update`.
       params_of: of the state: which params are measured. `lambda state: state.ema` for the average; for schedule-free
@@ -125,7 +128,7 @@ def make_eval(
 
     >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(params["w"] * batch["x"])
-    >>> import jnn
+    >>> import jax.numpy as jnp, jnn
     >>> state = jnn.train.create_state({"w": jnp.ones(())}, optax.sgd(0.1))
     >>> make_eval(loss)(state, {"x": jnp.arange(4.0)})["loss"].value().item()
     1.5
@@ -134,20 +137,19 @@ def make_eval(
     if key is not None:
         check_key("make_eval", key)
 
-    def evaluate(state: TrainState, batch: Batch, *others: Any) -> Metrics:
+    def evaluate(state: Any, batch: Batch, *others: Any) -> Metrics:
         check_batch(batch)
         if (params := params_of(state)) is None:
             raise ValueError("make_eval: params_of(state) is None. An average is kept by create_state(ema=True).")
         draw = jax.random.key(0) if key is None else key
-        ctx = Context(None, draw, state.step, state.stats or None, state.memory, state.ema, *others)
+        ctx = evaluation_context(state, draw, *others)
         out = call(loss, params, overwrite_padding(batch), ctx, compute_dtype, keep)
         return out.metrics | {"loss": mean(out.values, out.weights)}
 
     return Program(evaluate, "step", more=() if given is None else (given,))
 
 
-def check_key(where: str, key: Any) -> None:
-    """Raises TypeError for what is no PRNG key."""
-    typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed and not (hasattr(key, "dtype") and key.dtype == jnp.uint32):
-        raise TypeError(f"{where}: expected a key, found {key!r}. Give jax.random.key(0), say.")
+def evaluation_context(state: Any, draw: jax.Array, given: Any = None) -> Context:
+    """What a loss may read in an evaluation: no noise, and of the state what it has."""
+    stats, memory, ema = (getattr(state, name, None) for name in ("stats", "memory", "ema"))
+    return Context(None, draw, step_of(state), stats or None, {} if memory is None else memory, ema, given)

@@ -24,11 +24,12 @@ from jax.typing import DTypeLike
 from jnn.metrics import Last, Mean
 from jnn.metrics.kinds import check
 from jnn.param import Params, flatten
+from jnn.precision import wide
 from jnn.train.context import Batch, Context, LossFn, Metrics, check_optimizer
-from jnn.train.loss_scale import SCALED, finite, next_scale, scaled_sums
-from jnn.train.objective import Sums, gradient_sums, normalize, value_of
+from jnn.train.loss_scale import SCALED, next_scale, scaled_sums
+from jnn.train.objective import Sums, downhill, gradient_sums, normalize, value_of
 from jnn.train.padding import overwrite_padding
-from jnn.train.state import TrainState
+from jnn.train.state import TrainState, all_finite
 from jnn.train.statistics import averages, running
 
 AddUp = Callable[..., tuple[Sums, Any]]  # as `gradient_sums`
@@ -108,8 +109,8 @@ def update(
     )
     cast: dict[str, Any] = {"compute_dtype": compute_dtype, "keep": tuple(keep)}
     add = partial(sums, loss, state.params, batch, ctx, microbatches=microbatches, **cast)
-    half = compute_dtype is not None and jnp.dtype(compute_dtype) in SCALED
-    (summed, rows), scale = scaled_sums(add, state.scale, batch) if half else (add(), jnp.ones(()))
+    scaled = compute_dtype is not None and jnp.dtype(compute_dtype) in SCALED
+    (summed, rows), scale = scaled_sums(add, state.loss_scale, batch) if scaled else (add(), jnp.ones(()))
     grads = normalize(summed, state.params, scale)
     metrics: Metrics = {}
     if clip_norm is not None:
@@ -118,7 +119,9 @@ def update(
     args = _extra(extra, summed, grads, partial(value_of, loss, batch=batch, ctx=ctx, **cast))
     updates, opt_state = _ask(optimizer, grads, state, args)
     if diagnostics is not None:
-        metrics |= diagnostics(state.params, grads, updates)
+        more = diagnostics(state.params, grads, updates)
+        check("diagnostics", more, taken=(*metrics, *summed.metrics))
+        metrics |= more
     params = optax.apply_updates(state.params, updates)
     stats = averages(summed.stats)
     new = TrainState(
@@ -128,14 +131,24 @@ def update(
         stats=running(state.stats, stats, stats_momentum, more=remember is not None),
         ema=state.ema if ema_decay is None else _average(state.ema, params, ema_decay),
         memory=_remembered(remember, state.memory, params, stats, rows, state.step + 1),
-        scale=state.scale,
+        loss_scale=state.loss_scale,
     )
-    happened = (summed.weight != 0) & finite(grads) if half else summed.weight != 0
+    fits = all_finite(grads) if scaled else jnp.asarray(True)
+    happened = (summed.weight != 0) & fits
     new = jax.tree.map(lambda a, b: jnp.where(happened, a, b), new, state).replace(step=state.step + 1)
-    if half:
-        new, metrics["loss_scale"] = new.replace(scale=next_scale(scale, batch, state.step)), Last(scale)
+    if scaled:
+        # a gradient that no scale makes finite says nothing about the next one's
+        kept = jnp.where(fits, next_scale(scale, batch, state.step), state.loss_scale)
+        new, metrics["loss_scale"] = new.replace(loss_scale=kept), Last(scale)
     check("train step", summed.metrics, taken=tuple(metrics))
     return new, summed.metrics | metrics
+
+
+def check_options(where: str, options: dict[str, Any]) -> None:
+    """Raises TypeError for an option that `update` does not have."""
+    known = [name for name, p in inspect.signature(update).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    if unknown := sorted(options.keys() - set(known)):
+        raise TypeError(f"{where}: no option {', '.join(unknown)}; there are {', '.join(known)}.")
 
 
 def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
@@ -171,7 +184,7 @@ def like(what: str, new: Any, old: Any) -> Any:
             f"train step: {what} changed its tree or shapes at {', '.join(changed[:5])}: found "
             f"{[now.get(path) for path in changed[:5]]}, expected {[was.get(path) for path in changed[:5]]}."
         )
-    return jax.tree.map(lambda a, b: a.astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
+    return jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
 
 
 def _remembered(remember: Remember | None, memory: Any, params: Params, stats: Any, rows: Any, step: jax.Array) -> Any:
@@ -182,7 +195,7 @@ def _remembered(remember: Remember | None, memory: Any, params: Params, stats: A
 
 def _clip(grads: Params, limit: float) -> tuple[jax.Array, Params]:
     """The global norm, in float32 at least, and the gradients within it."""
-    norm = optax.tree.norm(jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads))
+    norm = optax.tree.norm(jax.tree.map(wide, grads))
     factor = jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
     return norm, jax.tree.map(lambda g: (g * factor).astype(g.dtype), grads)
 
@@ -193,7 +206,7 @@ def _extra(names: Sequence[str], summed: Sums, grads: Params, value_fn: Callable
         "value": lambda: summed.value / jnp.where(summed.weight == 0, 1.0, summed.weight),
         "grad": lambda: grads,
         "value_fn": lambda: lambda params: value_fn(params=params),
-        "grad_fn": lambda: lambda params, *_: jax.grad(lambda p: value_fn(params=p))(params),
+        "grad_fn": lambda: lambda params, *_: downhill(jax.grad(lambda p: value_fn(params=p))(params)),
     }
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"update: extra names {unknown}, expected some of {', '.join(known)}.")

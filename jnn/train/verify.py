@@ -7,7 +7,6 @@ Each part is a process of its own, as it would be: nothing that was only in memo
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import signal
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jnn.param import flatten
 from jnn.train.checkpoint import digest
 from jnn.train.context import Batch
 from jnn.train.strict_json import dumps, loads
@@ -81,10 +81,6 @@ def _first_difference(a: list[Any], b: list[Any]) -> str:
     return f"{len(a)} rows against {len(b)}"
 
 
-def _fields(state: Any) -> list[str]:
-    return list(getattr(state, "_fields", None) or [field.name for field in dataclasses.fields(state)])
-
-
 def main(run: str, folder: str, told: str, kill_at: str) -> None:
     """A part of `verify_resume`, in its process."""
     module, _, function = run.partition(":")
@@ -101,8 +97,10 @@ def main(run: str, folder: str, told: str, kill_at: str) -> None:
 
         watch(observe)
         state, history = getattr(importlib.import_module(module), function)(folder)
-        fields = state if isinstance(state, dict) else {f: getattr(state, f) for f in _fields(state)}
-        parts = {name: digest(part) for name, part in fields.items()}
+        fields: dict[str, dict[str, Any]] = {}
+        for path, leaf in flatten(state).items():
+            fields.setdefault(path.split("/")[0], {})[path] = leaf
+        parts = {name: digest(leaves) for name, leaves in fields.items()}
         tell({"state": parts, "history": history})
 
 

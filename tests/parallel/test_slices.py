@@ -98,7 +98,7 @@ def test_the_first_step_with_feedback_sends_and_keeps_the_gradient():
     gradient = jax.tree.map(jnp.subtract, params, alone.params)
     sent = jax.tree.map(jnp.subtract, params, jax.device_get(state.params))
     weight = metrics["loss"].weight  # what is kept is of the sum
-    later = jax.tree.map(lambda r: np.asarray(r).sum(0) / weight, state.memory["residual"])
+    later = jax.tree.map(lambda r: np.asarray(r).sum(0) / weight, state.memory["slice_residual"])
     assert_close(jax.tree.map(jnp.add, sent, later), gradient)
 
 
@@ -147,7 +147,7 @@ def test_between_slices_goes_nothing_but_few_bits():
 
 def test_what_is_kept_lies_with_its_slice():
     place = layout(SPEC, some("slice=2,tensor=4"))
-    residual = begun(optax.sgd(0.1), place).memory["residual"]
+    residual = begun(optax.sgd(0.1), place).memory["slice_residual"]
     assert residual["fc0"]["w"].shape == (2, 8, 16)
     assert residual["fc0"]["w"].sharding.shard_shape((2, 8, 16)) == (1, 8, 4)
 

@@ -27,7 +27,8 @@ from jnn.train import (
     make_step,
     normalize,
     update,
-)  # fmt: skip
+)  # fmt: skipfrom tests.laws import equations
+from tests.laws import equations
 
 KEY = jax.random.key(0)
 SPECS = {"generator": mlp_spec((2, 8, 2)), "critic": mlp_spec((2, 8, 1))}
@@ -156,6 +157,10 @@ def test_frozen_parts_cost_no_gradient_and_no_norm():
     whole = lambda head: loss({"head": head}, real(), jnn.train.Context(None, KEY, 0, given={"body": params["body"]}))
     expected = optax.tree.norm(jax.grad(lambda head: whole(head).values.mean())(params["head"]))
     np.testing.assert_allclose(metrics["grad_norm"].value(), expected, rtol=1e-5)
+    jaxpr = step.trace(create_state({"head": params["head"]}, optax.sgd(0.1)), real()).jaxpr
+    made = [tuple(v.aval.shape) for eqn in equations(jaxpr.jaxpr) for v in eqn.outvars]
+    assert (512, 1) in made  # the head's gradient
+    assert (2, 512) not in made  # and none of the body
 
 
 def test_lora_over_an_int8_base():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnn.train.journal import diagnose
+from jnn.train.failure.diagnose import diagnose
 
 FINE = {"x": np.ones((3, 2), np.float32), "y": np.zeros(3, np.int32)}
 GUESSES = re.compile("learning rate|clip_norm|grew")

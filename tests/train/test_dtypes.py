@@ -173,6 +173,21 @@ def test_in_float16_a_gradient_that_cannot_be_held_changes_nothing_but_step_and_
     assert metrics["loss"].value() == 0
 
 
+def test_in_float16_one_gradient_that_cannot_be_held_spoils_no_later_one():
+    """`sqrt` at 0 has a value and no gradient, at any scale: the next batch finds the scale that was there before."""
+    loss = lambda p, b, ctx: LossOutput((p["w"] * b["x"] + jnp.sqrt(p["w"] * b["bad"])).astype(jnp.float32))
+    step = make_step(loss, optax.sgd(0.1), KEY, compute_dtype=jnp.float16)
+    state = create_state({"w": jnp.ones(())}, optax.sgd(0.1))
+    good = {"x": jnp.ones(4), "bad": jnp.ones(4)}
+    state, _ = step(state, good)
+    scale, after = float(state.loss_scale), float(state.params["w"])
+    zero = state.replace(params={"w": jnp.zeros(())})
+    spoilt, _ = step(zero, good)
+    assert spoilt.loss_scale == scale
+    found, _ = step(spoilt.replace(params={"w": jnp.asarray(after)}), good)
+    assert found.params["w"] < after
+
+
 @pytest.mark.parametrize("dtype", HALVES)
 def test_a_row_of_a_table_that_is_used_often(dtype):
     loss = lambda p, b, ctx: LossOutput(embed(p, b["t"]).astype(jnp.float32)[..., 0])

@@ -180,21 +180,18 @@ def test_what_a_loss_returns_wrongly_is_one_clear_error(made, error, message):
         ),
         (lambda: make_step(lambda p, b: None, SGD, KEY), r"called as loss\(params, batch, ctx\), found \(p, b\)"),
         (lambda: make_eval(OLD), r"make_eval: the loss is called as"),
-        (lambda: make_step(loss, SGD, 0), r"make_step: expected a key, found 0. Give jax.random.key\(0\)"),
+        (lambda: make_step(loss, SGD, 0), r"make_step: expected one PRNG key, found 0"),
         (lambda: create_state(SPEC, SGD), r"params/b is a Param, expected an array. A spec becomes arrays by jnn.init"),
-        (lambda: create_state({"w": None}, SGD), None),
         (lambda: state(stats=SPEC), r"stats/b is a Param, expected an array"),
         (
             lambda: create_state({"w": jnp.ones(2), "n": jnp.arange(3)}, SGD),
             r"params/n is int32, which has no gradient",
         ),
-        (lambda: make_step(loss, SGD, KEY, microbatch=2)(state(), BATCH), "microbatch"),
+        (lambda: make_step(loss, SGD, KEY, microbatch=2), "make_step: no option microbatch; there are .*microbatches"),
+        (lambda: make_step(loss, SGD, jax.random.split(KEY, 3)), "make_step: expected one PRNG key, found"),
     ],
 )
 def test_what_a_step_is_made_of_wrongly_is_one_clear_error(make, message):
-    if message is None:
-        make()
-        return
     with pytest.raises(TypeError, match=message):
         make()
 
@@ -275,3 +272,20 @@ def test_what_is_watched_must_be_there():
         fit(
             make_step(loss, SGD, KEY), state(), [BATCH], steps=1, every=1, recovery=jnn.train.Recovery(watch=["critic"])
         )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_every_number_that_is_not_finite_is_bad(value):
+    step = lambda s, b: ({"step": s["step"] + 1}, {"loss": M.mean(b["x"])})
+    batches = [{"x": np.full(3, value if i == 2 else 1.0, np.float32)} for i in range(4)]
+    with pytest.raises(FloatingPointError, match="the loss of step 2 is"):
+        fit(step, {"step": jnp.int32(0)}, batches, steps=4, every=4)
+
+
+def test_a_spike_of_one_member_of_an_ensemble_is_a_spike(tmp_path):
+    step = lambda s, b: ({"step": s["step"] + 1}, {"loss": M.Mean(b["x"], jnp.ones(3))})
+    batches = [{"x": np.float32([1, 1, 50 if i == 3 else 1])} for i in range(6)]
+    with Checkpoints(tmp_path) as checkpoints:
+        options = {"checkpoints": checkpoints, "recovery": jnn.train.Recovery(on="skip", spike=10.0)}
+        _, history = fit(step, {"step": jnp.int32(0)}, batches, steps=6, every=2, **options)
+    assert [row["train/loss/2"] for row in history] == [1, 1, 1]

@@ -2,7 +2,6 @@
 
     Checkpoints(folder, keep=2, best=None)        .save(state, records)   .restore(like) -> Saved(state, records) | None
     read(folder) -> Saved({path: array}, records)         without the code of the run that saved it; `below="params"`
-    step_of(state)                                        of any pytree with a step
     diff(a, b) -> [Difference, ...]                       `python -m jnn.train.checkpoint A B` prints it as a table
     relayout(arrays, rules), rename, stack, unstack       old layouts
     checksums(tree), digest(tree)                         on the devices; on the host
@@ -19,7 +18,6 @@ from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, 
 from jnn.train.checkpoint.manifest import Damaged, Records
 from jnn.train.checkpoint.read import Saved, read
 from jnn.train.checkpoint.store import Checkpoints, to_stderr
-from jnn.train.state import step_of
 
 __all__ = [
     "Best",
@@ -38,7 +36,6 @@ __all__ = [
     "relayout",
     "rename",
     "stack",
-    "step_of",
     "table",
     "to_stderr",
     "unstack",

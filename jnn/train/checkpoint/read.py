@@ -71,7 +71,7 @@ def read(folder: str | Path, *, below: str = "") -> Saved:
     ...     checkpoints.save(create_state(jnn.init(spec, jax.random.key(0)), optax.sgd(0.1)), {"seed": 0})
     >>> arrays, records = read(folder)
     >>> sorted(arrays), records
-    (['params/b', 'params/w', 'scale', 'step'], {'seed': 0})
+    (['loss_scale', 'params/b', 'params/w', 'step'], {'seed': 0})
     >>> params = jnn.load(spec, read(folder, below="params").state)  # for inference
     >>> params["w"].shape
     (3, 2)

@@ -15,9 +15,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jnn
 from jnn.data import Batches
 from jnn.train import Checkpoints, create_state, digest
-from jnn.train.checkpoint import Damaged, diff, read, step_of
+from jnn.train.checkpoint import Damaged, diff, read
 from jnn.train.checkpoint.load import read_arrays
 from jnn.train.checkpoint.manifest import by_path
+from jnn.train.state import step_of
 from tests.train import tiny
 from tests.train.dtypes import DTYPES, of_every_bit
 

@@ -170,8 +170,8 @@ class Layout:
             if name != path and len({self._specs[name] for name in names}) > 1:
                 raise ValueError(
                     f"layout: an update has a parameter {path!r} {x.shape}, which may be any of {', '.join(names)}, "
-                    "and these lie differently. Put each network's params below its own name, in its spec as in its state: "
-                    "layout({'actor': ...}) and params={'actor': ...}."
+                    "and these lie differently. Put each network's params below its own name, in its spec as in its "
+                    "state: layout({'actor': ...}) and params={'actor': ...}."
                 )
             if name and self._specs[name][1] != self._specs[name][2]:
                 found[path] = name

@@ -27,7 +27,7 @@ from jnn.train import (
     make_step,
     normalize,
     update,
-)  # fmt: skipfrom tests.laws import equations
+)
 from tests.laws import equations
 
 KEY = jax.random.key(0)

@@ -54,7 +54,8 @@ class LossOutput(NamedTuple):
 
     Attributes:
       values: one per example or token, any shape whose first axis is the examples'.
-      weights: the same shape (or that of the leading axes); None means 1 each. They are data: what depends on params
+      weights: the same shape (or that of the leading axes); None means 1 each. They are data, 0 or more, for
+        their sum divides (an advantage, which may be negative, is a factor of the values). What depends on params
         is refused, unless under `jax.lax.stop_gradient`.
       penalty: a scalar added once to the mean of the values, such as `jnn.losses.l2`.
       metrics: name -> a metric from `jnn.metrics`.

@@ -102,13 +102,17 @@ class Layout:
 
         return map_paths(place, tree)
 
-    def check_covers(self, state: Any) -> None:
-        """Raises ValueError unless a state holds an array for every parameter: what it holds would lie whole."""
-        if missing := sorted(self._specs.keys() - {self._parameter_of(path) for path in flatten(state)}):
+    def check_covers(self, state: Any, *more: Any) -> None:
+        """Raises ValueError unless a state, or what is given, holds an array for every parameter.
+
+        What it holds of others would lie whole.
+        """
+        held = {self._parameter_of(path) for tree in (state, *more) for path in flatten(tree)}
+        if missing := sorted(self._specs.keys() - held):
             raise ValueError(
                 f"layout: its spec declares {', '.join(missing[:5])}, which the state lacks; the state holds "
                 f"{', '.join(list(flatten(state))[:5])}, .... Of a state of several networks the spec has its fields: "
-                "layout({'actor': actor_spec, 'critic': critic_spec}, mesh)."
+                "layout({'actor': actor_spec, 'critic': critic_spec}, mesh), and so it has of what is given."
             )
 
     def _parameter_of(self, path: str) -> str | None:
@@ -155,7 +159,10 @@ class Layout:
             found.add(tuple(spec if shape == whole else PartitionSpec(*spec[1:]) for spec in specs))
         if len(found) != 1:
             problem = "no parameter of this shape" if not found else "several, which lie differently,"
-            raise ValueError(f"gather: the layout's spec has {problem} at {path!r} {shape}. Give the path in the spec.")
+            raise ValueError(
+                f"gather: the layout's spec has {problem} at {path!r} {shape}. Give the path in the spec; of a network "
+                "that is not trained, the spec, too: layout({'head': ..., 'body': ...}, mesh) with given={'body': ...}."
+            )
         self._gathered.update(names)
         ((kept, used, summed),) = found
         return self._sharding(kept), self._sharding(used), self._sharding(summed)

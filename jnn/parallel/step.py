@@ -96,7 +96,8 @@ def sharded_step(
       layout: from `jnn.parallel.layout`.
       lanes: None, or how many parts of the batch have their gradients computed one by one and added in one order,
         so that results do not depend on the number of devices; see `jnn.parallel.lanes`.
-      steps_per_call, given, options: those of `make_step`. `given` stays where it lies: `put_state(given, layout)`.
+      steps_per_call, given, options: those of `make_step`. `given` stays where it lies: `put_state(given, layout)`,
+        with a layout of what is trained and what is given: `layout({"head": ..., "body": ...}, mesh)`.
       whole_batches: every process gives the whole batch, as `Batches` does, and not its own rows, as `SourceBatches`.
 
     Returns:
@@ -152,7 +153,7 @@ def compile_sharded(
     step = compile_step(f, steps_per_call=steps_per_call, given=given)
 
     def sharded(state: Any, batch: Batch, *more: Any) -> Any:
-        layout.check_covers(state)
+        layout.check_covers(state, *more)
         state = whole_everywhere(state, layout) if lanes else state
         with laid_out(layout), spread(layout.mesh):
             state, metrics = step.part(state, batch, *more)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn.train.context import Batch, Metrics
@@ -63,4 +64,8 @@ def batch_of(batches: StepBatches, step: int, calls: int) -> Batch:
         raise ValueError(
             f"fit: there is no batch of step {step}: {error}. A list ends; jnn.data.Batches begins another epoch."
         ) from error
-    return found[0] if calls == 1 else jax.tree.map(lambda *rows: np.stack(rows), *found)
+    return found[0] if calls == 1 else jax.tree.map(_stack, *found)
+
+
+def _stack(*rows: Any) -> Any:
+    return jnp.stack(rows) if isinstance(rows[0], jax.Array) else np.stack(rows)

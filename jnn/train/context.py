@@ -54,8 +54,9 @@ class LossOutput(NamedTuple):
 
     Attributes:
       values: one per example or token, any shape whose first axis is the examples'.
-      weights: the same shape (or that of the leading axes); None means 1 each. They are data: what depends on params
-        is refused, unless under `jax.lax.stop_gradient`.
+      weights: the same shape (or that of the leading axes); None means those of batch["weight"], where there is one, or
+        1 each. They are data, 0 or more, for their sum divides (an advantage, which may be negative, is a factor of the
+        values). What depends on params is refused, unless under `jax.lax.stop_gradient`.
       penalty: a scalar added once to the mean of the values, such as `jnn.losses.l2`.
       metrics: name -> a metric from `jnn.metrics`.
       stats: the part's own statistics, in nested dicts as evaluation will get them back averaged. Each counts by the

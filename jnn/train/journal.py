@@ -10,6 +10,7 @@ Law: however often a journal goes through its records, its rows are bit-equal: s
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -91,9 +92,13 @@ def row_of(prefix: str, metrics: Metrics) -> Row:
     >>> row_of("val", {"accuracy": 0.5, "recall": Last(np.array([0.25, 0.75]))})
     {'val/accuracy': 0.5, 'val/recall/0': 0.25, 'val/recall/1': 0.75}
     """
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"fit: expected metrics or numbers by name, found a {type(metrics).__name__}. Give a dict.")
     row: Row = {}
     for name, metric in metrics.items():
         value = np.asarray(metric.value() if hasattr(metric, "value") else metric)
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"fit: {prefix} {name!r} is a {type(metric).__name__}, expected a metric or a number.")
         if value.ndim == 0:
             row[f"{prefix}/{name}"] = float(value)
         elif value.ndim == 1 and value.size <= LONGEST and not isinstance(metric, Concatenation):

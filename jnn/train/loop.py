@@ -149,4 +149,9 @@ def _preemption(checkpoints: Checkpoints | None) -> Iterator[Callable[[], bool]]
 
 def evaluate_on(evaluate: Callable[[Any, Batch], Metrics], batches: Any, state: Any) -> Metrics:
     """Merged metrics of `evaluate` (from `make_eval`) over an iterable of batches."""
-    return merge(*[evaluate(state, batch) for batch in batches])
+    found = [evaluate(state, batch) for batch in batches]
+    if not found:
+        raise ValueError(
+            "evaluate_on: there are no batches. A generator is used up by its first evaluation: give a list."
+        )
+    return merge(*found)

@@ -25,7 +25,7 @@ from jnn.metrics.kinds import by_kind, check, fold
 from jnn.param import Params
 from jnn.precision import computing, wide
 from jnn.train.context import Batch, Context, LossFn, LossOutput, Metrics, check_output, check_params
-from jnn.train.padding import real_rows
+from jnn.train.padding import default_weights, real_rows
 from jnn.train.statistics import totals
 
 
@@ -146,7 +146,7 @@ def call(
         out = of_networks(params, ctx.given, ctx.ema)
     check_output(out, batch)
     check("train step", out.metrics, taken=("loss",))
-    return out
+    return out._replace(weights=default_weights(out.values, batch)) if out.weights is None else out
 
 
 def _part(

@@ -1,6 +1,7 @@
 """Rows of weight 0 are not there: what fills up a batch is overwritten by a row that is.
 
     real_rows(batch) -> which rows count        by batch["weight"]; None where there is no such entry
+    default_weights(values, batch) -> weights   of a loss that names none
     overwrite_padding(batch) -> batch           every row that does not count is a copy of one that does
 
 A `where` in a loss cannot give that: the gradient of a product with what it hides is 0 times NaN. Weights stay 0.
@@ -24,6 +25,21 @@ def real_rows(batch: Batch) -> jax.Array | None:
         return None
     weight = jnp.asarray(batch["weight"])
     return (weight != 0).any(range(1, weight.ndim))
+
+
+def default_weights(values: jax.Array, batch: Batch) -> jax.Array | None:
+    """The weights of a loss that names none: the batch's, or which rows count where these do not fit; None without.
+
+    >>> default_weights(jnp.ones(4), {"x": jnp.ones(2), "weight": jnp.array([1.0, 0.0])}).tolist()
+    [1.0, 1.0, 0.0, 0.0]
+    """
+    real = real_rows(batch)
+    if real is None:
+        return None
+    weight = jnp.asarray(batch["weight"])
+    if weight.shape == values.shape[: weight.ndim]:
+        return weight
+    return jnp.repeat(real.astype(jnp.float32), values.shape[0] // real.size)
 
 
 def overwrite_padding(batch: Batch, axis: str | None = None) -> Batch:
@@ -57,5 +73,6 @@ def overwrite_padding(batch: Batch, axis: str | None = None) -> Batch:
 
 
 def _sum_of(x: jax.Array, axis: str | None) -> jax.Array:
-    total = x.sum(0) if x.dtype != jnp.bool_ else x.sum(0, dtype=jnp.int32)
+    narrow = x.dtype == jnp.bool_ or (jnp.issubdtype(x.dtype, jnp.integer) and jnp.iinfo(x.dtype).bits < 8)
+    total = x.astype(jnp.int32).sum(0) if narrow else x.sum(0)
     return total if axis is None else jax.lax.psum(total, axis)

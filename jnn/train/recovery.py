@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from jnn.train.batches import batch_of
@@ -27,6 +28,8 @@ from jnn.train.history import History
 from jnn.train.journal import values_of
 from jnn.train.run import Run
 from jnn.train.state import all_finite, trained
+
+OVERFLOW = "gradient_overflow"  # the metric by which `update` says so
 
 
 class Bad(NamedTuple):
@@ -89,10 +92,17 @@ class Recovery:
         """The first bad step of one call of `calls` steps that began at `begun`, by its metrics."""
         found = []
         for name in self.watched(metrics):
-            values = values_of(metrics[name]).reshape(calls, -1)
+            each = (
+                [jax.tree.map(lambda x, i=i: x[i], metrics[name]) for i in range(calls)]
+                if calls > 1
+                else [metrics[name]]
+            )
+            values = np.stack([values_of(metric).reshape(-1) for metric in each])
             if (bad := ~np.isfinite(values) | (values > self._limits(name, values.shape[1], history))).any():
                 step, member = np.argwhere(bad)[0]
                 found.append(Bad(begun + int(step), name, float(values[step, member])))
+        overflow = values_of(metrics[OVERFLOW]).reshape(-1) if OVERFLOW in metrics else np.zeros(1)
+        found += [Bad(begun + int(i), OVERFLOW) for i in np.flatnonzero(overflow)[:1]]
         return min(found, key=lambda bad: bad.step, default=None)
 
     def answer(self, run: Run, bad: Bad) -> None:
@@ -127,6 +137,8 @@ class Recovery:
         if bad.metric is None:
             which = "the update" if run.checkpoints is not None else "an update up to that"
             return f"fit: {which} of step {bad.step} made parameters that are not finite; {cause}."
+        if bad.metric == OVERFLOW:
+            return f"fit: the gradient of step {bad.step} is not finite at any scale of float16; {cause}."
         more = f", more than {self.spike:g} times the last row's" if np.isfinite(bad.value) else ""
         return f"fit: the {bad.metric} of step {bad.step} is {bad.value}{more}; {cause}."
 

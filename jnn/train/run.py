@@ -168,7 +168,7 @@ class Run:
 
     def _records(self) -> dict[str, Any]:
         """All that is saved with the state, as one unit."""
-        records = self.journal.records() | {"settings": self.settings}
+        records = self.journal.records() | {"settings": self.settings, "steps_per_call": self.steps_per_call}
         if self.ledger is not None:
             records["hooks"] = self.ledger.entries()
         if isinstance(self.batches, Restorable):
@@ -179,7 +179,7 @@ class Run:
         """What the newest whole checkpoint holds, if there is one."""
         if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
             return None
-        if lacking := {"history", "sums", "skipped", "setbacks", "settings"} - found.records.keys():
+        if lacking := {"history", "sums", "skipped", "setbacks", "settings", "steps_per_call"} - found.records.keys():
             raise ValueError(
                 f"fit: the checkpoint of step {int(step_of(found.state))} is none of fit's: its records lack "
                 f"{sorted(lacking)}. Give fit a folder of its own."
@@ -205,6 +205,11 @@ class Run:
         if (theirs := records["settings"]) != self.settings:
             raise ValueError(f"fit: the checkpoint is of a run with settings={theirs}, found {self.settings}.")
         self.state, self.journal = state, Journal.of(records)
+        if (calls := records["steps_per_call"]) != self.steps_per_call and self.journal.skipped:
+            raise ValueError(
+                f"fit: the run left out calls of {calls} steps, and goes on with the same steps_per_call alone; found "
+                f"{self.steps_per_call}."
+            )
         if self.ledger is not None:
             self.ledger.merge(records.get("hooks", []))
         if isinstance(self.batches, Restorable):

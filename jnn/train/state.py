@@ -91,7 +91,7 @@ def create_state(
         step=jnp.zeros((), jnp.int32),
         params=own_copy(params),
         opt_state=_each_its_own(opt_state),
-        stats={} if stats is None else own_copy(stats),
+        stats={} if stats is None else own_copy(jax.tree.map(wide, stats)),  # averages of many steps
         ema=own_copy(jax.tree.map(wide, params)) if ema else None,
         memory={} if memory is None else own_copy(memory),
         loss_scale=jnp.asarray(2.0**15, jnp.float32),

@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from jnn.metrics import Last, Mean
-from jnn.metrics.kinds import check
+from jnn.metrics import Last, Mean, Sum
+from jnn.metrics.kinds import by_kind, check
 from jnn.param import Params, flatten
 from jnn.precision import wide
 from jnn.train.context import Batch, Context, LossFn, Metrics, check_optimizer
-from jnn.train.loss_scale import SCALED, next_scale, scaled_sums
+from jnn.train.loss_scale import SCALED, next_scale, scaled_sums, share
 from jnn.train.objective import Sums, downhill, gradient_sums, normalize, value_of
 from jnn.train.padding import overwrite_padding
 from jnn.train.state import TrainState, all_finite
@@ -80,7 +80,8 @@ def update(
 
     Returns:
       The new state, and metrics: those of the loss, "loss" (without the penalty), with `clip_norm` "grad_norm" (before
-      clipping), in float16 "loss_scale".
+      clipping), in float16 "loss_scale" and "gradient_overflow", the number of updates left out since no scale made
+      their gradient finite.
 
     Raises:
       TypeError, ValueError: what is wrong with the batch, the loss, its output, the optimizer or the state; it says
@@ -136,10 +137,13 @@ def update(
     fits = all_finite(grads) if scaled else jnp.asarray(True)
     happened = (summed.weight != 0) & fits
     new = jax.tree.map(lambda a, b: jnp.where(happened, a, b), new, state).replace(step=state.step + 1)
+    metrics = _counts(metrics, happened)
     if scaled:
         # a gradient that no scale makes finite says nothing about the next one's
         kept = jnp.where(fits, next_scale(scale, batch, state.step), state.loss_scale)
-        new, metrics["loss_scale"] = new.replace(loss_scale=kept), Last(scale)
+        new = new.replace(loss_scale=kept)
+        overflow = Sum((~fits & (summed.weight != 0)).astype(jnp.float32))
+        metrics |= {"loss_scale": Last(scale / share(batch)), "gradient_overflow": overflow}
     check("train step", summed.metrics, taken=tuple(metrics))
     return new, summed.metrics | metrics
 
@@ -195,9 +199,23 @@ def _remembered(remember: Remember | None, memory: Any, params: Params, stats: A
 
 def _clip(grads: Params, limit: float) -> tuple[jax.Array, Params]:
     """The global norm, in float32 at least, and the gradients within it."""
-    norm = optax.tree.norm(jax.tree.map(wide, grads))
+    grads_wide = jax.tree.map(wide, grads)
+    norm = optax.tree.norm(grads_wide)
+    norm = jax.lax.cond(jnp.isfinite(norm), lambda tree: norm, _norm_of_large, grads_wide)
     factor = jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
     return norm, jax.tree.map(lambda g: (g * factor).astype(g.dtype), grads)
+
+
+def _norm_of_large(tree: Params) -> jax.Array:
+    """The norm of numbers whose squares overflow: of what they are to the largest one, times that."""
+    largest = jnp.stack([jnp.abs(x).max() for x in jax.tree.leaves(tree)]).max()
+    return largest * optax.tree.norm(jax.tree.map(lambda x: x / largest, tree))
+
+
+def _counts(metrics: Metrics, happened: jax.Array) -> Metrics:
+    """The metrics of an update that may not have happened: of one that did not, sums hold nothing."""
+    adding, others = by_kind(metrics)
+    return jax.tree.map(lambda x: jnp.where(happened, x, jnp.zeros_like(x)), adding) | others
 
 
 def _extra(names: Sequence[str], summed: Sums, grads: Params, value_fn: Callable[..., jax.Array]) -> dict[str, Any]:

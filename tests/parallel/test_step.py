@@ -186,3 +186,28 @@ def test_bad_input_is_one_clear_error(rows, options, message):
 def test_a_batch_without_rows_is_one_clear_error():
     with pytest.raises(ValueError, match=r"put_batch: .* do not divide those of batch/rate \(\)"):
         put_batch({"rate": 0.5}, place(MLP, "data=8"))
+
+
+def test_a_network_that_is_not_trained_lies_by_the_layout_too():
+    body, head, sgd = jnn.models.mlp_spec((8, 32, 16)), jnn.layers.linear_spec(16, 4), optax.sgd(0.1)
+    batch = {"x": np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32), "y": np.arange(16) % 4}
+    given = {"body": jnn.init(body, jax.random.key(1))}
+    state = lambda: create_state({"head": jnn.init(head, jax.random.key(2))}, sgd)
+
+    def loss(params, batch, ctx):
+        logits = jnn.layers.linear(params["head"], jnn.models.mlp(ctx.given["body"], batch["x"], key=None))
+        return jnn.train.LossOutput(jnn.losses.cross_entropy(logits, batch["y"]))
+
+    whole, _ = make_step(loss, sgd, jax.random.key(0), given=given)(state(), batch)
+    place = layout({"head": head, "body": body}, "data=2,fsdp=4")
+    placed = put_state(given, place)
+    assert placed["body"]["fc0"]["w"].sharding.spec == P("fsdp", None)
+    for one in (given, placed):
+        cut, _ = sharded_step(loss, sgd, jax.random.key(0), place, given=one)(put_state(state(), place), batch)
+        assert_close(cut.params, whole.params)
+
+    alone = layout({"head": head}, "data=2,fsdp=4")
+    with pytest.raises(ValueError, match=r"no parameter .*'fc0/b'.* given=\{'body'"):
+        sharded_step(loss, sgd, jax.random.key(0), alone, given=given)(put_state(state(), alone), batch)
+    with pytest.raises(ValueError, match=r"declares body/fc0/b.* which the state lacks.* what is given"):
+        sharded_step(loss, sgd, jax.random.key(0), place)(put_state(state(), place), batch)

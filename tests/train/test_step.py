@@ -440,7 +440,7 @@ def test_evaluation_uses_running_statistics_no_noise_and_the_average_by_choice()
     for params_of in (lambda state: state.params, lambda state: state.ema):
         metrics = make_eval(spy, params_of=params_of)(state, batch_of())
         ctx = Context(None, KEY, state.step, stats=state.stats)
-        expected = averaged(params_of(state), batch_of(), ctx).values.mean()
+        expected = np.average(averaged(params_of(state), batch_of(), ctx).values, weights=batch_of()["weight"])
         np.testing.assert_allclose(metrics["loss"].value(), expected, rtol=1e-6)
         assert seen[-1][0] is not None
         assert seen[-1][1] is None

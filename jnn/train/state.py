@@ -115,7 +115,7 @@ def step_of(state: Any) -> Any:
         return step_of(state[0])
     step: Any = state.get("step") if isinstance(state, dict) else getattr(state, "step", None)
     if not hasattr(step, "dtype") or step.shape or not jnp.issubdtype(step.dtype, jnp.integer):
-        what = checks.describe(step) if hasattr(step, "dtype") else f"a {type(step).__name__}"
+        what = checks.describe(step) if hasattr(step, "dtype") else type(step).__name__
         found = f"a {type(state).__name__} without one" if step is None else f"a step that is {what}"
         raise TypeError(
             "expected a state with a step, a scalar integer array such as jnp.int32(0), as an attribute or a key: "

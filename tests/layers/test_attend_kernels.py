@@ -176,7 +176,7 @@ def test_no_request_that_jax_refuses_reaches_cudnn(dtype, masked, has_cudnn):
     )  # heads of 8 and 128; causal over 2, 2 and 128, 128
 
 
-@pytest.mark.parametrize(("t", "s"), [(1, 1), (0, 2), (2, 0)])
+@pytest.mark.parametrize(("t", "s"), [(1, 1), (3, 3), (1, 2)])
 def test_what_cudnn_refuses_runs_in_the_plain_formulation(t, s, has_cudnn):
     args = normal(t, s, 4, 2, 8, 3, dtype=jnp.bfloat16)
     with backend.target("gpu"), backend.recording() as chosen:

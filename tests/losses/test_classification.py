@@ -199,11 +199,11 @@ LABELS = jnp.zeros(4, jnp.int32)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: cross_entropy(ONE, ONE), TypeError, r"cross_entropy: expected integers, found float32\[4,3\]"),
+        (lambda: cross_entropy(ONE, ONE), TypeError, r"expected integer labels \(4,\), found float32\[4,3\]"),
         (
             lambda: cross_entropy(ONE, LABELS[:, None]),
             ValueError,
-            r"expected labels \(4,\) .* found int32\[4,1\]. One-hot",
+            r"expected labels \(4,\) .* found int32\[4,1\]\. Drop its last axis",
         ),
         (lambda: cross_entropy(LABELS[:, None], LABELS), TypeError, "expected floating-point input, found int32"),
         (lambda: cross_entropy(ONE[:0], LABELS[:0]), ValueError, "at least one example"),

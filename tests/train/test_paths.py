@@ -14,7 +14,7 @@ from jnn.train.checkpoint import folder as on_disk
 from jnn.train.checkpoint import read
 from jnn.train.failure.capsule import read_capsule, write_capsule
 from jnn.train.log.rows import RowLog, read_rows
-from jnn.train.log.snapshot import snapshot
+from jnn.train.log.snapshot import Runs
 from jnn.train.paths import free_name, naming, whole_lines, write_whole
 
 KINDS = ["layers=[128,64]", "a\\b", "*?", "gs:", "\udcff", "0", "é 🙂", "x" * 255, "/".join(["y" * 200] * 15), "a/../b"]
@@ -65,7 +65,7 @@ class Rows:
 
     def check(self, folder):
         assert read_rows(Path(folder) / "metrics.jsonl") == [{"step": 1, "train/loss": 0.5}]
-        (run,) = snapshot(Path(folder), 1e9)["runs"]
+        (run,) = Runs(Path(folder), 1e9).since("")["runs"]
         assert (run["state"], run["last"]) == ("finished", {"train/loss": 0.5})
         json.dumps(run).encode()
 

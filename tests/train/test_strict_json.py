@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jnn.metrics import Mean
 from jnn.train import Checkpoints, Ledger
 from jnn.train.checkpoint.manifest import body_of, seal, unseal
 from jnn.train.journal import Journal
@@ -122,7 +123,9 @@ def test_a_ledger(tmp_path):
 
 
 def test_the_manifest_of_a_checkpoint():
-    records = Journal([{"step": 1, "train/loss": math.nan}], [np.array([math.inf, 1.0])]).records()
+    records = Journal(
+        [{"step": 1, "train/loss": math.nan}], {"loss": Mean(np.array(math.inf), np.array(1.0))}
+    ).records()
     body = body_of(1, {"w": jnp.ones(2)}, records, {"loss": math.nan})
     sealed = json.dumps(seal(body))  # as the store writes it
     strict(sealed)
@@ -136,9 +139,9 @@ def test_a_journal_goes_through_a_checkpoint_bit_for_bit(tmp_path):
     history = [{"step": 1, "train/loss": math.nan, "val/a": -math.inf}, {"step": 2, "train/loss": 0.1}]
     state = Anything(jnp.int32(1), {"w": jnp.ones(2)})
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(state, Journal(history, [np.array([math.nan, 0.3])]).records())
+        checkpoints.save(state, Journal(history, {"loss": Mean(np.array(math.nan), np.array(0.3))}).records())
         found = checkpoints.restore(state)
     assert same(found.records["history"], history)
-    assert same(found.records["sums"], [[math.nan, 0.3]])
+    assert same(found.records["sums"], {"loss": [math.nan, 0.3]})
     for path in tmp_path.rglob("metadata"):
         strict(path.read_text())

@@ -18,6 +18,7 @@ Two 32-bit lanes, since a device has no 64-bit integers unless `jax_enable_x64` 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -56,7 +57,12 @@ def checksums(tree: Any) -> dict[str, str]:
     >>> checksums({"w": jnp.zeros(0)})
     {'w': '0000000000000000'}
     """
-    lanes = jax.device_get({path: checksum(leaf) for path, leaf in flatten(tree).items()})
+    return checksums_of(flatten(tree))
+
+
+def checksums_of(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """As `checksums`, of leaves that are by path already."""
+    lanes = jax.device_get({path: checksum(leaf) for path, leaf in leaves.items()})
     return {path: f"{low:08x}{high:08x}" for path, (low, high) in lanes.items()}
 
 

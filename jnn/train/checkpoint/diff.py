@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.param import map_paths
+from jnn.param import flatten
 from jnn.train.checkpoint.manifest import by_path
 
 
@@ -64,11 +64,10 @@ def digest(tree: Any) -> str:
     True
     """
     sha = hashlib.sha256()
-    leaves: list[tuple[str, Any]] = []  # of two that share a path, both count
-    map_paths(lambda path, leaf: leaves.append((path, leaf if hasattr(leaf, "dtype") else np.asarray(leaf))), tree)
-    for path, leaf in sorted(leaves, key=lambda pair: pair[0]):
-        sha.update(f"{path} {leaf.dtype} {leaf.shape}\n".encode(errors="surrogatepass"))
-        sha.update(_host(leaf).tobytes())
+    for path, leaf in sorted(flatten(tree).items()):
+        x = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+        sha.update(f"{path} {x.dtype} {x.shape}\n".encode(errors="surrogatepass"))
+        sha.update(_host(x).tobytes())
     return sha.hexdigest()
 
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.train.checkpoint.checksum import checksums
+from jnn.train.checkpoint.checksum import checksums_of
 from jnn.train.checkpoint.stored import key_dtypes
 from jnn.train.strict_json import dumps, loads
 
@@ -87,7 +87,7 @@ def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     >>> sorted(of_arrays({"w": jnp.ones((2, 3))})["w"].items())
     [('dtype', 'float32'), ('shape', [2, 3]), ('sum', '...')]
     """
-    sums = checksums(dict(flat))
+    sums = checksums_of(flat)
     return {path: {"shape": list(x.shape), "dtype": str(x.dtype), "sum": sums[path]} for path, x in flat.items()}
 
 

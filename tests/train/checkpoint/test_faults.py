@@ -271,7 +271,7 @@ def test_a_full_disk(tmp_path):
 UNREADABLE = {
     "not merged": (
         lambda step: (step / "state" / "manifest.ocdbt").unlink(),
-        "8 of its arrays are missing, step among them",
+        "9 of its arrays are missing, step among them",
     ),
     "no data": (lambda step: shutil.rmtree(step / "state" / "ocdbt.process_0"), "its arrays cannot be read"),
     "no manifest": (lambda step: shutil.rmtree(step / "manifest"), "its manifest is missing"),

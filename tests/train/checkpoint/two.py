@@ -39,7 +39,8 @@ def state(step, mesh):
     put = lambda value, spec: jax.device_put(value, NamedSharding(mesh, spec))
     params = {name: put(value, SPREAD[name]) for name, value in values(step).items()}
     keys = jax.random.wrap_key_data(put(keys_of(step), PartitionSpec("x")))
-    return TrainState(put(np.int32(step), PartitionSpec()), params, {"keys": keys}, (), None)
+    everywhere = put(np.int32(step), PartitionSpec()), put(np.float32(1), PartitionSpec())
+    return TrainState(everywhere[0], params, (), {"keys": keys}, None, {}, everywhere[1])
 
 
 def is_step(state, step):

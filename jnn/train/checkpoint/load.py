@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore
 
-from jnn.train.checkpoint.checksum import checksums
+from jnn.train.checkpoint.checksum import checksums_of
 from jnn.train.checkpoint.folder import plain_name, read_body
 from jnn.train.checkpoint.manifest import Body, Damaged, in_one_line
 from jnn.train.checkpoint.stored import is_key, key_dtypes, stored_name, unwords, words
@@ -73,7 +73,7 @@ def verify(arrays: Mapping[str, jax.Array], body: Body) -> None:
     Raises:
       Damaged: names the arrays that do not.
     """
-    found = checksums(dict(arrays))
+    found = checksums_of(arrays)
     if wrong := sorted(path for path, entry in body["arrays"].items() if found[path] != entry["sum"]):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise Damaged(f"the checksum of {', '.join(wrong[:3])}{more} is not the one that was saved")

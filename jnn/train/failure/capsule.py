@@ -139,7 +139,7 @@ def write_capsule(
         "state": pack.tree(flatten(state)),
         "dtypes": pack.dtypes,
     }
-    tables = {"parameters": trained(state), "gradients": gradients}
+    tables = {"parameters": state.params if hasattr(state, "params") else trained(state), "gradients": gradients}
     text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
     with naming(Path(folder)):
         return first_writes(lambda: _write(Path(folder).absolute(), record, pack.arrays, text))

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 import jnn
-from jnn.axes import laid_out
+from jnn.axes import in_force, laid_out
 from jnn.layers import linear, linear_spec
 from jnn.losses import squared_error
 from jnn.models import transformer_spec
@@ -18,6 +19,7 @@ from jnn.parallel.preflight import Job, moves, preflight, topology
 from jnn.parallel.preflight.compiled import compile_step, prepare, read_exhausted
 from jnn.parallel.preflight.faults import float32, in_vain, unsharded, whole_batch
 from jnn.param import stack
+from jnn.precision import computing
 from jnn.train import LossOutput
 from tests.parallel.preflight.small import LAYERS, ROWS, TIME, loss, report, small
 
@@ -34,7 +36,8 @@ def surprises(program, place):
 
 
 def unconstrained(params, batch, ctx):
-    """The model without a word of where its activations lie."""
+    """The model, of a batch that somebody put together on every device, and without a word of where activations lie."""
+    batch = jax.lax.with_sharding_constraint(batch, NamedSharding(in_force().mesh, PartitionSpec()))
     with laid_out(None):
         return loss(params, batch, ctx)
 
@@ -102,7 +105,8 @@ def test_a_parameter_that_no_rule_reaches():
 def test_products_that_a_policy_did_not_reach():
     def half(params, batch, ctx):
         h = linear(params["a"], batch["x"])
-        return LossOutput(squared_error(linear(params["b"], h.astype(jnp.float32)), batch["y"]))
+        with computing(None):
+            return LossOutput(squared_error(linear(params["b"], h.astype(jnp.float32)), batch["y"]))
 
     axes = [("embed", "hidden"), ("hidden", "out")]
     spec = {"a": linear_spec(4, 6, axes=axes[0]), "b": linear_spec(6, 5, axes=axes[1])}

@@ -52,7 +52,7 @@ def pmap_step(
       ValueError: `steps_per_call` or `sums` is among the options; when the step is called, the devices do not divide
         the rows.
 
-    >>> import numpy as np
+    >>> import jax.numpy as jnp, numpy as np
     >>> from jnn.train import LossOutput, create_state
     >>> def loss(params, batch, ctx):
     ...     return LossOutput(params["w"] * batch["x"])

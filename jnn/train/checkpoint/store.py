@@ -44,7 +44,7 @@ class Checkpoints:
       BlockingIOError: another run has the folder open; names its process.
       ValueError: `keep` or `best` mean nothing.
 
-    >>> import optax, tempfile
+    >>> import jax.numpy as jnp, optax, tempfile
     >>> from jnn.train.state import create_state
     >>> state = create_state({"w": jnp.ones(3)}, optax.sgd(0.1))
     >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:

@@ -99,7 +99,8 @@ def main(run: str, folder: str, told: str, kill_at: str) -> None:
         state, history = getattr(importlib.import_module(module), function)(folder)
         fields: dict[str, dict[str, Any]] = {}
         for path, leaf in flatten(state).items():
-            fields.setdefault(path.split("/")[0], {})[path] = leaf
+            field, _, rest = path.partition("/")
+            fields.setdefault(field, {})[rest] = leaf
         parts = {name: digest(leaves) for name, leaves in fields.items()}
         tell({"state": parts, "history": history})
 

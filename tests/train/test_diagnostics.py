@@ -35,7 +35,7 @@ def value(metrics, name):
 def test_the_norms_are_those_of_the_gradient_and_the_update():
     sgd = optax.sgd(0.5)
     _, metrics = make_step(loss, sgd, jax.random.key(1), diagnostics=NORMS)(create_state(PARAMS, sgd), BATCH)
-    grads = jax.grad(lambda p: loss(p, BATCH, None, None).values.mean())(PARAMS)
+    grads = jax.grad(lambda p: loss(p, BATCH, None).values.mean())(PARAMS)
     norm = np.linalg.norm
     np.testing.assert_allclose(value(metrics, "grad_norm/in/w"), norm(grads["in"]["w"]), rtol=1e-5)
     for i in range(5):

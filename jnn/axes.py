@@ -30,8 +30,11 @@ class Layout(Protocol):
         """Where an activation lies whose last axes have these names; None is anywhere."""
         ...
 
-    def parameter(self, path: str, shape: tuple[int, ...]) -> tuple[Sharding, Sharding, Sharding]:
-        """Where a parameter, or one layer of a stack, is kept; where it is used; and where its gradient is summed."""
+    def parameter(self, path: str, shape: tuple[int, ...]) -> tuple[Sharding, Sharding, Sharding] | None:
+        """Where a parameter, or one layer of a stack, is kept; where it is used; and where its gradient is summed.
+
+        None of an array that is none of the layout's parameters.
+        """
         ...
 
     def kept_in_pieces(self, params: Any) -> dict[str, str]:
@@ -96,10 +99,11 @@ def gather(p: Any, path: str = "") -> Any:
       path: where p lies in the params, or the end of that path: `gather(p["fc1"], "fc1")`.
 
     Returns:
-      p.
+      p. What the layout's spec does not declare stays where it is: weights that the loss makes itself, of adapters or
+      of integers, and networks that have no spec in it.
 
     Raises (where a layout is in force):
-      ValueError: the layout's spec has no such parameter.
+      ValueError: it may be one of several parameters, which lie differently.
 
     >>> gather({"w": jax.numpy.ones((3, 2))}, "fc1")["w"].shape
     (3, 2)
@@ -110,7 +114,8 @@ def gather(p: Any, path: str = "") -> Any:
 
     def place(keys: Any, x: jax.Array) -> jax.Array:
         names = jax.tree_util.keystr(keys, simple=True, separator="/")
-        return _put_together(*layout.parameter("/".join(filter(None, (path, names))), x.shape), x)
+        placed = layout.parameter("/".join(filter(None, (path, names))), x.shape)
+        return x if placed is None else _put_together(*placed, x)
 
     return jax.tree.map_with_path(place, p)
 

@@ -40,7 +40,7 @@ class Program:
       f: the function.
       kind: of `COMPILER_OPTIONS`.
       donate_argnums, out_shardings: as `jax.jit` takes them.
-      more: further arguments, the same at every call: what is large, and so no constant of the program.
+      given: one more argument, the same at every call: what is large, and so no constant of the program. None is none.
 
     >>> double = Program(lambda x: 2 * x, "step")
     >>> double(3).item(), jax.jit(double)(3).item()
@@ -54,9 +54,9 @@ class Program:
         *,
         donate_argnums: tuple[int, ...] = (),
         out_shardings: Any = None,
-        more: tuple[Any, ...] = (),
+        given: Any = None,
     ) -> None:
-        self._more = more
+        self._more = () if given is None else (given,)
         self.part = jax.jit(f, out_shardings=out_shardings)  # its buffers are the whole's to donate
         whole = functools.partial(jax.jit, f, donate_argnums=donate_argnums, out_shardings=out_shardings)
         options = lambda platform: COMPILER_OPTIONS[kind] if platform == "cpu" else None
@@ -71,6 +71,11 @@ class Program:
                 raise RuntimeError(
                     "An argument's buffers are gone: a step donates its state, so a state is used once. Go on with the "
                     "one that the step returned, or keep a copy: jax.tree.map(jnp.copy, state)."
+                ) from error
+            if "donate the same buffer twice" in str(error):
+                raise ValueError(
+                    "An array stands in two places of the state, and a step donates every buffer of it once. Two "
+                    "networks that begin alike need copies: jax.tree.map(jnp.copy, params)."
                 ) from error
             # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
             # microseconds, and there is no public question

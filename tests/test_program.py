@@ -28,5 +28,12 @@ def test_a_program_donates():
     assert state.is_deleted()
 
 
+def test_an_array_in_two_places_of_the_state_is_one_clear_error():
+    w = jax.numpy.ones(3)
+    step = Program(lambda state: jax.tree.map(lambda x: x + 1, state), "step", donate_argnums=(0,))
+    with pytest.raises(ValueError, match=r"two places of the state.*jax\.tree\.map\(jnp\.copy, params\)"):
+        step({"student": w, "teacher": w})
+
+
 def test_a_program_shows_its_jaxpr():
     assert str(Program(lambda x: 2 * x, "step").trace(1.0).jaxpr).count("mul") == 1

@@ -25,6 +25,7 @@ def shapes(equation: JaxprEqn) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
 
 
 def multiply_adds(equation: JaxprEqn) -> int:
+    """Two operations for each number of the result."""
     return 2 * math.prod(shapes(equation)[2])
 
 

@@ -143,13 +143,14 @@ class Layout:
             taken.update(axes)
         return self._sharding(PartitionSpec(*rules))
 
-    def parameter(self, path: str, shape: Shape) -> tuple[NamedSharding, NamedSharding, NamedSharding]:
+    def parameter(self, path: str, shape: Shape) -> tuple[NamedSharding, NamedSharding, NamedSharding] | None:
         """Where a parameter, or a layer of a stack, is kept; used: whole along the axes that the batch lies on; summed.
 
         The gradient of a linear map is summed in the pieces that are kept: along the axes that these lie on it is
         scattered, and along others that share the batch ("data") no more than a piece is added up. That of a table
         (rows that are looked up) and of a bias is summed whole, then cut: the activations of all devices would be
-        moved to sum a piece of the first, and the second is too small to be worth two collectives.
+        moved to sum a piece of the first, and the second is too small to be worth two collectives. None of what the
+        spec does not declare.
         """
         fits = lambda whole: shape in (whole, whole[1:])
         names = {name for name, (whole, *_) in self._specs.items() if f"/{name}".endswith(f"/{path}") and fits(whole)}
@@ -157,11 +158,13 @@ class Layout:
         found = set()
         for whole, *specs in map(self._specs.__getitem__, names):
             found.add(tuple(spec if shape == whole else PartitionSpec(*spec[1:]) for spec in specs))
-        if len(found) != 1:
-            problem = "no parameter of this shape" if not found else "several, which lie differently,"
+        if not found:
+            return None
+        if len(found) > 1:
             raise ValueError(
-                f"gather: the layout's spec has {problem} at {path!r} {shape}. Give the path in the spec; of a network "
-                "that is not trained, the spec, too: layout({'head': ..., 'body': ...}, mesh) with given={'body': ...}."
+                f"gather: the layout's spec has several parameters, which lie differently, at {path!r} {shape}: "
+                f"{', '.join(sorted(names))}. Give the path in the spec; of a network that is not trained, the spec, "
+                "too: layout({'head': ..., 'body': ...}, mesh) with given={'body': ...}."
             )
         self._gathered.update(names)
         ((kept, used, summed),) = found

@@ -161,8 +161,7 @@ def compile_sharded(
         state = whole_everywhere(state, layout) if lanes else state
         return _lie(state, layout.like(state)), whole_everywhere(metrics, layout)
 
-    more = () if given is None else (given,)
-    compiled = Program(sharded, "lanes" if lanes else "step", donate_argnums=(0,), more=more)
+    compiled = Program(sharded, "lanes" if lanes else "step", donate_argnums=(0,), given=given)
     put = partial(split_batch if whole_batches else put_batch, layout=layout, calls=steps_per_call)
     return Sharded(compiled, layout.mesh, put)
 
@@ -177,8 +176,7 @@ def sharded_eval(loss: LossFn, layout: Layout, *, given: Any = None, **options: 
         layout.check_changes()
         return whole_everywhere(metrics, layout)
 
-    more = () if given is None else (given,)
-    return Sharded(Program(sharded, "step", more=more), layout.mesh, partial(put_batch, layout=layout))
+    return Sharded(Program(sharded, "step", given=given), layout.mesh, partial(put_batch, layout=layout))
 
 
 class Sharded:

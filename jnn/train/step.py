@@ -103,7 +103,7 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Prog
         check_batch(batch, calls=steps_per_call)
         return jax.lax.scan(one, state, batch)
 
-    return Program(step, "step", donate_argnums=(0,), more=() if given is None else (given,))
+    return Program(step, "step", donate_argnums=(0,), given=given)
 
 
 def make_eval(
@@ -146,7 +146,7 @@ def make_eval(
         out = call(loss, params, overwrite_padding(batch), ctx, compute_dtype, keep)
         return out.metrics | {"loss": mean(out.values, out.weights)}
 
-    return Program(evaluate, "step", more=() if given is None else (given,))
+    return Program(evaluate, "step", given=given)
 
 
 def evaluation_context(state: Any, draw: jax.Array, given: Any = None) -> Context:

@@ -12,6 +12,7 @@ Params, optimizer state, statistics and memory keep their dtypes.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -241,13 +242,25 @@ def _ask(optimizer: Any, grads: Params, state: TrainState, args: dict[str, Any])
         args = {name: value for name, value in args.items() if name in takes}  # it says that it wants no other
     try:
         return transform.update(grads, state.opt_state, state.params, **args)
-    except TypeError as error:
-        if "missing" not in str(error):
+    except Exception as error:
+        fresh = jax.eval_shape(transform.init, state.params)
+        found, expected = (str(jax.tree.structure(tree)) for tree in (state.opt_state, fresh))
+        if found != expected:
+            raise ValueError(
+                "update: the optimizer's state is that of another optimizer. Give create_state and make_step the same "
+                f"one; found {_kinds(found)}, expected {_kinds(expected)}."
+            ) from error
+        if not isinstance(error, TypeError) or "missing" not in str(error):
             raise
         raise TypeError(
             f"update: the optimizer asks for more than it is given ({error}). Name it: make_step(..., "
             'extra=("value", "grad", "value_fn")).'
         ) from error
+
+
+def _kinds(structure: str) -> str:
+    """The named tuples of an optimizer's state, which say whose it is."""
+    return ", ".join(re.findall(r"namedtuple\[(\w+)\]", structure)) or structure
 
 
 def _average(old: Params, new: Params, decay: float) -> Params:

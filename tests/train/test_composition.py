@@ -10,6 +10,7 @@ import pytest
 
 import jnn
 from jnn import parallel
+from jnn.axes import gather
 from jnn.data import Batches
 from jnn.layers import linear, linear_spec
 from jnn.models import mlp, mlp_spec
@@ -181,6 +182,31 @@ def test_lora_over_an_int8_base():
     assert metrics["loss"].value() < 0.5 * first
     with pytest.raises(TypeError, match=r"create_state: params/w is int8, which has no gradient.*given="):
         create_state(frozen, optax.sgd(0.1))
+
+
+def test_lora_over_an_int8_base_on_a_mesh():
+    """The weights that its loss makes have the names of the model, and are no parameters of the layout."""
+    base = jnn.init(linear_spec(8, 16), KEY)
+    scale = jnp.abs(base["w"]).max() / 127
+    spec = {"a": linear_spec(8, 2)["w"], "b": linear_spec(2, 16, axes=("rank", "hidden"))["w"]}
+    frozen = {"w": {"q": jnp.round(base["w"] / scale).astype(jnp.int8)}, "b": base["b"]}
+    rows = {"x": np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)}
+
+    def loss(params, batch, ctx):
+        whole = {"w": ctx.given["w"]["q"] * scale + params["a"] @ params["b"], "b": ctx.given["b"]}
+        return LossOutput(jnp.square(linear(gather(whole, "fc"), batch["x"]) - 1).mean(1))
+
+    sgd, found = optax.sgd(0.1), []
+    for mesh in (parallel.mesh("data=2,fsdp=4"), parallel.mesh("data=1", jax.devices()[:1])):
+        place = layout(spec, mesh)
+        step, state = (
+            parallel.sharded_step(loss, sgd, KEY, place, given=frozen),
+            parallel.sharded_state(sgd, KEY, place),
+        )
+        for _ in range(3):
+            state, _ = step(state, rows)
+        found.append(state.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
 
 
 # learning to learn, and what is differentiated through

@@ -106,3 +106,10 @@ def test_lookahead_is_refused_by_name():
     optimizer = optax.lookahead(optax.sgd(0.1), 5, 0.5)
     with pytest.raises(TypeError, match="lookahead"):
         create_state(jnn.init(SPEC, KEY), optimizer)
+
+
+@pytest.mark.parametrize("mine", [optax.sgd(0.1), optax.chain(optax.clip(1.0), optax.adam(0.1))], ids=["sgd", "chain"])
+def test_the_state_of_another_optimizer_is_refused(mine):
+    message = "state is that of another optimizer.*found .*expected .*ScaleByAdamState"
+    with pytest.raises(ValueError, match=message):
+        make_step(loss, optax.adam(0.1), KEY)(create_state(jnn.init(SPEC, KEY), mine), BATCH)

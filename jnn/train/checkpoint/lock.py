@@ -39,6 +39,11 @@ class Lock:
             self._file.seek(0)
             holder = self._file.read().strip() or "that has not said its number yet"
             self._file.close()
+            if holder == str(os.getpid()):
+                raise BlockingIOError(
+                    f"Checkpoints: {folder} is in use by this very process: an earlier Checkpoints of it was not "
+                    "closed. Call its close(), or open it by `with Checkpoints(folder) as checkpoints:`."
+                ) from error
             raise BlockingIOError(
                 f"Checkpoints: {folder} is in use by process {holder}. Two runs in one folder would overwrite each "
                 "other: end that one, or choose another folder."

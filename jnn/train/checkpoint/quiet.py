@@ -10,20 +10,19 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import orbax.checkpoint as ocp
 
-Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+Hook = Callable[[Any], Any]
 ORBAX = str(Path(ocp.__file__).parent)
 
 
 @contextlib.contextmanager
 def with_quiet_threads() -> Iterator[None]:
     """While it lasts, Orbax's log is without the tracebacks of what it raises as well."""
-    if not isinstance(sys.excepthook, _WithoutLateAnswers):
-        sys.excepthook = _WithoutLateAnswers(sys.excepthook)  # for good: the answers come late
+    if not isinstance(sys.unraisablehook, _WithoutLateAnswers):
+        sys.unraisablehook = _WithoutLateAnswers(sys.unraisablehook)  # for good: the answers come late
     log, told = logging.getLogger("absl"), _Told()
     log.addFilter(told)
     try:
@@ -38,12 +37,13 @@ class _Told(logging.Filter):
 
 
 class _WithoutLateAnswers:
-    """An excepthook: when a write fails Orbax closes its event loop, which TensorStore's threads then call in vain."""
+    """A hook: when a write fails Orbax closes its event loop, which TensorStore's threads then call in vain."""
 
     def __init__(self, hook: Hook) -> None:
         self._hook = hook
 
-    def __call__(self, kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    def __call__(self, args: Any) -> None:  # Python has no public name for what it calls the hook with
+        at = args.exc_traceback
         first = "" if at is None else at.tb_frame.f_code.co_name  # what a program runs into begins in the program
-        if first != "call_soon_threadsafe" or str(error) != "Event loop is closed":
-            self._hook(kind, error, at)
+        if first != "call_soon_threadsafe" or str(args.exc_value) != "Event loop is closed":
+            self._hook(args)

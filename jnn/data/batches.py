@@ -15,7 +15,8 @@ import functools
 
 import numpy as np
 
-from jnn.data.checked import Arrays, check_arrays, check_batch_size, check_held, check_seed, check_step
+from jnn import checks
+from jnn.data.checked import Arrays, check_arrays, check_batch_size, check_seed, check_step
 from jnn.data.endless import Endless
 
 
@@ -100,11 +101,16 @@ def in_order(arrays: Arrays, batch_size: int, *, classes: int | None = None) -> 
 def _weighted(where: str, arrays: Arrays) -> Arrays:
     """The arrays with a weight for each row, once none of them would change on its way to the device."""
     for name, array in arrays.items():
-        check_held(where, name, array)
+        checks.held(where, name, array)
     n = next(len(array) for array in arrays.values())
-    weight = np.asarray(arrays.get("weight", np.ones(n)), np.float32)
-    if weight.shape != (n,) or (weight < 0).any():
-        raise ValueError(f"{where}: 'weight' must be one number >= 0 per row, ({n},); found shape {weight.shape}.")
+    given = np.asarray(arrays.get("weight", np.ones(n)))
+    if given.shape != (n,) or given.dtype.kind not in "biuf" or (given < 0).any():
+        raise ValueError(
+            f"{where}: 'weight' must be one number >= 0 per row, ({n},); found {given.dtype}{list(given.shape)}."
+        )
+    weight = given.astype(np.float32)
+    if ((weight == 0) != (given == 0)).any():
+        raise ValueError(f"{where}: 'weight' holds {given[(weight == 0) != (given == 0)][0]}, which is 0 in float32.")
     return {**arrays, "weight": weight}
 
 

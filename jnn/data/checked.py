@@ -140,27 +140,3 @@ def _check_labels(where: str, arrays: Arrays, classes: int) -> None:
         raise ValueError(
             f"{where}: 'y' must lie in 0..{classes - 1} ({classes} classes), found {label}, first in row {row}."
         )
-
-
-def check_held(where: str, name: str, array: np.ndarray) -> None:
-    """Raises if JAX would make other integers, or infinities, of these values: 2**40 wraps around in 32 bits.
-
-    >>> check_held("Batches", "ids", np.array([7, 2**40]))
-    Traceback (most recent call last):
-    ValueError: Batches: 'ids' holds 1099511627776, first in row 1, beyond the int32 that JAX makes of int64.
-    Renumber it, or set jax_enable_x64.
-    """
-    narrow = jax.dtypes.canonicalize_dtype(array.dtype) if array.dtype.itemsize >= 8 else array.dtype
-    if narrow == array.dtype or not array.size:
-        return
-    if array.dtype.kind in "iu":
-        info: Any = np.iinfo(narrow)
-        outside = (array < info.min) | (array > info.max)
-    else:
-        outside = np.abs(array) > np.finfo(narrow).max
-    if outside.any():
-        first = f", first in row {np.argwhere(outside)[0][0]}" if array.ndim else ""
-        raise ValueError(
-            f"{where}: {name!r} holds {array[outside][0]}{first}, beyond the {narrow} that JAX makes of {array.dtype}. "
-            "Renumber it, or set jax_enable_x64."
-        )

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from jnn import checks
 from jnn.data.checked import check_count
 
 
@@ -49,7 +50,10 @@ def _run(source: Iterator[Any], depth: int, sharding: jax.sharding.Sharding | No
 
     def produce() -> Any:
         batch = next(source, end)
-        return end if batch is end else jax.device_put(batch, sharding)
+        if batch is end:
+            return end
+        checks.held_all("prefetch", batch)
+        return jax.device_put(batch, sharding)
 
     pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jnn.data.checked import check_array, check_batch_size, check_held, check_seed, check_step
+from jnn import checks
+from jnn.data.checked import check_array, check_batch_size, check_seed, check_step
 from jnn.data.endless import Endless
 
 
@@ -54,7 +55,7 @@ class Windows(Endless):
         at = np.stack(starts)[..., None] + np.arange(self.context)
         batch = {"x": self.tokens[at], "y": self.tokens[at + 1]}
         for name, tokens in batch.items():
-            check_held("Windows", name, tokens)  # here, since the tokens may be a file of any size
+            checks.held("Windows", name, tokens)  # here, since the tokens may be a file of any size
         return batch
 
 

@@ -122,6 +122,16 @@ def adds(metric: Any) -> bool:
     return not hasattr(metric, "combine")
 
 
+def to_add(metric: Any) -> Any:
+    """A metric whose numbers can be added up: floats in float32 at least, integers and truths in int32 at least.
+
+    >>> to_add(Sum(jnp.ones((), jnp.bfloat16))).total.dtype, to_add(Sum(jnp.bool_(True))).total.dtype
+    (dtype('float32'), dtype('int32'))
+    """
+    least = lambda x: jnp.float32 if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.int32
+    return jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.promote_types(x.dtype, least(x))), metric)
+
+
 def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The metrics that add, and the others."""
     adding = {name: metric for name, metric in metrics.items() if adds(metric)}

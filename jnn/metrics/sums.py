@@ -28,6 +28,9 @@ class Mean(NamedTuple):
         """total / weight, NaN where the weight is 0."""
         return ratio(self.total, self.weight)
 
+    def __float__(self) -> float:
+        return float(self.value())
+
 
 def mean(values: jax.Array, weight: jax.Array | None = None) -> Mean:
     """The weighted mean of anything that has one value per example.

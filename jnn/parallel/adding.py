@@ -11,6 +11,7 @@ import operator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jnn.metrics.kinds import by_kind, fold
@@ -20,8 +21,13 @@ from jnn.train.objective import Sums
 def over_axis(sums: Sums, axis: str) -> Sums:
     """The sums of all devices, in one all-reduce; metrics that do not add are put in the devices' order."""
     adding, others = by_kind(sums.metrics)
-    vector, unravel = ravel_pytree(sums._replace(metrics=adding))
-    total = unravel(jax.lax.psum(vector, axis))
+    leaves, structure = jax.tree.flatten(sums._replace(metrics=adding))
+    counts = {i: x for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.integer)}  # floats would round them
+    vector, unravel = ravel_pytree([x for i, x in enumerate(leaves) if i not in counts])
+    others_added = iter(unravel(jax.lax.psum(vector, axis)))
+    counted = jax.lax.psum(counts, axis)
+    added = [counted[i] if i in counts else next(others_added) for i in range(len(leaves))]
+    total = jax.tree.unflatten(structure, added)
     return total._replace(
         metrics=total.metrics | {name: fold(jax.lax.all_gather(m, axis)) for name, m in others.items()}
     )

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from jnn import checks
 from jnn.parallel.layout import Layout
 from jnn.param import flatten
 from jnn.train.context import Batch
@@ -35,6 +36,7 @@ def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
     """
     sharding, axis = layout.batch(calls), int(calls > 1)
     own = jax.tree.map(lambda x: x if isinstance(x, jax.Array) else np.asarray(x), batch)
+    checks.held_all("put_batch", own)
     if jax.process_count() == 1:
         check_rows("put_batch", own, _pieces(sharding, axis), axis)
         return jax.device_put(own, sharding)
@@ -52,7 +54,10 @@ def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
 def check_rows(where: str, batch: Batch, devices: int, axis: int = 0) -> None:
     """Raises ValueError unless every leaf has an axis of rows that the devices divide."""
     for name, x in flatten(batch).items():
-        if x.ndim <= axis or x.shape[axis] % devices:
+        if x.ndim <= axis:
+            expected = "(steps, rows, ...), for steps_per_call" if axis else "(rows, ...)"
+            raise ValueError(f"{where}: expected leaves {expected}, found batch/{name} {x.shape}.")
+        if x.shape[axis] % devices:
             raise ValueError(
                 f"{where}: {devices} devices are to share the rows of a batch, and do not divide those of batch/{name} "
                 f"{x.shape}. Fill up with rows of weight 0, or change the batch or the mesh."

@@ -23,7 +23,7 @@ import optax
 from jax.sharding import PartitionSpec
 
 from jnn.axes import laid_out
-from jnn.parallel.adding import over_axis
+from jnn.parallel.adding import check_extra, over_axis
 from jnn.parallel.codecs import Codec, bfloat16, encode_with_feedback, signs
 from jnn.parallel.layout import Layout
 from jnn.parallel.over import count, inside, over
@@ -66,6 +66,11 @@ def feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
     """As `slice_sums`; what is not sent is in `ctx.memory["slice_residual"]`, and its new value among the rows."""
 
     def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
+        if not isinstance(ctx.memory, dict) or RESIDUAL not in ctx.memory:
+            raise ValueError(
+                "feedback_step: the state's memory lacks 'slice_residual', which holds what was not sent. Begin with "
+                "sharded_state(..., memory=lambda params: no_residual(params, layout))."
+            )
         residual, own = ctx.memory[RESIDUAL], {k: v for k, v in ctx.memory.items() if k != RESIDUAL}
         scale = options.get("scale", 1.0)  # of float16: what is kept is in units that do not change with it
         sums, rows = _of_slices(layout, loss, params, batch, ctx._replace(memory=own), **options)
@@ -83,7 +88,8 @@ def no_residual(params: Params, layout: Layout) -> dict[str, Params]:
     one's own keeps.
     """
     slices = count("no_residual", layout.mesh, AXIS)
-    make = lambda params: {RESIDUAL: jax.tree.map(lambda p: jnp.zeros((slices, *p.shape), jnp.float32), params)}
+    zeros = lambda p: jnp.zeros((slices, *p.shape), jnp.promote_types(p.dtype, jnp.float32))
+    make = lambda params: {RESIDUAL: jax.tree.map(zeros, params)}
     return Program(make, "init", out_shardings=layout.like(jax.eval_shape(make, params)))(params)
 
 
@@ -118,6 +124,7 @@ def feedback_step(
         return {**own, RESIDUAL: rows[RESIDUAL]}
 
     count("feedback_step", layout.mesh, AXIS)
+    check_extra("feedback_step", options)
     sums = feedback_sums(layout, codec=codec)
     return sharded_step(loss, optimizer, key, layout, sums=sums, remember=kept, **options)
 
@@ -159,6 +166,9 @@ def _add(layout: Layout, codec: Codec, shares: Params, residual: Params | None) 
 
 
 def _add_slices(codec: Codec, share: jax.Array, residual: jax.Array) -> tuple[jax.Array, jax.Array]:
+    if jnp.iscomplexobj(share):
+        real, imaginary = (_add_slices(codec, part(share), part(residual)) for part in (jnp.real, jnp.imag))
+        return real[0] + 1j * imaginary[0], real[1] + 1j * imaginary[1]
     sent, residual = encode_with_feedback(codec, share, residual)
     arrived = jax.lax.all_gather(sent, AXIS)
     total = jax.vmap(lambda one: codec.decode(one, residual))(arrived).sum(0)

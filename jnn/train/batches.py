@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn import checks
 from jnn.train.context import Batch, Metrics
 
 
@@ -57,13 +58,17 @@ def batch_of(batches: StepBatches, step: int, calls: int) -> Batch:
     (2, 3)
     """
     if calls > 1 and hasattr(batches, "stack"):
-        return batches.stack(step, calls)
+        found = [batches.stack(step, calls)]
+        checks.held_all("fit", found[0])
+        return found[0]
     try:
         found = [batches[i] for i in range(step, step + calls)]
     except IndexError as error:
         raise ValueError(
             f"fit: there is no batch of step {step}: {error}. A list ends; jnn.data.Batches begins another epoch."
         ) from error
+    for batch in found:
+        checks.held_all("fit", batch)
     return found[0] if calls == 1 else jax.tree.map(_stack, *found)
 
 

@@ -122,10 +122,18 @@ def check_output(out: Any, batch: Batch) -> None:
             f"train step: the loss returned {_found(out)}, expected jnn.train.LossOutput(values): a value per example."
         )
     examples = jax.tree.leaves(batch)[0].shape[0]
+    for name, x in (("values", out.values), ("penalty", out.penalty)):
+        if isinstance(x, list | tuple) or jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
+            raise TypeError(f"train step: the loss's {name} must be real numbers in an array, found {_found(x)}.")
     if jnp.ndim(out.values) == 0 or out.values.shape[0] % examples:
         raise ValueError(
             f"train step: the loss must return one value per example (or token), for {examples} examples; found "
             f"shape {jnp.shape(out.values)}. Reduce nothing over examples: the step does, once."
+        )
+    if out.weights is not None and jnp.shape(out.weights) != jnp.shape(out.values)[: jnp.ndim(out.weights)]:
+        raise ValueError(
+            f"train step: the loss's weights have shape {jnp.shape(out.weights)}, expected that of its values "
+            f"{jnp.shape(out.values)} or of their leading axes. Say, weights[:, 0], or weights.repeat for tokens."
         )
     if jnp.shape(out.penalty) != ():
         raise ValueError(f"train step: a penalty is one number, found shape {jnp.shape(out.penalty)}. Add it up.")

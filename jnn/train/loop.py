@@ -88,6 +88,9 @@ def fit(
         raise ValueError(
             f"fit: steps={steps} and every={every} must be positive multiples of steps_per_call={steps_per_call}."
         )
+    for name, found, kind in (("checkpoints", checkpoints, Checkpoints), ("recovery", recovery, Recovery)):
+        if found is not None and not isinstance(found, kind):
+            raise TypeError(f"fit: {name} must be a {kind.__name__}(...), found {found!r}.")
     check_batches("fit", batches)
     step_of(state)
     if why := backend.nondeterminism():

@@ -21,7 +21,7 @@ from jax.typing import DTypeLike
 
 from jnn.axes import gathered
 from jnn.metrics import Concatenation, Mean, mean
-from jnn.metrics.kinds import by_kind, check, fold
+from jnn.metrics.kinds import by_kind, check, fold, to_add
 from jnn.param import Params
 from jnn.precision import computing, wide
 from jnn.train.context import Batch, Context, LossFn, LossOutput, Metrics, check_output, check_params
@@ -172,7 +172,7 @@ def _part(
 
     gradients, (weight, value, stats, metrics, rows) = jax.grad(total, has_aux=True)(params)
     adding, others = by_kind(metrics)
-    return Sums(jax.tree.map(wide, gradients), weight, value, stats, adding), others, rows
+    return Sums(jax.tree.map(wide, gradients), weight, value, stats, to_add(adding)), others, rows
 
 
 def _objective(out: LossOutput, params: Params) -> tuple[jax.Array, tuple[jax.Array, Mean]]:

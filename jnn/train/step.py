@@ -93,7 +93,7 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Prog
     >>> state["step"].item(), metrics["n"].value().tolist()
     (2, [3.0, 3.0])
     """
-    if steps_per_call < 1:
+    if steps_per_call < 1 or steps_per_call != int(steps_per_call):
         raise ValueError(f"compile_step: expected steps_per_call of 1 or more, found {steps_per_call}.")
 
     def step(state: Any, batch: Batch, *others: Any) -> tuple[Any, Metrics]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from jnn.train.padding import overwrite_padding
 from jnn.train.state import TrainState, all_finite
 from jnn.train.statistics import averages, running
 
+EXTRA = ("value", "grad", "value_fn", "grad_fn")
 AddUp = Callable[..., tuple[Sums, Any]]  # as `gradient_sums`
 Remember = Callable[[Any, Params, Any, Any, jax.Array], Any]
 Diagnostics = Callable[[Params, Params, Params], Metrics]
@@ -96,9 +97,22 @@ def update(
     >>> round(state.params["w"].item(), 3), metrics["loss"].value().item()
     (0.9, 1.0)
     """
+    if not hasattr(state, "opt_state"):
+        raise TypeError(
+            f"update: expected a state from create_state(params, optimizer), found a {type(state).__name__}."
+        )
+    _check_ranges(microbatches, clip_norm, ema_decay, stats_momentum)
+    _check_names("extra", extra, EXTRA)
+    _check_names("keep", keep, batch if isinstance(batch, dict) else ())
+    if microbatches > 1 and {"value_fn", "grad_fn"} & set(extra):
+        raise ValueError(
+            "update: value_fn and grad_fn are the loss on the whole batch at once, microbatches=... are parts with "
+            "noise and statistics of their own. Give one of them."
+        )
     check_batch(batch, microbatches=microbatches)
     if (ema_decay is None) != (state.ema is None):
-        raise ValueError("ema_decay=... and create_state(ema=True) go together; found only one of them.")
+        found = "ema_decay alone" if state.ema is None else "an average in the state, and no ema_decay"
+        raise ValueError(f"update: ema_decay=... and create_state(ema=True) go together; found {found}.")
     batch = overwrite_padding(batch)
     own = jax.random.fold_in(key, state.step)
     ctx = Context(
@@ -162,16 +176,17 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
     leaves = jax.tree_util.tree_leaves_with_path(batch)
     sizes = {jax.tree_util.keystr(path): jnp.shape(x)[:leading] for path, x in leaves}
     found = ", ".join(f"batch{name} {shape}" for name, shape in sizes.items()) or "no leaf at all"
+    if calls > 1 and any(shape[:1] != (calls,) for shape in sizes.values()):
+        raise ValueError(
+            f"train step: steps_per_call={calls} expects batches stacked to ({calls}, rows, ...), found {found}. fit "
+            "stacks them; by hand: jax.tree.map(lambda *rows: np.stack(rows), *batches)."
+        )
     if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
         raise ValueError(
             f"train step: expected leaves with one common, non-empty leading size, found {found}. A number that all "
             "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given."
         )
     (shape,) = set(sizes.values())
-    if calls > 1 and shape[0] != calls:
-        raise ValueError(
-            f"train step: steps_per_call={calls} expects batches stacked to ({calls}, ...), found {found}."
-        )
     if shape[-1] % microbatches:
         raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
 
@@ -189,7 +204,36 @@ def like(what: str, new: Any, old: Any) -> Any:
             f"train step: {what} changed its tree or shapes at {', '.join(changed[:5])}: found "
             f"{[now.get(path) for path in changed[:5]]}, expected {[was.get(path) for path in changed[:5]]}."
         )
+    kinds = (jnp.complexfloating, jnp.floating, jnp.integer, jnp.bool_)  # each holds those that follow
+    kind = lambda x: next((i for i, kind in enumerate(kinds) if jnp.issubdtype(jnp.result_type(x), kind)), len(kinds))
+    held = flatten(old)
+    for path, x in flatten(new).items():
+        if kind(x) < kind(held[path]):
+            raise TypeError(
+                f"train step: {what} holds {held[path].dtype} at {path}, which cannot keep the {jnp.result_type(x)} "
+                "that it becomes. Begin with an array of that dtype."
+            )
     return jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
+
+
+def _check_ranges(microbatches: int, clip_norm: Any, ema_decay: Any, stats_momentum: Any) -> None:
+    """Raises ValueError for numbers that mean nothing; traced ones are taken as they are."""
+    if microbatches != int(microbatches) or microbatches < 1:
+        raise ValueError(f"update: expected microbatches of 1 or more, found {microbatches}.")
+    known = lambda x: isinstance(x, int | float)
+    if known(clip_norm) and not clip_norm > 0:
+        raise ValueError(f"update: expected clip_norm > 0, or inf to measure alone, found {clip_norm}.")
+    for name, kept in (("ema_decay", ema_decay), ("stats_momentum", stats_momentum)):
+        if known(kept) and not 0 <= kept <= 1:
+            raise ValueError(f"update: expected {name} between 0 and 1, found {kept}.")
+
+
+def _check_names(option: str, names: Sequence[str], known: Iterable[str]) -> None:
+    """Raises unless an option is several of the known names."""
+    if isinstance(names, str):
+        raise TypeError(f"update: {option} is several names, found {names!r}. Write {option}=({names!r},).")
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"update: {option} names {unknown}, expected some of {', '.join(known)}.")
 
 
 def _remembered(remember: Remember | None, memory: Any, params: Params, stats: Any, rows: Any, step: jax.Array) -> Any:
@@ -227,8 +271,6 @@ def _extra(names: Sequence[str], summed: Sums, grads: Params, value_fn: Callable
         "value_fn": lambda: lambda params: value_fn(params=params),
         "grad_fn": lambda: lambda params, *_: downhill(jax.grad(lambda p: value_fn(params=p))(params)),
     }
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"update: extra names {unknown}, expected some of {', '.join(known)}.")
     return {name: known[name]() for name in names}
 
 

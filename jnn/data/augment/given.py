@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.data.checked import check_array, check_held
+from jnn.data.checked import check_array
 
 
 def check_input(name: str, x: Any, what: str = "x") -> None:
     """Raises unless x is an array whose values are the same on the device."""
     check_array(name, what, x)
     if isinstance(x, np.ndarray):
-        check_held(name, what, x)
+        checks.held(name, what, x)
 
 
 def check_key(name: str, key: Any) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jnn.data.checked import check_batch_size, check_held, check_numeric, check_seed, check_step
+from jnn import checks
+from jnn.data.checked import check_batch_size, check_numeric, check_seed, check_step
 from jnn.data.endless import Endless
 from jnn.optional import optional
 
@@ -181,5 +182,5 @@ def _array(where: str, row: int, name: str, value: Any) -> np.ndarray:
             f"{where}, row {row}: {name!r} must be numeric, found {type(value).__name__}. Encode it first."
         )
     check_numeric(f"{where}, row {row}", name, array.dtype)
-    check_held(f"{where}, row {row}", name, array)
+    checks.held(f"{where}, row {row}", name, array)
     return array

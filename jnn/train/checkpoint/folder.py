@@ -1,6 +1,7 @@
 """A folder of checkpoints as it is on the disk, where nobody has to trust it.
 
 steps(folder) -> [10, 20, ...]          whole ones, by name
+check_own(folder)                       raises where other people's folders have the names of steps
 plain_name(folder) -> context of path   the folder by a name that Orbax and TensorStore take as it is
 read_body(step_folder) -> body          the manifest, or `Damaged`
 metrics(step_folder) -> metrics         of the manifest, none of a damaged one
@@ -19,12 +20,24 @@ from jnn.train.strict_json import loads
 
 STEP = re.compile(r"0|[1-9][0-9]*")
 PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
+OWN = {"manifest", "state", "_CHECKPOINT_METADATA"}  # of which a checkpoint, whole or damaged, has one at least
 OPENED = Path("/proc/self/fd")  # where Linux has the folders that this process has opened, by number
 
 
 def steps(folder: Path) -> list[int]:
     """The steps in a folder, oldest first: by number, whatever the clock said."""
     return sorted(int(path.name) for path in folder.iterdir() if STEP.fullmatch(path.name) and path.is_dir())
+
+
+def check_own(folder: Path) -> None:
+    """Raises ValueError where a folder with the name of a step holds something else, which would be deleted in time."""
+    for step in steps(folder):
+        names = {path.name for path in (folder / str(step)).iterdir()}
+        if names and not names & OWN:
+            raise ValueError(
+                f"Checkpoints: {folder / str(step)} has the name of a step and is no checkpoint: it holds "
+                f"{', '.join(sorted(names)[:3])}. Choose a folder of its own, such as {folder / 'checkpoints'}."
+            )
 
 
 @contextlib.contextmanager

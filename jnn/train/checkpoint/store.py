@@ -15,7 +15,7 @@ from typing import Any, Self
 import jax
 
 from jnn.train.checkpoint.aside import clear, set_aside
-from jnn.train.checkpoint.folder import is_there, steps
+from jnn.train.checkpoint.folder import check_own, is_there, steps
 from jnn.train.checkpoint.keep import Best, Keep
 from jnn.train.checkpoint.lock import Lock
 from jnn.train.checkpoint.manifest import Damaged, Records, body_of, by_path
@@ -74,6 +74,7 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self.folder)
+            check_own(self.folder)
         except OSError as error:
             return error
         return None

@@ -17,7 +17,7 @@ from jnn.param import Spec
 Rng = np.random.Generator
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # two are equal iff they are the same row, which what is cached goes by
 class Layer:
     """A layer as the laws see it.
 
@@ -37,7 +37,7 @@ class Layer:
     noisy: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Sequence:
     """Whatever has a cache or a carry: the same function of a whole sequence, and of one chunk after another.
 

@@ -89,7 +89,7 @@ def test_soft_cross_entropy_matches_torch_and_optax(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 3)), ids=range(20))
 def test_one_hot_targets_equal_their_labels(rng):
     classes, smoothing = int(rng.integers(1, 8)), float(rng.uniform(0, 0.9))
     weights, logits, labels = uniform(rng, classes), jnp.asarray(normal(rng, 5, classes)), rng.integers(0, classes, 5)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 
 from tests.tolerance import loosened
 
 
-def configurations(n: int = 20, seed: int = 0) -> list[np.random.Generator]:
-    """One generator per random configuration: `@pytest.mark.parametrize("rng", configurations(), ids=range(20))`."""
-    return [np.random.default_rng((seed, i)) for i in range(n)]
+def configurations(n: int = 20, seed: int = 0, fast: Collection[int] | None = None) -> list[Any]:
+    """One generator per random configuration: `@pytest.mark.parametrize("rng", configurations(), ids=range(20))`.
+
+    Each is a program to compile: where `fast` names a few that reach every branch between them, the others are slow.
+    """
+    rngs = [np.random.default_rng((seed, i)) for i in range(n)]
+    often = range(n) if fast is None else fast
+    return [rng if i in often else pytest.param(rng, marks=pytest.mark.slow) for i, rng in enumerate(rngs)]
 
 
 def assert_matches_torch(

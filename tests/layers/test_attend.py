@@ -16,7 +16,7 @@ def normal(rng, *shape):
     return rng.normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 3, 7, 8)), ids=range(20))
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])
 def test_attend_matches_torch_under_any_mask_with_or_without_leading_axes(rng, platform):
     leading = tuple(int(n) for n in rng.integers(1, 4, rng.integers(0, 3)))
@@ -38,11 +38,16 @@ def test_attend_matches_torch_under_any_mask_with_or_without_leading_axes(rng, p
 def test_a_query_that_may_attend_to_nothing_gets_zeros_and_gives_no_gradient(platform):
     q, k, v = jax.random.normal(jax.random.key(0), (3, 4, 2, 6))
     mask = jnp.array([[True] * 4, [False] * 4, [True, False, False, False], [False] * 4])
-    with backend.target(platform):
-        y = attend(q, k, v, mask)
+
+    @jax.jit
+    def run(q, k, v):
         grads = jax.grad(lambda *a: jnp.sum(attend(*a, mask) ** 2), (0, 1, 2))(q, k, v)
         alone = jax.grad(lambda v: jnp.sum(attend(q[1:2], k, v, mask[1:2]) ** 2))(v)
-    np.testing.assert_array_equal(y[jnp.array([1, 3])], 0)
+        return attend(q, k, v, mask), grads, alone
+
+    with backend.target(platform):
+        y, grads, alone = jax.tree.map(np.asarray, run(q, k, v))
+    np.testing.assert_array_equal(y[[1, 3]], 0)
     np.testing.assert_allclose(y[2], v[0], rtol=1e-6)
     assert all(np.isfinite(g).all() for g in grads)
     np.testing.assert_array_equal(alone, 0)

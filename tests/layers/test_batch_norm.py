@@ -15,7 +15,7 @@ from tests.oracle import assert_matches_torch, configurations
 F = torch.nn.functional
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2)), ids=range(20))
 def test_batch_norm_by_its_own_statistics_matches_torch(rng):
     c, epsilon = int(rng.integers(1, 6)), float(10 ** rng.uniform(-6, -2))
     arrays = normals(rng, image_shape(rng, c), (c,), (c,))
@@ -30,7 +30,7 @@ def test_batch_norm_by_its_own_statistics_matches_torch(rng):
     np.testing.assert_allclose(stats["var"], rows.var(0, correction=0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=1), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=1, fast=(0, 1, 9)), ids=range(20))
 def test_batch_norm_by_given_statistics_matches_torch(rng):
     c = int(rng.integers(1, 6))
     arrays = normals(rng, image_shape(rng, c), (c,), (c,), (c,), (c,))

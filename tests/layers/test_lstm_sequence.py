@@ -11,7 +11,7 @@ from tests.layers.recurrences import SPECS, close, inputs, random_params, sizes
 from tests.oracle import configurations
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 3, 4, 5)), ids=range(20))
 def test_formulations_agree(rng):
     b, t, d, h = sizes(rng, 4)
     p = random_params(SPECS["lstm"](d, h))

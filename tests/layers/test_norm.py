@@ -26,7 +26,7 @@ from tests.oracle import assert_matches_torch, configurations
 F = torch.nn.functional
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=2), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=2, fast=(1, 2, 3, 6, 7)), ids=range(20))
 def test_layer_norm_matches_torch(rng):
     in_axes, epsilon = int(rng.integers(1, 4)), float(10 ** rng.uniform(-6, -2))
     size = tuple(rng.integers(2, 6, in_axes).tolist())
@@ -38,7 +38,7 @@ def test_layer_norm_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=3), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=3, fast=(0, 4, 6)), ids=range(20))
 def test_rms_norm_matches_torch(rng):
     d = int(rng.integers(1, 9))
     assert_matches_torch(
@@ -48,7 +48,7 @@ def test_rms_norm_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=4), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=4, fast=(0, 3, 5, 10)), ids=range(20))
 def test_group_norm_matches_torch(rng):
     groups, epsilon = int(rng.integers(1, 4)), float(10 ** rng.uniform(-6, -2))
     c = groups * int(rng.integers(1, 4))
@@ -60,7 +60,7 @@ def test_group_norm_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=5), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=5, fast=(1, 2, 7)), ids=range(20))
 def test_instance_norm_matches_torch(rng):
     c = int(rng.integers(1, 5))
     shape = image_shape(rng, c)
@@ -84,10 +84,14 @@ def test_instance_norm_matches_torch(rng):
 )
 def test_matches_flax(ours, theirs):
     x = jax.random.normal(jax.random.key(0), (3, 4, 5, 6)) * 2 + 1
-    variables = theirs.init(jax.random.key(1), x)
-    p = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.arange(6.0), variables["params"])
-    expected = theirs.apply(variables | {"params": p}, x, mutable=["batch_stats"])[0]
-    np.testing.assert_allclose(ours(p, x), expected, rtol=1e-4, atol=1e-5)
+
+    @jax.jit
+    def both(key, x):
+        variables = theirs.init(key, x)
+        p = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.arange(6.0), variables["params"])
+        return ours(p, x), theirs.apply(variables | {"params": p}, x, mutable=["batch_stats"])[0]
+
+    np.testing.assert_allclose(*both(jax.random.key(1), x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,8 @@ def test_matches_flax(ours, theirs):
 )
 def test_scale_and_shift_of_the_input_do_not_matter(apply):
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 6))
-    np.testing.assert_allclose(apply({}, 100 * x + 7), apply({}, x), rtol=1e-3, atol=1e-3)
+    both = jax.jit(lambda x: (apply({}, 100 * x + 7), apply({}, x)))
+    np.testing.assert_allclose(*both(x), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def window_of(rng):
     return n, window, stride, padding, rng.permutation(np.prod(shape)).reshape(shape).astype(np.float32) / 50
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 8)), ids=range(20))
 def test_max_pool_matches_torch(rng):
     n, window, stride, padding, x = window_of(rng)
     assert_matches_torch(
@@ -38,7 +38,7 @@ def test_max_pool_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=1), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=1, fast=(0, 5, 8, 13)), ids=range(20))
 def test_avg_pool_matches_torch(rng):
     n, window, stride, padding, x = window_of(rng)
     count = bool(rng.integers(2))
@@ -49,7 +49,7 @@ def test_avg_pool_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=2), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=2, fast=(0, 1, 2)), ids=range(20))
 def test_adaptive_pools_match_torch(rng):
     n, _, _, _, x = window_of(rng)
     size = [int(rng.integers(1, axis + 1)) for axis in x.shape[1:-1]]
@@ -57,7 +57,7 @@ def test_adaptive_pools_match_torch(rng):
     assert_matches_torch(lambda x: adaptive_avg_pool(x, size), lambda x: last(ADAPTIVE_AVG[n](first(x), size)), [x])
 
 
-@pytest.mark.parametrize("rng", configurations(20, seed=3), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(20, seed=3, fast=(0, 3, 6)), ids=range(20))
 def test_global_pools_match_torch(rng):
     n, _, _, _, x = window_of(rng)
     axes = tuple(range(1, n + 1))
@@ -70,24 +70,28 @@ def test_global_pools_match_torch(rng):
 def test_matches_flax(window, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, 7, 8, 3))
     strides = (stride, stride) if isinstance(stride, int) else stride
-    np.testing.assert_allclose(
-        max_pool(x, window, stride=stride, padding=padding),
-        flax.linen.max_pool(x, window, strides, padding),
-        rtol=1e-6,
-    )
-    for count in (True, False):
-        np.testing.assert_allclose(
-            avg_pool(x, window, stride=stride, padding=padding, count_padding=count),
-            flax.linen.avg_pool(x, window, strides, padding, count_include_pad=count),
-            rtol=1e-4,
-            atol=1e-6,
-        )
+
+    @jax.jit
+    def both(x):
+        ours = lambda pool, **how: pool(x, window, stride=stride, padding=padding, **how)
+        theirs = lambda pool, **how: pool(x, window, strides, padding, **how)
+        averages = [
+            (ours(avg_pool, count_padding=count), theirs(flax.linen.avg_pool, count_include_pad=count))
+            for count in (True, False)
+        ]
+        return (ours(max_pool), theirs(flax.linen.max_pool)), averages
+
+    maxima, averages = both(x)
+    np.testing.assert_allclose(*maxima, rtol=1e-6)
+    for pair in averages:
+        np.testing.assert_allclose(*pair, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("window", "stride", "padding"), [((2, 2), None, "VALID"), ((3, 2), 2, "SAME")])
 def test_formulations_of_max_pool_agree(window, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
-    run = jax.value_and_grad(lambda x: jnp.sum(jnp.square(max_pool(x, window, stride=stride, padding=padding))))
+    square = lambda x: jnp.sum(jnp.square(max_pool(x, window, stride=stride, padding=padding)))
+    run = jax.jit(jax.value_and_grad(square))
     here = run(x)
     with backend.target("tpu"):
         there = run(x)

@@ -22,7 +22,7 @@ def test_sinusoidal_is_the_papers_formula(rng):
     np.testing.assert_allclose(sinusoidal_positions(jnp.asarray(positions), d), expected, atol=3e-5)
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 3, 8)), ids=range(20))
 def test_rotary_matches_complex_multiplication_in_torch(rng):
     t, h, half = (int(n) for n in rng.integers(1, 6, 3))
     leading = tuple(rng.integers(1, 4, rng.integers(0, 3)))

@@ -31,7 +31,7 @@ def torch_classes_last(logits, target, **options):
     return out.reshape(logits.shape[:-1])
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 8)), ids=range(20))
 def test_binary_cross_entropy_matches_torch(rng):
     shape = leading(rng)
     assert_matches_torch(
@@ -41,7 +41,7 @@ def test_binary_cross_entropy_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 8, 9)), ids=range(20))
 def test_binary_cross_entropy_with_logits_matches_torch_and_optax(rng):
     shape = leading(rng)
     weight = uniform(rng, shape[-1]) if rng.integers(2) else np.ones(1, np.float32)
@@ -57,7 +57,7 @@ def test_binary_cross_entropy_with_logits_matches_torch_and_optax(rng):
     np.testing.assert_allclose(ours, optax.losses.sigmoid_binary_cross_entropy(*arrays).mean(-1), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 5, 7, 8)), ids=range(20))
 def test_cross_entropy_matches_torch_and_optax(rng):
     shape, classes, smoothing = leading(rng), int(rng.integers(1, 8)), float(rng.choice([0.0, 0.1, 0.7]))
     weights = uniform(rng, classes) if rng.integers(2) else None
@@ -72,7 +72,7 @@ def test_cross_entropy_matches_torch_and_optax(rng):
     np.testing.assert_allclose(cross_entropy(jnp.asarray(logits), jnp.asarray(labels)), plain, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 5, 7, 8)), ids=range(20))
 def test_soft_cross_entropy_matches_torch_and_optax(rng):
     shape, classes, smoothing = leading(rng), int(rng.integers(1, 8)), float(rng.choice([0.0, 0.1, 0.7]))
     weights = uniform(rng, classes) if rng.integers(2) else None
@@ -89,7 +89,7 @@ def test_soft_cross_entropy_matches_torch_and_optax(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 3)), ids=range(20))
 def test_one_hot_targets_equal_their_labels(rng):
     classes, smoothing = int(rng.integers(1, 8)), float(rng.uniform(0, 0.9))
     weights, logits, labels = uniform(rng, classes), jnp.asarray(normal(rng, 5, classes)), rng.integers(0, classes, 5)

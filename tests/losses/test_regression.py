@@ -15,7 +15,7 @@ def random_pair(rng):
     return [rng.normal(scale=3, size=shape).astype(np.float32) for _ in range(2)]
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 8)), ids=range(20))
 def test_match_torch_and_optax(rng):
     delta = float(rng.uniform(0.2, 3))
     for ours, theirs, optaxs in [

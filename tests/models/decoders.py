@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import jnn
@@ -14,5 +15,5 @@ VARIANTS = pytest.mark.parametrize("spec", [LEARNED, ROTARY], ids=["learned", "r
 
 def moved(spec, scale=0.2):
     """Params away from their small initial values, so that every layer matters."""
-    params = jnn.init(spec, jax.random.key(0))
-    return jax.tree.map(lambda x: x + scale * jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape), params)
+    wave = lambda x: scale * np.cos(np.arange(x.size, dtype=x.dtype)).reshape(x.shape)
+    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x) + wave(x)), jnn.init(spec, jax.random.key(0)))

@@ -15,7 +15,7 @@ from tests.layers.recurrences import CELLS, SPECS, TORCH, from_torch, random_par
 from tests.oracle import assert_matches_torch, configurations
 
 
-@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 4, 9)), ids=range(20))
 def test_matches_torch(rng):
     kind = ["lstm", "gru"][rng.integers(2)]
     b, t, d, h, vocab = (int(n) for n in rng.integers(2, 6, 5))
@@ -43,23 +43,27 @@ def test_matches_torch(rng):
     assert_matches_torch(ours, theirs, [draw(vocab, d), draw(2 * h, 3), draw(3), *torch_arrays(rng, kind, d, h, n=2)])
 
 
-@pytest.mark.parametrize("readout", [last_state, mean_state])
-@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize(("readout", "both_ways"), [(last_state, False), (last_state, True), (mean_state, True)])
 def test_padding_changes_nothing(readout, both_ways):
     p = random_params(recurrent_classifier_spec(11, 3, 4, 2, layers=2, both_ways=both_ways))
-    run = partial(recurrent_classifier, p, key=None, readout=readout)
+
+    @jax.jit
+    def both(tokens):
+        run = partial(recurrent_classifier, p, key=None, readout=readout)
+        return run(tokens, lengths=np.array([3, 5])), jnp.stack([run(tokens[0, :3]), run(tokens[1])])
+
     tokens = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]])
-    padded = run(tokens, lengths=np.array([3, 5]))
-    np.testing.assert_allclose(padded[0], run(tokens[0, :3]), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(padded[1], run(tokens[1]), rtol=1e-5, atol=1e-5)
+    padded, alone = both(tokens)
+    np.testing.assert_allclose(padded, alone, rtol=1e-5, atol=1e-5)
     tokens[0, 3:] = 9
-    np.testing.assert_array_equal(run(tokens, lengths=np.array([3, 5])), padded)
+    np.testing.assert_array_equal(both(tokens)[0], padded)
 
 
 @pytest.mark.parametrize("readout", [last_state, mean_state])
 def test_an_empty_example_gives_the_bias(readout):
     p = random_params(recurrent_classifier_spec(11, 3, 4, 2))
-    logits = recurrent_classifier(p, np.ones((2, 5), int), lengths=np.array([0, 5]), key=None, readout=readout)
+    run = jax.jit(partial(recurrent_classifier, lengths=np.array([0, 5]), key=None, readout=readout))
+    logits = run(p, np.ones((2, 5), int))
     np.testing.assert_allclose(logits[0], p["out"]["b"], rtol=1e-6)
 
 

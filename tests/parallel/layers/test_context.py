@@ -159,7 +159,7 @@ SPEC, OPTIMIZER, KEY = (
 
 
 def loss(params, batch, ctx):
-    logits = jnn.models.transformer(params, batch["x"], key=ctx.key, rate=0.1)
+    logits = jnn.models.transformer(params, batch["x"], key=None)
     return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]))
 
 

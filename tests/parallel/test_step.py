@@ -16,7 +16,8 @@ from tests.parallel.models import MLP, MODELS, TRANSFORMER, Model, assert_close,
 
 OPTIMIZER = optax.sgd(0.1, momentum=0.9)
 KEYS = jax.random.split(jax.random.key(0))
-MESHES = {"data=8": 8, "fsdp=8": 8, "tensor=4": 4, "data=2,fsdp=2,tensor=2": 8, "stage=2,data=2,tensor=2": 8}
+PRODUCT = "data=2,fsdp=2,tensor=2"
+MESHES = {"data=8": 8, "fsdp=8": 8, "tensor=4": 4, PRODUCT: 8, "stage=2,data=2,tensor=2": 8}
 
 
 def place(model: Model, text: str, **options):
@@ -44,8 +45,17 @@ def alone(model: Model):
     return state, losses, make_eval(model.loss)(state, model.batch())
 
 
+@functools.cache
+def sharded(model: Model, text: str):
+    """The layout, and its step: compiled once."""
+    where = place(model, text)
+    return where, sharded_step(model.loss, OPTIMIZER, KEYS[1], where)
+
+
+# every model on all axes but stages, every mesh with a model that has a use for it
+FAST = {(MLP, "data=8"), (MLP, "fsdp=8"), (MLP, "tensor=4"), (TRANSFORMER, "stage=2,data=2,tensor=2")}
 LAW = [
-    pytest.param(model, text, marks=[pytest.mark.slow] * (model is TRANSFORMER and "," not in text))
+    pytest.param(model, text, marks=[] if text == PRODUCT or (model, text) in FAST else pytest.mark.slow)
     for model in MODELS
     for text in MESHES
 ]
@@ -53,31 +63,32 @@ LAW = [
 
 @pytest.mark.parametrize(("model", "text"), LAW, ids=lambda x: getattr(x, "name", x))
 def test_law_sharded_equals_unsharded(model, text):
-    where = place(model, text)
-    state = sharded_state(OPTIMIZER, KEYS[0], where, stats=model.stats)
-    state, losses = train(sharded_step(model.loss, OPTIMIZER, KEYS[1], where), state, model)
+    where, step = sharded(model, text)
+    state, losses = train(step, sharded_state(OPTIMIZER, KEYS[0], where, stats=model.stats), model)
     expected, expected_losses, expected_eval = alone(model)
     assert_close(losses, expected_losses)
     assert_close(state, expected)
     assert jax.tree.all(jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), state, where.like(state)))
-    if text == "data=2,fsdp=2,tensor=2":
+    if text == PRODUCT:
         assert_close(sharded_eval(model.loss, where)(state, model.batch()), expected_eval, rtol=1e-4)
 
 
 def test_sequence_parallel_the_stream_between_megatrons_pairs_lies_in_pieces():
     """Along time, where a product has no use for the axis; values are the same, and less is held."""
-    found = {}
-    for time in ("context", ("context", "tensor")):
-        where = place(TRANSFORMER, "data=4,tensor=2", activations={"time": time})
-        state = sharded_state(OPTIMIZER, KEYS[0], where)
-        step = sharded_step(TRANSFORMER.loss, OPTIMIZER, KEYS[1], where)
-        found[time] = jnn.inspect.memory(step.lower(state, step.put(TRANSFORMER.batch())).compile()).temporaries
-        state, losses = train(step, state, TRANSFORMER)
-        assert_close(losses, alone(TRANSFORMER)[1])
-        assert_close(state, alone(TRANSFORMER)[0])
+    where = place(TRANSFORMER, PRODUCT, activations={"time": ("context", "tensor")})
+    pieces = sharded_step(TRANSFORMER.loss, OPTIMIZER, KEYS[1], where)
+    state = sharded_state(OPTIMIZER, KEYS[0], where)
+    whole, less = (
+        step.lower(state, step.put(TRANSFORMER.batch())).compile()
+        for step in (sharded(TRANSFORMER, PRODUCT)[1], pieces)
+    )
+    put = lambda state, batch: less(state, pieces.put(batch))
+    state, losses = train(put, state, TRANSFORMER)
+    assert_close(losses, alone(TRANSFORMER)[1])
+    assert_close(state, alone(TRANSFORMER)[0])
     stream, products = (where.activation((8, 6, 16), ("time", name)).spec for name in ("embed", "hidden"))
-    assert (stream, products) == (P(("data",), ("tensor",), None), P(("data",), None, ("tensor",)))
-    assert found["context", "tensor"] < found["context"]
+    assert (stream, products) == (P(("data", "fsdp"), ("tensor",), None), P(("data", "fsdp"), None, ("tensor",)))
+    assert jnn.inspect.memory(less).temporaries < jnn.inspect.memory(whole).temporaries
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -110,7 +121,12 @@ def assert_lies_well(state):
             assert not x.sharding.is_fully_replicated, path
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+ALIKE = ("adam", "lion", "lamb", "scheduled")  # what they keep, others keep as well
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in OPTIMIZERS]
+)
 def test_what_an_optimizer_keeps_lies_as_its_parameters_do(name):
     state = sharded_state(OPTIMIZERS[name], KEYS[0], place(MLP, "fsdp=4,tensor=2"))
     assert_lies_well(state)
@@ -147,21 +163,20 @@ def test_options_are_those_of_make_step():
 
 
 def test_the_state_is_donated_and_a_batch_on_the_mesh_stays():
-    where = place(MLP, "fsdp=8")
-    state, batch = sharded_state(OPTIMIZER, KEYS[0], where), put_batch(MLP.batch(), where)
+    where, step = sharded(MLP, "fsdp=8")
+    state, batch = put_state(create(MLP), where), put_batch(MLP.batch(), where)
     again = put_batch(batch, where)
     pointers = lambda x: [shard.data.unsafe_buffer_pointer() for shard in x.addressable_shards]
     assert pointers(again["x"]) == pointers(batch["x"])
-    sharded_step(MLP.loss, OPTIMIZER, KEYS[1], where)(state, batch)
+    step(state, batch)
     assert all(x.is_deleted() for x in jax.tree.leaves(state))
     assert not any(x.is_deleted() for x in jax.tree.leaves(batch))
 
 
 def test_a_state_moves_to_another_mesh():
     """A run begun on eight devices goes on on two."""
-    eight, two = place(MLP, "fsdp=8"), layout(MLP.spec, mesh("data=2", first(2)))
-    step = sharded_step(MLP.loss, OPTIMIZER, KEYS[1], eight)
-    state, _ = train(step, sharded_state(OPTIMIZER, KEYS[0], eight), MLP)
+    (eight, step), two = sharded(MLP, "fsdp=8"), layout(MLP.spec, mesh("data=2", first(2)))
+    state, _ = train(step, put_state(create(MLP), eight), MLP)
     moved = put_state(state, two)
     assert_same(moved, state)
     assert_close(train(sharded_step(MLP.loss, OPTIMIZER, KEYS[1], two), moved, MLP)[1], train(step, state, MLP)[1])
@@ -180,7 +195,7 @@ def test_bad_input_is_one_clear_error(rows, options, message):
     options = {name: x for name, x in options.items() if name != "activations"}
     step = sharded_step(MLP.loss, OPTIMIZER, KEYS[1], where, **options)
     with pytest.raises(ValueError, match=message):
-        step(sharded_state(OPTIMIZER, KEYS[0], where), MLP.batch(rows))
+        step(create(MLP), MLP.batch(rows))
 
 
 def test_a_batch_without_rows_is_one_clear_error():

@@ -14,31 +14,37 @@ from jnn.train import LossOutput
 from tests.parallel.preflight.small import pretend, small
 
 
+def linear_map(rows):
+    """A job that compiles at once."""
+
+    def loss(params, batch, ctx):
+        return LossOutput(squared_error(linear(params, batch["x"]), batch["y"]))
+
+    data = {name: jax.ShapeDtypeStruct((rows, 8), jnp.float32) for name in "xy"}
+    return Job(linear_spec(8, 8), loss, optax.sgd(0.1), data)
+
+
 def test_a_report_and_a_budget_that_holds(capsys):
-    assert fly(small(), "cpu:8", "data=-1", budget="fits") == 0
+    assert fly(linear_map(8), "cpu:8", "data=-1", budget="fits") == 0
     out, err = capsys.readouterr()
     assert out.startswith("cpu:8: 8 chips, 8 devices, 1 host; data=8\n")
     assert err == ""
 
 
 def test_over_budget_is_exit_code_1_and_says_why(capsys):
-    assert fly(small(), "cpu:8", "data=-1", budget="memory=1000,bytes=10", json=True) == 1
+    assert fly(linear_map(8), "cpu:8", "data=-1", budget="memory=100,bytes=10", json=True) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["machine"]["mesh"] == {"data": 8}
     assert [line.split(":")[1].strip() for line in err.splitlines()] == ["memory", "collectives"]
 
 
 def test_without_a_budget_nothing_is_over(capsys):
-    assert fly(small(), "cpu:8", "data=-1") == 0
+    assert fly(linear_map(8), "cpu:8", "data=-1") == 0
     assert capsys.readouterr().err == ""
 
 
 def test_a_search_is_over_where_all_are(capsys):
-    def loss(params, batch, ctx):
-        return LossOutput(squared_error(linear(params, batch["x"]), batch["y"]))
-
-    data = {name: jax.ShapeDtypeStruct((4, 8), jnp.float32) for name in "xy"}
-    few = Job(linear_spec(8, 8), loss, optax.sgd(0.1), data)  # on two devices: data=2, fsdp=2, tensor=2
+    few = linear_map(4)  # on two devices: data=2, fsdp=2, tensor=2
     assert fly(few, "cpu:2", "data=-1", searching=True, json=True, budget="memory=1") == 1
     out, err = capsys.readouterr()
     assert len(json.loads(out)["ranked"]) == 2 + 2 + 3  # micro-batches that the rows divide into, of each mesh

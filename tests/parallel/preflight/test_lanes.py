@@ -1,21 +1,29 @@
 """A pre-flight of a run with lanes: what is compiled is what is trained; and every refusal."""
 
 import dataclasses
+import functools
 
 import jax
+import optax
 import pytest
 
-from jnn.inspect import executions, parse
+from jnn.inspect import collectives, executions, parse
 from jnn.parallel import layout, mesh, sharded_step
-from jnn.parallel.preflight import preflight, topology
+from jnn.parallel.preflight import topology
 from jnn.parallel.preflight.compiled import compile_step, prepare
+from jnn.param import count
 from tests.parallel.preflight.small import ROWS, small
 
 LANES = 8
 
 
 def job(lanes=LANES, **options):
-    return dataclasses.replace(small(**options), lanes=lanes)
+    return dataclasses.replace(small(optimizer=optax.sgd(0.1), **options), lanes=lanes)
+
+
+@functools.cache
+def compiled(lanes):
+    return compile_step(prepare(job(lanes), layout(job().spec, mesh("data=8"))), topology("cpu:8"))
 
 
 def instructions(text):
@@ -23,25 +31,22 @@ def instructions(text):
     return [(each.instruction.name, each.instruction.type, each.times) for each in executions(parse(text))]
 
 
-def plain(prepared):
-    return dataclasses.replace(prepared, job=job(None))
-
-
 def test_law_the_program_is_the_one_that_trains():
-    found = compile_step(prepared := prepare(job(), layout(job().spec, mesh("data=8"))), topology("cpu:8"))
-    step = sharded_step(job().loss, job().optimizer, jax.random.key(0), prepared.layout, lanes=LANES)
-    trained = step.lower(prepared.state, prepared.batch).compile()
+    found, given = compiled(LANES), compiled(LANES).prepared
+    step = sharded_step(given.job.loss, given.job.optimizer, jax.random.key(0), given.layout, lanes=LANES)
+    trained = step.lower(given.state, given.batch).compile()
     assert instructions(found.text) == instructions(trained.as_text())
-    assert instructions(found.text) != instructions(compile_step(plain(prepared), topology("cpu:8")).text)
+    assert instructions(found.text) != instructions(compiled(None).text)
     assert found.program.memory_analysis().temp_size_in_bytes == trained.memory_analysis().temp_size_in_bytes
 
 
 def test_lanes_take_their_gradients_and_change_no_work():
     """Each device has every lane's gradient in turn; the FLOPs of the model are as ever."""
-    whole, lanes = (preflight(job(n), "cpu:8", "data=8") for n in (None, LANES))
-    gradients = 4 * LANES * whole.work.parameters
-    assert sum(move.bytes for move in lanes.moves) > gradients > 2 * sum(move.bytes for move in whole.moves)
-    assert lanes.work.model == whole.work.model
+    whole, lanes = compiled(None), compiled(LANES)
+    sent = lambda found: sum(row.total for row in collectives(found.program, found.prepared.layout.mesh))
+    gradients = 4 * LANES * count(job().spec)
+    assert sent(lanes) > gradients > 2 * sent(whole)
+    assert lanes.flops.model == whole.flops.model
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,12 @@ def test_gpt3_has_as_many_parameters_as_its_paper_says():
     assert round(expected / 1e9) == 175
 
 
-def cost(spec, loss, time, rows=2):
-    step = job(spec, loss, rows, time)
+@functools.cache
+def cost(name, rows=2):
+    """What a step of a published model costs, and its tokens."""
+    shape = (LLAMA | GPT)[name]
+    spec, loss = (llama_spec(shape), llama_loss) if name in LLAMA else (gpt_spec(shape), gpt_loss)
+    step = job(spec, loss, rows, shape.context)
     make = functools.partial(make_step, step.loss, step.optimizer, jax.random.key(0), **step.options)
     one = layout(spec, mesh("data=1", jax.devices()[:1]))
     shapes = prepare(step, one)
@@ -70,19 +74,16 @@ def cost(spec, loss, time, rows=2):
 @pytest.mark.parametrize("name", LLAMA | GPT)
 def test_flops_of_a_token_are_the_papers_arithmetic(name):
     """Six for each weight that a token meets, and attention's two products, of which causality leaves half."""
-    gated = name in LLAMA
-    shape = (LLAMA | GPT)[name]
-    spec, loss = (llama_spec, llama_loss) if gated else (gpt_spec, gpt_loss)
-    counted, tokens = cost(spec(shape), loss, shape.context)
+    shape, (counted, tokens) = (LLAMA | GPT)[name], cost(name)
     rows = tokens // shape.context
-    assert counted.model == 6 * matrices(shape, gated) * tokens + rows * shape.attention_flops(shape.context)
+    assert counted.model == 6 * matrices(shape, name in LLAMA) * tokens + rows * shape.attention_flops(shape.context)
     assert counted.hardware > counted.model  # both compute again
     assert not counted.notes
 
 
 def test_gpt3_takes_what_its_paper_says():
     """3.14e23 FLOPs for 300 billion tokens in table D.1, which leaves attention out: six a parameter and token."""
-    counted, tokens = cost(gpt_spec(GPT3), gpt_loss, GPT3.context)
+    counted, tokens = cost("GPT-3")
     attention = tokens // GPT3.context * GPT3.attention_flops(GPT3.context)
     assert (counted.model - attention) / tokens * 300e9 == pytest.approx(3.14e23, rel=0.01)
 

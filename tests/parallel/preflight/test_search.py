@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 
+import optax
 import pytest
 
 from jnn.parallel.preflight import CHIPS, search, topology
@@ -16,7 +17,13 @@ def found():
     lines = []
     losses = {name: functools.partial(loss, remat=name) for name in ("dots", "full")}
     result = search(
-        small(), "cpu:8", axes=("data", "tensor"), losses=losses, microbatches=(1, 4), compiles=3, log=lines.append
+        small(optimizer=optax.sgd(0.1)),
+        "cpu:8",
+        axes=("data", "tensor"),
+        losses=losses,
+        microbatches=(1, 4),
+        compiles=3,
+        log=lines.append,
     )
     return result, lines
 

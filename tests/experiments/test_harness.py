@@ -1,12 +1,15 @@
 """What every experiment shares: its folder, its options, its last line; and that a stopped run goes on."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -63,22 +66,40 @@ def refused(capsys, code, folder, *options, experiment=experiment):
     return err
 
 
-def test_the_last_line_is_the_result(tmp_path, capsys):
-    kept = []
+class Whole(NamedTuple):
+    """A run from beginning to end: its folder, what the experiment handed back, and what it printed."""
+
+    folder: Path
+    outcome: Outcome
+    out: str
+    err: str
+    result: dict
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One for all tests that only look at it, or compare theirs with it."""
+    kept, folder = [], tmp_path_factory.mktemp("whole") / "run"
 
     def watched(config):
         kept.append(experiment(config))
         return kept[0]
 
-    out, err, result = run(capsys, tmp_path / "run", experiment=watched)
-    assert result["params_digest"] == digest(kept[0].params)
-    assert {x.sharding for x in jax.tree.leaves(kept[0].params)} == {SingleDeviceSharding(jax.devices()[0])}
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        launch(watched, Config, ["--workdir", str(folder)])
+    return Whole(folder, kept[0], out.getvalue(), err.getvalue(), json.loads(out.getvalue().splitlines()[-1]))
+
+
+def test_the_last_line_is_the_result(whole):
+    folder, outcome, out, err, result = whole
+    assert result["params_digest"] == digest(outcome.params)
+    assert {x.sharding for x in jax.tree.leaves(outcome.params)} == {SingleDeviceSharding(jax.devices()[0])}
     assert result["seconds"] > 0
     assert result["rate"] == 0.1
     assert result["tiny"] == pytest.approx(1.23456789e-9, rel=1e-5)  # rounded to digits, not to zero
     assert result["params_digest"] in "".join(out.split("│"))  # in the table too, whole
     assert "40/40" in err
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+    assert {path.name for path in folder.iterdir()} == {
         "config.json",
         "checkpoints",
         "hooks.jsonl",
@@ -89,20 +110,16 @@ def test_the_last_line_is_the_result(tmp_path, capsys):
     }
 
 
-def test_a_finished_run_says_so_and_prints_the_same(tmp_path, capsys):
-    first, _, _ = run(capsys, tmp_path)
-
+def test_a_finished_run_says_so_and_prints_the_same(whole, capsys):
     def never(config):
         raise AssertionError("ran again")
 
-    again, err, _ = run(capsys, tmp_path, experiment=never)
-    assert again.splitlines() == [first.splitlines()[-1]]
-    assert f"This run is finished; its report is {tmp_path / 'report.html'}." in err
+    again, err, _ = run(capsys, whole.folder, experiment=never)
+    assert again.splitlines() == [whole.out.splitlines()[-1]]
+    assert f"This run is finished; its report is {whole.folder / 'report.html'}." in err
 
 
-def test_a_stopped_run_goes_on(tmp_path, capsys):
-    _, _, whole = run(capsys, tmp_path / "whole")
-
+def test_a_stopped_run_goes_on(tmp_path, capsys, whole):
     class Stopped(Batches):
         def stack(self, step, k):
             if step == 25:
@@ -114,16 +131,15 @@ def test_a_stopped_run_goes_on(tmp_path, capsys):
         training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
 
     with pytest.raises(KeyboardInterrupt):
-        run(capsys, tmp_path / "run", "--save-seconds", "0", experiment=stopped)
-    assert not (tmp_path / "run" / "result.json").exists()
-    _, _, resumed = run(capsys, tmp_path / "run")
-    assert resumed | {"seconds": 0} == whole | {"seconds": 0}
+        run(capsys, tmp_path, "--save-seconds", "0", experiment=stopped)
+    assert not (tmp_path / "result.json").exists()
+    _, _, resumed = run(capsys, tmp_path)
+    assert resumed | {"seconds": 0} == whole.result | {"seconds": 0}
 
 
-def test_other_settings_are_refused_in_one_line(tmp_path, capsys):
-    run(capsys, tmp_path)
-    message = refused(capsys, 1, tmp_path, "--learning-rate", "0.2", "--seed", "7")
-    assert message.startswith(f"error: {tmp_path} holds a run with other settings")
+def test_other_settings_are_refused_in_one_line(whole, capsys):
+    message = refused(capsys, 1, whole.folder, "--learning-rate", "0.2", "--seed", "7")
+    assert message.startswith(f"error: {whole.folder} holds a run with other settings")
     assert "seed 0 there, 7 here" in message
     assert "learning_rate 0.1 there, 0.2 here" in message
     assert "--workdir" in message
@@ -136,17 +152,9 @@ def test_where_things_lie_and_what_they_run_on_are_no_settings(tmp_path):
     assert training.settings(config) != training.settings(dataclasses.replace(config, lanes=2))
 
 
-def test_a_missing_file_is_one_line_and_exit_code_1(tmp_path):
-    program = "from tests.experiments.test_harness import *; launch(needs_files, Config)"
-    options = ["--workdir", str(tmp_path / "run"), "--data-dir", str(tmp_path / "nothing")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *options], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("error: ")
-    assert str(tmp_path / "nothing") in done.stderr
+def test_a_missing_file_is_one_line_and_exit_code_1(tmp_path, capsys):
+    options = ["--data-dir", str(tmp_path / "nothing")]
+    assert str(tmp_path / "nothing") in refused(capsys, 1, tmp_path / "run", *options, experiment=needs_files)
 
 
 def needs_files(config: Config) -> Outcome:
@@ -171,15 +179,14 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
         assert str(folder) in refused(capsys, 1, folder)
 
 
-def test_a_terminated_run_says_where_it_is_and_goes_on(tmp_path, capsys):
-    _, _, whole = run(capsys, tmp_path / "whole")
+def test_a_terminated_run_says_where_it_is_and_goes_on(tmp_path, capsys, whole):
     program = "from tests.experiments.test_harness import *; launch(terminated, Config)"
     command = [sys.executable, "-c", program, "--workdir", str(tmp_path / "run")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 143
     assert f"{tmp_path / 'run'}: ended by SIGTERM at step 18, which is saved" in ended.stderr
     _, _, resumed = run(capsys, tmp_path / "run")
-    assert resumed | {"seconds": 0} == whole | {"seconds": 0}
+    assert resumed | {"seconds": 0} == whole.result | {"seconds": 0}
 
 
 def terminated(config: Config) -> Outcome:
@@ -280,8 +287,7 @@ def test_steps_that_are_no_multiple_of_a_call_are_refused_before_anything_is_wri
 
 
 def test_a_refused_run_leaves_the_claim_of_another(tmp_path, capsys):
-    run(capsys, tmp_path, "--steps", "10")
-    (tmp_path / "result.json").unlink()
+    claim(tmp_path, training.settings(Config(steps=10)))
     refused(capsys, 2, tmp_path, "--steps", "10", "--serve", "70000")
     assert (tmp_path / "config.json").exists()
 
@@ -319,13 +325,12 @@ def test_a_pre_flight_has_the_cpus_that_it_asks_for(tmp_path, variable, value):
     assert done.stdout.startswith("cpu:4: 4 chips, 4 devices, 1 host; data=4\n")
 
 
-def test_tensorboard_and_a_page_are_options(tmp_path, capsys):
+def test_tensorboard_and_a_page_are_options(tmp_path, capsys, whole):
     pytest.importorskip("tensorboardX")
-    _, _, plain = run(capsys, tmp_path / "plain")
     _, err, result = run(capsys, tmp_path / "run", "--tensorboard", "--serve", "0")
     assert "follow the run at http://127.0.0.1:" in err
     assert list((tmp_path / "run" / "tensorboard").iterdir())
-    assert result["params_digest"] == plain["params_digest"]
+    assert result["params_digest"] == whole.result["params_digest"]
 
 
 # ---- the end of a run: the result first, and nothing that shows it may lose it

@@ -16,8 +16,9 @@ KEY = jax.random.key(0)
 MODELS = [row for row in LAYERS if row.spec and (row.noisy or row.name in ("experts", "batch_norm"))]
 
 
-def trained(row, folder, steps):
-    """A run of a row of the table, whatever its outputs are, as far as `steps`."""
+@pytest.fixture
+def trained(row):
+    """A run of a row of the table, whatever its outputs are: `(folder, steps)`, all of one compiled step."""
     rng = np.random.default_rng(0)
     names = [f"x{i}" for i in range(len(row.example(rng)))]
     columns = zip(*[row.example(rng) for _ in range(16)], strict=True)
@@ -29,23 +30,28 @@ def trained(row, folder, steps):
         return LossOutput(sum(jnp.square(x).reshape(4, -1).mean(-1) for x in floats), batch["weight"])
 
     optimizer = optax.adamw(1e-2)
-    step = make_step(loss, optimizer, KEY, ema_decay=0.9, clip_norm=1.0)
-    state = create_state(jnn.init(row.spec, KEY), optimizer, ema=True)
-    with Checkpoints(folder) as checkpoints:
-        return fit(step, state, batches, steps=steps, every=2, checkpoints=checkpoints)
+    step, params = make_step(loss, optimizer, KEY, ema_decay=0.9, clip_norm=1.0), jnn.init(row.spec, KEY)
+
+    def run(folder, steps):
+        with Checkpoints(folder) as checkpoints:
+            state = create_state(params, optimizer, ema=True)
+            return fit(step, state, batches, steps=steps, every=2, checkpoints=checkpoints)
+
+    return run
 
 
 @pytest.mark.parametrize("row", MODELS, ids=lambda row: row.name)
-def test_law_10_resumed_equals_uninterrupted(row, tmp_path):
-    whole, history = trained(row, tmp_path / "whole", 6)
-    trained(row, tmp_path / "parts", 4)
-    parts, again = trained(row, tmp_path / "parts", 6)
+def test_law_10_resumed_equals_uninterrupted(trained, tmp_path):
+    whole, history = trained(tmp_path / "whole", 6)
+    trained(tmp_path / "parts", 4)
+    parts, again = trained(tmp_path / "parts", 6)
     assert digest(parts) == digest(whole)
     assert again == history
 
 
-def sums_of(loss, params, batch):
-    return gradient_sums(loss, params, batch, Context(KEY, KEY, jnp.int32(0)), microbatches=1)[0].gradients
+def sums_of(loss, params, batch, k=1):
+    ctx = Context(KEY, KEY, jnp.int32(0))
+    return jax.jit(lambda p, b: gradient_sums(loss, p, b, ctx, microbatches=k)[0].gradients)(params, batch)
 
 
 def contrastive(params, batch, ctx):
@@ -66,7 +72,7 @@ def test_law_8_does_not_hold_where_rows_see_each_other(loss):
     batch = {"x": jax.random.normal(KEY, (8, 3))}
     whole = sums_of(loss, params, batch)
     halves = [sums_of(loss, params, {"x": batch["x"][i::2]}) for i in range(2)]
-    parts = gradient_sums(loss, params, batch, Context(KEY, KEY, jnp.int32(0)), microbatches=2)[0].gradients
+    parts = sums_of(loss, params, batch, k=2)
     for a, b in zip(jax.tree.leaves(parts), jax.tree.leaves(jax.tree.map(jnp.add, *halves)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     assert float(optax.tree.norm(jax.tree.map(jnp.subtract, parts, whole))) > 1e-2

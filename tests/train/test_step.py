@@ -63,6 +63,10 @@ def averaged(params, batch, ctx):
     return LossOutput(cross_entropy(linear(params["fc2"], jnp.tanh(h - mean[None])), batch["y"]), stats={"mean": mean})
 
 
+PLAIN = make_step(loss, SGD, KEY)  # for all tests one program
+
+
+@jax.jit
 def weighted_mean(params, batch):
     """The objective, written down without the step."""
     values = cross_entropy(apply(params, batch["x"]), batch["y"])
@@ -92,9 +96,15 @@ def stacked(batches):
 BATCHES = [batch_of(seed=i) for i in range(4)]
 
 
+@functools.cache
+def plain_run():
+    """What the plain step makes of the batches: what others are compared with."""
+    return train(PLAIN, initial(), BATCHES)
+
+
 def test_a_step_is_the_gradient_of_the_weighted_mean():
     state, metrics = make_step(loss, SGD, KEY, clip_norm=np.inf)(initial(), batch_of())
-    value, gradient = jax.value_and_grad(weighted_mean)(first_params(), batch_of())
+    value, gradient = jax.jit(jax.value_and_grad(weighted_mean))(first_params(), batch_of())
     assert_close(state.params, jax.tree.map(lambda p, g: p - 0.1 * g, first_params(), gradient))
     np.testing.assert_allclose(metrics["loss"].value(), value, rtol=1e-6)
     np.testing.assert_allclose(metrics["grad_norm"].value(), optax.tree.norm(gradient), rtol=1e-5)
@@ -102,8 +112,7 @@ def test_a_step_is_the_gradient_of_the_weighted_mean():
 
 
 def test_the_step_is_pure():
-    step = make_step(loss, SGD, KEY)
-    assert_equal(step(initial(), batch_of()), step(initial(), batch_of()))
+    assert_equal(PLAIN(initial(), batch_of()), PLAIN(initial(), batch_of()))
 
 
 # law 8: one reduction
@@ -111,7 +120,7 @@ def test_the_step_is_pure():
 
 @pytest.mark.parametrize("k", [2, 4, 16])
 def test_micro_batches_give_the_same_params_and_metrics(k):
-    whole = train(make_step(loss, SGD, KEY), initial(), BATCHES)
+    whole = plain_run()
     assert_close(train(make_step(loss, SGD, KEY, microbatches=k), initial(), BATCHES), whole)
 
 
@@ -127,7 +136,7 @@ def test_padding_rows_give_the_same_params_and_metrics(k):
             "weight": jnp.zeros(48).at[place].set(batch["weight"]),
         }
 
-    whole = train(make_step(loss, SGD, KEY), initial(), BATCHES)
+    whole = plain_run()
     step = make_step(loss, SGD, KEY, microbatches=k)
     assert_close(train(step, initial(), map(padded, BATCHES)), whole)
 
@@ -136,7 +145,7 @@ def test_padding_rows_give_the_same_params_and_metrics(k):
 def test_eight_devices_give_the_same_params_and_metrics(k):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     place = lambda tree, *axes: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*axes)))
-    whole = train(make_step(loss, SGD, KEY), initial(), BATCHES)
+    whole = plain_run()
     step = make_step(loss, SGD, KEY, microbatches=k)
     sharded = train(step, place(initial()), [place(batch, "data") for batch in BATCHES])
     assert_close(sharded, whole)
@@ -169,12 +178,12 @@ def test_weights_of_examples_spread_over_their_tokens():
     batch = batch_of()
     values = lambda p, b: jnp.stack([cross_entropy(apply(p, b["x"]), b["y"])] * 2, -1)
     by_example = make_step(lambda p, b, ctx: LossOutput(values(p, b), b["weight"]), SGD, KEY)
-    assert_close(by_example(initial(), batch)[0], make_step(loss, SGD, KEY)(initial(), batch)[0])
+    assert_close(by_example(initial(), batch)[0], PLAIN(initial(), batch)[0])
 
 
 def test_a_batch_of_padding_alone_changes_nothing():
     batch = batch_of() | {"weight": jnp.zeros(16)}
-    state, metrics = make_step(loss, SGD, KEY)(initial(), batch)
+    state, metrics = PLAIN(initial(), batch)
     assert_equal(state.params, first_params())
     assert np.isnan(metrics["loss"].value())
 
@@ -185,7 +194,7 @@ def test_a_penalty_counts_once(k):
         return loss(params, batch, ctx)._replace(penalty=0.3 * l2(SPEC, params))
 
     state, metrics = make_step(penalised, SGD, KEY, microbatches=k)(initial(), batch_of())
-    gradient = jax.grad(lambda p: weighted_mean(p, batch_of()) + 0.3 * l2(SPEC, p))(first_params())
+    gradient = jax.jit(jax.grad(lambda p: weighted_mean(p, batch_of()) + 0.3 * l2(SPEC, p)))(first_params())
     assert_close(state.params, jax.tree.map(lambda p, g: p - 0.1 * g, first_params(), gradient))
     np.testing.assert_allclose(metrics["loss"].value(), weighted_mean(first_params(), batch_of()), rtol=1e-6)
 
@@ -223,11 +232,8 @@ def test_many_steps_compile_once():
 
 
 def test_a_step_is_part_of_a_callers_program():
-    step = make_step(loss, SGD, KEY)
-    expected = train(step, initial(), BATCHES)[0]
-    assert_close(
-        jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0])(initial(), stacked(BATCHES)), expected
-    )
+    scanned = jax.jit(lambda state, batches: jax.lax.scan(PLAIN, state, batches)[0])
+    assert_close(scanned(initial(), stacked(BATCHES)), plain_run()[0])
 
 
 # compute dtype
@@ -514,12 +520,12 @@ def test_statistics_that_the_state_was_not_created_for_are_an_error(stats):
 
 def test_a_loss_that_returns_no_statistics_to_a_state_that_has_some_is_an_error():
     with pytest.raises(ValueError, match=r"the loss returned stats {}, the state holds {'mean': \(8,\)}"):
-        make_step(loss, SGD, KEY)(initial(stats={"mean": jnp.zeros(8)}), batch_of())
+        PLAIN(initial(stats={"mean": jnp.zeros(8)}), batch_of())
 
 
 def test_averages_kept_but_not_updated_and_asked_for_but_not_kept_are_errors():
     with pytest.raises(ValueError, match="go together; found only one"):
-        make_step(loss, SGD, KEY)(initial(ema=True), batch_of())
+        PLAIN(initial(ema=True), batch_of())
     with pytest.raises(ValueError, match=r"params_of\(state\) is None. An average is kept by create_state\(ema=True\)"):
         make_eval(loss, params_of=lambda state: state.ema)(initial(), batch_of())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +106,7 @@ SEQUENCES = [
 ]
 
 
+@functools.cache
 def batch_of(row: Augmentation, dtype: Any = None) -> tuple[jax.Array, jax.Array]:
     """The row's batch, colours scaled to [0, 1] where floating point, and lengths 13..20."""
     rng = np.random.default_rng(0)

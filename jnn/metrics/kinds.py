@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.precision import wide
 
 
 class Sum(NamedTuple):
@@ -128,8 +129,14 @@ def to_add(metric: Any) -> Any:
     >>> to_add(Sum(jnp.ones((), jnp.bfloat16))).total.dtype, to_add(Sum(jnp.bool_(True))).total.dtype
     (dtype('float32'), dtype('int32'))
     """
-    least = lambda x: jnp.float32 if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.int32
-    return jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.promote_types(x.dtype, least(x))), metric)
+
+    def widened(x: Any) -> jax.Array:
+        x = jnp.asarray(x)
+        if jnp.issubdtype(x.dtype, jnp.inexact):
+            return wide(x)
+        return x if x.dtype.itemsize >= 4 else x.astype(jnp.int32)
+
+    return jax.tree.map(widened, metric)
 
 
 def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

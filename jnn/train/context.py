@@ -19,7 +19,7 @@ from jnn.param import Param, Params, flatten
 
 Batch = dict[str, Any]
 Metrics = dict[str, Any]
-NOTHING: dict[str, Any] = {}  # a default, never mutated
+NOTHING: dict[str, Any] = {}  # read-only, as all memory is
 
 
 class Context(NamedTuple):
@@ -49,7 +49,16 @@ class Context(NamedTuple):
         return self._replace(key=key, draw=jax.random.fold_in(self.draw, i))
 
 
-class LossOutput(NamedTuple):
+class _Fields(NamedTuple):
+    values: jax.Array
+    weights: jax.Array | None
+    penalty: jax.Array | float
+    metrics: Metrics
+    stats: Any
+    rows: Any
+
+
+class LossOutput(_Fields):
     """What a loss function returns.
 
     Attributes:
@@ -64,12 +73,20 @@ class LossOutput(NamedTuple):
       rows: results for each row of the batch, handed to `remember` in the batch's order: keys of a queue, carries.
     """
 
-    values: jax.Array
-    weights: jax.Array | None = None
-    penalty: jax.Array | float = 0.0
-    metrics: Metrics = NOTHING
-    stats: Any = NOTHING
-    rows: Any = NOTHING
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        values: jax.Array,
+        weights: jax.Array | None = None,
+        penalty: jax.Array | float = 0.0,
+        metrics: Metrics | None = None,
+        stats: Any = None,
+        rows: Any = None,
+    ) -> LossOutput:
+        """Dicts that are not given are new ones: whoever adds to them adds to no other's."""
+        given = ({} if tree is None else tree for tree in (metrics, stats, rows))
+        return super().__new__(cls, values, weights, penalty, *given)
 
 
 LossFn = Callable[[Params, Batch, Context], LossOutput]

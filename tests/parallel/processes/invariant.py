@@ -15,6 +15,7 @@ import optax
 
 from jnn.data import Batches
 from jnn.layers import dropout
+from jnn.metrics import Last
 from jnn.parallel import join, layout, local, sharded_state, sharded_step
 from jnn.train import digest
 from tests.parallel.models import TRANSFORMER, text_loss
@@ -29,8 +30,7 @@ def loss(params, batch, ctx):
     """That of the other tests, with the marks among its metrics."""
     found = text_loss(params, batch, ctx)
     mask = dropout(jnp.ones(batch["x"].shape), 0.2, key=ctx.key) > 0
-    found.metrics.update(examples=mark(batch["x"]), mask=mark(mask))
-    return found
+    return found._replace(metrics={"examples": Last(mark(batch["x"])), "mask": Last(mark(mask))})
 
 
 def run(steps):
@@ -45,7 +45,7 @@ def run(steps):
         state, metrics = step(state, batches[i])
         found["loss"].append(float(metrics["loss"].value()))
         for name in ("examples", "mask"):
-            found[name].append(int(metrics[name]))
+            found[name].append(int(metrics[name].value()))
     return found
 
 

@@ -1,0 +1,196 @@
+"""Options, metrics and states that mean nothing: one clear error each, and no silent number."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jnn import metrics as M
+from jnn import parallel
+from jnn.data import Batches, prefetch
+from jnn.param import Param
+from jnn.train import Checkpoints, LossOutput, create_state, fit, make_step
+
+KEY, SGD = jax.random.key(0), optax.sgd(0.1)
+ROWS = {"x": np.ones(8, np.float32)}
+
+
+def loss(params, batch, ctx):
+    return LossOutput(params["w"] * batch["x"])
+
+
+def state(**options):
+    return create_state({"w": jnp.ones(())}, SGD, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"clip_norm": -1}, ValueError, "expected clip_norm > 0, or inf to measure alone, found -1"),
+        ({"clip_norm": np.nan}, ValueError, "expected clip_norm > 0"),
+        ({"ema_decay": 1.5}, ValueError, "expected ema_decay between 0 and 1, found 1.5"),
+        ({"stats_momentum": 2}, ValueError, "expected stats_momentum between 0 and 1, found 2"),
+        ({"microbatches": 0}, ValueError, "expected microbatches of 1 or more, found 0"),
+        ({"keep": "image"}, TypeError, r"keep is several names, found 'image'. Write keep=\('image',\)"),
+        ({"keep": ("imgae",)}, ValueError, r"keep names \['imgae'\], expected some of x"),
+        ({"extra": "value"}, TypeError, r"extra is several names, found 'value'"),
+        (
+            {"extra": ("value_fn",), "microbatches": 2},
+            ValueError,
+            "are the loss on the whole batch at once",
+        ),
+        ({"ema_decay": 0.9}, ValueError, "found ema_decay alone"),
+    ],
+)
+def test_an_option_that_means_nothing(options, error, message):
+    with pytest.raises(error, match=message):
+        make_step(loss, SGD, KEY, **options)(state(), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "message"),
+    [
+        (lambda x: LossOutput([1.0] * 8), TypeError, "values must be real numbers in an array, found a list"),
+        (lambda x: LossOutput(x * 1j), TypeError, r"values must be real numbers in an array, found complex64\[8\]"),
+        (lambda x: LossOutput(x, x[:, None]), ValueError, r"weights have shape \(8, 1\), expected that of its values"),
+    ],
+)
+def test_an_output_that_is_none(out, error, message):
+    with pytest.raises(error, match=message):
+        make_step(lambda p, batch, ctx: out(p["w"] * batch["x"]), SGD, KEY)(state(), ROWS)
+
+
+def test_outputs_share_no_dict():
+    first = LossOutput(jnp.ones(2))
+    first.metrics["mine"] = M.Last(1.0)
+    assert LossOutput(jnp.ones(2)).metrics == {} == first.rows
+    assert jax.tree.map(lambda x: x, first) == first
+
+
+def test_what_is_no_state_and_what_is_no_stack():
+    with pytest.raises(TypeError, match=r"expected a state from create_state\(params, optimizer\), found a dict"):
+        make_step(loss, SGD, KEY)({"w": jnp.ones(())}, ROWS)
+    with pytest.raises(ValueError, match=r"steps_per_call=2 expects batches stacked to \(2, rows, ...\)"):
+        make_step(loss, SGD, KEY, steps_per_call=2)(state(), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"checkpoints": "runs"}, r"checkpoints must be a Checkpoints\(...\), found 'runs'"),
+        ({"recovery": "skip"}, r"recovery must be a Recovery"),
+    ],
+)
+def test_fit_is_given_names(options, message):
+    with pytest.raises(TypeError, match=message):
+        fit(make_step(loss, SGD, KEY), state(), [ROWS], steps=1, every=1, **options)
+
+
+# what is added up
+
+
+@pytest.mark.parametrize(
+    ("number", "total"),
+    [
+        (jnp.ones((), jnp.bfloat16), 1024),
+        (jnp.uint8(200), 204800),
+        (jnp.bool_(True), 1024),
+        (np.uint32(4000000), np.uint32(4096000000)),
+    ],
+    ids=str,
+)
+def test_metrics_add_without_end(number, total):
+    counting = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"n": M.Sum(number)})
+    rows = {"x": np.ones(1024, np.float32)}
+    _, metrics = make_step(counting, SGD, KEY, microbatches=1024)(state(), rows)
+    assert metrics["n"].value() == total
+
+
+@pytest.mark.parametrize("make", ["pmap", "slices"])
+def test_counts_of_many_devices_are_exact(make):
+    counting = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"n": M.Sum(jnp.int32(2**24 + 1))})
+    if make == "pmap":
+        step, at, parts = parallel.pmap_step(counting, SGD, KEY), state(), 8
+    else:
+        place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
+        step = parallel.sharded_step(counting, SGD, KEY, place, sums=parallel.slice_sums(place))
+        at, parts = parallel.sharded_state(SGD, KEY, place), 2
+    assert step(at, ROWS)[1]["n"].value() == parts * (2**24 + 1)
+
+
+def test_memory_keeps_what_it_becomes():
+    for initial, error in ((0, True), (np.int32(0), True), (np.float32(0), False)):
+        step = make_step(loss, SGD, KEY, remember=lambda memory, *_: {"n": 0.9 * memory["n"] + 0.1})
+        at = state(memory={"n": jnp.asarray(initial)})
+        if error:
+            with pytest.raises(TypeError, match=r"the memory holds int32 at n, which cannot keep the float32"):
+                step(at, ROWS)
+        else:
+            np.testing.assert_allclose(step(at, ROWS)[0].memory["n"], 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("feedback", [False, True])
+def test_complex_params_between_slices(feedback):
+    """The gradient of |w|^2 has an imaginary part, of bits of its own."""
+    normal = lambda key, shape, dtype: jnp.full(shape, 1 + 1j, dtype)
+    place = parallel.layout({"w": Param((), normal, (), dtype=jnp.complex64)}, "slice=2,data=4")
+    square = lambda p, batch, ctx: LossOutput(jnp.abs(p["w"]) ** 2 * batch["x"])
+    if feedback:
+        step = parallel.feedback_step(square, SGD, KEY, place)
+        at = parallel.sharded_state(SGD, KEY, place, memory=lambda params: parallel.no_residual(params, place))
+    else:
+        step = parallel.sharded_step(square, SGD, KEY, place, sums=parallel.slice_sums(place))
+        at = parallel.sharded_state(SGD, KEY, place)
+    np.testing.assert_allclose(step(at, ROWS)[0].params["w"], 0.8 + 0.8j, rtol=1e-2)
+
+
+def test_feedback_without_a_residual():
+    place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
+    with pytest.raises(ValueError, match=r"memory lacks 'slice_residual'.*no_residual\(params, layout\)"):
+        parallel.feedback_step(loss, SGD, KEY, place)(parallel.sharded_state(SGD, KEY, place), ROWS)
+
+
+# what reaches the device
+
+
+BEYOND = {"x": np.ones(8, np.float32), "ids": np.full(8, 2**40)}
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda: next(prefetch([BEYOND])),
+        lambda: parallel.put_batch(BEYOND, parallel.layout({}, "data=-1")),
+        lambda: fit(make_step(loss, SGD, KEY), state(), [BEYOND], steps=1, every=1),
+    ],
+    ids=["prefetch", "put_batch", "fit"],
+)
+def test_integers_that_jax_would_wrap(put):
+    with pytest.raises(ValueError, match=r"'ids' holds 1099511627776, first in row 0, beyond the int32"):
+        put()
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.full(8, 1j), r"one number >= 0 per row, \(8,\); found complex128\[8\]"),
+        (np.full(8, 1e-300), "'weight' holds 1e-300, which is 0 in float32"),
+    ],
+)
+def test_weights_that_would_vanish(weight, message):
+    with pytest.raises(ValueError, match=message):
+        Batches(ROWS | {"weight": weight}, 4, seed=0)
+
+
+# other people's folders
+
+
+@pytest.mark.parametrize("name", ["0", "2024"])
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
+    """Named as a step is: Orbax would delete it in time, or take it for the newest."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=rf"{name} has the name of a step and is no checkpoint: it holds notes.txt"):
+        Checkpoints(tmp_path)
+    assert (tmp_path / name / "notes.txt").read_text() == "mine"

@@ -43,7 +43,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno is not None:  # one of a program's own words has no place for a name
+            error.filename = error.filename or str(path)
         raise
 
 

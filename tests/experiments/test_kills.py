@@ -57,11 +57,11 @@ def test_digits(tmp_path):
 
 
 def test_the_launcher_begins_a_killed_job_again(tmp_path):
-    """By SIGKILL in a step and in a save, by SIGSTOP, by SIGTERM to one process alone."""
-    kinds = ["step", "save", "stop", "term"]
+    """By SIGKILL in a save, by SIGSTOP, by SIGTERM to one process alone."""
+    kinds = ["save", "stop", "term"]
     came, err = check(kinds, 2, "experiments.digits", tmp_path, ["--steps", "120", *SMALL])
     assert came == kinds
-    assert err.count("jnn.launch: begins again in") >= 4  # a starved process may be taken for one that hangs
+    assert err.count("jnn.launch: begins again in") >= 3  # a starved process may be taken for one that hangs
     assert "has given no sign of life for 6 s" in err
     assert "ended with code 143" in err
 

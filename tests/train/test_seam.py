@@ -158,9 +158,13 @@ OLD = lambda params, batch, running, rng: loss(params, batch, None)
         (
             lambda p, b, ctx: loss(p, b, ctx)._replace(weights=jnp.ones((16, 1))),
             ValueError,
-            "weights of the leading axes",
+            "expected that of its values .* or of their leading axes",
         ),
-        (lambda p, b, ctx: loss(p, b, ctx)._replace(weights=jnp.ones(8)), ValueError, "weights of the leading axes"),
+        (
+            lambda p, b, ctx: loss(p, b, ctx)._replace(weights=jnp.ones(8)),
+            ValueError,
+            "expected that of its values .* or of their leading axes",
+        ),
         (lambda p, b, ctx: loss(p, b, ctx)._replace(rows={"k": jnp.ones(3)}), ValueError, r"rows/k has shape \(3,\)"),
         (lambda p, b, ctx: loss(p, b, ctx)._replace(stats=jnp.ones(3)), TypeError, "stats are dicts by name"),
         (lambda p, b, ctx: loss(p, b, ctx)._replace(stats={"m": jnp.ones(3)}), ValueError, "the state holds {}"),

@@ -106,7 +106,9 @@ def adjust_hue(x: jax.Array, turn: Amount) -> jax.Array:
     value = jnp.maximum(jnp.maximum(r, g), b)
     chroma = value - jnp.minimum(jnp.minimum(r, g), b)
     c = jnp.where(chroma == 0, 1, chroma)  # a grey has no hue, and any hue of chroma 0 gives it back
-    sector = jnp.where(value == r, (g - b) / c, jnp.where(value == g, 2 + (b - r) / c, 4 + (r - g) / c))
+    # never `value == r`: a compiler may compute r twice, rounded in two ways, and no sector would be the largest's
+    red, green = (r >= g) & (r >= b), g >= b
+    sector = jnp.where(red, (g - b) / c, jnp.where(green, 2 + (b - r) / c, 4 + (r - g) / c))
     sector = sector + 6 * turns
     channel = lambda n: value - chroma * jnp.clip(_tent((n + sector) % 6), 0, 1)
     return from_unit(jnp.stack([channel(5), channel(3), channel(1)], -1), x)

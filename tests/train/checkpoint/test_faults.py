@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import orbax.checkpoint as ocp
 import pytest
@@ -297,15 +298,15 @@ def test_a_save_that_cannot_be_read_is_no_save(folder, monkeypatch, kind):
 def test_only_what_is_called_in_vain_is_hidden():
     """The hook tells Orbax's closed loop from a program's own by where the error begins."""
     told = []
-    hook, loop = _WithoutLateAnswers(lambda *error: told.append(error)), asyncio.new_event_loop()
+    hook, loop = _WithoutLateAnswers(told.append), asyncio.new_event_loop()
     loop.close()
     with pytest.raises(RuntimeError, match="Event loop is closed") as caught:
         loop.call_soon_threadsafe(print)
     error = caught.value
-    hook(type(error), error, error.__traceback__)
-    assert told == [(type(error), error, error.__traceback__)]
-    hook(type(error), error, error.__traceback__.tb_next)  # as TensorStore's threads call it
-    assert len(told) == 1
+    mine = SimpleNamespace(exc_value=error, exc_traceback=error.__traceback__)
+    hook(mine)
+    hook(SimpleNamespace(exc_value=error, exc_traceback=error.__traceback__.tb_next))
+    assert told == [mine]
 
 
 def test_a_read_only_folder(folder):

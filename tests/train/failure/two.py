@@ -14,7 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jnn.data import Batches
 from jnn.parallel.processes.join import join
-from jnn.train import Checkpoints, fit
+from jnn.train import Checkpoints, Recovery, fit
 from jnn.train.failure.capsule import write_capsule
 from tests.train import tiny
 
@@ -59,7 +59,12 @@ def main(folder):
     folder, mesh = Path(folder), jax.make_mesh((jax.device_count(),), ("x",), axis_types=(AxisType.Auto,))
     state = on_all(mesh, tiny.state())
     with Checkpoints(folder / "run") as checkpoints:
-        settings = {"steps": 20, "every": 10, "checkpoints": checkpoints, "capsules": folder / "capsules"}
+        settings = {
+            "steps": 20,
+            "every": 10,
+            "checkpoints": checkpoints,
+            "recovery": Recovery(capsules=folder / "capsules"),
+        }
         said = told(lambda: fit(tiny.step(), state, Spread(mesh), **settings))
     (folder / "file").touch(exist_ok=True)
     no_folder = {"step": 0, "key": None, "batch": {}, "state": {}, "message": "", "entry": None}

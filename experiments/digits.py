@@ -5,7 +5,7 @@ Data      8x8 grey images, 10 classes ("Optical Recognition of Handwritten Digit
 Networks  mlp: 64-512-256-10, dropout 0.2.  cnn: conv 1-32-64, 3x3, 2x2 max pooling, dense 128, dropout 0.2, 10.
 Training  Adam, cosine from 2e-3 to 0, batches of 64; images shifted by up to one pixel, anew at each step.
 Run       python -m experiments.digits
-Measured  held-out accuracy, seed 0: mlp 0.986, cnn 0.992. Two busy CPU cores, 20 seconds.
+Measured  held-out accuracy, seed 0: mlp 0.986, cnn 0.989. Two busy CPU cores, 20 seconds.
 """
 
 from __future__ import annotations

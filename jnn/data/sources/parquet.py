@@ -53,7 +53,12 @@ def read_parquet(
             _check(name, "rows", found.metadata.num_rows * 8 * len(columns), limit)
             table = found.read(columns=list(columns))
             table.validate(full=True)  # text that is no UTF-8, offsets that leave their buffer
-        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (
+            pyarrow.ArrowException,
+            OSError,
+            UnicodeDecodeError,
+            KeyError,
+        ) as error:  # the last: a name that is none
             raise ValueError(f"{name}: not a Parquet file that PyArrow can read ({error}).") from error
     _check(name, "text", sum(_text_bytes(table[column]) for column in text), limit)
     if not table.num_rows:

@@ -24,12 +24,13 @@ from jax.typing import DTypeLike
 from jnn.metrics import mean
 from jnn.param import Params, check_key
 from jnn.program import Program
+from jnn.train.arguments import check_batch
 from jnn.train.batches import Step
 from jnn.train.context import Batch, Context, LossFn, Metrics, check_loss, check_optimizer
 from jnn.train.objective import call
 from jnn.train.padding import overwrite_padding
 from jnn.train.state import step_of
-from jnn.train.update import check_batch, check_options, update
+from jnn.train.update import check_options, update
 
 
 def make_step(

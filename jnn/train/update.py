@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from jnn.metrics import Last, Mean, Sum
 from jnn.metrics.kinds import by_kind, check
 from jnn.param import Params, flatten
 from jnn.precision import wide
+from jnn.train.arguments import check_batch, check_names, check_ranges
 from jnn.train.context import Batch, Context, LossFn, Metrics, check_optimizer
 from jnn.train.loss_scale import SCALED, next_scale, scaled_sums, share
 from jnn.train.objective import Sums, downhill, gradient_sums, normalize, value_of
@@ -101,9 +102,9 @@ def update(
         raise TypeError(
             f"update: expected a state from create_state(params, optimizer), found a {type(state).__name__}."
         )
-    _check_ranges(microbatches, clip_norm, ema_decay, stats_momentum)
-    _check_names("extra", extra, EXTRA)
-    _check_names("keep", keep, batch if isinstance(batch, dict) else ())
+    check_ranges(microbatches, clip_norm, ema_decay, stats_momentum)
+    check_names("extra", extra, EXTRA)
+    check_names("keep", keep, batch if isinstance(batch, dict) else ())
     if microbatches > 1 and {"value_fn", "grad_fn"} & set(extra):
         raise ValueError(
             "update: value_fn and grad_fn are the loss on the whole batch at once, microbatches=... are parts with "
@@ -170,27 +171,6 @@ def check_options(where: str, options: dict[str, Any]) -> None:
         raise TypeError(f"{where}: no option {', '.join(unknown)}; there are {', '.join(known)}.")
 
 
-def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
-    """Raises ValueError unless every leaf has the same, divisible, non-zero leading size."""
-    leading = 2 if calls > 1 else 1
-    leaves = jax.tree_util.tree_leaves_with_path(batch)
-    sizes = {jax.tree_util.keystr(path): jnp.shape(x)[:leading] for path, x in leaves}
-    found = ", ".join(f"batch{name} {shape}" for name, shape in sizes.items()) or "no leaf at all"
-    if calls > 1 and any(shape[:1] != (calls,) for shape in sizes.values()):
-        raise ValueError(
-            f"train step: steps_per_call={calls} expects batches stacked to ({calls}, rows, ...), found {found}. fit "
-            "stacks them; by hand: jax.tree.map(lambda *rows: np.stack(rows), *batches)."
-        )
-    if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
-        raise ValueError(
-            f"train step: expected leaves with one common, non-empty leading size, found {found}. A number that all "
-            "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given."
-        )
-    (shape,) = set(sizes.values())
-    if shape[-1] % microbatches:
-        raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
-
-
 def like(what: str, new: Any, old: Any) -> Any:
     """The new tree in the dtypes of the old one.
 
@@ -214,26 +194,6 @@ def like(what: str, new: Any, old: Any) -> Any:
                 "that it becomes. Begin with an array of that dtype."
             )
     return jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
-
-
-def _check_ranges(microbatches: int, clip_norm: Any, ema_decay: Any, stats_momentum: Any) -> None:
-    """Raises ValueError for numbers that mean nothing; traced ones are taken as they are."""
-    if microbatches != int(microbatches) or microbatches < 1:
-        raise ValueError(f"update: expected microbatches of 1 or more, found {microbatches}.")
-    known = lambda x: isinstance(x, int | float)
-    if known(clip_norm) and not clip_norm > 0:
-        raise ValueError(f"update: expected clip_norm > 0, or inf to measure alone, found {clip_norm}.")
-    for name, kept in (("ema_decay", ema_decay), ("stats_momentum", stats_momentum)):
-        if known(kept) and not 0 <= kept <= 1:
-            raise ValueError(f"update: expected {name} between 0 and 1, found {kept}.")
-
-
-def _check_names(option: str, names: Sequence[str], known: Iterable[str]) -> None:
-    """Raises unless an option is several of the known names."""
-    if isinstance(names, str):
-        raise TypeError(f"update: {option} is several names, found {names!r}. Write {option}=({names!r},).")
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"update: {option} names {unknown}, expected some of {', '.join(known)}.")
 
 
 def _remembered(remember: Remember | None, memory: Any, params: Params, stats: Any, rows: Any, step: jax.Array) -> Any:

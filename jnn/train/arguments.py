@@ -1,0 +1,57 @@
+"""What an update may be given, checked before anything is traced: its batch, its numbers, its lists of names.
+
+check_batch(batch, ...)                 leaves with one leading size, which the micro-batches divide
+check_ranges(microbatches=..., ...)     numbers that mean something
+check_names(option, names, known)       several names, each known
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jnn.train.context import Batch
+
+
+def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
+    """Raises ValueError unless every leaf has the same, divisible, non-zero leading size."""
+    leading = 2 if calls > 1 else 1
+    leaves = jax.tree_util.tree_leaves_with_path(batch)
+    sizes = {jax.tree_util.keystr(path): jnp.shape(x)[:leading] for path, x in leaves}
+    found = ", ".join(f"batch{name} {shape}" for name, shape in sizes.items()) or "no leaf at all"
+    if calls > 1 and any(shape[:1] != (calls,) for shape in sizes.values()):
+        raise ValueError(
+            f"train step: steps_per_call={calls} expects batches stacked to ({calls}, rows, ...), found {found}. fit "
+            "stacks them; by hand: jax.tree.map(lambda *rows: np.stack(rows), *batches)."
+        )
+    if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
+        raise ValueError(
+            f"train step: expected leaves with one common, non-empty leading size, found {found}. A number that all "
+            "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given."
+        )
+    (shape,) = set(sizes.values())
+    if shape[-1] % microbatches:
+        raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
+
+
+def check_ranges(microbatches: int, clip_norm: Any, ema_decay: Any, stats_momentum: Any) -> None:
+    """Raises ValueError for numbers that mean nothing; traced ones are taken as they are."""
+    if microbatches != int(microbatches) or microbatches < 1:
+        raise ValueError(f"update: expected microbatches of 1 or more, found {microbatches}.")
+    known = lambda x: isinstance(x, int | float)
+    if known(clip_norm) and not clip_norm > 0:
+        raise ValueError(f"update: expected clip_norm > 0, or inf to measure alone, found {clip_norm}.")
+    for name, kept in (("ema_decay", ema_decay), ("stats_momentum", stats_momentum)):
+        if known(kept) and not 0 <= kept <= 1:
+            raise ValueError(f"update: expected {name} between 0 and 1, found {kept}.")
+
+
+def check_names(option: str, names: Sequence[str], known: Iterable[str]) -> None:
+    """Raises unless an option is several of the known names."""
+    if isinstance(names, str):
+        raise TypeError(f"update: {option} is several names, found {names!r}. Write {option}=({names!r},).")
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"update: {option} names {unknown}, expected some of {', '.join(known)}.")

@@ -7,8 +7,8 @@ Network   embedding 64, dropout 0.5, LSTM or GRU 32, the mean and the maximum of
 Training  Adam, cosine from 3e-3 to 0, batches of 128, 3 epochs, labels smoothed by 0.3: it is a film's own words and
           names that such a network overfits.
 Run       python -m experiments.sentiment [--cell gru --workdir runs/sentiment-gru]
-Measured  test accuracy over five seeds (mean and deviation): LSTM 0.8679+-0.0019, GRU 0.8686+-0.0005; the same in PyTorch
-          0.869+-0.002 and 0.869+-0.002. One busy CPU core, two minutes each.
+Measured  test accuracy over five seeds (mean and deviation): LSTM 0.8679+-0.0019, GRU 0.8686+-0.0005; the same in
+          PyTorch 0.869+-0.002 and 0.869+-0.002. One busy CPU core, two minutes each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Options, metrics and states that mean nothing: one clear error each, and no silent number."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -193,4 +195,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
     (tmp_path / name / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=rf"{name} has the name of a step and is no checkpoint: it holds notes.txt"):
         Checkpoints(tmp_path)
+    shutil.move(tmp_path / name, tmp_path / "elsewhere")
+    Checkpoints(tmp_path).close()  # the one that was refused holds no lock
+    shutil.move(tmp_path / "elsewhere", tmp_path / name)
     assert (tmp_path / name / "notes.txt").read_text() == "mine"

@@ -20,7 +20,7 @@ from jnn.train.strict_json import loads
 
 STEP = re.compile(r"0|[1-9][0-9]*")
 PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
-OWN = {"manifest", "state", "_CHECKPOINT_METADATA"}  # of which a checkpoint, whole or damaged, has one at least
+OWN = {"manifest", "state", "_CHECKPOINT_METADATA", "commit_success.txt"}  # one of them is in every step, also in ruins
 OPENED = Path("/proc/self/fd")  # where Linux has the folders that this process has opened, by number
 
 

@@ -25,6 +25,8 @@ from jnn.train.processes import from_first
 from jnn.train.state import step_of
 
 Report = Callable[[str], None]
+# a folder that is in use, or somebody else's, is not even read
+REFUSALS: dict[str, type[Exception]] = {"BlockingIOError": BlockingIOError, "ValueError": ValueError}
 
 
 def to_stderr(line: str) -> None:
@@ -42,7 +44,7 @@ class Checkpoints:
 
     Raises:
       BlockingIOError: another run has the folder open; names its process.
-      ValueError: `keep` or `best` mean nothing.
+      ValueError: `keep` or `best` mean nothing, or the folder holds others with the names of steps.
 
     >>> import jax.numpy as jnp, optax, tempfile
     >>> from jnn.train.state import create_state
@@ -61,21 +63,24 @@ class Checkpoints:
         self._lock: Lock | None = None
         # the processes of one job share the folder: the first one opens it for all of them
         problem = self._open() if jax.process_index() == 0 else None
-        said = from_first(problem and [str(problem), isinstance(problem, BlockingIOError)])
+        said = from_first(problem and [type(problem).__name__, str(problem)])
         if said is not None:
-            message, in_use = said
-            problem = problem or (BlockingIOError if in_use else OSError)(message)
-            if in_use or not self.folder.is_dir():
-                raise problem
-            self._writer.forbidden = problem
+            kind, message = said
+            if kind in REFUSALS or not self.folder.is_dir():
+                raise problem or REFUSALS.get(kind, OSError)(message)
+            self._writer.forbidden = problem if isinstance(problem, OSError) else OSError(message)
 
-    def _open(self) -> OSError | None:
+    def _open(self) -> OSError | ValueError | None:
         """What forbids to write in the folder, if anything does."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self.folder)
-            check_own(self.folder)
         except OSError as error:
+            return error
+        try:
+            check_own(self.folder)
+        except (OSError, ValueError) as error:
+            self._lock.release()
             return error
         return None
 

@@ -91,11 +91,16 @@ def test_damage_that_one_process_would_see_is_seen_by_both(saved, tmp_path):
 
 
 def test_a_folder_that_the_first_cannot_have_is_refused_to_both(tmp_path):
-    """One is in use, and one cannot be made."""
+    """One is in use, one cannot be made, and one holds somebody else's."""
     (tmp_path / "file").touch()
+    (tmp_path / "mine" / "0").mkdir(parents=True)
+    (tmp_path / "mine" / "0" / "notes.txt").touch()
     with Checkpoints(tmp_path / "run"):
-        used, unmade = found_by_both("refused", tmp_path / "out", tmp_path / "run", tmp_path / "file" / "run")
+        folders = tmp_path / "run", tmp_path / "file" / "run", tmp_path / "mine"
+        used, unmade, mine = found_by_both("refused", tmp_path / "out", *folders)
     assert used[0] == used[1]
     assert f"in use by process {os.getpid()}." in used[0]
     assert unmade[0] == unmade[1]
     assert "Not a directory" in unmade[0]
+    assert mine[0] == mine[1]
+    assert "is no checkpoint: it holds notes.txt" in mine[0]

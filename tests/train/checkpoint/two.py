@@ -72,7 +72,7 @@ def refused(folder):
     """What this process is told of a folder that it cannot have."""
     try:
         Checkpoints(folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return str(error)
     return "nothing"
 

@@ -24,6 +24,17 @@ def configurations(n: int = 20, seed: int = 0, fast: Collection[int] | None = No
     return [rng if i in often else pytest.param(rng, marks=pytest.mark.slow) for i, rng in enumerate(rngs)]
 
 
+def assert_matches_flax(ours: Callable[[dict, jax.Array], jax.Array], theirs: Any, x: jax.Array) -> None:
+    """A layer of one kernel and one bias, `ours(p, x)`, against a Linen module with its own initial values."""
+
+    @jax.jit
+    def both(key, x):
+        p = theirs.init(key, x)["params"]
+        return ours({"w": p["kernel"], "b": p["bias"]}, x), theirs.apply({"params": p}, x)
+
+    np.testing.assert_allclose(*both(jax.random.key(1), x), rtol=1e-4, atol=1e-5)
+
+
 def assert_matches_torch(
     ours: Callable[..., Any], theirs: Callable[..., Any], arrays: Sequence[np.ndarray], tolerance: float = 1e-4
 ) -> None:

@@ -81,7 +81,7 @@ def test_the_command_names_the_line(failed):
     assert f"in {failed}/program.py:12 (loss)\n" in report
     assert 'margin = jnp.log(1 - params["w"] * batch["x"] + noise)' in report
     assert "Batch\nEvery number is finite." in report
-    assert "Parameters before the step\nparams/w  float32[]  min 0.25  max 0.25  norm 0.25" in report
+    assert "Parameters before the step\nw  float32[]  min 0.25  max 0.25  norm 0.25" in report
 
 
 @pytest.mark.parametrize("entry", [["program.py", "0.1"], ["-m", "program", "0.1"]], ids=["script", "module"])

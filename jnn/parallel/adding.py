@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +21,12 @@ def over_axis(sums: Sums, axis: str) -> Sums:
     """The sums of all devices, in one all-reduce; metrics that do not add are put in the devices' order."""
     adding, others = by_kind(sums.metrics)
     leaves, structure = jax.tree.flatten(sums._replace(metrics=adding))
-    counts = {i: x for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.integer)}  # floats would round them
-    vector, unravel = ravel_pytree([x for i, x in enumerate(leaves) if i not in counts])
-    others_added = iter(unravel(jax.lax.psum(vector, axis)))
-    counted = jax.lax.psum(counts, axis)
-    added = [counted[i] if i in counts else next(others_added) for i in range(len(leaves))]
-    total = jax.tree.unflatten(structure, added)
+    is_count = [jnp.issubdtype(x.dtype, jnp.integer) for x in leaves]  # as a part of the vector it would be rounded
+    vector, unravel = ravel_pytree([x for x, count in zip(leaves, is_count, strict=True) if not count])
+    counts = [x for x, count in zip(leaves, is_count, strict=True) if count]
+    vector, counts = jax.lax.psum((vector, counts), axis)
+    numbers, counts = iter(unravel(vector)), iter(counts)
+    total = jax.tree.unflatten(structure, [next(counts if count else numbers) for count in is_count])
     return total._replace(
         metrics=total.metrics | {name: fold(jax.lax.all_gather(m, axis)) for name, m in others.items()}
     )
@@ -38,12 +37,3 @@ def in_order(stacked: Sums) -> Sums:
     adding, others = by_kind(stacked.metrics)
     total = jax.tree.map(lambda x: functools.reduce(operator.add, x), stacked._replace(metrics=adding))
     return total._replace(metrics=total.metrics | {name: fold(metric) for name, metric in others.items()})
-
-
-def check_extra(where: str, options: dict[str, Any]) -> None:
-    """Raises ValueError where an optimizer is to evaluate the loss, on rows that are not in one place."""
-    if found := {"value_fn", "grad_fn"} & set(options.get("extra", ())):
-        raise ValueError(
-            f"{where}: extra={sorted(found)} is the loss on the whole batch, of which each device has a part here. Use "
-            "make_step, or sharded_step without lanes."
-        )

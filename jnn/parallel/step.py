@@ -22,7 +22,6 @@ import optax
 from jax.sharding import Mesh
 
 from jnn.axes import laid_out
-from jnn.parallel.adding import check_extra
 from jnn.parallel.batch import put_batch
 from jnn.parallel.in_turn import in_turn
 from jnn.parallel.lanes import lane_sums
@@ -31,6 +30,7 @@ from jnn.parallel.layout import Layout
 from jnn.parallel.whole import split_batch, whole_everywhere
 from jnn.param import Params, Spec, init
 from jnn.program import Program
+from jnn.train.arguments import check_extra
 from jnn.train.batches import Step
 from jnn.train.context import Batch, LossFn, check_loss, check_optimizer
 from jnn.train.state import TrainState, create_state, own_copy
@@ -123,7 +123,7 @@ def sharded_step(
     check_optimizer("sharded_step", optimizer)
     check_options("sharded_step", options)
     if lanes is not None:
-        check_extra("sharded_step with lanes", options)
+        check_extra("sharded_step with lanes", options.get("extra", ()), "each device has a part of it here")
         if "sums" in options:
             raise ValueError("sharded_step: lanes and sums are two ways to add up gradients; give one of them.")
         options["sums"] = lane_sums(layout, lanes)

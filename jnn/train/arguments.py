@@ -1,8 +1,10 @@
 """What an update may be given, checked before anything is traced: its batch, its numbers, its lists of names.
 
-check_batch(batch, ...)                 leaves with one leading size, which the micro-batches divide
-check_ranges(microbatches=..., ...)     numbers that mean something
-check_names(option, names, known)       several names, each known
+check_batch(batch, ...)             leaves with one leading size, which the micro-batches divide
+check_state(state, ema_decay)       a state that keeps an average iff one is made
+check_ranges(...)                   numbers that mean something
+check_names(option, names, known)   several names, each known
+check_extra(where, names, parts)    no function of a batch that is not in one place
 """
 
 from __future__ import annotations
@@ -55,3 +57,23 @@ def check_names(option: str, names: Sequence[str], known: Iterable[str]) -> None
         raise TypeError(f"update: {option} is several names, found {names!r}. Write {option}=({names!r},).")
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"update: {option} names {unknown}, expected some of {', '.join(known)}.")
+
+
+def check_state(state: Any, ema_decay: Any) -> None:
+    """Raises for what is no state, TypeError, and for an average without a decay or the other way round, ValueError."""
+    if not hasattr(state, "opt_state"):
+        raise TypeError(
+            f"update: expected a state from create_state(params, optimizer), found a {type(state).__name__}."
+        )
+    if (ema_decay is None) != (state.ema is None):
+        found = "ema_decay alone" if state.ema is None else "an average in the state, and no ema_decay"
+        raise ValueError(f"update: ema_decay=... and create_state(ema=True) go together; found {found}.")
+
+
+def check_extra(where: str, names: Sequence[str], parts: str) -> None:
+    """Raises ValueError where an optimizer is to evaluate the loss on the whole batch, of which there are parts."""
+    if found := sorted({"value_fn", "grad_fn"} & set(names)):
+        raise ValueError(
+            f"{where}: extra={found} are the loss on the whole batch at once, and {parts}. Use make_step without "
+            "microbatches, or sharded_step without lanes and slices."
+        )

@@ -59,17 +59,20 @@ def batch_of(batches: StepBatches, step: int, calls: int) -> Batch:
     """
     if calls > 1 and hasattr(batches, "stack"):
         found = [batches.stack(step, calls)]
-        checks.held_all("fit", found[0])
-        return found[0]
+    else:
+        found = _one_by_one(batches, step, calls)
+    for batch in found:
+        checks.held_all("fit", batch)
+    return found[0] if len(found) == 1 else jax.tree.map(_stack, *found)
+
+
+def _one_by_one(batches: StepBatches, step: int, calls: int) -> list[Batch]:
     try:
-        found = [batches[i] for i in range(step, step + calls)]
+        return [batches[i] for i in range(step, step + calls)]
     except IndexError as error:
         raise ValueError(
             f"fit: there is no batch of step {step}: {error}. A list ends; jnn.data.Batches begins another epoch."
         ) from error
-    for batch in found:
-        checks.held_all("fit", batch)
-    return found[0] if calls == 1 else jax.tree.map(_stack, *found)
 
 
 def _stack(*rows: Any) -> Any:

@@ -152,6 +152,11 @@ def trained(state: Any) -> dict[str, jax.Array]:
     return params or leaves
 
 
+def params_of(state: Any) -> Any:
+    """The params of a `TrainState`, by their own paths; of any other state `trained`."""
+    return state.params if hasattr(state, "params") else trained(state)
+
+
 @jax.jit
 def all_finite(tree: Any) -> jax.Array:
     """Whether every number of the tree is."""

@@ -25,8 +25,9 @@ from jax.typing import DTypeLike
 from jnn.metrics import Last, Mean, Sum
 from jnn.metrics.kinds import by_kind, check
 from jnn.param import Params, flatten
+from jnn.param.dtypes import kind
 from jnn.precision import wide
-from jnn.train.arguments import check_batch, check_names, check_ranges
+from jnn.train.arguments import check_batch, check_extra, check_names, check_ranges, check_state
 from jnn.train.context import Batch, Context, LossFn, Metrics, check_optimizer
 from jnn.train.loss_scale import SCALED, next_scale, scaled_sums, share
 from jnn.train.objective import Sums, downhill, gradient_sums, normalize, value_of
@@ -34,7 +35,6 @@ from jnn.train.padding import overwrite_padding
 from jnn.train.state import TrainState, all_finite
 from jnn.train.statistics import averages, running
 
-EXTRA = ("value", "grad", "value_fn", "grad_fn")
 AddUp = Callable[..., tuple[Sums, Any]]  # as `gradient_sums`
 Remember = Callable[[Any, Params, Any, Any, jax.Array], Any]
 Diagnostics = Callable[[Params, Params, Params], Metrics]
@@ -98,22 +98,12 @@ def update(
     >>> round(state.params["w"].item(), 3), metrics["loss"].value().item()
     (0.9, 1.0)
     """
-    if not hasattr(state, "opt_state"):
-        raise TypeError(
-            f"update: expected a state from create_state(params, optimizer), found a {type(state).__name__}."
-        )
     check_ranges(microbatches, clip_norm, ema_decay, stats_momentum)
-    check_names("extra", extra, EXTRA)
+    check_state(state, ema_decay)
     check_names("keep", keep, batch if isinstance(batch, dict) else ())
-    if microbatches > 1 and {"value_fn", "grad_fn"} & set(extra):
-        raise ValueError(
-            "update: value_fn and grad_fn are the loss on the whole batch at once, microbatches=... are parts with "
-            "noise and statistics of their own. Give one of them."
-        )
+    if microbatches > 1:
+        check_extra("update", extra, "microbatches=... are parts with noise and statistics of their own")
     check_batch(batch, microbatches=microbatches)
-    if (ema_decay is None) != (state.ema is None):
-        found = "ema_decay alone" if state.ema is None else "an average in the state, and no ema_decay"
-        raise ValueError(f"update: ema_decay=... and create_state(ema=True) go together; found {found}.")
     batch = overwrite_padding(batch)
     own = jax.random.fold_in(key, state.step)
     ctx = Context(
@@ -184,14 +174,12 @@ def like(what: str, new: Any, old: Any) -> Any:
             f"train step: {what} changed its tree or shapes at {', '.join(changed[:5])}: found "
             f"{[now.get(path) for path in changed[:5]]}, expected {[was.get(path) for path in changed[:5]]}."
         )
-    kinds = (jnp.complexfloating, jnp.floating, jnp.integer, jnp.bool_)  # each holds those that follow
-    kind = lambda x: next((i for i, kind in enumerate(kinds) if jnp.issubdtype(jnp.result_type(x), kind)), len(kinds))
-    held = flatten(old)
-    for path, x in flatten(new).items():
-        if kind(x) < kind(held[path]):
+    held, found = ({path: jnp.result_type(x) for path, x in flatten(tree).items()} for tree in (old, new))
+    for path, dtype in found.items():
+        if dtype != held[path] and kind(dtype) > kind(held[path]):
             raise TypeError(
-                f"train step: {what} holds {held[path].dtype} at {path}, which cannot keep the {jnp.result_type(x)} "
-                "that it becomes. Begin with an array of that dtype."
+                f"train step: {what} holds {held[path]} at {path}, which cannot keep the {dtype} that it becomes. "
+                "Begin with an array of that dtype."
             )
     return jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
 
@@ -231,6 +219,7 @@ def _extra(names: Sequence[str], summed: Sums, grads: Params, value_fn: Callable
         "value_fn": lambda: lambda params: value_fn(params=params),
         "grad_fn": lambda: lambda params, *_: downhill(jax.grad(lambda p: value_fn(params=p))(params)),
     }
+    check_names("extra", names, known)
     return {name: known[name]() for name in names}
 
 

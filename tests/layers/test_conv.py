@@ -10,7 +10,7 @@ import torch
 from jnn import backend, init
 from jnn.layers import conv, conv_spec
 from tests.layers.channels import first, kernel, last, pad_argument
-from tests.oracle import assert_matches_torch, configurations
+from tests.oracle import assert_matches_flax, assert_matches_torch, configurations
 
 CONV = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
 
@@ -67,14 +67,7 @@ def test_matches_torch(rng):
 def test_matches_flax(size, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, *(9, 8)[: len(size)], 5))
     theirs = flax.linen.Conv(6, size, strides=stride, padding=padding)
-
-    @jax.jit
-    def both(key, x):
-        p = theirs.init(key, x)["params"]
-        ours = conv({"w": p["kernel"], "b": p["bias"]}, x, stride=stride, padding=padding)
-        return ours, theirs.apply({"params": p}, x)
-
-    np.testing.assert_allclose(*both(jax.random.key(1), x), rtol=1e-4, atol=1e-5)
+    assert_matches_flax(lambda p, x: conv(p, x, stride=stride, padding=padding), theirs, x)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from jnn import init
 from jnn.layers import conv, conv_spec, conv_transpose, conv_transpose_spec
 from tests.layers.channels import first, last
-from tests.oracle import assert_matches_torch, configurations
+from tests.oracle import assert_matches_flax, assert_matches_torch, configurations
 
 CONV_TRANSPOSE = {
     1: torch.nn.functional.conv_transpose1d,
@@ -59,15 +59,8 @@ def test_matches_torch(rng):
 def test_matches_flax_with_the_kernel_flipped(size, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, *(5, 6)[: len(size)], 3))
     theirs = flax.linen.ConvTranspose(4, size, strides=stride, padding=padding)
-
-    @jax.jit
-    def both(key, x):
-        p = theirs.init(key, x)["params"]
-        flipped = jnp.flip(p["kernel"], range(len(size)))
-        ours = conv_transpose({"w": flipped, "b": p["bias"]}, x, stride=stride, padding=padding)
-        return ours, theirs.apply({"params": p}, x)
-
-    np.testing.assert_allclose(*both(jax.random.key(1), x), rtol=1e-4, atol=1e-5)
+    flipped = lambda p: p | {"w": jnp.flip(p["w"], range(len(size)))}
+    assert_matches_flax(lambda p, x: conv_transpose(flipped(p), x, stride=stride, padding=padding), theirs, x)
 
 
 @pytest.mark.parametrize("size", [(2, 3), (4, 5), (1, 2)])

@@ -11,7 +11,7 @@ from jnn import backend, init
 from jnn.layers import conv, depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from tests.layers.channels import first, kernel, last, pad_argument
 from tests.layers.test_conv import CONV
-from tests.oracle import assert_matches_torch, configurations
+from tests.oracle import assert_matches_flax, assert_matches_torch, configurations
 
 
 @pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 9)), ids=range(20))
@@ -57,14 +57,7 @@ def test_separable_matches_torch(rng):
 def test_depthwise_matches_flax(padding, stride):
     x = jax.random.normal(jax.random.key(0), (2, 6, 7, 3))
     theirs = flax.linen.Conv(6, (3, 2), strides=stride, padding=padding, feature_group_count=3)
-
-    @jax.jit
-    def both(key, x):
-        p = theirs.init(key, x)["params"]
-        ours = depthwise_conv({"w": p["kernel"], "b": p["bias"]}, x, stride=stride, padding=padding)
-        return ours, theirs.apply({"params": p}, x)
-
-    np.testing.assert_allclose(*both(jax.random.key(1), x), rtol=1e-4, atol=1e-5)
+    assert_matches_flax(lambda p, x: depthwise_conv(p, x, stride=stride, padding=padding), theirs, x)
 
 
 def test_formulations_agree_and_are_conv_with_groups():

@@ -44,6 +44,7 @@ def read_parquet(
     name = Path(path).name
     text = [column for column, kind in columns.items() if kind not in (int, float)]
     limit = budget(Path(path).stat().st_size)
+    damaged = (pyarrow.ArrowException, OSError, UnicodeDecodeError, KeyError)  # the last of a name that is none
     with open(path, "rb") as file:
         try:
             found = parquet.ParquetFile(file, read_dictionary=text)  # text that comes again is held once
@@ -53,12 +54,7 @@ def read_parquet(
             _check(name, "rows", found.metadata.num_rows * 8 * len(columns), limit)
             table = found.read(columns=list(columns))
             table.validate(full=True)  # text that is no UTF-8, offsets that leave their buffer
-        except (
-            pyarrow.ArrowException,
-            OSError,
-            UnicodeDecodeError,
-            KeyError,
-        ) as error:  # the last: a name that is none
+        except damaged as error:
             raise ValueError(f"{name}: not a Parquet file that PyArrow can read ({error}).") from error
     _check(name, "text", sum(_text_bytes(table[column]) for column in text), limit)
     if not table.num_rows:

@@ -33,7 +33,7 @@ from jnn.train.failure.entry import Entry, how_started
 from jnn.train.failure.gather import first_writes, on_host
 from jnn.train.failure.plain import Pack, unpack
 from jnn.train.paths import free_name, naming
-from jnn.train.state import trained
+from jnn.train.state import params_of
 from jnn.train.strict_json import dumps, loads
 
 __all__ = ["Capsule", "Entry", "how_started", "norms", "read_capsule", "write_capsule"]
@@ -139,7 +139,7 @@ def write_capsule(
         "state": pack.tree(flatten(state)),
         "dtypes": pack.dtypes,
     }
-    tables = {"parameters": state.params if hasattr(state, "params") else trained(state), "gradients": gradients}
+    tables = {"parameters": params_of(state), "gradients": gradients}
     text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
     with naming(Path(folder)):
         return first_writes(lambda: _write(Path(folder).absolute(), record, pack.arrays, text))

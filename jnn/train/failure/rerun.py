@@ -30,7 +30,7 @@ from jnn.train.failure.blame import Finding, Summary, examine
 from jnn.train.failure.capsule import Capsule, norms
 from jnn.train.failure.entry import Entry
 from jnn.train.journal import values_of
-from jnn.train.state import trained
+from jnn.train.state import params_of, trained
 
 _replaying: contextvars.ContextVar[Capsule | None] = contextvars.ContextVar("jnn_replaying", default=None)
 _begun: contextvars.ContextVar[int] = contextvars.ContextVar("jnn_runs_begun", default=0)
@@ -116,7 +116,7 @@ def replay(capsule: Capsule, step: Callable[[Any, Any], tuple[Any, Any]], like: 
         return metrics, trained(new)
 
     (metrics, _), finding = examine(watched, state, capsule.batch)
-    return Replay(capsule, {name: values_of(metric) for name, metric in metrics.items()}, finding, trained(state))
+    return Replay(capsule, {name: values_of(metric) for name, metric in metrics.items()}, finding, params_of(state))
 
 
 def replaying() -> Capsule | None:

@@ -40,15 +40,16 @@ def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
     if jax.process_count() == 1:
         check_rows("put_batch", own, _pieces(sharding, axis), axis)
         return jax.device_put(own, sharding)
-    local = {name: x for name, x in own.items() if not isinstance(x, jax.Array)}
-    if local and (sharing := _sharing(sharding, axis)):
+    local = jax.tree.map(lambda x: None if isinstance(x, jax.Array) else x, own)
+    if jax.tree.leaves(local) and (sharing := _sharing(sharding, axis)):
         raise ValueError(
             f"put_batch: the devices of processes {', '.join(map(str, sharing))} hold the same rows, since an axis of "
             f"the mesh that shares no batch lies across them: {dict(sharding.mesh.shape)}. Give every process the "
             "whole batch, by sharded_step(..., whole_batches=True) or split_batch."
         )
     check_rows("put_batch", local, _pieces(sharding, axis), axis)
-    return own | jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), local)
+    put = lambda x: x if isinstance(x, jax.Array) else jax.make_array_from_process_local_data(sharding, x)
+    return jax.tree.map(put, own)
 
 
 def check_rows(where: str, batch: Batch, devices: int, axis: int = 0) -> None:

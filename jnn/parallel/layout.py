@@ -59,6 +59,12 @@ def layout(
     if uneven not in ("error", "replicate"):
         raise ValueError(f"layout: uneven is 'error' or 'replicate', found {uneven!r}.")
     mesh = make_mesh(mesh) if isinstance(mesh, str) else mesh
+    if not hasattr(mesh, "axis_names"):
+        raise TypeError(f'layout: expected a mesh, or its axes as "data=-1,fsdp=2"; found a {type(mesh).__name__}.')
+    if others := [path for path, leaf in flatten(spec).items() if not isinstance(leaf, Param)]:
+        raise TypeError(
+            f"layout: spec/{others[0]} is no Param. Give the spec; jnn.spec_of(params, axes=...) makes one."
+        )
     names = {name for param in jax.tree.leaves(spec) for name in param.axes}
     check_names(parameters, {*PARAMETERS, *names})
     kept, named = resolve(PARAMETERS, parameters, mesh), resolve(ACTIVATIONS, activations, mesh)

@@ -20,7 +20,6 @@ from jnn.parallel.adding import over_axis
 from jnn.parallel.batch import check_rows
 from jnn.parallel.in_turn import in_turn
 from jnn.param import Params
-from jnn.train.arguments import check_extra
 from jnn.train.context import Batch, Context, LossFn
 from jnn.train.objective import Sums, gradient_sums
 from jnn.train.padding import overwrite_padding
@@ -67,7 +66,6 @@ def pmap_step(
             "pmap_step: makes one update a call, and adds over devices in its own way: it takes no steps_per_call and "
             "no sums. sharded_step takes both."
         )
-    check_extra("pmap_step", options.get("extra", ()), "each device has a part of it here")
     given = options.get("given")
     step = make_step(loss, optimizer, key, sums=device_sums, **options)
     here = len([d for d in devices or jax.devices() if d.process_index == jax.process_index()])

@@ -30,7 +30,6 @@ from jnn.parallel.over import count, inside, over
 from jnn.parallel.step import Sharded, sharded_step
 from jnn.param import Params
 from jnn.program import Program
-from jnn.train.arguments import check_extra
 from jnn.train.context import Batch, Context, LossFn
 from jnn.train.objective import Sums, gradient_sums
 from jnn.train.update import AddUp, Remember
@@ -125,7 +124,6 @@ def feedback_step(
         return {**own, RESIDUAL: rows[RESIDUAL]}
 
     count("feedback_step", layout.mesh, AXIS)
-    check_extra("feedback_step", options.get("extra", ()), "each device has a part of it here")
     sums = feedback_sums(layout, codec=codec)
     return sharded_step(loss, optimizer, key, layout, sums=sums, remember=kept, **options)
 

@@ -30,7 +30,6 @@ from jnn.parallel.layout import Layout
 from jnn.parallel.whole import split_batch, whole_everywhere
 from jnn.param import Params, Spec, init
 from jnn.program import Program
-from jnn.train.arguments import check_extra
 from jnn.train.batches import Step
 from jnn.train.context import Batch, LossFn, check_loss, check_optimizer
 from jnn.train.state import TrainState, create_state, own_copy
@@ -63,13 +62,24 @@ def sharded_state(
     P('fsdp', None)
     """
 
-    def make(key: jax.Array) -> TrainState:
-        running, params = None if stats is None else init(stats, key), init(layout.spec, key)
-        kept = None if memory is None else memory(params)
-        return create_state(params, optimizer, stats=running, ema=ema, memory=kept)
-
+    make = partial(drawn_state, layout.spec, optimizer, stats=stats, ema=ema, memory=memory)
     # asked of the whole program: what jit makes of `optimizer.init` alone would lie whole on every device
     return Program(make, "init", out_shardings=layout.like(jax.eval_shape(make, key)))(key)
+
+
+def drawn_state(
+    spec: Spec,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    *,
+    stats: Spec,
+    ema: bool,
+    memory: Callable[[Params], Any] | None,
+) -> TrainState:
+    """The state of `sharded_state`, wherever it is traced."""
+    running, params = None if stats is None else init(stats, key), init(spec, key)
+    kept = None if memory is None else memory(params)
+    return create_state(params, optimizer, stats=running, ema=ema, memory=kept)
 
 
 def put_state(state: Any, layout: Layout) -> Any:
@@ -123,7 +133,6 @@ def sharded_step(
     check_optimizer("sharded_step", optimizer)
     check_options("sharded_step", options)
     if lanes is not None:
-        check_extra("sharded_step with lanes", options.get("extra", ()), "each device has a part of it here")
         if "sums" in options:
             raise ValueError("sharded_step: lanes and sums are two ways to add up gradients; give one of them.")
         options["sums"] = lane_sums(layout, lanes)
@@ -166,8 +175,10 @@ def compile_sharded(
     return Sharded(compiled, layout.mesh, put)
 
 
-def sharded_eval(loss: LossFn, layout: Layout, *, given: Any = None, **options: Any) -> Sharded:
-    """`make_eval` on the devices of a layout; options as there."""
+def sharded_eval(
+    loss: LossFn, layout: Layout, *, whole_batches: bool = False, given: Any = None, **options: Any
+) -> Sharded:
+    """`make_eval` on the devices of a layout; `whole_batches` as in `sharded_step`, options as in `make_eval`."""
     evaluate = make_eval(loss, given=given, **options)
 
     def sharded(state: Any, batch: Batch, *more: Any) -> Any:
@@ -176,7 +187,8 @@ def sharded_eval(loss: LossFn, layout: Layout, *, given: Any = None, **options: 
         layout.check_changes()
         return whole_everywhere(metrics, layout)
 
-    return Sharded(Program(sharded, "step", given=given), layout.mesh, partial(put_batch, layout=layout))
+    put = partial(split_batch if whole_batches else put_batch, layout=layout)
+    return Sharded(Program(sharded, "step", given=given), layout.mesh, put)
 
 
 class Sharded:

@@ -4,7 +4,7 @@ check_batch(batch, ...)             leaves with one leading size, which the micr
 check_state(state, ema_decay)       a state that keeps an average iff one is made
 check_ranges(...)                   numbers that mean something
 check_names(option, names, known)   several names, each known
-check_extra(where, names, parts)    no function of a batch that is not in one place
+check_extra(names)                  no function of a batch that is not in one place
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
     leading = 2 if calls > 1 else 1
     leaves = jax.tree_util.tree_leaves_with_path(batch)
     sizes = {jax.tree_util.keystr(path): jnp.shape(x)[:leading] for path, x in leaves}
-    found = ", ".join(f"batch{name} {shape}" for name, shape in sizes.items()) or "no leaf at all"
+    listed = [f"batch{name} {shape}" for name, shape in sizes.items()]
+    found = ", ".join(listed[:8] + ["..."] * (len(listed) > 8)) or "no leaf at all"
+    if lists := [name for name, x in _named(batch) if isinstance(x, list)]:
+        raise TypeError(f"train step: batch[{lists[0]!r}] is a list, expected an array. Make it one: np.asarray(x).")
     if calls > 1 and any(shape[:1] != (calls,) for shape in sizes.values()):
         raise ValueError(
             f"train step: steps_per_call={calls} expects batches stacked to ({calls}, rows, ...), found {found}. fit "
@@ -39,10 +42,16 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
         raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
 
 
-def check_ranges(microbatches: int, clip_norm: Any, ema_decay: Any, stats_momentum: Any) -> None:
+def _named(batch: Batch) -> Iterable[tuple[str, Any]]:
+    return batch.items() if isinstance(batch, dict) else ()
+
+
+def check_ranges(microbatches: int, clip_norm: Any, ema_decay: Any, stats_momentum: Any, compute_dtype: Any) -> None:
     """Raises ValueError for numbers that mean nothing; traced ones are taken as they are."""
     if microbatches != int(microbatches) or microbatches < 1:
         raise ValueError(f"update: expected microbatches of 1 or more, found {microbatches}.")
+    if compute_dtype is not None and not jnp.issubdtype(compute_dtype, jnp.floating):
+        raise ValueError(f"update: expected a floating compute_dtype, such as jnp.bfloat16, found {compute_dtype}.")
     known = lambda x: isinstance(x, int | float)
     if known(clip_norm) and not clip_norm > 0:
         raise ValueError(f"update: expected clip_norm > 0, or inf to measure alone, found {clip_norm}.")
@@ -70,10 +79,10 @@ def check_state(state: Any, ema_decay: Any) -> None:
         raise ValueError(f"update: ema_decay=... and create_state(ema=True) go together; found {found}.")
 
 
-def check_extra(where: str, names: Sequence[str], parts: str) -> None:
+def check_extra(names: Sequence[str]) -> None:
     """Raises ValueError where an optimizer is to evaluate the loss on the whole batch, of which there are parts."""
     if found := sorted({"value_fn", "grad_fn"} & set(names)):
         raise ValueError(
-            f"{where}: extra={found} are the loss on the whole batch at once, and {parts}. Use make_step without "
-            "microbatches, or sharded_step without lanes and slices."
+            f"update: extra={found} are the loss on the whole batch at once; micro-batches, lanes, slices and pmap cut "
+            "it into parts with noise and statistics of their own. Use make_step, or sharded_step, without them."
         )

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn.metrics import Concatenation, Mean, merge
@@ -97,7 +98,7 @@ def row_of(prefix: str, metrics: Metrics) -> Row:
     row: Row = {}
     for name, metric in metrics.items():
         value = np.asarray(metric.value() if hasattr(metric, "value") else metric)
-        if value.dtype.kind not in "biuf":
+        if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
             raise TypeError(f"fit: {prefix} {name!r} is a {type(metric).__name__}, expected a metric or a number.")
         if value.ndim == 0:
             row[f"{prefix}/{name}"] = float(value)

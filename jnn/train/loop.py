@@ -12,7 +12,7 @@ noise are functions of the step's number, and what else there is (`Journal`) is 
 from __future__ import annotations
 
 import contextlib
-import sys
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,6 +25,7 @@ from jnn.train.context import Batch, Metrics
 from jnn.train.failure.rerun import finish, is_due, next_run
 from jnn.train.history import History, Row
 from jnn.train.hooks import Ledger
+from jnn.train.log.terminal import say
 from jnn.train.preemption import Preemption
 from jnn.train.recovery import Bad, Recovery
 from jnn.train.run import Run
@@ -93,8 +94,9 @@ def fit(
             raise TypeError(f"fit: {name} must be a {kind.__name__}(...), found {found!r}.")
     check_batches("fit", batches)
     step_of(state)
+    _check_evaluate(evaluate)
     if why := backend.nondeterminism():
-        print(f"fit: {why}", file=sys.stderr)
+        say(f"fit: {why}")
     if checkpoints is None and (recovery.on != "stop" or recovery.capsules is not None):
         raise ValueError(
             "fit: the state before a bad step is made again from a checkpoint, so recovery needs checkpoints."
@@ -126,6 +128,20 @@ def fit(
         if reached():  # since the last step
             raise run.preempted()
     return run.best_state(), run.journal.history
+
+
+def _check_evaluate(evaluate: Any) -> None:
+    """Raises TypeError, before anything is trained, for a function of more than the state."""
+    try:
+        if evaluate is not None:
+            inspect.signature(getattr(evaluate, "part", evaluate)).bind(None)  # a program says nothing itself
+    except TypeError:
+        raise TypeError(
+            "fit: evaluate is called as evaluate(state), found one of more arguments. Say of which batches: "
+            "functools.partial(evaluate_on, evaluate, batches)."
+        ) from None
+    except ValueError:  # a callable without a signature
+        return
 
 
 def _read(run: Run, recovery: Recovery) -> Bad | None:

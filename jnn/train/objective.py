@@ -24,6 +24,7 @@ from jnn.metrics import Concatenation, Mean, mean
 from jnn.metrics.kinds import by_kind, check, fold, to_add
 from jnn.param import Params
 from jnn.precision import computing, wide
+from jnn.train.arguments import check_batch
 from jnn.train.context import Batch, Context, LossFn, LossOutput, Metrics, check_output, check_params
 from jnn.train.padding import default_weights, real_rows
 from jnn.train.statistics import totals
@@ -63,7 +64,7 @@ def gradient_sums(
     Args:
       loss: see `jnn.train.context`.
       params: floating or complex arrays.
-      batch: leaves (rows, ...).
+      batch: leaves (rows, ...). What rows of weight 0 hold must be finite here: `update` overwrites it.
       ctx: what else the loss may read.
       microbatches: how many parts the rows are dealt out to; their sums are added up in a scan. Each part has noise,
         draws and batch statistics of its own.
@@ -81,6 +82,7 @@ def gradient_sums(
       ValueError: the loss reduces over examples, its weights depend on params, or k does not divide the rows.
     """
     check_params("train step", params)
+    check_batch(batch, microbatches=microbatches)
     part = partial(_part, loss, params, compute_dtype=compute_dtype, keep=tuple(keep), scale=scale)
     if microbatches == 1:
         sums, other, rows = part(batch, ctx)
@@ -146,7 +148,8 @@ def call(
         out = of_networks(params, ctx.given, ctx.ema)
     check_output(out, batch)
     check("train step", out.metrics, taken=("loss",))
-    return out._replace(weights=default_weights(out.values, batch)) if out.weights is None else out
+    weights = default_weights(out.values, batch) if out.weights is None else jnp.asarray(out.weights)
+    return out if weights is None else out._replace(weights=jnp.where(weights < 0, jnp.nan, weights))
 
 
 def _part(

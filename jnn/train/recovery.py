@@ -50,7 +50,7 @@ class Recovery:
       max_skips: how often to do so before stopping after all.
       spike: a watched number of more than this many times the last row's mean is as bad as one that is not finite.
       watch: the names of the metrics that a step is judged by; None for every one that is called "loss", or ends in
-        "/loss".
+        "/loss". Beside them a "gradient_overflow" (of float16) is bad, at the top of the metrics.
       capsules: a folder where a bad step is written down, with its batch and the state before it, for
         `python -m jnn.replay`; needs checkpoints.
 
@@ -132,8 +132,11 @@ class Recovery:
 
     def _message(self, run: Run, bad: Bad) -> str:
         loss = None if bad.metric is None else bad.value
-        batch = on_host(batch_of(run.batches, bad.step, 1))
-        cause = diagnose(batch, step=bad.step, loss=loss, before=_finite_before(run, bad))
+        before = _finite_before(run, bad)
+        try:
+            cause = diagnose(on_host(batch_of(run.batches, bad.step, 1)), step=bad.step, loss=loss, before=before)
+        except Exception as error:  # of the batches, such as that they only go forward: no news beside the step's own
+            cause = f"its batch cannot be read again ({type(error).__name__}: {error})"
         if bad.metric is None:
             which = "the update" if run.checkpoints is not None else "an update up to that"
             return f"fit: {which} of step {bad.step} made parameters that are not finite; {cause}."

@@ -11,13 +11,15 @@ from typing import Any
 
 import jax
 
+from jnn.metrics.kinds import check
 from jnn.train.aside import Aside
 from jnn.train.batches import Restorable, Step, StepBatches, batch_of
-from jnn.train.checkpoint import Checkpoints
+from jnn.train.checkpoint import Checkpoints, Damaged
 from jnn.train.context import Batch, Metrics
 from jnn.train.history import Row
 from jnn.train.hooks import Ledger
 from jnn.train.journal import Journal
+from jnn.train.log.terminal import say
 from jnn.train.preemption import Preempted
 from jnn.train.processes import from_all, from_first
 from jnn.train.state import at_step, own_copy, step_of
@@ -92,6 +94,7 @@ class Run:
             batch = self.batch(self.at)
             tell(self.at, batch)
             self.state, metrics = self.step(self.state, batch)
+            check("fit", metrics)
             self.pending.append((self.at, metrics))
         self.at += self.steps_per_call
 
@@ -163,7 +166,12 @@ class Run:
             return self.state
         if self.checkpoints is None:
             return self.state if self.best is None else self.best
-        best = self.checkpoints.restore(self.like, step=int(self.stop.best(self.journal.history)["step"]))
+        step = int(self.stop.best(self.journal.history)["step"])
+        try:
+            best = self.checkpoints.restore(self.like, step=step)
+        except Damaged as damage:
+            say(f"fit: the best row's checkpoint cannot be read, so this is the last row's state. {damage}")
+            return self.state
         return self.state if best is None else best.state
 
     def _records(self) -> dict[str, Any]:

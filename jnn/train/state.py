@@ -138,7 +138,8 @@ def at_step(state: Any, step: Any) -> Any:
 
 
 def _is_pair(state: Any) -> bool:
-    return isinstance(state, tuple | list) and len(state) > 0 and not hasattr(state, "step")
+    """Whether the first member is asked: of what names its members, none is but `step`."""
+    return isinstance(state, tuple | list) and len(state) > 0 and not hasattr(state, "_fields")
 
 
 def trained(state: Any) -> dict[str, jax.Array]:

@@ -14,7 +14,6 @@ In training a loss is called with `ctx.stats=None` (normalize by the batch's own
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -22,6 +21,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jnn.metrics import mean
+from jnn.metrics.kinds import check
 from jnn.param import Params, check_key
 from jnn.program import Program
 from jnn.train.arguments import check_batch
@@ -87,6 +87,10 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Prog
       steps_per_call: K > 1 scans f over batches with one more leading axis.
       given: passed on as `f(state, batch, given=given)`, where there is any.
 
+    Raises (the first when the step is first called):
+      TypeError: a metric is none: it does not say how it combines over steps.
+      ValueError: steps_per_call is less than 1, or batches are not stacked to it.
+
     >>> import jax.numpy as jnp
     >>> from jnn.metrics import Last
     >>> f = lambda state, batch: ({"step": state["step"] + 1}, {"n": Last(batch["x"].sum())})
@@ -98,7 +102,11 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Prog
         raise ValueError(f"compile_step: expected steps_per_call of 1 or more, found {steps_per_call}.")
 
     def step(state: Any, batch: Batch, *others: Any) -> tuple[Any, Metrics]:
-        one = f if given is None else partial(f, given=others[0])
+        def one(state: Any, batch: Batch) -> tuple[Any, Metrics]:
+            state, metrics = f(state, batch) if given is None else f(state, batch, given=others[0])
+            check("train step", metrics)
+            return state, metrics
+
         if steps_per_call == 1:
             return one(state, batch)
         check_batch(batch, calls=steps_per_call)
@@ -110,7 +118,7 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Prog
 def make_eval(
     loss: LossFn,
     *,
-    params_of: Callable[[Any], Params] = lambda state: state.params,
+    params_of: Callable[[Any], Params] | None = None,
     compute_dtype: DTypeLike | None = None,
     keep: Sequence[str] = (),
     given: Any = None,
@@ -122,8 +130,9 @@ def make_eval(
 
     Args:
       loss: as in `update`.
-      params_of: of the state: which params are measured. `lambda state: state.ema` for the average; for schedule-free
-        optimizers `lambda state: optax.contrib.schedule_free_eval_params(state.opt_state, state.params)`.
+      params_of: of the state: which params are measured; None for `state.params`. `lambda state: state.ema` for the
+        average; for schedule-free optimizers `lambda state: optax.contrib.schedule_free_eval_params(state.opt_state,
+        state.params)`.
       compute_dtype, keep, given: as in `make_step`.
       key: of `ctx.draw`, what the objective itself samples; every batch gets the same, so that evaluations compare.
 
@@ -140,7 +149,12 @@ def make_eval(
 
     def evaluate(state: Any, batch: Batch, *others: Any) -> Metrics:
         check_batch(batch)
-        if (params := params_of(state)) is None:
+        if params_of is None and not hasattr(state, "params"):
+            raise TypeError(
+                f"make_eval: expected a state with params, found a {type(state).__name__}. Of several networks give "
+                'the one that is measured, evaluate(state["generator"], batch), or say params_of=.'
+            )
+        if (params := state.params if params_of is None else params_of(state)) is None:
             raise ValueError("make_eval: params_of(state) is None. An average is kept by create_state(ema=True).")
         draw = jax.random.key(0) if key is None else key
         ctx = evaluation_context(state, draw, *others)

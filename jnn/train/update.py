@@ -37,6 +37,7 @@ from jnn.train.statistics import averages, running
 
 AddUp = Callable[..., tuple[Sums, Any]]  # as `gradient_sums`
 Remember = Callable[[Any, Params, Any, Any, jax.Array], Any]
+OF_THE_LOSS = ("value", "grad", "value_fn", "grad_fn")  # what `extra` may name
 Diagnostics = Callable[[Params, Params, Params], Metrics]
 
 
@@ -98,12 +99,12 @@ def update(
     >>> round(state.params["w"].item(), 3), metrics["loss"].value().item()
     (0.9, 1.0)
     """
-    check_ranges(microbatches, clip_norm, ema_decay, stats_momentum)
+    check_ranges(microbatches, clip_norm, ema_decay, stats_momentum, compute_dtype)
     check_state(state, ema_decay)
     check_names("keep", keep, batch if isinstance(batch, dict) else ())
-    if microbatches > 1:
-        check_extra("update", extra, "microbatches=... are parts with noise and statistics of their own")
-    check_batch(batch, microbatches=microbatches)
+    if microbatches > 1 or sums is not gradient_sums:
+        check_extra(extra)
+    check_batch(batch)
     batch = overwrite_padding(batch)
     own = jax.random.fold_in(key, state.step)
     ctx = Context(
@@ -145,8 +146,8 @@ def update(
     new = jax.tree.map(lambda a, b: jnp.where(happened, a, b), new, state).replace(step=state.step + 1)
     metrics = _counts(metrics, happened)
     if scaled:
-        # a gradient that no scale makes finite says nothing about the next one's
-        kept = jnp.where(fits, next_scale(scale, batch, state.step), state.loss_scale)
+        # padding, or a gradient that no scale makes finite, says nothing about the next one's
+        kept = jnp.where(happened, next_scale(scale, batch, state.step), state.loss_scale)
         new = new.replace(loss_scale=kept)
         overflow = Sum((~fits & (summed.weight != 0)).astype(jnp.float32))
         metrics |= {"loss_scale": Last(scale / share(batch)), "gradient_overflow": overflow}
@@ -201,7 +202,7 @@ def _clip(grads: Params, limit: float) -> tuple[jax.Array, Params]:
 
 def _norm_of_large(tree: Params) -> jax.Array:
     """The norm of numbers whose squares overflow: of what they are to the largest one, times that."""
-    largest = jnp.stack([jnp.abs(x).max() for x in jax.tree.leaves(tree)]).max()
+    largest = jnp.stack([jnp.abs(x).max(initial=0) for x in jax.tree.leaves(tree)]).max()
     return largest * optax.tree.norm(jax.tree.map(lambda x: x / largest, tree))
 
 
@@ -241,7 +242,7 @@ def _ask(optimizer: Any, grads: Params, state: TrainState, args: dict[str, Any])
                 "update: the optimizer's state is that of another optimizer. Give create_state and make_step the same "
                 f"one; found {_kinds(found)}, expected {_kinds(expected)}."
             ) from error
-        if not isinstance(error, TypeError) or "missing" not in str(error):
+        if args.keys() >= {name for name in OF_THE_LOSS if name in str(error)} and "missing" not in str(error):
             raise
         raise TypeError(
             f"update: the optimizer asks for more than it is given ({error}). Name it: make_step(..., "

@@ -1,6 +1,7 @@
 """Options, metrics and states that mean nothing: one clear error each, and no silent number."""
 
 import shutil
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jnn import metrics as M
 from jnn import parallel
 from jnn.data import Batches, prefetch
 from jnn.param import Param
-from jnn.train import Checkpoints, LossOutput, create_state, fit, make_step
+from jnn.train import Checkpoints, LossOutput, compile_step, create_state, fit, make_eval, make_step, step_of
 
 KEY, SGD = jax.random.key(0), optax.sgd(0.1)
 ROWS = {"x": np.ones(8, np.float32)}
@@ -199,3 +200,118 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
     Checkpoints(tmp_path).close()  # the one that was refused holds no lock
     shutil.move(tmp_path / "elsewhere", tmp_path / name)
     assert (tmp_path / name / "notes.txt").read_text() == "mine"
+
+
+# what was found by reading
+
+
+def test_a_step_by_hand_says_how_its_metrics_combine():
+    by_hand = lambda at, batch: (at.replace(step=at.step + 1), {"lr": jnp.ones(())})
+    message = r"metrics\['lr'\] is float32\[\], which does not say how it combines"
+    with pytest.raises(TypeError, match=message):
+        compile_step(by_hand)(state(), ROWS)
+    with pytest.raises(TypeError, match=message):
+        fit(jax.jit(by_hand), state(), [ROWS], steps=1, every=1)
+
+
+def test_a_row_holds_numbers_of_any_width():
+    narrow = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"t": M.Last(jnp.bfloat16(0.5))})
+    evaluate = lambda at: {"t": M.Max(jnp.bfloat16(2))}
+    _, history = fit(make_step(narrow, SGD, KEY), state(), [ROWS], steps=1, every=1, evaluate=evaluate)
+    assert (history[0]["train/t"], history[0]["val/t"]) == (0.5, 2.0)
+
+
+@pytest.mark.parametrize("value", ["value_fn", "grad_fn"])
+def test_the_whole_batch_at_once_is_not_in_parts(value):
+    place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
+    options = {"extra": (value,)}
+    steps = [
+        parallel.pmap_step(loss, SGD, KEY, **options),
+        parallel.feedback_step(loss, SGD, KEY, place, **options),
+        parallel.sharded_step(loss, SGD, KEY, place, sums=parallel.slice_sums(place), **options),
+        parallel.sharded_step(loss, SGD, KEY, place, lanes=8, **options),
+    ]
+    for step in steps:
+        with pytest.raises(ValueError, match="are the loss on the whole batch at once"):
+            step(state(), ROWS)
+
+
+def test_microbatches_of_a_lane():
+    place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "data=-1")
+    step = parallel.sharded_step(loss, SGD, KEY, place, lanes=8, microbatches=2)
+    with pytest.raises(ValueError, match=r"2 micro-batches do not divide the batch: batch\['x'\] \(1,\)"):
+        step(parallel.sharded_state(SGD, KEY, place), ROWS)
+
+
+def test_a_norm_of_parameters_of_no_size():
+    empty = {"w": jnp.ones(()), "none": jnp.ones((0, 3))}
+    _, metrics = make_step(loss, SGD, KEY, clip_norm=1.0)(create_state(empty, SGD), ROWS)
+    assert metrics["grad_norm"].value() == 1
+
+
+def test_padding_leaves_the_scale_of_float16_alone():
+    at = state().replace(step=jnp.int32(999))
+    rows = ROWS | {"weight": np.zeros(8, np.float32)}
+    padded, _ = make_step(loss, SGD, KEY, compute_dtype=jnp.float16)(at, rows)
+    assert padded.loss_scale == state().loss_scale
+
+
+def test_weights_below_zero_are_no_weights():
+    below = lambda p, batch, ctx: LossOutput(p["w"] * batch["x"], batch["x"] - 2)
+    _, metrics = make_step(below, SGD, KEY)(state(), ROWS)
+    assert np.isnan(metrics["loss"].value())
+    with pytest.raises(FloatingPointError, match="a weight below 0"):
+        fit(make_step(below, SGD, KEY), state(), [ROWS], steps=1, every=1)
+
+
+class Forward(list):
+    """Batches that are given once each."""
+
+    def __getitem__(self, i):
+        if i in self.given:
+            raise RuntimeError("only forward")
+        self.given.add(i)
+        return super().__getitem__(i)
+
+
+def test_the_error_of_a_step_outlives_that_of_its_batch():
+    batches = Forward([{"x": np.full(8, np.nan, np.float32)}])
+    batches.given = set()
+    with pytest.raises(
+        FloatingPointError, match=r"loss of step 0 is nan; its batch cannot be read again \(RuntimeError"
+    ):
+        fit(make_step(loss, SGD, KEY), state(), batches, steps=1, every=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: parallel.layout({}, {"data": 8}), "layout: expected a mesh, .* found a dict"),
+        (lambda: parallel.layout({"w": jnp.ones(2)}, "data=-1"), r"layout: spec/w is no Param.*jnn.spec_of\(params"),
+        (lambda: make_eval(loss)({"g": state()}, ROWS), r'found a dict. Of several .* evaluate\(state\["generator"\]'),
+        (
+            lambda: fit(make_step(loss, SGD, KEY), state(), [ROWS], steps=1, every=1, evaluate=make_eval(loss)),
+            r"functools.partial\(evaluate_on, evaluate, batches\)",
+        ),
+        (lambda: make_step(loss, SGD, KEY)(state(), {"x": [1.0] * 8}), r"batch\['x'\] is a list.*np.asarray"),
+    ],
+)
+def test_what_to_type_instead(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+class Pair(NamedTuple):
+    net: Any
+    count: Any
+
+
+def test_a_named_tuple_without_a_step_is_no_state():
+    with pytest.raises(TypeError, match="expected a state with a step"):
+        step_of(Pair(state(), jnp.int32(0)))
+
+
+def test_padding_of_evaluations_of_whole_batches():
+    place = parallel.layout({"w": Param((), jax.nn.initializers.ones, ())}, "data=-1")
+    at = parallel.sharded_state(SGD, KEY, place)
+    assert parallel.sharded_eval(loss, place, whole_batches=True)(at, ROWS)["loss"].weight == 8

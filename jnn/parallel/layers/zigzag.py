@@ -36,7 +36,8 @@ def leave(chunks: jax.Array, axis: str, time: int) -> jax.Array:
 
 
 def chunk(part: Any, device: Any, n: int) -> Any:
-    """
+    """Which chunk of time a device has as its first or second part, counted from 0 to 2n - 1.
+
     >>> [(chunk(0, i, 3), chunk(1, i, 3)) for i in range(3)]
     [(0, 5), (1, 4), (2, 3)]
     """

@@ -14,6 +14,8 @@ import dataclasses
 import functools
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -30,10 +32,10 @@ from jnn.parallel.layers.spread import spread
 from jnn.parallel.layout import Layout, count
 from jnn.parallel.preflight.chips import GIB
 from jnn.parallel.preflight.topology import Topology
-from jnn.parallel.step import sharded_step
-from jnn.param import Spec, init
+from jnn.parallel.step import drawn_state, sharded_step
+from jnn.param import Params, Spec
 from jnn.train.context import Batch, LossFn
-from jnn.train.state import TrainState, create_state
+from jnn.train.state import TrainState
 from jnn.train.step import make_step
 
 _KEYS = jax.random.key  # of no consequence: nothing is drawn
@@ -49,6 +51,7 @@ class Job:
       batch: one step's, whole: arrays or `jax.ShapeDtypeStruct`s.
       stats: the spec of running statistics, where the model has them.
       ema: whether the state holds an average of the params; the step's options then have `ema_decay`.
+      memory: as in `jnn.parallel.sharded_state`.
       lanes: as in `jnn.parallel.sharded_step`.
       options: of `jnn.train.make_step`, such as `compute_dtype`, `microbatches`, `clip_norm`.
     """
@@ -59,6 +62,7 @@ class Job:
     batch: Batch
     stats: Spec = None
     ema: bool = False
+    memory: Callable[[Params], Any] | None = None
     lanes: int | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -139,11 +143,8 @@ def prepare(job: Job, layout: Layout) -> Prepared:
     """
     check_shares("preflight", job.batch, layout, job.lanes, job.microbatches)
 
-    def make(key: jax.Array) -> TrainState:
-        stats = None if job.stats is None else init(job.stats, key)
-        return create_state(init(layout.spec, key), job.optimizer, stats=stats, ema=job.ema)
-
-    shapes = jax.eval_shape(make, _KEYS(0))
+    own = {"stats": job.stats, "ema": job.ema, "memory": job.memory}
+    shapes = jax.eval_shape(partial(drawn_state, layout.spec, job.optimizer, **own), _KEYS(0))
     placed = lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where)
     batch = jax.tree.map(lambda x: placed(x, layout.batch()), job.batch)
     return Prepared(job, layout, jax.tree.map(placed, shapes, layout.like(shapes)), batch)

@@ -9,6 +9,7 @@ between whose start and end the schedule has work that is none of theirs. That i
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Iterable
@@ -82,20 +83,20 @@ def surprises(rows: Iterable[Collective], program: jax.stages.Compiled | str, la
     module = parse(program)
     made = {name: i for computation in module.computations.values() for name, i in computation.items()}
     stacks = _stacks(layout)
-    found: dict[str, int] = {}
+    found: collections.Counter[str] = collections.Counter()
     for row in rows:
         times = 1 if row.times is None else row.times
         if row.kind in ALL_TO_ALL and not (row.axes and set(row.axes) <= _MEANT):
             axes = "devices" if row.axes is None else ",".join(row.axes)
-            found[f"all-to-all along {axes} at {row.place}"] = times * row.bytes
+            found[f"all-to-all along {axes} at {row.place}"] += times * row.bytes
         operands = [made[name].opcode for name in made[row.name].operands if name in made]
         if row.kind == "all-reduce" and set(operands) == {"dynamic-update-slice"} and row.bytes > SMALL:
             axes = "?" if row.axes is None else ",".join(row.axes)
             what = f"gathers along {axes} that run as all-reduces, twice the bytes (fewer devices would gather: data=2)"
-            found[what] = found.get(what, 0) + times * row.bytes
+            found[what] += times * row.bytes
         if row.kind == "all-gather":
             for path in {stacks[shape] for _, shape in arrays(made[row.name].type) if shape in stacks}:
-                found[f"all layers of {path} gathered at once, at {row.place}"] = times * row.bytes
+                found[f"all layers of {path} gathered at once, at {row.place}"] += times * row.bytes
     return [f"{what}: {human(size)} on each device" for what, size in found.items() if size > SMALL]
 
 

@@ -50,7 +50,8 @@ class Job:
       silence: seconds without a sign of life after which a process that has joined is taken for hung.
       stall: seconds without a step of `fit` after which one that has begun its first is; what lies between two counts,
         such as a compilation, an evaluation, the end of a run.
-      grace: seconds that processes have to end by themselves after SIGTERM, before SIGKILL.
+      grace: seconds that processes have to end by themselves after SIGTERM, before SIGKILL; one
+        at most where another has failed, for which they would wait.
     """
 
     processes: int

@@ -6,7 +6,6 @@ What Orbax would restore in silence (a flipped byte, an empty folder, another dt
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ from jnn.train.checkpoint.lock import Lock
 from jnn.train.checkpoint.manifest import Damaged, Records, body_of, by_path
 from jnn.train.checkpoint.read import Saved, read_like
 from jnn.train.checkpoint.write import Writer, check_storable
+from jnn.train.log.terminal import say
 from jnn.train.processes import from_first
 from jnn.train.state import step_of
 
@@ -31,7 +31,7 @@ REFUSALS: dict[str, type[Exception]] = {"BlockingIOError": BlockingIOError, "Val
 
 def to_stderr(line: str) -> None:
     """The default of `report`."""
-    print(line, file=sys.stderr)
+    say(line)
 
 
 class Checkpoints:

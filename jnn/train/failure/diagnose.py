@@ -20,8 +20,8 @@ def diagnose(batch: Batch, *, step: int | None = None, loss: float | None = None
 
     >>> diagnose({"x": np.array([[1.0], [np.nan]])})
     "batch['x'] is not finite in 1 of 2 values, first in row 1"
-    >>> diagnose({"x": np.ones(2)}, step=7, loss=np.nan, before=True)
-    'its batch and the parameters before it are finite: look in the loss for a log, division, root or exp'
+    >>> diagnose({"x": np.ones(2)}, step=7, loss=np.nan, before=True)  # doctest: +ELLIPSIS
+    'its batch and the parameters before it are finite: look in the loss for a log, ..., or a weight below 0'
     """
     found = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
@@ -50,4 +50,4 @@ def diagnose(batch: Batch, *, step: int | None = None, loss: float | None = None
             f"{known} in the gradient, for the loss is finite: a root or a norm at 0 has none that is; for an update "
             "that is only too large, lower the learning rate or set clip_norm"
         )
-    return f"{known} in the loss for a log, division, root or exp"
+    return f"{known} in the loss for a log, division, root or exp, a label that is no class, or a weight below 0"

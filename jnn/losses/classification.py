@@ -7,8 +7,8 @@
 
 Laws: a label or probability out of range is a ValueError where values are known, and under `jit` makes
 that example's loss NaN: nothing is clamped in silence, but what is rounding: up to 1e-6 outside [0, 1], or two units in
-the last place of a dtype of 16 bits. Values and gradients are finite for logits of any size in 16 bits; in float32 a
-difference of logits beyond its range costs infinity, which is the rounded answer.
+the last place of a dtype of 16 bits. Values and gradients are finite for logits of any size in float16; in bfloat16
+and float32 a difference of logits beyond float32's range costs infinity, which is the rounded answer.
 `soft_cross_entropy` of one-hot targets equals `cross_entropy` of their labels, smoothing and class weights included.
 
 Class weights multiply the values, as torch does without reduction. A mean over examples then divides by

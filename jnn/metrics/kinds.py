@@ -139,6 +139,21 @@ def to_add(metric: Any) -> Any:
     return jax.tree.map(widened, metric)
 
 
+def of_nothing(metric: Any) -> Any:
+    """What a metric of no rows leaves as it is: sums of 0, the least of all numbers; of `Last` and others themselves.
+
+    >>> of_nothing(Max(jnp.float32(3))).value().item()
+    -inf
+    """
+    if adds(metric):
+        return jax.tree.map(jnp.zeros_like, metric)
+    if not isinstance(metric, Max):
+        return metric
+    number = jnp.asarray(metric.number)
+    least = -jnp.inf if jnp.issubdtype(number.dtype, jnp.inexact) else jnp.iinfo(number.dtype).min
+    return Max(jnp.full_like(number, least))
+
+
 def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The metrics that add, and the others."""
     adding = {name: metric for name, metric in metrics.items() if adds(metric)}

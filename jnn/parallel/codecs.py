@@ -16,10 +16,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.precision import wide
+
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """`encode` makes arrays that are to be sent; `decode` needs of its second argument the shape alone."""
+    """`encode` makes arrays that are to be sent; `decode` needs of its second argument the shape and dtype alone."""
 
     encode: Callable[[jax.Array], Any]
     decode: Callable[[Any, jax.Array], jax.Array]
@@ -31,7 +33,7 @@ def _bits(x: jax.Array) -> dict[str, jax.Array]:
 
 def _from_bits(sent: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     bits = jnp.unpackbits(sent["signs"], axis=-1, count=jnp.atleast_1d(x).shape[-1]).reshape(x.shape)
-    return sent["size"] * (2 * bits.astype(jnp.float32) - 1)
+    return sent["size"] * (2 * bits.astype(x.dtype) - 1)
 
 
 def _half(x: jax.Array) -> jax.Array:
@@ -40,7 +42,7 @@ def _half(x: jax.Array) -> jax.Array:
 
 
 def _from_half(sent: jax.Array, x: jax.Array) -> jax.Array:
-    return jax.lax.bitcast_convert_type(sent, jnp.bfloat16).astype(jnp.float32)
+    return jax.lax.bitcast_convert_type(sent, jnp.bfloat16).astype(x.dtype)
 
 
 bfloat16 = Codec(_half, _from_half)
@@ -62,6 +64,6 @@ def encode_with_feedback(codec: Codec, x: jax.Array, residual: jax.Array) -> tup
     >>> signs.decode(sent, residual).tolist(), residual.tolist()
     ([2.0, -2.0], [1.0, 1.0])
     """
-    whole = x.astype(jnp.float32) + residual
+    whole = wide(x) + residual
     sent = codec.encode(whole)
     return sent, whole - codec.decode(sent, whole)

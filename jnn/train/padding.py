@@ -1,7 +1,7 @@
 """Rows of weight 0 are not there: what fills up a batch is overwritten by a row that is.
 
     real_rows(batch) -> which rows count        by batch["weight"]; None where there is no such entry
-    default_weights(values, batch) -> weights   of a loss that names none
+    default_weights(values, batch) -> weights   of a loss that names none: the batch's
     overwrite_padding(batch) -> batch           every row that does not count is a copy of one that does
 
 A `where` in a loss cannot give that: the gradient of a product with what it hides is 0 times NaN. Weights stay 0.
@@ -28,18 +28,26 @@ def real_rows(batch: Batch) -> jax.Array | None:
 
 
 def default_weights(values: jax.Array, batch: Batch) -> jax.Array | None:
-    """The weights of a loss that names none: the batch's, or which rows count where these do not fit; None without.
+    """The weights of a loss that names none: the batch's, one for each value or for all of an example; None without.
 
-    >>> default_weights(jnp.ones(4), {"x": jnp.ones(2), "weight": jnp.array([1.0, 0.0])}).tolist()
-    [1.0, 1.0, 0.0, 0.0]
+    Raises:
+      ValueError: it cannot be seen which of the batch's weights belongs to which value.
+
+    >>> default_weights(jnp.ones((2, 3)), {"x": jnp.ones(2), "weight": jnp.array([[1.0], [0.0]])}).tolist()
+    [1.0, 0.0]
     """
-    real = real_rows(batch)
-    if real is None:
+    if not isinstance(batch, dict) or "weight" not in batch:
         return None
     weight = jnp.asarray(batch["weight"])
-    if weight.shape == values.shape[: weight.ndim]:
-        return weight
-    return jnp.repeat(real.astype(jnp.float32), values.shape[0] // real.size)
+    if weight.shape != values.shape[: weight.ndim] and weight.shape == (values.shape[0], 1):
+        weight = weight[:, 0]
+    if weight.shape != values.shape[: weight.ndim]:
+        raise ValueError(
+            f"train step: the loss's values have shape {values.shape} and batch['weight'] {weight.shape}: which weight "
+            "is whose? Say it: LossOutput(values, weights); of tokens in rows batch['weight'].reshape(-1), of several "
+            "values in a row for each example jnp.repeat(batch['weight'], n)."
+        )
+    return weight
 
 
 def overwrite_padding(batch: Batch, axis: str | None = None) -> Batch:

@@ -23,7 +23,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jnn.metrics import Last, Mean, Sum
-from jnn.metrics.kinds import by_kind, check
+from jnn.metrics.kinds import check, of_nothing
 from jnn.param import Params, flatten
 from jnn.param.dtypes import kind
 from jnn.precision import wide
@@ -152,7 +152,7 @@ def update(
         overflow = Sum((~fits & (summed.weight != 0)).astype(jnp.float32))
         metrics |= {"loss_scale": Last(scale / share(batch)), "gradient_overflow": overflow}
     check("train step", summed.metrics, taken=tuple(metrics))
-    return new, summed.metrics | metrics
+    return new, _counts(summed.metrics, summed.weight != 0) | metrics
 
 
 def check_options(where: str, options: dict[str, Any]) -> None:
@@ -202,14 +202,14 @@ def _clip(grads: Params, limit: float) -> tuple[jax.Array, Params]:
 
 def _norm_of_large(tree: Params) -> jax.Array:
     """The norm of numbers whose squares overflow: of what they are to the largest one, times that."""
-    largest = jnp.stack([jnp.abs(x).max(initial=0) for x in jax.tree.leaves(tree)]).max()
+    largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda x: jnp.abs(x).max(initial=0), tree), jnp.zeros(()))
     return largest * optax.tree.norm(jax.tree.map(lambda x: x / largest, tree))
 
 
 def _counts(metrics: Metrics, happened: jax.Array) -> Metrics:
-    """The metrics of an update that may not have happened: of one that did not, sums hold nothing."""
-    adding, others = by_kind(metrics)
-    return jax.tree.map(lambda x: jnp.where(happened, x, jnp.zeros_like(x)), adding) | others
+    """The metrics of what may not have happened: of what did not, they hold nothing."""
+    nothing = {name: of_nothing(metric) for name, metric in metrics.items()}
+    return jax.tree.map(lambda x, none: jnp.where(happened, x, none), metrics, nothing)
 
 
 def _extra(names: Sequence[str], summed: Sums, grads: Params, value_fn: Callable[..., jax.Array]) -> dict[str, Any]:

@@ -315,3 +315,30 @@ def test_padding_of_evaluations_of_whole_batches():
     place = parallel.layout({"w": Param((), jax.nn.initializers.ones, ())}, "data=-1")
     at = parallel.sharded_state(SGD, KEY, place)
     assert parallel.sharded_eval(loss, place, whole_batches=True)(at, ROWS)["loss"].weight == 8
+
+
+@pytest.mark.parametrize(
+    ("weight", "values", "fits"),
+    [((8, 1), (8,), True), ((8,), (8, 3), True), ((8, 3), (24,), False), ((8,), (24,), False), ((8, 3), (8,), False)],
+)
+def test_weights_of_the_batch_are_those_of_the_values(weight, values, fits):
+    """Row i has weight i and value 1, or 3 for the last."""
+    rows = {"x": np.array([1.0] * 7 + [3]), "weight": np.arange(8.0)}
+    rows["weight"] = np.broadcast_to(rows["weight"].reshape(8, *[1] * (len(weight) - 1)), weight).copy()
+    plain = lambda p, batch, ctx: LossOutput(
+        jnp.broadcast_to(p["w"] * batch["x"][:, None], (8, np.prod(values) // 8)).reshape(values)
+    )
+    step = make_step(plain, SGD, KEY, clip_norm=np.inf)
+    if not fits:
+        with pytest.raises(ValueError, match=r"which weight is whose\? Say it: LossOutput\(values, weights\)"):
+            step(state(), rows)
+    else:
+        np.testing.assert_allclose(step(state(), rows)[1]["grad_norm"].value(), (21 + 21) / 28, rtol=1e-6)
+
+
+def test_the_largest_of_nothing():
+    largest = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"most": M.Max(batch["x"].max())})
+    step = make_step(largest, SGD, KEY)
+    padding = {"x": np.full(8, np.nan, np.float32), "weight": np.zeros(8, np.float32)}
+    none, some = step(state(), padding)[1], step(state(), ROWS)[1]
+    assert M.merge(none, some)["most"].value() == 1

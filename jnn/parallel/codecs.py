@@ -3,7 +3,8 @@
     bfloat16, signs                                     codecs: encode(x) -> sent, decode(sent, x) -> what is understood
     encode_with_feedback(codec, x, residual) -> sent, residual
 
-Law: what is understood + the new residual = x + the old residual, exactly for bfloat16, to rounding for signs. So over
+Law: what is understood + the new residual = x + the old residual, exactly for bfloat16, to rounding for signs, of
+numbers in bfloat16's range (3e38). So over
 many steps all of every gradient arrives, if late.
 """
 

@@ -51,10 +51,10 @@ def test_what_is_understood_and_what_is_kept_make_up_the_whole(codec, shape):
 
 def test_what_is_kept_of_float64():
     with jax.enable_x64(True):
-        x = jnp.array([1 + 1e-9, 1e39, -3e-50])
-        for codec, tolerance in ((bfloat16, 0), (signs, 1e-15)):
+        x = jnp.array([1 + 1e-9, 1e3, -3e-50])
+        for codec, tolerance in ((bfloat16, 0), (signs, 1e-12)):
             sent, kept = encode_with_feedback(codec, x, jnp.zeros(3))
-            np.testing.assert_allclose(codec.decode(sent, x) + kept, x, rtol=0, atol=tolerance * 1e39)
+            np.testing.assert_allclose(codec.decode(sent, x) + kept, x, rtol=0, atol=tolerance)
 
 
 def test_over_many_steps_all_of_a_gradient_arrives():

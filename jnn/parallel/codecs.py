@@ -4,8 +4,7 @@
     encode_with_feedback(codec, x, residual) -> sent, residual
 
 Law: what is understood + the new residual = x + the old residual, exactly for bfloat16, to rounding for signs, of
-numbers in bfloat16's range (3e38). So over
-many steps all of every gradient arrives, if late.
+numbers in bfloat16's range (3e38). So over many steps all of every gradient arrives, if late.
 """
 
 from __future__ import annotations

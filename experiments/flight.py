@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.parallel.preflight import Job, fly
-from jnn.parallel.preflight.flight import steps_of
-from jnn.train.batches import StepBatches
-from jnn.train.context import LossFn
+from jnn.preflight import TrainingJob, main
+from jnn.preflight._preflight import steps_of
+from jnn.train._batches import StepBatches
+from jnn.train._context import LossFn
 
 
-def look(config: Any, job: Job, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:
+def look(config: Any, job: TrainingJob, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:
     """Prints what this step would take on the machine that is asked for; the exit code."""
     steps = _length(config, job, batches)
     wanted = {"steps": steps, "price": config.price, "budget": config.budget, "json": config.json}
     wanted |= {"searching": config.search, "compiles": config.compiles}
-    return fly(job, config.preflight, config.mesh, losses=losses, **wanted)
+    return main(job, config.preflight, config.mesh, losses=losses, **wanted)
 
 
-def _length(config: Any, job: Job, batches: StepBatches) -> float:
+def _length(config: Any, job: TrainingJob, batches: StepBatches) -> float:
     """The steps of the run that a pre-flight bills: as given, or of so many tokens or epochs."""
     if config.tokens is not None:
         return steps_of(job, config.tokens)

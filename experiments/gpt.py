@@ -74,7 +74,7 @@ def experiment(config: Config) -> Outcome:
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup, config.steps, config.learning_rate / 10
     )
-    optimizer = optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=jnn.weights(spec))
+    optimizer = optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=jnn.weight_mask(spec))
     state, history = train(
         config,
         spec,

@@ -32,18 +32,17 @@ import jnn
 from experiments.options import check
 from experiments.refusals import code_of, refuse, words
 from experiments.training import first, settings
+from jnn.files import write_whole
+from jnn.launch._initialize import initialize
+from jnn.launch._supervise import USAGE
 from jnn.parallel import mesh
-from jnn.parallel.preflight.topology import make_room
-from jnn.parallel.processes.join import join
-from jnn.parallel.processes.supervise import USAGE
-from jnn.train import digest
+from jnn.preflight._topology import set_cpu_devices
+from jnn.processes import from_first
+from jnn.strict_json import dumps, loads
+from jnn.terminal import Terminal, open_missing, say
+from jnn.train import Preempted, digest
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
-from jnn.train.log.terminal import Terminal, open_missing, say
-from jnn.train.paths import write_whole
-from jnn.train.preemption import Preempted
-from jnn.train.processes import from_first
-from jnn.train.strict_json import dumps, loads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +78,13 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
 
 def _fly(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
     """As far as the first training, which is looked at in place of being done: no folder is made or asked for."""
-    make_room(config.preflight)
+    set_cpu_devices(config.preflight)
     experiment(config)
     refuse("this experiment trains nothing that a pre-flight could look at.", USAGE)
 
 
 def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> None:
-    join()
+    initialize()
     mesh(config.mesh)  # raises now for one that is not of these devices: before data are read, or a folder is made
     folder = Path(config.workdir)
     terminal = Terminal(sys.stdout)
@@ -240,7 +239,7 @@ def _report(folder: Path, title: str, notes: str, config: Any, outcome: Outcome,
 
 def _parameters(params: Any) -> str:
     rows = [f"{path}  {'x'.join(map(str, x.shape))}  {x.dtype}" for path, x in jnn.flatten(params).items()]
-    return "\n".join([*rows, f"{jnn.count(params):,} in all"])
+    return "\n".join([*rows, f"{jnn.count_params(params):,} in all"])
 
 
 def _print_table(title: str, result: Mapping[str, Any], folder: Path, terminal: Terminal) -> None:

@@ -12,8 +12,8 @@ import sys
 import traceback
 from typing import NoReturn
 
-from jnn.parallel.processes.supervise import USAGE
-from jnn.train.log.terminal import say
+from jnn.launch._supervise import USAGE
+from jnn.terminal import say
 
 # a folder of another run, of none, or one that may not be written; data that is not there; processes that do not come
 MISSING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError, BlockingIOError)
@@ -49,6 +49,6 @@ def code_of(error: Exception) -> int | None:
     ours = modules[-1].startswith("jnn.") or modules[-1] in OURS
     if ours and isinstance(error, OSError):
         return 1
-    if not ours or "jnn.train.loop" in modules[:-1]:
+    if not ours or "jnn.train._loop" in modules[:-1]:
         return None
     return USAGE if isinstance(error, ValueError) else 1

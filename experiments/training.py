@@ -23,13 +23,15 @@ import optax
 import jnn
 from experiments.flight import look
 from jnn import parallel
+from jnn.files import write_whole
 from jnn.inspect import flops, kernels
-from jnn.parallel.in_turn import in_turn
-from jnn.parallel.preflight import Job
-from jnn.parallel.preflight.compiled import check_shares
+from jnn.parallel._serialize import serialize_cpu_programs
+from jnn.preflight import TrainingJob
+from jnn.preflight._compile import check_shares
 from jnn.program import Program
 from jnn.train import (
     Checkpoints,
+    Ledger,
     LossOutput,
     Recovery,
     TrainState,
@@ -39,15 +41,13 @@ from jnn.train import (
     make_eval,
     make_step,
 )
-from jnn.train.batches import StepBatches
-from jnn.train.context import Batch, LossFn, Metrics
-from jnn.train.failure.rerun import finish, is_due
-from jnn.train.history import History
-from jnn.train.hooks import Ledger
+from jnn.train._batches import StepBatches
+from jnn.train._context import Batch, LossFn, Metrics
+from jnn.train._history import History
+from jnn.train.capsule._rerun import finish, is_due
+from jnn.train.log._throughput import peak_flops
 from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.tensorboard import TensorBoardLog
-from jnn.train.log.throughput import peak_flops
-from jnn.train.paths import write_whole
 
 evaluator = functools.lru_cache(8)(make_eval)  # validation and test are one program
 
@@ -125,7 +125,7 @@ def train(
         batch, or the devices a parameter; beside what `fit` raises.
     """
     if config.preflight is not None:
-        job = Job(spec, loss, optimizer, batches[0], lanes=config.lanes, options=options)
+        job = TrainingJob(spec, loss, optimizer, batches[0], lanes=config.lanes, options=options)
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:
         raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
@@ -172,7 +172,7 @@ def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch:
 def evaluate(loss: LossFn, state: TrainState, batches: Iterable[Batch]) -> Metrics:
     """Merged metrics over batches."""
     program, devices = evaluator(loss), jax.local_device_count()
-    return evaluate_on(lambda state, batch: in_turn(program(state, batch), devices), batches, state)
+    return evaluate_on(lambda state, batch: serialize_cpu_programs(program(state, batch), devices), batches, state)
 
 
 def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:

@@ -27,7 +27,7 @@ from experiments.training import Common, classified, train
 from jnn.data import Batches, digits, in_order, split
 from jnn.initializers import glorot_normal, he_normal
 from jnn.layers import layer_norm, layer_norm_spec, linear, linear_spec
-from jnn.train.diagnostics import activation, layer_norms
+from jnn.train import activation, gradient_norms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def train_one(config: Config, name: str, data: dict, held_out: dict):
         Batches(data, config.batch_size, seed=config.seed),
         every=config.every,
         validation=in_order(held_out, 360),
-        diagnostics=partial(layer_norms, stacked=("layers",)),
+        diagnostics=partial(gradient_norms, stacked=("layers",)),
         name=name,
     )
     return state.params, history

@@ -15,7 +15,7 @@ from jnn import activations, backend, initializers, layers, losses, metrics, mod
 from jnn.param import (
     Param,
     abstract,
-    count,
+    count_params,
     flatten,
     init,
     load,
@@ -25,7 +25,7 @@ from jnn.param import (
     spec_of,
     stack,
     summary,
-    weights,
+    weight_mask,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = [
     "abstract",
     "activations",
     "backend",
-    "count",
+    "count_params",
     "data",
     "flatten",
     "init",
@@ -57,7 +57,7 @@ __all__ = [
     "stack",
     "summary",
     "train",
-    "weights",
+    "weight_mask",
 ]
 
 

@@ -3,8 +3,8 @@
     constrain(x, "time", "embed") -> x      names the last axes of an activation; the first of those before is "batch"
     gather(p, "blocks") -> p                parameters, whole where they are used and in pieces where they are kept
     gathered(f)(p, ...) -> y                the same, for all that f does not gather itself
-    in_pieces(f, names, ...)(x, ...) -> y   a kernel that the compiler cannot share out, on each device's own pieces
-    laid_out(layout)                        what a parallel step is traced in
+    shard_mapped(f, names, ...)(x, ...) -> y   a kernel that the compiler cannot share out, on each device's own pieces
+    use_layout(layout)                        what a parallel step is traced in
 
 Laws: without a layout the first three change nothing, and cost nothing; with one they change no value, only where it
 is. They work under `jit`, `grad`, `vmap`, `scan` and `jax.checkpoint`. A model never mentions a mesh.
@@ -53,7 +53,7 @@ _in_force = jax.make_user_context(default_value=None)
 
 
 @contextlib.contextmanager
-def laid_out(layout: Layout | None) -> Iterator[None]:
+def use_layout(layout: Layout | None) -> Iterator[None]:
     """Puts a layout in force for what is traced, or run, within; None puts none in force."""
     with _in_force(layout):
         yield
@@ -149,7 +149,7 @@ def gathered(f: Callable[..., Result]) -> Callable[..., Result]:
         if layout is None or not any(rest := [layout.kept_in_pieces(tree) for tree in trees]):
             return f(*trees)
         trial, asked = layout.trial()
-        with laid_out(trial):
+        with use_layout(trial):
             jax.eval_shape(lambda *trees: (f(*trees), None)[1], *trees)
         return f(*(_gather_rest(tree, names, asked) for tree, names in zip(trees, rest, strict=True)))
 
@@ -181,7 +181,7 @@ def _tangent(
     return value, with_sharding_constraint(with_sharding_constraint(*tangent, kept), summed)
 
 
-def in_pieces(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) -> Callable[..., jax.Array]:
+def shard_mapped(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) -> Callable[..., jax.Array]:
     """`f` on each device's own pieces of its arguments; the result lies as the first of them.
 
     Args:
@@ -191,7 +191,7 @@ def in_pieces(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) -> Ca
     Returns:
       A function of the arrays. Without a layout, or where all arrays are pieces already, it is `f`.
 
-    >>> double = in_pieces(lambda x: 2 * x, (None, "embed"))
+    >>> double = shard_mapped(lambda x: 2 * x, (None, "embed"))
     >>> double(jax.numpy.ones((8, 16, 32))).shape
     (8, 16, 32)
     """
@@ -208,7 +208,7 @@ def in_pieces(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) -> Ca
 
 
 def placement(x: jax.Array, *names: str | None) -> NamedSharding | None:
-    """Where `in_pieces` wants an array; None without a layout."""
+    """Where `shard_mapped` wants an array; None without a layout."""
     layout = _in_force.value
     if layout is None:
         return None

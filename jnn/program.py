@@ -18,7 +18,7 @@ from jnn import backend
 # Compiler options of a kind of program, on a CPU. "step": without YNNPACK's convolutions a training step of the
 # CIFAR-10 network took 38 ms, and 65 with them (JAX 0.10.2); decoders and recurrences are indifferent. "init": every
 # draw is its own piece of code that runs once; a 4-layer decoder's compiled in 2.0 s instead of 5.0, to the same bits.
-# "lanes": see `jnn.parallel.lanes`, which says why.
+# "lanes": see `jnn.parallel._lanes`, which says why.
 _NO_CONVOLUTIONS = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     "step": {"xla_cpu_experimental_ynn_fusion_type": _NO_CONVOLUTIONS},

@@ -1,6 +1,6 @@
 """What the backward pass remembers of a layer; the rest it computes again.
 
-    remembering("dots")(layer) -> layer             the same values and gradients, with another memory
+    remat_layer("dots")(layer) -> layer             the same values and gradients, with another memory
 
 | remat                | remembers                                                   | where        |
 |----------------------|-------------------------------------------------------------|--------------|
@@ -27,7 +27,7 @@ from typing import Any, Literal, get_args
 import jax
 
 from jnn import backend
-from jnn.instead import chosen
+from jnn.overrides import overridden
 
 Policy = Literal["dots", "names", "offload", "full"]
 Remat = Policy | tuple[str, ...] | None
@@ -37,7 +37,7 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 NAMES = {"input": True, "query": True, "key": True, "value": True, "attended": True, "stream": True, "hidden": False}
 
 
-def remembering(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def remat_layer(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The `jax.checkpoint` that a choice means, for the body of a scan over layers.
 
     See "Training Deep Nets with Sublinear Memory Cost", Chen et al., 2016; for names "Reducing Activation Recomputation
@@ -50,7 +50,7 @@ def remembering(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., An
       ValueError: remat is none of these.
 
     >>> import jax.numpy as jnp
-    >>> grow = remembering("full")(lambda x, w: (jnp.sin(x * w), None))
+    >>> grow = remat_layer("full")(lambda x, w: (jnp.sin(x * w), None))
     >>> jax.grad(lambda x: jax.lax.scan(grow, x, jnp.ones(3))[0])(0.0).item()
     1.0
     """
@@ -79,7 +79,7 @@ def _policy(remat: Policy | tuple[str, ...]) -> Callable[..., Any] | None:
     if remat == "full":
         return None
     if remat == "dots":
-        maps = chosen("linear_maps", partial(linear_maps, 0))
+        maps = overridden("linear_maps", partial(linear_maps, 0))
         return policies.save_from_both_policies(maps, policies.save_only_these_names("attended"))
     if remat == "names":
         return policies.save_only_these_names(*[name for name, among in NAMES.items() if among])

@@ -20,7 +20,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
-from jnn.axes import gathered, laid_out
+from jnn.axes import gathered, use_layout
 from jnn.parallel import layout
 from tests.table import LAYERS, LOSSES, SEQUENCES, Layer, Loss, Sequence
 from tests.tolerance import loosened
@@ -129,7 +129,7 @@ SPECS = {
     "embed_spec": (5, 2),
     "learned_positions_spec": (5, 2),
     "attention_spec": (4, 2),
-    "experts_spec": (2, 3, 4),
+    "mixture_of_experts_spec": (2, 3, 4),
     "rnn_cell_spec": (2, 3),
     "lstm_cell_spec": (2, 3),
     "gru_cell_spec": (2, 3),
@@ -269,7 +269,7 @@ def test_law_6_jit_equals_eager_and_sharded_equals_unsharded(layer):
     assert_close(eager, whole)
     assert [x.dtype for x in jax.tree.leaves(eager)] == [x.dtype for x in jax.tree.leaves(whole)]
     place = layout(layer.spec, "data=2,fsdp=2,tensor=2", uneven="replicate")  # others: tests/parallel/test_gathered.py
-    with laid_out(place):
+    with use_layout(place):
         params, inputs = jax.tree.map(np.asarray, (params, inputs))  # cut by NumPy, not by programs
         sharded = jitted(jax.device_put(params, place.parameters), *jax.device_put(inputs, place.batch()))
     assert_close(sharded, whole)

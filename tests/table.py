@@ -226,9 +226,9 @@ LAYERS = [
     ),
     Layer(
         "experts",
-        layers.experts_spec(6, 8, 4, gate=True),
+        layers.mixture_of_experts_spec(6, 8, 4, gate=True),
         # the routing is float32 whatever x is; law 7 is about the answer
-        lambda p, x, key: layers.experts(p, x, top=2)[0],
+        lambda p, x, key: layers.mixture_of_experts(p, x, top=2)[0],
         floats(5, 6),
     ),
     Layer("rnn_cell", layers.rnn_cell_spec(3, 4), lambda p, x, key: layers.rnn_cell(p, None, x), floats(3)),
@@ -245,7 +245,7 @@ LAYERS = [
     Layer(
         "stacked-rnn",
         [layers.rnn_cell_spec(4, 6), layers.rnn_cell_spec(6, 6, recurrent_bias=True)],
-        lambda p, x, key: layers.stacked(partial(layers.rnn, layers.rnn_cell), p, x, key=key, rate=0.3),
+        lambda p, x, key: layers.stacked_rnn(partial(layers.rnn, layers.rnn_cell), p, x, key=key, rate=0.3),
         floats(5, 4),
         noisy=True,
     ),

@@ -90,7 +90,7 @@ def test_prelu_matches_torch(rng, features):
 
 
 def test_prelu_is_not_decayed():
-    assert jnn.weights(A.prelu_spec(4)) == {"slope": False}
+    assert jnn.weight_mask(A.prelu_spec(4)) == {"slope": False}
     np.testing.assert_array_equal(jnn.init(A.prelu_spec(4, slope=0.1), jax.random.key(0))["slope"], np.float32(0.1))
 
 

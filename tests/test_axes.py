@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnn.axes import constrain, gather, laid_out
+from jnn.axes import constrain, gather, use_layout
 from jnn.inspect import collectives
 from jnn.layers import embed_spec, linear_spec
 from jnn.parallel import layout, mesh
@@ -25,7 +25,7 @@ def test_without_a_layout_nothing_is_traced():
 
 
 def test_named_axes_lie_by_their_rules_and_the_first_of_the_others_is_the_batch():
-    with laid_out(place()):
+    with use_layout(place()):
         y = jax.jit(lambda x: constrain(x, "time", "hidden") * 2)(X)
     assert y.sharding.spec == jax.P(("data", "fsdp"), None, "tensor")
     np.testing.assert_array_equal(y, X * 2)
@@ -59,7 +59,7 @@ def test_transformations_change_nothing(transform):
     p = {"blocks": {"w": np.random.default_rng(0).normal(size=(3, 16, 32)).astype(np.float32) / 4}}
     x = X / X.size
     expected = transform(model)(p, x)
-    with laid_out(place()):
+    with use_layout(place()):
         found = transform(model)(p, x)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -67,7 +67,7 @@ def test_transformations_change_nothing(transform):
 
 def test_under_vmap_the_mapped_axis_stays_where_it_is():
     """A constraint that made it whole would gather the batch."""
-    with laid_out(place("data=8")):
+    with use_layout(place("data=8")):
         f = jax.jit(jax.vmap(lambda x: constrain(x, "time", "embed") * 2))
         x = jax.device_put(X, place("data=8").batch())
         assert f(x).sharding.spec == jax.P("data")
@@ -77,9 +77,9 @@ def test_under_vmap_the_mapped_axis_stays_where_it_is():
 def test_what_was_compiled_without_a_layout_is_not_used_with_one():
     f = jax.jit(lambda x: constrain(x, "time", "hidden") * 2)
     f(X)
-    with laid_out(place()):
+    with use_layout(place()):
         assert f(X).sharding.spec == jax.P(("data", "fsdp"), None, "tensor")
-    with laid_out(place(activations={"hidden": None})):
+    with use_layout(place(activations={"hidden": None})):
         assert f(X).sharding.spec == jax.P(("data", "fsdp"))
 
 
@@ -115,7 +115,7 @@ def test_gathered_weights_stay_on_the_axis_of_a_vmap_and_their_gradients_too():
     rules = {"parameters": {"layers": None}, "activations": {"batch": ("data", "fsdp")}}
     expected, where = gradient(p, x), layout(SPEC, mesh("stage=2,data=2,fsdp=2"), **rules)
     put = lambda a, *axes: jax.device_put(a, jax.NamedSharding(where.mesh, jax.P("stage", *axes)))
-    with laid_out(where):
+    with use_layout(where):
         compiled = jax.jit(gradient).lower(put(p, None, "fsdp"), put(x, ("data", "fsdp"))).compile()
     found = compiled(put(p, None, "fsdp"), put(x, ("data", "fsdp")))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -128,7 +128,7 @@ def test_gathered_weights_have_derivatives_in_both_modes():
     p = {"blocks": {"w": np.random.default_rng(0).normal(size=(3, 16, 32)).astype(np.float32) / 4}}
     forward = lambda x: jax.jvp(lambda p: model(p, x), (p,), (p,))[1]
     expected = forward(X / X.size)
-    with laid_out(place()):
+    with use_layout(place()):
         np.testing.assert_allclose(jax.jit(forward)(X / X.size), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -143,14 +143,14 @@ def test_gathered_weights_have_derivatives_in_both_modes():
     ],
 )
 def test_bad_input_is_one_clear_error(ask, message):
-    with laid_out(place()), pytest.raises(ValueError, match=message):
+    with use_layout(place()), pytest.raises(ValueError, match=message):
         ask()
 
 
 @pytest.mark.parametrize(("w", "path"), [(X, "fc"), (X[0], "fd")], ids=["another shape", "another name"])
 def test_what_is_no_parameter_of_the_layout_stays_where_it_is(w, path):
     """As weights are that a loss makes itself: the product of two adapters, a frozen network without a spec."""
-    with laid_out(place()):
+    with use_layout(place()):
         jaxpr = jax.make_jaxpr(lambda w: gather({"w": w}, path)["w"])(w)
     assert not jaxpr.eqns
 

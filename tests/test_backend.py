@@ -9,7 +9,7 @@ import pytest
 from experiments.harness import launch
 from experiments.training import Common
 from jnn import backend
-from jnn.parallel.processes.supervise import Job, supervise
+from jnn.launch._supervise import LaunchConfig, supervise
 
 
 @pytest.mark.parametrize("name", backend.TABLE)
@@ -115,7 +115,7 @@ def test_experiments_and_the_launchers_processes_ask_for_it(monkeypatch, tmp_pat
     program = (
         "import os, sys, jax; jax.numpy.ones(2).sum(); print(os.environ['XLA_FLAGS'], file=open(sys.argv[1], 'w'))"
     )
-    assert supervise([sys.executable, "-c", program, str(tmp_path / "flags")], Job(1)) == 0
+    assert supervise([sys.executable, "-c", program, str(tmp_path / "flags")], LaunchConfig(1)) == 0
     assert (tmp_path / "flags").read_text().strip() == "--xla_gpu_deterministic_ops=true"
     with pytest.raises(SystemExit):
         launch(lambda config: None, Common, ["--no-such-option"])

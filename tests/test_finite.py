@@ -15,7 +15,7 @@ import pytest
 
 from jnn import activations as A
 from jnn import losses
-from jnn.layers import attend
+from jnn.layers import dot_product_attention
 
 PAIRS = {"glu", "geglu", "log_softmax", "maxout", "reglu", "softmax", "softmin", "sparsemax", "swiglu", "crelu"}
 FUNCTIONS = {
@@ -131,13 +131,13 @@ def test_probabilities_that_rounding_moves_out_of_the_unit_interval_are_its_ends
     assert jnp.isnan(jax.jit(losses.soft_cross_entropy)(p, out.at[0, 0].set(further.astype(dtype)))).all()
 
 
-ATTEND = jax.jit(attend)  # every scale's masks are the same, so that its programs are, too
+ATTEND = jax.jit(dot_product_attention)  # every scale's masks are the same, so that its programs are, too
 
 
 @jax.jit
 def attended_and_gradients(q, k, v, mask):
     """Attention, and the gradients of a sum of its sines."""
-    y, back = jax.vjp(lambda *qkv: attend(*qkv, mask), q, k, v)
+    y, back = jax.vjp(lambda *qkv: dot_product_attention(*qkv, mask), q, k, v)
     return y, *back(jnp.cos(y))
 
 

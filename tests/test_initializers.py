@@ -187,7 +187,7 @@ READS = {
         layers.conv_transpose, layers.conv_transpose_spec(4, 6, (3, 3), bias=False), 7, 7, 4, **CONV
     ),
     "experts": lambda: (
-        {"w": layers.experts_spec(5, 7, 3)["up"]["w"]},
+        {"w": layers.mixture_of_experts_spec(5, 7, 3)["up"]["w"]},
         lambda w: layers.linear({"w": w[1]}, jnp.ones(5))[3],
     ),
 }

@@ -35,7 +35,11 @@ MANY = {
         lambda p, x: (layers.group_norm(p, x, 2) + 1) ** 2,
         normal(32, 16, 16, 4),
     ),
-    "experts": (layers.experts_spec(3, 4, 8), lambda p, x: layers.experts(p, x, top=2)[0], normal(TIMES, 3)),
+    "experts": (
+        layers.mixture_of_experts_spec(3, 4, 8),
+        lambda p, x: layers.mixture_of_experts(p, x, top=2)[0],
+        normal(TIMES, 3),
+    ),
     "rnn": (layers.rnn_cell_spec(2, 8, recurrent_bias=True), recurrent(layers.rnn_cell), normal(2, 2048, 2)),
     "gru": (layers.gru_cell_spec(2, 8), recurrent(layers.gru_cell), normal(2, 2048, 2)),
     "lstm": (layers.lstm_cell_spec(2, 8), recurrent(layers.lstm_cell), normal(2, 2048, 2)),

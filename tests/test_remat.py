@@ -7,9 +7,9 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import SingleDeviceSharding
 
 from jnn import backend
-from jnn.parallel.preflight import topology
-from jnn.remat import NAMES, POLICIES, remembering
-from tests.parallel.preflight.small import needs_libtpu
+from jnn.preflight import topology
+from jnn.remat import NAMES, POLICIES, remat_layer
+from tests.preflight.small import needs_libtpu
 
 N, LAYERS = 512, 4
 
@@ -21,7 +21,7 @@ def stack(remat):
         h = checkpoint_name(x @ w, "query")
         return jnp.sin(checkpoint_name(jnp.cos(h), "hidden")), None
 
-    return lambda x, w: jax.lax.scan(remembering(remat)(layer), x, w)[0].sum()
+    return lambda x, w: jax.lax.scan(remat_layer(remat)(layer), x, w)[0].sum()
 
 
 SHAPES = jax.ShapeDtypeStruct((N, N), jnp.float32), jax.ShapeDtypeStruct((LAYERS, N, N), jnp.float32)
@@ -63,5 +63,5 @@ def test_every_policy_is_in_the_table():
 
 @pytest.mark.parametrize("remat", ["all", "", 3, ["query"]])
 def test_bad_input_is_one_clear_error(remat):
-    with pytest.raises(ValueError, match=r"remembering: remat is None, a tuple of names, or one of"):
-        remembering(remat)
+    with pytest.raises(ValueError, match=r"remat_layer: remat is None, a tuple of names, or one of"):
+        remat_layer(remat)

@@ -12,9 +12,8 @@ import optax
 import pytest
 
 from jnn.replay import finish, main, parse_entry, read_capsule, replay, replaying
-from jnn.train import LossOutput, make_step
-from jnn.train.failure.capsule import Entry, write_capsule
-from jnn.train.state import create_state
+from jnn.train import LossOutput, create_state, make_step, write_capsule
+from jnn.train.capsule._capsule import Entry
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,9 +22,9 @@ PROGRAM = """
 import sys
 import jax, jax.numpy as jnp, numpy as np, optax
 from helper import ROWS
-from jnn.train.failure.capsule import how_started, write_capsule
-from jnn.train.failure.rerun import finish, replaying
-from jnn.train.state import create_state
+from jnn.train.capsule._capsule import how_started, write_capsule
+from jnn.train.capsule._rerun import finish, replaying
+from jnn.train._state import create_state
 from jnn.train import LossOutput, make_step
 
 def loss(params, batch, ctx):

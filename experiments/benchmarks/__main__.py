@@ -23,7 +23,7 @@ from experiments.benchmarks.import_time import import_ratio
 from experiments.benchmarks.problems import NAMES
 from experiments.benchmarks.table import Record, check_parameters, summarize, table
 from experiments.benchmarks.worker import FRAMEWORKS
-from jnn.train.strict_json import dumps, loads
+from jnn.strict_json import dumps, loads
 
 ROOT = Path(__file__).resolve().parents[2]
 SOME_WORKLOADS = {"jnn x16": ("mlp", "tiny")}  # several steps a call, where dispatch matters

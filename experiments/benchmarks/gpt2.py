@@ -23,11 +23,11 @@ import numpy as np
 import optax
 import tyro
 
-from jnn.inspect.table import table
+from jnn.inspect._table import format_table
 from jnn.losses import cross_entropy
 from jnn.models import transformer, transformer_spec
 from jnn.parallel import layout, sharded_state, sharded_step
-from jnn.parallel.preflight import Job, Report, preflight
+from jnn.preflight import Report, TrainingJob, preflight
 from jnn.train import LossOutput
 
 
@@ -48,7 +48,7 @@ class Config:
     steps: int = 10  # of one stretch
 
 
-def job(config: Config) -> Job:
+def job(config: Config) -> TrainingJob:
     """The step, for the pre-flight and for the devices."""
     sizes = {"layers": config.layers, "heads": config.heads, "embed": config.embed}
     spec = transformer_spec(config.vocab, config.context, **sizes)
@@ -59,10 +59,10 @@ def job(config: Config) -> Job:
 
     batch = {name: jax.ShapeDtypeStruct((config.rows, config.context), jnp.int32) for name in "xy"}
     options = {"compute_dtype": jnp.bfloat16, "microbatches": config.microbatches}
-    return Job(spec, loss, optax.adamw(3e-4), batch, options=options)
+    return TrainingJob(spec, loss, optax.adamw(3e-4), batch, options=options)
 
 
-def measure(config: Config, job: Job) -> tuple[float, float]:
+def measure(config: Config, job: TrainingJob) -> tuple[float, float]:
     """Seconds of a step, and the most bytes that a device has held; nan where it does not say."""
     key, place = jax.random.key(0), layout(job.spec, config.mesh)
     state = sharded_state(job.optimizer, key, place)
@@ -94,7 +94,7 @@ def compare(seconds: float, held: float, report: Report) -> str:
     }
     show = lambda value: "-" if math.isnan(value) else f"{value:.4g}"
     rows = [[name, show(ours), show(theirs), show(ours / theirs)] for name, (ours, theirs) in pairs.items()]
-    return table(["", "measured", "predicted", "measured / predicted"], rows)
+    return format_table(["", "measured", "predicted", "measured / predicted"], rows)
 
 
 def main(config: Config) -> None:

@@ -41,7 +41,7 @@ def built(name: str, spec, apply, optimizer: optax.GradientTransformation, *, ca
         state, metrics = update(state, batch)
         return metrics["loss"]
 
-    return Built(step, last_loss, jnn.count(spec), updates=calls)
+    return Built(step, last_loss, jnn.count_params(spec), updates=calls)
 
 
 def last_loss(mean) -> float:

@@ -29,7 +29,7 @@ from experiments.peers.torch_networks import (
     regression_network,
 )
 from jnn.data import Batches, in_order
-from jnn.train.strict_json import dumps
+from jnn.strict_json import dumps
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,21 +28,11 @@ from jax.nn import (
     tanh,
 )
 
-from jnn.activations.gated import crelu, geglu, maxout, reglu, swiglu
-from jnn.activations.pointwise import hard_shrink, heaviside, quick_gelu, snake, soft_shrink, tanh_shrink, threshold
-from jnn.activations.rectified import prelu, prelu_spec, rrelu
-from jnn.activations.saturating import (
-    gelu,
-    glu,
-    log_softmax,
-    mish,
-    silu,
-    softmax,
-    sparse_plus,
-    squareplus,
-    swish,
-)
-from jnn.activations.simplex import gumbel_softmax, softmin, sparsemax
+from jnn.activations._gated import crelu, geglu, maxout, reglu, swiglu
+from jnn.activations._pointwise import hard_shrink, heaviside, quick_gelu, snake, soft_shrink, tanh_shrink, threshold
+from jnn.activations._rectified import prelu, prelu_spec, rrelu
+from jnn.activations._saturating import gelu, glu, log_softmax, mish, silu, softmax, sparse_plus, squareplus, swish
+from jnn.activations._simplex import gumbel_softmax, softmin, sparsemax
 
 __all__ = [
     "celu",

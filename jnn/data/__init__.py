@@ -8,6 +8,12 @@ anything that knows a model or a training loop.
 Law: a number is what its file says, on the device too, or is refused; what is rounded is said.
 """
 
+from jnn.data._batches import Batches, in_order
+from jnn.data._checked import check_arrays
+from jnn.data._prefetch import prefetch
+from jnn.data._split import Standard, fit_standard, split
+from jnn.data._vocabulary import PAD, UNKNOWN, Characters, Words, pad, words
+from jnn.data._windows import Windows, windows_in_order
 from jnn.data.augment import (
     Masked,
     add_noise,
@@ -45,10 +51,7 @@ from jnn.data.augment import (
     warp,
     word_dropout,
 )
-from jnn.data.batches import Batches, in_order
-from jnn.data.checked import check_arrays
 from jnn.data.pipeline import IteratorBatches, Packed, ReadAhead, SourceBatches, mixture
-from jnn.data.prefetch import prefetch
 from jnn.data.sources import (
     HuggingFace,
     ImageFolder,
@@ -76,9 +79,6 @@ from jnn.data.sources import (
     tinyshakespeare,
     unpack,
 )
-from jnn.data.split import Standard, fit_standard, split
-from jnn.data.vocabulary import PAD, UNKNOWN, Characters, Words, pad, words
-from jnn.data.windows import Windows, windows_in_order
 
 __all__ = [
     "PAD",

@@ -10,15 +10,17 @@ Nothing here runs a program, and nothing needs the machine that a program is for
 of time, for a TPU or a GPU, is read like any other. The room knows JAX alone, and no layer.
 """
 
-from jnn.inspect.collectives import Collective, axes_of, collectives, report
-from jnn.inspect.executions import Execution, executions
-from jnn.inspect.expect import Expect, SilentFallback, fallbacks
-from jnn.inspect.flops import Flops, Operation, flops, flops_of
-from jnn.inspect.hlo import Instruction, Module, parse
-from jnn.inspect.kernel import Kernel
-from jnn.inspect.kernels import Kernels, kernels, platform_of, read
-from jnn.inspect.memory import Buffer, Memory, largest, memory, not_aliased
-from jnn.inspect.place import Place
+from jnn.inspect._collectives import Collective, axes_of, collectives, permuted_axes, report
+from jnn.inspect._executions import Execution, executions
+from jnn.inspect._expect import Expect, SilentFallback, fallbacks
+from jnn.inspect._flops import Flops, Operation, flops, flops_of
+from jnn.inspect._groups import Groups
+from jnn.inspect._hlo import Instruction, Module, array_types, parse, type_bytes
+from jnn.inspect._kernel import Kernel
+from jnn.inspect._kernels import Kernels, kernels, platform_of, read
+from jnn.inspect._memory import Buffer, Memory, largest, memory, not_aliased
+from jnn.inspect._source_location import Place
+from jnn.inspect._table import format_bytes, format_table
 
 __all__ = [
     "Buffer",
@@ -26,6 +28,7 @@ __all__ = [
     "Execution",
     "Expect",
     "Flops",
+    "Groups",
     "Instruction",
     "Kernel",
     "Kernels",
@@ -34,18 +37,23 @@ __all__ = [
     "Operation",
     "Place",
     "SilentFallback",
+    "array_types",
     "axes_of",
     "collectives",
     "executions",
     "fallbacks",
     "flops",
     "flops_of",
+    "format_bytes",
+    "format_table",
     "kernels",
     "largest",
     "memory",
     "not_aliased",
     "parse",
+    "permuted_axes",
     "platform_of",
     "read",
     "report",
+    "type_bytes",
 ]

@@ -8,36 +8,50 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 `d` embed, `h` heads, `k` head size, `f` hidden, `v` vocabulary; images are `b y x c`.
 """
 
-from jnn.layers.adaptive_pool import adaptive_avg_pool, adaptive_max_pool
-from jnn.layers.attend import attend
-from jnn.layers.attention import attention, attention_spec
-from jnn.layers.attention_cache import attention_cache, cached_attention
-from jnn.layers.batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
-from jnn.layers.bidirectional import bidirectional, bidirectional_spec
-from jnn.layers.conv import conv, conv_spec
-from jnn.layers.conv_transpose import conv_transpose, conv_transpose_spec
-from jnn.layers.depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
-from jnn.layers.dropout import dropout
-from jnn.layers.embed import embed, embed_spec, unembed
-from jnn.layers.experts import Routing, experts, experts_spec, load_balance, route, router_z
-from jnn.layers.group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
-from jnn.layers.gru_cell import gru_carry, gru_cell, gru_cell_spec
-from jnn.layers.layers_in_turn import layers_in_turn
-from jnn.layers.linear import linear, linear_spec
-from jnn.layers.lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
-from jnn.layers.masks import length_mask, segment_mask
-from jnn.layers.norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
-from jnn.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
-from jnn.layers.position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
-from jnn.layers.recurrent import rnn
-from jnn.layers.rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
-from jnn.layers.stacked import stacked
+from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
+from jnn.layers._attention import Rotate, attention, attention_spec, pairs
+from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
+from jnn.layers._batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
+from jnn.layers._bidirectional import bidirectional, bidirectional_spec
+from jnn.layers._conv import conv, conv_spec
+from jnn.layers._conv_transpose import conv_transpose, conv_transpose_spec
+from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
+from jnn.layers._dot_product_attention import dot_product_attention
+from jnn.layers._dropout import dropout
+from jnn.layers._embed import embed, embed_spec, unembed
+from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
+from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
+from jnn.layers._linear import linear, linear_spec
+from jnn.layers._lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
+from jnn.layers._masks import length_mask, segment_mask, visible
+from jnn.layers._mixture_of_experts import (
+    Activation,
+    Routing,
+    expert_mlps,
+    load_balance,
+    mixture_of_experts,
+    mixture_of_experts_spec,
+    route,
+    router_z,
+    weigh_experts,
+)
+from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
+from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
+from jnn.layers._rnn import Carry, Cell, rnn
+from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
+from jnn.layers._scan_layers import scan_layers
+from jnn.layers._stacked_rnn import stacked_rnn
 
 __all__ = [
+    "Activation",
+    "Cache",
+    "Carry",
+    "Cell",
+    "Rotate",
     "Routing",
     "adaptive_avg_pool",
     "adaptive_max_pool",
-    "attend",
     "attention",
     "attention_cache",
     "attention_spec",
@@ -54,11 +68,11 @@ __all__ = [
     "conv_transpose_spec",
     "depthwise_conv",
     "depthwise_conv_spec",
+    "dot_product_attention",
     "dropout",
     "embed",
     "embed_spec",
-    "experts",
-    "experts_spec",
+    "expert_mlps",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
@@ -70,7 +84,6 @@ __all__ = [
     "instance_norm_spec",
     "layer_norm",
     "layer_norm_spec",
-    "layers_in_turn",
     "learned_positions",
     "learned_positions_spec",
     "length_mask",
@@ -81,6 +94,9 @@ __all__ = [
     "lstm_cell",
     "lstm_cell_spec",
     "max_pool",
+    "mixture_of_experts",
+    "mixture_of_experts_spec",
+    "pairs",
     "rms_norm",
     "rms_norm_spec",
     "rnn",
@@ -90,10 +106,13 @@ __all__ = [
     "rotary",
     "route",
     "router_z",
+    "scan_layers",
     "segment_mask",
     "separable_conv",
     "separable_conv_spec",
     "sinusoidal_positions",
-    "stacked",
+    "stacked_rnn",
     "unembed",
+    "visible",
+    "weigh_experts",
 ]

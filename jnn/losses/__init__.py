@@ -4,14 +4,14 @@ What lives here compares predictions with targets, or penalises params. What doe
 (`jnn.metrics`), reduction, weighting by example.
 """
 
-from jnn.losses.classification import (
+from jnn.losses._classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
     soft_cross_entropy,
 )
-from jnn.losses.penalty import l1, l2
-from jnn.losses.regression import absolute_error, huber, squared_error
+from jnn.losses._penalty import l1, l2
+from jnn.losses._regression import absolute_error, huber, squared_error
 
 __all__ = [
     "absolute_error",

@@ -14,11 +14,23 @@ metrics of several steps at once (`steps_per_call`) give a number for each. Noth
 What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
 """
 
-from jnn.metrics.classification import Perplexity, accuracy, binary_accuracy, perplexity, top_k_accuracy
-from jnn.metrics.confusion import Confusion, Counts, binary_counts, class_counts, confusion_matrix
-from jnn.metrics.kinds import Concatenation, Last, Max, Sum, concatenation
-from jnn.metrics.ranking import AucHistogram, roc_auc, roc_auc_histogram
-from jnn.metrics.regression import (
+from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, top_k_accuracy
+from jnn.metrics._confusion import Confusion, Counts, binary_counts, class_counts, confusion_matrix
+from jnn.metrics._kinds import (
+    Concatenation,
+    Last,
+    Max,
+    Sum,
+    adds_up,
+    by_kind,
+    check_metrics,
+    concatenation,
+    fold,
+    of_nothing,
+    to_add,
+)
+from jnn.metrics._ranking import AucHistogram, roc_auc, roc_auc_histogram
+from jnn.metrics._regression import (
     RootMean,
     RSquared,
     mean_absolute_error,
@@ -26,7 +38,7 @@ from jnn.metrics.regression import (
     r_squared,
     root_mean_squared_error,
 )
-from jnn.metrics.sums import Mean, mean, merge
+from jnn.metrics._sums import Mean, mean, merge
 
 __all__ = [
     "AucHistogram",
@@ -41,19 +53,25 @@ __all__ = [
     "RootMean",
     "Sum",
     "accuracy",
+    "adds_up",
     "binary_accuracy",
     "binary_counts",
+    "by_kind",
+    "check_metrics",
     "class_counts",
     "concatenation",
     "confusion_matrix",
+    "fold",
     "mean",
     "mean_absolute_error",
     "mean_squared_error",
     "merge",
+    "of_nothing",
     "perplexity",
     "r_squared",
     "roc_auc",
     "roc_auc_histogram",
     "root_mean_squared_error",
+    "to_add",
     "top_k_accuracy",
 ]

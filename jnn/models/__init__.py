@@ -1,17 +1,12 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
-from jnn.models.cnn import cnn, cnn_spec
-from jnn.models.generate import cached_transformer, generate, transformer_cache
-from jnn.models.mlp import mlp, mlp_spec
-from jnn.models.perceptron import perceptron, perceptron_fit, perceptron_spec
-from jnn.models.recurrent import (
-    last_state,
-    mean_state,
-    recurrent_classifier,
-    recurrent_classifier_spec,
-)
-from jnn.models.transformer import transformer, transformer_spec
-from jnn.models.transformer_block import transformer_block, transformer_block_spec
+from jnn.models._cnn import cnn, cnn_spec
+from jnn.models._generate import cached_transformer, generate, transformer_cache
+from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
+from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
+from jnn.models._transformer import transformer, transformer_spec
+from jnn.models._transformer_block import transformer_block, transformer_block_spec
 
 __all__ = [
     "cached_transformer",

@@ -5,8 +5,8 @@
     stack(spec, n) -> spec          the same layer n times, for `jax.lax.scan`
     load(spec, arrays) -> params    somebody else's arrays, every misfit named at once
     spec_of(arrays) -> spec         a declaration of somebody else's arrays
-    weights(spec) -> mask           True where decay belongs: on linear maps, not biases or norms
-    count(spec), summary(spec)      how many, and a table of them
+    weight_mask(spec) -> mask           True where decay belongs: on linear maps, not biases or norms
+    count_params(spec), summary(spec)      how many, and a table of them
 
 Laws: `init` returns the tree, shapes and dtypes that the spec declares, and a draw depends on the
 key and the path alone: `init(spec, key)["fc"] == init(spec["fc"], path_key(key, "fc"))`. It is made in
@@ -14,11 +14,12 @@ float32 at least, and then cast. A Param that is changed by `dataclasses.replace
 stacked or not.
 """
 
-from jnn.param.declare import Initializer, NamedInitializer, Param, Params, Rules, Spec, check_spec, stack, weights
-from jnn.param.load import load
-from jnn.param.maps import abstract, count, init, shardings, summary
-from jnn.param.paths import check_key, flatten, map_paths, path_key
-from jnn.param.spec_of import spec_of
+from jnn.param._declare import Initializer, NamedInitializer, Param, Params, Rules, Spec, check_spec, stack, weight_mask
+from jnn.param._dtypes import dtype_kind
+from jnn.param._load import load
+from jnn.param._maps import abstract, count_params, init, shardings, summary
+from jnn.param._paths import check_key, flatten, map_paths, path_key
+from jnn.param._spec_of import spec_of
 
 __all__ = [
     "Initializer",
@@ -30,7 +31,8 @@ __all__ = [
     "abstract",
     "check_key",
     "check_spec",
-    "count",
+    "count_params",
+    "dtype_kind",
     "flatten",
     "init",
     "load",
@@ -40,5 +42,5 @@ __all__ = [
     "spec_of",
     "stack",
     "summary",
-    "weights",
+    "weight_mask",
 ]

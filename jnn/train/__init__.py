@@ -6,50 +6,68 @@ and `log/`. What does not: layers, losses, data sets. What draws and prints, in 
 name.
 """
 
-from jnn.train.checkpoint import Checkpoints, Damaged, Saved, digest
-from jnn.train.context import Context, LossOutput
-from jnn.train.diagnostics import activation, layer_norms
-from jnn.train.failure.blame import first_bad
-from jnn.train.failure.capsule import read_capsule, write_capsule
-from jnn.train.hooks import Ledger
-from jnn.train.loop import evaluate_on, fit
-from jnn.train.objective import Sums, gradient_sums, normalize
-from jnn.train.preemption import Preempted, Preemption
-from jnn.train.recovery import Recovery
-from jnn.train.state import TrainState, create_state, step_of
-from jnn.train.step import compile_step, make_eval, make_step
-from jnn.train.stopping import Plateau
-from jnn.train.update import update
-from jnn.train.verify import verify_resume
+from jnn.inspect.nonfinite import first_bad
+from jnn.train._batches import Step, StepBatches
+from jnn.train._context import Batch, Context, LossFn, LossOutput, Metrics, check_loss, check_optimizer
+from jnn.train._diagnostics import activation, gradient_norms
+from jnn.train._early_stopping import EarlyStopping
+from jnn.train._gradients import Sums, gradient_sums, normalize
+from jnn.train._history import History
+from jnn.train._ledger import Ledger
+from jnn.train._loop import evaluate_on, fit
+from jnn.train._padding import overwrite_padding
+from jnn.train._preemption import Preempted, Preemption
+from jnn.train._recovery import Recovery
+from jnn.train._state import TrainState, copy_buffers, create_state, step_of
+from jnn.train._step import compile_step, make_eval, make_step
+from jnn.train._update import AddUp, Remember, check_options, update
+from jnn.train._verify import verify_resume
+from jnn.train._watch import watch
+from jnn.train.capsule._capsule import read_capsule, write_capsule
+from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, Saved, digest
 
 __all__ = [
+    "AddUp",
+    "Batch",
     "Checkpoints",
     "Context",
-    "Damaged",
+    "CorruptCheckpoint",
+    "EarlyStopping",
+    "History",
     "Ledger",
+    "LossFn",
     "LossOutput",
-    "Plateau",
+    "Metrics",
     "Preempted",
     "Preemption",
     "Recovery",
+    "Remember",
     "Saved",
+    "Step",
+    "StepBatches",
     "Sums",
     "TrainState",
     "activation",
+    "check_loss",
+    "check_optimizer",
+    "check_options",
     "compile_step",
+    "copy_buffers",
     "create_state",
     "digest",
     "evaluate_on",
     "first_bad",
     "fit",
+    "gradient_norms",
     "gradient_sums",
-    "layer_norms",
     "make_eval",
     "make_step",
     "normalize",
+    "overwrite_padding",
     "read_capsule",
     "step_of",
     "update",
     "verify_resume",
+    "watch",
     "write_capsule",
 ]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import tyro
 
-from jnn.parallel.preflight import CHIPS
-from jnn.parallel.rules import ACTIVATIONS
+from jnn.parallel import ACTIVATIONS
+from jnn.preflight import CHIPS
 
 ROOT = Path(__file__).parents[2]
 COMMAND = re.compile(r"-m experiments\.(\w+)(?![.\w])([^#&|;`)\n]*)")

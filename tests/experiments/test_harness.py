@@ -252,7 +252,7 @@ def test_a_machine_with_too_few_devices_is_one_line(tmp_path, capsys):
 
 def test_processes_that_do_not_come_are_one_line(tmp_path, capsys, monkeypatch):
     def join():
-        raise TimeoutError("roll_call: waited 60 s, and of 2 processes [1] never called.")
+        raise TimeoutError("rendezvous: waited 60 s, and of 2 processes [1] never called.")
 
     monkeypatch.setattr(harness, "join", join)
     assert "of 2 processes [1] never called" in refused(capsys, 1, tmp_path)
@@ -294,7 +294,7 @@ def test_a_refused_run_leaves_the_claim_of_another(tmp_path, capsys):
 
 def test_the_length_that_a_pre_flight_bills(tmp_path, monkeypatch):
     billed = []
-    monkeypatch.setattr(flight, "fly", lambda *args, steps, **wanted: billed.append(steps) or 0)
+    monkeypatch.setattr(flight, "main", lambda *args, steps, **wanted: billed.append(steps) or 0)
     tokens = {"x": np.zeros((30, 5), np.int32), "y": np.zeros((30, 5), np.int32)}
     batches = Batches(tokens, 8, seed=0)  # 40 tokens a step, 4 steps an epoch
     for option in ({}, {"tokens": 100.0}, {"epochs": 2.5}):

@@ -9,7 +9,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jnn.inspect import axes_of, collectives, report
-from jnn.inspect.groups import parse_groups
+from jnn.inspect._groups import parse_groups
 
 P = PartitionSpec
 NAMES = ("data", "fsdp", "tensor")

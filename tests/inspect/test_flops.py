@@ -18,12 +18,12 @@ from jnn.layers import (
     attention_spec,
     depthwise_conv,
     depthwise_conv_spec,
-    experts,
-    experts_spec,
-    layers_in_turn,
+    mixture_of_experts,
+    mixture_of_experts_spec,
+    scan_layers,
 )
-from jnn.models.transformer import transformer, transformer_spec
-from jnn.parallel import spread
+from jnn.models import transformer, transformer_spec
+from jnn.parallel import model_parallel
 from tests.laws import batch_of
 from tests.oracle import configurations
 from tests.parallel.sharing import some
@@ -310,20 +310,20 @@ MESHES = [  # each with another attention
 
 
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])
-@pytest.mark.parametrize(("text", "how", "attend"), MESHES)
-def test_no_model_depends_on_the_mesh(text, how, attend, platform):
+@pytest.mark.parametrize(("text", "how", "dot_product_attention"), MESHES)
+def test_no_model_depends_on_the_mesh(text, how, dot_product_attention, platform):
     """A layer of attention and experts, twice, by value and gradient."""
-    spec = jnn.stack({"attention": attention_spec(16, 4), "experts": experts_spec(16, 8, 8)}, 2)
+    spec = jnn.stack({"attention": attention_spec(16, 4), "experts": mixture_of_experts_spec(16, 8, 8)}, 2)
     p, x = jnn.abstract(spec), S((8, 16, 16), "float32")
 
     def layer(p, x, beside):
-        x = x + attention(p["attention"], x, **attend)
-        return x + experts(p["experts"], x, top=2)[0]
+        x = x + attention(p["attention"], x, **dot_product_attention)
+        return x + mixture_of_experts(p["experts"], x, top=2)[0]
 
-    grad = lambda: jax.grad(lambda p, x: layers_in_turn(layer, p, x, "time", "embed").sum(), (0, 1))
+    grad = lambda: jax.grad(lambda p, x: scan_layers(layer, p, x, "time", "embed").sum(), (0, 1))
     with jnn.backend.target(platform):
         alone = flops(grad(), p, x)
-        count = flops(spread(some(text), **how)(grad()), p, x)
+        count = flops(model_parallel(some(text), **how)(grad()), p, x)
     assert count.model == alone.model
     assert count.hardware >= count.model
 

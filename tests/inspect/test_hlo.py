@@ -144,7 +144,7 @@ def test_text_that_is_no_program_is_one_clear_error(text):
 
 
 def test_an_unknown_dtype_is_one_clear_error():
-    from jnn.inspect.hlo import bits
+    from jnn.inspect._hlo import bits
 
     assert [bits(dtype) for dtype in ("pred", "s4", "f8e4m3fn", "bf16", "c64", "token")] == [8, 4, 8, 16, 64, 0]
     with pytest.raises(ValueError, match=r"expected a dtype of HLO such as f32 or pred, found 'weird'"):

@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jnn.inspect import collectives, parse
-from jnn.inspect.overlap import overlapped
+from jnn.inspect._overlap import overlapped
 from jnn.parallel import mesh
 from tests.inspect import tpu
 

@@ -23,7 +23,7 @@ def test_match_torch_on_weights_and_leave_the_rest_alone(rng):
     spec = model(rng)
     leaves, treedef = jax.tree.flatten(spec)
     arrays = [rng.normal(size=p.shape).astype(np.float32) for p in leaves]
-    which = [i for i, counts in enumerate(jax.tree.leaves(jnn.weights(spec))) if counts]
+    which = [i for i, counts in enumerate(jax.tree.leaves(jnn.weight_mask(spec))) if counts]
     assert len(which) == 2
     for ours, cost in [(l1, torch.abs), (l2, torch.square)]:
         assert_matches_torch(

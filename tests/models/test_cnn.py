@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from jnn import count, flatten, init
+from jnn import count_params, flatten, init
 from jnn.models import cnn, cnn_spec
 from tests.layers.channels import first, kernel, last
 from tests.oracle import assert_matches_torch, configurations
@@ -52,7 +52,7 @@ def test_matches_flax():
 def test_the_cifar_network_has_the_size_that_its_layers_say():
     convolutions = (3 * 3 * 3 * 32 + 32) + (3 * 3 * 32 * 64 + 64)
     dense = (8 * 8 * 64 * 512 + 512) + (512 * 10 + 10)
-    assert count(cnn_spec((32, 32, 3), (32, 64), 512, 10)) == convolutions + dense
+    assert count_params(cnn_spec((32, 32, 3), (32, 64), 512, 10)) == convolutions + dense
 
 
 def test_a_key_makes_noise_and_none_makes_none():

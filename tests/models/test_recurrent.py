@@ -72,7 +72,7 @@ def test_the_spec_counts_what_the_architecture_says(cell_spec, gates):
     spec = recurrent_classifier_spec(100, 8, 16, 2, layers=2, cell_spec=cell_spec, both_ways=True)
     biases = 1 if cell_spec is lstm_cell_spec else 2
     cell = lambda d: gates * 16 * (d + 16 + biases)
-    assert jnn.count(spec) == 100 * 8 + 2 * cell(8) + 2 * cell(32) + 32 * 2 + 2
+    assert jnn.count_params(spec) == 100 * 8 + 2 * cell(8) + 2 * cell(32) + 32 * 2 + 2
 
 
 def test_it_learns_which_token_came_first():
@@ -118,4 +118,4 @@ def test_forgetting_the_key_is_an_error():
 
 def test_torchs_cells_have_as_many_parameters():
     for kind, spec in SPECS.items():
-        assert jnn.count(spec(3, 4)) == sum(w.numel() for w in TORCH[kind](3, 4).parameters())
+        assert jnn.count_params(spec(3, 4)) == sum(w.numel() for w in TORCH[kind](3, 4).parameters())

@@ -13,7 +13,7 @@ import torch
 
 import jnn
 from jnn.data import data_root
-from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec, rnn, stacked
+from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec, rnn, stacked_rnn
 from tests.layers.recurrences import from_torch, run_torch
 
 FILE = "weights/resemblyzer/pretrained.pt"
@@ -27,7 +27,7 @@ PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 def encode(p, x, lengths=None):
     """Mel frames (..., t, 40) -> a unit vector (..., 256)."""
-    _, carries = stacked(partial(rnn, lstm_cell), p["lstm"], x, lengths=lengths, key=None)
+    _, carries = stacked_rnn(partial(rnn, lstm_cell), p["lstm"], x, lengths=lengths, key=None)
     h, _ = carries[-1]
     y = jax.nn.relu(linear(p["out"], h))
     return y / jnp.linalg.norm(y, axis=-1, keepdims=True)
@@ -77,6 +77,6 @@ def test_gives_torchs_embeddings_of_padded_utterances(weights, params):
 
 def test_every_weight_is_used_and_a_missing_one_is_named(weights, params):
     trained = sum(w.numel() for name, w in weights.items() if not name.startswith("similarity"))
-    assert jnn.count(SPEC) == trained
+    assert jnn.count_params(SPEC) == trained
     with pytest.raises(ValueError, match=r"missing: out/b \(256,\)"):
         jnn.load(SPEC, params | {"out": {"w": params["out"]["w"]}})

@@ -115,7 +115,7 @@ def test_initial_values_are_gpt2s():
 
 
 def test_decay_belongs_to_the_linear_maps_and_tables():
-    decayed = {path for path, yes in jnn.flatten(jnn.weights(LEARNED)).items() if yes}
+    decayed = {path for path, yes in jnn.flatten(jnn.weight_mask(LEARNED)).items() if yes}
     assert decayed == {path for path in jnn.flatten(LEARNED) if path.endswith(("/w", "/table"))}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn.axes import gather, gathered, laid_out
+from jnn.axes import gather, gathered, use_layout
 from jnn.layers import (
     conv,
     conv_spec,
@@ -25,7 +25,7 @@ from jnn.layers import (
 )
 from jnn.models import recurrent_classifier, recurrent_classifier_spec
 from jnn.parallel import layout
-from jnn.parallel.over import inside, over
+from jnn.parallel._shard_map import layout_inside, shard_map
 from tests.laws import batch_of, layer_table, noise, params_of, value_and_gradient
 from tests.parallel.sharing import some
 
@@ -41,7 +41,7 @@ def check(spec, apply, params, inputs, text):
         run = jax.jit(lambda *args: value_and_gradient(gathered(apply), *args))
         expected = run(params, *inputs)
         place = layout(spec, some(text), uneven="replicate")
-        with laid_out(place):
+        with use_layout(place):
             found = run(jax.device_put(params, place.parameters), *jax.device_put(inputs, place.batch()))
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
@@ -98,9 +98,9 @@ def test_grouped_convolutions_within_slices():
     spec, x = conv_spec(4, 4, (2,), groups=2), RNG.normal(size=(8, 3, 4)).astype(np.float32)
     p, place = jnn.init(spec, jax.random.key(0)), layout(spec, some("slice=2,data=2,tensor=2"))
 
-    @over(place.mesh, "slice", (jax.P(), jax.P("slice")), jax.P("slice"))
+    @shard_map(place.mesh, "slice", (jax.P(), jax.P("slice")), jax.P("slice"))
     def sliced(p, x):
-        with laid_out(inside(place)):
+        with use_layout(layout_inside(place)):
             return conv(p, x, groups=2)
 
     np.testing.assert_allclose(jax.jit(sliced)(p, x), conv(p, x, groups=2), rtol=1e-5, atol=1e-5)
@@ -119,7 +119,7 @@ def test_what_a_model_leaves_out_is_gathered_where_it_begins():
         return linear(p["down"], linear(up, x))
 
     p = jax.device_put(jnn.init(SPEC, jax.random.key(0)), place.parameters)
-    with laid_out(place):
+    with use_layout(place):
         gathered(loss)(p, jnp.ones((8, 8)))
     assert seen["up"].sharding.spec == jax.P("fsdp", "tensor")
     assert seen["down"].sharding.spec == jax.P("tensor", None)
@@ -128,7 +128,7 @@ def test_what_a_model_leaves_out_is_gathered_where_it_begins():
 def test_a_loss_that_has_nothing_to_gather_is_traced_once():
     traced = []
     for place in (None, layout(SPEC, some("data=4,tensor=2"))):
-        with laid_out(place):
+        with use_layout(place):
             gathered(traced.append)({"up": {"w": np.ones((8, 16))}})
     assert len(traced) == 2
 

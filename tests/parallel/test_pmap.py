@@ -70,7 +70,9 @@ def test_one_all_reduce_of_gradients_whatever_the_model():
     step, batch = pmap_step(TRANSFORMER.loss, OPTIMIZER, KEYS[1]), TRANSFORMER.batch()
     (only,) = of_gradients(step.lower(create(TRANSFORMER), batch).compile(), batch)
     assert only.kind == "all-reduce"
-    assert only.shapes == ((jnn.count(TRANSFORMER.spec) + 4,),)  # and the loss and its weight, as sums and as a metric
+    assert only.shapes == (
+        (jnn.count_params(TRANSFORMER.spec) + 4,),
+    )  # and the loss and its weight, as sums and as a metric
 
 
 def test_a_batch_that_does_not_divide_is_one_clear_error():

@@ -100,7 +100,9 @@ def test_law_initial_values_are_those_of_one_device(model):
 
 OPTIMIZERS = {
     "adam": optax.adam(1e-2),
-    "clipped adamw, masked": optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-2, mask=jnn.weights(MLP.spec))),
+    "clipped adamw, masked": optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(1e-2, mask=jnn.weight_mask(MLP.spec))
+    ),
     "adafactor": optax.adafactor(1e-2, min_dim_size_to_factor=4, momentum=0.9),
     "muon": optax.contrib.muon(1e-2),
     "lion": optax.lion(1e-3),

@@ -90,7 +90,7 @@ def test_init_on_a_mesh_makes_every_shard_in_place(distribution, stacked):
     spec = jnn.stack(spec, 4) if stacked else spec
     mesh = mesh_of(x=8)
     compiled = jax.jit(lambda key: jnn.init(spec, key, mesh=mesh, rules={"embed": "x"})).lower(KEY).compile()
-    memory, share = compiled.memory_analysis(), jnn.count(spec) * 4 // 8
+    memory, share = compiled.memory_analysis(), jnn.count_params(spec) * 4 // 8
     assert share <= memory.output_size_in_bytes < share + 1024
     assert memory.temp_size_in_bytes < 4 * share  # half of a full array; the random bits take three shares
     assert "1024,512]" not in compiled.as_text()
@@ -184,12 +184,16 @@ def test_fans_go_by_name_inside_a_stack_too(n):
 
 
 def test_weights_marks_linear_maps_and_nothing_else():
-    mask = jnn.weights(spec_of() | {"norm": {"scale": Param((4,), ones, ("embed",))}})
+    mask = jnn.weight_mask(spec_of() | {"norm": {"scale": Param((4,), ones, ("embed",))}})
     assert {path for path, counts in jnn.flatten(mask).items() if counts} == {"fc/w", "deep/w", "heads/w"}
 
 
 def test_count_of_a_spec_and_of_its_params():
-    assert jnn.count(spec_of()) == jnn.count(jnn.init(spec_of(), KEY)) == 64 * 32 + 32 + 3 * (32 * 32 + 32) + 64 * 32
+    assert (
+        jnn.count_params(spec_of())
+        == jnn.count_params(jnn.init(spec_of(), KEY))
+        == 64 * 32 + 32 + 3 * (32 * 32 + 32) + 64 * 32
+    )
 
 
 def test_summary_is_a_table_with_totals():
@@ -198,7 +202,7 @@ def test_summary_is_a_table_with_totals():
     rows = {line.split()[0]: line for line in lines[1:]}
     assert set(rows) == {*jnn.flatten(spec_of()), "total"}
     assert rows["heads/w"].split() == ["heads/w", "64x4x8", "embed", "heads", "head", "bfloat16", "2,048", "4,096"]
-    count = jnn.count(spec_of())
+    count = jnn.count_params(spec_of())
     assert rows["total"].split() == ["total", f"{count:,}", f"{4 * count - 2 * 2048:,}"]
 
 
@@ -257,7 +261,7 @@ SPEC, PARAMS = linear_spec(3, 2), {"w": jnp.ones((3, 2)), "b": jnp.ones(2)}
         (lambda: jnn.path_key(0, "a"), "path_key: expected one PRNG key, found 0"),
         (lambda: jnn.init(PARAMS, KEY), r"init: expected a spec, found ArrayImpl at 'b'"),
         (lambda: jnn.summary(PARAMS), r"summary: expected a spec, found ArrayImpl at 'b'\..* jnn.spec_of\(params\)"),
-        (lambda: jnn.weights(PARAMS), "weights: expected a spec"),
+        (lambda: jnn.weight_mask(PARAMS), "weights: expected a spec"),
         (lambda: jnn.abstract(PARAMS), "abstract: expected a spec"),
         (lambda: jnn.stack(PARAMS, 2), "stack: expected a spec"),
         (lambda: jnn.shardings(PARAMS, mesh_of(x=8), {}), "shardings: expected a spec"),
@@ -298,5 +302,5 @@ def test_zero_sizes_are_drawn_stacked_and_counted():
     params = jnn.init(spec, KEY)
     assert params["none"]["w"].shape == (0, 3)
     assert params["no_layers"]["b"].shape == (0, 3)
-    assert jnn.count(params) == jnn.count(spec) == 3 + 2 * 3 + 3
+    assert jnn.count_params(params) == jnn.count_params(spec) == 3 + 2 * 3 + 3
     assert_equal(jnn.load(spec, params), params)

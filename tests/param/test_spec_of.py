@@ -10,7 +10,7 @@ import torch
 from flax import nnx
 
 import jnn
-from jnn.axes import laid_out
+from jnn.axes import use_layout
 from jnn.parallel import layout
 
 KEY = jax.random.key(0)
@@ -58,7 +58,7 @@ def test_a_module_of_flax_is_laid_out_on_eight_devices(module, axes, mesh):
     kernel = next(x for path, x in jnn.flatten(put).items() if "kernel" in path)
     assert kernel.addressable_shards[0].data.size * (1 if mesh == "data=8" else 8) == kernel.size
     loss = lambda p, x: jnp.sum(apply(p, x) ** 2)
-    with laid_out(place):
+    with use_layout(place):
         found = jax.jit(jax.value_and_grad(loss))(put, jax.device_put(X, place.batch()))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(jax.value_and_grad(loss)(params, X)), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
@@ -71,8 +71,8 @@ def test_a_module_of_flax_is_laid_out_on_eight_devices(module, axes, mesh):
 def test_its_arrays_are_counted_masked_and_loaded(module, axes):
     params, _ = module()
     spec = jnn.spec_of(params, axes=axes)
-    assert jnn.count(spec) == jnn.count(params) == 24 * 32 + 32 + 32 * 8 + 8
-    assert {path for path, counts in jnn.flatten(jnn.weights(spec)).items() if counts} == {
+    assert jnn.count_params(spec) == jnn.count_params(params) == 24 * 32 + 32 + 32 * 8 + 8
+    assert {path for path, counts in jnn.flatten(jnn.weight_mask(spec)).items() if counts} == {
         path for path in jnn.flatten(params) if "kernel" in path
     }
     assert jax.tree.structure(jnn.abstract(spec)) == jax.tree.structure(params)
@@ -114,7 +114,11 @@ def test_it_draws_only_where_initial_values_are_given():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: jnn.weights(jnn.spec_of({"w": jnp.ones((3, 4))})), ValueError, "says of none that it is a linear map"),
+        (
+            lambda: jnn.weight_mask(jnn.spec_of({"w": jnp.ones((3, 4))})),
+            ValueError,
+            "says of none that it is a linear map",
+        ),
         (lambda: jnn.spec_of({"w": jnp.ones((3, 4))}, axes={"b": ("out",)}), ValueError, "no path fits 'b'.*are: w"),
         (lambda: jnn.spec_of({"w": jnp.ones((3, 4))}, axes={"w": ("out",)}), ValueError, r"w \(3, 4\) needs 2 names"),
         (lambda: jnn.spec_of({"w": [1.0, 2.0]}), TypeError, r"expected arrays, found 1.0 at 'w/0'"),

@@ -11,14 +11,13 @@ import pytest
 import jnn
 from jnn.layers import linear, linear_spec
 from jnn.losses import squared_error
-from jnn.train import LossOutput, create_state, make_step
-from jnn.train.diagnostics import activation, layer_norms
+from jnn.train import LossOutput, activation, create_state, gradient_norms, make_step
 
 SPEC = {"in": linear_spec(3, 4), "layers": jnn.stack(linear_spec(4, 4, axes=("hidden", "out")), 5)}
 PARAMS = jnn.init(SPEC, jax.random.key(0))
 RNG = np.random.default_rng(0)
 BATCH = {name: jnp.asarray(RNG.normal(size=(8, n)), jnp.float32) for name, n in (("x", 3), ("y", 4))}
-NORMS = functools.partial(layer_norms, stacked=("layers",))
+NORMS = functools.partial(gradient_norms, stacked=("layers",))
 
 
 def loss(params, batch, ctx):

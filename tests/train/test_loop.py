@@ -19,6 +19,8 @@ from jnn.metrics import Mean
 from jnn.train import (
     Checkpoints,
     Context,
+    EarlyStopping,
+    Ledger,
     LossOutput,
     Preempted,
     Recovery,
@@ -28,11 +30,9 @@ from jnn.train import (
     fit,
     make_eval,
     make_step,
+    read_capsule,
 )
-from jnn.train.failure.capsule import read_capsule
-from jnn.train.failure.rerun import replay
-from jnn.train.hooks import Ledger
-from jnn.train.stopping import Plateau
+from jnn.train.capsule._rerun import replay
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -366,7 +366,7 @@ def noisy_evaluation(state):
 
 @pytest.mark.parametrize("saved", [False, True])
 def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
-    stop = Plateau("val/loss", patience=2)
+    stop = EarlyStopping("val/loss", patience=2)
     expected, _ = tiny.train(steps=30)
     if saved:
         for steps in (20, 50, tiny.STEPS):  # resumed twice, once when it has stopped
@@ -382,7 +382,7 @@ def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
 
 def test_the_checkpoint_of_a_plateaus_best_row_stays_whatever_least_is(tmp_path):
     """Rows that are better by less than that do not push it out."""
-    stop = Plateau("val/loss", patience=3, least=0.5)
+    stop = EarlyStopping("val/loss", patience=3, least=0.5)
     slowly = lambda state: {"loss": Mean(2.0 - int(state.step) / 1000, 1.0)}
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         state, history = tiny.train(evaluate=slowly, stop=stop, checkpoints=checkpoints)

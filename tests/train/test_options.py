@@ -117,7 +117,7 @@ def test_counts_of_many_devices_are_exact(make):
         step, at, parts = parallel.pmap_step(counting, SGD, KEY), state(), 8
     else:
         place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
-        step = parallel.sharded_step(counting, SGD, KEY, place, sums=parallel.slice_sums(place))
+        step = parallel.sharded_step(counting, SGD, KEY, place, sums=parallel.compressed_sums(place))
         at, parts = parallel.sharded_state(SGD, KEY, place), 2
     assert step(at, ROWS)[1]["n"].value() == parts * (2**24 + 1)
 
@@ -140,18 +140,18 @@ def test_complex_params_between_slices(feedback):
     place = parallel.layout({"w": Param((), normal, (), dtype=jnp.complex64)}, "slice=2,data=4")
     square = lambda p, batch, ctx: LossOutput(jnp.abs(p["w"]) ** 2 * batch["x"])
     if feedback:
-        step = parallel.feedback_step(square, SGD, KEY, place)
-        at = parallel.sharded_state(SGD, KEY, place, memory=lambda params: parallel.no_residual(params, place))
+        step = parallel.error_feedback_step(square, SGD, KEY, place)
+        at = parallel.sharded_state(SGD, KEY, place, memory=lambda params: parallel.zero_residual(params, place))
     else:
-        step = parallel.sharded_step(square, SGD, KEY, place, sums=parallel.slice_sums(place))
+        step = parallel.sharded_step(square, SGD, KEY, place, sums=parallel.compressed_sums(place))
         at = parallel.sharded_state(SGD, KEY, place)
     np.testing.assert_allclose(step(at, ROWS)[0].params["w"], 0.8 + 0.8j, rtol=1e-2)
 
 
 def test_feedback_without_a_residual():
     place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
-    with pytest.raises(ValueError, match=r"memory lacks 'slice_residual'.*no_residual\(params, layout\)"):
-        parallel.feedback_step(loss, SGD, KEY, place)(parallel.sharded_state(SGD, KEY, place), ROWS)
+    with pytest.raises(ValueError, match=r"memory lacks 'slice_residual'.*zero_residual\(params, layout\)"):
+        parallel.error_feedback_step(loss, SGD, KEY, place)(parallel.sharded_state(SGD, KEY, place), ROWS)
 
 
 # what reaches the device
@@ -227,8 +227,8 @@ def test_the_whole_batch_at_once_is_not_in_parts(value):
     options = {"extra": (value,)}
     steps = [
         parallel.pmap_step(loss, SGD, KEY, **options),
-        parallel.feedback_step(loss, SGD, KEY, place, **options),
-        parallel.sharded_step(loss, SGD, KEY, place, sums=parallel.slice_sums(place), **options),
+        parallel.error_feedback_step(loss, SGD, KEY, place, **options),
+        parallel.sharded_step(loss, SGD, KEY, place, sums=parallel.compressed_sums(place), **options),
         parallel.sharded_step(loss, SGD, KEY, place, lanes=8, **options),
     ]
     for step in steps:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jnn.train.preemption import Preempted, Preemption
+from jnn.train import Preempted, Preemption
 
 ROOT = Path(__file__).parents[2]
 ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"PYTHONPATH": str(ROOT)}

@@ -304,7 +304,7 @@ def test_clipping_is_optaxs(limit):
 
 
 OPTIMIZERS = {
-    "adamw": optax.adamw(1e-2, mask=jnn.weights(SPEC)),
+    "adamw": optax.adamw(1e-2, mask=jnn.weight_mask(SPEC)),
     "adafactor": optax.adafactor(1e-2),
     "lamb": optax.lamb(1e-2),
     "lion": optax.lion(1e-3),

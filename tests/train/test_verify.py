@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.data import Batches
-from jnn.train import Checkpoints, digest
-from jnn.train.verify import verify_resume
+from jnn.train import Checkpoints, digest, verify_resume
 from tests.train import tiny
 
 

@@ -13,10 +13,10 @@ Call it inside the loss, where the step has folded the key: then it is resumed w
 are uint8 in 0..255 or floating point in [0, 1]: augment before you standardise.
 """
 
-from jnn.data.augment.affine import random_affine, random_rotate
-from jnn.data.augment.audio import add_noise, spec_augment, time_shift
-from jnn.data.augment.blur import adjust_sharpness, gaussian_blur, random_blur
-from jnn.data.augment.color import (
+from jnn.data.augment._affine import random_affine, random_rotate
+from jnn.data.augment._audio import add_noise, spec_augment, time_shift
+from jnn.data.augment._blur import adjust_sharpness, gaussian_blur, random_blur
+from jnn.data.augment._color import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
@@ -24,16 +24,16 @@ from jnn.data.augment.color import (
     color_jitter,
     grayscale,
 )
-from jnn.data.augment.crop import random_crop, random_resized_crop
-from jnn.data.augment.erase import cutout, random_erasing
-from jnn.data.augment.flip import random_flip
-from jnn.data.augment.masking import Masked, mask_spans, mask_tokens
-from jnn.data.augment.mix import cutmix, mixup
-from jnn.data.augment.pixels import sometimes
-from jnn.data.augment.rand_augment import rand_augment
-from jnn.data.augment.text import replace_tokens, word_dropout
-from jnn.data.augment.tone import autocontrast, equalize, invert, posterize, solarize
-from jnn.data.augment.warp import affine_matrix, warp
+from jnn.data.augment._crop import random_crop, random_resized_crop
+from jnn.data.augment._erase import cutout, random_erasing
+from jnn.data.augment._flip import random_flip
+from jnn.data.augment._masking import Masked, mask_spans, mask_tokens
+from jnn.data.augment._mix import cutmix, mixup
+from jnn.data.augment._pixels import sometimes
+from jnn.data.augment._rand_augment import rand_augment
+from jnn.data.augment._text import replace_tokens, word_dropout
+from jnn.data.augment._tone import autocontrast, equalize, invert, posterize, solarize
+from jnn.data.augment._warp import affine_matrix, warp
 
 __all__ = [
     "Masked",

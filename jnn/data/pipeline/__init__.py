@@ -7,10 +7,16 @@ number, and it may go on with any number of workers and processes. What does not
 (`sources/`), and arrays that are in memory already (`Batches`, `Windows`), which need no pipeline.
 """
 
-from jnn.data.pipeline.ahead import ReadAhead
-from jnn.data.pipeline.iterated import IteratorBatches
-from jnn.data.pipeline.mixture import mixture
-from jnn.data.pipeline.packed import Packed
-from jnn.data.pipeline.source_batches import SourceBatches
+from jnn.data.pipeline._ahead import ReadAhead
+from jnn.data.pipeline._iterated import IteratorBatches
+from jnn.data.pipeline._mixture import mixture
+from jnn.data.pipeline._packed import Packed
+from jnn.data.pipeline._source_batches import SourceBatches
 
-__all__ = ["IteratorBatches", "Packed", "ReadAhead", "SourceBatches", "mixture"]
+__all__ = [
+    "IteratorBatches",
+    "Packed",
+    "ReadAhead",
+    "SourceBatches",
+    "mixture",
+]

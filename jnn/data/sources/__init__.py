@@ -7,22 +7,22 @@ record stops the reading, or is skipped and counted, if the caller passes `skipp
 does not live here: batches, shuffles and augmentation.
 """
 
-from jnn.data.sources.archive import unpack
-from jnn.data.sources.cifar import cifar10, read_cifar
-from jnn.data.sources.csv import read_csv
-from jnn.data.sources.damage import Skipped
-from jnn.data.sources.embedded import breast_cancer, diabetes, digits
-from jnn.data.sources.huggingface import HuggingFace
-from jnn.data.sources.idx import mnist, read_idx
-from jnn.data.sources.images import ImageFolder
-from jnn.data.sources.jsonl import read_jsonl
-from jnn.data.sources.numpy_files import read_npy, read_npz
-from jnn.data.sources.parquet import read_parquet
-from jnn.data.sources.root import data_root, find
-from jnn.data.sources.safetensors import read_safetensors
-from jnn.data.sources.synthetic import noisy_sum, sum_above_half
-from jnn.data.sources.text import imdb, read_reviews, tinyshakespeare
-from jnn.data.sources.wav import read_wav
+from jnn.data.sources._archive import unpack
+from jnn.data.sources._cifar import cifar10, read_cifar
+from jnn.data.sources._csv import read_csv
+from jnn.data.sources._damage import Skipped
+from jnn.data.sources._embedded import breast_cancer, diabetes, digits
+from jnn.data.sources._huggingface import HuggingFace
+from jnn.data.sources._idx import mnist, read_idx
+from jnn.data.sources._images import ImageFolder
+from jnn.data.sources._jsonl import read_jsonl
+from jnn.data.sources._numpy_files import read_npy, read_npz
+from jnn.data.sources._parquet import read_parquet
+from jnn.data.sources._root import data_root, find
+from jnn.data.sources._safetensors import read_safetensors
+from jnn.data.sources._synthetic import noisy_sum, sum_above_half
+from jnn.data.sources._text import imdb, read_reviews, tinyshakespeare
+from jnn.data.sources._wav import read_wav
 
 __all__ = [
     "HuggingFace",

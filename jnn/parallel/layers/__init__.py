@@ -2,6 +2,12 @@
 
 What lives here: attention with the time axis in pieces, going round (`ring`, `round`, `zigzag`) or by heads
 (`ulysses`), experts on devices of their own (`exchange`), layers in runs (`pipeline`, `turns`, `row_keys`), and
-`spread`, which puts them in the place of a model's layers. What does not: layers that need no word of a mesh, which
+`model_parallel`, which puts them in the place of a model's layers. What does not: layers that need no word of a mesh, which
 are `jnn.layers`, whatever axes their arrays lie along.
 """
+
+from jnn.parallel.layers._model_parallel import model_parallel
+
+__all__ = [
+    "model_parallel",
+]

@@ -11,18 +11,18 @@ that were saved, on whatever mesh, or it says why not; nothing is cast. When `wa
 whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`aside`).
 """
 
-from jnn.train.checkpoint.checksum import checksum, checksums
-from jnn.train.checkpoint.diff import Difference, diff, digest, table
-from jnn.train.checkpoint.keep import Best
-from jnn.train.checkpoint.layout import Rule, inverse, relayout, rename, stack, unstack
-from jnn.train.checkpoint.manifest import Damaged, Records
-from jnn.train.checkpoint.read import Saved, read
-from jnn.train.checkpoint.store import Checkpoints, to_stderr
+from jnn.train.checkpoint._checksum import checksum, checksums
+from jnn.train.checkpoint._diff import Difference, diff, digest, table
+from jnn.train.checkpoint._keep import Best
+from jnn.train.checkpoint._layout import Rule, inverse, relayout, rename, stack, unstack
+from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records
+from jnn.train.checkpoint._read import Saved, read
+from jnn.train.checkpoint._store import Checkpoints, to_stderr
 
 __all__ = [
     "Best",
     "Checkpoints",
-    "Damaged",
+    "CorruptCheckpoint",
     "Difference",
     "Records",
     "Rule",

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jnn.train.checkpoint.diff import diff, table
-from jnn.train.checkpoint.manifest import Damaged
-from jnn.train.checkpoint.read import read
+from jnn.train.checkpoint._diff import diff, table
+from jnn.train.checkpoint._manifest import CorruptCheckpoint
+from jnn.train.checkpoint._read import read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = parser.parse_args(arguments)
     try:
         differences = diff(read(folders.a).state, read(folders.b).state)
-    except (OSError, ValueError, Damaged) as error:
+    except (OSError, ValueError, CorruptCheckpoint) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(table(differences) if differences else "bit-equal")

@@ -4,3 +4,9 @@ What lives here writes rows to a file (`rows`), a progress bar (`progress`), Ten
 that follows a run (`live`) and one that sums it up (`report`). `progress` and `report` need the `experiments` extra,
 `tensorboard` one of its own; all are imported by name. What does not: anything that a step or a state depends on.
 """
+
+from jnn.train.log._throughput import peak_flops
+
+__all__ = [
+    "peak_flops",
+]

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from jnn.train.log.snapshot import Runs
+from jnn.train.log._snapshot import Runs
 
 HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.ASCII)  # any port: it may be forwarded
 ROWS = re.compile(r"/rows\.json(?:\?since=([0-9a-f]+\.\d{1,18}))?", re.ASCII)

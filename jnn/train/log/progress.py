@@ -18,10 +18,10 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from jnn.train.history import Row
+from jnn.terminal import Terminal
+from jnn.train._history import Row
+from jnn.train.log._throughput import Speed
 from jnn.train.log.rows import RowLog
-from jnn.train.log.terminal import Terminal
-from jnn.train.log.throughput import Speed
 
 Log = Callable[[Row], None]
 
@@ -37,7 +37,7 @@ class ProgressLog:
       label: what stands before the bar.
       examples_per_step: for examples per second; None where a step has no fixed number.
       flops_per_step: what the model's arithmetic costs, forward and backward, for the MFU.
-      peak_flops: FLOP/s of all devices together, such as `jnn.train.log.throughput.peak_flops(jax.devices())`.
+      peak_flops: FLOP/s of all devices together, such as `jnn.train.log._throughput.peak_flops(jax.devices())`.
         The MFU is shown only where both are known.
 
     Raises:

@@ -18,9 +18,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jnn.train.history import History
-from jnn.train.log.curve import Curve, Point
-from jnn.train.paths import write_whole
+from jnn.files import write_whole
+from jnn.train._history import History
+from jnn.train.log._curve import Curve, Point
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; background: #fff; max-width: 62rem; margin: 2rem auto;

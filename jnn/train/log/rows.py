@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from jnn.train.history import History, Row
-from jnn.train.paths import naming, whole_lines, write_whole
-from jnn.train.strict_json import dumps, loads
+from jnn.files import naming, whole_lines, write_whole
+from jnn.strict_json import dumps, loads
+from jnn.train._history import History, Row
 
 ROWS, STATUS = "metrics.jsonl", "status.json"
 STATES = ("running", "finished", "stopped", "failed")

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jnn.optional import optional
-from jnn.train.history import Row
+from jnn.train._history import Row
 
 
 class TensorBoardLog:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.data.augment import random_crop, random_flip, random_resized_crop
-from jnn.data.augment.window import draw_window
+from jnn.data.augment._window import draw_window
 
 X = jax.random.randint(jax.random.key(9), (8, 6, 5, 3), 1, 255).astype(jnp.uint8)
 KEY = jax.random.key(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.data import augment as a
-from jnn.data.augment.rand_augment import OPS, apply_ops
+from jnn.data.augment._rand_augment import OPS, apply_ops
 
 KEY = jax.random.key(0)
 X = jax.random.randint(jax.random.key(9), (2, 20, 20, 3), 40, 200).astype(jnp.uint8)

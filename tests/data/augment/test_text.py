@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.data.augment import mask_spans, mask_tokens, replace_tokens, word_dropout
-from jnn.data.augment.masking import _lasts, _start_rate
+from jnn.data.augment._masking import _lasts, _start_rate
 
 KEY = jax.random.key(0)
 LOW, HIGH, MASK = 5, 1000, 4

@@ -3,7 +3,7 @@
 import pytest
 
 from jnn.data import Skipped
-from jnn.data.sources.damage import refuse
+from jnn.data.sources._damage import refuse
 
 
 def test_without_a_counter_the_error_is_raised():

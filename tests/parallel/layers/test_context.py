@@ -13,15 +13,13 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jnn
-from jnn.layers import attend
-from jnn.parallel import layout, put_batch, sharded_state, sharded_step
-from jnn.parallel.layers.ring import ring_attention
-from jnn.parallel.layers.spread import spread
-from jnn.parallel.layers.ulysses import heads_attention
+from jnn.layers import dot_product_attention
+from jnn.parallel import layout, put_batch, ring_attention, sharded_state, sharded_step, ulysses_attention
+from jnn.parallel.layers._model_parallel import model_parallel
 from jnn.train import LossOutput, create_state, make_step
 from tests.parallel.sharing import assert_close, moved, some, value_and_gradients
 
-WAYS = pytest.mark.parametrize("way", [ring_attention, heads_attention])
+WAYS = pytest.mark.parametrize("way", [ring_attention, ulysses_attention])
 slowly = lambda *values: pytest.param(*values, marks=pytest.mark.slow)
 
 
@@ -45,7 +43,9 @@ MASKS = {
 
 @functools.cache
 def attended(mask=None, **how):
-    return jax.jit(partial(value_and_gradients, lambda q, k, v: attend(q, k, v, MASKS[mask], **how)))(*qkv())
+    return jax.jit(partial(value_and_gradients, lambda q, k, v: dot_product_attention(q, k, v, MASKS[mask], **how)))(
+        *qkv()
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def attended(mask=None, **how):
         (ring_attention, "data=2,context=2,tensor=2", {"causal": True}),
         (ring_attention, "context=4", {"causal": False}),
         (ring_attention, "context=4", {"causal": True, "window": 5}),
-        (heads_attention, "context=8", {"causal": True}),
-        (heads_attention, "data=2,context=2,tensor=2", {"causal": True}),
+        (ulysses_attention, "context=8", {"causal": True}),
+        (ulysses_attention, "data=2,context=2,tensor=2", {"causal": True}),
     ],
 )
 def test_it_is_attend_on_any_number_of_devices(way, text, how):
@@ -73,7 +73,7 @@ def test_it_is_attend_on_any_number_of_devices(way, text, how):
         (ring_attention, "packed", True),
         (ring_attention, "lengths", False),
         (ring_attention, "any", True),
-        (heads_attention, "packed", True),
+        (ulysses_attention, "packed", True),
     ],
 )
 def test_it_is_attend_under_any_mask(way, mask, causal):
@@ -85,7 +85,7 @@ def test_it_is_attend_under_any_mask(way, mask, causal):
 def test_queries_may_look_at_another_sequence_and_come_without_leading_axes(way):
     args = tuple(a[0] for a in qkv(16, 24))
     ours = partial(value_and_gradients, partial(way, mesh=some("context=4")))
-    assert_close(jax.jit(ours)(*args), jax.jit(partial(value_and_gradients, attend))(*args))
+    assert_close(jax.jit(ours)(*args), jax.jit(partial(value_and_gradients, dot_product_attention))(*args))
 
 
 @WAYS
@@ -117,7 +117,7 @@ def test_in_bfloat16_sums_are_in_float32(way):
     args = qkv(dtype=jnp.bfloat16)
     y = jax.jit(partial(way, mesh=some("context=8"), causal=True))(*args)
     assert y.dtype == jnp.bfloat16
-    exact = jax.jit(partial(attend, causal=True))(*(a.astype(jnp.float32) for a in args))
+    exact = jax.jit(partial(dot_product_attention, causal=True))(*(a.astype(jnp.float32) for a in args))
     assert_close(y, exact, 0.03)
 
 
@@ -137,7 +137,7 @@ def test_what_moves_in_a_ring_are_permutations_alone(causal):
 
 
 def test_what_moves_between_heads_and_time_are_exchanges_alone():
-    assert set(moved(compiled(heads_attention, "context=8", 64, gradient=False, causal=True))) == {"all-to-all"}
+    assert set(moved(compiled(ulysses_attention, "context=8", 64, gradient=False, causal=True))) == {"all-to-all"}
 
 
 @pytest.mark.parametrize("numbers", [(1, 8), slowly((1, 2, 4, 8))])
@@ -187,7 +187,7 @@ def alone():
 def test_a_model_that_knows_of_no_mesh_trains_as_on_one_device(alone, context, moves, never):
     place = layout(SPEC, some("data=2,context=4"))
     state, batch = sharded_state(OPTIMIZER, KEY, place), put_batch(batch_of(), place)
-    step = sharded_step(spread(place.mesh, context=context)(loss), OPTIMIZER, KEY, place)
+    step = sharded_step(model_parallel(place.mesh, context=context)(loss), OPTIMIZER, KEY, place)
     compiled = step.lower(state, batch).compile()
     assert moves in compiled.as_text()
     assert never not in compiled.as_text()
@@ -201,9 +201,9 @@ def test_a_model_that_knows_of_no_mesh_trains_as_on_one_device(alone, context, m
         (ring_attention, qkv(12), {"causal": True}, "multiples of 8, two for each device; found q float32"),
         (ring_attention, qkv(10), {}, "multiples of 4, the number of devices; found q float32"),
         (ring_attention, qkv(16, 32), {"causal": True}, "causal is for queries and keys of one sequence"),
-        (heads_attention, qkv(heads=6), {}, "4 devices do not divide the heads; found .* Use ring_attention"),
-        (heads_attention, qkv(10), {}, "4 devices do not divide the times"),
-        (heads_attention, qkv(), {"axis": "tensor"}, "heads_attention: the mesh has axes context, no 'tensor'"),
+        (ulysses_attention, qkv(heads=6), {}, "4 devices do not divide the heads; found .* Use ring_attention"),
+        (ulysses_attention, qkv(10), {}, "4 devices do not divide the times"),
+        (ulysses_attention, qkv(), {"axis": "tensor"}, "ulysses_attention: the mesh has axes context, no 'tensor'"),
     ],
 )
 def test_bad_input_is_one_clear_error(way, args, how, message):
@@ -212,5 +212,5 @@ def test_bad_input_is_one_clear_error(way, args, how, message):
 
 
 def test_an_unknown_way_to_share_time_is_an_error():
-    with pytest.raises(ValueError, match="spread: context is 'ring' or 'heads', found 'tiles'"):
-        spread(some("context=2"), context="tiles")
+    with pytest.raises(ValueError, match="model_parallel: context is 'ring' or 'heads', found 'tiles'"):
+        model_parallel(some("context=2"), context="tiles")

@@ -10,26 +10,25 @@ import optax
 import pytest
 
 import jnn
-from jnn.axes import constrain, gather, laid_out
+from jnn.axes import constrain, gather, use_layout
 from jnn.inspect import flops
 from jnn.layers import (
     attention,
     attention_spec,
     dropout,
-    experts,
-    experts_spec,
     layer_norm,
     layer_norm_spec,
-    layers_in_turn,
     linear,
     linear_spec,
+    mixture_of_experts,
+    mixture_of_experts_spec,
+    scan_layers,
 )
 from jnn.models import mlp, transformer
-from jnn.parallel import layout, sharded_state, sharded_step, slice_sums
-from jnn.parallel.layers.pipeline import pipeline
-from jnn.parallel.layers.spread import spread
-from jnn.parallel.over import over
-from jnn.remat import remembering
+from jnn.parallel import compressed_sums, layout, pipeline, sharded_state, sharded_step
+from jnn.parallel._shard_map import shard_map
+from jnn.parallel.layers._model_parallel import model_parallel
+from jnn.remat import remat_layer
 from tests.parallel.models import MLP, TRANSFORMER
 from tests.parallel.sharing import assert_close, moved, some, value_and_gradients
 
@@ -73,7 +72,7 @@ def test_it_is_the_scan_over_the_layers(text, microbatches, repeats):
     p, x = arguments()
     place = layout(SPEC, some(text))
     ours = lambda p, x: pipeline(block, p, x, place, microbatches=microbatches, repeats=repeats)
-    with laid_out(place):
+    with use_layout(place):
         p, x = jax.device_put(p, place.parameters), jax.device_put(x, place.batch())
         found = jax.jit(partial(value_and_gradients, ours))(p, x)
     assert_close(found, alone())
@@ -83,7 +82,7 @@ def test_a_policy_that_remembers_linear_maps_does_so_on_every_stage():
     p, x = arguments()
 
     def computed(remat):
-        layer = remembering(remat)(lambda p, x: linear(p["down"], jnp.tanh(linear(p["up"], x))))
+        layer = remat_layer(remat)(lambda p, x: linear(p["down"], jnp.tanh(linear(p["up"], x))))
         return flops(
             jax.grad(lambda p: jnp.sum(pipeline(layer, p, x, some("stage=4"), microbatches=4) ** 2)), p
         ).hardware
@@ -91,8 +90,8 @@ def test_a_policy_that_remembers_linear_maps_does_so_on_every_stage():
     assert computed(None) == computed("dots") < computed("full")
 
 
-MIXED = {"attention": attention_spec(8, 4), "norm": layer_norm_spec(8), "experts": experts_spec(8, 8, 4)}
-MIXED = {"blocks": jnn.stack(MIXED, 2), "last": experts_spec(8, 8, 4)}
+MIXED = {"attention": attention_spec(8, 4), "norm": layer_norm_spec(8), "experts": mixture_of_experts_spec(8, 8, 4)}
+MIXED = {"blocks": jnn.stack(MIXED, 2), "last": mixture_of_experts_spec(8, 8, 4)}
 
 
 def mixed(params, x):
@@ -101,10 +100,10 @@ def mixed(params, x):
     def layer(p, x, _):
         p = gather(p, "blocks")
         x = x + attention(p["attention"], layer_norm(p["norm"], x), causal=True)
-        return constrain(x + experts(p["experts"], x, top=2)[0], "time", "embed")
+        return constrain(x + mixture_of_experts(p["experts"], x, top=2)[0], "time", "embed")
 
-    x = layers_in_turn(jax.checkpoint(layer), params["blocks"], constrain(x, "time", "embed"), "time", "embed")
-    return constrain(experts(gather(params["last"], "last"), x, top=1)[0], "time", "embed")
+    x = scan_layers(jax.checkpoint(layer), params["blocks"], constrain(x, "time", "embed"), "time", "embed")
+    return constrain(mixture_of_experts(gather(params["last"], "last"), x, top=1)[0], "time", "embed")
 
 
 def inputs():
@@ -137,7 +136,7 @@ def mixed_alone():
 def test_law_any_product_of_axes_is_one_device(text, how):
     p, x = inputs()
     place = layout(MIXED, some(text))
-    with laid_out(place), spread(place.mesh, **how):
+    with use_layout(place), model_parallel(place.mesh, **how):
         p, x = jax.device_put(p, place.parameters), jax.device_put(x, place.batch())
         found = jax.jit(partial(value_and_gradients, mixed))(p, x)
     assert_close(found, mixed_alone())  # which knows of no mesh
@@ -146,11 +145,11 @@ def test_law_any_product_of_axes_is_one_device(text, how):
 def test_within_a_slice_sumss_are_those_of_its_own_rows():
     """Where a gradient is taken inside of a `shard_map`, ring attention and stages are there too."""
     mesh, x = some("slice=2,stage=2,context=2"), jax.random.normal(jax.random.key(0), (8, 4, 2, 3))
-    layer = lambda p, x, _: jnn.layers.attend(x, p * x, x, causal=True)
-    f = lambda p, x: (layers_in_turn(layer, p, x, "time", "heads", "head") ** 2).sum()
+    layer = lambda p, x, _: jnn.layers.dot_product_attention(x, p * x, x, causal=True)
+    f = lambda p, x: (scan_layers(layer, p, x, "time", "heads", "head") ** 2).sum()
     p, each = jnp.arange(1.0, 3.0)[:, None, None, None, None], jax.P("slice")
-    gradient = spread(mesh, microbatches=2)(jax.grad(f))
-    ours = over(mesh, "slice", (jax.P(), each), each, check_vma=False)(lambda p, x: gradient(p, x)[None])
+    gradient = model_parallel(mesh, microbatches=2)(jax.grad(f))
+    ours = shard_map(mesh, "slice", (jax.P(), each), each, check_vma=False)(lambda p, x: gradient(p, x)[None])
     theirs = jax.jit(jax.vmap(jax.grad(f), in_axes=(None, 0)))(p, x.reshape(2, 4, *x.shape[1:]))
     assert_close(jax.jit(ours)(p, x), theirs)
 
@@ -161,7 +160,7 @@ def test_slices_have_stages_and_time_of_their_own():
 
     def losses(text):
         place, optimizer, key = layout(TRANSFORMER.spec, some(text)), optax.sgd(0.1), jax.random.key(0)
-        step = sharded_step(TRANSFORMER.loss, optimizer, key, place, sums=slice_sums(place))
+        step = sharded_step(TRANSFORMER.loss, optimizer, key, place, sums=compressed_sums(place))
         state, found = sharded_state(optimizer, key, place), []
         for i in range(2):
             batch = {name: x[:, :4] if x.ndim > 1 else x for name, x in TRANSFORMER.batch(seed=i).items()}
@@ -206,7 +205,7 @@ def test_noise_is_that_of_all_rows_in_one():
     whole = jax.jit(lambda x: scanned(noisy, keys, x))(x)
     for text, how in [("stage=2", {"microbatches": 8}), ("stage=2,data=2,tensor=2", {"microbatches": 4, "repeats": 2})]:
         place = layout(SPEC, some(text))
-        with laid_out(place):
+        with use_layout(place):
             ours = jax.jit(lambda x, place=place, how=how: pipeline(noisy, keys, x, place, **how))(x)
         np.testing.assert_array_equal(ours, whole)
 
@@ -217,7 +216,7 @@ def test_a_mask_of_rows_goes_with_them_and_one_for_all_does_not():
     masks = jnn.layers.segment_mask(segments), jnn.layers.segment_mask(segments[2])
     each = lambda p: [transformer(p, tokens, key=None, mask=mask) for mask in masks]
     whole = jax.jit(each)(p)
-    with spread(some("stage=2"), microbatches=2):
+    with model_parallel(some("stage=2"), microbatches=2):
         found = jax.jit(each)(p)
     assert_close(found, whole)
 
@@ -243,7 +242,7 @@ def test_each_stage_keeps_its_layers_and_rows_and_what_moves_are_permutations_al
 def test_beside_other_axes_no_parameter_moves_along_the_stages():
     place = layout(SPEC, some("stage=2,fsdp=2,tensor=2"))
     ours = lambda p, x: pipeline(lambda p, x: block(gather(p), x), p, x, place, microbatches=4)
-    with laid_out(place):
+    with use_layout(place):
         program = jax.jit(partial(value_and_gradients, ours)).lower(*abstract(place)).compile()
     along = [c for c in jnn.inspect.collectives(program, place.mesh) if "stage" in c.axes]
     assert {c.kind for c in along} == {"collective-permute", "all-reduce"}
@@ -256,7 +255,7 @@ def of_each_device(text):
     place = layout(MLP.spec, some(text))
     on = lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding)
     args = jax.tree.map(on, jnn.abstract(MLP.spec), place.parameters), on(MLP.batch()["x"], place.batch())
-    with laid_out(place):
+    with use_layout(place):
         program = jax.jit(partial(value_and_gradients, partial(mlp, key=None))).lower(*args).compile()
     return program.cost_analysis()["flops"]
 
@@ -299,7 +298,7 @@ def test_a_layer_that_changes_the_shape_is_one_clear_error():
 def test_micro_batches_that_do_not_divide_each_devices_rows_are_one_clear_error():
     p, x = arguments()
     with (
-        laid_out(layout(SPEC, some("stage=2,data=4"))),
+        use_layout(layout(SPEC, some("stage=2,data=4"))),
         pytest.raises(ValueError, match=r"rows that 4 micro-batches divide on each of 4 devices .* found \[8\]"),
     ):
         pipeline(block, p, x, some("stage=2,data=4"), microbatches=4)
@@ -308,17 +307,15 @@ def test_micro_batches_that_do_not_divide_each_devices_rows_are_one_clear_error(
 def test_a_model_without_rows_is_one_clear_error():
     p = jnn.init(TRANSFORMER.spec, jax.random.key(0))
     with (
-        spread(some("stage=2")),
-        pytest.raises(
-            ValueError, match=r"layers_in_turn: a pipeline needs rows .* float32\[6,16\] with axes time, embed"
-        ),
+        model_parallel(some("stage=2")),
+        pytest.raises(ValueError, match=r"scan_layers: a pipeline needs rows .* float32\[6,16\] with axes time, embed"),
     ):
         transformer(p, jnp.zeros(6, jnp.int32), key=None)
 
 
 def test_what_is_in_pieces_already_is_one_clear_error():
     mesh = some("context=2")
-    attending = spread(mesh)(lambda x: jnn.layers.attend(x, x, x))
+    attending = model_parallel(mesh)(lambda x: jnn.layers.dot_product_attention(x, x, x))
     along = jax.P(None, "context")
-    with pytest.raises(ValueError, match=r"over: arrays are pieces along context already, in the shard_map"):
+    with pytest.raises(ValueError, match=r"shard_map: arrays are pieces along context already, in the shard_map"):
         jax.jit(jax.shard_map(attending, mesh=mesh, in_specs=along, out_specs=along))(jnp.ones((4, 8, 2, 3)))

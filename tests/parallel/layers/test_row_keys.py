@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.layers import dropout
-from jnn.parallel.layers.row_keys import _places, row_keys
+from jnn.parallel.layers._row_keys import _places, row_keys
 
 KEY = jax.random.key(3)
 OFFSETS = np.array([0, 1, 6, 7])  # two runs of two rows

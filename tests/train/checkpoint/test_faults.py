@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import orbax.checkpoint as ocp
 import pytest
 
-from jnn.train.checkpoint import Checkpoints, Damaged
-from jnn.train.checkpoint.quiet import _WithoutLateAnswers
+from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint
+from jnn.train.checkpoint._quiet import _WithoutLateAnswers
 from tests.train.checkpoint.faults import SIDE, filled, is_step, records, restored, state
 
 
@@ -139,7 +139,7 @@ def test_all_damaged_is_an_error_that_moves_nothing(folder):
     for step in ("10", "20"):
         shutil.rmtree(folder / step / "manifest")
     for _ in range(2):  # the second start must not begin anew
-        with pytest.raises(Damaged, match=r"(?s)none of the checkpoints .*checkpoint 20 .*checkpoint 10 "):
+        with pytest.raises(CorruptCheckpoint, match=r"(?s)none of the checkpoints .*checkpoint 20 .*checkpoint 10 "):
             restored(folder)
 
 

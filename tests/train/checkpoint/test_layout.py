@@ -9,7 +9,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jnn.train.checkpoint import Checkpoints, Damaged, diff, inverse, read, relayout, rename, stack, table, unstack
+from jnn.train.checkpoint import (
+    Checkpoints,
+    CorruptCheckpoint,
+    diff,
+    inverse,
+    read,
+    relayout,
+    rename,
+    stack,
+    table,
+    unstack,
+)
 from jnn.train.checkpoint.__main__ import main
 from tests.train.checkpoint.faults import filled, records, state
 
@@ -49,7 +60,7 @@ def test_nothing_to_read(tmp_path, place):
 def test_reading_a_damaged_one(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "20" / "state")
-    with pytest.raises(Damaged, match=r"checkpoint .*20: its arrays cannot be read"):
+    with pytest.raises(CorruptCheckpoint, match=r"checkpoint .*20: its arrays cannot be read"):
         read(tmp_path / "run")
     assert read(tmp_path / "run" / "10").records == records(10)
 

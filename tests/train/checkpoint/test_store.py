@@ -14,11 +14,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
 from jnn.data import Batches
-from jnn.train import Checkpoints, create_state, digest
-from jnn.train.checkpoint import Damaged, diff, read
-from jnn.train.checkpoint.load import read_arrays
-from jnn.train.checkpoint.manifest import by_path
-from jnn.train.state import step_of
+from jnn.train import Checkpoints, create_state, digest, step_of
+from jnn.train.checkpoint import CorruptCheckpoint, diff, read
+from jnn.train.checkpoint._load import read_arrays
+from jnn.train.checkpoint._manifest import by_path
 from tests.train import tiny
 from tests.train.dtypes import DTYPES, of_every_bit
 
@@ -327,7 +326,9 @@ def test_what_was_restored_may_be_donated(tmp_path):
 def test_arrays_that_are_not_what_the_manifest_says(tmp_path, shape, dtype):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(Anything(jnp.int32(0), {"w": jnp.ones((2, 3))}), {})
-    with pytest.raises(Damaged, match=r"leaves/w is stored as float32\[2, 3\]|its arrays cannot be read: OUT_OF_RANGE"):
+    with pytest.raises(
+        CorruptCheckpoint, match=r"leaves/w is stored as float32\[2, 3\]|its arrays cannot be read: OUT_OF_RANGE"
+    ):
         read_arrays(tmp_path / "0", {"leaves/w": jax.ShapeDtypeStruct(shape, dtype)})
 
 
@@ -443,7 +444,7 @@ def test_a_step_by_name(tmp_path):
         with pytest.raises(ValueError, match=r"holds the steps \[1, 2, 3\], not 4"):
             checkpoints.restore(at(0), step=4)
         (tmp_path / "2" / "manifest" / "metadata").unlink()
-        with pytest.raises(Damaged, match=r"checkpoint 2 in .*: its manifest is missing"):
+        with pytest.raises(CorruptCheckpoint, match=r"checkpoint 2 in .*: its manifest is missing"):
             checkpoints.restore(at(0), step=2)
     assert held(tmp_path) == [1, 2, 3]
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jnn.parallel.processes.join import join
+from jnn.launch._initialize import initialize
 from jnn.train import TrainState
 from jnn.train.checkpoint import Checkpoints
 
@@ -78,7 +78,7 @@ def refused(folder):
 
 
 def main(what, out, *folders):
-    join()
+    initialize()
     if what == "save":
         with Checkpoints(folders[0]) as checkpoints:
             for step in STEPS:

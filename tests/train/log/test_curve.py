@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from jnn.train.log.curve import STRETCHES, Curve
+from jnn.train.log._curve import STRETCHES, Curve
 
 
 def grown(values, most=STRETCHES):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from jnn.train.log import progress, throughput
+from jnn.train.log import _throughput as throughput
+from jnn.train.log import progress
 from jnn.train.log.progress import ProgressLog, together
 from jnn.train.log.rows import read_rows, read_status
 

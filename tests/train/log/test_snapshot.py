@@ -7,9 +7,10 @@ import random
 
 import pytest
 
-from jnn.train.log import growing, snapshot
+from jnn.train.log import _growing as growing
+from jnn.train.log import _snapshot as snapshot
+from jnn.train.log._snapshot import Runs
 from jnn.train.log.rows import RowLog
-from jnn.train.log.snapshot import Runs
 
 ROWS = [{"step": i, "train/loss": 1 / i} for i in range(1, 4)]
 

@@ -5,7 +5,7 @@ import types
 import jax
 import pytest
 
-from jnn.train.log.throughput import PUBLISHED, WINDOW, Speed, peak_flops
+from jnn.train.log._throughput import PUBLISHED, WINDOW, Speed, peak_flops
 
 
 def speeds(times_and_steps):

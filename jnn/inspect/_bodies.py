@@ -1,0 +1,80 @@
+"""What an equation of a jaxpr runs, and how often.
+
+    bodies(equation) -> [jaxpr, ...]
+    repeats(equation) -> n                           None for a while loop of unknown length
+
+Whoever walks a program goes down into the bodies, and multiplies by the repeats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+from jnn.inspect._trips import MIRRORED, TESTS, trips
+
+
+def bodies(equation: JaxprEqn) -> list[Jaxpr]:
+    """The jaxprs that an equation runs: of a scan or a jit its body, of a while its condition too."""
+    params = equation.params
+    if equation.primitive.name == "custom_linear_solve":  # the others are for its derivatives, and as a check
+        return [params["jaxprs"].solve.jaxpr]
+    if equation.primitive.name == "cond" and isinstance(equation.invars[0], Literal):  # known which, say of a constant
+        return [params["branches"][int(equation.invars[0].val)].jaxpr]
+    values = jax.tree.leaves(list(params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr))
+    return [v.jaxpr if isinstance(v, ClosedJaxpr) else v for v in values if isinstance(v, Jaxpr | ClosedJaxpr)]
+
+
+def repeats(equation: JaxprEqn) -> int | None:
+    """How often an equation runs its bodies, on all devices together."""
+    name, params = equation.primitive.name, equation.params
+    if name == "scan":
+        return int(params["length"])
+    if name == "shard_map":
+        return math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])
+    return _trips(equation) if name == "while" else 1
+
+
+def _trips(equation: JaxprEqn) -> int | None:
+    """The trip count of a while that counts from a literal to a literal, by a literal."""
+    params = equation.params
+    test = params["cond_jaxpr"].jaxpr
+    if len(test.eqns) != 1 or test.eqns[0].primitive.name not in TESTS:
+        return None
+    name, (counter, limit) = test.eqns[0].primitive.name, test.eqns[0].invars
+    if isinstance(counter, Literal):
+        name, counter, limit = MIRRORED[name], limit, counter
+    index = test.invars.index(counter) - params["cond_nconsts"] if counter in test.invars else -1
+    if index < 0 or not isinstance(limit, Literal):
+        return None
+    start = equation.invars[params["cond_nconsts"] + params["body_nconsts"] + index]
+    if not isinstance(start, Literal):
+        return None
+    return trips(_number(start), _number(limit), _step(equation, index), name, _dtype(start))
+
+
+def _step(equation: JaxprEqn, index: int) -> Any:
+    """By how much the body of a while changes its carry of that index, where that is a literal."""
+    body = equation.params["body_jaxpr"].jaxpr
+    before = body.invars[equation.params["body_nconsts"] + index]
+    for made in body.eqns:
+        name = made.primitive.name
+        if made.outvars[0] is body.outvars[index] and name in ("add", "sub"):
+            a, b = made.invars
+            if a is before and isinstance(b, Literal):
+                return _number(b) if name == "add" else -_number(b)
+            if b is before and isinstance(a, Literal) and name == "add":
+                return _number(a)
+    return None
+
+
+def _number(literal: Literal) -> Any:
+    return np.asarray(literal.val, _dtype(literal)).item()
+
+
+def _dtype(literal: Literal) -> np.dtype:
+    return cast(jax.core.ShapedArray, literal.aval).dtype

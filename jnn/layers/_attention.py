@@ -1,0 +1,165 @@
+"""Attention: multi-head, grouped-query, cross, causal, sliding-window. (A sequence in pieces: `attention_cache.py`.)
+
+    attention(p, x) -> y                             x attends to itself
+    attention(p, x, kv) -> y                         x attends to kv
+
+Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
+
+Laws: how many heads there are is in the shapes of p. With `causal`, row i depends on rows j <= i alone; packed rows
+under `segment_mask` equal the rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.axes import constrain
+from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.layers._dot_product_attention import dot_product_attention
+from jnn.layers._linear import linear, linear_spec
+from jnn.layers._masks import check_mask, check_window
+from jnn.param import Params, Spec
+
+Rotate = Callable[[jax.Array, jax.Array], jax.Array]  # (..., t, h, k), (t,) -> (..., t, h, k); such as `rotary`
+
+
+def attention_spec(
+    d: int,
+    heads: int,
+    *,
+    kv_heads: int | None = None,
+    head: int | None = None,
+    d_kv: int | None = None,
+    bias: bool = True,
+    init: Initializer | VarianceScaling = lecun_normal,
+    out_init: Initializer | VarianceScaling | None = None,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares the four linear maps of attention.
+
+    Args:
+      d: the size of the last axis of x, and of the output.
+      heads: how many query heads there are.
+      kv_heads: how many key and value heads: fewer for grouped queries, 1 for multi-query. As `heads` by default.
+      head: the size of a head; d / heads by default.
+      d_kv: the size of the last axis of kv, for cross-attention; d by default.
+      bias: whether the four maps have biases.
+      init: initial values of the query, key and value weights.
+      out_init: those of the output weight; `init` by default.
+      dtype: of all.
+
+    Returns:
+      {"q": {"w": (d, heads, head)}, "k" and "v": {"w": (d_kv, kv_heads, head)}, "o": {"w": (heads, head, d)}},
+      each with its "b".
+
+    Raises:
+      ValueError: heads do not divide d and no head size is given, or kv_heads do not divide heads.
+
+    >>> attention_spec(64, 8, kv_heads=2)["k"]["w"].shape
+    (64, 2, 8)
+    """
+    groups = heads if kv_heads is None else kv_heads
+    if head is None and d % heads:
+        raise ValueError(f"attention_spec: {heads} heads do not divide d={d}; give the size of a head.")
+    if heads % groups:
+        raise ValueError(f"attention_spec: {groups} kv_heads do not divide {heads} heads.")
+    size, d_kv = d // heads if head is None else head, d if d_kv is None else d_kv
+
+    def inward(d_in: int, count: int, name: str) -> Spec:
+        return linear_spec(d_in, (count, size), axes=("embed", name, "head"), bias=bias, init=init, dtype=dtype)
+
+    out_axes = ("heads", "head", "embed")
+    return {
+        "q": inward(d, heads, "heads"),
+        "k": inward(d_kv, groups, "kv_heads"),
+        "v": inward(d_kv, groups, "kv_heads"),
+        "o": linear_spec((heads, size), d, axes=out_axes, bias=bias, init=out_init or init, dtype=dtype),
+    }
+
+
+def attention(
+    p: Params,
+    x: jax.Array,
+    kv: jax.Array | None = None,
+    *,
+    causal: bool = False,
+    window: int | None = None,
+    mask: jax.Array | None = None,
+    rotate: Rotate | None = None,
+) -> jax.Array:
+    """Each row of x becomes a mean of values, weighted by how well its query fits their keys.
+
+    See "Attention Is All You Need", Vaswani et al., 2017; for grouped queries "GQA", Ainslie et al., 2023;
+    for windows "Longformer", Beltagy et al., 2020.
+
+    Args:
+      p: as `attention_spec` declares.
+      x: (..., t, d), floating point: makes the queries.
+      kv: (..., s, d_kv): makes the keys and values; None for x itself.
+      causal: row i attends to rows j <= i alone.
+      window: and to rows with |i - j| < window alone.
+      mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1.
+        See `length_mask` and `segment_mask`; combine them by `&`.
+      rotate: turns queries and keys by their positions, such as `rotary`.
+
+    Returns:
+      (..., t, d), in x's dtype.
+
+    Raises:
+      TypeError: x or kv are not floating point, or mask is not bool.
+      ValueError: shapes do not fit; causal, window or rotate with kv, whose rows have no common order with x's.
+
+    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
+    >>> attention(p, jnp.ones((7, 5, 4)), causal=True).shape
+    (7, 5, 4)
+    """
+    check_window("attention", window)
+    if kv is not None and (causal or window is not None or rotate is not None):
+        raise ValueError("attention: causal, window and rotate are for self-attention; with kv, give a mask.")
+    q, k, v = project("attention", p, x, x if kv is None else kv)
+    t, s = q.shape[-3], k.shape[-3]
+    if rotate is not None:
+        q, k = rotate(q, jnp.arange(t)), rotate(k, jnp.arange(s))
+    if mask is not None:
+        check_mask("attention", mask, (*x.shape[:-1], s))
+    with jax.named_scope(f"pairs_{pairs(t, s, causal=causal, window=window)}_of_{t * s}"):  # for jnn.inspect.flops
+        y = dot_product_attention(q, k, v, mask, causal=causal, window=window)
+    return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
+
+
+def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
+    """How many pairs of query and key causality and a window leave.
+
+    >>> pairs(3, 3, causal=True, window=None), pairs(3, 3, causal=True, window=2)
+    (6, 5)
+    """
+    if not causal and window is None:
+        return t * s
+    wide = t if window is None else jax.core.min_dim(window, t)  # t may be symbolic
+    back = wide * (wide + 1) // 2 + (t - wide) * wide  # with |i - j| < window and j <= i
+    return back if causal else 2 * back - t
+
+
+def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Queries of x (..., t, h, k), keys and values of kv (..., s, g, k), once both are known to fit p."""
+    checks.params(layer, p, "q", "k", "v", "o")
+    for name in ("q", "k", "v", "o"):
+        checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
+    checks.floats(layer, x, ndim=2)
+    checks.trailing(layer, x, p["q"]["w"].shape[:1])
+    checks.floats(f"{layer}: kv", kv, ndim=2)
+    checks.trailing(f"{layer}: kv", kv, p["k"]["w"].shape[:1])
+    if kv.shape[:-2] != x.shape[:-2]:
+        raise ValueError(
+            f"{layer}: expected x and kv with the same leading axes, found {checks.describe(x)} and "
+            f"{checks.describe(kv)}."
+        )
+    q, k, v = linear(p["q"], x), linear(p["k"], kv), linear(p["v"], kv)
+    q, k, v = constrain(q, "time", "heads", "head"), *(constrain(a, "time", "kv_heads", "head") for a in (k, v))
+    return checkpoint_name(q, "query"), checkpoint_name(k, "key"), checkpoint_name(v, "value")

@@ -1,0 +1,129 @@
+"""Causal self-attention of a sequence in pieces: a memory of keys and values goes in and comes out.
+
+    attention_cache(p, length) -> cache                     empty
+    cached_attention(p, x, cache) -> (y, cache)             x is the next chunk of a sequence
+
+Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
+
+Laws: cut a sequence into chunks anywhere: `cached_attention` over them equals causal `attention` over the whole. With
+a window the cache is a ring: position i lives in slot i % length, and what the window has left is written over.
+Without one nothing is forgotten: a cache that overflows is an error, and under `jit` NaN.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.layers._attention import Rotate, project
+from jnn.layers._dot_product_attention import dot_product_attention
+from jnn.layers._linear import linear
+from jnn.layers._masks import check_window, visible
+from jnn.param import Params
+
+Cache = dict[str, jax.Array]
+
+
+def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Cache:
+    """An empty memory of the last `length` keys and values.
+
+    Args:
+      p: the attention's parameters.
+      length: of the longest sequence; with a window, at least the window (it is a ring then).
+      leading: the leading axes of x.
+      dtype: of what is remembered; that of the key weights by default.
+
+    Returns:
+      {"k": (*leading, length, kv_heads, head), "v": the same, "next": int32 (), the next chunk's first position}
+
+    >>> from jnn.layers import attention_spec
+    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
+    >>> attention_cache(p, 16, leading=(8,))["k"].shape
+    (8, 16, 2, 2)
+    """
+    checks.params("attention_cache", p, "k")
+    checks.params("attention_cache", p["k"], "w", what="params['k']")
+    w = p["k"]["w"]
+    empty = jnp.zeros((*leading, length, *w.shape[-2:]), w.dtype if dtype is None else dtype)
+    return {"k": empty, "v": empty, "next": jnp.zeros((), jnp.int32)}
+
+
+def cached_attention(
+    p: Params, x: jax.Array, cache: Cache, *, window: int | None = None, rotate: Rotate | None = None
+) -> tuple[jax.Array, Cache]:
+    """Causal self-attention of the next chunk of a sequence to itself and to all that the cache remembers.
+
+    A whole prompt is one chunk, a decoding step is a chunk of one row; every cut gives the same rows.
+
+    Args:
+      p: as `attention_spec` declares.
+      x: (..., t, d), floating point, the rows at positions cache["next"], cache["next"] + 1, ...
+      cache: from `attention_cache`, or from the call before.
+      window, rotate: as in `attention`.
+
+    Returns:
+      (..., t, d) in x's dtype, and the cache with these rows added. Without a window, once a sequence is longer
+      than its cache, an error where that is known, and under `jit` NaN: nothing is forgotten in silence.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: shapes do not fit, the cache is full, or is shorter than the window.
+
+    >>> from jnn.layers import attention_spec
+    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
+    >>> cache = attention_cache(p, 16)
+    >>> y, cache = cached_attention(p, jnp.ones((5, 4)), cache)      # prefill
+    >>> y, cache = cached_attention(p, jnp.ones((1, 4)), cache)      # one step
+    >>> y.shape, int(cache["next"])
+    ((1, 4), 6)
+    """
+    q, k, v = project("cached_attention", p, x, x)
+    _check_cache(x, cache, window)
+    t, size = q.shape[-3], cache["k"].shape[-3]
+    positions = cache["next"] + jnp.arange(t)
+    if rotate is not None:
+        q, k = rotate(q, positions), rotate(k, positions)
+    new = _remember(cache, k, v)
+    if window is None or t + window - 1 <= size:
+        seen, at = new, _positions(new)
+    else:  # writing first would overwrite what this chunk's first queries still attend to
+        seen = {"k": jnp.concatenate([cache["k"], k], -3), "v": jnp.concatenate([cache["v"], v], -3)}
+        at = jnp.concatenate([_positions(cache), positions])
+    mask = visible(positions, at, causal=True, window=window) & (at >= 0)[None, :]
+    y = linear(p["o"], dot_product_attention(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask), in_axes=2)
+    return (y if window is not None else jnp.where(new["next"] > size, jnp.nan, y)), new
+
+
+def _remember(cache: Cache, k: jax.Array, v: jax.Array) -> Cache:
+    """The cache with a chunk added: position i lives in slot i % length."""
+    t, size = k.shape[-3], cache["k"].shape[-3]
+    kept = min(t, size)
+    slots = (cache["next"] + jnp.arange(t - kept, t)) % size
+    write = lambda old, rows: old.at[..., slots, :, :].set(rows[..., t - kept :, :, :].astype(old.dtype))
+    return {"k": write(cache["k"], k), "v": write(cache["v"], v), "next": cache["next"] + t}
+
+
+def _positions(cache: Cache) -> jax.Array:
+    """The position that each slot holds; negative where it is still empty."""
+    last, size = cache["next"] - 1, cache["k"].shape[-3]
+    return last - (last - jnp.arange(size)) % size
+
+
+def _check_cache(x: jax.Array, cache: Cache, window: int | None) -> None:
+    checks.params("cached_attention", cache, "k", "v", "next", what="cache")
+    t, size, position = x.shape[-2], cache["k"].shape[-3], cache["next"]
+    check_window("cached_attention", window)
+    if cache["k"].shape[:-3] != x.shape[:-2]:
+        raise ValueError(
+            f"cached_attention: expected a cache with leading axes {x.shape[:-2]} for input {checks.describe(x)}, "
+            f"found {cache['k'].shape[:-3]}. Make it by attention_cache(p, length, leading={x.shape[:-2]})."
+        )
+    if window is not None and size < window:
+        raise ValueError(f"cached_attention: a window of {window} needs a cache of that length, found {size}.")
+    if window is None and not isinstance(position, jax.core.Tracer) and int(position) + t > size:
+        raise ValueError(
+            f"cached_attention: the cache holds {size} positions, and {t} more do not fit after {int(position)}. "
+            "Make a longer one, or give a window."
+        )

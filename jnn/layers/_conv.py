@@ -1,0 +1,205 @@
+"""Convolution in one, two or three dimensions, channels last: x is (..., *spatial, channels).
+
+Laws: the number of dimensions is the weight's rank less two, and leading axes are free; shifting x by
+the stride shifts the output by one (away from the borders, and everywhere if CIRCULAR); with CAUSAL
+padding, output t reads no input after t; a bias is added iff `"b" in p`.
+
+As everywhere in deep learning this is cross-correlation: the kernel is not flipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from jnn import backend, checks
+from jnn.axes import in_force
+from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
+from jnn.layers._linear import linear
+from jnn.layers._window import BORDERS, Padding, Window, one_batch_axis, sliding
+from jnn.param import Param, Spec
+from jnn.precision import add_bias, narrow
+
+PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
+SPATIAL_AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+
+
+def conv_spec(
+    c_in: int,
+    c_out: int,
+    kernel: Sequence[int],
+    *,
+    groups: int = 1,
+    axes: tuple[str, str] = ("channels_in", "channels_out"),
+    bias: bool = True,
+    init: Initializer | VarianceScaling = he_normal,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares a convolution.
+
+    Args:
+      c_in: channels of the input.
+      c_out: channels of the output.
+      kernel: its size along each spatial axis: (3,) for sequences, (3, 3) for images, (3, 3, 3) for volumes.
+      groups: channels fall into this many groups that do not mix; give `conv` the same number.
+      axes: names of w's channel axes; the others are named among z, y, x.
+      bias: whether there is a "b", of shape (c_out,), initially zero.
+      init: initial values of w; the default suits a ReLU behind it.
+      dtype: of w and b.
+
+    Returns:
+      {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}
+
+    Raises:
+      ValueError: groups do not divide the channels, or the kernel is not 1 to 3 positive sizes.
+
+    >>> conv_spec(3, 32, (5, 5))["w"].shape
+    (5, 5, 3, 32)
+    """
+    size = sliding("conv_spec", kernel).size
+    if groups < 1 or c_in % groups or c_out % groups:
+        raise ValueError(f"conv_spec: {groups} groups do not divide c_in={c_in} and c_out={c_out}.")
+    spatial = SPATIAL_AXES[len(size)]
+    w = Param((*size, c_in // groups, c_out), init, (*spatial, *axes), dtype, axes[:1], axes[1:], receptive=spatial)
+    return {"w": w, "b": Param((c_out,), zeros, axes[1:], dtype)} if bias else {"w": w}
+
+
+def conv(
+    p: dict[str, jax.Array],
+    x: jax.Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> jax.Array:
+    """Slides the kernel w over x and adds b.
+
+    See "Backpropagation Applied to Handwritten Zip Code Recognition", LeCun et al., 1989; dilation:
+    "Multi-Scale Context Aggregation by Dilated Convolutions", Yu and Koltun, 2016.
+
+    Args:
+      p: {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}, the bias optional.
+      x: (..., *spatial, c_in), floating point, with one spatial axis per axis of the kernel.
+      stride: between windows, one int or one per spatial axis.
+      padding: "SAME" (zeros; the output has size ceil(spatial / stride)), "VALID" (none), "CAUSAL" (one
+        axis; zeros before it), "CIRCULAR" (the opposite border), "REFLECT" (mirrored at the border), in any case;
+        or that many zeros: one int for all sides, one per axis, or (before, after) per axis.
+      dilation: between elements of the kernel, one int or one per spatial axis.
+      groups: how many groups of channels do not mix.
+
+    Returns:
+      (..., *out, c_out), in x's dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has other channels, too few axes, no elements or less room than the kernel; or an
+        argument is not one of the above.
+
+    >>> p = {"w": jnp.ones((3, 3, 3, 8))}
+    >>> conv(p, jnp.ones((2, 32, 32, 3)), stride=2).shape
+    (2, 16, 16, 8)
+    """
+    checks.params("conv", p, "w", may=("b",))
+    checks.array("conv", x)
+    x = narrow(x)
+    w = p["w"].astype(x.dtype)
+    window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
+    flat, leading = one_batch_axis("conv", x, len(window.size))
+    check_channels("conv", w, x, groups)
+    y = _slide(w, flat, window, groups)
+    return add_channels(p, y.reshape(*leading, *y.shape[1:]))
+
+
+def check_channels(layer: str, w: jax.Array, x: jax.Array, groups: int) -> None:
+    """Raises unless x has the input channels of w (*kernel, c_in / groups, c_out), and groups divide c_out."""
+    checks.trailing(layer, x, (w.shape[-2] * groups,))
+    if w.shape[-1] % groups:
+        raise ValueError(f"{layer}: {groups} groups do not divide the {w.shape[-1]} output channels of its parameters.")
+
+
+def add_channels(p: dict[str, jax.Array], y: jax.Array) -> jax.Array:
+    """y (..., c) plus the bias "b" (c,), iff p has one."""
+    return add_bias(y, p["b"]) if "b" in p else y
+
+
+def convolve(
+    x: jax.Array,
+    w: jax.Array,
+    pads: Sequence[tuple[int, int]],
+    *,
+    stride: Sequence[int],
+    spread: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> jax.Array:
+    """XLA's convolution of x (b, *spatial, c), with zeros between x's elements where `model_parallel` > 1."""
+    if groups > 1 and _rows_are_repeated(x):
+        return _by_taps(x, w, pads, stride=stride, spread=spread, dilation=dilation, groups=groups)
+    n = w.ndim - 2
+    axes = "ZYX"[-n:]
+    return jax.lax.conv_general_dilated(
+        x,
+        w,
+        window_strides=stride,
+        padding=pads,
+        lhs_dilation=spread,
+        rhs_dilation=dilation,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+    )
+
+
+def _rows_are_repeated(x: jax.Array) -> bool:
+    """Whether a layout gives the same rows of a batch to several devices.
+
+    XLA's partitioner (JAX 0.10.2, Shardy or not) then sums the gradient of a grouped convolution's kernel over all
+    devices, each row as often as it is there: on data=4, tensor=2 it is twice what it should be.
+    """
+    layout = in_force()
+    if layout is None:
+        return False
+    rows = layout.activation(x.shape[:1], ("batch",))  # within a `shard_map` it cannot be asked for its shards
+    axes = {axis for rule in rows.spec if rule for axis in ((rule,) if isinstance(rule, str) else rule)}
+    return any(size > 1 for axis, size in rows.mesh.shape.items() if axis not in axes)
+
+
+def _by_taps(
+    x: jax.Array,
+    w: jax.Array,
+    pads: Sequence[tuple[int, int]],
+    *,
+    stride: Sequence[int],
+    spread: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> jax.Array:
+    """`convolve` as a sum of products, one for each element of the kernel."""
+    edges = [(before, after, s - 1) for (before, after), s in zip(pads, spread, strict=True)]
+    x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    reach = [d * (k - 1) for d, k in zip(dilation, w.shape[:-2], strict=True)]
+    sums = jnp.promote_types(x.dtype, jnp.float32)
+    y = jnp.zeros((), sums)
+    for at in np.ndindex(*w.shape[:-2]):
+        first = [d * k for d, k in zip(dilation, at, strict=True)]
+        last = [size - r + f for size, r, f in zip(x.shape[1:-1], reach, first, strict=True)]
+        tap = jax.lax.slice(x, (0, *first, 0), (x.shape[0], *last, x.shape[-1]), (1, *stride, 1))
+        tap = tap.reshape(*tap.shape[:-1], groups, -1)
+        filters = w[at].reshape(w.shape[-2], groups, -1)
+        y = y + jnp.einsum("...gi,igo->...go", tap, filters, preferred_element_type=sums)
+    return y.reshape(*y.shape[:-2], -1).astype(x.dtype)
+
+
+def _slide(w: jax.Array, x: jax.Array, window: Window, groups: int) -> jax.Array:
+    """The convolution of x (b, *spatial, c_in), in the formulation that suits this backend."""
+    spatial = x.shape[1:-1]
+    pads, one, none = window.pads(spatial), (1,) * len(spatial), ((0, 0),) * len(spatial)
+    if window.size == window.stride == one and groups == 1 and pads == none and backend.choose("conv_of_one") == "dot":
+        return linear({"w": w.reshape(w.shape[-2:])}, x)
+    if window.padding in BORDERS:
+        x, pads = window.pad(x), none
+    return convolve(x, w, pads, stride=window.stride, spread=one, dilation=window.dilation, groups=groups)

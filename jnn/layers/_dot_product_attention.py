@@ -1,0 +1,127 @@
+"""The heart of attention, without parameters: means of values, weighted by how well a query fits their keys.
+
+    dot_product_attention(q, k, v, mask, causal=True) -> y
+
+Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
+
+Laws: softmax is in float32; a key that is masked has no part in it, however small the visible scores are (up to 2e38,
+where float32 ends); a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
+all formulations (`jnn.backend`) are the same function, and so is what a parallel run computes instead (`jnn.overrides`).
+The kernels of accelerators (`attend_kernels`) have no forward mode; `jnn.backend.target("cpu")` traces what has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from jnn import backend, checks
+from jnn.layers._masks import check_mask, check_window, within
+from jnn.layers.kernels import _attention as kernels
+from jnn.overrides import overridden
+
+
+def dot_product_attention(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    causal: bool = False,
+    window: int | None = None,
+) -> jax.Array:
+    """`softmax(q k / sqrt(head)) v`, head by head.
+
+    Args:
+      q: (..., t, h, k), floating point.
+      k, v: (..., s, g, k), where h is a multiple of g: each key head serves h / g neighbouring query heads.
+      mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1.
+      causal: row i attends to rows j <= i alone.
+      window: and to rows with |i - j| < window alone.
+
+    Returns:
+      (..., t, h, k), in q's dtype; zeros for a query that may attend to nothing.
+
+    Raises:
+      TypeError: q, k, v are not floating point, or mask is not bool.
+      ValueError: shapes do not fit, or are empty.
+
+    >>> dot_product_attention(jnp.ones((3, 2, 4)), jnp.ones((5, 1, 4)), jnp.ones((5, 1, 4))).shape
+    (3, 2, 4)
+    """
+    _check(q, k, v, mask, window)
+    return overridden("dot_product_attention", _attend)(q, k, v, mask, causal=causal, window=window)
+
+
+def _check(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, window: int | None) -> None:
+    for name, a in (("q", q), ("k", k), ("v", v)):
+        checks.array("dot_product_attention", a, name)
+        checks.floats(f"attend: {name}", a, ndim=3)
+    fits = k.shape == v.shape and (q.shape[:-3], q.shape[-1]) == (k.shape[:-3], k.shape[-1])
+    if not fits or q.shape[-2] % k.shape[-2]:
+        q_shape, k_shape, v_shape = map(checks.describe, (q, k, v))
+        raise ValueError(
+            "dot_product_attention: expected q (..., t, heads, head), k and v (..., s, kv_heads, head), where kv_heads divide heads; "
+            f"found q {q_shape}, k {k_shape}, v {v_shape}."
+        )
+    check_window("dot_product_attention", window)
+    if mask is not None:
+        check_mask("dot_product_attention", mask, (*q.shape[:-2], k.shape[-3]))
+
+
+def _attend(
+    q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
+) -> jax.Array:
+    if mask is not None:
+        mask = mask.reshape((1,) * (q.ndim - 1 - mask.ndim) + mask.shape)
+    refusals = {
+        "splash": lambda: kernels.no_splash(q, k, mask, window=window),
+        "cudnn": lambda: kernels.no_cudnn(q, k, mask, causal=causal, window=window),
+    }
+    formulation = _FORMULATIONS[backend.choose("attention", refusals)]
+    with jax.named_scope("dot_product_attention"):  # for jnn.inspect.kernels
+        return formulation(q, k, v, mask, causal=causal, window=window)
+
+
+def _plain(formulation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A formulation in XLA's own operations: with causality and the window a part of the mask."""
+
+    def dot_product_attention(
+        q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
+    ) -> jax.Array:
+        y = formulation(q, k, v, within(mask, q, k, causal=causal, window=window))
+        return checkpoint_name(y, "attended")  # for `jnn.remat`
+
+    return dot_product_attention
+
+
+@_plain
+def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """With heads before time, so that each head's products are plain matrix products."""
+    *leading, t, h, size = q.shape
+    s, g = k.shape[-3:-1]
+    q = jnp.moveaxis(q.reshape(*leading, t, g, h // g, size), -4, -2).reshape(*leading, g, h // g * t, size)
+    k, v = jnp.swapaxes(k, -3, -2), jnp.swapaxes(v, -3, -2)
+    exact = jnp.promote_types(q.dtype, jnp.float32)
+    scores = jnp.einsum("...tk,...sk->...ts", q * size**-0.5, k, preferred_element_type=exact)
+    scores = scores.reshape(*leading, g, h // g, t, s)
+    if mask is None:
+        weights = jax.nn.softmax(scores)
+    else:  # -inf lies below any score; a row in which nothing is visible is zeros instead, and stays finite
+        mask = mask[..., None, None, :, :]
+        fill = jnp.where(mask.any(-1, keepdims=True), -jnp.inf, 0.0).astype(exact)
+        weights = jnp.where(mask, jax.nn.softmax(jnp.where(mask, scores, fill)), 0.0)
+    weights = weights.astype(v.dtype).reshape(*leading, g, h // g * t, s)
+    y = jnp.einsum("...ts,...sk->...tk", weights, v).reshape(*leading, g, h // g, t, size)
+    return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)
+
+
+_FORMULATIONS = {
+    "heads_first": _attend_heads_first,
+    "fused": _plain(kernels.dot_product),
+    "splash": kernels.splash,
+    "cudnn": kernels.cudnn,
+}

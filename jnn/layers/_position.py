@@ -1,0 +1,128 @@
+"""Positions: where a token stands, as a vector to add (learned, sinusoidal) or as a rotation (rotary).
+
+All take positions as integers, so a chunk in the middle of a sequence, a packed row and a single
+step of decoding ask for theirs by the same call.
+
+Laws: sinusoidal positions t + n are a rotation of those of t that depends on n alone; the product of two
+rotated vectors depends on the difference of their positions alone, and a rotation keeps lengths.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.initializers import Initializer, VarianceScaling
+from jnn.layers._embed import SMALL, embed_spec, lookup
+from jnn.param import Spec
+from jnn.precision import wide
+
+
+def learned_positions_spec(
+    context: int,
+    d: int,
+    *,
+    axes: tuple[str, str] = ("position", "embed"),
+    init: Initializer | VarianceScaling = SMALL,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares a vector for each of `context` positions: {"table": (context, d)}. Arguments as `embed_spec`.
+
+    >>> learned_positions_spec(128, 64)["table"].axes
+    ('position', 'embed')
+    """
+    return embed_spec(context, d, axes=axes, init=init, dtype=dtype)
+
+
+def learned_positions(p: dict[str, jax.Array], positions: jax.Array) -> jax.Array:
+    """The vector of each position, to be added to the token's.
+
+    See "Convolutional Sequence to Sequence Learning", Gehring et al., 2017.
+
+    Args:
+      p: {"table": (context, d)}.
+      positions: (...), integers in 0..context-1.
+
+    Returns:
+      (..., d), in the table's dtype. Under `jit`, NaN for a position out of range.
+
+    Raises:
+      TypeError: positions are not integers.
+      ValueError: positions are empty, or known to lie out of range.
+
+    >>> learned_positions({"table": jnp.eye(2)}, jnp.arange(2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    checks.params("learned_positions", p, "table")
+    return lookup("learned_positions", p["table"], positions, what="positions")
+
+
+def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0) -> jax.Array:
+    """Sines and cosines, in turn, of d/2 wavelengths from 2 pi to 2 pi * base, to be added to the token's vector.
+
+    See "Attention Is All You Need", Vaswani et al., 2017.
+
+    Args:
+      positions: (...), integers.
+      d: how many features; even.
+      base: the longest wavelength over 2 pi.
+
+    Returns:
+      (..., d), float32.
+
+    Raises:
+      TypeError: positions are not integers.
+      ValueError: d is odd, or positions are empty.
+
+    >>> sinusoidal_positions(jnp.arange(3), 4).shape
+    (3, 4)
+    """
+    angles = _angles("sinusoidal_positions", positions, d, base, jnp.float32)
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d)
+
+
+def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax.Array:
+    """PipelineSchedule each pair of features by an angle that grows with the position: for queries and keys.
+
+    See "RoFormer: Enhanced Transformer with Rotary Position Embedding", Su et al., 2021. Feature i is
+    paired with i + k/2, as Llama's published weights are; the paper pairs neighbours, a permutation of these.
+
+    Args:
+      x: (..., t, h, k), floating point; k even.
+      positions: (..., t) or (t,), integers.
+      base: the slowest pair turns by about 1 / base a position.
+
+    Returns:
+      x's shape and dtype; the rotation is computed in float32 at least.
+
+    Raises:
+      TypeError: x is not floating point, or positions not integers.
+      ValueError: k is odd, shapes do not fit, or x is empty.
+
+    >>> x = jnp.ones((5, 1, 2))
+    >>> bool(jnp.allclose(rotary(x, jnp.arange(5))[0], x[0]))
+    True
+    """
+    checks.floats("rotary", x, ndim=3)
+    checks.array("rotary", positions, "positions")
+    if positions.shape not in (x.shape[-3:-2], x.shape[:-2]):
+        raise ValueError(
+            f"rotary: expected positions {x.shape[-3:-2]} or {x.shape[:-2]} for input {checks.describe(x)} "
+            f"(..., t, h, k), found {checks.describe(positions)}."
+        )
+    angles = _angles("rotary", positions, x.shape[-1], base, jnp.promote_types(x.dtype, jnp.float32))[..., None, :]
+    angles = angles.reshape((1,) * (x.ndim - angles.ndim) + angles.shape)
+    sin, cos = jnp.sin(angles), jnp.cos(angles)
+    a, b = jnp.split(wide(x), 2, axis=-1)
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
+
+
+def _angles(layer: str, positions: jax.Array, d: int, base: float, dtype: DTypeLike) -> jax.Array:
+    """positions * base ** (-2i/d) for i < d/2: (..., d/2)."""
+    checks.integers(layer, positions, name="positions")
+    if d < 2 or d % 2:
+        raise ValueError(f"{layer}: pairs of features need an even size, found {d}.")
+    rates = base ** (-jnp.arange(0, d, 2, dtype=dtype) / d)
+    return positions[..., None].astype(dtype) * rates.reshape((1,) * positions.ndim + rates.shape)

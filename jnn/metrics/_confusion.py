@@ -1,0 +1,161 @@
+"""Counts per class: the confusion matrix, and precision, recall, F1 and intersection over union from it.
+
+Law: precision, recall, F1 and IoU of a class without a single prediction or example are 0, not NaN; a macro
+average leaves out the classes that occur in neither labels nor predictions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.metrics._counting import histogram
+from jnn.metrics._sums import classified, ratio, total, yes_or_no
+
+MOST_CLASSES = 2**14  # a matrix of 1 GiB
+
+
+class Counts(NamedTuple):
+    """For each class, how often it was predicted rightly, predicted, and there: three arrays (..., classes).
+
+    >>> counts = Counts(jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]), jnp.array([1.0, 3.0]))
+    >>> counts.precision().tolist(), float(counts.micro().recall()[0])
+    ([0.5, 1.0], 0.75)
+    """
+
+    hits: Any
+    predicted: Any
+    actual: Any
+
+    def precision(self) -> Any:
+        """Of the predictions of a class, the share that was right: (..., classes)."""
+        return ratio(self.hits, self.predicted, empty=0.0)
+
+    def recall(self) -> Any:
+        """Of the examples of a class, the share that was found: (..., classes)."""
+        return ratio(self.hits, self.actual, empty=0.0)
+
+    def f1(self) -> Any:
+        """The harmonic mean of precision and recall ("Information Retrieval", van Rijsbergen, 1979)."""
+        return ratio(2.0 * self.hits, self.predicted + self.actual, empty=0.0)
+
+    def iou(self) -> Any:
+        """Intersection over union (Jaccard, 1901): (..., classes)."""
+        return ratio(self.hits, self.predicted + self.actual - self.hits, empty=0.0)
+
+    def micro(self) -> Counts:
+        """All classes pooled into one: `counts.micro().f1()` has shape (..., 1)."""
+        return Counts(*(count.sum(-1, keepdims=True) for count in self))
+
+    def macro(self, scores: Any) -> Any:
+        """The mean of per-class scores over the classes that occur: `counts.macro(counts.f1())`."""
+        occurs = (self.predicted + self.actual > 0) * 1.0
+        return ratio((scores * occurs).sum(-1), occurs.sum(-1))
+
+    def weighted(self, scores: Any) -> Any:
+        """The mean of per-class scores, weighted by how often each class is there."""
+        return ratio((scores * self.actual).sum(-1), self.actual.sum(-1))
+
+    def value(self) -> Any:
+        """The macro average of F1."""
+        return self.macro(self.f1())
+
+
+class Confusion(NamedTuple):
+    """A confusion matrix: rows are labels, columns predictions."""
+
+    matrix: Any  # (..., classes, classes)
+
+    def value(self) -> Any:
+        """The matrix. Its numbers are `accuracy()` and those of `counts()`."""
+        return self.matrix
+
+    def accuracy(self) -> Any:
+        """The share on the diagonal."""
+        return ratio(self.matrix.diagonal(0, -2, -1).sum(-1), self.matrix.sum((-2, -1)))
+
+    def counts(self) -> Counts:
+        """Hits, predictions and examples of each class."""
+        return Counts(self.matrix.diagonal(0, -2, -1), self.matrix.sum(-2), self.matrix.sum(-1))
+
+
+def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Confusion:
+    """How often each class was taken for each, where the greatest logit is the prediction.
+
+    Args:
+      logits: (..., classes), floating point: logits or probabilities; for predictions that are integers
+        already, `jax.nn.one_hot(predictions, classes)`. NaN among them gives NaN.
+      labels: (...), integers in 0..classes-1.
+      weight: (...) or its leading axes; 0 for padding, None for 1 each.
+
+    Returns:
+      Confusion of a (classes, classes) matrix; its `counts()` give precision, recall, F1 and IoU.
+
+    Raises:
+      TypeError: logits are not floating point, or labels not integers.
+      ValueError: shapes do not fit, labels known to lie out of range, or more classes than a matrix is for.
+
+    >>> confusion_matrix(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).matrix.tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    labels, weight = classified("confusion_matrix", logits, labels, weight)
+    classes = logits.shape[-1]
+    if classes > MOST_CLASSES:
+        raise ValueError(
+            f"confusion_matrix: {classes} classes make a matrix of {classes**2 * 4 / 1e9:.1f} GB, expected at most "
+            f"{MOST_CLASSES} classes. For precision, recall and F1 of each class take class_counts: it needs no matrix."
+        )
+    cell = labels * classes + jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return Confusion(histogram(cell, weight, classes**2).reshape(classes, classes))
+
+
+def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Counts:
+    """Counts per class without a confusion matrix, for any number of classes; the greatest logit is the prediction.
+
+    Arguments as `confusion_matrix`.
+
+    Returns:
+      Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`.
+
+    >>> class_counts(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).recall().tolist()
+    [0.5, 1.0]
+    """
+    labels, weight = classified("class_counts", logits, labels, weight)
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    count = lambda index, weight: histogram(index, weight, logits.shape[-1])
+    hits = jnp.where(jnp.isnan(weight) | (labels == predicted), weight, 0)
+    return Counts(count(labels, hits), count(predicted, weight), count(labels, weight))
+
+
+def binary_counts(
+    scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None, *, threshold: float = 0.5
+) -> Counts:
+    """Counts of the answer yes, `score > threshold`, for one or more independent questions.
+
+    Args:
+      scores: (..., outputs), floating point: probabilities, or logits with a threshold of 0. NaN gives NaN.
+      labels: the same shape, 0 or 1 in any dtype.
+      weight: (..., outputs) or its leading axes; 0 for padding, None for 1 each.
+      threshold: of the answer yes.
+
+    Returns:
+      Counts of (outputs,), each output a class of its own: `counts.precision()[0]` for a single one.
+
+    Raises:
+      TypeError: scores are not floating point.
+      ValueError: shapes differ, or labels known to be neither 0 nor 1.
+
+    >>> binary_counts(jnp.array([[0.9], [0.6]]), jnp.array([[1], [0]])).precision().tolist()
+    [0.5]
+    """
+    checks.rank("binary_counts", scores, 1)
+    actual, weight = yes_or_no("binary_counts", scores, labels, weight)
+    predicted = scores > threshold
+    return Counts(*(_per_output(x, weight) for x in (predicted & actual, predicted, actual)))
+
+
+def _per_output(values: jax.Array, weight: jax.Array) -> jax.Array:
+    return total(values, weight, axis=tuple(range(values.ndim - 1)))

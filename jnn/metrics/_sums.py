@@ -1,0 +1,149 @@
+"""What all metrics stand on: a weighted mean as two sums, exact merging, and division that says NaN."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import checks
+from jnn.metrics._kinds import Concatenation, adds_up, combine
+from jnn.precision import wide
+
+
+class Mean(NamedTuple):
+    """A weighted mean: the sum of values and the sum of weights.
+
+    >>> float(Mean(6.0, 4.0).value())
+    1.5
+    """
+
+    total: Any
+    weight: Any
+
+    def value(self) -> Any:
+        """total / weight, NaN where the weight is 0."""
+        return ratio(self.total, self.weight)
+
+    def __float__(self) -> float:
+        return float(self.value())
+
+
+def mean(values: jax.Array, weight: jax.Array | None = None) -> Mean:
+    """The weighted mean of anything that has one value per example.
+
+    Args:
+      values: any shape.
+      weight: of the same shape, or of its leading axes; None means 1 each.
+
+    Raises:
+      ValueError: values are empty, or weight is not of their leading axes.
+
+    >>> float(mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1, 1, 0])).value())
+    2.0
+    """
+    if weight is None:  # counted, not added up: a float32 sum of ones ends at 2**24
+        checks.rank("mean", values, 0)
+        return Mean(jnp.sum(wide(values)), jnp.asarray(values.size, wide(values).dtype))
+    weight = spread("mean", weight, values)
+    return Mean(total(values, weight), jnp.sum(weight))
+
+
+def merge(*metrics: Any) -> Any:
+    """Combines trees of metrics on the host: sums are added in float64, exact for counts to 2**53.
+
+    >>> float(merge(Mean(1.0, 2.0), Mean(5.0, 2.0)).value())
+    1.5
+    """
+
+    def of_one(*parts: Any) -> Any:
+        if adds_up(parts[0]):
+            return sum(np.asarray(leaf, np.float64) for leaf in parts)
+        parts = jax.tree.map(np.asarray, parts)
+        if isinstance(parts[0], Concatenation):  # at once: one by one each would be copied once for every later one
+            return Concatenation(*map(np.concatenate, zip(*parts, strict=True)))
+        return functools.reduce(combine, parts)
+
+    return jax.tree.map(of_one, *metrics, is_leaf=lambda x: not adds_up(x))
+
+
+def ratio(total: Any, weight: Any, *, empty: float = np.nan) -> Any:
+    """total / weight, and `empty` where the weight is 0: in NumPy on the host, in JAX on a device or in a trace.
+
+    >>> float(ratio(1.0, 0.0, empty=0.0))
+    0.0
+    """
+    xp: Any = jnp if isinstance(total, jax.Array) or isinstance(weight, jax.Array) else np
+    nothing = xp.asarray(weight) == 0
+    return xp.where(nothing, empty, total / xp.where(nothing, 1.0, weight))
+
+
+def spread(name: str, weight: jax.Array | None, values: jax.Array) -> jax.Array:
+    """The weight of each value, from weights of the leading axes."""
+    checks.rank(name, values, 0)
+    if weight is None:
+        return jnp.ones(values.shape, _of_sums(values))
+    if weight.shape != values.shape[: weight.ndim]:
+        raise ValueError(
+            f"{name}: expected weights of the leading axes of {checks.describe(values)}, "
+            f"found {checks.describe(weight)}."
+        )
+    weight = weight.astype(jnp.promote_types(_of_sums(values), _of_sums(weight)))
+    return jnp.broadcast_to(weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim)), values.shape)
+
+
+def _of_sums(x: jax.Array) -> Any:
+    """The dtype to add x up in: float32 at least, float64 for float64."""
+    return jnp.promote_types(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32, jnp.float32)
+
+
+def total(values: jax.Array, weight: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:
+    """The weighted sum. Where, not only times: padding may hold anything, and 0 * inf is nan.
+
+    A weight of NaN, which stands for an example that cannot be counted, gives NaN even for a value of 0:
+    XLA may turn a product with a bool into a choice, and lose it.
+    """
+    terms = jnp.where(weight == 0, 0.0, wide(values) * weight)
+    return jnp.sum(jnp.where(jnp.isnan(weight), weight, terms), axis=axis)
+
+
+def classified(
+    name: str, logits: jax.Array, labels: jax.Array, weight: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Checked labels that index safely, as int32, and the weight of each.
+
+    The weight is NaN where an example that counts has NaN among its logits, or a label out of range.
+    """
+    checks.floats(name, logits)
+    checks.integers(name, labels)
+    classes = logits.shape[-1]
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"{name}: expected labels {logits.shape[:-1]} for logits {checks.describe(logits)}, "
+            f"found {checks.describe(labels)}."
+        )
+    weight = spread(name, weight, labels)
+    labels = jnp.where(weight == 0, 0, labels.astype(jnp.int32))
+    checks.in_range(name, labels, classes)
+    known = (labels >= 0) & (labels < classes)
+    broken = (weight != 0) & (~known | jnp.any(jnp.isnan(logits), axis=-1))
+    return jnp.where(known, labels, 0), jnp.where(broken, jnp.nan, weight)
+
+
+def yes_or_no(name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Checked labels 0 and 1 of any dtype, as bools, and the weight of each.
+
+    The weight is NaN where an element that counts has a NaN score, or a label that is neither.
+    """
+    checks.floats(name, scores, ndim=0)
+    checks.same_shape(name, scores=scores, labels=labels)
+    weight = spread(name, weight, labels)
+    labels = jnp.where(weight == 0, 0, labels)
+    known = (labels == 0) | (labels == 1)
+    if not isinstance(labels, jax.core.Tracer) and not bool(jnp.all(known)):
+        raise ValueError(f"{name}: expected labels 0 and 1, found values from {jnp.min(labels)} to {jnp.max(labels)}.")
+    broken = (weight != 0) & (~known | jnp.isnan(scores))
+    return labels == 1, jnp.where(broken, jnp.nan, weight)

@@ -1,0 +1,166 @@
+"""A decoder-only transformer, of GPT-2's shape: pre-norm blocks, stacked and scanned, with a tied read-out.
+
+    transformer(p, tokens, key=key) -> logits       all positions at once, for training
+
+(One chunk of tokens after another, with a cache, and text drawn token by token: `generate.py`.)
+
+The layers' parameters are stacked along a leading axis and the stack is scanned, so that compile time does
+not grow with depth. How many layers, heads and positions there are is in the shapes; positions are learned
+iff "position" is in p, otherwise queries and keys are rotated.
+
+Laws: logits at t do not depend on tokens after t; packed rows equal the rows alone; remat changes no value.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.axes import constrain, gather
+from jnn.layers import (
+    dropout,
+    embed,
+    embed_spec,
+    layer_norm,
+    layer_norm_spec,
+    learned_positions,
+    learned_positions_spec,
+    rotary,
+    scan_layers,
+    unembed,
+)
+from jnn.layers._attention import Rotate
+from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.param import Params, Spec, stack
+from jnn.precision import add_bias
+from jnn.remat import Remat, remat_layer
+
+
+def transformer_spec(
+    vocab: int,
+    context: int | None,
+    *,
+    layers: int,
+    heads: int,
+    embed: int,
+    hidden: int | None = None,
+    kv_heads: int | None = None,
+    bias: bool = True,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares a decoder.
+
+    See "Language Models are Unsupervised Multitask Learners", Radford et al., 2019: normal(0.02)
+    throughout, and what ends a residual branch smaller by the square root of how many there are.
+
+    Args:
+      vocab: how many tokens there are.
+      context: how many positions are learned; None for rotary positions, which know no end.
+      layers: how many blocks there are.
+      heads: query heads of each.
+      embed: the width of the residual stream.
+      hidden: the width inside the MLP; 4 * embed by default.
+      kv_heads: key and value heads, as in `attention_spec`.
+      bias: whether linear maps and norms have biases; GPT-2's do, nanoGPT's do not.
+      dtype: of all.
+
+    Returns:
+      {"embed", "position" (unless context is None), "blocks" (with a leading axis "layers"), "norm"}
+
+    >>> spec = transformer_spec(65, 64, layers=4, heads=4, embed=128)
+    >>> spec["blocks"]["attention"]["q"]["w"].shape
+    (4, 128, 4, 32)
+    """
+    out_std = 0.02 / (2 * layers) ** 0.5
+    block = transformer_block_spec(
+        embed, heads, hidden or 4 * embed, kv_heads=kv_heads, bias=bias, out_std=out_std, dtype=dtype
+    )
+    position = {} if context is None else {"position": learned_positions_spec(context, embed, dtype=dtype)}
+    return {
+        "embed": embed_spec(vocab, embed, dtype=dtype),
+        **position,
+        "blocks": stack(block, layers),
+        "norm": layer_norm_spec(embed, bias=bias, dtype=dtype),
+    }
+
+
+def transformer(
+    p: Params,
+    tokens: jax.Array,
+    *,
+    key: jax.Array | None,
+    rate: float = 0.0,
+    positions: jax.Array | None = None,
+    mask: jax.Array | None = None,
+    remat: Remat = "dots",
+) -> jax.Array:
+    """Logits of the token after each token.
+
+    Args:
+      p: as `transformer_spec` declares.
+      tokens: (..., t), integers in 0..vocab-1.
+      key: noise for dropout, None for none.
+      rate: of dropout, on the embedding and on each residual branch.
+      positions: (..., t), where each token stands, for learned positions of packed rows; 0, 1, ... by default.
+      mask: as in `attention`, beside causality: `segment_mask(segments)` for packed rows.
+      remat: what the backward pass remembers of each block, as in `jnn.remat`. On a CPU "dots" is the fastest too,
+        by a quarter: the rest is cheaper to compute than to fetch.
+
+    Returns:
+      (..., t, vocab), in the parameters' dtype.
+
+    Raises:
+      TypeError: tokens are not integers.
+      ValueError: tokens are out of range or more than the learned positions, or remat is unknown.
+
+    >>> from jnn.param import init
+    >>> p = init(transformer_spec(65, 64, layers=2, heads=2, embed=8), jax.random.key(0))
+    >>> transformer(p, jnp.zeros((3, 10), jnp.int32), key=None).shape
+    (3, 10, 65)
+    """
+    checks.params("transformer", p, "embed", "blocks", "norm")
+    for name in p.keys() & {"embed", "position"}:
+        checks.params("transformer", p[name], "table", what=f"params[{name!r}]")
+    checks.key("transformer", key)
+    checks.integers("transformer", tokens, ndim=1, name="tokens")
+    if positions is None:
+        positions = jnp.arange(tokens.shape[-1])
+        if "position" in p and tokens.shape[-1] > (context := p["position"]["table"].shape[0]):
+            raise ValueError(f"transformer: found {tokens.shape[-1]} tokens, its params have {context} positions.")
+    first, keys = _keys(p, key)
+    ends = {name: gather(p[name], name) for name in p if name != "blocks"}
+    x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
+
+    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
+
+    def layer(own: tuple[Params, jax.Array | None], x: jax.Array, rows: jax.Array | None) -> jax.Array:
+        block = gather(own[0], "blocks")  # here, so that one layer's parameters are whole at a time
+        return transformer_block(block, x, key=own[1], rate=rate, mask=rows if per_row else mask, rotate=rotation(p))
+
+    blocks, beside = (p["blocks"], keys), mask if per_row else None
+    x = scan_layers(remat_layer(remat)(layer), blocks, x, "time", "embed", beside=beside)
+    return constrain(unembed(ends["embed"], layer_norm(ends["norm"], x)), "time", "vocab")
+
+
+def embed_tokens(p: Params, tokens: jax.Array, positions: jax.Array) -> jax.Array:
+    """(..., t) -> (..., t, d): the tokens' vectors, and their positions' where they are learned."""
+    x = embed(p["embed"], tokens)
+    if "position" not in p:
+        return x
+    where = learned_positions(p["position"], positions)
+    return add_bias(x, where)
+
+
+def rotation(p: Params) -> Rotate | None:
+    """What turns queries and keys: nothing where positions are learned."""
+    return None if "position" in p else rotary
+
+
+def _keys(p: Params, key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
+    """A key for the embedding, and one for each layer."""
+    if key is None:
+        return None, None
+    layers = jax.tree.leaves(p["blocks"])[0].shape[0]
+    return jax.random.fold_in(key, 0), jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(1, layers + 1))

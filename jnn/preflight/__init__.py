@@ -1,0 +1,37 @@
+"""Before a chip is rented: what a train step would take on machines that need not be there.
+
+    preflight(TrainingJob(spec, loss, optimizer, batch), "v5p:8x8x8", "fsdp=64,tensor=8") -> Report
+    search(job, "v5e:16x16") -> Search                  the layouts that fit, the fastest first
+
+What lives here: machines by name (`topology`, `chips`), the real step compiled for them (`compiled`), what it takes
+(`communication` over `wires`, memory `hbm_traffic`, `roofline`), what is wrong with it (`faults`), the `report`, and the `search`.
+What does not: reading programs, which is `jnn.inspect`; the step itself, which is `jnn.parallel._step`.
+"""
+
+from jnn.preflight._budget import Budget
+from jnn.preflight._chips import CHIPS, Chip
+from jnn.preflight._compile import TrainingJob, check_shares
+from jnn.preflight._main import main
+from jnn.preflight._preflight import preflight, steps_of
+from jnn.preflight._report import Report
+from jnn.preflight._search import Candidate, Search, search
+from jnn.preflight._topology import Topology, has_libtpu, set_cpu_devices, topology
+
+__all__ = [
+    "CHIPS",
+    "Budget",
+    "Candidate",
+    "Chip",
+    "Report",
+    "Search",
+    "Topology",
+    "TrainingJob",
+    "check_shares",
+    "has_libtpu",
+    "main",
+    "preflight",
+    "search",
+    "set_cpu_devices",
+    "steps_of",
+    "topology",
+]

@@ -1,0 +1,176 @@
+"""The loop: step-indexed batches through a step, with evaluation, hooks, checkpoints and a history.
+
+    fit(step, state, batches, steps=..., every=...) -> (state, history)
+
+It strings small functions together; write it out by hand where it does not fit. Metrics stay on the device until a
+row of the history is due, so that reading them never delays the next step.
+
+Law: a run that was killed at any instant, and started again, is the run that was not killed, bit for bit: batches and
+noise are functions of the step's number, and what else there is (`RunRecord`) is saved with the state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jnn import backend
+from jnn.metrics import merge
+from jnn.terminal import say
+from jnn.train._batches import Step, StepBatches, check_batches
+from jnn.train._context import Batch, Metrics
+from jnn.train._early_stopping import EarlyStopping
+from jnn.train._evaluation import Evaluation
+from jnn.train._history import History, Row
+from jnn.train._ledger import Ledger
+from jnn.train._preemption import Preemption
+from jnn.train._recovery import Bad, Recovery
+from jnn.train._run import Run
+from jnn.train._state import all_finite, step_of, trained
+from jnn.train.capsule._rerun import finish, is_due, next_run
+from jnn.train.checkpoint import Checkpoints
+
+
+def fit(
+    step: Step,
+    state: Any,
+    batches: StepBatches,
+    *,
+    steps: int,
+    every: int,
+    evaluate: Callable[[Any], Metrics] | None = None,
+    hooks: Mapping[str, Callable[[Any], Any]] | None = None,
+    ledger: Ledger | None = None,
+    stop: EarlyStopping | None = None,
+    steps_per_call: int = 1,
+    checkpoints: Checkpoints | None = None,
+    save_seconds: float = 0.0,
+    recovery: Recovery = Recovery(),  # noqa: B008 (frozen)
+    settings: Any = None,
+    log: Callable[[Row], None] = lambda row: None,
+) -> tuple[Any, History]:
+    """Trains up to `steps` updates in all, from where the newest whole checkpoint stopped.
+
+    Args:
+      step: from `make_step` or `compile_step`, or any function (state, batch) -> (state, metrics).
+      state: the initial state, its buffers donated: from `create_state`, or any pytree of arrays with a scalar `step`
+        (an attribute, or a key of a dict). What lies below a "params" in it must stay finite; without one, all of it.
+      batches: `batches[i]` is the batch of update i: `Batches`, a list; `batches.stack(i, k)` those of k updates, if
+        there is one. What has `state()` and `restore(state)` besides, as `IteratorBatches` has, is saved and restored
+        with the state.
+      steps: the state's step at the end.
+      every: updates between two rows of the history.
+      evaluate: state -> metrics or numbers by name, for instance on validation data; called once a row.
+      hooks: name -> state -> JSON value, called once a row: an export, a sample, a picture.
+      ledger: where finished evaluations and hooks are noted, so that no later process does them again.
+      stop: ends the run on a plateau, and gives back the state of its best row, whose checkpoint stays.
+      steps_per_call: as given to `make_step`.
+      checkpoints: where to save and resume, if anywhere. SIGTERM then finishes the step, saves, and ends the process.
+      save_seconds: a row is saved if the last save is at least this long ago; the last row always is.
+      recovery: what to do about a step whose loss, or parameters, are not finite: by default stop.
+      settings: a JSON value that is saved with every checkpoint; a run goes on with the same one alone.
+      log: called with every row, such as a `ProgressLog`.
+
+    Returns:
+      The final state, and the history: rows {"step": ..., "train/loss": ..., "val/accuracy": ...} of what is a number,
+      or a short vector, by its name; matrices and concatenated rows are left out.
+
+    Raises:
+      TypeError: batches cannot be asked for by number, or the state has no step.
+      ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`; a call of the step
+        does not raise the state's step by that; the state is past `steps`; a setting needs checkpoints or a ledger; or
+        the checkpoint is of a run with other `settings`.
+      FloatingPointError: a loss or a parameter was not finite; names the step, what its batch held, and the capsule.
+      Preempted: SIGTERM came; a SystemExit with code 143.
+    """
+    if min(steps, every, steps_per_call) < 1 or steps % steps_per_call or every % steps_per_call:
+        raise ValueError(
+            f"fit: steps={steps} and every={every} must be positive multiples of steps_per_call={steps_per_call}."
+        )
+    for name, found, kind in (("checkpoints", checkpoints, Checkpoints), ("recovery", recovery, Recovery)):
+        if found is not None and not isinstance(found, kind):
+            raise TypeError(f"fit: {name} must be a {kind.__name__}(...), found {found!r}.")
+    check_batches("fit", batches)
+    step_of(state)
+    _check_evaluate(evaluate)
+    if why := backend.nondeterminism():
+        say(f"fit: {why}")
+    if checkpoints is None and (recovery.on != "stop" or recovery.capsules is not None):
+        raise ValueError(
+            "fit: the state before a bad step is made again from a checkpoint, so recovery needs checkpoints."
+        )
+    if hooks and ledger is None:
+        raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
+    aside = Evaluation(evaluate, hooks or {}, ledger)
+    if is_due():
+        finish(step, state)
+    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings, number=next_run())
+    run.resume(steps)
+    for row in run.journal.history:
+        log(row)
+    with _preemption(checkpoints) as reached:
+        while run.at < steps and not run.stopped():
+            run.update()
+            due, ended = run.at % every == 0 or run.at == steps, reached()
+            if not (due or ended):
+                continue
+            if (bad := _read(run, recovery)) is not None:
+                recovery.answer(run, bad)
+                continue
+            if due:
+                log(run.write_row(aside))
+            run.save(0.0 if ended or run.at == steps else save_seconds)
+            if ended:
+                raise run.preempted()
+        run.wait()
+        if reached():  # since the last step
+            raise run.preempted()
+    return run.best_state(), run.journal.history
+
+
+def _check_evaluate(evaluate: Any) -> None:
+    """Raises TypeError, before anything is trained, for a function of more than the state."""
+    try:
+        if evaluate is not None:
+            inspect.signature(getattr(evaluate, "part", evaluate)).bind(None)  # a program says nothing itself
+    except TypeError:
+        raise TypeError(
+            "fit: evaluate is called as evaluate(state), found one of more arguments. Say of which batches: "
+            "functools.partial(evaluate_on, evaluate, batches)."
+        ) from None
+    except ValueError:  # a callable without a signature
+        return
+
+
+def _read(run: Run, recovery: Recovery) -> Bad | None:
+    """Adds what is pending to the journal, up to the first step that is bad, if there is one."""
+    for begun, metrics in run.fetch():
+        if (bad := recovery.first_bad(begun, metrics, run.steps_per_call, run.journal.history)) is not None:
+            return bad
+        run.journal.add(metrics, run.steps_per_call)
+    last, run.pending = run.pending[-1][0] if run.pending else None, []
+    if last is not None and not all_finite(trained(run.state)):  # of the last update, or of one before
+        return Bad(last + run.steps_per_call - 1)
+    return None
+
+
+@contextlib.contextmanager
+def _preemption(checkpoints: Checkpoints | None) -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM came; a run that cannot be saved is left to end by it at once."""
+    if checkpoints is None:
+        yield lambda: False
+        return
+    with Preemption() as preemption:
+        yield preemption.reached
+
+
+def evaluate_on(evaluate: Callable[[Any, Batch], Metrics], batches: Any, state: Any) -> Metrics:
+    """Merged metrics of `evaluate` (from `make_eval`) over an iterable of batches."""
+    found = [evaluate(state, batch) for batch in batches]
+    if not found:
+        raise ValueError(
+            "evaluate_on: there are no batches. A generator is used up by its first evaluation: give a list."
+        )
+    return merge(*found)

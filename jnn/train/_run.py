@@ -1,0 +1,239 @@
+"""The parts of the loop: one run, its state and its journal, and the few things that happen to them.
+
+`fit` is a composition of these; a loop of one's own may use them, or leave them out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+
+from jnn.metrics._kinds import check_metrics
+from jnn.processes import from_all, from_first
+from jnn.strict_json import dumps, loads
+from jnn.terminal import say
+from jnn.train._batches import Restorable, Step, StepBatches, batch_of
+from jnn.train._context import Batch, Metrics
+from jnn.train._early_stopping import EarlyStopping
+from jnn.train._evaluation import Evaluation
+from jnn.train._history import Row
+from jnn.train._ledger import Ledger
+from jnn.train._preemption import Preempted
+from jnn.train._record import RunRecord
+from jnn.train._state import at_step, copy_buffers, step_of
+from jnn.train._watch import tell
+from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint
+
+
+@dataclasses.dataclass
+class Run:
+    """A run between two rows.
+
+    Attributes:
+      step, batches, steps_per_call, checkpoints, stop, ledger, settings: as `fit` takes them.
+      state, journal: now.
+      at: the state's step, known without asking the device.
+      number: which run of its program this is; a capsule says so.
+      pending: metrics since the last look, still on the device, with the step that each call began at.
+      like: shapes and shardings of the state, whose buffers are donated.
+      saved: when the last save was, by the clock of this process.
+      best: the state of the best row, where there are no checkpoints to keep it.
+    """
+
+    step: Step
+    batches: StepBatches
+    steps_per_call: int
+    checkpoints: Checkpoints | None
+    state: Any
+    stop: EarlyStopping | None
+    ledger: Ledger | None = None
+    settings: Any = None
+    journal: RunRecord = dataclasses.field(default_factory=RunRecord)
+    at: int = 0
+    number: int = 0
+    pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
+    saved: float = dataclasses.field(default_factory=time.monotonic)
+    best: Any | None = None
+
+    def __post_init__(self) -> None:
+        self.like = jax.tree.map(_shape_of, self.state)
+        self.settings = loads(dumps(self.settings))  # as they come back from a file
+
+    def resume(self, steps: int) -> None:
+        """From the newest whole checkpoint; without one, the initial state is saved.
+
+        The buffers of the initial state are let go before another is restored, as the first step would have done.
+        """
+        if self.ledger is not None:
+            self._claim(self.ledger)
+        if self.checkpoints is not None and self.checkpoints.steps:
+            self._free_buffers()
+        if (found := self._newest()) is not None:
+            self._take_up(*found)
+        self.at = int(step_of(self.state))
+        if self.at > steps or self.at % self.steps_per_call:
+            raise ValueError(
+                f"fit: the state is at step {self.at}; expected at most steps={steps}, and a multiple of "
+                f"steps_per_call={self.steps_per_call}."
+            )
+        if found is None:
+            self.save(0.0)
+
+    def batch(self, step: int) -> Batch:
+        """What the call that begins at this step is given."""
+        return batch_of(self.batches, step, self.steps_per_call)
+
+    def update(self) -> None:
+        """One call of the step; one that is to be left out only counts."""
+        if self.at in self.journal.skipped:
+            self.state = at_step(self.state, step_of(self.state) + self.steps_per_call)
+        else:
+            batch = self.batch(self.at)
+            tell(self.at, batch)
+            self.state, metrics = self.step(self.state, batch)
+            check_metrics("fit", metrics)
+            self.pending.append((self.at, metrics))
+        self.at += self.steps_per_call
+
+    def fetch(self) -> list[tuple[int, Metrics]]:
+        """The metrics since the last look, on the host, with the step that each call began at.
+
+        Raises:
+          ValueError: the state's step is not what the calls should have made it.
+        """
+        metrics, step = jax.device_get(([metrics for _, metrics in self.pending], step_of(self.state)))
+        if int(step) != self.at:
+            raise ValueError(
+                f"fit: the state's step is {int(step)}, expected {self.at}: each call of the step is to raise it by "
+                f"steps_per_call={self.steps_per_call}. Give fit the steps_per_call that the step was made with."
+            )
+        return [(begun, found) for (begun, _), found in zip(self.pending, metrics, strict=True)]
+
+    def back(self) -> None:
+        """To the newest whole checkpoint, the initial state at least; what was left out so far stays left out."""
+        skipped, recoveries = self.journal.skipped, self.journal.recoveries
+        self._free_buffers()
+        if (found := self._newest()) is None:
+            raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
+        self.state, self.journal = found[0], RunRecord.of(found[1])
+        self.journal.skipped |= skipped
+        self.journal.recoveries = recoveries
+        self.at, self.pending = int(step_of(self.state)), []
+
+    def write_row(self, aside: Evaluation) -> Row:
+        """The row that is due, now the last of the history."""
+        row = self.journal.row(self.at) | aside(self.state, self.at, self.journal.attempt(self.at))
+        self.journal.history.append(row)
+        if self.checkpoints is None and self._is_best():
+            self.best = copy_buffers(self.state)
+        return row
+
+    def save(self, seconds: float) -> None:
+        """Saves if the last save is that long ago, or this row is the best one."""
+        if self.checkpoints is None:
+            return
+        # where processes have to agree, it is by the clock of the first
+        late = seconds <= 0 or from_first(time.monotonic() - self.saved >= seconds)
+        if not late and not self._is_best():
+            return
+        history = self.journal.history
+        if self.stop is not None and history:
+            self.checkpoints.pin(int(self.stop.best(history)["step"]))
+        of_this_step = history[-1:] if history and history[-1]["step"] == self.at else [{}]
+        self.checkpoints.save(self.state, self._records(), metrics=of_this_step[0])
+        self.saved = time.monotonic()
+
+    def preempted(self) -> Preempted:
+        """The way out, when the last save is written."""
+        self.wait()
+        return Preempted(self.at)
+
+    def wait(self) -> None:
+        """Returns when the last save is written."""
+        if self.checkpoints is not None:
+            self.checkpoints.wait()
+
+    def stopped(self) -> bool:
+        """Whether a plateau is reached."""
+        return self.stop is not None and self.stop.stopped(self.journal.history)
+
+    def best_state(self) -> Any:
+        """The state to give back: that of the best row, where there is a plateau to look for."""
+        if self.stop is None or not self.journal.history or self._is_best():
+            return self.state
+        if self.checkpoints is None:
+            return self.state if self.best is None else self.best
+        step = int(self.stop.best(self.journal.history)["step"])
+        try:
+            best = self.checkpoints.restore(self.like, step=step)
+        except CorruptCheckpoint as damage:
+            say(f"fit: the best row's checkpoint cannot be read, so this is the last row's state. {damage}")
+            return self.state
+        return self.state if best is None else best.state
+
+    def _records(self) -> dict[str, Any]:
+        """All that is saved with the state, as one unit."""
+        records = self.journal.records() | {"settings": self.settings, "steps_per_call": self.steps_per_call}
+        if self.ledger is not None:
+            records["hooks"] = self.ledger.entries()
+        if isinstance(self.batches, Restorable):
+            records["data"] = from_all(self.batches.state())
+        return records
+
+    def _newest(self) -> tuple[Any, dict[str, Any]] | None:
+        """What the newest whole checkpoint holds, if there is one."""
+        if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
+            return None
+        if lacking := {"history", "sums", "skipped", "recoveries", "settings", "steps_per_call"} - found.records.keys():
+            raise ValueError(
+                f"fit: the checkpoint of step {int(step_of(found.state))} is none of fit's: its records lack "
+                f"{sorted(lacking)}. Give fit a folder of its own."
+            )
+        return found.state, found.records
+
+    def _free_buffers(self) -> None:
+        """Frees the buffers of the state, so that there is room for another."""
+        for x in jax.tree.leaves(self.state):
+            if isinstance(x, jax.Array) and not x.is_deleted():
+                x.delete()
+
+    def _claim(self, ledger: Ledger) -> None:
+        """Notes in the ledger whose it is; what hooks gave in a run with other settings is not this one's."""
+        if (theirs := ledger.once("settings", 0, lambda: self.settings)) != self.settings:
+            raise ValueError(
+                f"fit: {ledger.path} is of a run with settings={theirs}, found {self.settings}. Take another folder, "
+                "or move this one away."
+            )
+
+    def _take_up(self, state: Any, records: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        if (theirs := records["settings"]) != self.settings:
+            raise ValueError(f"fit: the checkpoint is of a run with settings={theirs}, found {self.settings}.")
+        self.state, self.journal = state, RunRecord.of(records)
+        if (calls := records["steps_per_call"]) != self.steps_per_call and self.journal.skipped:
+            raise ValueError(
+                f"fit: the run left out calls of {calls} steps, and goes on with the same steps_per_call alone; found "
+                f"{self.steps_per_call}."
+            )
+        if self.ledger is not None:
+            self.ledger.merge(records.get("hooks", []))
+        if isinstance(self.batches, Restorable):
+            if len(data := records.get("data", [])) != jax.process_count():
+                raise ValueError(
+                    f"fit: the checkpoint holds the batches' state of {len(data)} processes, found "
+                    f"{jax.process_count()}. Batches that are a function of the step go on with any number."
+                )
+            self.batches.restore(data[jax.process_index()])
+
+    def _is_best(self) -> bool:
+        history = self.journal.history
+        return self.stop is not None and bool(history) and self.stop.best(history) is history[-1]
+
+
+def _shape_of(x: Any) -> jax.ShapeDtypeStruct:
+    if not isinstance(x, jax.Array):
+        raise TypeError(f"fit: expected a state of jax arrays, found {x!r} in it. Make it one: jnp.asarray(x).")
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding if x.committed else None)

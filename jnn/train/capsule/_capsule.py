@@ -1,0 +1,195 @@
+"""Failure capsules: all that is needed to make one training step again, in a folder of plain files.
+
+    write_capsule(folder, step=..., key=..., batch=..., state=..., message=..., entry=...) -> path
+    read_capsule(path) -> Capsule
+
+    step-42/
+      capsule.json     the step, the message, how the run was started, the names and dtypes of all arrays
+      arrays.npz       the batch, the state before the step, the key: as bits where NumPy lacks the dtype
+      norms.txt        a table to read: path, shape, norm, smallest, largest and bad numbers of every parameter
+
+Laws: what is read is bit-equal to what was written, whatever the dtype, typed keys included; a folder of this name is
+whole, since it is renamed into place last; nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import uuid
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn.checks import describe
+from jnn.files import free_name, naming
+from jnn.inspect.nonfinite import Summary
+from jnn.param import flatten
+from jnn.strict_json import dumps, loads
+from jnn.train._state import params_of
+from jnn.train.capsule._entry import Entry, how_started
+from jnn.train.capsule._gather import first_writes, on_host
+from jnn.train.capsule._plain import Pack, unpack
+
+__all__ = ["Capsule", "Entry", "how_started", "norms", "read_capsule", "write_capsule"]
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Capsule:
+    """One step of a run, as it was before the step.
+
+    Attributes:
+      step: its number.
+      message: what was wrong with it.
+      entry: how the run was started, or None where that was not a file.
+      key: the run's PRNG key, or None where the step function holds it.
+      batch: the step's batch.
+      state: the arrays of the state before the step, by path.
+      path: of the capsule's folder.
+      run: which run of `fit` in its program wrote it, counted from 0; None for another loop's.
+    """
+
+    step: int
+    message: str
+    entry: Entry | None
+    key: jax.Array | None
+    batch: Any
+    state: dict[str, Any]
+    path: Path
+    run: int | None = None
+
+    def state_as(self, like: Any) -> Any:
+        """The state in the tree of `like`, whose leaves are arrays or `jax.ShapeDtypeStruct`s.
+
+        Raises:
+          ValueError: another tree, or other shapes or dtypes; it lists every path.
+        """
+        want = {path: describe(leaf) for path, leaf in flatten(like).items()}
+        have = {path: describe(leaf) for path, leaf in self.state.items()}
+        if problems := [
+            f"{path}: the capsule has {have.get(path, 'nothing')}, the run {want.get(path, 'nothing')}"
+            for path in sorted(want | have)
+            if want.get(path) != have.get(path)
+        ]:
+            raise ValueError(
+                f"{self.path}: its state is that of another run. Start the one that it was written by:\n  "
+                + "\n  ".join(problems)
+            )
+        return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(self.state[path]) for path in want])
+
+
+def write_capsule(
+    folder: str | Path,
+    *,
+    step: int,
+    key: jax.Array | None,
+    batch: Any,
+    state: Any,
+    message: str,
+    entry: Entry | None,
+    run: int | None = None,
+    gradients: Any = None,
+) -> Path:
+    """Writes a capsule below `folder`; of several processes each takes part, and process 0 writes.
+
+    Args:
+      folder: of the run; created if missing.
+      step: the number of the step that went wrong.
+      key: the run's key, typed or raw, or None where the step function holds it.
+      batch: dicts, lists and tuples of arrays.
+      state: *before* the step: any pytree of arrays; `state.params` goes into the table.
+      message: what was wrong.
+      entry: from `jnn.train.capsule._entry.how_started()`.
+      run: which run of `fit` in the program this is, so that a replay finds it among others.
+      gradients: of that step, for the table, if they are at hand.
+
+    Returns:
+      The capsule's folder: `step-42`, or `step-42-2` if there is one already.
+
+    Raises:
+      TypeError: the batch holds something else than dicts, lists, tuples and arrays.
+      OSError: of the file system; nothing is left behind.
+
+    >>> import tempfile
+    >>> state = {"params": {"w": jnp.ones(3, jnp.bfloat16)}}
+    >>> batch = {"x": np.array([1.0, np.nan])}
+    >>> path = write_capsule(tempfile.mkdtemp(), step=7, key=jax.random.key(0), batch=batch, state=state,
+    ...                      message="the loss is nan", entry=None)
+    >>> capsule = read_capsule(path)
+    >>> capsule.step, capsule.batch["x"], capsule.state["params/w"].dtype.name
+    (7, array([ 1., nan]), 'bfloat16')
+    """
+    key, batch, state, gradients = on_host((key, batch, state, gradients))
+    pack = Pack()
+    record = {
+        "version": VERSION,
+        "step": int(step),
+        "message": message,
+        "run": run,
+        "entry": None if entry is None else dataclasses.asdict(entry),
+        "key": pack.tree(key),
+        "batch": pack.tree(batch),
+        "state": pack.tree(flatten(state)),
+        "dtypes": pack.dtypes,
+    }
+    tables = {"parameters": params_of(state), "gradients": gradients}
+    text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
+    with naming(Path(folder)):
+        return first_writes(lambda: _write(Path(folder).absolute(), record, pack.arrays, text))
+
+
+def _write(folder: Path, record: dict[str, Any], arrays: Mapping[str, np.ndarray], text: str) -> Path:
+    """The three files, under a name that nobody takes for a capsule until they are whole."""
+    written = folder / f".capsule-{uuid.uuid4().hex}"
+    written.mkdir(parents=True)
+    try:
+        np.savez(written / "arrays.npz", *arrays.values())
+        (written / "norms.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+        (written / "capsule.json").write_text(dumps(record, indent=1), encoding="utf-8")
+        return written.rename(free_name(folder / f"step-{record['step']}"))
+    except BaseException:
+        shutil.rmtree(written)
+        raise
+
+
+def read_capsule(path: str | Path) -> Capsule:
+    """The capsule in a folder.
+
+    Raises:
+      ValueError: it is damaged, of another version, or no capsule at all.
+    """
+    path = Path(path).absolute()
+    try:
+        record = loads((path / "capsule.json").read_text(encoding="utf-8"))
+        if record["version"] != VERSION:
+            raise ValueError(f"it has version {record['version']}, this is version {VERSION}")
+        with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in record["dtypes"]}
+        tree = lambda name: unpack(record[name], arrays, record["dtypes"])
+        entry = record["entry"] and Entry(**record["entry"] | {"argv": tuple(record["entry"]["argv"])})
+        parts = (tree("key"), tree("batch"), tree("state"))
+        return Capsule(record["step"], record["message"], entry, *parts, path, record["run"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"read_capsule: {path} must be a folder of capsule.json and arrays.npz, as write_capsule made it; "
+            f"found {type(error).__name__}: {error}."
+        ) from error
+
+
+def norms(tree: Any) -> str:
+    """A table of the arrays of a tree: path, shape, norm, smallest, largest and bad numbers.
+
+    >>> print(norms({"w": jnp.array([3.0, -4.0]), "b": jnp.zeros(1)}))
+    b  float32[1]  min 0  max 0  norm 0
+    w  float32[2]  min -4  max 3  norm 5
+    """
+    leaves = flatten(tree)
+    width = max(map(len, leaves), default=0)
+    return "\n".join(f"{path:{width}}  {Summary.of(jnp.asarray(leaf))}" for path, leaf in leaves.items())

@@ -1,0 +1,190 @@
+"""The writing side: a state goes to Orbax, which makes a step visible only when it is whole.
+
+    writer = Writer(folder, keep)
+    writer.start(arrays, body)        copies, and returns before the files are written
+    writer.wait()                     until they are; `OSError` says why they could not be
+    check_storable(where, arrays)     whether they can be stored as they are
+
+The next step donates the arrays' buffers, so they are in the host's memory before `start` returns. Orbax sees to that,
+except on a CPU, where it would read the buffers themselves: there they are copied first. So until a save is written it
+takes as much of the host's memory as the state, and what is on the way to the disk; of an accelerator's, that of the
+arrays that have to grow (`_chunked`), which are few.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from jnn.train._state import copy_buffers
+from jnn.train.checkpoint._folder import metrics, plain_name, steps
+from jnn.train.checkpoint._keep import Keep
+from jnn.train.checkpoint._load import check_readable
+from jnn.train.checkpoint._manifest import Body, in_one_line, seal
+from jnn.train.checkpoint._quarantine import discard_half
+from jnn.train.checkpoint._quiet import with_quiet_threads
+from jnn.train.checkpoint._stored import CHUNK_BYTES, divisible, is_divisible, is_key, stored_name, words
+
+FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB
+ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there") | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "Get the permission to write there"
+)
+
+
+class Writer:
+    """Orbax's manager of a folder, made for the first save: it would write into a folder that is only read.
+
+    Args:
+      folder: of the run.
+      keep: which steps stay.
+
+    Attributes:
+      forbidden: why nothing can be written there, if that is known.
+    """
+
+    def __init__(self, folder: Path, keep: Keep) -> None:
+        self._folder = folder
+        self._keep = keep
+        self.forbidden: OSError | None = None
+        self._manager: ocp.CheckpointManager | None = None
+        self._started: Body | None = None
+        self._while_open = contextlib.ExitStack()
+
+    def start(self, arrays: Mapping[str, Any], body: Body) -> None:
+        """Starts to write the arrays and the manifest, as one unit; the arrays may be donated when this returns.
+
+        What was started before must be written: `wait()`.
+
+        Raises:
+          OSError: they could not be written.
+        """
+        stored, chunks = {}, {}
+        for path, x in arrays.items():
+            if x.size:  # Orbax refuses arrays without elements: they are in the manifest alone
+                stored[stored_name(path)], chunks[stored_name(path)] = _chunked(x)
+        args = ocp.args.Composite(
+            state=ocp.args.PyTreeSave(stored, save_args=chunks, ocdbt_target_data_file_size=FILE_BYTES),
+            manifest=ocp.args.JsonSave(seal(body)),
+        )
+        with self._told_once(body["step"]):
+            self._open().save(body["step"], args=args, force=True)
+        self._started = body
+        self._keep.metrics[body["step"]] = body["metrics"]
+
+    def wait(self) -> None:
+        """Returns when everything is written, and the first process has seen that it can be read.
+
+        Raises:
+          OSError: it could not be, or cannot.
+        """
+        if self._manager is None or self._started is None:
+            return
+        body, self._started = self._started, None
+        with self._told_once(body["step"]):
+            self._manager.wait_until_finished()
+            if jax.process_index() == 0:
+                check_readable(self._folder / str(body["step"]), body)
+
+    def look_again(self) -> None:
+        """To be called when steps were moved away."""
+        if self._manager is not None:
+            self._manager.reload()
+
+    def close(self) -> None:
+        """Lets go of Orbax's threads; the next save would begin anew."""
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+        self._while_open.close()
+
+    def _open(self) -> ocp.CheckpointManager:
+        if self.forbidden is not None:
+            raise self.forbidden
+        if self._manager is None:
+            for step in steps(self._folder):
+                self._keep.metrics[step] = metrics(self._folder / str(step))
+            self._while_open.close()
+            self._while_open.enter_context(with_quiet_threads())
+            name = self._while_open.enter_context(plain_name(self._folder))
+            options = ocp.CheckpointManagerOptions(preservation_policy=self._keep, create=False)
+            self._manager = ocp.CheckpointManager(name, options=options)
+        return self._manager
+
+    @contextlib.contextmanager
+    def _told_once(self, step: int) -> Iterator[None]:
+        """The one error for all that can go wrong while writing; the next save begins with a new manager."""
+        try:
+            yield
+        except Exception as error:  # Orbax's and TensorStore's are of every kind
+            self._manager = None
+            if jax.process_index() == 0:
+                discard_half(self._folder, step)  # it may be what fills the disk
+            unwritten = OSError(self._message(step, error))
+            unwritten.errno = _number(error)
+            raise unwritten from (error if unwritten.errno is None else None)
+
+    def _message(self, step: int, error: Exception) -> str:
+        number = _number(error)
+        cause = in_one_line(error) if number is None else os.strerror(number)
+        advice = ADVICE.get(number or 0, "Look after its disk, or choose another folder")
+        ended = "" if jax.process_count() == 1 else ", or see whether another process of this job has ended"
+        whole = [held for held in steps(self._folder) if held != step] if self._folder.is_dir() else []
+        rest = f"the steps {whole} are there, as they were" if whole else "there is no other step in it"
+        return f"Checkpoints: could not write step {step} to {self._folder}: {cause}. {advice}{ended}; {rest}."
+
+
+def _number(error: Exception) -> int | None:
+    """The operating system's number of an error, which TensorStore gives as text."""
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found[1]) if found else getattr(error, "errno", None)
+
+
+def check_storable(where: str, arrays: Mapping[str, Any]) -> None:
+    """Raises unless the arrays can be stored as they are.
+
+    Raises:
+      TypeError: arrays that hold nothing, or of which JAX would change a dtype.
+    """
+    if absent := [path for path, x in arrays.items() if isinstance(x, jax.ShapeDtypeStruct) or _is_deleted(x)]:
+        raise TypeError(
+            f"{where}: expected arrays with values, found none at {', '.join(absent)}: a step donates the state that "
+            "it is given. Save the state that it returned."
+        )
+    if cut := [
+        f"{path} ({x.dtype})"
+        for path, x in arrays.items()
+        if not is_key(x) and jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype
+    ]:
+        raise TypeError(f"{where}: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cut)}.")
+
+
+def _is_deleted(x: Any) -> bool:
+    return isinstance(x, jax.Array) and x.is_deleted()
+
+
+def _chunked(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
+    """An array that no step can change, and how it is cut into chunks: so that it can be read piece by piece.
+
+    One that is on no mesh grows until its axes can be cut; of one that is, a shard that cannot is a chunk.
+    """
+    x = words(x)
+    part = x.sharding.shard_shape(x.shape) if isinstance(x, jax.Array) else x.shape
+    if x.nbytes > CHUNK_BYTES and part == x.shape and not is_divisible(part):
+        grown = [(0, new - old) for old, new in zip(x.shape, divisible(x.shape), strict=True)]
+        return jnp.pad(x, grown), ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES)
+    kept = copy_buffers(x) if _in_host_memory(x) else x
+    return kept, ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES if is_divisible(part) else None)
+
+
+def _in_host_memory(x: Any) -> bool:
+    """Whether the host reads the buffer itself, and no copy of it."""
+    return not isinstance(x, jax.Array) or next(iter(x.devices())).platform == "cpu"

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.preflight import TrainingJob, main
-from jnn.preflight._preflight import steps_of
-from jnn.train._batches import StepBatches
-from jnn.train._context import LossFn
+from jnn.preflight import TrainingJob, main, steps_of
+from jnn.train import LossFn, StepBatches
 
 
 def look(config: Any, job: TrainingJob, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:

@@ -33,10 +33,9 @@ from experiments.options import check
 from experiments.refusals import code_of, refuse, words
 from experiments.training import first, settings
 from jnn.files import write_whole
-from jnn.launch._initialize import initialize
-from jnn.launch._supervise import USAGE
+from jnn.launch import USAGE, initialize
 from jnn.parallel import mesh
-from jnn.preflight._topology import set_cpu_devices
+from jnn.preflight import set_cpu_devices
 from jnn.processes import from_first
 from jnn.strict_json import dumps, loads
 from jnn.terminal import Terminal, open_missing, say

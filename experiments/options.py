@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.refusals import refuse
 from experiments.training import FLIGHT, Common
-from jnn.launch._supervise import USAGE
+from jnn.launch import USAGE
 
 Rule = tuple[str, Callable[[Any], bool]]  # what is expected, and whether a value is that
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from jnn.launch._supervise import USAGE
+from jnn.launch import USAGE
 from jnn.terminal import say
 
 # a folder of another run, of none, or one that may not be written; data that is not there; processes that do not come

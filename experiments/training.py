@@ -25,15 +25,19 @@ from experiments.flight import look
 from jnn import parallel
 from jnn.files import write_whole
 from jnn.inspect import flops, kernels
-from jnn.parallel._serialize import serialize_cpu_programs
-from jnn.preflight import TrainingJob
-from jnn.preflight._compile import check_shares
+from jnn.parallel import serialize_cpu_programs
+from jnn.preflight import TrainingJob, check_shares
 from jnn.program import Program
 from jnn.train import (
+    Batch,
     Checkpoints,
+    History,
     Ledger,
+    LossFn,
     LossOutput,
+    Metrics,
     Recovery,
+    StepBatches,
     TrainState,
     create_state,
     evaluate_on,
@@ -41,11 +45,8 @@ from jnn.train import (
     make_eval,
     make_step,
 )
-from jnn.train._batches import StepBatches
-from jnn.train._context import Batch, LossFn, Metrics
-from jnn.train._history import History
-from jnn.train.capsule._rerun import finish, is_due
-from jnn.train.log._throughput import peak_flops
+from jnn.train.capsule import finish, is_due
+from jnn.train.log import peak_flops
 from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.tensorboard import TensorBoardLog
 

@@ -5,7 +5,8 @@ Parameters are plain nested dicts of arrays; everything else is a map over the d
 
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
 blocks under `jnn.layers`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
-stateless train step under `jnn.train`, and what puts it on many devices under `jnn.parallel`.
+stateless train step under `jnn.train`, what puts it on many devices under `jnn.parallel`, its processes under
+`jnn.launch`, and what it would take on machines that are not there under `jnn.preflight`.
 """
 
 import importlib
@@ -29,7 +30,7 @@ from jnn.param import (
 )
 
 if TYPE_CHECKING:
-    from jnn import data, inspect, parallel, train
+    from jnn import data, inspect, launch, parallel, preflight, train
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "init",
     "initializers",
     "inspect",
+    "launch",
     "layers",
     "load",
     "losses",
@@ -52,6 +54,7 @@ __all__ = [
     "models",
     "parallel",
     "path_key",
+    "preflight",
     "shardings",
     "spec_of",
     "stack",
@@ -63,6 +66,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Rooms with heavier dependencies are imported when they are first used."""
-    if name in {"data", "inspect", "parallel", "train"}:
+    if name in {"data", "inspect", "launch", "parallel", "preflight", "train"}:
         return importlib.import_module(f"jnn.{name}")
     raise AttributeError(f"module 'jnn' has no attribute {name!r}")

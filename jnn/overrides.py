@@ -1,7 +1,8 @@
 """Layers that a parallel run computes in another way, without the model's knowledge.
 
-    with override(dot_product_attention=f): ...                 what is traced within calls f where it would call `dot_product_attention`
-    overridden("dot_product_attention", default) -> function       what a layer asks when it is called
+    with override(dot_product_attention=f): ...         what is traced within calls f instead
+    overridden("dot_product_attention", default) -> function
+                                                        what a layer asks when it is called
 
 Laws: a replacement is the same function of the same arguments; only where and in which order it computes differs. None
 puts the layer's own back in force: a replacement that computes its pieces by the layer itself says so.

@@ -20,8 +20,7 @@ import traceback
 from collections.abc import Sequence
 
 from jnn.train import read_capsule
-from jnn.train.capsule._capsule import Entry
-from jnn.train.capsule._rerun import Replay, finish, replay, replaying, rerun
+from jnn.train.capsule import Entry, Replay, finish, replay, replaying, rerun
 
 __all__ = ["Replay", "finish", "main", "parse_entry", "read_capsule", "replay", "replaying"]
 

@@ -62,7 +62,7 @@ class Terminal:
 
 
 def leave(stream: TextIO | None) -> None:
-    """PipelineSchedule a stream away from where it cannot be written, or Python would try again at its end, and complain."""
+    """Turns a stream away from where it cannot be written, or Python would try again at its end, and complain."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())  # type: ignore[union-attr]

@@ -23,7 +23,7 @@ import numpy as np
 import optax
 import tyro
 
-from jnn.inspect._table import format_table
+from jnn.inspect import format_table
 from jnn.losses import cross_entropy
 from jnn.models import transformer, transformer_spec
 from jnn.parallel import layout, sharded_state, sharded_step

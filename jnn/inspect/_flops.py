@@ -95,7 +95,8 @@ class Flops:
         rows = [
             [line, f"{hardware / max(1, self.hardware):.1%}", hardware, model] for line, hardware, model in self.lines()
         ]
-        total = f"{format_bytes(self.model, 'FLOP')} of the model, {format_bytes(self.hardware, 'FLOP')} with what is computed twice"
+        model, hardware = format_bytes(self.model, "FLOP"), format_bytes(self.hardware, "FLOP")
+        total = f"{model} of the model, {hardware} with what is computed twice"
         return "\n".join([total, format_table(["source", "share", "hardware", "model"], rows), *self.notes])
 
 

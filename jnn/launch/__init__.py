@@ -1,8 +1,11 @@
 """The processes of a job: how they find each other, and who watches them.
 
-What lives here: joining (`join`), where and after what call of the roll (`cluster`, `rollcall`), and the launcher's
-part: one process as it is seen from outside (`member`), and all of them (`supervise`). What does not: the engine, which
-is `jax.distributed`; and what processes save or agree on, which is `jnn.train`.
+    python -m jnn.launch -n 4 -- python -m experiments.gpt
+    initialize()                                        in each process, before it computes
+
+What lives here: joining (`_initialize`), where and after what call of the roll (`_cluster`, `_rendezvous`), and the
+launcher's part: one process as it is seen from outside (`_worker`), and all of them (`_supervise`). What does not: the
+engine, which is `jax.distributed`; and what processes agree on, which is `jnn.processes`.
 """
 
 from jnn.launch._initialize import initialize

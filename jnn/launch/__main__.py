@@ -2,8 +2,8 @@
 
 python -m jnn.launch -n 4 -- python -m experiments.gpt --workdir runs/gpt
 
-Each process joins the others by `jnn.launch.initialize`, which the experiments call. One that died, stopped or fell silent
-ends the job within seconds, and the job begins again from its last whole checkpoint, a limited number of times.
+Each process joins the others by `jnn.launch.initialize`, which the experiments call. One that died, stopped or fell
+silent ends the job within seconds, and the job begins again from its last whole checkpoint, a limited number of times.
 SIGTERM lets all finish their step, save, and end with code 143. A process that ends with code 2 was called wrongly, and
 its job does not begin again. Where the launcher's output is read no more, all end as by SIGTERM, with code 141.
 

@@ -19,7 +19,7 @@ import jax
 
 from jnn.launch._cluster import Meeting, clustered, meeting
 from jnn.launch._rendezvous import rendezvous
-from jnn.train._watch import watch
+from jnn.train import watch
 
 COORDINATOR, PROCESSES, PROCESS = "JNN_COORDINATOR", "JNN_PROCESSES", "JNN_PROCESS"
 PULSE = "JNN_PULSE"  # a file descriptor: where the launcher listens for signs of life and for steps

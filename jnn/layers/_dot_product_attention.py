@@ -6,8 +6,9 @@ Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of 
 
 Laws: softmax is in float32; a key that is masked has no part in it, however small the visible scores are (up to 2e38,
 where float32 ends); a query that may attend to nothing gets zeros, never NaN, and gives no gradient;
-all formulations (`jnn.backend`) are the same function, and so is what a parallel run computes instead (`jnn.overrides`).
-The kernels of accelerators (`attend_kernels`) have no forward mode; `jnn.backend.target("cpu")` traces what has.
+all formulations (`jnn.backend`) are the same function, and so is what a parallel run computes instead
+(`jnn.overrides`).
+The kernels of accelerators (`jnn.layers.kernels`) have no forward mode; `jnn.backend.target("cpu")` traces what has.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def _check(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, win
     if not fits or q.shape[-2] % k.shape[-2]:
         q_shape, k_shape, v_shape = map(checks.describe, (q, k, v))
         raise ValueError(
-            "dot_product_attention: expected q (..., t, heads, head), k and v (..., s, kv_heads, head), where kv_heads divide heads; "
+            "dot_product_attention: expected q (..., t, heads, head), k and v (..., s, kv_heads, head), where kv_heads "
+            f"divide heads; "
             f"found q {q_shape}, k {k_shape}, v {v_shape}."
         )
     check_window("dot_product_attention", window)

@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.layers import attention_cache, layer_norm, unembed
-from jnn.layers._attention_cache import Cache
+from jnn.layers import Cache, attention_cache, layer_norm, unembed
 from jnn.models._transformer import embed_tokens, rotation
 from jnn.models._transformer_block import cached_block
 from jnn.param import Params, check_key

@@ -17,6 +17,8 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import gather
 from jnn.layers import (
+    Carry,
+    Cell,
     bidirectional,
     bidirectional_spec,
     dropout,
@@ -27,9 +29,8 @@ from jnn.layers import (
     lstm_cell,
     lstm_cell_spec,
     rnn,
+    stacked_rnn,
 )
-from jnn.layers._rnn import Carry, Cell
-from jnn.layers._stacked_rnn import stacked_rnn
 from jnn.param import Spec
 from jnn.precision import wide
 

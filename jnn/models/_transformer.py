@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import (
+    Rotate,
     dropout,
     embed,
     embed_spec,
@@ -31,7 +32,6 @@ from jnn.layers import (
     scan_layers,
     unembed,
 )
-from jnn.layers._attention import Rotate
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Params, Spec, stack
 from jnn.precision import add_bias

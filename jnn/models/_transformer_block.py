@@ -21,6 +21,8 @@ from jnn.activations import gelu
 from jnn.axes import constrain
 from jnn.initializers import normal
 from jnn.layers import (
+    Cache,
+    Rotate,
     attention,
     attention_spec,
     cached_attention,
@@ -30,8 +32,6 @@ from jnn.layers import (
     linear,
     linear_spec,
 )
-from jnn.layers._attention import Rotate
-from jnn.layers._attention_cache import Cache
 from jnn.param import Params, Spec
 
 

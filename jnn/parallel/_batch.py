@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding
 from jnn import checks
 from jnn.parallel._layout import Layout
 from jnn.param import flatten
-from jnn.train._context import Batch
+from jnn.train import Batch
 
 
 def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jnn.parallel._batch import check_rows, put_batch
 from jnn.parallel._layout import Layout
-from jnn.train._context import Batch
+from jnn.train import Batch
 
 
 def split_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:

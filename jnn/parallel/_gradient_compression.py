@@ -1,8 +1,9 @@
 """Gradients between the slices of a pod, whose network is slow: fewer bits of them.
 
-    compressed_sums(layout) -> sums                      for sharded_step(sums=...): in bfloat16, half the traffic
-    error_feedback_step(loss, optimizer, key, layout) -> step     one bit each; what they leave out is in the state's memory
-    zero_residual(params, layout) -> memory           what error_feedback_step begins with
+    compressed_sums(layout) -> sums                 for sharded_step(sums=...): in bfloat16, half the traffic
+    error_feedback_step(loss, optimizer, key, layout) -> step
+                                                    one bit each; what they leave out is in the state's memory
+    zero_residual(params, layout) -> memory         what error_feedback_step begins with
 
 Within a slice gradients are summed as ever. Between them each slice sends its own sum, and adds up what it
 gets in float32: an all-gather, for few slices, instead of an all-reduce that would round after every addition. Within a
@@ -30,9 +31,7 @@ from jnn.parallel._shard_map import axis_size, layout_inside, shard_map
 from jnn.parallel._step import Sharded, sharded_step
 from jnn.param import Params
 from jnn.program import Program
-from jnn.train import Context, Sums, gradient_sums
-from jnn.train._context import Batch, LossFn
-from jnn.train._update import AddUp, Remember
+from jnn.train import AddUp, Batch, Context, LossFn, Remember, Sums, gradient_sums
 
 AXIS = "slice"
 RESIDUAL = "slice_residual"  # `Layout.like` knows the name
@@ -68,8 +67,8 @@ def error_feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
     def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
         if not isinstance(ctx.memory, dict) or RESIDUAL not in ctx.memory:
             raise ValueError(
-                "error_feedback_step: the state's memory lacks 'slice_residual', which holds what was not sent. Begin with "
-                "sharded_state(..., memory=lambda params: zero_residual(params, layout))."
+                "error_feedback_step: the state's memory lacks 'slice_residual', which holds what was not sent. Begin "
+                "with sharded_state(..., memory=lambda params: zero_residual(params, layout))."
             )
         residual, own = ctx.memory[RESIDUAL], {k: v for k, v in ctx.memory.items() if k != RESIDUAL}
         scale = options.get("scale", 1.0)  # of float16: what is kept is in units that do not change with it
@@ -82,7 +81,7 @@ def error_feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
 
 
 def zero_residual(params: Params, layout: Layout) -> dict[str, Params]:
-    """What `error_feedback_step` begins with: {"slice_residual": zeros (slices, *shape)}, each slice's on its own devices.
+    """The residual that error feedback begins with: {"slice_residual": zeros (slices, *shape)}, each of its slice.
 
     For `sharded_state(..., memory=lambda params: zero_residual(params, layout))`, and beside it what a `remember` of
     one's own keeps.

@@ -33,9 +33,7 @@ from jnn.parallel._layout import Layout, devices_along
 from jnn.parallel._reduce import ordered_sum
 from jnn.parallel.layers._model_parallel import single_device
 from jnn.param import Params
-from jnn.train import Context, Sums, gradient_sums
-from jnn.train._context import Batch, LossFn
-from jnn.train._update import AddUp
+from jnn.train import AddUp, Batch, Context, LossFn, Sums, gradient_sums
 
 
 def lane_sums(layout: Layout, lanes: int) -> AddUp:

@@ -20,9 +20,7 @@ from jnn.parallel._batch import check_rows
 from jnn.parallel._reduce import all_reduce_sums
 from jnn.parallel._serialize import serialize_cpu_programs
 from jnn.param import Params
-from jnn.train import Context, Sums, TrainState, gradient_sums, make_step
-from jnn.train._context import Batch, LossFn
-from jnn.train._padding import overwrite_padding
+from jnn.train import Batch, Context, LossFn, Sums, TrainState, gradient_sums, make_step, overwrite_padding
 
 AXIS = "batch"
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jnn.metrics._kinds import by_kind, fold
+from jnn.metrics import by_kind, fold
 from jnn.train import Sums
 
 

@@ -3,8 +3,9 @@
     shard_map(mesh, axes, in_specs, out_specs)(f)        f(pieces) -> pieces, each device's own along `axes`
     vmapped_axis(axis)                                    within: what is traced is mapped by vmap(spmd_axis_name=axis)
     axis_size(where, mesh, axis) -> n                   how many devices, if there is such an axis
-    current_mesh(mesh), free_axes(mesh, *axes)                    a mesh, and which of its axes are still there, within all this
-    layout_inside(layout), layout_without(layout, axis)           a layout for the layers that are called within
+    current_mesh(mesh), free_axes(mesh, *axes)      a mesh, and which of its axes are still there, within all this
+    layout_inside(layout), layout_without(layout, axis)
+                                                    a layout for the layers that are called within
 
 Laws: along other axes all is as without it, so that such algorithms go with data, FSDP and tensor parallelism, and with
 each other. JAX has no gradient through two `shard_map`s, one within the other; those here are within a `vmap` (stages)
@@ -70,7 +71,7 @@ def axis_size(where: str, mesh: Mesh, axis: str) -> int:
 
 
 def current_mesh(mesh: Mesh) -> Mesh:
-    """The mesh as it is here: within `shard_map` an abstract one, which knows what is taken and does all that one asks."""
+    """The mesh as it is here: within `shard_map` an abstract one, which knows what is taken."""
     here = get_abstract_mesh()
     return cast(Mesh, here) if here.manual_axes else mesh
 

@@ -30,11 +30,20 @@ from jnn.parallel._serialize import serialize_cpu_programs
 from jnn.parallel.layers._model_parallel import model_parallel
 from jnn.param import Params, Spec, init
 from jnn.program import Program
-from jnn.train import TrainState, compile_step, create_state, make_eval, update
-from jnn.train._batches import Step
-from jnn.train._context import Batch, LossFn, check_loss, check_optimizer
-from jnn.train._state import copy_buffers
-from jnn.train._update import check_options
+from jnn.train import (
+    Batch,
+    LossFn,
+    Step,
+    TrainState,
+    check_loss,
+    check_optimizer,
+    check_options,
+    compile_step,
+    copy_buffers,
+    create_state,
+    make_eval,
+    update,
+)
 
 
 def sharded_state(

@@ -1,11 +1,12 @@
-"""Before a chip is rented: what a train step would take on machines that need not be there.
+"""Planning ahead of time: what a train step would take on machines that need not be there.
 
     preflight(TrainingJob(spec, loss, optimizer, batch), "v5p:8x8x8", "fsdp=64,tensor=8") -> Report
     search(job, "v5e:16x16") -> Search                  the layouts that fit, the fastest first
 
-What lives here: machines by name (`topology`, `chips`), the real step compiled for them (`compiled`), what it takes
-(`communication` over `wires`, memory `hbm_traffic`, `roofline`), what is wrong with it (`faults`), the `report`, and the `search`.
-What does not: reading programs, which is `jnn.inspect`; the step itself, which is `jnn.parallel._step`.
+What lives here: machines by name (`_topology`, `_chips`), the real step compiled for them (`_compile`), what it takes
+(`_communication` over the `_interconnect`, `_hbm_traffic`, `_roofline`), what is wrong with it (`_lint`), the
+`_report`, and the `_search`. What does not: reading programs, which is `jnn.inspect`; the step itself, which is
+`jnn.parallel.sharded_step`.
 """
 
 from jnn.preflight._budget import Budget

@@ -1,7 +1,8 @@
 """What a step moves between devices, and what of that nobody asked for.
 
-    communication(rows, mesh, topology) -> [Move, ...]              one row per kind, mesh axes, dtypes and source line
-    unexpected_communication(rows, program, layout) -> [sentence, ...]     all-to-alls, and gathers of every layer at once
+    communication(rows, mesh, topology) -> [Move, ...]      one row per kind, mesh axes, dtypes and source line
+    unexpected_communication(rows, program, layout) -> [sentence, ...]
+                                                            all-to-alls, and gathers of every layer at once
 
 Laws: bytes are those of each device; a collective in a loop counts as often as the loop runs; overlapped are those
 between whose start and end the schedule has work that is none of theirs. That is yes or no, not how much of it.
@@ -17,9 +18,7 @@ from collections.abc import Iterable
 import jax
 from jax.sharding import Mesh
 
-from jnn.inspect import Collective, parse
-from jnn.inspect._hlo import array_types
-from jnn.inspect._table import format_bytes
+from jnn.inspect import Collective, array_types, format_bytes, parse
 from jnn.parallel import Layout
 from jnn.param import flatten
 from jnn.preflight._interconnect import ALL_TO_ALL, crossing

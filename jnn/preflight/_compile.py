@@ -26,16 +26,12 @@ from jnn.axes import use_layout
 from jnn.backend import recording, target
 from jnn.inspect import Flops, flops
 from jnn.overrides import override
-from jnn.parallel import Layout, lane_sums, sharded_step
-from jnn.parallel._batch import check_rows
-from jnn.parallel._layout import devices_along
-from jnn.parallel._step import drawn_state
-from jnn.parallel.layers._model_parallel import model_parallel
+from jnn.parallel import Layout, check_rows, devices_along, drawn_state, lane_sums, sharded_step
+from jnn.parallel.layers import model_parallel
 from jnn.param import Params, Spec
 from jnn.preflight._chips import GIB
 from jnn.preflight._topology import Topology
-from jnn.train import TrainState, make_step
-from jnn.train._context import Batch, LossFn
+from jnn.train import Batch, LossFn, TrainState, make_step
 
 _KEYS = jax.random.key  # of no consequence: nothing is drawn
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}

@@ -17,8 +17,7 @@ import re
 
 import jax
 
-from jnn.inspect import Instruction, Module, executions, parse
-from jnn.inspect._hlo import type_bytes
+from jnn.inspect import Instruction, Module, executions, parse, type_bytes
 
 _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "conditional", "call", "after-all",

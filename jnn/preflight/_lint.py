@@ -18,11 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.inspect import Flops, largest, not_aliased
-from jnn.inspect._hlo import array_types
-from jnn.inspect._table import format_bytes
-from jnn.parallel import PARAMETERS, Layout
-from jnn.parallel._layout import devices_along
+from jnn.inspect import Flops, array_types, format_bytes, largest, not_aliased
+from jnn.parallel import PARAMETERS, Layout, devices_along
 from jnn.param import count_params as count_parameters
 from jnn.param import flatten
 from jnn.preflight._communication import SMALL
@@ -75,8 +72,8 @@ def whole_batch(program: jax.stages.Compiled | str, prepared: Prepared, n: int =
         if any(_begins(shape, rows, rows // devices, first[1:2], sizes) for shape in shapes):
             found[str(value.place)] = max(value.bytes, found.get(str(value.place), 0))
     return [
-        f"the whole batch of {rows} rows is on each of the {devices} devices that share it: {format_bytes(size)} at {place}: "
-        "name the axes of activations by jnn.axes.constrain"
+        f"the whole batch of {rows} rows is on each of the {devices} devices that share it: {format_bytes(size)} at "
+        f"{place}: name the axes of activations by jnn.axes.constrain"
         for place, size in found.items()
     ]
 

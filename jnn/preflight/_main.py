@@ -12,7 +12,7 @@ from jnn.preflight._budget import Budget
 from jnn.preflight._compile import TrainingJob
 from jnn.preflight._preflight import preflight
 from jnn.preflight._search import Search, search
-from jnn.train._context import LossFn
+from jnn.train import LossFn
 
 
 def main(
@@ -51,7 +51,8 @@ def main(
     >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
     >>> batch = {name: jax.ShapeDtypeStruct((8, 4), jnp.float32) for name in "xy"}
-    >>> main(TrainingJob(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch), "cpu:1", "data=-1", budget="bytes=1")
+    >>> job = TrainingJob(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch)
+    >>> main(job, "cpu:1", "data=-1", budget="bytes=1")
     cpu:1: 1 chip, 1 device, 1 host; data=1
     ...
     0

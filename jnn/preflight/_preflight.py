@@ -12,11 +12,9 @@ from typing import Any
 
 import jax
 
-from jnn.inspect import Collective, largest, memory
-from jnn.inspect._hlo import array_types
-from jnn.parallel import layout
+from jnn.inspect import Collective, array_types, largest, memory
+from jnn.parallel import devices_along, layout
 from jnn.parallel import mesh as make_mesh
-from jnn.parallel._layout import devices_along
 from jnn.param import count_params as count_parameters
 from jnn.preflight import _lint as faults
 from jnn.preflight._communication import communication, unexpected_communication

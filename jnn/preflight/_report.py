@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from jnn.inspect._table import format_bytes, format_table
+from jnn.inspect import format_bytes, format_table
 from jnn.preflight._budget import Budget
 from jnn.preflight._chips import GIB
 from jnn.preflight._communication import Move

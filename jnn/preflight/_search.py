@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jnn.inspect._table import format_table
+from jnn.inspect import format_table
 from jnn.parallel import layout
 from jnn.parallel import mesh as make_mesh
 from jnn.preflight._candidates import Candidate, Queue, candidates
@@ -29,7 +29,7 @@ from jnn.preflight._preflight import preflight
 from jnn.preflight._report import Report
 from jnn.preflight._topology import Topology, topology
 from jnn.strict_json import dumps, loads
-from jnn.train._context import LossFn
+from jnn.train import LossFn
 
 Log = Callable[[str], None]
 _UNTRIED = "not compiled: "  # how the reason of a candidate begins for which no compile was left

@@ -16,10 +16,18 @@ from collections.abc import Iterator
 
 from jax.sharding import Mesh
 
-from jnn.inspect import Collective, Execution, axes_of, collectives, executions, parse
-from jnn.inspect._collectives import permuted_axes
-from jnn.inspect._groups import Groups
-from jnn.inspect._hlo import array_types, type_bytes
+from jnn.inspect import (
+    Collective,
+    Execution,
+    Groups,
+    array_types,
+    axes_of,
+    collectives,
+    executions,
+    parse,
+    permuted_axes,
+    type_bytes,
+)
 from jnn.preflight._topology import Topology
 
 _TRANSFER = re.compile(r'_xla_megascale_transfer_type="(\w+)"')

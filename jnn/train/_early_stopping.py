@@ -41,8 +41,8 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         if self.patience < 1 or not self.min_delta >= 0 or self.mode not in ("min", "max"):
             raise ValueError(
-                f"EarlyStopping: expected patience >= 1, min_delta >= 0 and mode 'min' or 'max', found {self.patience}, "
-                f"{self.min_delta} and {self.mode!r}."
+                f"EarlyStopping: expected patience >= 1, min_delta >= 0 and mode 'min' or 'max', found "
+                f"{self.patience}, {self.min_delta} and {self.mode!r}."
             )
 
     def stopped(self, history: History) -> bool:
@@ -60,7 +60,8 @@ class EarlyStopping:
         Raises:
           KeyError: no row holds the metric.
 
-        >>> EarlyStopping("val/accuracy", 1, "max").best([{"step": 1, "val/accuracy": 0.5}, {"step": 2, "val/accuracy": 0.4}])
+        >>> history = [{"step": 1, "val/accuracy": 0.5}, {"step": 2, "val/accuracy": 0.4}]
+        >>> EarlyStopping("val/accuracy", 1, "max").best(history)
         {'step': 1, 'val/accuracy': 0.5}
         """
         if not (rows := self._rows(history)):

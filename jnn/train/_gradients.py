@@ -20,8 +20,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
 from jnn.axes import gathered
-from jnn.metrics import Concatenation, Mean, mean
-from jnn.metrics._kinds import by_kind, check_metrics, fold, to_add
+from jnn.metrics import Concatenation, Mean, by_kind, check_metrics, fold, mean, to_add
 from jnn.param import Params
 from jnn.precision import computing, wide
 from jnn.train._arguments import check_batch

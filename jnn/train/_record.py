@@ -2,7 +2,7 @@
 
     journal.add(metrics, steps_per_call)             counts the metrics of a call of the step in
     journal.row(step) -> row                         the numbers since the last row
-    journal.records() <-> Journal.of(records)        JSON, saved with the state as one unit
+    journal.records() <-> RunRecord.of(records)        JSON, saved with the state as one unit
 
 Law: however often a journal goes through its records, its rows are bit-equal: sums are float64, added up in order.
 """
@@ -17,8 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.metrics import Concatenation, Mean, merge
-from jnn.metrics._kinds import adds_up, fold
+from jnn.metrics import Concatenation, Mean, adds_up, fold, merge
 from jnn.train._context import Metrics
 from jnn.train._history import History, Row
 
@@ -33,7 +32,7 @@ class RunRecord:
       history: finished rows.
       sums: the metrics since the last row, combined, by name; empty after a row.
       skipped: the steps at which calls begin that are left out.
-      setbacks: how often that happened: one rollback leaves out many calls.
+      recoveries: how often that happened: one rollback leaves out many calls.
     """
 
     history: History = dataclasses.field(default_factory=list)

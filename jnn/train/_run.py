@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from jnn.metrics._kinds import check_metrics
+from jnn.metrics import check_metrics
 from jnn.processes import from_all, from_first
 from jnn.strict_json import dumps, loads
 from jnn.terminal import say

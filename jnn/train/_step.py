@@ -20,8 +20,7 @@ import jax
 import optax
 from jax.typing import DTypeLike
 
-from jnn.metrics import mean
-from jnn.metrics._kinds import check_metrics
+from jnn.metrics import check_metrics, mean
 from jnn.param import Params, check_key
 from jnn.program import Program
 from jnn.train._arguments import check_batch

@@ -22,10 +22,8 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from jnn.metrics import Last, Mean, Sum
-from jnn.metrics._kinds import check_metrics, of_nothing
-from jnn.param import Params, flatten
-from jnn.param._dtypes import dtype_kind
+from jnn.metrics import Last, Mean, Sum, check_metrics, of_nothing
+from jnn.param import Params, dtype_kind, flatten
 from jnn.precision import wide
 from jnn.train._arguments import check_batch, check_extra, check_names, check_ranges, check_state
 from jnn.train._context import Batch, Context, LossFn, Metrics, check_optimizer

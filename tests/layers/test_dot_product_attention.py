@@ -1,4 +1,4 @@
-"""dot_product_attention against torch under any mask, in both formulations; queries with nothing to attend to; float32 inside."""
+"""Softmax attention against torch under any mask, in both formulations; queries that see nothing; float32 inside."""
 
 import jax
 import jax.numpy as jnp

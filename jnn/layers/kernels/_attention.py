@@ -7,7 +7,8 @@
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
 
-Laws: both are `jnn.layers.dot_product_attention`'s function of the same arguments, in reverse mode; neither has forward mode.
+Laws: both are `jnn.layers.dot_product_attention`'s function of the same arguments, in reverse mode;
+neither has forward mode.
 """
 
 from __future__ import annotations

@@ -23,9 +23,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jnn import checks
-from jnn.layers import Routing
-from jnn.layers._mixture_of_experts import Activation, expert_mlps, weigh_experts
-from jnn.layers.kernels._grouped import blocks, group_of, ragged, sort_by_group
+from jnn.layers import Activation, Routing, expert_mlps, weigh_experts
+from jnn.layers.kernels import blocks, group_of, ragged, sort_by_group
 from jnn.parallel._shard_map import axis_size, free_axes, shard_map
 from jnn.param import Params
 

@@ -1,7 +1,7 @@
 """What a model's layers become on a mesh, without its knowledge.
 
-    with model_parallel(mesh): ...                          what is traced within; also a decorator, of a loss function say
-    with single_device(): ...                               nothing: what is traced within runs on one device
+    with model_parallel(mesh): ...            what is traced within; also a decorator, of a loss function say
+    with single_device(): ...                 nothing: what is traced within runs on one device
 
 | axis      | layer            | becomes                                                      |
 |-----------|------------------|--------------------------------------------------------------|

@@ -1,6 +1,6 @@
 """Ring attention: the time axis in pieces, keys and values going round from device to device.
 
-    ring_attention(q, k, v, mask, mesh=mesh) -> y           `jnn.layers.dot_product_attention`, no device with more than its piece
+    ring_attention(q, k, v, mask, mesh=mesh) -> y     `dot_product_attention`, no device with more than its piece
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads, `r` query heads of each, `k` head size; n devices.
 
@@ -15,7 +15,8 @@ interleaving single tokens, which leaves every block half masked; whole chunks l
 The backward pass goes round again with the scores' sums alone remembered, so no device ever holds all keys. It is
 written by hand: there is no forward mode.
 
-Laws: it is `dot_product_attention`, values and gradients, but for the order of sums; what moves are collective-permutes alone.
+Laws: it is `dot_product_attention`, values and gradients, but for the order of sums; what moves are
+collective-permutes alone.
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers._attention import pairs
-from jnn.layers._masks import visible
+from jnn.layers import pairs, visible
 from jnn.parallel.layers import _zigzag as zigzag
 
 Masks = dict[str, jax.Array]  # {"mask": (p, ..., t or 1, all s or 1)}, or empty

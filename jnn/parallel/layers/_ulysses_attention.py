@@ -1,6 +1,6 @@
 """Context parallelism by all-to-all: from a piece of the time of all heads, to the whole time of some heads, and back.
 
-    ulysses_attention(q, k, v, mask, mesh=mesh) -> y          `jnn.layers.dot_product_attention`, each device with its own heads
+    ulysses_attention(q, k, v, mask, mesh=mesh) -> y   `dot_product_attention`, each device with its own heads
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads, `k` head size; n devices.
 

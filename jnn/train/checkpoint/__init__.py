@@ -8,7 +8,7 @@
 
 Laws: a run that is killed at any instant finds the last checkpoint that was whole; what `restore` gives has the bits
 that were saved, on whatever mesh, or it says why not; nothing is cast. When `wait` returns, what was saved can be read,
-whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`aside`).
+whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`_quarantine`).
 """
 
 from jnn.train.checkpoint._checksum import checksum, checksums

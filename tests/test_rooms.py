@@ -1,0 +1,89 @@
+"""Rooms have one door: files behind it are private, others come in by the door, and arrows run downward."""
+
+import ast
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jnn
+
+ROOT = Path(jnn.__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for room in ("jnn", "experiments")
+    for path in (ROOT / room).rglob("*.py")
+}
+DOORS_OF_THEIR_OWN = {f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")}
+# a room, and those that it may not know
+BELOW = {
+    "param": "activations checks data initializers inspect launch layers losses metrics models parallel train",
+    "metrics": "data inspect launch layers losses models parallel preflight train",
+    "layers": "data inspect launch losses models parallel preflight train",
+    "losses": "data inspect launch layers models parallel preflight train",
+    "models": "data inspect launch losses parallel preflight train",
+    "data": "inspect launch layers losses models parallel preflight train",
+    "inspect": "data launch layers losses models parallel preflight train",
+    "train": "data launch layers losses models parallel preflight",
+    "parallel": "data launch losses models preflight",
+    "launch": "data layers losses models parallel preflight",
+    "preflight": "data launch losses models",
+}
+
+
+def imports(name):
+    """What a module imports, by full names."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name):
+    """The room just below jnn that a module is in."""
+    return ".".join(name.split(".")[:2])
+
+
+def test_files_behind_a_door_are_private():
+    doors = {name for name, path in MODULES.items() if path.name == "__init__.py"} | DOORS_OF_THEIR_OWN
+    behind = {name for name in MODULES.keys() - doors if name.startswith("jnn.") and name.count(".") > 1}
+    assert {name for name in behind if not name.rpartition(".")[2].startswith("_")} == set()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_others_come_in_by_the_door(name):
+    private = [
+        found
+        for found in imports(name)
+        if found.startswith("jnn.") and "._" in found and "__" not in found and room(found) != room(name)
+    ]
+    assert private == []
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_arrows_run_downward(name):
+    above = BELOW.get(room(name).removeprefix("jnn."), "").split()
+    assert [found for found in imports(name) if room(found) in {f"jnn.{one}" for one in above}] == []
+    assert name.startswith("experiments") or not any(found.startswith("experiments") for found in imports(name))
+
+
+def test_documents_come_in_by_the_door():
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+    assert [found for page in pages for found in re.findall(r"jnn(?:\.\w+)*\._[a-z]\w*", page.read_text())] == []
+
+
+def test_no_function_shadows_its_module():
+    code = "import jnn, jnn.data, jnn.inspect, jnn.launch, jnn.parallel, jnn.preflight, jnn.train.log.report"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for name, path in MODULES.items():
+        if path.name != "__init__.py" or not name.startswith("jnn."):
+            continue
+        door = importlib.import_module(name)
+        files = {module.name for module in pkgutil.iter_modules([str(path.parent)])}
+        assert files & {one for one in dir(door) if callable(getattr(door, one))} == set()
+        assert all(hasattr(door, one) for one in getattr(door, "__all__", ()))

@@ -4,10 +4,13 @@
 tolerances of `tests/tolerance.py`; what needs more devices than there are is skipped.
 """
 
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import jax
@@ -42,11 +45,22 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["JAX_PLATFORMS"] = names
     jax.config.update("jax_platforms", names)
     jax.config.update("jax_numpy_rank_promotion", "raise")
+    _share_compiled_programs()
     if platform == "gpu":
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # programs that tests start share it
         jax.config.update("jax_default_matmul_precision", "highest")
         if not hasattr(config, "workerinput"):
             _check_gpu()
+
+
+def _share_compiled_programs() -> None:
+    """What one worker, or a program that a test starts, has compiled, no other compiles again."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def _check_gpu() -> None:

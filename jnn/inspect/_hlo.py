@@ -172,7 +172,7 @@ def array_types(type_: str) -> list[tuple[str, tuple[int, ...]]]:
     >>> array_types("(f32[8,4]{1,0:T(8,128)}, pred[])")
     [('f32', (8, 4)), ('pred', ())]
     """
-    shape = lambda sizes: tuple(int(type_bytes.strip("<= ")) for type_bytes in sizes.split(",") if type_bytes)
+    shape = lambda sizes: tuple(int(size.strip("<= ")) for size in sizes.split(",") if size)
     return [(dtype, shape(sizes)) for dtype, sizes in _ARRAY.findall(re.sub(r"/\*.*?\*/", "", type_))]
 
 

@@ -109,7 +109,7 @@ def pipeline(
 
     with use_layout(layout), vmapped_axis(axis), override(linear_maps=partial(linear_maps, 1)):
         each, params = jax.vmap(run, in_axes=(1, 0, 0, 0), spmd_axis_name=axis), over_steps(runs)
-        stages = lambda *current_mesh: each(params(), *current_mesh)
+        stages = lambda *inputs: each(params(), *inputs)
         done = _ticks(stages, parts, turns, len(offsets) // shares, along)
     return jax.tree.map(turns.join, done)
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.param import Param
+from jnn.param import Param, is_key
 
 # what others call a parameter of ours
 ELSEWHERE = {
@@ -208,7 +208,7 @@ def key(layer: str, key: Any) -> None:
     """Raises unless key is None or one PRNG key, of either style."""
     if key is None:
         return
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    typed = is_key(key)
     raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == jnp.uint32 and key.ndim >= 1
     if not typed and not raw:
         raise TypeError(

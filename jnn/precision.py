@@ -1,6 +1,6 @@
 """Precision: sums are computed in float32 at least, products in the dtype that a step computes in.
 
-    wide(x)                         statistics, softmax, losses and metrics: float32, or wider where x is
+    wide(x), wide_dtype(x)          statistics, softmax, losses and metrics: float32, or wider where x is
     computing(dtype), narrow(x)     what a step traces its loss in; what a layer multiplies with its weights
 
 A parameter that many rows use has a gradient that sums over them, in the dtype in which it met them; in 16 bits that
@@ -57,7 +57,16 @@ def wide(x: jax.Array) -> jax.Array:
     >>> wide(jnp.ones(2, jnp.bfloat16)).dtype
     dtype('float32')
     """
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(wide_dtype(x))
+
+
+def wide_dtype(x: Any) -> jnp.dtype:
+    """The dtype of `wide(x)`, of an array, a number or a dtype.
+
+    >>> wide_dtype(jnp.bfloat16), wide_dtype(jnp.complex64)
+    (dtype('float32'), dtype('complex64'))
+    """
+    return jnp.promote_types(getattr(x, "dtype", x), jnp.float32)
 
 
 def over_last_axes(v: jax.Array, h: jax.Array) -> jax.Array:
@@ -129,7 +138,7 @@ def _of_twin_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
 def _is_narrow(x: Any) -> bool:
     """Whether x is of floating point with fewer digits than float32."""
     dtype = jax.dtypes.result_type(x)
-    return jnp.issubdtype(dtype, jnp.floating) and jnp.promote_types(dtype, jnp.float32) != dtype
+    return jnp.issubdtype(dtype, jnp.floating) and wide_dtype(dtype) != dtype
 
 
 def _take(table: jax.Array, rows: jax.Array, known: bool, fill: float = jnp.nan) -> jax.Array:

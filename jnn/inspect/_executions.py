@@ -14,10 +14,10 @@ import functools
 import re
 from collections.abc import Iterator
 
-from jnn.inspect._hlo import Instruction, Module, array_types
+from jnn.inspect._hlo import DTYPES, Instruction, Module, array_types
 from jnn.inspect._trips import MIRRORED, TESTS, trips
 
-_DTYPES = {"s": "int", "u": "uint", "f": "float", "bf": "bfloat"}  # of counters, less their bits
+_LONG = {short: long for long, short in DTYPES.items() if long != "complex"}  # of counters, less their bits
 
 Frames = tuple[tuple[str, Instruction | None], ...]  # computations, and the fusions that they are of, outermost first
 
@@ -77,9 +77,9 @@ def trip_count(module: Module, computation: str, loop: Instruction) -> int | Non
     if start is None or start[0].opcode != "constant":
         return None
     short = array_types(counter.type)[0][0]
-    if (kind := short.rstrip("0123456789")) not in _DTYPES:
+    if (kind := short.rstrip("0123456789")) not in _LONG:
         return None
-    step, dtype = _step(module, called["body"], index), short.replace(kind, _DTYPES[kind])
+    step, dtype = _step(module, called["body"], index), short.replace(kind, _LONG[kind])
     return trips(_number(start[0]), _number(limit), step, name, dtype)
 
 

@@ -27,6 +27,7 @@ _NAME = re.compile(r"%([\w.\-]+)")
 _ARRAY = re.compile(r"\b([a-z]\w*)\[([^\]]*)\]")
 _CALLED = re.compile(r"\b(calls|to_apply|body|condition|\w*computations?)=(\{[^}]*\}|%[\w.\-]+)")
 _ROW = re.compile(r"^(\d+) (.*)$")
+DTYPES = {"bfloat": "bf", "float": "f", "uint": "u", "int": "s", "complex": "c"}  # less their bits
 _BITS = {"pred": 8, "token": 0, "opaque": 0}
 
 
@@ -183,6 +184,16 @@ def type_bytes(type_: str) -> int:
     137
     """
     return sum(-(-math.prod(shape) * bits(dtype) // 8) for dtype, shape in array_types(type_))
+
+
+def hlo_dtype(dtype: str) -> str:
+    """HLO's name of a dtype.
+
+    >>> [hlo_dtype(name) for name in ("float32", "bfloat16", "uint8", "int8", "float8_e4m3fn", "complex64", "bool")]
+    ['f32', 'bf16', 'u8', 's8', 'f8e4m3fn', 'c64', 'pred']
+    """
+    long = next((long for long in DTYPES if dtype.startswith(long)), "")
+    return DTYPES[long] + dtype.removeprefix(long).replace("_", "") if long else {"bool": "pred"}.get(dtype, dtype)
 
 
 def bits(dtype: str) -> int:

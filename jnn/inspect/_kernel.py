@@ -11,7 +11,7 @@ import re
 from jnn import backend
 from jnn.inspect._executions import Execution
 from jnn.inspect._flops import Operation
-from jnn.inspect._hlo import Module, array_types
+from jnn.inspect._hlo import Module, array_types, hlo_dtype
 from jnn.inspect._library import library, operand_dtypes
 from jnn.inspect._source_location import Place, between
 
@@ -119,16 +119,4 @@ def _precision(execution: Execution) -> str:
 
 
 def _dtypes(operation: Operation) -> tuple[str, ...]:
-    return tuple(_hlo(shape.partition("[")[0]) for shape in operation.shapes[:2])
-
-
-def _hlo(dtype: str) -> str:
-    """HLO's name of a dtype.
-
-    >>> [_hlo(name) for name in ("float32", "bfloat16", "uint8", "int8", "float8_e4m3fn", "complex64", "bool")]
-    ['f32', 'bf16', 'u8', 's8', 'f8e4m3fn', 'c64', 'pred']
-    """
-    for long, short in (("bfloat", "bf"), ("float", "f"), ("uint", "u"), ("int", "s"), ("complex", "c")):
-        if dtype.startswith(long):
-            return short + dtype.removeprefix(long).replace("_", "")
-    return {"bool": "pred"}.get(dtype, dtype)
+    return tuple(hlo_dtype(shape.partition("[")[0]) for shape in operation.shapes[:2])

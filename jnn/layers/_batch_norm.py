@@ -17,7 +17,7 @@ from jnn.initializers import Initializer, ones, zeros
 from jnn.layers._group_norm import group_norm_spec
 from jnn.layers._norm import scale_and_shift
 from jnn.param import Param, Spec
-from jnn.precision import over_last_axes, wide
+from jnn.precision import over_last_axes, wide, wide_dtype
 
 Stats = dict[str, jax.Array]
 
@@ -120,4 +120,4 @@ def _over_leading_axes(weight: jax.Array, x: jax.Array) -> jax.Array:
             f"batch_norm: the axes of weight {checks.describe(weight)} must be the first of x {checks.describe(x)}; "
             "give one weight per example."
         )
-    return weight.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(weight.shape + (1,) * (x.ndim - weight.ndim))
+    return weight.astype(wide_dtype(x)).reshape(weight.shape + (1,) * (x.ndim - weight.ndim))

@@ -22,7 +22,7 @@ from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
 from jnn.layers._linear import linear
 from jnn.layers._window import BORDERS, Padding, Window, one_batch_axis, sliding
 from jnn.param import Param, Spec
-from jnn.precision import add_bias, narrow
+from jnn.precision import add_bias, narrow, wide_dtype
 
 PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
 SPATIAL_AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
@@ -182,7 +182,7 @@ def _by_taps(
     edges = [(before, after, s - 1) for (before, after), s in zip(pads, spread, strict=True)]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
     reach = [d * (k - 1) for d, k in zip(dilation, w.shape[:-2], strict=True)]
-    sums = jnp.promote_types(x.dtype, jnp.float32)
+    sums = wide_dtype(x)
     y = jnp.zeros((), sums)
     for at in np.ndindex(*w.shape[:-2]):
         first = [d * k for d, k in zip(dilation, at, strict=True)]

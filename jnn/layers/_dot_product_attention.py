@@ -23,6 +23,7 @@ from jnn import backend, checks
 from jnn.layers._masks import check_mask, check_window, within
 from jnn.layers.kernels import _attention as kernels
 from jnn.overrides import overridden
+from jnn.precision import wide_dtype
 
 
 def dot_product_attention(
@@ -107,7 +108,7 @@ def _attend_heads_first(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Arra
     s, g = k.shape[-3:-1]
     q = jnp.moveaxis(q.reshape(*leading, t, g, h // g, size), -4, -2).reshape(*leading, g, h // g * t, size)
     k, v = jnp.swapaxes(k, -3, -2), jnp.swapaxes(v, -3, -2)
-    exact = jnp.promote_types(q.dtype, jnp.float32)
+    exact = wide_dtype(q)
     scores = jnp.einsum("...tk,...sk->...ts", q * size**-0.5, k, preferred_element_type=exact)
     scores = scores.reshape(*leading, g, h // g, t, s)
     if mask is None:

@@ -25,7 +25,7 @@ from jnn.layers._linear import linear_spec
 from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
 from jnn.overrides import overridden
 from jnn.param import Params, Spec, stack
-from jnn.precision import narrow
+from jnn.precision import narrow, wide_dtype
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -122,7 +122,7 @@ def route(p: Params, x: jax.Array, *, top: int) -> Routing:
     checks.trailing("experts", x, w.shape[:1])
     if not 1 <= top <= w.shape[1]:
         raise ValueError(f"mixture_of_experts: expected top in 1..{w.shape[1]}, the number of experts; found {top}.")
-    exact = jnp.promote_types(x.dtype, jnp.float32)
+    exact = wide_dtype(x)
     logits = jnp.tensordot(x.astype(exact), w.astype(exact), 1, precision="highest")
     # by a sort, which XLA leaves where the tokens are; for `jax.lax.top_k` it would gather them all
     which = jnp.argsort(logits, -1, descending=True)[..., :top]

@@ -17,7 +17,7 @@ from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling
 from jnn.layers._embed import SMALL, embed_spec, lookup
 from jnn.param import Spec
-from jnn.precision import wide
+from jnn.precision import wide, wide_dtype
 
 
 def learned_positions_spec(
@@ -112,7 +112,7 @@ def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax
             f"rotary: expected positions {x.shape[-3:-2]} or {x.shape[:-2]} for input {checks.describe(x)} "
             f"(..., t, h, k), found {checks.describe(positions)}."
         )
-    angles = _angles("rotary", positions, x.shape[-1], base, jnp.promote_types(x.dtype, jnp.float32))[..., None, :]
+    angles = _angles("rotary", positions, x.shape[-1], base, wide_dtype(x))[..., None, :]
     angles = angles.reshape((1,) * (x.ndim - angles.ndim) + angles.shape)
     sin, cos = jnp.sin(angles), jnp.cos(angles)
     a, b = jnp.split(wide(x), 2, axis=-1)

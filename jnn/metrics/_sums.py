@@ -11,7 +11,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.metrics._kinds import Concatenation, adds_up, combine
-from jnn.precision import wide
+from jnn.precision import wide, wide_dtype
 
 
 class Mean(NamedTuple):
@@ -97,7 +97,7 @@ def spread(name: str, weight: jax.Array | None, values: jax.Array) -> jax.Array:
 
 def _of_sums(x: jax.Array) -> Any:
     """The dtype to add x up in: float32 at least, float64 for float64."""
-    return jnp.promote_types(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32, jnp.float32)
+    return wide_dtype(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32)
 
 
 def total(values: jax.Array, weight: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:

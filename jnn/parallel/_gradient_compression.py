@@ -30,6 +30,7 @@ from jnn.parallel._reduce import all_reduce_sums
 from jnn.parallel._shard_map import axis_size, layout_inside, shard_map
 from jnn.parallel._step import Sharded, sharded_step
 from jnn.param import Params
+from jnn.precision import wide_dtype
 from jnn.program import Program
 from jnn.train import AddUp, Batch, Context, LossFn, Remember, Sums, gradient_sums
 
@@ -87,7 +88,7 @@ def zero_residual(params: Params, layout: Layout) -> dict[str, Params]:
     one's own keeps.
     """
     slices = axis_size("zero_residual", layout.mesh, AXIS)
-    zeros = lambda p: jnp.zeros((slices, *p.shape), jnp.promote_types(p.dtype, jnp.float32))
+    zeros = lambda p: jnp.zeros((slices, *p.shape), wide_dtype(p))
     make = lambda params: {RESIDUAL: jax.tree.map(zeros, params)}
     return Program(make, "init", out_shardings=layout.like(jax.eval_shape(make, params)))(params)
 

@@ -18,7 +18,7 @@ from jnn.param._declare import Initializer, NamedInitializer, Param, Params, Rul
 from jnn.param._dtypes import dtype_kind
 from jnn.param._load import load
 from jnn.param._maps import abstract, count_params, init, shardings, summary
-from jnn.param._paths import check_key, flatten, map_paths, path_key
+from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
 from jnn.param._spec_of import spec_of
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "dtype_kind",
     "flatten",
     "init",
+    "is_key",
     "load",
     "map_paths",
     "path_key",

@@ -35,7 +35,7 @@ def check_key(name: str, key: Any) -> None:
     """Raises TypeError unless key is one PRNG key, of `jax.random.key` or of `jax.random.PRNGKey`."""
     if isinstance(key, jax.Array | np.ndarray):
         old = key.dtype == np.uint32 and key.ndim == 1
-        if old or (key.ndim == 0 and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        if old or (key.ndim == 0 and is_key(key)):
             return
         found = f"{key.dtype}[{','.join(map(str, key.shape))}]"
     else:
@@ -44,6 +44,15 @@ def check_key(name: str, key: Any) -> None:
         f"{name}: expected one PRNG key, found {found}. jax.random.key(0) makes one from a seed; "
         "for several keys, jax.vmap the function."
     )
+
+
+def is_key(x: Any) -> bool:
+    """Whether x holds typed PRNG keys, of `jax.random.key`.
+
+    >>> is_key(jax.random.split(jax.random.key(0))), is_key(jax.random.PRNGKey(0))
+    (True, False)
+    """
+    return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def map_paths(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:

@@ -28,7 +28,7 @@ from jnn.inspect import Flops, flops
 from jnn.overrides import override
 from jnn.parallel import Layout, check_rows, devices_along, drawn_state, lane_sums, sharded_step
 from jnn.parallel.layers import model_parallel
-from jnn.param import Params, Spec
+from jnn.param import Params, Spec, is_key
 from jnn.preflight._chips import GIB
 from jnn.preflight._topology import Topology
 from jnn.train import Batch, LossFn, TrainState, make_step
@@ -192,4 +192,4 @@ def read_exhausted(message: str) -> TooLarge:
 
 
 def _arrays(tree: Any) -> list[jax.ShapeDtypeStruct]:
-    return [leaf for leaf in jax.tree.leaves(tree) if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+    return [leaf for leaf in jax.tree.leaves(tree) if not is_key(leaf)]

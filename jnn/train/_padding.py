@@ -12,6 +12,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jnn.param import is_key
 from jnn.train._context import Batch
 
 
@@ -71,7 +72,7 @@ def overwrite_padding(batch: Batch, axis: str | None = None) -> Batch:
     def fill(x: jax.Array) -> jax.Array:
         x = jnp.asarray(x)
         along = lambda mask: mask.reshape(-1, *[1] * (x.ndim - 1))
-        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if is_key(x):
             return x  # a key is a key, whatever the row
         # as a sum, which devices that share the rows add up: one row is moved, where indexing would move them all
         row = _sum_of(jnp.where(along(chosen), x, jnp.zeros_like(x)), axis)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.param import flatten
+from jnn.precision import wide
 
 COUNT = "count"
 
@@ -98,7 +99,7 @@ def _total(value: Any, count: jax.Array) -> Any:
     if isinstance(value, dict | list | tuple):
         return totals(value, count)
     value = jax.lax.stop_gradient(jnp.asarray(value))
-    value = value.astype(jnp.promote_types(value.dtype, jnp.float32))
+    value = wide(value)
     count = _along(count, value)
     return jnp.where(count == 0, 0.0, value * count)  # what was taken over nothing may hold anything
 

@@ -17,8 +17,8 @@ from jnn.data.augment._pixels import (
     per_image,
     restore,
     to_unit,
-    wide,
 )
+from jnn.precision import wide
 
 
 def gaussian_blur(x: jax.Array, sigma: Amount, *, radius: int) -> jax.Array:

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn.data.augment._given import check_key
-from jnn.data.augment._pixels import check_blendable, check_images, check_range, restore, wide
+from jnn.data.augment._pixels import check_blendable, check_images, check_range, restore
 from jnn.data.augment._window import draw_window
+from jnn.precision import wide
 
 
 def random_crop(x: jax.Array, padding: int, *, key: jax.Array | None) -> jax.Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.data._checked import check_array
+from jnn.param import is_key
 
 
 def check_input(name: str, x: Any, what: str = "x") -> None:
@@ -28,7 +29,7 @@ def check_key(name: str, key: Any) -> None:
     """
     if key is None:
         return
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0
+    typed = is_key(key) and key.ndim == 0
     raw = isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.ndim == 1  # of jax.random.PRNGKey
     if not typed and not raw:
         found = checks.describe(key) if isinstance(key, jax.Array) else f"{type(key).__name__} {key!r}"

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.data.augment._given import check_input, check_key
-from jnn.data.augment._pixels import check_blendable, check_images, restore, wide
+from jnn.data.augment._pixels import check_blendable, check_images, restore
 from jnn.data.augment._window import rectangle
+from jnn.precision import wide
 
 
 def mixup(

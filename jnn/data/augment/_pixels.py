@@ -14,6 +14,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.data.augment._given import check_input, check_key
+from jnn.precision import wide
 
 Amount = float | jax.Array  # one for all images, or one an image: (b,)
 
@@ -76,11 +77,6 @@ def check_blendable(name: str, x: jax.Array, instead: str = "") -> None:
 def white(x: jax.Array) -> float:
     """The brightest value: 255 for integers, 1 for floating point."""
     return 255.0 if jnp.issubdtype(x.dtype, jnp.integer) else 1.0
-
-
-def wide(x: jax.Array) -> jax.Array:
-    """x in floating point of 32 bits at least: float64 stays what it is."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def to_unit(x: jax.Array) -> jax.Array:

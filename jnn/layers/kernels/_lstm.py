@@ -18,6 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.precision import wide_dtype
+
 State = tuple[jax.Array, jax.Array]
 STEPS = 2  # a product of the weights' gradient: fewer leave it short, more make XLA:CPU recompute
 
@@ -88,7 +90,7 @@ def _backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
     w, xs, keep, first, hs, cs, tanhs = residuals
     (dh, dc), dhs = cotangents
     t, b, d = xs.shape
-    exact = jnp.promote_types(w.dtype, jnp.float32)
+    exact = wide_dtype(w)
     before = jnp.concatenate([first[None], hs[:-1]])  # h before each step
 
     def block(sums: Any, now: Any) -> tuple[Any, jax.Array]:

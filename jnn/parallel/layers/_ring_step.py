@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from jnn.layers import pairs, visible
 from jnn.parallel.layers import _zigzag as zigzag
+from jnn.precision import wide_dtype
 
 Masks = dict[str, jax.Array]  # {"mask": (p, ..., t or 1, all s or 1)}, or empty
 Sums = tuple[jax.Array, jax.Array, jax.Array]  # of weighted values, the largest score, of weights
@@ -117,7 +118,7 @@ def _forward(how: RingStep, q: jax.Array, k: jax.Array, v: jax.Array, masks: Mas
             sums = jax.tree.map(lambda x, y, a=a: jax.lax.dynamic_update_index_in_dim(x, y, a, 0), sums, new)
         return sums, back
 
-    zeros = jnp.zeros_like(q, _exact(q))
+    zeros = jnp.zeros_like(q, wide_dtype(q))
     (total, top, weight), _ = how.go(visit, (zeros, zeros[..., 0] - jnp.inf, zeros[..., 0]), (k, v))
     top = _finite(top)
     y = (total / jnp.where(weight == 0, 1, weight)[..., None]).astype(q.dtype)
@@ -128,7 +129,7 @@ def _forward(how: RingStep, q: jax.Array, k: jax.Array, v: jax.Array, masks: Mas
 def _backward(how: RingStep, remembered: Any, dy: jax.Array) -> Any:
     """See "FlashAttention", Dao et al., 2022, appendix B: the weights come again from scores and their sum."""
     q, k, v, masks, y, log_weight = remembered
-    t, s, scale, exact = q.shape[-2], k.shape[-2], q.shape[-1] ** -0.5, _exact(q)
+    t, s, scale, exact = q.shape[-2], k.shape[-2], q.shape[-1] ** -0.5, wide_dtype(q)
     mean = jnp.sum(dy.astype(exact) * y.astype(exact), -1)
     product = partial(jnp.einsum, preferred_element_type=exact)
 
@@ -159,7 +160,7 @@ attend_step.defvjp(_forward, _backward)
 
 def _scores(q: jax.Array, k: jax.Array) -> jax.Array:
     """(..., g, r, t, s), in float32 at least; q is scaled."""
-    return jnp.einsum("...grtk,...gsk->...grts", q, k, preferred_element_type=_exact(q))
+    return jnp.einsum("...grtk,...gsk->...grts", q, k, preferred_element_type=wide_dtype(q))
 
 
 def _add(sums: Sums, scores: jax.Array, v: jax.Array, allowed: jax.Array | None) -> Sums:
@@ -188,7 +189,3 @@ def _like(allowed: jax.Array, x: jax.Array) -> jax.Array:
 
 def _get(x: jax.Array, part: Any) -> jax.Array:
     return jax.lax.dynamic_index_in_dim(x, part, 0, keepdims=False)
-
-
-def _exact(x: jax.Array) -> Any:
-    return jnp.promote_types(x.dtype, jnp.float32)

@@ -23,6 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import define_prng_impl, threefry2x32_p
 
+from jnn.param import is_key
+
 _THREEFRY = "threefry2x32"
 
 
@@ -42,7 +44,7 @@ def row_keys(tree: Any, offsets: np.ndarray, first: jax.Array) -> Any:
     """
 
     def of_rows(a: jax.Array) -> jax.Array:
-        if not jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+        if not is_key(a):
             return a
         if jax.random.key_impl(a) != _THREEFRY or not jax.threefry_partitionable.value:
             return jax.vmap(lambda key: jax.random.fold_in(key, first))(a.reshape(-1)).reshape(a.shape)

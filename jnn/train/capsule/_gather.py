@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.experimental import multihost_utils
 
+from jnn.param import is_key
 from jnn.processes import from_first
 
 
@@ -52,6 +52,6 @@ def first_writes(write: Callable[[], Path]) -> Path:
 def _whole(x: Any) -> Any:
     if not isinstance(x, jax.Array) or x.is_fully_addressable:
         return x
-    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+    if is_key(x):
         return jax.random.wrap_key_data(_whole(jax.random.key_data(x)), impl=jax.random.key_impl(x))
     return multihost_utils.process_allgather(x, tiled=True)

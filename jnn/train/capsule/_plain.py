@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.param import is_key
+
 Outline = Any  # JSON: the name of an array, null, or {"dict" | "list" | "tuple": ...}
 
 
@@ -80,7 +82,7 @@ def encode(leaf: Any) -> tuple[str, np.ndarray]:
     >>> encode(jnp.ones(2, jnp.bfloat16))
     ('bfloat16', array([16256, 16256], dtype=uint16))
     """
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if is_key(leaf):
         return f"key:{jax.random.key_impl(leaf)}", np.asarray(jax.random.key_data(leaf))
     array = np.asarray(leaf)
     if array.dtype.kind == "O" or array.dtype.names:

@@ -14,7 +14,7 @@ whatever its folder, its paths and its dtypes are. The newest of what is damaged
 from jnn.train.checkpoint._checksum import checksum, checksums
 from jnn.train.checkpoint._diff import Difference, diff, digest, table
 from jnn.train.checkpoint._keep import Best
-from jnn.train.checkpoint._layout import Rule, inverse, relayout, rename, stack, unstack
+from jnn.train.checkpoint._layout import Rule, relayout, rename, stack, unstack
 from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records
 from jnn.train.checkpoint._read import Saved, read
 from jnn.train.checkpoint._store import Checkpoints, to_stderr
@@ -31,7 +31,6 @@ __all__ = [
     "checksums",
     "diff",
     "digest",
-    "inverse",
     "read",
     "relayout",
     "rename",

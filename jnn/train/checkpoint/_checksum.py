@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.param import flatten
+from jnn.param import flatten, is_key
 from jnn.train.checkpoint._stored import bits
 
 PLACE = 0x9E3779B9  # the golden ratio: so that the place 0 is not mixed to 0
@@ -68,7 +68,7 @@ def checksums_of(leaves: Mapping[str, Any]) -> dict[str, str]:
 
 def _words(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The bits of each element as two uint32; different bits, different pairs."""
-    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+    if is_key(x):
         x = jax.random.key_data(x)
     if x.dtype == jnp.complex128:
         x = jnp.stack([x.real, x.imag], -1)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.param import flatten
+from jnn.param import flatten, is_key
 from jnn.train.checkpoint._manifest import by_path
 
 
@@ -94,7 +94,7 @@ def _equal(x: Any, y: Any) -> bool:
 
 def _difference(path: str, x: Any, y: Any) -> Difference:
     names = [None if z is None else checks.describe(z) for z in (x, y)]
-    if x is None or y is None or x.shape != y.shape or any(_is_key(z) for z in (x, y)):
+    if x is None or y is None or x.shape != y.shape or any(is_key(z) for z in (x, y)):
         return Difference(path, names[0], names[1])
     wide = np.complex128 if any(jnp.issubdtype(z.dtype, jnp.complexfloating) for z in (x, y)) else np.float64
     old, new = (_host(z).astype(wide) for z in (x, y))
@@ -102,9 +102,5 @@ def _difference(path: str, x: Any, y: Any) -> Difference:
     return Difference(path, names[0], names[1], norm, norm / own if own else norm and float("inf"))
 
 
-def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
 def _host(x: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(x) if _is_key(x) else x)
+    return np.asarray(jax.random.key_data(x) if is_key(x) else x)

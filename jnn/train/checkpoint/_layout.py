@@ -1,14 +1,11 @@
 """Old layouts: a table of rules that bring arrays by path to where the code of today looks for them.
 
-    rules = [
-        rename("encoder/*", "blocks/*"),                  * is any text, the same on both sides
-        stack("layer_{i}/w", "layers/w"),                 layer_0/w, layer_1/w, ... along a new leading axis
-        unstack("heads/*", "head_{i}/*"),                 the reverse
-    ]
-    relayout(arrays, rules) -> arrays                     in order; every misfit named at once
-    inverse(rules) -> rules                               law: it undoes what the rules did
-
-The law holds unless a rule puts arrays among others that its target also matches: these would come back as well.
+rules = [
+    rename("encoder/*", "blocks/*"),                  * is any text, the same on both sides
+    stack("layer_{i}/w", "layers/w"),                 layer_0/w, layer_1/w, ... along a new leading axis
+    unstack("heads/*", "head_{i}/*"),                 the reverse
+]
+relayout(arrays, rules) -> arrays                     in order; every misfit named at once
 """
 
 from __future__ import annotations
@@ -101,20 +98,6 @@ def relayout(arrays: Arrays, rules: Sequence[Rule]) -> dict[str, Any]:
     if problems:
         raise ValueError("relayout: these rules do not fit the arrays:\n  " + "\n  ".join(problems))
     return arrays
-
-
-def inverse(rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that lead back.
-
-    >>> [str(rule) for rule in inverse([rename("a/*", "b/*"), stack("c_{i}", "c")])]
-    ['unstack("c", "c_{i}")', 'rename("b/*", "a/*")']
-    """
-    back: dict[str, Literal["rename", "stack", "unstack"]] = {
-        "rename": "rename",
-        "stack": "unstack",
-        "unstack": "stack",
-    }
-    return [Rule(back[rule.kind], rule.new, rule.old) for rule in reversed(rules)]
 
 
 Found = Mapping[str, tuple[Any, re.Match[str]]]  # path -> the array there, and how the path matched

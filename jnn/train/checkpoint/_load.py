@@ -25,10 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore
 
+from jnn.param import is_key
 from jnn.train.checkpoint._checksum import checksums_of
 from jnn.train.checkpoint._folder import plain_name, read_body
 from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, in_one_line
-from jnn.train.checkpoint._stored import is_key, key_dtypes, stored_name, unwords, words
+from jnn.train.checkpoint._stored import key_dtypes, stored_name, unwords, words
 
 Region = tuple[slice, ...]
 NO_MESH = jax.sharding.Mesh(np.empty((), object), ())  # whatever mesh the program has set

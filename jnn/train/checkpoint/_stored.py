@@ -17,6 +17,8 @@ from urllib.parse import quote
 import jax
 import jax.numpy as jnp
 
+from jnn.param import is_key
+
 CHUNK_BYTES = 2**20  # what of an array is compressed, and read, at once; in threads that keep what they freed
 GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")  # of typed PRNG keys
 
@@ -28,11 +30,6 @@ def stored_name(path: str) -> str:
     ('params.fc.w', 'params.fc%2Ew')
     """
     return quote(path, errors="surrogatepass").replace(".", "%2E").replace("/", ".")
-
-
-def is_key(x: Any) -> bool:
-    """Whether this is an array of typed PRNG keys, or describes one."""
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def bits(x: jax.Array) -> jax.Array:

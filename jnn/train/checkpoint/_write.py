@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from jnn.param import is_key
 from jnn.train._state import copy_buffers
 from jnn.train.checkpoint._folder import metrics, plain_name, steps
 from jnn.train.checkpoint._keep import Keep
@@ -32,7 +33,7 @@ from jnn.train.checkpoint._load import check_readable
 from jnn.train.checkpoint._manifest import Body, in_one_line, seal
 from jnn.train.checkpoint._quarantine import discard_half
 from jnn.train.checkpoint._quiet import with_quiet_threads
-from jnn.train.checkpoint._stored import CHUNK_BYTES, divisible, is_divisible, is_key, stored_name, words
+from jnn.train.checkpoint._stored import CHUNK_BYTES, divisible, is_divisible, stored_name, words
 
 FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB
 ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there") | dict.fromkeys(

@@ -5,6 +5,7 @@ tolerances of `tests/tolerance.py`; what needs more devices than there are is sk
 """
 
 import atexit
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 
 import jax
 import pytest
+
+from jnn.inspect import own_source_lines
 
 # Of JAX 0.10, and unknown to later ones: LLVM has a quarter of the work with what it is given.
 OLD_EMITTERS = ("--xla_cpu_use_fusion_emitters=false",) if jax.__version_info__ < (0, 11) else ()
@@ -97,6 +100,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
         report.outcome = "skipped"
         report.longrepr = (str(collector.path), 0, f"needs more devices than the {jax.device_count()} of this platform")
     return report
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _source_lines_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of what reads compiled programs; others share those of equal programs, whatever their source lines."""
+    reads = {"inspect", "preflight", "parallel", "kernels", "inspect.md", "parallel.md", "preflight.md"}
+    with own_source_lines() if reads & set(request.path.parts) else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,8 @@
     collectives(compiled, mesh)      what moves between devices, along which axis, how often
 
 Nothing here runs a program, and nothing needs the machine that a program is for: a program that was compiled ahead
-of time, for a TPU or a GPU, is read like any other. The room knows JAX alone, and no layer.
+of time, for a TPU or a GPU, is read like any other. Where JAX's persistent cache of compiled programs is on, compile
+what is to be read within `own_source_lines()`. The room knows JAX alone, and no layer.
 """
 
 from jnn.inspect._collectives import Collective, axes_of, collectives, permuted_axes, report
@@ -19,6 +20,7 @@ from jnn.inspect._hlo import Instruction, Module, array_types, parse, type_bytes
 from jnn.inspect._kernel import Kernel
 from jnn.inspect._kernels import Kernels, kernels, platform_of, read
 from jnn.inspect._memory import Buffer, Memory, largest, memory, not_aliased
+from jnn.inspect._source import own_source_lines
 from jnn.inspect._source_location import Place
 from jnn.inspect._table import format_bytes, format_table
 
@@ -50,6 +52,7 @@ __all__ = [
     "largest",
     "memory",
     "not_aliased",
+    "own_source_lines",
     "parse",
     "permuted_axes",
     "platform_of",

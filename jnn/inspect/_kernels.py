@@ -27,6 +27,7 @@ from jnn.inspect._expect import Expect, SilentFallback, fallbacks
 from jnn.inspect._flops import flops_of
 from jnn.inspect._hlo import parse
 from jnn.inspect._kernel import Kernel, row_of
+from jnn.inspect._source import own_source_lines
 from jnn.inspect._table import format_table
 
 
@@ -79,7 +80,8 @@ def kernels(program: Callable[..., Any], *args: Any, expect: Expect | None = Non
     traceable = program if hasattr(program, "trace") else jax.jit(program)
     with backend.recording() as chosen:
         traced = traceable.trace(*args)
-    compiled = traced.lower().compile()
+    with own_source_lines():
+        compiled = traced.lower().compile()
     ledger = read(compiled, platform_of(compiled), traced.jaxpr, chosen)
     if strict and (problems := fallbacks(ledger.rows, expect or Expect())):
         raise SilentFallback(problems)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 import os
+from collections.abc import Iterator
 
 import jax
 from jax.extend.core import JaxprEqn
@@ -49,6 +51,21 @@ def place_of(equation: JaxprEqn) -> Place:
         return Place()
     frames = traceback.frames
     return Place.of((f.file_name, f.line_num, f.function_name) for f in frames if not _foreign(f.file_name))
+
+
+@contextlib.contextmanager
+def own_source_lines() -> Iterator[None]:
+    """What is compiled within has its own source lines and scopes.
+
+    JAX's persistent cache of compiled programs would give an equal program's of another place in the source.
+    """
+    name = "jax_compilation_cache_include_metadata_in_key"
+    before = getattr(jax.config, name)
+    jax.config.update(name, True)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 @functools.cache

@@ -61,7 +61,7 @@ def dot_product_attention(
 def _check(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, window: int | None) -> None:
     for name, a in (("q", q), ("k", k), ("v", v)):
         checks.array("dot_product_attention", a, name)
-        checks.floats(f"attend: {name}", a, ndim=3)
+        checks.floats(f"dot_product_attention: {name}", a, ndim=3)
     fits = k.shape == v.shape and (q.shape[:-3], q.shape[-1]) == (k.shape[:-3], k.shape[-1])
     if not fits or q.shape[-2] % k.shape[-2]:
         q_shape, k_shape, v_shape = map(checks.describe, (q, k, v))

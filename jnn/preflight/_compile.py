@@ -24,7 +24,7 @@ from jax.typing import DTypeLike
 
 from jnn.axes import use_layout
 from jnn.backend import recording, target
-from jnn.inspect import Flops, flops
+from jnn.inspect import Flops, flops, own_source_lines
 from jnn.overrides import override
 from jnn.parallel import Layout, check_rows, devices_along, drawn_state, lane_sums, sharded_step
 from jnn.parallel.layers import model_parallel
@@ -173,7 +173,8 @@ def compile_for(prepared: Prepared, topology: Topology) -> Compiled:
             lowered = step.lower(prepared.state, prepared.batch)
         refused = tuple(dict.fromkeys(f"{choice}; {choice.why}" for choice in chosen if choice.refused))
         try:
-            return Compiled(prepared, counted, refused, lowered.compile(), None)
+            with own_source_lines():
+                return Compiled(prepared, counted, refused, lowered.compile(), None)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise

@@ -10,7 +10,7 @@ from jax.sharding import SingleDeviceSharding
 
 import jnn
 from jnn import backend
-from jnn.inspect import Expect, SilentFallback, fallbacks, kernels, platform_of, read
+from jnn.inspect import Expect, SilentFallback, fallbacks, kernels, own_source_lines, platform_of, read
 from jnn.layers import attention, attention_spec, conv, conv_spec, linear, linear_spec
 from tests.inspect.tpu import topology
 
@@ -214,3 +214,13 @@ def test_a_fused_attention_on_a_tpu_passes_where_plain_products_do_not():
 def test_a_programs_platform():
     assert platform_of(jax.jit(lambda: jnp.ones(3)).lower().compile()) == "cpu"
     assert platform_of(jax.jit(lambda x: x + 1).lower(1.0).compile()) == "cpu"
+
+
+def test_an_equal_program_of_another_place_is_another():
+    """JAX's persistent cache, which the tests have, would give the first one's source lines to the second."""
+    with own_source_lines():  # as the tests of this room are; what is within comes back to it
+        jax.config.update("jax_compilation_cache_include_metadata_in_key", False)
+        x, w = jnp.ones((24, 7)), jnp.ones((7, 9))
+        (first,) = kernels(lambda x, w: x @ w, x, w).rows
+        (other,) = kernels(lambda x, w: x @ w, x, w).rows
+    assert other.place.line[1] == first.place.line[1] + 1

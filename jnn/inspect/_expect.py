@@ -15,7 +15,7 @@ _ORDER = ("default", "high", "highest")
 
 @dataclasses.dataclass(frozen=True)
 class Expect:
-    """What the products of a program shall be, beside what the program says itself.
+    """Expectations of a program's products, beside what the program says itself.
 
     Args:
       dtype: of every product's operands, as HLO writes it: "bf16", "f32"; None for what the program has there.
@@ -31,7 +31,7 @@ class Expect:
 
 
 class SilentFallback(RuntimeError):
-    """A compiled program does not do what it was asked for."""
+    """Silent fallback: a compiled program does not do what it was asked for."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)

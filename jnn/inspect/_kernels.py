@@ -55,7 +55,7 @@ class Kernels:
 
 
 def kernels(program: Callable[..., Any], *args: Any, expect: Expect | None = None, strict: bool = False) -> Kernels:
-    """Compiles a program and reads which kernels it got.
+    """Kernels of a program: compiles it and reads which it got.
 
     Args:
       program: a function, jitted or not, or a `jnn.program.Program`, such as a train step.

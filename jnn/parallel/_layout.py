@@ -39,7 +39,7 @@ def layout(
     activations: Rules | None = None,
     uneven: Uneven = "error",
 ) -> Layout:
-    """Where a model's arrays lie on a mesh.
+    """Layout: where a model's arrays lie on a mesh.
 
     Args:
       spec: of the whole model.
@@ -74,7 +74,7 @@ def layout(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """See the module's docstring; made by `layout`. Two are equal iff they are the same one.
+    """Layout: see the module's docstring; made by `layout`. Two are equal iff they are the same one.
 
     Attributes:
       spec, mesh, uneven: as given.

@@ -15,7 +15,7 @@ import numpy as np
 
 
 def path_key(key: jax.Array, path: str) -> jax.Array:
-    """The key for `path` below `key`, folded name by name.
+    """PRNG key for `path` below `key`, folded name by name.
 
     Raises:
       TypeError: key is not one PRNG key.

@@ -39,7 +39,7 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class TrainingJob:
-    """What is trained, and by what step.
+    """Training job: what is trained, and by what step.
 
     Args:
       spec, loss, optimizer: as in `jnn.parallel.sharded_step`.

@@ -37,7 +37,7 @@ def preflight(
     explain: bool = True,
     **rules: Any,
 ) -> Report:
-    """Compiles a job's step for a machine that need not be there, and reports what it takes.
+    """Pre-flight: compiles a job's step for a machine that need not be there, and reports what it takes.
 
     Args:
       job: what is trained, and by what step.

@@ -80,7 +80,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """See the module's docstring."""
+    """Report of a pre-flight: see the module's docstring."""
 
     machine: Machine
     fit: MemoryFit

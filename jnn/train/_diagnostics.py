@@ -20,7 +20,7 @@ from jnn.train._context import Metrics
 
 
 def gradient_norms(params: Params, grads: Params, updates: Params, *, stacked: tuple[str, ...] = ()) -> Metrics:
-    """The norm of every gradient, and of every update as a share of its parameter's norm.
+    """Gradient norms: of every gradient, and of every update as a share of its parameter's norm.
 
     Args:
       params: before the update.
@@ -49,7 +49,7 @@ def gradient_norms(params: Params, grads: Params, updates: Params, *, stacked: t
 
 
 def activation(name: str, h: jax.Array) -> Metrics:
-    """How large an activation is, and which share of its units is 0 for the whole batch: dead, after a ReLU.
+    """Activation statistics: the size, and which share of the units is 0 for the whole batch: dead, after a ReLU.
 
     Args:
       name: of the layer.

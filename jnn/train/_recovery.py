@@ -42,7 +42,7 @@ class Bad(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recovery:
-    """What a run does about a bad step: one with a watched metric, or a parameter, that is not finite.
+    """Recovery from bad steps: those with a watched metric, or a parameter, that is not finite.
 
     Args:
       on: "stop" raises; "skip" leaves out the call of the step that made it; "rollback" also all updates since the

@@ -27,7 +27,7 @@ def affine_matrix(
     scale: Amount = 1.0,
     shear: tuple[Amount, Amount] = (0.0, 0.0),
 ) -> jax.Array:
-    """The matrices for `warp` that scale, shear and rotate an image about its centre, then move it.
+    """Affine matrices for `warp`: they scale, shear and rotate an image about its centre, then move it.
 
     Each amount is one number, or one for each image (b,).
 
@@ -64,7 +64,7 @@ def affine_matrix(
 
 
 def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: float = 0.0) -> jax.Array:
-    """Images read at affine places of other images.
+    """Affine warp: images read at affine places of other images.
 
     Args:
       x: (b, y, x, c), floating point, or integers: of 8 or 16 bits where bilinear, any where nearest.

@@ -1,7 +1,8 @@
 """What the site's reader of docstrings does not know of itself.
 
 Lines that begin with >>> would become quotations: they are put between fences. And what is private stays out of sight:
-types are shown by their names, without the files that they stand in, and classes without bases of the house's own.
+a room's paragraph on its files is for who reads those, types are shown by their names, without the files that they stand
+in, and classes without bases of the house's own.
 """
 
 import re
@@ -11,14 +12,18 @@ import griffe
 from mkdocs.plugins import event_priority
 
 EXAMPLE = re.compile(r"^>>> .*(?:\n(?!$).+)*", re.MULTILINE)  # from a prompt to the next empty line
+ASIDE = re.compile(r" \(`_\w+`\)")  # one file's name
+FILES = re.compile(r"(?:^|\n\n)(?:(?!\n\n)[\s\S])*`_[a-z]\w*`(?:(?!\n\n)[\s\S])*")  # a paragraph that names files
 TOOLTIP = re.compile(r'(<(?:a|span)(?: class="autorefs[^"]*")?) title="[^"]*\bjnn\.[^"]*"')  # the path of a type
 
 
 class HouseStyle(griffe.Extension):
-    """Fences around examples, and no bases that are private."""
+    """Fences around examples, and nothing private."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called for each module, class, function and constant that has been read."""
+        if isinstance(obj, griffe.Module) and obj.docstring:
+            obj.docstring.value = FILES.sub("", ASIDE.sub("", obj.docstring.value))
         if obj.docstring:
             obj.docstring.value = EXAMPLE.sub(lambda example: f"```pycon\n{example[0]}\n```", obj.docstring.value)
         if isinstance(obj, griffe.Class):

@@ -38,7 +38,7 @@ def initialize(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os
       environ: the environment variables.
 
     Raises:
-      TimeoutError: others did not come; names their ranks. (Where `cluster.meeting` knows no address, as on Cloud TPU
+      TimeoutError: others did not come; names their ranks. (Where no address is known, as on Cloud TPU
         and Kubernetes, JAX's own time-out ends the process instead.)
       ValueError: only some of the three variables are set, or their values mean nothing.
     """

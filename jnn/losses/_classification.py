@@ -97,7 +97,8 @@ def cross_entropy(
       logits: (..., classes), floating point.
       labels: (...), integers in 0..classes-1.
       smoothing: the share of the target that is spread over all classes evenly, in [0, 1).
-      class_weights: (classes,); see the module's docstring for what they mean to a mean.
+      class_weights: (classes,), factors of the values. A mean still divides by the number of examples; for torch's
+        weighted mean give none, and `LossOutput(values, weights=class_weights[labels])`.
 
     Returns:
       (...): one number per label.

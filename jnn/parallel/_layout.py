@@ -74,7 +74,9 @@ def layout(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """Layout: see the module's docstring; made by `layout`. Two are equal iff they are the same one.
+    """Layout of a run's arrays, by the names of their axes; made by `layout`. Two are equal iff they are the same one.
+
+    An array that is kept for a parameter (a gradient, an average, what an optimizer keeps) lies as that does.
 
     Attributes:
       spec, mesh, uneven: as given.

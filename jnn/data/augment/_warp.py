@@ -68,7 +68,7 @@ def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: f
 
     Args:
       x: (b, y, x, c), floating point, or integers: of 8 or 16 bits where bilinear, any where nearest.
-      matrices: (b, 2, 3), or (2, 3) for all images; see the module's docstring.
+      matrices: (b, 2, 3), or (2, 3) for all images: (y, x) of the input is matrix @ (y, x, 1) of the result.
       method: "bilinear", or "nearest" (which invents no value: for masks).
       fill: what lies outside of the images, in their units.
 

@@ -47,7 +47,7 @@ class Checkpoints:
       ValueError: `keep` or `best` mean nothing, or the folder holds others with the names of steps.
 
     >>> import jax.numpy as jnp, optax, tempfile
-    >>> from jnn.train._state import create_state
+    >>> from jnn.train import create_state
     >>> state = create_state({"w": jnp.ones(3)}, optax.sgd(0.1))
     >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
     ...     checkpoints.save(state, {"history": [{"step": 0, "train/loss": 1.5}]})

@@ -1,8 +1,8 @@
 """What the site's reader of docstrings does not know of itself.
 
 Lines that begin with >>> would become quotations: they are put between fences. And what is private stays out of sight:
-a room's paragraph on its files is for who reads those, types are shown by their names, without the files that they stand
-in, and classes without bases of the house's own.
+a room's paragraph on its files is for who reads those, types are shown by their names, without the files that they
+stand in, and classes without bases of the house's own.
 """
 
 import re

@@ -43,7 +43,7 @@ class SilentFallback(RuntimeError):
 
 
 def fallbacks(rows: Sequence[Kernel], expect: Expect) -> list[str]:
-    """One line for each thing that a product does otherwise than expected."""
+    """Silent fallbacks: one line for each thing that a product does otherwise than expected."""
     found = [f"{row.op} at {row.place} ({row.runs}): {problem}" for row in rows for problem in _problems(row, expect)]
     return list(dict.fromkeys(found))
 

@@ -80,7 +80,7 @@ class Module:
 
 
 def parse(program: jax.stages.Compiled | str) -> Module:
-    """Reads a compiled program, or the text of one.
+    """HLO: reads a compiled program, or the text of one.
 
     Raises:
       ValueError: the text is not an HLO module with an entry computation.
@@ -177,7 +177,7 @@ def array_types(type_: str) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def type_bytes(type_: str) -> int:
-    """How many bytes a type takes, without what a layout pads.
+    """Bytes of a type, without what a layout pads.
 
     >>> type_bytes("(f32[8,4]{1,0}, bf16[3], s4[6])")
     137

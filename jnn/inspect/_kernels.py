@@ -32,7 +32,7 @@ from jnn.inspect._table import format_table
 
 @dataclasses.dataclass(frozen=True)
 class Kernels:
-    """The rows of a program."""
+    """Kernels of a program, by rows."""
 
     platform: str
     rows: tuple[Kernel, ...]
@@ -99,7 +99,7 @@ def read(
     jaxpr: ClosedJaxpr | None = None,
     chosen: Iterable[backend.Choice] = (),
 ) -> Kernels:
-    """The ledger of a compiled program.
+    """Kernels of a compiled program.
 
     Args:
       program: compiled, or its text.

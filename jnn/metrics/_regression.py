@@ -49,7 +49,7 @@ def mean_squared_error(predictions: jax.Array, targets: jax.Array, weight: jax.A
 
 
 class RootMean(NamedTuple):
-    """The square root of a weighted mean.
+    """Root of a weighted mean.
 
     >>> float(RootMean(18.0, 2.0).value())
     3.0

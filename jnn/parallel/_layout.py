@@ -241,7 +241,7 @@ class Layout:
 
 
 def devices_along(mesh: Mesh, axes: tuple[str, ...]) -> int:
-    """How many devices an array is spread over that lies on these mesh axes."""
+    """Device count: over how many devices an array is spread that lies on these mesh axes."""
     return math.prod(mesh.shape[axis] for axis in axes)
 
 

@@ -36,7 +36,7 @@ def existing(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Param:
-    """Parameter, declared.
+    """Parameter, declared: its shape, initial values, names of axes and dtype.
 
     Args:
       shape, dtype: of the array.

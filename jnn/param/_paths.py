@@ -47,7 +47,7 @@ def check_key(name: str, key: Any) -> None:
 
 
 def map_paths(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
-    """`fn(path, leaf, ...)` at every leaf; a path reads `blocks/attention/q/w`.
+    """Map over paths: `fn(path, leaf, ...)` at every leaf; a path reads `blocks/attention/q/w`.
 
     Raises:
       ValueError: two leaves have one path, as those of {"a/b": 1, "a": {"b": 2}}.
@@ -63,7 +63,7 @@ def map_paths(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 
 
 def flatten(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree by path.
+    """Flattened tree: its leaves by path.
 
     Raises:
       ValueError: two leaves have one path.

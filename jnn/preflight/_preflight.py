@@ -88,7 +88,7 @@ def _steps(job: TrainingJob, steps: float | None, tokens: float | None, price: f
 
 
 def steps_of(job: TrainingJob, tokens: float) -> float:
-    """The steps in which a job sees so many tokens.
+    """Step count: the steps in which a job sees so many tokens.
 
     Raises:
       ValueError: the job's batch has no tokens.

@@ -50,7 +50,7 @@ def read_reviews(path: PathLike, *, skipped: Skipped | None = None) -> tuple[lis
 
 
 def tinyshakespeare(data_dir: PathLike | None = None) -> str:
-    """A million characters of Shakespeare's plays, in `tinyshakespeare/input.txt`.
+    """Tiny Shakespeare: a million characters of his plays, in `tinyshakespeare/input.txt`.
 
     See "The Unreasonable Effectiveness of Recurrent Neural Networks", Karpathy, 2015.
 

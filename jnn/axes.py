@@ -1,10 +1,10 @@
 """Models name axes; a layout, where one is in force, says on which devices they lie.
 
-    constrain(x, "time", "embed") -> x      names the last axes of an activation; the first of those before is "batch"
-    gather(p, "blocks") -> p                parameters, whole where they are used and in pieces where they are kept
-    gathered(f)(p, ...) -> y                the same, for all that f does not gather itself
-    shard_mapped(f, names, ...)(x, ...) -> y    a kernel that the compiler cannot share out, on each device's own pieces
-    use_layout(layout)                      what a parallel step is traced in
+    constrain(x, "time", "embed") -> x        names the last axes of an activation; the first of those before is "batch"
+    gather(p, "blocks") -> p                  parameters, whole where they are used and in pieces where they are kept
+    gathered(f)(p, ...) -> y                  the same, for all that f does not gather itself
+    shard_mapped(f, names, ...)(x, ...) -> y  a kernel that the compiler cannot share out, on each device's own pieces
+    use_layout(layout)                        what a parallel step is traced in
 
 Laws: without a layout the first three change nothing, and cost nothing; with one they change no value, only where it
 is. They work under `jit`, `grad`, `vmap`, `scan` and `jax.checkpoint`. A model never mentions a mesh.

@@ -1,7 +1,7 @@
 """Splitting and standardising, so that nothing is learnt from what is held out.
 
-    split(arrays, fraction, seed) -> (kept, held out)       rows stay together, each in one part
-    fit_standard(x) -> Standard                              fitted on the training part only
+    split(arrays, fraction, seed) -> (kept, held out)      rows stay together, each in one part
+    fit_standard(x) -> Standard                            fitted on the training part only
 
 Laws: the parts are disjoint and together hold every row; the same seed gives the same parts.
 """

@@ -1,7 +1,7 @@
 """The text of a compiled program, read: computations of instructions.
 
-    parse(compiled or text) -> Module                everything in it, by name
-    array_types(type), type_bytes(type), bits(dtype)            what the types say
+    parse(compiled or text) -> Module                     everything in it, by name
+    array_types(type), type_bytes(type), bits(dtype)      what the types say
 
 Law: every line that defines an instruction gives one.
 

@@ -1,8 +1,8 @@
 """A mixture of experts: a router sends every token to a few of many MLPs, and adds up what they say.
 
-    mixture_of_experts(p, x, top=2) -> y, routing              every token by its experts, none dropped
-    route(p, x, top=2) -> routing                   which they are, and with what weight
-    router_z(routing), load_balance(routing)        losses, one number per token
+    mixture_of_experts(p, x, top=2) -> y, routing      every token by its experts, none dropped
+    route(p, x, top=2) -> routing                      which they are, and with what weight
+    router_z(routing), load_balance(routing)           losses, one number per token
 
 Axes: `d` embed, `f` hidden, `e` experts, `k` chosen ones.
 

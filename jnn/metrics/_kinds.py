@@ -5,9 +5,9 @@
     Max(number)                          the largest one
     concatenation(values, weight)        every row's own value, put together on the host: scores, predictions
 
-    a metric                             a pytree of arrays with `value()`; with `combine(newer)` where it does not add
-    combine(a, b), fold(stacked)         two metrics, or those along a leading axis from the first to the last
-    check_metrics(metrics)                       refuses what is no metric, by its name
+    a metric                          a pytree of arrays with `value()`; with `combine(newer)` where it does not add
+    combine(a, b), fold(stacked)      two metrics, or those along a leading axis from the first to the last
+    check_metrics(metrics)            refuses what is no metric, by its name
 
 Law: `fold` of a stack is `combine` of its members in their order.
 """

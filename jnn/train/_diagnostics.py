@@ -1,7 +1,7 @@
 """Diagnostics inside the step, so that vanishing and exploding gradients are seen: at no dispatch of their own.
 
-    make_step(..., diagnostics=gradient_norms)             gradient norms and update-to-weight ratios, by path
-    LossOutput(..., metrics=activation("fc1", h))       root mean square and dead share of an activation
+    make_step(..., diagnostics=gradient_norms)         gradient norms and update-to-weight ratios, by path
+    LossOutput(..., metrics=activation("fc1", h))      root mean square and dead share of an activation
 
 See "Understanding the Difficulty of Training Deep Feedforward Neural Networks", Glorot and Bengio, 2010.
 

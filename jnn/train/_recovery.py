@@ -1,7 +1,7 @@
 """Recovery: what a run does about a step that went wrong: stop, leave it out, or go back; and what it writes down.
 
-    Recovery(on="skip", max_skips=3, spike=10.0)          what `fit` is given
-    first_bad(metrics, ...), answer(run, bad)              what it asks of it
+    Recovery(on="skip", max_skips=3, spike=10.0)      what `fit` is given
+    first_bad(metrics, ...), answer(run, bad)         what it asks of it
 
 Since batches and noise are functions of the step's number, nothing has to be kept for this while all goes well: the
 state before a bad step is made again, from the last checkpoint. See "PaLM", Chowdhery et al., 2022, section 5.1, for

@@ -1,7 +1,7 @@
 """Colours, continuously: each function takes one amount, or one for each image.
 
-    adjust_brightness, adjust_contrast, adjust_saturation (x, factor)     0 removes it, 1 keeps it
-    adjust_hue(x, turn)                                                  shares of a full turn
+    adjust_brightness, adjust_contrast, adjust_saturation (x, factor)      0 removes it, 1 keeps it
+    adjust_hue(x, turn)                                                    shares of a full turn
     grayscale(x), color_jitter(x, ..., key=key)
 
 Laws: a neutral amount (factor 1) is the identity; results are clipped to black and white; uint8 is

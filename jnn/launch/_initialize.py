@@ -29,7 +29,7 @@ HEARTBEAT_SECONDS = 10  # after which JAX ends the others of a process that is s
 
 
 def initialize(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os.environ) -> bool:
-    """Multi-process initialization: makes this process one of its job's; whether there is a job of several.
+    """Multi-process initialization: makes this process one of its job's, and returns whether there are several.
 
     Must come before anything is computed.
 

@@ -1,31 +1,40 @@
 """What the site's reader of docstrings does not know of itself.
 
-Lines that begin with >>> would become quotations: they are put between fences. And where a function is named as
-its file is (`jnn.layers.linear`), Python means the function, so the page does too.
+Lines that begin with >>> would become quotations: they are put between fences. And what is private stays out of sight:
+a room's paragraph on its files is for who reads those, types are shown by their names, without the files that they
+stand in, and classes without bases of the house's own.
 """
 
 import re
 from typing import Any
 
 import griffe
+from mkdocs.plugins import event_priority
 
 EXAMPLE = re.compile(r"^>>> .*(?:\n(?!$).+)*", re.MULTILINE)  # from a prompt to the next empty line
+ASIDE = re.compile(r" \(`_\w+`\)")  # one file's name
+FILES = re.compile(r"(?:^|\n\n)(?:(?!\n\n)[\s\S])*`_[a-z]\w*`(?:(?!\n\n)[\s\S])*")  # a paragraph that names files
+TOOLTIP = re.compile(r'(<(?:a|span)(?: class="autorefs[^"]*")?) title="[^"]*\bjnn\.[^"]*"')  # the path of a type
 
 
 class HouseStyle(griffe.Extension):
-    """Fences around examples; functions before files of the same name."""
+    """Fences around examples, and nothing private."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called for each module, class, function and constant that has been read."""
+        if isinstance(obj, griffe.Module) and obj.docstring:
+            obj.docstring.value = FILES.sub("", ASIDE.sub("", obj.docstring.value))
         if obj.docstring:
             obj.docstring.value = EXAMPLE.sub(lambda example: f"```pycon\n{example[0]}\n```", obj.docstring.value)
+        if isinstance(obj, griffe.Class):
+            obj.bases = [base for base in obj.bases if not _own(base)]
 
-    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Called once all files have been read."""
-        for room in pkg.modules.values():
-            files = {name: room.modules[name] for name in map(str, room.exports or ()) if name in room.modules}
-            for member in room.members.values():  # first follow imports, while files are still found by name
-                if member.is_alias and member.target_path.rpartition(".")[0] in {file.path for file in files.values()}:
-                    member.resolve_target()
-            for name, file in files.items():
-                room.members[name] = griffe.Alias(name, file.members[name], parent=room)
+
+def _own(base: griffe.Expr | str) -> bool:
+    return (base if isinstance(base, str) else base.canonical_path).startswith("jnn.")
+
+
+@event_priority(-100)  # after the links are made
+def on_post_page(output: str, **_: Any) -> str:
+    """Called by MkDocs for each page that is whole."""
+    return TOOLTIP.sub(r"\1", output)

@@ -1,9 +1,9 @@
 """Models name axes; a layout, where one is in force, says on which devices they lie.
 
-    constrain(x, "time", "embed") -> x      names the last axes of an activation; the first of those before is "batch"
-    gather(p, "blocks") -> p                parameters, whole where they are used and in pieces where they are kept
-    gathered(f)(p, ...) -> y                the same, for all that f does not gather itself
-    shard_mapped(f, names, ...)(x, ...) -> y   a kernel that the compiler cannot share out, on each device's own pieces
+    constrain(x, "time", "embed") -> x        names the last axes of an activation; the first of those before is "batch"
+    gather(p, "blocks") -> p                  parameters, whole where they are used and in pieces where they are kept
+    gathered(f)(p, ...) -> y                  the same, for all that f does not gather itself
+    shard_mapped(f, names, ...)(x, ...) -> y  a kernel that the compiler cannot share out, on each device's own pieces
     use_layout(layout)                        what a parallel step is traced in
 
 Laws: without a layout the first three change nothing, and cost nothing; with one they change no value, only where it
@@ -54,7 +54,7 @@ _in_force = jax.make_user_context(default_value=None)
 
 @contextlib.contextmanager
 def use_layout(layout: Layout | None) -> Iterator[None]:
-    """Puts a layout in force for what is traced, or run, within; None puts none in force."""
+    """Layout in force for what is traced, or run, within; None puts none in force."""
     with _in_force(layout):
         yield
 
@@ -65,7 +65,7 @@ def in_force() -> Layout | None:
 
 
 def constrain(x: jax.Array, *names: str) -> jax.Array:
-    """Names the axes of an activation, so that a layout can place it.
+    """Sharding constraint: names the axes of an activation, so that a layout can place it.
 
     See "GSPMD: General and Scalable Parallelization for ML Computation Graphs", Xu et al., 2021.
 
@@ -87,7 +87,7 @@ def constrain(x: jax.Array, *names: str) -> jax.Array:
 
 
 def gather(p: Any, path: str = "") -> Any:
-    """Parameters as they are used: where the batch's devices each keep a piece of them, put together.
+    """Gathered parameters, as they are used: where the batch's devices each keep a piece of them, put together.
 
     Call it inside of what `scan` or `jax.checkpoint` repeats: one layer is then whole at a time, is put together again
     for the backward pass instead of being remembered, and its gradient goes back in pieces.

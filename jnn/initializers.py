@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class VarianceScaling:
-    """Initial values of variance `scale / fan`.
+    """Variance scaling: initial values of variance `scale / fan`.
 
     See "Delving Deep into Rectifiers", He, Zhang, Ren and Sun, 2015.
 
@@ -96,7 +96,7 @@ he_uniform = VarianceScaling(2.0, "fan_in", "uniform")
 
 @dataclasses.dataclass(frozen=True)
 class Orthogonal:
-    """`scale` times a matrix of orthonormal rows or columns, whichever are fewer.
+    """Orthogonal initial values: `scale` times a matrix of orthonormal rows or columns, whichever are fewer.
 
     See "Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural Networks", Saxe, McClelland and
     Ganguli, 2014. The matrix of a `Param` with fans is the linear map that they name, from what is summed over to what
@@ -133,7 +133,7 @@ class Orthogonal:
 
 
 def orthogonal(scale: float = 1.0) -> Orthogonal:
-    """Orthonormal rows or columns, times `scale`: see `Orthogonal`."""
+    """Orthogonal initial values: orthonormal rows or columns, times `scale`; see `Orthogonal`."""
     return Orthogonal(scale)
 
 

@@ -25,7 +25,7 @@ _in_force = jax.make_user_context(default_value=())
 
 @contextlib.contextmanager
 def override(**functions: Callable | None) -> Iterator[None]:
-    """Puts other functions in force for what is traced, or run, within; also a decorator, of a loss function say.
+    """Overrides: puts other functions in force for what is traced, or run, within; also a decorator, of a loss say.
 
     >>> with override(dot_product_attention=max):
     ...     overridden("dot_product_attention", min)(1, 2), overridden("experts", min)(1, 2)

@@ -31,7 +31,7 @@ _in_force = jax.make_user_context(default_value=None)
 
 @contextlib.contextmanager
 def computing(dtype: DTypeLike | None) -> Iterator[None]:
-    """Has layers multiply in a dtype, whatever the loss made of its input; None leaves that to the input.
+    """Compute dtype: has layers multiply in it, whatever the loss made of its input; None leaves that to the input.
 
     A step that is given a `compute_dtype` traces its loss within. `computing(None)` around a layer takes it out again.
 

@@ -38,7 +38,7 @@ NAMES = {"input": True, "query": True, "key": True, "value": True, "attended": T
 
 
 def remat_layer(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The `jax.checkpoint` that a choice means, for the body of a scan over layers.
+    """Rematerialization: the `jax.checkpoint` that a choice means, for the body of a scan over layers.
 
     See "Training Deep Nets with Sublinear Memory Cost", Chen et al., 2016; for names "Reducing Activation Recomputation
     in Large Transformer Models", Korthikanti et al., 2022; for the host's memory "vDNN", Rhu et al., 2016.
@@ -57,7 +57,7 @@ def remat_layer(remat: Remat) -> Callable[[Callable[..., Any]], Callable[..., An
     if remat is None:
         return lambda layer: layer
     if not isinstance(remat, tuple) and remat not in POLICIES:
-        raise ValueError(f"remembering: remat is None, a tuple of names, or one of {POLICIES}; found {remat!r}.")
+        raise ValueError(f"remat_layer: remat is None, a tuple of names, or one of {POLICIES}; found {remat!r}.")
 
     def decorate(layer: Callable[..., Any]) -> Callable[..., Any]:
         def remembered(*args: Any) -> Any:

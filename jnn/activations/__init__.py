@@ -1,7 +1,7 @@
 """One door to every activation: `jax.nn`'s, and what it lacks.
 
 Laws: elementwise ones keep x's shape; all keep its dtype; a value or gradient is infinite only where the dtype cannot
-hold the right one (those of `jax.nn` that fail this are in `saturating.py`); noise (`rrelu`, `gumbel_softmax`) is an
+hold the right one (those of `jax.nn` that fail this are here anew); noise (`rrelu`, `gumbel_softmax`) is an
 argument. Defaults are those of `jax.nn`. The one that surprises users of torch: `gelu` is the tanh approximation unless
 `approximate=False`.
 

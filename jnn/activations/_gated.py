@@ -16,7 +16,7 @@ from jnn.activations._saturating import elementwise
 
 
 def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """silu(a) * b, for the halves a, b of x.
+    """SwiGLU: silu(a) * b, for the halves a, b of x.
 
     Args:
       x: any shape of rank >= 1, floating point, of even size along axis.
@@ -36,7 +36,18 @@ def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def geglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """gelu(a) * b, with the exact GELU. Arguments as `swiglu`.
+    """GEGLU: gelu(a) * b, with the exact GELU, for the halves a, b of x.
+
+    Args:
+      x: any shape of rank >= 1, floating point, of even size along axis.
+      axis: the axis to halve.
+
+    Returns:
+      x's shape with that axis halved, in x's dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: the axis has an odd size.
 
     >>> geglu(jnp.array([0.0, 100.0, 7.0, 2.0]))
     Array([  0., 200.], dtype=float32)
@@ -45,7 +56,18 @@ def geglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def reglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """relu(a) * b. Arguments as `swiglu`.
+    """ReGLU: relu(a) * b, for the halves a, b of x.
+
+    Args:
+      x: any shape of rank >= 1, floating point, of even size along axis.
+      axis: the axis to halve.
+
+    Returns:
+      x's shape with that axis halved, in x's dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: the axis has an odd size.
 
     >>> reglu(jnp.array([-1.0, 100.0, 7.0, 2.0]))
     Array([  0., 200.], dtype=float32)
@@ -54,7 +76,7 @@ def reglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def maxout(x: jax.Array, pieces: int, axis: int = -1) -> jax.Array:
-    """The greatest of each `pieces` neighbours.
+    """Maxout: the greatest of each `pieces` neighbours.
 
     See "Maxout Networks", Goodfellow et al., 2013.
 
@@ -83,7 +105,7 @@ def maxout(x: jax.Array, pieces: int, axis: int = -1) -> jax.Array:
 
 
 def crelu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """relu(x) and relu(-x) one after the other: twice the features, and no information lost.
+    """Concatenated ReLU: relu(x) and relu(-x) one after the other: twice the features, and no information lost.
 
     See "Understanding and Improving Convolutional Neural Networks via Concatenated Rectified Linear Units",
     Shang, Sohn, Almeida and Lee, 2016.

@@ -11,7 +11,7 @@ from jnn.precision import wide
 
 
 def heaviside(x: jax.Array) -> jax.Array:
-    """The perceptron's step: 1 where x > 0, else 0. Its gradient is zero everywhere.
+    """Heaviside step: 1 where x > 0, else 0, as the perceptron has it. Its gradient is zero everywhere.
 
     See "The Perceptron: A Probabilistic Model for Information Storage and Organization in the Brain",
     Rosenblatt, 1958.
@@ -24,7 +24,7 @@ def heaviside(x: jax.Array) -> jax.Array:
 
 
 def threshold(x: jax.Array, limit: float, otherwise: float) -> jax.Array:
-    """x where x > limit, else the constant `otherwise`.
+    """Threshold: x where x > limit, else the constant `otherwise`.
 
     >>> threshold(jnp.array([-1.0, 0.5, 2.0]), 1.0, -3.0)
     Array([-3., -3.,  2.], dtype=float32)
@@ -34,7 +34,7 @@ def threshold(x: jax.Array, limit: float, otherwise: float) -> jax.Array:
 
 
 def hard_shrink(x: jax.Array, limit: float = 0.5) -> jax.Array:
-    """x where |x| > limit, else 0.
+    """Hard shrinkage: x where |x| > limit, else 0.
 
     See "Ideal Spatial Adaptation by Wavelet Shrinkage", Donoho and Johnstone, 1994.
 
@@ -46,7 +46,7 @@ def hard_shrink(x: jax.Array, limit: float = 0.5) -> jax.Array:
 
 
 def soft_shrink(x: jax.Array, limit: float = 0.5) -> jax.Array:
-    """x moved towards 0 by `limit`, and 0 within it: the proximal map of the L1 norm.
+    """Soft shrinkage: x moved towards 0 by `limit`, and 0 within it: the proximal map of the L1 norm.
 
     See "De-Noising by Soft-Thresholding", Donoho, 1995.
 
@@ -58,7 +58,7 @@ def soft_shrink(x: jax.Array, limit: float = 0.5) -> jax.Array:
 
 
 def tanh_shrink(x: jax.Array) -> jax.Array:
-    """x - tanh(x): about x³/3 near 0.
+    """Tanh shrinkage: x - tanh(x), about x³/3 near 0.
 
     >>> tanh_shrink(jnp.array([0.0, 10.0]))
     Array([0., 9.], dtype=float32)
@@ -68,7 +68,7 @@ def tanh_shrink(x: jax.Array) -> jax.Array:
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:
-    """x * sigmoid(1.702 x): the cheaper of GELU's approximations, and CLIP's activation.
+    """Quick GELU: x * sigmoid(1.702 x), the cheaper of GELU's approximations, and CLIP's activation.
 
     See "Gaussian Error Linear Units (GELUs)", Hendrycks and Gimpel, 2016.
 
@@ -83,7 +83,7 @@ _quick_gelu = elementwise(lambda x: x * jax.nn.sigmoid(1.702 * x))
 
 
 def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
-    """x + sin²(frequency x) / frequency: monotone, and periodic about its trend.
+    """Snake: x + sin²(frequency x) / frequency, monotone, and periodic about its trend.
 
     See "Neural Networks Fail to Learn Periodic Functions and How to Fix It", Liu, Hartwig and Ueda, 2020.
 

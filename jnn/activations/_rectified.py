@@ -14,7 +14,7 @@ from jnn.precision import over_last_axes, wide
 def prelu_spec(
     features: int | None = None, *, slope: float = 0.25, axis: str = "hidden", dtype: DTypeLike = jnp.float32
 ) -> Spec:
-    """Declares the slope of `prelu`: one for all, or one per feature.
+    """Declares the slope of a parametric ReLU (`prelu`): one for all, or one per feature.
 
     See "Delving Deep into Rectifiers", He, Zhang, Ren and Sun, 2015. They advise against decaying it, and
     `jnn.weight_mask` leaves it out.
@@ -30,7 +30,7 @@ def prelu_spec(
 
 
 def prelu(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """x where x > 0, else slope * x, with a learned slope.
+    """Parametric ReLU: x where x > 0, else slope * x, with a learned slope.
 
     Args:
       p: {"slope": () or (features,)}.
@@ -55,7 +55,7 @@ def prelu(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
 
 
 def rrelu(x: jax.Array, lower: float = 1 / 8, upper: float = 1 / 3, *, key: jax.Array | None) -> jax.Array:
-    """x where x > 0, else slope * x, with a slope drawn for each element between lower and upper.
+    """Randomized ReLU: x where x > 0, else slope * x, with a slope drawn for each element between lower and upper.
 
     See "Empirical Evaluation of Rectified Activations in Convolutional Network", Xu, Wang, Chen and Li, 2015.
 

@@ -54,7 +54,7 @@ _sparse_plus = functools.partial(_identity_beyond, jax.nn.sparse_plus, 2.0)
 
 
 def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
-    """x times the normal distribution function of x; by default its tanh approximation, as in `jax.nn`.
+    """GELU: x times the normal distribution function of x; by default its tanh approximation, as in `jax.nn`.
 
     See "Gaussian Error Linear Units (GELUs)", Hendrycks and Gimpel, 2016.
 
@@ -66,7 +66,7 @@ def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
 
 
 def silu(x: jax.Array) -> jax.Array:
-    """x sigmoid(x), also known as swish.
+    """SiLU, also known as swish: x sigmoid(x).
 
     See "Searching for Activation Functions", Ramachandran, Zoph and Le, 2017.
 
@@ -81,7 +81,7 @@ swish = silu
 
 
 def mish(x: jax.Array) -> jax.Array:
-    """x tanh(softplus(x)).
+    """Mish: x tanh(softplus(x)).
 
     See "Mish: A Self Regularized Non-Monotonic Activation Function", Misra, 2019.
 
@@ -93,7 +93,7 @@ def mish(x: jax.Array) -> jax.Array:
 
 
 def glu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """The first half times the sigmoid of the second.
+    """Gated linear unit: the first half times the sigmoid of the second.
 
     See "Language Modeling with Gated Convolutional Networks", Dauphin, Fan, Auli and Grangier, 2017.
 
@@ -107,7 +107,7 @@ def glu(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def squareplus(x: jax.Array, b: float = 4.0) -> jax.Array:
-    """(x + sqrt(x² + b)) / 2: a ReLU with a smooth corner; computed in float32 at least.
+    """Squareplus: (x + sqrt(x² + b)) / 2, a ReLU with a smooth corner; computed in float32 at least.
 
     See "Squareplus: A Softplus-Like Algebraic Rectifier", Barron, 2021.
 
@@ -121,7 +121,7 @@ def squareplus(x: jax.Array, b: float = 4.0) -> jax.Array:
 
 
 def sparse_plus(x: jax.Array) -> jax.Array:
-    """0 below -1, (x + 1)² / 4 up to 1, x above: its slope is `sparse_sigmoid`.
+    """Sparse plus: 0 below -1, (x + 1)² / 4 up to 1, x above: its slope is `sparse_sigmoid`.
 
     >>> sparse_plus(jnp.array([-2.0, 0.0, 3.0]))
     Array([0.  , 0.25, 3.  ], dtype=float32)
@@ -131,9 +131,17 @@ def sparse_plus(x: jax.Array) -> jax.Array:
 
 
 def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, where: jax.Array | None = None) -> jax.Array:
-    """exp(x) over its sum along the axis, where a mask says so if there is one; computed in float32 at least.
+    """Softmax: exp(x) over its sum along the axis, where a mask says so if there is one; in float32 at least.
 
     See "Probabilistic Interpretation of Feedforward Classification Network Outputs", Bridle, 1990.
+
+    Args:
+      x: any shape, floating point.
+      axis: which elements add up to 1, one axis or several.
+      where: bool, broadcasts to x; elements where it is False count as nothing. None: all are there.
+
+    Returns:
+      x's shape and dtype.
 
     >>> softmax(jnp.array([0.0, 0.0]))
     Array([0.5, 0.5], dtype=float32)
@@ -143,7 +151,15 @@ def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, where: jax.Array | N
 
 
 def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, where: jax.Array | None = None) -> jax.Array:
-    """The logarithm of `softmax`, computed in float32 at least. Arguments as `softmax`.
+    """Log-softmax: the logarithm of `softmax`, computed in float32 at least.
+
+    Args:
+      x: any shape, floating point.
+      axis: along which probabilities add up to 1, one axis or several.
+      where: bool, broadcasts to x; elements where it is False count as nothing. None: all are there.
+
+    Returns:
+      x's shape and dtype.
 
     >>> log_softmax(jnp.array([0.0, 1000.0]))
     Array([-1000.,     0.], dtype=float32)

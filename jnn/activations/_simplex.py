@@ -11,7 +11,7 @@ from jnn.precision import wide
 
 
 def softmin(x: jax.Array, axis: int = -1) -> jax.Array:
-    """softmax(-x): the smallest weighs most.
+    """Softmin: softmax(-x), so that the smallest weighs most.
 
     >>> softmin(jnp.array([0.0, 100.0]))
     Array([1., 0.], dtype=float32)
@@ -21,7 +21,7 @@ def softmin(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
-    """The point of the simplex that is nearest to x: as softmax, but with exact zeros.
+    """Sparsemax: the point of the simplex that is nearest to x: as softmax, but with exact zeros.
 
     See "From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification", Martins and
     Astudillo, 2016.
@@ -50,7 +50,7 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def gumbel_softmax(x: jax.Array, temperature: float = 1.0, axis: int = -1, *, key: jax.Array | None) -> jax.Array:
-    """A soft sample from the categorical distribution softmax(x), differentiable in x.
+    """Gumbel-softmax: a soft sample from the categorical distribution softmax(x), differentiable in x.
 
     See "Categorical Reparameterization with Gumbel-Softmax", Jang, Gu and Poole, 2016.
 

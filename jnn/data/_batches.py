@@ -21,7 +21,7 @@ from jnn.data._endless import Endless
 
 
 class Batches(Endless):
-    """An endless source of shuffled batches, indexed by the step.
+    """Shuffled batches without an end, indexed by the step.
 
     Args:
       arrays: name -> (n, ...), of NumPy or JAX. A `weight` (n,) is kept; without one every row weighs 1.
@@ -79,9 +79,19 @@ class Batches(Endless):
 
 
 def in_order(arrays: Arrays, batch_size: int, *, classes: int | None = None) -> list[dict[str, np.ndarray]]:
-    """Every row once and in order, for evaluation; arguments and errors as `Batches`.
+    """Batches in order, for evaluation: every row once.
 
     Whole batches are views of the arrays: the list costs no memory.
+
+    Args:
+      arrays: name -> (n, ...), of NumPy or JAX. A `weight` (n,) is kept; without one every row weighs 1.
+      batch_size: rows of a batch; what fills up the last one has weight 0.
+      classes: if given, `y` must hold integers in 0..classes-1.
+
+    Raises:
+      TypeError: what is not a dict of arrays, such as lists or tensors of torch.
+      ValueError: arrays that are empty, of unequal lengths, not numeric or not finite, or whose 64-bit values JAX
+        cannot hold; labels out of range; a batch size below 1.
 
     >>> [batch["x"].tolist() for batch in in_order({"x": np.arange(3)}, 2)]
     [[0, 1], [2, 2]]

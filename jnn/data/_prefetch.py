@@ -18,7 +18,7 @@ from jnn.data._checked import check_count
 
 
 def prefetch(batches: Iterable[Any], *, depth: int = 2, sharding: jax.sharding.Sharding | None = None) -> Iterator[Any]:
-    """Iterates over batches that one thread makes ahead and puts on the device.
+    """Prefetching: iterates over batches that one thread makes ahead and puts on the device.
 
     Args:
       batches: trees of arrays, such as `(source[step] for step in range(start, stop))`.

@@ -1,7 +1,7 @@
 """Splitting and standardising, so that nothing is learnt from what is held out.
 
-    split(arrays, fraction, seed) -> (kept, held out)       rows stay together, each in one part
-    fit_standard(x) -> Standard                              fitted on the training part only
+    split(arrays, fraction, seed) -> (kept, held out)      rows stay together, each in one part
+    fit_standard(x) -> Standard                            fitted on the training part only
 
 Laws: the parts are disjoint and together hold every row; the same seed gives the same parts.
 """
@@ -16,7 +16,7 @@ from jnn.data._checked import Arrays, check_arrays, check_seed
 
 
 def split(arrays: Arrays, fraction: float, *, seed: int) -> tuple[Arrays, Arrays]:
-    """Holds out a random fraction of the rows.
+    """Train and test split: holds out a random fraction of the rows.
 
     Args:
       arrays: name -> (n, ...).
@@ -47,7 +47,7 @@ def split(arrays: Arrays, fraction: float, *, seed: int) -> tuple[Arrays, Arrays
 
 
 class Standard(NamedTuple):
-    """The mean and deviation of each feature, float64.
+    """Standardization: the mean and deviation of each feature, float64.
 
     They stay in 64 bits, and so does what is computed with them: a mean that is rounded to 32 would shift features that
     lie far from zero, such as seconds since 1970, by many deviations.
@@ -70,7 +70,7 @@ class Standard(NamedTuple):
 
 
 def fit_standard(x: np.ndarray) -> Standard:
-    """The mean and deviation of every feature over the first axis; a constant feature keeps deviation 1.
+    """Standardization to fit: every feature's mean and deviation over the first axis; a constant one keeps deviation 1.
 
     Args:
       x: (n, ...) the *training* rows, of any numeric dtype.

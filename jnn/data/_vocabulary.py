@@ -45,7 +45,7 @@ _PARTS = _Parts()
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words and numbers in any script; punctuation, symbols and HTML line breaks separate them.
+    """Word tokenizer: lower-case words and numbers in any script; punctuation, symbols and HTML line breaks separate.
 
     A word is a run of letters, digits and combining marks, with apostrophes within it, in the composed form of Unicode
     (NFC). A script that puts no spaces between words, such as Chinese, Japanese or Thai, gives one word for each run:
@@ -65,7 +65,7 @@ def words(text: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """A word-level vocabulary; `names[id]` is the word, after "<pad>" and "<unknown>".
+    """Word vocabulary; `names[id]` is the word, after "<pad>" and "<unknown>".
 
     >>> vocabulary = Words.build(["a b a", "a c b"], size=4)
     >>> vocabulary.names, vocabulary.encode("a c b").tolist()
@@ -106,7 +106,7 @@ class Words:
 
 
 def pad(sequences: Sequence[np.ndarray], length: int, *, keep: str = "first") -> tuple[np.ndarray, np.ndarray]:
-    """Truncates sequences to `length` ids, and fills up shorter ones with `PAD` at the end.
+    """Padding: truncates sequences to `length` ids, and fills up shorter ones with `PAD` at the end.
 
     Args:
       sequences: n arrays of ids, each with at least one.
@@ -149,7 +149,7 @@ def _ids(where: str, ids: Iterable[int]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Characters:
-    """A character-level vocabulary; `names[id]` is the character.
+    """Character vocabulary; `names[id]` is the character.
 
     >>> vocabulary = Characters.build("hello")
     >>> vocabulary.names, vocabulary.decode(vocabulary.encode("hole"))

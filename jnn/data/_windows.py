@@ -16,7 +16,7 @@ from jnn.data._endless import Endless
 
 
 class Windows(Endless):
-    """An endless source of windows that start anywhere, indexed by the step.
+    """Windows of tokens that start anywhere, without an end, indexed by the step.
 
     Args:
       tokens: (n,) integers, n > context.

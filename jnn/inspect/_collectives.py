@@ -144,7 +144,7 @@ def _written(instruction: Instruction) -> str | None:
 
 
 def axes_of(groups: Groups, mesh: Mesh) -> tuple[str, ...] | None:
-    """The axes of a mesh along which these groups lie; None where there are none such.
+    """Mesh axes along which these groups lie; None where there are none such.
 
     >>> axes_of(((0,),), jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)))
     ()
@@ -163,7 +163,7 @@ def axes_of(groups: Groups, mesh: Mesh) -> tuple[str, ...] | None:
 
 
 def permuted_axes(pairs: Groups, mesh: Mesh) -> tuple[str, ...]:
-    """The axes along which a permutation's pairs of devices differ."""
+    """Mesh axes along which a permutation's pairs of devices differ."""
     shape = mesh.devices.shape
     differ = [np.array(np.unravel_index(a, shape)) != np.array(np.unravel_index(b, shape)) for a, b in pairs]
     return tuple(name for name, moved in zip(mesh.axis_names, np.any(differ, axis=0), strict=True) if moved)

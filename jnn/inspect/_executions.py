@@ -34,7 +34,7 @@ class Execution:
 
 
 def executions(module: Module) -> list[Execution]:
-    """Each instruction that runs, in the order of the text, from the entry through loops, branches and fusions.
+    """Executed instructions: each that runs, in the text's order, from the entry through loops, branches and fusions.
 
     Every branch of a conditional is there; what only a reduction applies to each element is not.
     """

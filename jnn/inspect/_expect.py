@@ -15,7 +15,7 @@ _ORDER = ("default", "high", "highest")
 
 @dataclasses.dataclass(frozen=True)
 class Expect:
-    """What the products of a program shall be, beside what the program says itself.
+    """Expectations of a program's products, beside what the program says itself.
 
     Args:
       dtype: of every product's operands, as HLO writes it: "bf16", "f32"; None for what the program has there.
@@ -31,7 +31,7 @@ class Expect:
 
 
 class SilentFallback(RuntimeError):
-    """A compiled program does not do what it was asked for."""
+    """Silent fallback: a compiled program does not do what it was asked for."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -43,7 +43,7 @@ class SilentFallback(RuntimeError):
 
 
 def fallbacks(rows: Sequence[Kernel], expect: Expect) -> list[str]:
-    """One line for each thing that a product does otherwise than expected."""
+    """Silent fallbacks: one line for each thing that a product does otherwise than expected."""
     found = [f"{row.op} at {row.place} ({row.runs}): {problem}" for row in rows for problem in _problems(row, expect)]
     return list(dict.fromkeys(found))
 

@@ -67,7 +67,7 @@ class Operation:
 
 @dataclasses.dataclass(frozen=True)
 class Flops:
-    """What one call computes."""
+    """FLOPs of one call."""
 
     operations: tuple[Operation, ...]
     notes: tuple[str, ...]  # what could not be counted, or was counted by a convention
@@ -101,7 +101,7 @@ class Flops:
 
 
 def flops(f: Callable[..., Any], *args: Any) -> Flops:
-    """Counts what `f(*args)` computes.
+    """FLOPs of `f(*args)`, counted.
 
     See "PaLM: Scaling Language Modeling with Pathways", Chowdhery et al., 2022, appendix B, for model FLOPs and
     their utilization.

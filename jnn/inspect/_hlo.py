@@ -1,7 +1,7 @@
 """The text of a compiled program, read: computations of instructions.
 
-    parse(compiled or text) -> Module                everything in it, by name
-    array_types(type), type_bytes(type), bits(dtype)            what the types say
+    parse(compiled or text) -> Module                     everything in it, by name
+    array_types(type), type_bytes(type), bits(dtype)      what the types say
 
 Law: every line that defines an instruction gives one.
 
@@ -81,7 +81,7 @@ class Module:
 
 
 def parse(program: jax.stages.Compiled | str) -> Module:
-    """Reads a compiled program, or the text of one.
+    """HLO: reads a compiled program, or the text of one.
 
     Raises:
       ValueError: the text is not an HLO module with an entry computation.
@@ -178,7 +178,7 @@ def array_types(type_: str) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def type_bytes(type_: str) -> int:
-    """How many bytes a type takes, without what a layout pads.
+    """Bytes of a type, without what a layout pads.
 
     >>> type_bytes("(f32[8,4]{1,0}, bf16[3], s4[6])")
     137

@@ -20,7 +20,7 @@ _ATTENTION = re.compile(r"splash|flash|fmha|attention", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """One product of a compiled program."""
+    """Kernel of one product of a compiled program."""
 
     op: str  # "matmul", "convolution", "attention" (fused), or "kernel" (a custom call that could be anything)
     runs: str  # the library: see `jnn.inspect._library`

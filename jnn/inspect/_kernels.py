@@ -33,7 +33,7 @@ from jnn.inspect._table import format_table
 
 @dataclasses.dataclass(frozen=True)
 class Kernels:
-    """The rows of a program."""
+    """Kernels of a program, by rows."""
 
     platform: str
     rows: tuple[Kernel, ...]
@@ -56,7 +56,7 @@ class Kernels:
 
 
 def kernels(program: Callable[..., Any], *args: Any, expect: Expect | None = None, strict: bool = False) -> Kernels:
-    """Compiles a program and reads which kernels it got.
+    """Kernels of a program: compiles it and reads which it got.
 
     Args:
       program: a function, jitted or not, or a `jnn.program.Program`, such as a train step.
@@ -101,7 +101,7 @@ def read(
     jaxpr: ClosedJaxpr | None = None,
     chosen: Iterable[backend.Choice] = (),
 ) -> Kernels:
-    """The ledger of a compiled program.
+    """Kernels of a compiled program.
 
     Args:
       program: compiled, or its text.

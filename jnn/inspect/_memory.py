@@ -24,7 +24,7 @@ _ELSEWHERE = re.compile(r"\w+\[[^\]]*\]\{[^}]*S\(\d+\)[^}]*\}")  # an array whos
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Bytes on each device."""
+    """Memory of a program: bytes on each device."""
 
     arguments: int
     outputs: int
@@ -44,7 +44,7 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
-    """A value that a program computes and holds."""
+    """Buffer: a value that a program computes and holds."""
 
     bytes: int
     type: str  # with its layout
@@ -76,7 +76,7 @@ def memory(compiled: jax.stages.Compiled) -> Memory:
 
 
 def largest(compiled: jax.stages.Compiled | str, n: int = 10) -> list[Buffer]:
-    """The n largest values that a program computes, each a buffer of its own or a part of one.
+    """Largest buffers: the n largest values that a program computes, each a buffer of its own or a part of one.
 
     Values whose lives do not meet may share memory, so these need not add up; and a layout may pad them. What lies in
     another memory than the main one (a TPU's on-chip memory, the host's) counts nothing.
@@ -119,7 +119,7 @@ def _buffer(module: Module, instruction: Instruction) -> Buffer:
 
 
 def not_aliased(compiled: jax.stages.Compiled) -> list[str]:
-    """Donated arguments that the program uses and whose memory no output takes over: donated in vain.
+    """Donations in vain: donated arguments that the program uses and whose memory no output takes over.
 
     >>> import jax.numpy as jnp
     >>> step = jax.jit(lambda state, x: state + x.sum(), donate_argnums=0)

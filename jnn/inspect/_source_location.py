@@ -16,10 +16,10 @@ def between(file: str) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """The stack of calls that made something, innermost first, without JAX's own.
+    """Source location: the stack of calls that made something, innermost first, without JAX's own.
 
-    >>> print(Place((("/me/jnn/layers/linear.py", 81, "linear"), ("/me/jnn/models/mlp.py", 40, "mlp"))))
-    layers/linear.py:81 < models/mlp.py:40
+    >>> print(Place((("/me/jnn/layers/_linear.py", 81, "linear"), ("/me/jnn/models/_mlp.py", 40, "mlp"))))
+    layers/_linear.py:81 < models/_mlp.py:40
     """
 
     frames: tuple[tuple[str, int, str], ...] = ()  # file, line, function

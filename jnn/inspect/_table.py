@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as they need to be; numbers to the right, with commas.
+    """Text table: columns as wide as they need to be; numbers to the right, with commas.
 
     >>> print(format_table(["what", "bytes"], [["weights", 4096], ["bias", 12]]))
     what     bytes

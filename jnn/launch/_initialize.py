@@ -1,6 +1,6 @@
 """How a process joins the others of its job, if there are any: the first thing that a program does with JAX.
 
-    from jnn.parallel import join
+    from jnn.launch import initialize
     if __name__ == "__main__":
         initialize()
 
@@ -29,7 +29,7 @@ HEARTBEAT_SECONDS = 10  # after which JAX ends the others of a process that is s
 
 
 def initialize(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os.environ) -> bool:
-    """Makes this process one of its job's; whether there is a job of several.
+    """Multi-process initialization: makes this process one of its job's, and returns whether there are several.
 
     Must come before anything is computed.
 
@@ -38,7 +38,7 @@ def initialize(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os
       environ: the environment variables.
 
     Raises:
-      TimeoutError: others did not come; names their ranks. (Where `cluster.meeting` knows no address, as on Cloud TPU
+      TimeoutError: others did not come; names their ranks. (Where no address is known, as on Cloud TPU
         and Kubernetes, JAX's own time-out ends the process instead.)
       ValueError: only some of the three variables are set, or their values mean nothing.
     """

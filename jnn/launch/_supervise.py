@@ -40,7 +40,7 @@ def to_stderr(line: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class LaunchConfig:
-    """How a job is run.
+    """Launch configuration: how a job is run.
 
     Attributes:
       processes: how many.

@@ -17,7 +17,7 @@ from jnn.precision import wide
 
 
 def adaptive_max_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
-    """The maximum over windows that are laid out so that the output has the given size.
+    """Adaptive max pooling: the maximum over windows laid out so that the output has the given size.
 
     See "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition", He et al., 2014.
     Window i of an axis reaches from floor(i * n / size) to ceil((i + 1) * n / size).
@@ -40,7 +40,20 @@ def adaptive_max_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
 
 
 def adaptive_avg_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
-    """The mean over windows that are laid out so that the output has the given size; as `adaptive_max_pool`.
+    """Adaptive average pooling: the mean over windows laid out so that the output has the given size.
+
+    Window i of an axis reaches from floor(i * n / size) to ceil((i + 1) * n / size).
+
+    Args:
+      x: (..., *spatial, channels), floating point.
+      size: of the output along each spatial axis, 1 to 3 of them, at most the input's.
+
+    Returns:
+      (..., *size, channels), in x's dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: too few axes, no elements, or a size that is not in 1..spatial.
 
     >>> adaptive_avg_pool(jnp.arange(5.0).reshape(5, 1), (2,)).squeeze()
     Array([1., 3.], dtype=float32)

@@ -1,4 +1,4 @@
-"""Attention: multi-head, grouped-query, cross, causal, sliding-window. (A sequence in pieces: `attention_cache.py`.)
+"""Attention: multi-head, grouped-query, cross, causal, sliding-window. (A sequence in pieces: `_attention_cache`.)
 
     attention(p, x) -> y                             x attends to itself
     attention(p, x, kv) -> y                         x attends to kv
@@ -41,7 +41,7 @@ def attention_spec(
     out_init: Initializer | VarianceScaling | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the four linear maps of attention.
+    """Declares multi-head attention: its four linear maps.
 
     Args:
       d: the size of the last axis of x, and of the output.
@@ -93,7 +93,7 @@ def attention(
     mask: jax.Array | None = None,
     rotate: Rotate | None = None,
 ) -> jax.Array:
-    """Each row of x becomes a mean of values, weighted by how well its query fits their keys.
+    """Multi-head attention: each row of x becomes a mean of values, weighted by how its query fits their keys.
 
     See "Attention Is All You Need", Vaswani et al., 2017; for grouped queries "GQA", Ainslie et al., 2023;
     for windows "Longformer", Beltagy et al., 2020.
@@ -134,7 +134,7 @@ def attention(
 
 
 def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
-    """How many pairs of query and key causality and a window leave.
+    """Attended pairs: how many pairs of query and key causality and a window leave.
 
     >>> pairs(3, 3, causal=True, window=None), pairs(3, 3, causal=True, window=2)
     (6, 5)

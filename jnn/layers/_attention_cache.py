@@ -27,7 +27,7 @@ Cache = dict[str, jax.Array]
 
 
 def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Cache:
-    """An empty memory of the last `length` keys and values.
+    """Key-value cache: an empty memory of the last `length` keys and values.
 
     Args:
       p: the attention's parameters.
@@ -53,7 +53,7 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
 def cached_attention(
     p: Params, x: jax.Array, cache: Cache, *, window: int | None = None, rotate: Rotate | None = None
 ) -> tuple[jax.Array, Cache]:
-    """Causal self-attention of the next chunk of a sequence to itself and to all that the cache remembers.
+    """Cached causal self-attention: of the next chunk of a sequence to itself and to all that the cache remembers.
 
     A whole prompt is one chunk, a decoding step is a chunk of one row; every cut gives the same rows.
 

@@ -31,7 +31,18 @@ def batch_norm_spec(
     init: Initializer = ones,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the scale and offset of `batch_norm`. Arguments and result as `group_norm_spec`.
+    """Declares the scale and offset of batch normalization, one of each per channel.
+
+    Args:
+      size: how many channels there are.
+      axis: the name of that axis.
+      scale: whether there is a "scale"; of zeros, it makes a residual branch start as nothing.
+      bias: whether there is a "bias", initially zero.
+      init: initial values of the scale.
+      dtype: of both.
+
+    Returns:
+      {"scale": (size,), "bias": (size,)}
 
     >>> batch_norm_spec(8, bias=False)["scale"].shape
     (8,)
@@ -40,7 +51,11 @@ def batch_norm_spec(
 
 
 def batch_norm_stats_spec(size: int, *, axis: str = "channels") -> Spec:
-    """Declares the running statistics, mean 0 and variance 1 at first: {"mean": (size,), "var": (size,)}, float32.
+    """Declares batch normalization's running statistics: {"mean": (size,), "var": (size,)}, float32, 0 and 1 at first.
+
+    Args:
+      size: how many channels there are.
+      axis: the name of that axis.
 
     >>> batch_norm_stats_spec(8)["var"].shape
     (8,)
@@ -56,7 +71,7 @@ def batch_norm(
     weight: jax.Array | None = None,
     epsilon: float = 1e-5,
 ) -> tuple[jax.Array, Stats]:
-    """`(x - mean) / sqrt(var + epsilon) * scale + bias`, mean and var per channel over all other axes.
+    """Batch normalization: `(x - mean) / sqrt(var + epsilon) * scale + bias`, per channel over all other axes.
 
     See "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
     Ioffe and Szegedy, 2015.

@@ -16,7 +16,7 @@ from jnn.param import Params, Spec
 
 
 def bidirectional_spec(cell: Spec) -> Spec:
-    """Declares two cells, one for each direction.
+    """Declares a bidirectional layer: two cells, one for each direction.
 
     >>> from jnn.layers import gru_cell_spec
     >>> sorted(bidirectional_spec(gru_cell_spec(3, 5)))
@@ -33,13 +33,16 @@ def bidirectional(
     carry: dict[str, Carry] | None = None,
     lengths: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, Carry]]:
-    """One `rnn` forwards, one backwards, outputs side by side.
+    """Bidirectional recurrence: one `rnn` forwards, one backwards, outputs side by side.
 
-    See "Bidirectional Recurrent Neural Networks", Schuster and Paliwal, 1997. Arguments as `rnn`.
+    See "Bidirectional Recurrent Neural Networks", Schuster and Paliwal, 1997.
 
     Args:
+      cell: `(p, carry, x) -> (carry, y)`.
       p: {"forward": the cell's parameters, "backward": the same}.
+      x: (..., t, d), floating point.
       carry: {"forward": ..., "backward": ...}, or None for zeros.
+      lengths: (...), integers in 0..t: how many steps of each example are valid. None: all.
 
     Returns:
       y (..., t, 2 h), the forward half first, and both last carries; the backward one has seen step 0 last.

@@ -49,7 +49,7 @@ def gated_spec(
     recurrent_init: Init,
     dtype: DTypeLike,
 ) -> Spec:
-    """Both maps of a cell with n gates. Arguments otherwise as `lstm_cell_spec`."""
+    """Both maps of a cell with n gates; the rest is what `lstm_cell_spec` takes."""
     one = Param((d_hidden, d_hidden), recurrent_init, ("recurrent", "hidden"), dtype, ("recurrent",), ("hidden",))
 
     def each_gate(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:

@@ -77,7 +77,7 @@ def conv(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> jax.Array:
-    """Slides the kernel w over x and adds b.
+    """Convolution: slides the kernel w over x and adds b.
 
     See "Backpropagation Applied to Handwritten Zip Code Recognition", LeCun et al., 1989; dilation:
     "Multi-Scale Context Aggregation by Dilated Convolutions", Yu and Koltun, 2016.
@@ -137,7 +137,7 @@ def convolve(
     dilation: Sequence[int],
     groups: int,
 ) -> jax.Array:
-    """XLA's convolution of x (b, *spatial, c), with zeros between x's elements where `model_parallel` > 1."""
+    """XLA's convolution of x (b, *spatial, c), with zeros between x's elements where `spread` > 1."""
     if groups > 1 and _rows_are_repeated(x):
         return _by_taps(x, w, pads, stride=stride, spread=spread, dilation=dilation, groups=groups)
     n = w.ndim - 2

@@ -33,7 +33,17 @@ def conv_transpose_spec(
     init: Initializer | VarianceScaling = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a transposed convolution. Arguments as `conv_spec`.
+    """Declares a transposed convolution.
+
+    Args:
+      c_in: channels of the input.
+      c_out: channels of the output.
+      kernel: its size along each spatial axis: (3,) for sequences, (3, 3) for images, (3, 3, 3) for volumes.
+      groups: channels fall into this many groups that do not mix; give `conv_transpose` the same number.
+      axes: names of w's channel axes; the others are named among z, y, x.
+      bias: whether there is a "b", of shape (c_out,), initially zero.
+      init: initial values of w; the default suits a ReLU behind it.
+      dtype: of w and b.
 
     Returns:
       {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}: the layout of `conv_spec`.
@@ -54,7 +64,7 @@ def conv_transpose(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> jax.Array:
-    """Spreads each element of x over the output by the kernel w, and adds b.
+    """Transposed convolution: spreads each element of x over the output by the kernel w, and adds b.
 
     See "Deconvolutional Networks", Zeiler et al., 2010, and "A Guide to Convolution Arithmetic for Deep
     Learning", Dumoulin and Visin, 2016.

@@ -31,7 +31,7 @@ def depthwise_conv_spec(
     init: Initializer | VarianceScaling = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares one filter (or `multiplier` filters) per channel.
+    """Declares a depthwise convolution: one filter (or `multiplier` filters) per channel.
 
     Args:
       channels: of the input.
@@ -58,7 +58,7 @@ def depthwise_conv(
     padding: Padding = "SAME",
     dilation: int | Sequence[int] = 1,
 ) -> jax.Array:
-    """Convolves each channel with its own filters.
+    """Depthwise convolution: each channel with its own filters.
 
     See "Rigid-Motion Scattering for Image Classification", Sifre, 2014.
 
@@ -109,7 +109,7 @@ def separable_conv_spec(
     init: Initializer | VarianceScaling = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a depthwise convolution (without bias) and the linear map over channels that follows it.
+    """Declares a separable convolution: a depthwise one (without bias), and the linear map over channels behind it.
 
     Args:
       c_in: channels of the input.
@@ -141,7 +141,7 @@ def separable_conv(
     padding: Padding = "SAME",
     dilation: int | Sequence[int] = 1,
 ) -> jax.Array:
-    """Convolves each channel with its own filters, then mixes the channels.
+    """Separable convolution: each channel with its own filters, then a mix of the channels.
 
     See "Xception: Deep Learning with Depthwise Separable Convolutions", Chollet, 2017.
 

@@ -35,7 +35,7 @@ def dot_product_attention(
     causal: bool = False,
     window: int | None = None,
 ) -> jax.Array:
-    """`softmax(q k / sqrt(head)) v`, head by head.
+    """Scaled dot-product attention: `softmax(q k / sqrt(head)) v`, head by head.
 
     Args:
       q: (..., t, h, k), floating point.

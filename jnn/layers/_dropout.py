@@ -12,7 +12,7 @@ from jnn import checks
 
 
 def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tuple[int, ...] = ()) -> jax.Array:
-    """Sets each element to zero with probability `rate` and scales the rest by 1 / (1 - rate).
+    """Dropout: sets each element to zero with probability `rate` and scales the rest by 1 / (1 - rate).
 
     See "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", Srivastava et al., 2014.
 

@@ -28,7 +28,7 @@ def embed_spec(
     init: Initializer | VarianceScaling = SMALL,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a table of `vocab` vectors of size d.
+    """Declares an embedding: a table of `vocab` vectors of size d.
 
     Args:
       vocab: how many tokens there are.
@@ -47,7 +47,7 @@ def embed_spec(
 
 
 def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
-    """The vector of each token.
+    """Embedding: the vector of each token.
 
     See "A Neural Probabilistic Language Model", Bengio et al., 2003.
 
@@ -70,7 +70,7 @@ def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
 
 
 def unembed(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """`x @ table.T`: a logit per token, from the weights that embed them (a tied read-out).
+    """Tied read-out: `x @ table.T`, a logit per token, from the weights that embed them.
 
     See "Using the Output Embedding to Improve Language Models", Press and Wolf, 2017.
 

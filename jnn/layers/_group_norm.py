@@ -1,6 +1,6 @@
 """Normalization of each image by itself: over its spatial axes and groups of channels, or one channel.
 
-Laws: as in `norm.py`; `instance_norm` is `group_norm` with a group for each channel.
+Laws: as in `_norm`; `instance_norm` is `group_norm` with a group for each channel.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ def group_norm_spec(
     init: Initializer = ones,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the scale and offset of `group_norm`, one of each per channel.
+    """Declares the scale and offset of group normalization, one of each per channel.
 
     Args:
       size: how many channels there are.
       axis: the name of that axis.
-      scale, bias, init, dtype: as in `layer_norm_spec`; a scale of zeros makes a residual branch start as nothing.
+      scale: whether there is a "scale"; of zeros, it makes a residual branch start as nothing.
+      bias: whether there is a "bias", initially zero.
+      init: initial values of the scale.
+      dtype: of both.
 
     Returns:
       {"scale": (size,), "bias": (size,)}
@@ -44,7 +47,7 @@ def group_norm_spec(
 def group_norm(
     p: dict[str, jax.Array], x: jax.Array, groups: int, *, spatial: int = 2, epsilon: float = 1e-5
 ) -> jax.Array:
-    """Normalizes each example over its spatial axes and each group of neighbouring channels.
+    """Group normalization: of each example over its spatial axes and each group of neighbouring channels.
 
     See "Group Normalization", Wu and He, 2018.
 
@@ -77,7 +80,18 @@ def instance_norm_spec(
     init: Initializer = ones,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the scale and offset of `instance_norm`. Arguments and result as `group_norm_spec`.
+    """Declares the scale and offset of instance normalization, one of each per channel.
+
+    Args:
+      size: how many channels there are.
+      axis: the name of that axis.
+      scale: whether there is a "scale"; of zeros, it makes a residual branch start as nothing.
+      bias: whether there is a "bias", initially zero.
+      init: initial values of the scale.
+      dtype: of both.
+
+    Returns:
+      {"scale": (size,), "bias": (size,)}
 
     >>> instance_norm_spec(8, bias=False)["scale"].shape
     (8,)
@@ -86,9 +100,22 @@ def instance_norm_spec(
 
 
 def instance_norm(p: dict[str, jax.Array], x: jax.Array, *, spatial: int = 2, epsilon: float = 1e-5) -> jax.Array:
-    """Normalizes each channel of each example over its spatial axes. Arguments as `group_norm`.
+    """Instance normalization: of each channel of each example over its spatial axes.
 
     See "Instance Normalization: The Missing Ingredient for Fast Stylization", Ulyanov, Vedaldi and Lempitsky, 2016.
+
+    Args:
+      p: {"scale": (c,), "bias": (c,)}, each optional.
+      x: (..., *spatial, c), floating point.
+      spatial: how many spatial axes stand before the channels.
+      epsilon: added to the variance.
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x's channels are not p's; x has too few axes or is empty.
 
     >>> instance_norm({}, jnp.array([[1.0], [3.0]]), spatial=1).round(3).tolist()
     [[-1.0], [1.0]]

@@ -1,4 +1,4 @@
-"""The gated recurrent unit: gates r, z, n and `h' = (1 - z) n + z h`, with h as the carry. Laws: see `cell.py`.
+"""The gated recurrent unit: gates r, z, n and `h' = (1 - z) n + z h`, with h as the carry. Laws: see `_cell`.
 
 The reset gate multiplies `h U + b` after the product, as in cuDNN, torch and Keras (`reset_after=True`):
 so the bias of the recurrent map is not redundant, and there is one by default.
@@ -26,7 +26,17 @@ def gru_cell_spec(
     recurrent_init: Init = orthogonal_init,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a `gru_cell`. Arguments as `lstm_cell_spec`; both biases by default, as in torch and Keras.
+    """Declares a gated recurrent unit (`gru_cell`), with both biases by default, as in torch and Keras.
+
+    Args:
+      d_in: features of the input.
+      d_hidden: features of the state.
+      bias: whether the input's map has a bias.
+      recurrent_bias: whether the state's map has one too, which the reset gate meets.
+      init: initial values of the input's weights.
+      recurrent_init: initial values of the (d_hidden, d_hidden) weights of each gate, drawn one by
+        one: orthogonal.
+      dtype: of all parameters.
 
     Returns:
       {"input": {"w": (d_in, 3, d_hidden), "b": (3, d_hidden)}, "recurrent": {"w": (d_hidden, 3, d_hidden),
@@ -39,7 +49,7 @@ def gru_cell_spec(
 
 
 def gru_cell(p: CellParams, carry: jax.Array | None, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One step of a gated recurrent unit: `h' = (1 - z) n + z h`, `n = tanh(x W + r (h U + b))`.
+    """Gated recurrent unit, one step: `h' = (1 - z) n + z h`, `n = tanh(x W + r (h U + b))`.
 
     See "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
     Cho et al., 2014; the reset gate is applied after the product, as in its first version (1406.1078v1).

@@ -28,7 +28,7 @@ def linear_spec(
     init: Initializer | VarianceScaling = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares `x @ w + b`.
+    """Declares a linear map, or dense layer: `x @ w + b`.
 
     Args:
       d_in: the size of the last axis of the input, or the sizes of its last axes.
@@ -61,7 +61,7 @@ def linear_spec(
 
 
 def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Array:
-    """`x @ w + b`, contracting the last `in_axes` axes of x with the first of w.
+    """Linear map, or dense layer: `x @ w + b`, contracting the last `in_axes` axes of x with the first of w.
 
     Args:
       p: {"w": (*d_in, *d_out), "b": (*d_out,)}, the bias optional.

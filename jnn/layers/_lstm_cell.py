@@ -1,4 +1,4 @@
-"""Long short-term memory: gates i, f, g, o and a cell c that they guard; the carry is (h, c). Laws: see `cell.py`."""
+"""Long short-term memory: gates i, f, g, o and a cell c that they guard; the carry is (h, c). Laws: see `_cell`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lstm_cell_spec(
     recurrent_init: Init = orthogonal_init,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an `lstm_cell`.
+    """Declares a long short-term memory (`lstm_cell`).
 
     Args:
       d_in: features of the input.
@@ -60,7 +60,7 @@ def lstm_cell_spec(
 def lstm_cell(
     p: CellParams, carry: tuple[jax.Array, jax.Array] | None, x: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    """One step of long short-term memory: `c' = f c + i g`, `h' = o tanh(c')`.
+    """Long short-term memory, one step: `c' = f c + i g`, `h' = o tanh(c')`.
 
     See "Long Short-Term Memory", Hochreiter and Schmidhuber, 1997, with the forget gate of "Learning to
     Forget", Gers, Schmidhuber and Cummins, 2000.

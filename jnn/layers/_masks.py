@@ -17,7 +17,7 @@ from jnn import checks
 
 
 def length_mask(lengths: jax.Array, s: int) -> jax.Array:
-    """Lets every query attend to the first `lengths` of s keys alone: (...) -> (..., 1, s), for `attention`.
+    """Padding mask: every query attends to the first `lengths` of s keys alone: (...) -> (..., 1, s).
 
     >>> length_mask(jnp.array([2]), 3).tolist()
     [[[True, True, False]]]
@@ -28,7 +28,7 @@ def length_mask(lengths: jax.Array, s: int) -> jax.Array:
 
 
 def segment_mask(segments: jax.Array, kv_segments: jax.Array | None = None) -> jax.Array:
-    """Lets queries attend to keys of their own segment alone: (..., t), (..., s) -> (..., t, s), for `attention`.
+    """Segment mask: queries attend to keys of their own segment alone: (..., t), (..., s) -> (..., t, s).
 
     >>> segment_mask(jnp.array([0, 0, 1])).astype(int).tolist()
     [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
@@ -40,7 +40,7 @@ def segment_mask(segments: jax.Array, kv_segments: jax.Array | None = None) -> j
 
 
 def visible(queries: jax.Array, keys: jax.Array, *, causal: bool, window: int | None) -> jax.Array:
-    """(t,) and (s,) positions -> (t, s): keys that come no later if `causal`, and less than `window` away.
+    """Causal mask, (t,) and (s,) positions -> (t, s): keys that come no later if `causal`, and less than `window` away.
 
     >>> visible(jnp.arange(3), jnp.arange(3), causal=True, window=2).astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [0, 1, 1]]

@@ -1,8 +1,8 @@
 """A mixture of experts: a router sends every token to a few of many MLPs, and adds up what they say.
 
-    mixture_of_experts(p, x, top=2) -> y, routing              every token by its experts, none dropped
-    route(p, x, top=2) -> routing                   which they are, and with what weight
-    router_z(routing), load_balance(routing)        losses, one number per token
+    mixture_of_experts(p, x, top=2) -> y, routing      every token by its experts, none dropped
+    route(p, x, top=2) -> routing                      which they are, and with what weight
+    router_z(routing), load_balance(routing)           losses, one number per token
 
 Axes: `d` embed, `f` hidden, `e` experts, `k` chosen ones.
 
@@ -31,7 +31,7 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 class Routing(NamedTuple):
-    """Where tokens go.
+    """Routing: where tokens go.
 
     Attributes:
       logits: (..., e), float32.
@@ -53,7 +53,7 @@ def mixture_of_experts_spec(
     init: Initializer | VarianceScaling = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a router and its experts: MLPs of two linear maps, or three, without biases.
+    """Declares a mixture of experts: a router, and MLPs of two linear maps, or three, without biases.
 
     Args:
       d: the size of the last axis of input and output.
@@ -82,7 +82,7 @@ def mixture_of_experts_spec(
 def mixture_of_experts(
     p: Params, x: jax.Array, *, top: int, activation: Activation = gelu
 ) -> tuple[jax.Array, Routing]:
-    """`sum of weight[i] * mlp[i](x)` over the `top` experts i that the router likes best.
+    """Mixture of experts: `sum of weight[i] * mlp[i](x)` over the `top` experts i that the router likes best.
 
     See "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer", Shazeer et al., 2017;
     for top=1 "Switch Transformers", Fedus et al., 2022. Tokens are sorted by expert, and none is dropped, as in
@@ -112,8 +112,10 @@ def mixture_of_experts(
 
 
 def route(p: Params, x: jax.Array, *, top: int) -> Routing:
-    """The `top` experts of every token. Their weights are their probabilities: for one expert as they are, so that the
-    router learns (Fedus et al., 2022), for more in proportion, with a sum of 1 (Shazeer et al., 2017).
+    """Top-k routing: the `top` experts of every token.
+
+    Their weights are their probabilities: for one expert as they are, so that the router learns (Fedus et al., 2022),
+    for more in proportion, with a sum of 1 (Shazeer et al., 2017).
     """
     checks.params("experts", p, "router", "up", "down", may=("gate",))
     checks.params("experts", p["router"], "w", what="params['router']")
@@ -141,7 +143,7 @@ def answers(p: Params, x: jax.Array, routing: Routing, activation: Activation) -
 
 
 def expert_mlps(p: Params, rows: jax.Array, sizes: jax.Array, activation: Activation, grouped: Grouped) -> jax.Array:
-    """(rows, d): the first sizes[0] rows by the first expert, and so on."""
+    """Expert MLPs, each of its own rows: (rows, d), the first sizes[0] by the first expert, and so on."""
     rows = narrow(rows)
     product = lambda name, x: grouped(x, p[name]["w"].astype(x.dtype), sizes)
     h = product("up", rows)
@@ -149,14 +151,14 @@ def expert_mlps(p: Params, rows: jax.Array, sizes: jax.Array, activation: Activa
 
 
 def weigh_experts(each: jax.Array, routing: Routing) -> jax.Array:
-    """(tokens, d): answers (tokens * k, d), weighted and added up in float32."""
+    """Weighted answers of experts, (tokens, d): answers (tokens * k, d), weighted and added up in float32."""
     top = routing.weights.shape[-1]
     weights = routing.weights.reshape(-1, top)
     return jnp.einsum("nkd,nk->nd", each.reshape(-1, top, each.shape[-1]), weights).astype(each.dtype)
 
 
 def router_z(routing: Routing) -> jax.Array:
-    """`log(sum(exp(logits)))^2`, one number per token, which keeps the router's logits small.
+    """Router z-loss: `log(sum(exp(logits)))^2`, one number per token, which keeps the router's logits small.
 
     See "ST-MoE: Designing Stable and Transferable Sparse Expert Models", Zoph et al., 2022.
 
@@ -167,7 +169,9 @@ def router_z(routing: Routing) -> jax.Array:
 
 
 def load_balance(routing: Routing, weights: jax.Array | None = None) -> jax.Array:
-    """One number per token, whose mean is `e * sum over experts of (share of choices) * (mean probability)`.
+    """Load-balancing loss, one number per token.
+
+    Its mean is `e * sum over experts of (share of choices) * (mean probability)`.
 
     See "Switch Transformers", Fedus et al., 2022: 1 where all experts are chosen alike. Shares are those of the whole
     batch, and have no gradient; probabilities are the token's own.

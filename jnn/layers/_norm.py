@@ -1,4 +1,4 @@
-"""Normalization of each vector by itself: layer and RMS. (Of images: `group_norm.py`. By the batch: `batch_norm.py`.)
+"""Normalization of each vector by itself: layer and RMS. (Of images: `_group_norm`. By the batch: `_batch_norm`.)
 
 Laws: statistics are computed in float32; "scale" and "bias" are used iff they are in p; leading axes are free, and no
 example sees another; scaling x changes nothing (but for epsilon), and shifting it neither, except for `rms_norm`.
@@ -27,7 +27,7 @@ def layer_norm_spec(
     init: Initializer = ones,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the scale and offset of `layer_norm`.
+    """Declares the scale and offset of layer normalization.
 
     Args:
       size: of x's last axis, or the sizes of its last axes.
@@ -49,7 +49,7 @@ def layer_norm_spec(
 
 
 def layer_norm(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1, epsilon: float = 1e-5) -> jax.Array:
-    """`(x - mean) / sqrt(var + epsilon) * scale + bias`, mean and var over the last `in_axes` axes.
+    """Layer normalization: `(x - mean) / sqrt(var + epsilon) * scale + bias` over the last `in_axes` axes.
 
     See "Layer Normalization", Ba, Kiros and Hinton, 2016.
 
@@ -75,7 +75,13 @@ def layer_norm(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1, epsil
 
 
 def rms_norm_spec(size: int, *, axis: str = "embed", init: Initializer = ones, dtype: DTypeLike = jnp.float32) -> Spec:
-    """Declares the scale of `rms_norm`: {"scale": (size,)}. Arguments as `layer_norm_spec`.
+    """Declares the scale of RMS normalization: {"scale": (size,)}.
+
+    Args:
+      size: of x's last axis.
+      axis: its name.
+      init: initial values of the scale.
+      dtype: of the scale.
 
     >>> rms_norm_spec(64)["scale"].shape
     (64,)
@@ -84,9 +90,21 @@ def rms_norm_spec(size: int, *, axis: str = "embed", init: Initializer = ones, d
 
 
 def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
-    """`x / sqrt(mean(x ** 2) + epsilon) * scale` over the last axis.
+    """RMS normalization: `x / sqrt(mean(x ** 2) + epsilon) * scale` over the last axis.
 
-    See "Root Mean Square Layer Normalization", Zhang and Sennrich, 2019. Arguments as `layer_norm`.
+    See "Root Mean Square Layer Normalization", Zhang and Sennrich, 2019.
+
+    Args:
+      p: {"scale": (size,)}, optional.
+      x: (..., size), floating point.
+      epsilon: added to the mean square.
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x's last axis is not that of p, or x is empty.
 
     >>> rms_norm({}, jnp.array([3.0, -3.0])).round(3).tolist()
     [1.0, -1.0]

@@ -27,7 +27,7 @@ def max_pool(
     stride: int | Sequence[int] | None = None,
     padding: Padding = "VALID",
 ) -> jax.Array:
-    """The maximum under a window that slides over the spatial axes.
+    """Max pooling: the maximum under a window that slides over the spatial axes.
 
     See "Hierarchical Models of Object Recognition in Cortex", Riesenhuber and Poggio, 1999.
 
@@ -65,19 +65,24 @@ def avg_pool(
     padding: Padding = "VALID",
     count_padding: bool = False,
 ) -> jax.Array:
-    """The mean under a window that slides over the spatial axes; sums are in float32.
+    """Average pooling: the mean under a window that slides over the spatial axes; sums are in float32.
 
     See "Gradient-Based Learning Applied to Document Recognition", LeCun et al., 1998 (subsampling).
 
     Args:
-      x, window, stride, padding: as in `max_pool`.
+      x: (..., *spatial, channels), floating point.
+      window: its size along each spatial axis, 1 to 3 of them, such as (2, 2).
+      stride: from one window to the next, one int or one per axis; None means the window's size.
+      padding: "VALID" (none), "SAME" (the output has size ceil(spatial / stride)), in any case; or less than the
+        window: one int for all sides, one per axis, or (before, after) per axis.
       count_padding: divide by the window's size everywhere, as if the padding were data of value zero.
 
     Returns:
       (..., *out, channels), in x's dtype.
 
     Raises:
-      As `max_pool`.
+      TypeError: x is not floating point.
+      ValueError: too few axes, no elements, less room than the window; or an argument is not one of the above.
 
     >>> avg_pool(jnp.arange(6.0).reshape(6, 1), (2,)).squeeze()
     Array([0.5, 2.5, 4.5], dtype=float32)
@@ -91,7 +96,7 @@ def avg_pool(
 
 
 def global_max_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
-    """The maximum over the whole of the last `spatial` axes before the channels.
+    """Global max pooling: the maximum over the whole of the last `spatial` axes before the channels.
 
     Args:
       x: (..., *spatial, channels), floating point.
@@ -111,9 +116,20 @@ def global_max_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
 
 
 def global_avg_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
-    """The mean over the whole of the last `spatial` axes before the channels; arguments as `global_max_pool`.
+    """Global average pooling: the mean over the whole of the last `spatial` axes before the channels.
 
     See "Network in Network", Lin, Chen and Yan, 2014.
+
+    Args:
+      x: (..., *spatial, channels), floating point.
+      spatial: how many spatial axes there are.
+
+    Returns:
+      (..., channels), in x's dtype.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: too few axes, or no elements.
 
     >>> global_avg_pool(jnp.arange(4.0).reshape(2, 2, 1))
     Array([1.5], dtype=float32)

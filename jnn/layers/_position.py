@@ -28,7 +28,14 @@ def learned_positions_spec(
     init: Initializer | VarianceScaling = SMALL,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a vector for each of `context` positions: {"table": (context, d)}. Arguments as `embed_spec`.
+    """Declares learned positions: a vector for each of `context`, {"table": (context, d)}.
+
+    Args:
+      context: how many positions there are.
+      d: the size of a vector.
+      axes: names of the two axes.
+      init: initial values.
+      dtype: of the table, and so of what is looked up.
 
     >>> learned_positions_spec(128, 64)["table"].axes
     ('position', 'embed')
@@ -37,7 +44,7 @@ def learned_positions_spec(
 
 
 def learned_positions(p: dict[str, jax.Array], positions: jax.Array) -> jax.Array:
-    """The vector of each position, to be added to the token's.
+    """Learned positions: the vector of each, to be added to the token's.
 
     See "Convolutional Sequence to Sequence Learning", Gehring et al., 2017.
 
@@ -60,7 +67,7 @@ def learned_positions(p: dict[str, jax.Array], positions: jax.Array) -> jax.Arra
 
 
 def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0) -> jax.Array:
-    """Sines and cosines, in turn, of d/2 wavelengths from 2 pi to 2 pi * base, to be added to the token's vector.
+    """Sinusoidal positions: sines and cosines, in turn, of d/2 wavelengths from 2 pi to 2 pi * base, to be added.
 
     See "Attention Is All You Need", Vaswani et al., 2017.
 
@@ -84,7 +91,7 @@ def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0
 
 
 def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax.Array:
-    """PipelineSchedule each pair of features by an angle that grows with the position: for queries and keys.
+    """Rotary positions (RoPE): turns each pair of features by an angle that grows with the position.
 
     See "RoFormer: Enhanced Transformer with Rotary Position Embedding", Su et al., 2021. Feature i is
     paired with i + k/2, as Llama's published weights are; the paper pairs neighbours, a permutation of these.

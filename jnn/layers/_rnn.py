@@ -1,4 +1,4 @@
-"""Recurrence over time, for any cell. (In both directions: `bidirectional.py`. Layer upon layer: `stacked.py`.)
+"""Recurrence over time, for any cell. (In both directions: `_bidirectional`. Layer upon layer: `_stacked_rnn`.)
 
     rnn(cell, p, x) -> (y, carry)       x (..., t, d), y (..., t, h)
 
@@ -38,7 +38,7 @@ def rnn(
     lengths: jax.Array | None = None,
     reverse: bool = False,
 ) -> tuple[jax.Array, Carry]:
-    """Applies a cell step by step along the axis before the last.
+    """Recurrent layer: applies a cell step by step along the axis before the last.
 
     On a CPU, without a layout, an `lstm_cell` runs as `lstm_sequence`, which has no forward-mode derivative: for
     `jax.jvp` or `jax.jacfwd`, trace under `with jnn.backend.target("tpu")`, which scans the cell on any machine.

@@ -1,4 +1,4 @@
-"""The simple recurrent network: `h' = tanh(x W + h U + b)`, with h as the carry. Laws: see `cell.py`."""
+"""The simple recurrent network: `h' = tanh(x W + h U + b)`, with h as the carry. Laws: see `_cell`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ def rnn_cell_spec(
     recurrent_init: Init = orthogonal_init,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an `rnn_cell`. Arguments as `lstm_cell_spec`.
+    """Declares a simple recurrent network (`rnn_cell`).
+
+    Args:
+      d_in: features of the input.
+      d_hidden: features of the state.
+      bias: whether the input's map has a bias.
+      recurrent_bias: whether the state's map has one too.
+      init: initial values of the input's weights.
+      recurrent_init: initial values of the (d_hidden, d_hidden) weights: orthogonal.
+      dtype: of all parameters.
 
     Returns:
       {"input": {"w": (d_in, d_hidden), "b": (d_hidden,)}, "recurrent": {"w": (d_hidden, d_hidden)}}
@@ -55,7 +64,7 @@ def rnn_cell(
     *,
     activation: Callable[[jax.Array], jax.Array] = jnp.tanh,
 ) -> tuple[jax.Array, jax.Array]:
-    """One step of a simple recurrent network: `h' = activation(x W + h U + b)`.
+    """Simple recurrent network, one step: `h' = activation(x W + h U + b)`.
 
     See "Finding Structure in Time", Elman, 1990.
 

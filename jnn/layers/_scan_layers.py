@@ -18,7 +18,7 @@ Layer = Callable[[Any, jax.Array, Any], jax.Array]  # (one layer's parameters, x
 
 
 def scan_layers(layer: Layer, stacked: Any, x: jax.Array, *names: str, beside: Any = None) -> jax.Array:
-    """`x = layer(p, x, beside)` for every p of a stack.
+    """Scan over layers: `x = layer(p, x, beside)` for every p of a stack.
 
     Args:
       layer: gives an array like the one it gets.

@@ -28,8 +28,9 @@ def stacked_rnn(
     carry: Sequence[Carry] | None = None,
     lengths: jax.Array | None = None,
 ) -> tuple[jax.Array, list[Carry]]:
-    """Layers on top of each other, with dropout between them ("Recurrent Neural Network
-    Regularization", Zaremba, Sutskever and Vinyals, 2014).
+    """Stacked recurrent layers, with dropout between them.
+
+    See "Recurrent Neural Network Regularization", Zaremba, Sutskever and Vinyals, 2014.
 
     Args:
       layer: `(p, x, *, carry, lengths) -> (y, carry)`, such as `functools.partial(rnn, gru_cell)` or

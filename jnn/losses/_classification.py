@@ -31,7 +31,7 @@ CLIP = 1e-7  # probabilities are kept this far from 0 and 1; nearer, float32 can
 
 
 def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Array:
-    """Minus the mean log-probability of yes/no targets, from probabilities.
+    """Binary cross-entropy of probabilities: minus the mean log-probability of yes/no targets.
 
     Probabilities are clipped to [1e-7, 1 - 1e-7], so that 0 and 1 are finite: the loss of one answer is at
     most 16.1, and its gradient is zero where the clip is active. For training prefer the function of logits.
@@ -62,7 +62,7 @@ def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Ar
 def binary_cross_entropy_with_logits(
     logits: jax.Array, targets: jax.Array, *, positive_weight: jax.Array | float = 1.0
 ) -> jax.Array:
-    """Minus the mean log-probability of yes/no targets, where the probability of yes is sigmoid(logit).
+    """Binary cross-entropy of logits: minus the mean log-probability of yes/no targets, yes being sigmoid(logit).
 
     Args:
       logits: (..., outputs), floating point, of any size: the loss is exact and finite.
@@ -89,7 +89,7 @@ def binary_cross_entropy_with_logits(
 def cross_entropy(
     logits: jax.Array, labels: jax.Array, *, smoothing: float = 0.0, class_weights: jax.Array | None = None
 ) -> jax.Array:
-    """Minus the log-probability of each example's class: softmax cross-entropy from integer labels.
+    """Softmax cross-entropy from integer labels: minus the log-probability of each example's class.
 
     Smoothing: see "Rethinking the Inception Architecture for Computer Vision", Szegedy et al., 2015.
 
@@ -97,7 +97,8 @@ def cross_entropy(
       logits: (..., classes), floating point.
       labels: (...), integers in 0..classes-1.
       smoothing: the share of the target that is spread over all classes evenly, in [0, 1).
-      class_weights: (classes,); see the module's docstring for what they mean to a mean.
+      class_weights: (classes,), factors of the values. A mean still divides by the number of examples; for torch's
+        weighted mean give none, and `LossOutput(values, weights=class_weights[labels])`.
 
     Returns:
       (...): one number per label.
@@ -129,7 +130,7 @@ def cross_entropy(
 def soft_cross_entropy(
     logits: jax.Array, targets: jax.Array, *, smoothing: float = 0.0, class_weights: jax.Array | None = None
 ) -> jax.Array:
-    """The cross-entropy between target probabilities and softmax(logits). A target of 0 costs nothing.
+    """Cross-entropy between target probabilities and softmax(logits). A target of 0 costs nothing.
 
     Args:
       logits: (..., classes), floating point.

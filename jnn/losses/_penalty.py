@@ -18,7 +18,7 @@ from jnn.precision import wide
 
 
 def l1(spec: Spec, params: Params, *, mask: Any = None) -> jax.Array:
-    """The sum of absolute values.
+    """L1 penalty: the sum of absolute values.
 
     See "Regression Shrinkage and Selection via the Lasso", Tibshirani, 1996.
 
@@ -41,10 +41,20 @@ def l1(spec: Spec, params: Params, *, mask: Any = None) -> jax.Array:
 
 
 def l2(spec: Spec, params: Params, *, mask: Any = None) -> jax.Array:
-    """The sum of squares. Its gradient is 2w: strength d/2 is what plain SGD calls a weight decay of d.
+    """L2 penalty: the sum of squares. Its gradient is 2w: strength d/2 is what plain SGD calls a weight decay of d.
 
     See "Ridge Regression: Biased Estimation for Nonorthogonal Problems", Hoerl and Kennard, 1970.
-    Arguments as `l1`.
+
+    Args:
+      spec: the declaration of params.
+      params: the tree of arrays that it declares.
+      mask: a tree of bools like params that says which leaves count, instead of `jnn.weight_mask(spec)`.
+
+    Returns:
+      A scalar, float32 at least.
+
+    Raises:
+      ValueError: spec, params and mask are not the same tree.
 
     >>> from jnn.layers import linear_spec
     >>> l2(linear_spec(2, 1), {"w": jnp.array([[3.0], [-4.0]]), "b": jnp.array([9.0])})

@@ -35,7 +35,18 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    """Mean absolute error of each example (Laplace, 1774). Arguments as `squared_error`.
+    """Mean absolute error of each example (Laplace, 1774).
+
+    Args:
+      predictions: (..., outputs), floating point.
+      targets: the same shape.
+
+    Returns:
+      (...): `mean(abs(predictions - targets))` over the last axis.
+
+    Raises:
+      TypeError: predictions are not floating point.
+      ValueError: shapes differ (nothing broadcasts), or are empty.
 
     >>> absolute_error(jnp.array([[1.0, -2.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.5], dtype=float32)
@@ -44,9 +55,21 @@ def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> jax.Array:
-    """Squared error near zero, absolute error beyond `delta`, mean over the last axis.
+    """Huber loss: squared error near zero, absolute error beyond `delta`, mean over the last axis.
 
-    See "Robust Estimation of a Location Parameter", Huber, 1964. Arguments as `squared_error`.
+    See "Robust Estimation of a Location Parameter", Huber, 1964.
+
+    Args:
+      predictions: (..., outputs), floating point.
+      targets: the same shape.
+      delta: where one becomes the other.
+
+    Returns:
+      (...): the mean over the last axis.
+
+    Raises:
+      TypeError: predictions are not floating point.
+      ValueError: shapes differ (nothing broadcasts), or are empty.
 
     >>> huber(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.3125], dtype=float32)

@@ -12,7 +12,7 @@ from jnn.metrics._sums import Mean, classified, mean, ratio, total, yes_or_no
 
 
 def accuracy(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Mean:
-    """How often the greatest logit is the label's: `top_k_accuracy` with k = 1.
+    """Accuracy: how often the greatest logit is the label's: `top_k_accuracy` with k = 1.
 
     >>> float(accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2]]), jnp.array([1, 1])).value())
     0.5
@@ -21,7 +21,7 @@ def accuracy(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = No
 
 
 def top_k_accuracy(logits: jax.Array, labels: jax.Array, k: int, weight: jax.Array | None = None) -> Mean:
-    """How often the label is among the k greatest logits; of equal ones the first counts as the greater.
+    """Top-k accuracy: how often the label is among the k greatest logits; of equal ones the first is the greater.
 
     Args:
       logits: (..., classes), floating point: logits or probabilities. NaN among them gives NaN.
@@ -48,7 +48,7 @@ def top_k_accuracy(logits: jax.Array, labels: jax.Array, k: int, weight: jax.Arr
 def binary_accuracy(
     scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None, *, threshold: float = 0.5
 ) -> Mean:
-    """How often `score > threshold` is the label's answer.
+    """Binary accuracy: how often `score > threshold` is the label's answer.
 
     Args:
       scores: (...), floating point: probabilities, or logits with a threshold of 0. NaN gives NaN.
@@ -68,7 +68,7 @@ def binary_accuracy(
 
 
 class Perplexity(NamedTuple):
-    """exp of a mean negative log-likelihood: its sum and the number of tokens.
+    """Perplexity: exp of a mean negative log-likelihood, as its sum and the number of tokens.
 
     >>> float(Perplexity(0.0, 3.0).value())
     1.0
@@ -84,10 +84,16 @@ class Perplexity(NamedTuple):
 
 
 def perplexity(values: jax.Array, weight: jax.Array | None = None) -> Perplexity:
-    """The perplexity of tokens, from their negative log-likelihoods in nats, such as `cross_entropy` gives.
+    """Perplexity of tokens, from their negative log-likelihoods in nats, such as `cross_entropy` gives.
 
     See "Perplexity: A Measure of the Difficulty of Speech Recognition Tasks", Jelinek et al., 1977.
-    Arguments as `mean`.
+
+    Args:
+      values: any shape, one for each token.
+      weight: of the same shape, or of its leading axes; 0 for padding, None for 1 each.
+
+    Raises:
+      ValueError: values are empty, or weight is not of their leading axes.
 
     >>> round(float(perplexity(jnp.log(jnp.array([2.0, 8.0]))).value()), 4)
     4.0

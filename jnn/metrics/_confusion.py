@@ -19,7 +19,7 @@ MOST_CLASSES = 2**14  # a matrix of 1 GiB
 
 
 class Counts(NamedTuple):
-    """For each class, how often it was predicted rightly, predicted, and there: three arrays (..., classes).
+    """Counts per class: how often it was predicted rightly, predicted, and there: three arrays (..., classes).
 
     >>> counts = Counts(jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]), jnp.array([1.0, 3.0]))
     >>> counts.precision().tolist(), float(counts.micro().recall()[0])
@@ -65,7 +65,7 @@ class Counts(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """A confusion matrix: rows are labels, columns predictions."""
+    """Confusion matrix: rows are labels, columns predictions."""
 
     matrix: Any  # (..., classes, classes)
 
@@ -83,7 +83,7 @@ class Confusion(NamedTuple):
 
 
 def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Confusion:
-    """How often each class was taken for each, where the greatest logit is the prediction.
+    """Confusion matrix: how often each class was taken for each, the greatest logit being the prediction.
 
     Args:
       logits: (..., classes), floating point: logits or probabilities; for predictions that are integers
@@ -115,7 +115,11 @@ def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | N
 def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Counts:
     """Counts per class without a confusion matrix, for any number of classes; the greatest logit is the prediction.
 
-    Arguments as `confusion_matrix`.
+    Args:
+      logits: (..., classes), floating point: logits or probabilities; for predictions that are integers
+        already, `jax.nn.one_hot(predictions, classes)`. NaN among them gives NaN.
+      labels: (...), integers in 0..classes-1.
+      weight: (...) or its leading axes; 0 for padding, None for 1 each.
 
     Returns:
       Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`.

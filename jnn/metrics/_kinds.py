@@ -5,9 +5,9 @@
     Max(number)                          the largest one
     concatenation(values, weight)        every row's own value, put together on the host: scores, predictions
 
-    a metric                             a pytree of arrays with `value()`; with `combine(newer)` where it does not add
-    combine(a, b), fold(stacked)         two metrics, or those along a leading axis from the first to the last
-    check_metrics(metrics)                       refuses what is no metric, by its name
+    a metric                          a pytree of arrays with `value()`; with `combine(newer)` where it does not add
+    combine(a, b), fold(stacked)      two metrics, or those along a leading axis from the first to the last
+    check_metrics(metrics)            refuses what is no metric, by its name
 
 Law: `fold` of a stack is `combine` of its members in their order.
 """
@@ -27,7 +27,7 @@ from jnn.precision import wide
 
 
 class Sum(NamedTuple):
-    """A total over batches, steps and devices, such as a number of tokens.
+    """Sum: a total over batches, steps and devices, such as a number of tokens.
 
     >>> combine(Sum(2.0), Sum(3.0)).value()
     5.0
@@ -41,7 +41,7 @@ class Sum(NamedTuple):
 
 
 class Last(NamedTuple):
-    """The newest of several numbers, such as a learning rate.
+    """Last value: the newest of several numbers, such as a learning rate.
 
     >>> combine(Last(0.1), Last(0.01)).value()
     0.01
@@ -59,7 +59,7 @@ class Last(NamedTuple):
 
 
 class Max(NamedTuple):
-    """The largest of several numbers.
+    """Maximum: the largest of several numbers.
 
     >>> combine(Max(2.0), Max(1.0)).value().item()
     2.0
@@ -96,7 +96,7 @@ class Concatenation(NamedTuple):
 
 
 def concatenation(values: jax.Array, weight: jax.Array | None = None) -> Concatenation:
-    """The concatenation of what each row has, such as scores for an exact AUC.
+    """Concatenation of what each row has, such as scores for an exact AUC.
 
     Args:
       values: (rows, ...).

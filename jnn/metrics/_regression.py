@@ -13,7 +13,7 @@ from jnn.precision import wide
 
 
 def mean_absolute_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
-    """The mean of |prediction - target| over examples and outputs.
+    """Mean absolute error: of |prediction - target| over examples and outputs.
 
     Args:
       predictions: any shape, floating point.
@@ -31,7 +31,16 @@ def mean_absolute_error(predictions: jax.Array, targets: jax.Array, weight: jax.
 
 
 def mean_squared_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
-    """The mean of (prediction - target)² over examples and outputs. Arguments as `mean_absolute_error`.
+    """Mean squared error: of (prediction - target)² over examples and outputs.
+
+    Args:
+      predictions: any shape, floating point.
+      targets: the same shape.
+      weight: of the same shape, or of its leading axes; 0 for padding, None for 1 each.
+
+    Raises:
+      TypeError: predictions are not floating point.
+      ValueError: shapes differ (nothing broadcasts), or are empty.
 
     >>> float(mean_squared_error(jnp.array([[1.0], [3.0]]), jnp.zeros((2, 1))).value())
     5.0
@@ -40,7 +49,7 @@ def mean_squared_error(predictions: jax.Array, targets: jax.Array, weight: jax.A
 
 
 class RootMean(NamedTuple):
-    """The square root of a weighted mean.
+    """Root of a weighted mean.
 
     >>> float(RootMean(18.0, 2.0).value())
     3.0
@@ -55,7 +64,16 @@ class RootMean(NamedTuple):
 
 
 def root_mean_squared_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> RootMean:
-    """The square root of the mean of (prediction - target)². Arguments as `mean_absolute_error`.
+    """Root mean squared error: the square root of the mean of (prediction - target)².
+
+    Args:
+      predictions: any shape, floating point.
+      targets: the same shape.
+      weight: of the same shape, or of its leading axes; 0 for padding, None for 1 each.
+
+    Raises:
+      TypeError: predictions are not floating point.
+      ValueError: shapes differ (nothing broadcasts), or are empty.
 
     >>> float(root_mean_squared_error(jnp.array([[3.0], [3.0]]), jnp.zeros((2, 1))).value())
     3.0
@@ -64,7 +82,7 @@ def root_mean_squared_error(predictions: jax.Array, targets: jax.Array, weight: 
 
 
 class RSquared(NamedTuple):
-    """The sums behind R², per output: (..., outputs) each.
+    """R² as sums, per output: (..., outputs) each.
 
     Attributes:
       residual: of (target - prediction)².
@@ -90,7 +108,7 @@ def r_squared(
     *,
     shift: jax.Array | float = 0.0,
 ) -> RSquared:
-    """The coefficient of determination: the share of the targets' variance that is explained.
+    """R², the coefficient of determination: the share of the targets' variance that is explained.
 
     See "Correlation and Causation", Wright, 1921.
 

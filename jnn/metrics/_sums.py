@@ -15,7 +15,7 @@ from jnn.precision import wide, wide_dtype
 
 
 class Mean(NamedTuple):
-    """A weighted mean: the sum of values and the sum of weights.
+    """Weighted mean: the sum of values and the sum of weights.
 
     >>> float(Mean(6.0, 4.0).value())
     1.5
@@ -33,7 +33,7 @@ class Mean(NamedTuple):
 
 
 def mean(values: jax.Array, weight: jax.Array | None = None) -> Mean:
-    """The weighted mean of anything that has one value per example.
+    """Weighted mean of anything that has one value per example.
 
     Args:
       values: any shape.
@@ -53,7 +53,7 @@ def mean(values: jax.Array, weight: jax.Array | None = None) -> Mean:
 
 
 def merge(*metrics: Any) -> Any:
-    """Combines trees of metrics on the host: sums are added in float64, exact for counts to 2**53.
+    """Merged metrics: combines trees of them on the host; sums are added in float64, exact for counts to 2**53.
 
     >>> float(merge(Mean(1.0, 2.0), Mean(5.0, 2.0)).value())
     1.5

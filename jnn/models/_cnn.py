@@ -33,7 +33,7 @@ def cnn_spec(
     init: Initializer | VarianceScaling = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the classifier for images of one size.
+    """Declares a convolutional classifier for images of one size.
 
     Args:
       image: (y, x, c), the shape of one image; y and x divide by 2 for each convolution (or lose a border).
@@ -66,7 +66,7 @@ def cnn_spec(
 
 
 def cnn(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) -> jax.Array:
-    """Convolutions that halve the image, then a dense layer with dropout.
+    """Convolutional classifier: convolutions that halve the image, then a dense layer with dropout.
 
     See "Gradient-Based Learning Applied to Document Recognition", LeCun et al., 1998.
 

@@ -26,7 +26,7 @@ from jnn.param import Params, check_key
 
 
 def transformer_cache(p: Params, length: int, *, leading: tuple[int, ...] = ()) -> Cache:
-    """An empty memory of `length` tokens, for tokens (*leading, t): `attention_cache`, once a layer.
+    """Key-value caches of a transformer, empty, of `length` tokens, for tokens (*leading, t): one for each layer.
 
     >>> from jnn.param import init
     >>> from jnn.models import transformer_spec
@@ -38,7 +38,7 @@ def transformer_cache(p: Params, length: int, *, leading: tuple[int, ...] = ()) 
 
 
 def cached_transformer(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-    """Logits of the token after each token of the next chunk of a sequence.
+    """Cached transformer: logits of the token after each token of the next chunk of a sequence.
 
     Args:
       p: as `transformer_spec` declares.
@@ -79,7 +79,7 @@ def generate(
     temperature: float | jax.Array = 1.0,
     top_k: int | None = None,
 ) -> jax.Array:
-    """The prompt, and `steps` tokens drawn after it, each given all before it.
+    """Text generation: the prompt, and `steps` tokens drawn after it, each given all before it.
 
     With learned positions, prompt and steps must fit them. To go on for longer, call again with the last
     tokens as the prompt, always as many: nothing is compiled again.

@@ -26,7 +26,7 @@ def mlp_spec(
     init: Initializer | VarianceScaling = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares one linear map from each size to the next.
+    """Declares a multilayer perceptron: one linear map from each size to the next.
 
     Args:
       sizes: of the input, of each hidden layer, of the output: two or more.
@@ -70,7 +70,7 @@ def mlp(
     rate: float | Sequence[float] = 0.0,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
 ) -> jax.Array:
-    """Alternates linear maps and activations, the last map bare.
+    """Multilayer perceptron: alternates linear maps and activations, the last map bare.
 
     See "Learning Representations by Back-Propagating Errors", Rumelhart, Hinton and Williams, 1986.
 

@@ -20,7 +20,7 @@ from jnn.param import Params, Spec
 
 
 def perceptron_spec(d_in: int, *, init: Initializer | VarianceScaling = zeros, dtype: DTypeLike = jnp.float32) -> Spec:
-    """Declares {"w": (d_in,), "b": ()}, zero at first as the learning rule likes it.
+    """Declares a perceptron: {"w": (d_in,), "b": ()}, zero at first as the learning rule likes it.
 
     >>> perceptron_spec(2)["w"].shape
     (2,)
@@ -29,7 +29,7 @@ def perceptron_spec(d_in: int, *, init: Initializer | VarianceScaling = zeros, d
 
 
 def perceptron(p: Params, x: jax.Array) -> jax.Array:
-    """1 where `x @ w + b > 0`, else 0.
+    """Perceptron: 1 where `x @ w + b > 0`, else 0.
 
     See "The Perceptron: A Probabilistic Model for Information Storage and Organization in the Brain",
     Rosenblatt, 1958.
@@ -53,7 +53,7 @@ def perceptron(p: Params, x: jax.Array) -> jax.Array:
 
 
 def perceptron_fit(p: Params, x: jax.Array, y: jax.Array, epochs: int) -> tuple[Params, jax.Array]:
-    """Shows the examples one by one, `epochs` times over; at each mistake, `w += (y - answer) * x`, and so b.
+    """Perceptron rule: examples one by one, `epochs` times over; at each mistake, `w += (y - answer) * x`, and so b.
 
     See Rosenblatt, 1958, as above; that it converges: "On Convergence Proofs on Perceptrons", Novikoff, 1962.
 

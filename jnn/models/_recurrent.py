@@ -77,7 +77,7 @@ def recurrent_classifier_spec(
 
 
 def last_state(y: jax.Array, carry: Carry, lengths: jax.Array | None) -> jax.Array:
-    """The state that has seen everything: after the last valid step, and backwards after step 0.
+    """Last state, the one that has seen everything: after the last valid step, and backwards after step 0.
 
     >>> h = jnp.ones((4, 2))
     >>> last_state(jnp.zeros((4, 3, 2)), (h, h), None).shape
@@ -89,7 +89,7 @@ def last_state(y: jax.Array, carry: Carry, lengths: jax.Array | None) -> jax.Arr
 
 
 def mean_state(y: jax.Array, carry: Carry, lengths: jax.Array | None) -> jax.Array:
-    """The mean of the states of the valid steps; zero where there is none.
+    """Mean state of the valid steps; zero where there is none.
 
     >>> y = jnp.array([[1.0], [3.0], [0.0]])
     >>> mean_state(y, None, jnp.array(2)).tolist()
@@ -111,7 +111,7 @@ def recurrent_classifier(
     readout: Readout = last_state,
     rate: float = 0.0,
 ) -> jax.Array:
-    """Logits of a sequence of tokens.
+    """Recurrent classifier: logits of a sequence of tokens.
 
     See "Supervised Sequence Labelling with Recurrent Neural Networks", Graves, 2012.
 

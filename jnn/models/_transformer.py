@@ -2,7 +2,7 @@
 
     transformer(p, tokens, key=key) -> logits       all positions at once, for training
 
-(One chunk of tokens after another, with a cache, and text drawn token by token: `generate.py`.)
+(One chunk of tokens after another, with a cache, and text drawn token by token: `_generate`.)
 
 The layers' parameters are stacked along a leading axis and the stack is scanned, so that compile time does
 not grow with depth. How many layers, heads and positions there are is in the shapes; positions are learned
@@ -50,7 +50,7 @@ def transformer_spec(
     bias: bool = True,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a decoder.
+    """Declares a decoder-only transformer.
 
     See "Language Models are Unsupervised Multitask Learners", Radford et al., 2019: normal(0.02)
     throughout, and what ends a residual branch smaller by the square root of how many there are.
@@ -96,7 +96,7 @@ def transformer(
     mask: jax.Array | None = None,
     remat: Remat = "dots",
 ) -> jax.Array:
-    """Logits of the token after each token.
+    """Decoder-only transformer: logits of the token after each token.
 
     Args:
       p: as `transformer_spec` declares.

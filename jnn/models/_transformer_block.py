@@ -45,7 +45,7 @@ def transformer_block_spec(
     out_std: float = 0.02,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares one block: {"norm1", "attention", "norm2", "up", "down"}.
+    """Declares a transformer block: {"norm1", "attention", "norm2", "up", "down"}.
 
     Args:
       d, heads, hidden, kv_heads, bias: as in `transformer_spec`.
@@ -74,7 +74,7 @@ def transformer_block(
     mask: jax.Array | None = None,
     rotate: Rotate | None = None,
 ) -> jax.Array:
-    """`x + attention(norm(x))`, and of that, `x + mlp(norm(x))`.
+    """Pre-norm transformer block: `x + attention(norm(x))`, and of that, `x + mlp(norm(x))`.
 
     See "On Layer Normalization in the Transformer Architecture", Xiong et al., 2020.
 

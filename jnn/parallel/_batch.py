@@ -19,7 +19,7 @@ from jnn.train import Batch
 
 
 def put_batch(batch: Batch, layout: Layout, *, calls: int = 1) -> Batch:
-    """A batch on the devices that share it; what is there already stays.
+    """Batch on the devices that share it; what is there already stays.
 
     Args:
       batch: arrays of the host, in each process the rows of its own devices; or jax arrays.

@@ -39,7 +39,7 @@ RESIDUAL = "slice_residual"  # `Layout.like` knows the name
 
 
 def compressed_sums(layout: Layout, *, codec: Codec = bfloat16) -> AddUp:
-    """`jnn.train.gradient_sums`, with fewer bits between slices: `sharded_step(..., sums=compressed_sums(layout))`.
+    """Gradient compression: sums with fewer bits between slices, `sharded_step(..., sums=compressed_sums(layout))`.
 
     Args:
       layout: on a mesh with an axis "slice".
@@ -82,7 +82,7 @@ def error_feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
 
 
 def zero_residual(params: Params, layout: Layout) -> dict[str, Params]:
-    """The residual that error feedback begins with: {"slice_residual": zeros (slices, *shape)}, each of its slice.
+    """Residual that error feedback begins with: {"slice_residual": zeros (slices, *shape)}, each of its slice.
 
     For `sharded_state(..., memory=lambda params: zero_residual(params, layout))`, and beside it what a `remember` of
     one's own keeps.
@@ -103,7 +103,7 @@ def error_feedback_step(
     remember: Remember | None = None,
     **options: Any,
 ) -> Sharded:
-    """`sharded_step`, where slices send few bits of their gradients and keep what these leave out.
+    """Error feedback: `sharded_step`, where slices send few bits of their gradients and keep what these leave out.
 
     Args:
       loss, optimizer, key, options: as in `sharded_step`.

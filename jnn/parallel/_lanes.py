@@ -37,7 +37,7 @@ from jnn.train import AddUp, Batch, Context, LossFn, Sums, gradient_sums
 
 
 def lane_sums(layout: Layout, lanes: int) -> AddUp:
-    """`jnn.train.gradient_sums` of L lanes, for `update(sums=...)`.
+    """Reduction lanes: `jnn.train.gradient_sums` of L lanes, for `update(sums=...)`.
 
     Args:
       layout: from `jnn.parallel.layout`; the devices that share the batch share the lanes.

@@ -39,7 +39,7 @@ def layout(
     activations: Rules | None = None,
     uneven: Uneven = "error",
 ) -> Layout:
-    """Where a model's arrays lie on a mesh.
+    """Layout: where a model's arrays lie on a mesh.
 
     Args:
       spec: of the whole model.
@@ -74,7 +74,9 @@ def layout(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """See the module's docstring; made by `layout`. Two are equal iff they are the same one.
+    """Layout of a run's arrays, by the names of their axes; made by `layout`. Two are equal iff they are the same one.
+
+    An array that is kept for a parameter (a gradient, an average, what an optimizer keeps) lies as that does.
 
     Attributes:
       spec, mesh, uneven: as given.
@@ -239,7 +241,7 @@ class Layout:
 
 
 def devices_along(mesh: Mesh, axes: tuple[str, ...]) -> int:
-    """How many devices an array is spread over that lies on these mesh axes."""
+    """Device count: over how many devices an array is spread that lies on these mesh axes."""
     return math.prod(mesh.shape[axis] for axis in axes)
 
 

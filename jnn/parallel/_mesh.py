@@ -32,7 +32,7 @@ AXES = ("slice", "stage", "data", "fsdp", "expert", "context", "tensor")
 
 
 def mesh(text: str, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh that a string such as `data=4,fsdp=8` describes.
+    """Mesh that a string such as `data=4,fsdp=8` describes.
 
     Args:
       text: `axis=size`, separated by commas; one size may be -1, which is what the others leave.

@@ -33,7 +33,7 @@ def pmap_step(
     devices: Sequence[jax.Device] | None = None,
     **options: Any,
 ) -> Pmapped:
-    """`make_step`, its batch divided over devices by `jax.pmap`.
+    """Data-parallel step: `make_step`, its batch divided over devices by `jax.pmap`.
 
     Args:
       loss, optimizer, key: as in `make_step`.

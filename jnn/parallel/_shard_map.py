@@ -1,9 +1,9 @@
 """`jax.shard_map` over some axes of a mesh; along the others arrays lie as they did.
 
-    shard_map(mesh, axes, in_specs, out_specs)(f)        f(pieces) -> pieces, each device's own along `axes`
-    vmapped_axis(axis)                                    within: what is traced is mapped by vmap(spmd_axis_name=axis)
-    axis_size(where, mesh, axis) -> n                   how many devices, if there is such an axis
-    current_mesh(mesh), free_axes(mesh, *axes)      a mesh, and which of its axes are still there, within all this
+    shard_map(mesh, axes, in_specs, out_specs)(f)      f(pieces) -> pieces, each device's own along `axes`
+    vmapped_axis(axis)                                 within: what is traced is mapped by vmap(spmd_axis_name=axis)
+    axis_size(where, mesh, axis) -> n                  how many devices, if there is such an axis
+    current_mesh(mesh), free_axes(mesh, *axes)         a mesh, and which of its axes are still there, within all this
     layout_inside(layout), layout_without(layout, axis)
                                                     a layout for the layers that are called within
 

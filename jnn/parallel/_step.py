@@ -55,7 +55,7 @@ def sharded_state(
     ema: bool = False,
     memory: Callable[[Params], Any] | None = None,
 ) -> TrainState:
-    """`create_state(init(spec, key), optimizer)`, the same values, each drawn where the layout wants it.
+    """Sharded state: `create_state(init(spec, key), optimizer)`, each value drawn where the layout wants it.
 
     Args:
       optimizer: any Optax transformation.
@@ -92,7 +92,7 @@ def drawn_state(
 
 
 def put_state(state: Any, layout: Layout) -> Any:
-    """A state from other devices, such as another mesh's, in buffers of its own: a step may donate either of them."""
+    """State from other devices, such as another mesh's, in buffers of its own: a step may donate either of them."""
     return jax.device_put(copy_buffers(state), layout.like(state))
 
 
@@ -108,13 +108,13 @@ def sharded_step(
     given: Any = None,
     **options: Any,
 ) -> Sharded:
-    """`make_step` on the devices of a layout: compiled once, the state's buffers donated.
+    """Sharded train step: `make_step` on the devices of a layout, compiled once, the state's buffers donated.
 
     Args:
       loss, optimizer, key: as in `make_step`.
       layout: from `jnn.parallel.layout`.
       lanes: None, or how many parts of the batch have their gradients computed one by one and added in one order,
-        so that results do not depend on the number of devices; see `jnn.parallel._lanes`.
+        so that results do not depend on the number of devices; see `lane_sums`.
       steps_per_call, given, options: those of `make_step`. `given` stays where it lies: `put_state(given, layout)`,
         with a layout of what is trained and what is given: `layout({"head": ..., "body": ...}, mesh)`.
       whole_batches: every process gives the whole batch, as `Batches` does, and not its own rows, as `SourceBatches`.
@@ -159,7 +159,7 @@ def compile_sharded(
     given: Any = None,
     lanes: bool = False,
 ) -> Sharded:
-    """`jnn.train.compile_step` on the devices of a layout: any step, such as one of several updates.
+    """Sharded step of any kind, such as one of several updates: `jnn.train.compile_step` on the devices of a layout.
 
     Args:
       f: `f(state, batch) -> (state, metrics)`.
@@ -187,7 +187,15 @@ def compile_sharded(
 def sharded_eval(
     loss: LossFn, layout: Layout, *, whole_batches: bool = False, given: Any = None, **options: Any
 ) -> Sharded:
-    """`make_eval` on the devices of a layout; `whole_batches` as in `sharded_step`, options as in `make_eval`."""
+    """Sharded evaluation: `make_eval` on the devices of a layout.
+
+    Args:
+      loss: as in training.
+      layout: from `jnn.parallel.layout`.
+      whole_batches: every process gives the whole batch, as `Batches` does, and not its own rows, as `SourceBatches`.
+      given: other networks and frozen parts, where they lie.
+      options: those of `jnn.train.make_eval`.
+    """
     evaluate = make_eval(loss, given=given, **options)
 
     def sharded(state: Any, batch: Batch, *more: Any) -> Any:

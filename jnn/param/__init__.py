@@ -5,8 +5,8 @@
     stack(spec, n) -> spec          the same layer n times, for `jax.lax.scan`
     load(spec, arrays) -> params    somebody else's arrays, every misfit named at once
     spec_of(arrays) -> spec         a declaration of somebody else's arrays
-    weight_mask(spec) -> mask           True where decay belongs: on linear maps, not biases or norms
-    count_params(spec), summary(spec)      how many, and a table of them
+    weight_mask(spec) -> mask       True where decay belongs: on linear maps, not biases or norms
+    count_params, summary           how many, and a table of them
 
 Laws: `init` returns the tree, shapes and dtypes that the spec declares, and a draw depends on the
 key and the path alone: `init(spec, key)["fc"] == init(spec["fc"], path_key(key, "fc"))`. It is made in

@@ -36,7 +36,7 @@ def existing(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Param:
-    """One parameter, declared.
+    """Parameter, declared: its shape, initial values, names of axes and dtype.
 
     Args:
       shape, dtype: of the array.
@@ -127,7 +127,7 @@ def check_spec(name: str, spec: Spec) -> None:
 
 
 def stack(spec: Spec, n: int, axis: str = "layers") -> Spec:
-    """The same spec n times along a new leading axis; layer i's draw does not depend on n.
+    """Stack of layers: the same spec n times along a new leading axis; layer i's draw does not depend on n.
 
     Raises:
       TypeError: spec is none.
@@ -142,7 +142,7 @@ def stack(spec: Spec, n: int, axis: str = "layers") -> Spec:
 
 
 def weight_mask(spec: Spec) -> Any:
-    """True for the linear maps of a spec, False for biases, scales and offsets: a mask for Optax.
+    """Weight-decay mask for Optax: True for the linear maps of a spec, False for biases, scales and offsets.
 
     Raises:
       TypeError: spec is none.

@@ -15,7 +15,7 @@ from jnn.param._paths import flatten, map_paths
 
 
 def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | None = None) -> Params:
-    """Params from somebody else's arrays: a nested tree, or a flat dict by path.
+    """Pre-trained weights: params from somebody else's arrays, a nested tree, or a flat dict by path.
 
     An array of the declared dtype is taken bit for bit. Another one is cast: integers exactly, floating-point numbers
     to the nearest that there is.

@@ -16,7 +16,7 @@ from jnn.program import Program
 
 
 def init(spec: Spec, key: jax.Array, *, mesh: Mesh | None = None, rules: Rules | None = None) -> Params:
-    """Draws every parameter; with a mesh, shard by shard in place, and with the same values.
+    """Initialization: draws every parameter; with a mesh, shard by shard in place, and with the same values.
 
     Raises:
       TypeError: spec is none, or key not one PRNG key.
@@ -49,7 +49,7 @@ def _drawn(path: str, param: Param, key: jax.Array) -> jax.Array:
 
 
 def abstract(spec: Spec, *, mesh: Mesh | None = None, rules: Rules | None = None) -> Any:
-    """The spec as `jax.ShapeDtypeStruct`s, with shardings when a mesh is given.
+    """Abstract parameters: the spec as `jax.ShapeDtypeStruct`s, with shardings when a mesh is given.
 
     >>> abstract({"b": Param((2,), jax.nn.initializers.zeros, ("hidden",))})
     {'b': ShapeDtypeStruct(shape=(2,), dtype=float32)}
@@ -60,7 +60,7 @@ def abstract(spec: Spec, *, mesh: Mesh | None = None, rules: Rules | None = None
 
 
 def shardings(spec: Spec, mesh: Mesh, rules: Rules) -> Any:
-    """A `NamedSharding` per parameter, from rules `{logical axis: mesh axis or axes}`.
+    """Shardings: a `NamedSharding` per parameter, from rules `{logical axis: mesh axis or axes}`.
 
     Raises ValueError naming every parameter that the rules cannot place, and why.
     """
@@ -83,12 +83,12 @@ def shardings(spec: Spec, mesh: Mesh, rules: Rules) -> Any:
 
 
 def count_params(tree: Any) -> int:
-    """How many numbers a spec, or a tree of arrays, holds."""
+    """Parameter count: how many numbers a spec, or a tree of arrays, holds."""
     return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(tree))
 
 
 def summary(spec: Spec, *, mesh: Mesh | None = None, rules: Rules | None = None) -> str:
-    """A table of path, shape, axes, dtype, count and bytes (on each device too, given a mesh)."""
+    """Summary: a table of path, shape, axes, dtype, count and bytes (on each device too, given a mesh)."""
     check_spec("summary", spec)
     rows, totals = [["path", "shape", "axes", "dtype", "count", "bytes", "bytes/device"]], [0, 0, 0]
     shapes = flatten(abstract(spec, mesh=mesh, rules=rules))

@@ -15,7 +15,7 @@ import numpy as np
 
 
 def path_key(key: jax.Array, path: str) -> jax.Array:
-    """The key for `path` below `key`, folded name by name.
+    """PRNG key for `path` below `key`, folded name by name.
 
     Raises:
       TypeError: key is not one PRNG key.
@@ -56,7 +56,7 @@ def is_key(x: Any) -> bool:
 
 
 def map_paths(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
-    """`fn(path, leaf, ...)` at every leaf; a path reads `blocks/attention/q/w`.
+    """Map over paths: `fn(path, leaf, ...)` at every leaf; a path reads `blocks/attention/q/w`.
 
     Raises:
       ValueError: two leaves have one path, as those of {"a/b": 1, "a": {"b": 2}}.
@@ -72,7 +72,7 @@ def map_paths(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 
 
 def flatten(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree by path.
+    """Flattened tree: its leaves by path.
 
     Raises:
       ValueError: two leaves have one path.

@@ -16,13 +16,13 @@ Naming = Mapping[str, Names] | Callable[[str, tuple[int, ...]], Names]
 
 
 def spec_of(arrays: Any, *, axes: Naming | None = None, init: Initializer | NamedInitializer = existing) -> Spec:
-    """A declaration of existing arrays, so that layouts, masks, `load` and `summary` work for them too.
+    """Spec of existing arrays, so that layouts, masks, `load` and `summary` work for them too.
 
     Args:
       arrays: any tree of arrays, or of their shapes: a Flax module's params, the state of an NNX module, a torch
         state dict.
       axes: the names of each array's axes, by patterns of paths, the first that fits, or by a function
-        `(path, shape) -> names`. An arrow says that an array is a linear map, for fans and `weights`:
+        `(path, shape) -> names`. An arrow says that an array is a linear map, for fans and `weight_mask`:
         {"*kernel": "embed -> hidden", "*bias": "hidden"}. What is not named has axes "axis0", "axis1", ...: no
         rule of a layout is for these, so it is whole on every device.
       init: initial values, of all arrays; without, `init` of this spec is an error.

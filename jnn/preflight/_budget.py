@@ -10,7 +10,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What a step may take; None for whatever it does.
+    """Budget of a step: what it may take; None for whatever it does.
 
     Args:
       memory: bytes on each device; by default what a program may have there.

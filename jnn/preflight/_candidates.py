@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """One thing to try."""
+    """Candidate of a search: a mesh, what is remembered, and how many micro-batches."""
 
     mesh: str
     policy: str  # the name of its loss

@@ -14,7 +14,7 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """What a device can do at best; None where nothing is published, as of a CPU.
+    """Chip: what a device can do at best; None where nothing is published, as of a CPU.
 
     Args:
       name: as in the name of a topology.

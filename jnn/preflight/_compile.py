@@ -1,8 +1,8 @@
 """The real train step, compiled for devices that need not be there.
 
-    TrainingJob(spec, loss, optimizer, batch, ...)                    what is to be trained, and by what step
-    prepare(job, layout) -> Prepared                          its state and batch, as shapes that lie somewhere
-    compile_for(prepared, topology) -> Compiled              the program, or what stood in its way
+    TrainingJob(spec, loss, optimizer, batch, ...)      what is to be trained, and by what step
+    prepare(job, layout) -> Prepared                    its state and batch, as shapes that lie somewhere
+    compile_for(prepared, topology) -> Compiled         the program, or what stood in its way
 
 Laws: the step is `sharded_step`'s, optimizer, donation and metrics included; no array is made, of the state or of
 anything else. Formulations are chosen for the topology's platform.
@@ -39,7 +39,7 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class TrainingJob:
-    """What is trained, and by what step.
+    """Training job: what is trained, and by what step.
 
     Args:
       spec, loss, optimizer: as in `jnn.parallel.sharded_step`.

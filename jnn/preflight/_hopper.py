@@ -32,7 +32,7 @@ LIMITS = {
 def target(chip: Chip) -> str:
     """The description of a card with that chip's memory.
 
-    >>> from jnn.preflight._chips import CHIPS
+    >>> from jnn.preflight import CHIPS
     >>> print(target(CHIPS["h200"]).splitlines()[-1])
     device_description_str: "NVIDIA H200"
     """

@@ -37,7 +37,7 @@ def preflight(
     explain: bool = True,
     **rules: Any,
 ) -> Report:
-    """Compiles a job's step for a machine that need not be there, and reports what it takes.
+    """Pre-flight: compiles a job's step for a machine that need not be there, and reports what it takes.
 
     Args:
       job: what is trained, and by what step.
@@ -88,7 +88,7 @@ def _steps(job: TrainingJob, steps: float | None, tokens: float | None, price: f
 
 
 def steps_of(job: TrainingJob, tokens: float) -> float:
-    """The steps in which a job sees so many tokens.
+    """Step count: the steps in which a job sees so many tokens.
 
     Raises:
       ValueError: the job's batch has no tokens.

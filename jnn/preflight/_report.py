@@ -80,7 +80,10 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """See the module's docstring."""
+    """Report of a pre-flight: what a step takes, as text by `str`, as data by `json`.
+
+    Every number is of one step; bytes are those of each device, FLOPs those of all together.
+    """
 
     machine: Machine
     fit: MemoryFit

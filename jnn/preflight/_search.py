@@ -37,7 +37,7 @@ _UNTRIED = "not compiled: "  # how the reason of a candidate begins for which no
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What was tried: the reports of those that fit, the fastest first, and why others were dropped."""
+    """Search results: the reports of those that fit, the fastest first, and why others were dropped."""
 
     ranked: tuple[tuple[Candidate, Report], ...]
     dropped: tuple[tuple[Candidate, str], ...]
@@ -84,7 +84,7 @@ def search(
     log: Log = lambda line: None,
     **options: Any,
 ) -> Search:
-    """Tries the layouts of a job on a machine.
+    """Layout search: tries the layouts of a job on a machine.
 
     Args:
       job: what is trained; its own loss is used where no losses are given.

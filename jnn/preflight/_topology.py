@@ -36,7 +36,7 @@ from jnn.preflight._hopper import target
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """Devices to compile for, and how they are wired."""
+    """Topology: devices to compile for, and how they are wired."""
 
     name: str
     chip: Chip
@@ -68,7 +68,7 @@ class Topology:
 
 
 def topology(name: str) -> Topology:
-    """The machine of that name.
+    """Topology: the machine of that name.
 
     Args:
       name: as in the module's table.

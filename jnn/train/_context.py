@@ -23,7 +23,7 @@ NOTHING: dict[str, Any] = {}  # read-only, as all memory is
 
 
 class Context(NamedTuple):
-    """What a loss may read beside params and batch.
+    """Context of a loss: what it may read beside params and batch.
 
     Attributes:
       key: for noise that regularizes, such as dropout; None in evaluation, where there is none.
@@ -59,7 +59,7 @@ class _Fields(NamedTuple):
 
 
 class LossOutput(_Fields):
-    """What a loss function returns.
+    """Loss output: what a loss function returns.
 
     Attributes:
       values: one per example or token, any shape whose first axis is the examples'.

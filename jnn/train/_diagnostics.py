@@ -1,7 +1,7 @@
 """Diagnostics inside the step, so that vanishing and exploding gradients are seen: at no dispatch of their own.
 
-    make_step(..., diagnostics=gradient_norms)             gradient norms and update-to-weight ratios, by path
-    LossOutput(..., metrics=activation("fc1", h))       root mean square and dead share of an activation
+    make_step(..., diagnostics=gradient_norms)         gradient norms and update-to-weight ratios, by path
+    LossOutput(..., metrics=activation("fc1", h))      root mean square and dead share of an activation
 
 See "Understanding the Difficulty of Training Deep Feedforward Neural Networks", Glorot and Bengio, 2010.
 
@@ -20,7 +20,7 @@ from jnn.train._context import Metrics
 
 
 def gradient_norms(params: Params, grads: Params, updates: Params, *, stacked: tuple[str, ...] = ()) -> Metrics:
-    """The norm of every gradient, and of every update as a share of its parameter's norm.
+    """Gradient norms: of every gradient, and of every update as a share of its parameter's norm.
 
     Args:
       params: before the update.
@@ -49,7 +49,7 @@ def gradient_norms(params: Params, grads: Params, updates: Params, *, stacked: t
 
 
 def activation(name: str, h: jax.Array) -> Metrics:
-    """How large an activation is, and which share of its units is 0 for the whole batch: dead, after a ReLU.
+    """Activation statistics: the size, and which share of the units is 0 for the whole batch: dead, after a ReLU.
 
     Args:
       name: of the layer.

@@ -17,7 +17,7 @@ from jnn.train._history import History, Row
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """No row is better than the best by more than `min_delta` for `patience` rows that hold the metric.
+    """Early stopping: once no row is better than the best by more than `min_delta` for `patience` rows with the metric.
 
     Args:
       metric: the name of a number in the history's rows, such as "val/loss".

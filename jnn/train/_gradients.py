@@ -30,7 +30,7 @@ from jnn.train._statistics import totals
 
 
 class Sums(NamedTuple):
-    """What the parts of a batch add up to.
+    """Gradient sums: what the parts of a batch add up to.
 
     Attributes:
       gradients: of the sum of weight * (value + penalty), times the scale; in the dtypes of params, float32 at least.
@@ -58,10 +58,10 @@ def gradient_sums(
     keep: Sequence[str] = (),
     scale: jax.Array | float = 1.0,
 ) -> tuple[Sums, Any]:
-    """The sums of a loss and its gradient over a batch.
+    """Gradient accumulation: the sums of a loss and its gradient over a batch, of one or more micro-batches.
 
     Args:
-      loss: see `jnn.train._context`.
+      loss: `loss(params, batch, ctx) -> LossOutput`, which reduces nothing.
       params: floating or complex arrays.
       batch: leaves (rows, ...). What rows of weight 0 hold must be finite here: `update` overwrites it.
       ctx: what else the loss may read.
@@ -103,7 +103,7 @@ def gradient_sums(
 
 
 def normalize(sums: Sums, like: Params, scale: jax.Array | float = 1.0) -> Params:
-    """The gradient of the weighted mean, in the dtypes of `like`: the sums, divided once by weight and scale.
+    """Gradient of the weighted mean, in the dtypes of `like`: the sums, divided once by weight and scale.
 
     Of complex params it is the conjugate of JAX's, which leads downhill; of no weight at all it is 0.
 

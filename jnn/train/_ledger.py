@@ -22,7 +22,7 @@ from jnn.strict_json import dumps, loads
 
 
 class Ledger:
-    """The finished hooks of a run, in a file of JSON lines: each is on the disk before `once` returns.
+    """Ledger of finished hooks, each done exactly once: a file of JSON lines, on the disk before `once` returns.
 
     The processes of a job all run a hook, which may compute together; process 0 writes the file.
 

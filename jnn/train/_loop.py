@@ -51,7 +51,7 @@ def fit(
     settings: Any = None,
     log: Callable[[Row], None] = lambda row: None,
 ) -> tuple[Any, History]:
-    """Trains up to `steps` updates in all, from where the newest whole checkpoint stopped.
+    """Training loop: up to `steps` updates in all, from where the newest whole checkpoint stopped.
 
     Args:
       step: from `make_step` or `compile_step`, or any function (state, batch) -> (state, metrics).
@@ -167,7 +167,7 @@ def _preemption(checkpoints: Checkpoints | None) -> Iterator[Callable[[], bool]]
 
 
 def evaluate_on(evaluate: Callable[[Any, Batch], Metrics], batches: Any, state: Any) -> Metrics:
-    """Merged metrics of `evaluate` (from `make_eval`) over an iterable of batches."""
+    """Evaluation: merged metrics of `evaluate` (from `make_eval`) over an iterable of batches."""
     found = [evaluate(state, batch) for batch in batches]
     if not found:
         raise ValueError(

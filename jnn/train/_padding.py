@@ -52,7 +52,7 @@ def default_weights(values: jax.Array, batch: Batch) -> jax.Array | None:
 
 
 def overwrite_padding(batch: Batch, axis: str | None = None) -> Batch:
-    """The batch with its first real row in place of every row of weight 0; unchanged where no row is real.
+    """Overwritten padding: the batch's first real row in place of every row of weight 0; unchanged where none is real.
 
     Args:
       batch: leaves (rows, ...); "weight" (rows,) or (rows, ...) as it will be.

@@ -27,7 +27,7 @@ _calls = itertools.count(1)
 
 
 class Preempted(SystemExit):
-    """Ends a process whose run was saved, with the code that a shell gives one ended by SIGTERM: 143."""
+    """Preemption of a process whose run was saved: ends it with the code of one ended by SIGTERM, 143."""
 
     def __init__(self, step: int) -> None:
         super().__init__(128 + signal.SIGTERM)
@@ -38,7 +38,7 @@ class Preempted(SystemExit):
 
 
 class Preemption:
-    """Listens for SIGTERM while it is entered; elsewhere than in the main thread it never hears one."""
+    """Preemption: listens for SIGTERM while it is entered; elsewhere than in the main thread it never hears one."""
 
     def __init__(self) -> None:
         self._heard = threading.Event()

@@ -1,10 +1,10 @@
 """What a run knows beside its state: the history, the row that is not finished, and the steps that were left out.
 
-    journal.add(metrics, steps_per_call)             counts the metrics of a call of the step in
-    journal.row(step) -> row                         the numbers since the last row
-    journal.records() <-> RunRecord.of(records)        JSON, saved with the state as one unit
+    record.add(metrics, steps_per_call)             counts the metrics of a call of the step in
+    record.row(step) -> row                         the numbers since the last row
+    record.records() <-> RunRecord.of(records)      JSON, saved with the state as one unit
 
-Law: however often a journal goes through its records, its rows are bit-equal: sums are float64, added up in order.
+Law: however often a record goes through its records, its rows are bit-equal: sums are float64, added up in order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recovery: what a run does about a step that went wrong: stop, leave it out, or go back; and what it writes down.
 
-    Recovery(on="skip", max_skips=3, spike=10.0)          what `fit` is given
-    first_bad(metrics, ...), answer(run, bad)              what it asks of it
+    Recovery(on="skip", max_skips=3, spike=10.0)      what `fit` is given
+    first_bad(metrics, ...), answer(run, bad)         what it asks of it
 
 Since batches and noise are functions of the step's number, nothing has to be kept for this while all goes well: the
 state before a bad step is made again, from the last checkpoint. See "PaLM", Chowdhery et al., 2022, section 5.1, for
@@ -42,7 +42,7 @@ class Bad(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recovery:
-    """What a run does about a bad step: one with a watched metric, or a parameter, that is not finite.
+    """Recovery from bad steps: those with a watched metric, or a parameter, that is not finite.
 
     Args:
       on: "stop" raises; "skip" leaves out the call of the step that made it; "rollback" also all updates since the

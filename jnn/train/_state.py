@@ -27,7 +27,7 @@ from jnn.train._context import check_optimizer, check_params
 
 @flax.struct.dataclass
 class TrainState:
-    """A pytree; `update` maps it to the next one.
+    """Training state: a pytree; `update` maps it to the next one.
 
     Attributes:
       step: int32 scalar, the number of updates made.
@@ -56,7 +56,7 @@ def create_state(
     ema: bool = False,
     memory: Any = None,
 ) -> TrainState:
-    """The state before the first step.
+    """Training state before the first step.
 
     Args:
       params: from `jnn.init`, or anybody's nested arrays, floating or complex.
@@ -99,7 +99,7 @@ def create_state(
 
 
 def step_of(state: Any) -> Any:
-    """The number of updates that any state counts: the leaf itself, where it lies.
+    """Step count: the number of updates that any state counts: the leaf itself, where it lies.
 
     Args:
       state: a pytree with a `step`, as an attribute or a key; of a tuple or a list, such as (state, residual), the
@@ -166,7 +166,7 @@ def all_finite(tree: Any) -> jax.Array:
 
 
 def copy_buffers(tree: Any) -> Any:
-    """The same arrays where they are, in buffers of their own; nothing is compiled."""
+    """Copies of arrays, where they are, in buffers of their own; nothing is compiled."""
     return jax.tree.map(lambda x: jax.device_put(x, _place(x), may_alias=False), tree)
 
 

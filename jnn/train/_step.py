@@ -41,7 +41,7 @@ def make_step(
     given: Any = None,
     **options: Any,
 ) -> Program:
-    """Builds `step(state, batch) -> (state, metrics)`: pure, compiled, the state's buffers donated.
+    """Train step: builds `step(state, batch) -> (state, metrics)`, pure, compiled, the state's buffers donated.
 
     Args:
       loss, optimizer, key: as in `update`.
@@ -79,7 +79,7 @@ def make_step(
 
 
 def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Program:
-    """Compiles `f(state, batch) -> (state, metrics)`, the state's buffers donated.
+    """Compiled step: of any `f(state, batch) -> (state, metrics)`, the state's buffers donated.
 
     Args:
       f: one update, or several in a row, of any state: a pytree with a scalar `step` that f raises by 1.
@@ -123,7 +123,7 @@ def make_eval(
     given: Any = None,
     key: jax.Array | None = None,
 ) -> Program:
-    """Builds `evaluate(state, batch) -> metrics`: running statistics, no noise, no update.
+    """Evaluation step: builds `evaluate(state, batch) -> metrics`: running statistics, no noise, no update.
 
     Of a state of several networks give `evaluate` the one that is measured: `evaluate(state["generator"], batch)`.
 

@@ -58,7 +58,7 @@ def update(
     stats_momentum: float = 0.9,
     diagnostics: Diagnostics | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update of a state: what `make_step` compiles.
+    """Update of a state by one batch: what `make_step` compiles.
 
     Args:
       loss: `loss(params, batch, ctx) -> LossOutput`.

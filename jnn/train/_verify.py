@@ -24,7 +24,7 @@ from jnn.train.checkpoint import digest
 
 
 def verify_resume(run: str, folder: str | Path, *, kill_at: Sequence[int], seconds: float = 600.0) -> dict[str, Any]:
-    """Runs `run` once undisturbed and once killed by SIGKILL at each of these steps, and compares bit by bit.
+    """Resume test: runs `run` once undisturbed and once killed at each of these steps, and compares bit by bit.
 
     Args:
       run: "module:function", importable from the current folder: a function of a folder (str) that trains with `fit`

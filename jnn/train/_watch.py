@@ -16,7 +16,7 @@ _watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("jnn_train_watchers", de
 
 
 def watch(watcher: Watcher) -> None:
-    """Has a function called with the number and the batch of every step, before the update.
+    """Watcher of steps: a function called with the number and the batch of every step, before the update.
 
     >>> from contextvars import copy_context
     >>> copy_context().run(lambda: (watch(lambda step, batch: print("step", step)), tell(3, {}))[1])

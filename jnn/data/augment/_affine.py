@@ -12,10 +12,24 @@ from jnn.data.augment._warp import affine_matrix, check_method, warp
 def random_rotate(
     x: jax.Array, degrees: float, *, key: jax.Array | None, method: str = "bilinear", fill: float = 0.0
 ) -> jax.Array:
-    """Rotates every image about its centre by up to `degrees` either way.
+    """Random rotation of every image about its centre by up to `degrees` either way.
 
     See "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis", Simard
-    et al., 2003. Arguments, result and errors as `random_affine`.
+    et al., 2003.
+
+    Args:
+      x: (b, y, x, c), floating point, or integers as for `warp`.
+      degrees: the greatest rotation, either way.
+      key: a PRNG key, or None for no augmentation.
+      method: "nearest" or "bilinear".
+      fill: the value outside of the image, in x's units.
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, degrees out of range, an unknown method, or a fill that x cannot hold.
 
     >>> random_rotate(jax.numpy.ones((2, 5, 5, 1)), 15, key=jax.random.key(0)).shape
     (2, 5, 5, 1)
@@ -34,7 +48,7 @@ def random_affine(
     method: str = "bilinear",
     fill: float = 0.0,
 ) -> jax.Array:
-    """Rotates, moves, scales and shears every image; each amount is drawn evenly from its range.
+    """Random affine maps: rotates, moves, scales and shears every image; each amount is drawn evenly from its range.
 
     See "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis", Simard
     et al., 2003.

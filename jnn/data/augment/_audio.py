@@ -29,7 +29,7 @@ def spec_augment(
     frequency_width: int = 27,
     fill: float = 0.0,
 ) -> jax.Array:
-    """Masks a few stretches of time, and a few bands of frequency, of every spectrogram.
+    """SpecAugment: masks a few stretches of time, and a few bands of frequency, of every spectrogram.
 
     See "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Park et al.,
     2019; the defaults are its policy LD, without the time warp, which it found to be no major factor.
@@ -85,7 +85,7 @@ def _masks(key: jax.Array, count: int, widest: jax.Array, length: jax.Array, n: 
 
 
 def time_shift(x: jax.Array, most: int, *, lengths: jax.Array | None, key: jax.Array | None) -> jax.Array:
-    """Moves every waveform by up to `most` samples either way; silence follows, nothing wraps around.
+    """Time shift: moves every waveform by up to `most` samples either way; silence follows, nothing wraps around.
 
     See "Deep Residual Learning for Small-Footprint Keyword Spotting", Tang and Lin, 2018, with up to a
     tenth of a second.
@@ -128,7 +128,7 @@ def add_noise(
     key: jax.Array | None,
     noise: jax.Array | None = None,
 ) -> jax.Array:
-    """Adds noise at a ratio of signal to noise drawn for every waveform.
+    """Additive noise, at a ratio of signal to noise drawn for every waveform.
 
     Each row's noise is scaled by its own measured power, so the ratio is exact; a silent waveform stays
     silent. See "Deep Speech: Scaling up End-to-End Speech Recognition", Hannun et al., 2014.

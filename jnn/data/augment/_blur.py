@@ -22,7 +22,7 @@ from jnn.precision import wide
 
 
 def gaussian_blur(x: jax.Array, sigma: Amount, *, radius: int) -> jax.Array:
-    """Convolves every image with a Gaussian; the edges are mirrored, so that the mean is kept.
+    """Gaussian blur of every image; the edges are mirrored, so that the mean is kept.
 
     Args:
       x: (b, y, x, c), floating point, or integers of 8 or 16 bits.
@@ -64,7 +64,7 @@ def _convolve(y: jax.Array, kernel: jax.Array, axis: int, radius: int) -> jax.Ar
 def random_blur(
     x: jax.Array, *, key: jax.Array | None, sigma: tuple[float, float] = (0.1, 2.0), radius: int | None = None
 ) -> jax.Array:
-    """Blurs every image with a Gaussian of random width.
+    """Random Gaussian blur: of a width drawn for every image.
 
     See "A Simple Framework for Contrastive Learning of Visual Representations", Chen et al., 2020,
     which does so to every second image (`sometimes`).
@@ -95,7 +95,7 @@ def random_blur(
 
 
 def adjust_sharpness(x: jax.Array, factor: Amount) -> jax.Array:
-    """Moves every image away from (factor > 1) or towards (< 1) a smoothed copy of itself.
+    """Sharpness: moves every image away from (factor > 1) or towards (< 1) a smoothed copy of itself.
 
     The copy is that of PIL's `ImageFilter.SMOOTH`, a 3 by 3 mean with the middle counted five times;
     the border stays.

@@ -1,7 +1,7 @@
 """Colours, continuously: each function takes one amount, or one for each image.
 
-    adjust_brightness, adjust_contrast, adjust_saturation (x, factor)     0 removes it, 1 keeps it
-    adjust_hue(x, turn)                                                  shares of a full turn
+    adjust_brightness, adjust_contrast, adjust_saturation (x, factor)      0 removes it, 1 keeps it
+    adjust_hue(x, turn)                                                    shares of a full turn
     grayscale(x), color_jitter(x, ..., key=key)
 
 Laws: a neutral amount (factor 1) is the identity; results are clipped to black and white; uint8 is
@@ -32,7 +32,7 @@ def luma(y: jax.Array) -> jax.Array:
 
 
 def adjust_brightness(x: jax.Array, factor: Amount) -> jax.Array:
-    """Multiplies every colour by `factor`.
+    """Brightness: multiplies every colour by `factor`.
 
     Args:
       x: (b, y, x, c), uint8 or floating point in [0, 1].
@@ -54,9 +54,18 @@ def adjust_brightness(x: jax.Array, factor: Amount) -> jax.Array:
 
 
 def adjust_contrast(x: jax.Array, factor: Amount) -> jax.Array:
-    """Moves every colour away from (factor > 1) or towards (< 1) the image's mean brightness.
+    """Contrast: moves every colour away from (factor > 1) or towards (< 1) the image's mean brightness.
 
-    Arguments, result and errors as `adjust_brightness`; x is grey or RGB.
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1], grey or RGB.
+      factor: one number or (b,); 1 gives the image itself.
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, floats outside [0, 1], or another shape of the amount.
 
     >>> adjust_contrast(jnp.array([0, 200], jnp.uint8).reshape(1, 1, 2, 1), 0.5).ravel().tolist()
     [50, 150]
@@ -67,9 +76,18 @@ def adjust_contrast(x: jax.Array, factor: Amount) -> jax.Array:
 
 
 def adjust_saturation(x: jax.Array, factor: Amount) -> jax.Array:
-    """Moves every colour away from (factor > 1) or towards (< 1) its own grey.
+    """Saturation: moves every colour away from (factor > 1) or towards (< 1) its own grey.
 
-    Arguments, result and errors as `adjust_brightness`; x is grey (and stays what it is) or RGB.
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1], grey (and stays what it is) or RGB.
+      factor: one number or (b,); 0 gives grey, 1 the image itself.
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, floats outside [0, 1], or another shape of the amount.
 
     >>> adjust_saturation(jnp.array([0.0, 1.0, 0.0]).reshape(1, 1, 1, 3), 0.0).round(3).ravel().tolist()
     [0.587..., 0.587..., 0.587...]
@@ -80,7 +98,14 @@ def adjust_saturation(x: jax.Array, factor: Amount) -> jax.Array:
 
 
 def grayscale(x: jax.Array) -> jax.Array:
-    """Every pixel's grey, in as many channels as before. Errors as `adjust_saturation`.
+    """Grayscale: every pixel's grey, in as many channels as before.
+
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1], grey (and stays what it is) or RGB.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, or floats outside [0, 1].
 
     >>> grayscale(jnp.array([255, 0, 0], jnp.uint8).reshape(1, 1, 1, 3)).ravel().tolist()
     [76, 76, 76]
@@ -90,10 +115,20 @@ def grayscale(x: jax.Array) -> jax.Array:
 
 
 def adjust_hue(x: jax.Array, turn: Amount) -> jax.Array:
-    """PipelineSchedule every colour round the colour circle: a third of a turn takes red to green.
+    """Hue: turns every colour round the colour circle; a third of a turn takes red to green.
 
-    Works in HSV; see "Color Gamut Transform Pairs", Smith, 1978. Arguments, result and errors as
-    `adjust_brightness`, with `turn` in full turns; a grey image stays what it is.
+    Works in HSV; see "Color Gamut Transform Pairs", Smith, 1978.
+
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1], grey (and stays what it is) or RGB.
+      turn: one number or (b,), in full turns; 0 gives the image itself.
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, floats outside [0, 1], or another shape of the amount.
 
     >>> adjust_hue(jnp.array([255, 0, 0], jnp.uint8).reshape(1, 1, 1, 3), 1 / 3).ravel().tolist()
     [0, 255, 0]
@@ -128,7 +163,7 @@ def color_jitter(
     saturation: float = 0.0,
     hue: float = 0.0,
 ) -> jax.Array:
-    """Brightness, contrast, saturation and hue, changed in this order by amounts drawn for every image.
+    """Color jitter: brightness, contrast, saturation and hue, in this order, by amounts drawn for every image.
 
     See "A Simple Framework for Contrastive Learning of Visual Representations", Chen et al., 2020,
     which draws the order too, and applies it to 8 images of 10 (`sometimes`).

@@ -12,7 +12,7 @@ from jnn.precision import wide
 
 
 def random_crop(x: jax.Array, padding: int, *, key: jax.Array | None) -> jax.Array:
-    """Pads every image with zeros on all sides and cuts a window of the old size out, anywhere.
+    """Random crop: pads every image with zeros on all sides and cuts a window of the old size out, anywhere.
 
     See "Deeply-Supervised Nets", Lee et al., 2015, with 4 pixels for CIFAR-10.
 
@@ -52,7 +52,7 @@ def random_resized_crop(
     area: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> jax.Array:
-    """A window of random area, shape and place, scaled to `size` (bilinear, antialiased).
+    """Random resized crop: a window of random area, shape and place, scaled to `size` (bilinear, antialiased).
 
     See "Going Deeper with Convolutions", Szegedy et al., 2015.
 

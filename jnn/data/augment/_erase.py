@@ -12,7 +12,7 @@ from jnn.data.augment._window import draw_window, rectangle
 
 
 def cutout(x: jax.Array, size: int, *, key: jax.Array | None, fill: float = 0.0) -> jax.Array:
-    """Paints a square over every image, centred on any pixel: at the edge it is only partly inside.
+    """Cutout: paints a square over every image, centred on any pixel: at the edge it is only partly inside.
 
     See "Improved Regularization of Convolutional Neural Networks with Cutout", DeVries and Taylor, 2017,
     with 16 pixels for CIFAR-10.
@@ -54,7 +54,7 @@ def random_erasing(
     ratio: tuple[float, float] = (0.3, 1 / 0.3),
     fill: float = 0.0,
 ) -> jax.Array:
-    """Paints a rectangle of random area, shape and place over some images, always wholly inside.
+    """Random erasing: paints a rectangle of random area, shape and place over some images, always wholly inside.
 
     See "Random Erasing Data Augmentation", Zhong et al., 2020.
 

@@ -10,7 +10,7 @@ from jnn.data.augment._pixels import check_images
 
 
 def random_flip(x: jax.Array, *, key: jax.Array | None, axis: int = 2) -> jax.Array:
-    """Mirrors every image with probability one half, left to right.
+    """Random flip: mirrors every image with probability one half, left to right.
 
     See "ImageNet Classification with Deep Convolutional Neural Networks", Krizhevsky et al., 2012.
 

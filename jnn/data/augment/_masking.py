@@ -20,7 +20,7 @@ _MASK, _RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays
 
 
 class Masked(NamedTuple):
-    """What a masked language model reads, should say, and is judged by; all (b, t)."""
+    """Masked tokens: what a masked language model reads, should say, and is judged by; all (b, t)."""
 
     inputs: jax.Array
     labels: jax.Array
@@ -37,7 +37,7 @@ def mask_tokens(
     key: jax.Array | None,
     rate: float = 0.15,
 ) -> Masked:
-    """Chooses tokens one by one; of these 80 % become the mask, 10 % a random token, 10 % stay.
+    """Token masking: chooses tokens one by one; of these 80 % become the mask, 10 % a random token, 10 % stay.
 
     See "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", Devlin et
     al., 2019.
@@ -83,15 +83,29 @@ def mask_spans(
     stop: float = 0.2,
     longest: int = 10,
 ) -> Masked:
-    """Chooses tokens in spans; all of a span become the mask (80 %), random tokens (10 %), or stay (10 %).
+    """Span masking: chooses spans of tokens; all of one become the mask (80 %), random tokens (10 %), or stay (10 %).
 
     See "SpanBERT: Improving Pre-training by Representing and Predicting Spans", Joshi et al., 2020. A span
     begins at any token, and where spans overlap the later one rules; how often one begins follows from
-    `rate`. Arguments, results and errors as `mask_tokens`, and:
+    `rate`.
 
     Args:
+      ids: (b, t), integers.
+      mask: the id of the mask.
+      low, high: ordinary tokens are low..high-1: no other one is chosen, or drawn.
+      lengths: (b,) integers, or None for rows without padding.
+      key: a PRNG key, or None to choose nothing.
+      rate: the probability of a token's being chosen, in [0, 1].
       stop: the probability that a span ends after any of its tokens, in (0, 1].
       longest: tokens of a span at most, 1 or more.
+
+    Returns:
+      inputs and labels in ids' shape and dtype, weights float32.
+
+    Raises:
+      TypeError: ids or lengths are not integers.
+      ValueError: ids are not (b, t), a number out of its range, an empty range of tokens, a mask among the ordinary
+        tokens, or lengths that do not fit ids.
 
     >>> ids = jnp.arange(5, 9).reshape(1, 4)
     >>> mask_spans(ids, 4, 5, 9, lengths=None, rate=1.0, key=jax.random.key(0)).weights.tolist()

@@ -26,7 +26,7 @@ def mixup(
     key: jax.Array | None,
     classes: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """`share * x + (1 - share) * other`, and the same of the targets; a share ~ Beta(alpha, alpha) a row.
+    """Mixup: `share * x + (1 - share) * other`, and the same of the targets; a share ~ Beta(alpha, alpha) a row.
 
     See "mixup: Beyond Empirical Risk Minimization", Zhang et al., 2018, with alpha 0.2 for ImageNet.
 
@@ -70,7 +70,7 @@ def cutmix(
     key: jax.Array | None,
     classes: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Pastes a rectangle of another image at its own place; targets are mixed by the share of the area.
+    """CutMix: pastes a rectangle of another image at its own place; targets are mixed by the share of the area.
 
     See "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", Yun et
     al., 2019, with alpha 1. The rectangle's area is 1 - share for a share ~ Beta(alpha, alpha), its centre

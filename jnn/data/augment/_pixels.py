@@ -116,7 +116,7 @@ def sometimes(
     *,
     key: jax.Array | None,
 ) -> jax.Array:
-    """`augment(x, key)` for some rows, x itself for the others; all are computed, then chosen.
+    """Random application: `augment(x, key)` for some rows, x itself for the others; all are computed, then chosen.
 
     Args:
       x: (b, ...), any batch.

@@ -61,7 +61,7 @@ def rand_augment(
     method: str = "bilinear",
     fill: float = 0.0,
 ) -> jax.Array:
-    """`n` operations on every image, each drawn evenly from fourteen (`OPS`), one after another.
+    """RandAugment: `n` operations on every image, each drawn evenly from fourteen (`OPS`), one after another.
 
     See "RandAugment: Practical Automated Data Augmentation with a Reduced Search Space", Cubuk et al.,
     2020. Rotations, shears, moves and the four factors go either way with equal probability.

@@ -19,7 +19,7 @@ from jnn.data.augment._pixels import check_bound
 def replace_tokens(
     ids: jax.Array, rate: float, low: int, high: int, *, lengths: jax.Array | None, key: jax.Array | None
 ) -> jax.Array:
-    """Replaces each token with probability `rate` by one drawn evenly from low..high-1.
+    """Token replacement: each token with probability `rate` by one drawn evenly from low..high-1.
 
     See "Data Noising as Smoothing in Neural Network Language Models", Xie et al., 2017.
 
@@ -52,7 +52,7 @@ def replace_tokens(
 def word_dropout(
     ids: jax.Array, rate: float, unknown: int, *, lengths: jax.Array | None, key: jax.Array | None
 ) -> jax.Array:
-    """Replaces each token with probability `rate` by the unknown word.
+    """Word dropout: replaces each token with probability `rate` by the unknown word.
 
     See "Generating Sentences from a Continuous Space", Bowman et al., 2016. Arguments, result and errors
     as `replace_tokens`, with the id of the unknown word instead of a range.

@@ -16,7 +16,7 @@ from jnn.data.augment._pixels import Amount, check_colors, from_unit, per_image,
 
 
 def invert(x: jax.Array) -> jax.Array:
-    """White minus every colour.
+    """Inversion: white minus every colour.
 
     Args:
       x: (b, y, x, c), uint8 or floating point in [0, 1].
@@ -36,7 +36,18 @@ def invert(x: jax.Array) -> jax.Array:
 
 
 def solarize(x: jax.Array, threshold: Amount) -> jax.Array:
-    """Inverts the colours that are at least `threshold`, in x's units; one number or (b,). Errors as `invert`.
+    """Solarization: inverts the colours that are at least `threshold`.
+
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1].
+      threshold: in x's units, one number or (b,).
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, floats outside [0, 1], or another shape of threshold.
 
     >>> solarize(jnp.array([100, 200], jnp.uint8).reshape(1, 1, 2, 1), 128).ravel().tolist()
     [100, 55]
@@ -46,14 +57,15 @@ def solarize(x: jax.Array, threshold: Amount) -> jax.Array:
 
 
 def posterize(x: jax.Array, bits: int | jax.Array) -> jax.Array:
-    """Keeps the highest bits of every colour, floats as their nearest of 256.
+    """Posterization: keeps the highest bits of every colour, floats as their nearest of 256.
 
     Args:
-      x: as for `invert`.
+      x: (b, y, x, c), uint8 or floating point in [0, 1].
       bits: from 0 (black) to 8, one number or (b,).
 
     Raises:
-      TypeError, ValueError: as `invert`; bits out of range.
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, floats outside [0, 1], or bits out of range.
 
     >>> posterize(jnp.array([63, 255], jnp.uint8).reshape(1, 1, 2, 1), 2).ravel().tolist()
     [0, 192]
@@ -66,9 +78,19 @@ def posterize(x: jax.Array, bits: int | jax.Array) -> jax.Array:
 
 
 def autocontrast(x: jax.Array) -> jax.Array:
-    """Stretches each channel's colours so that its darkest is black and its brightest white.
+    """Autocontrast: stretches each channel's colours so that its darkest is black and its brightest white.
 
-    A channel of one colour stays what it is. Arguments, result and errors as `invert`.
+    A channel of one colour stays what it is.
+
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1].
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, or floats outside [0, 1].
 
     >>> autocontrast(jnp.array([50, 60, 100], jnp.uint8).reshape(1, 1, 3, 1)).ravel().tolist()
     [0, 51, 255]
@@ -81,10 +103,20 @@ def autocontrast(x: jax.Array) -> jax.Array:
 
 
 def equalize(x: jax.Array) -> jax.Array:
-    """Gives each channel an even histogram, floats as their nearest of 256 colours.
+    """Histogram equalization: gives each channel an even histogram, floats as their nearest of 256 colours.
 
     With the rounding of PIL's `ImageOps.equalize`, which AutoAugment (Cubuk et al., 2019) used. A
-    channel of one colour stays what it is. Arguments, result and errors as `invert`.
+    channel of one colour stays what it is.
+
+    Args:
+      x: (b, y, x, c), uint8 or floating point in [0, 1].
+
+    Returns:
+      x's shape and dtype.
+
+    Raises:
+      TypeError: images of another dtype.
+      ValueError: x is not a batch of images, or floats outside [0, 1].
 
     >>> equalize(jnp.array([0, 50, 50, 51] * 255, jnp.uint8).reshape(1, 2, 510, 1)).ravel().tolist()[:4]
     [0, 85, 85, 255]

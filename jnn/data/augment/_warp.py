@@ -27,7 +27,7 @@ def affine_matrix(
     scale: Amount = 1.0,
     shear: tuple[Amount, Amount] = (0.0, 0.0),
 ) -> jax.Array:
-    """The matrices for `warp` that scale, shear and rotate an image about its centre, then move it.
+    """Affine matrices for `warp`: they scale, shear and rotate an image about its centre, then move it.
 
     Each amount is one number, or one for each image (b,).
 
@@ -64,11 +64,11 @@ def affine_matrix(
 
 
 def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: float = 0.0) -> jax.Array:
-    """Images read at affine places of other images.
+    """Affine warp: images read at affine places of other images.
 
     Args:
       x: (b, y, x, c), floating point, or integers: of 8 or 16 bits where bilinear, any where nearest.
-      matrices: (b, 2, 3), or (2, 3) for all images; see the module's docstring.
+      matrices: (b, 2, 3), or (2, 3) for all images: (y, x) of the input is matrix @ (y, x, 1) of the result.
       method: "bilinear", or "nearest" (which invents no value: for masks).
       fill: what lies outside of the images, in their units.
 

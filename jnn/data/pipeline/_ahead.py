@@ -33,7 +33,7 @@ def to_stderr(line: str) -> None:
 
 
 class ReadAhead(Endless):
-    """Step-indexed batches, read ahead by Grain while they are asked for one after another.
+    """Prefetched batches: step-indexed ones, read ahead by Grain while they are asked for one after another.
 
     Whoever asks for another step than the next one (a run that resumes, or goes back) waits until reading has begun
     again there. Close it, or use it as a context, to end its threads and processes.

@@ -30,7 +30,7 @@ class Stateful(Protocol):
 
 
 class IteratorBatches:
-    """The batches of an iterator, by the number of the step.
+    """Batches of an iterator, by the number of the step.
 
     It remembers its state at the beginning, and whenever `state` was asked for, which is at every checkpoint: a run
     that goes back finds its batches by going on from there.

@@ -19,7 +19,7 @@ from jnn.optional import optional
 
 
 def mixture(sources: Mapping[str, Examples], weights: Mapping[str, float], *, seed: int) -> Any:
-    """Examples without an end, for `SourceBatches(..., seed=None)`: each source's share is its weight's.
+    """Mixture of sources, without an end, for `SourceBatches(..., seed=None)`: each one's share is its weight's.
 
     See "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", Raffel et al., 2020,
     section 3.5.2.

@@ -28,7 +28,7 @@ class Piece(NamedTuple):
 
 
 class Packed:
-    """An indexed source of rows, each filled with pieces of documents: examples for `SourceBatches`.
+    """Packed sequences: an indexed source of rows, each filled with pieces of documents, for `SourceBatches`.
 
     See "Efficient Sequence Packing without Cross-contamination", Krell et al., 2021: the longest first, each where
     it leaves the least room. A document of more than `context` tokens goes on in further pieces.

@@ -33,7 +33,7 @@ class Examples(Protocol):
 
 
 class SourceBatches(Endless):
-    """An endless source of batches of examples, indexed by the step.
+    """Batches of examples that are read one by one, without an end, indexed by the step.
 
     The order is Grain's global shuffle: a permutation that is computed index by index, so that it takes no memory
     however many examples there are. A `grain.MapDataset` brings its own transformations; those of its `random_map`

@@ -35,7 +35,7 @@ _HEADERS = 2**20  # the most that may stand between two files of a tar
 
 
 def unpack(archive: PathLike, folder: PathLike, *, max_bytes: int | None = None) -> Path:
-    """Unpacks an archive into a new folder.
+    """Archive: unpacks it into a new folder.
 
     Args:
       archive: a zip or tar file; which one is told from its content.

@@ -27,12 +27,13 @@ def read_csv(
     delimiter: str = ",",
     skipped: Skipped | None = None,
 ) -> dict[str, np.ndarray]:
-    """The named columns of a CSV file in UTF-8, each as an array of its type.
+    """CSV: the named columns of a file in UTF-8, each as an array of its type.
 
     Args:
       path: the file. Lines end in LF, CR LF or CR; blank ones are no rows; a byte order mark is no part of a name.
-      columns: name -> int, float, str or a tuple of categories; see `jnn.data.sources._columns`. Read a
-        column as str to find its categories (in the *training* rows): `tuple(sorted(set(column)))`.
+      columns: name -> int (32 bits), float (64 bits), str, or a tuple of categories, such as ("no", "yes"), which
+        become the place among them. No value is rounded, cut or guessed in silence. Read a column as
+        str to find its categories (in the *training* rows): `tuple(sorted(set(column)))`.
       missing: column -> the value of its missing fields, such as `{"age": math.nan}`. In a column
         without one, a missing field is damage.
       markers: the fields that mean "missing", such as ("", "NA", "?").

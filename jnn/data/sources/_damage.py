@@ -14,7 +14,7 @@ from __future__ import annotations
 
 
 class Skipped:
-    """Counts the damaged records that were skipped. It counts in one process: give each worker its own.
+    """Skipped records: counts the damaged ones. It counts in one process: give each worker its own.
 
     Args:
       limit: how many may be skipped; a corpus that is damaged throughout is not training data.

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def digits() -> dict[str, np.ndarray]:
-    """1,797 handwritten digits of 8 by 8 pixels.
+    """Handwritten digits: 1,797 of 8 by 8 pixels.
 
     See "Optical Recognition of Handwritten Digits", Alpaydin and Kaynak, 1998 (UCI).
 

@@ -24,7 +24,7 @@ class Dataset(Protocol):
 
 
 class HuggingFace:
-    """An indexed source of chosen fields, renamed, as NumPy values.
+    """Hugging Face data set: an indexed source of chosen fields, renamed, as NumPy values.
 
     See "Datasets: A Community Library for Natural Language Processing", Lhoest et al., 2021.
 

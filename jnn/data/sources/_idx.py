@@ -26,7 +26,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: PathLike) -> np.ndarray:
-    """The array in an IDX file, compressed by gzip or not.
+    """IDX: the array in a file, compressed by gzip or not.
 
     See "Gradient-Based Learning Applied to Document Recognition", LeCun et al., 1998, whose data
     came in this format.

@@ -35,7 +35,7 @@ _UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
 
 
 class ImageFolder:
-    """An indexed source of labelled images; an image is read when it is asked for.
+    """Image folder: an indexed source of labelled images; an image is read when it is asked for.
 
     Args:
       root: the folder of the classes' folders. Files that are not `.png`, `.jpg` or `.jpeg` are no images.

@@ -19,7 +19,7 @@ Field = type | tuple[Any, ...]  # a type, or the values that it may have
 
 
 def read_jsonl(path: PathLike, fields: Mapping[str, Field], *, skipped: Skipped | None = None) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines, reduced to these fields.
+    """JSON lines: the records of a file, reduced to these fields.
 
     Args:
       path: the file.

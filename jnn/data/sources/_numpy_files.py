@@ -31,7 +31,7 @@ _DESCR = re.compile(r"[<>|=](b1|[iu][1248]|f[248]|c(8|16))")
 
 
 def read_npy(path: PathLike) -> np.ndarray:
-    """The array of an `.npy` file.
+    """NumPy file: the array of an `.npy` file.
 
     See "A simple file format for NumPy arrays", Kern, 2007 (NumPy Enhancement Proposal 1).
 
@@ -55,7 +55,7 @@ def read_npy(path: PathLike) -> np.ndarray:
 
 
 def read_npz(path: PathLike, *, max_bytes: int | None = None) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file, by name.
+    """NumPy archive: the arrays of an `.npz` file, by name.
 
     Args:
       path: the file.

@@ -20,11 +20,12 @@ from jnn.optional import optional
 def read_parquet(
     path: PathLike, columns: Mapping[str, Column], *, missing: Mapping[str, Value] | None = None
 ) -> dict[str, np.ndarray]:
-    """The named columns of a Parquet file, each as an array of its type.
+    """Parquet: the named columns of a file, each as an array of its type.
 
     Args:
       path: the file.
-      columns: name -> int, float, str or a tuple of categories; see `jnn.data.sources._columns`.
+      columns: name -> int (32 bits), float (64 bits), str, or a tuple of categories, such as ("no", "yes"), which
+        become the place among them. No value is rounded, cut or guessed in silence.
       missing: column -> the value that stands for null. In a column without one, null is an error.
 
     Returns:
@@ -33,7 +34,7 @@ def read_parquet(
     Raises:
       ImportError: PyArrow is not installed.
       ValueError: a damaged file, a column that it lacks or has twice, a null or a value that does not fit, or more
-        rows or text than a file of its size can hold (`jnn.data.sources._budget`).
+        rows or text than a file of its size can hold.
 
     Example:
       `read_parquet("people.parquet", {"age": int, "smoker": ("no", "yes")}, missing={"age": -1})`

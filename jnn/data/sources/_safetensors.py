@@ -43,7 +43,7 @@ _DTYPES: dict[str, Any] = {
 
 
 def read_safetensors(path: PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name; `jnn.load` takes them once their names are the spec's paths.
+    """Safetensors: the arrays of a file by name; `jnn.load` takes them once their names are the spec's paths.
 
     See "Safetensors", Hugging Face, 2022 (github.com/huggingface/safetensors).
 

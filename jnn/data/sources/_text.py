@@ -36,13 +36,21 @@ def imdb(data_dir: PathLike | None = None, part: str = "train") -> tuple[list[st
 
 
 def read_reviews(path: PathLike, *, skipped: Skipped | None = None) -> tuple[list[str], np.ndarray]:
-    """Texts and labels from lines of `{"text": ..., "label": 0 or 1}`; arguments and errors as `read_jsonl`."""
+    """Reviews: texts and labels from lines of `{"text": ..., "label": 0 or 1}`.
+
+    Args:
+      path: the file.
+      skipped: counts damaged lines and leaves them out; None stops at the first.
+
+    Raises:
+      ValueError: a line that is not such an object; or no such line in the file.
+    """
     records = read_jsonl(path, {"text": str, "label": (0, 1)}, skipped=skipped)
     return [record["text"] for record in records], np.array([record["label"] for record in records], np.int32)
 
 
 def tinyshakespeare(data_dir: PathLike | None = None) -> str:
-    """A million characters of Shakespeare's plays, in `tinyshakespeare/input.txt`.
+    """Tiny Shakespeare: a million characters of his plays, in `tinyshakespeare/input.txt`.
 
     See "The Unreasonable Effectiveness of Recurrent Neural Networks", Karpathy, 2015.
 

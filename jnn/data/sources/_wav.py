@@ -42,7 +42,7 @@ class Format(NamedTuple):
 
 
 def read_wav(path: PathLike) -> tuple[np.ndarray, int]:
-    """The samples of a WAV file of integers (8, 16, 24, 32 bits) or floats (32, 64 bits), and their rate.
+    """WAV: the samples of a file of integers (8, 16, 24, 32 bits) or floats (32, 64 bits), and their rate.
 
     See "Multimedia Programming Interface and Data Specifications 1.0", IBM and Microsoft, 1991, and
     "Multiple Channel Audio Data and WAVE Files", Microsoft, 2007, for the extensible header.

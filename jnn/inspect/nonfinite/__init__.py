@@ -44,7 +44,7 @@ __all__ = [
 
 
 def first_bad(f: Callable[..., Any], *args: Any) -> Finding | None:
-    """The equation that made the first bad number of those that reach `f(*args)`, or None if that is finite.
+    """First bad number: the equation that made it, of those that reach `f(*args)`; None if that is finite.
 
     Args:
       f: anything that JAX can trace: a loss, its gradient, a train step.

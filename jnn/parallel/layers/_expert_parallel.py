@@ -32,7 +32,7 @@ from jnn.param import Params
 def expert_parallel(
     p: Params, x: jax.Array, routing: Routing, activation: Activation, *, mesh: Mesh, axis: str = "expert"
 ) -> jax.Array:
-    """The weighted sum of each token's experts' answers, with the experts on an axis of the mesh.
+    """Expert parallelism: the weighted sum of each token's experts' answers, with the experts on an axis of the mesh.
 
     See "GShard: Scaling Giant Models with Conditional Computation", Lepikhin et al., 2020.
 

@@ -36,7 +36,7 @@ Context = Literal["ring", "heads"]
 def model_parallel(
     mesh: Mesh, *, context: Context = "ring", microbatches: int | None = None, repeats: int = 1
 ) -> contextlib.AbstractContextManager[None]:
-    """Puts in force what the axes of a mesh ask for; nothing where they are of size 1.
+    """Model parallelism: puts in force what the axes of a mesh ask for; nothing where they are of size 1.
 
     Args:
       mesh: on which the model runs.

@@ -60,7 +60,7 @@ def pipeline(
     repeats: int = 1,
     axis: str = "stage",
 ) -> Any:
-    """`scan` over stacked layers, each on the devices of its stage.
+    """Pipeline parallelism: `scan` over stacked layers, each on the devices of its stage.
 
     See "GPipe: Efficient Training of Giant Neural Networks using Pipeline Parallelism", Huang et al., 2019; for
     repeats > 1 the interleaved schedule of "Efficient Large-Scale Language Model Training on GPU Clusters Using

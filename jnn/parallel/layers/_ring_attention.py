@@ -44,7 +44,7 @@ def ring_attention(
     causal: bool = False,
     window: int | None = None,
 ) -> jax.Array:
-    """`softmax(q k / sqrt(head)) v`, with time on an axis of the mesh.
+    """Ring attention: `softmax(q k / sqrt(head)) v`, with time on an axis of the mesh.
 
     See "Ring Attention with Blockwise Transformers for Near-Infinite Context", Liu et al., 2023.
 

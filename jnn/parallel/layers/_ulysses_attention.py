@@ -36,7 +36,7 @@ def ulysses_attention(
     causal: bool = False,
     window: int | None = None,
 ) -> jax.Array:
-    """`softmax(q k / sqrt(head)) v`, with time on an axis of the mesh.
+    """Ulysses attention: `softmax(q k / sqrt(head)) v`, with time on an axis of the mesh.
 
     See "DeepSpeed Ulysses: System Optimizations for Enabling Training of Extreme Long Sequence Transformer Models",
     Jacobs et al., 2023.

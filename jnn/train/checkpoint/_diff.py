@@ -38,7 +38,7 @@ class Difference:
 
 
 def diff(a: Any, b: Any) -> list[Difference]:
-    """The differences of two trees of arrays, by path.
+    """Differences of two trees of arrays, by path.
 
     Args:
       a, b: trees, or what `read(folder).state` gives.
@@ -58,7 +58,7 @@ def diff(a: Any, b: Any) -> list[Difference]:
 
 
 def digest(tree: Any) -> str:
-    """A SHA-256 over the paths, dtypes, shapes and bytes of a tree of arrays: equal iff bit-equal.
+    """Digest: a SHA-256 over the paths, dtypes, shapes and bytes of a tree of arrays: equal iff bit-equal.
 
     >>> digest({"w": np.ones(2, np.float32)}) == digest({"w": np.ones(2, np.float32)})
     True

@@ -26,7 +26,7 @@ INDEX = "{i}"
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """`rename`, `stack` or `unstack`, from paths that match `old` to `new`."""
+    """Migration rule: `rename`, `stack` or `unstack`, from paths that match `old` to `new`."""
 
     kind: Literal["rename", "stack", "unstack"]
     old: str
@@ -37,7 +37,7 @@ class Rule:
 
 
 def rename(old: str, new: str) -> Rule:
-    """Moves arrays; each `*` stands for any text.
+    """Migration rule: moves arrays; each `*` stands for any text.
 
     Raises:
       ValueError: the two patterns do not have the same number of `*`, or they have an index.
@@ -49,7 +49,7 @@ def rename(old: str, new: str) -> Rule:
 
 
 def stack(old: str, new: str) -> Rule:
-    """Stacks arrays `{i}` = 0, 1, ... of one shape and dtype along a new leading axis.
+    """Migration rule: stacks arrays `{i}` = 0, 1, ... of one shape and dtype along a new leading axis.
 
     Raises:
       ValueError: the old pattern does not have one `{i}`, the new one has some, or their numbers of `*` differ.
@@ -62,7 +62,7 @@ def stack(old: str, new: str) -> Rule:
 
 
 def unstack(old: str, new: str) -> Rule:
-    """Takes arrays apart along their leading axis, into `{i}` = 0, 1, ...
+    """Migration rule: takes arrays apart along their leading axis, into `{i}` = 0, 1, ...
 
     Raises:
       ValueError: the new pattern does not have one `{i}`, the old one has some, or their numbers of `*` differ.
@@ -74,7 +74,7 @@ def unstack(old: str, new: str) -> Rule:
 
 
 def relayout(arrays: Arrays, rules: Sequence[Rule]) -> dict[str, Any]:
-    """The arrays after every rule in turn.
+    """Checkpoint migration: the arrays after every rule in turn.
 
     Args:
       arrays: by path, such as `read(folder).state` or `jnn.flatten(params)`.

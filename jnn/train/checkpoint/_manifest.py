@@ -30,7 +30,7 @@ Records = dict[str, Any]  # name -> JSON value: the history, the settings, the s
 
 
 class CorruptCheckpoint(Exception):
-    """A checkpoint that does not hold what was saved; the message says what is wrong, in one line."""
+    """Corrupt checkpoint: one that does not hold what was saved; the message says what is wrong, in one line."""
 
 
 def in_one_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The folder `damaged`, where checkpoints go that nothing can be restored from, and what stays there.
 
-    quarantine(step_folder) -> str           moves it there, and says so
+    quarantine(step_folder) -> str          moves it there, and says so
     clear(folder, whole) -> [str, ...]      deals with what killed saves left, keeps `damaged` small, and says so
     discard_half(folder, step)              deletes what a save of this process left that failed
 

@@ -35,7 +35,7 @@ def to_stderr(line: str) -> None:
 
 
 class Checkpoints:
-    """A folder of checkpoints, numbered by step; one run at a time.
+    """Checkpoints in a folder, numbered by step; one run at a time.
 
     Args:
       folder: created if missing. One that cannot be written can still be restored from.
@@ -47,7 +47,7 @@ class Checkpoints:
       ValueError: `keep` or `best` mean nothing, or the folder holds others with the names of steps.
 
     >>> import jax.numpy as jnp, optax, tempfile
-    >>> from jnn.train._state import create_state
+    >>> from jnn.train import create_state
     >>> state = create_state({"w": jnp.ones(3)}, optax.sgd(0.1))
     >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
     ...     checkpoints.save(state, {"history": [{"step": 0, "train/loss": 1.5}]})
@@ -148,8 +148,8 @@ class Checkpoints:
     def restore(self, like: Any, *, step: int | None = None, report: Report = to_stderr) -> Saved | None:
         """The newest state that is what was saved, and its records; None if there is none.
 
-        A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`; what
-        stays there says `jnn.train.checkpoint._quarantine`.
+        A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`,
+        where the newest few stay.
 
         Args:
           like: a state, or a tree of `jax.ShapeDtypeStruct`s, from which nothing but structure, shapes, dtypes and

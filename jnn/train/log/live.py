@@ -1,7 +1,7 @@
 """A page in the browser with the curves of runs while they go on.
 
-    python -m jnn.train.log.live runs              every run below a folder, until Ctrl-C
-    with serve(folder) as page: fit(...)       beside a training, in a daemon thread
+    python -m jnn.train.log.live runs         every run below a folder, until Ctrl-C
+    with serve(folder) as page: fit(...)      beside a training, in a daemon thread
 
 Laws: listens on 127.0.0.1 alone; answers GET with one of two resources, the page and its rows (or what
 is new of them since an answer before), and writes nothing; no part of a request names a file; a

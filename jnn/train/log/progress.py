@@ -27,7 +27,7 @@ Log = Callable[[Row], None]
 
 
 class ProgressLog:
-    """A bar on standard error with speed and remaining time, and a `RowLog` in a folder.
+    """Progress bar on standard error with speed and remaining time, and a `RowLog` in a folder.
 
     A standard error that is closed, full, or of few characters ends no run: the bar is left out.
 
@@ -37,7 +37,7 @@ class ProgressLog:
       label: what stands before the bar.
       examples_per_step: for examples per second; None where a step has no fixed number.
       flops_per_step: what the model's arithmetic costs, forward and backward, for the MFU.
-      peak_flops: FLOP/s of all devices together, such as `jnn.train.log._throughput.peak_flops(jax.devices())`.
+      peak_flops: FLOP/s of all devices together, such as `jnn.train.log.peak_flops(jax.devices())`.
         The MFU is shown only where both are known.
 
     Raises:

@@ -20,7 +20,7 @@ from jnn.train._history import Row
 
 
 class TensorBoardLog:
-    """Writes rows as events for `tensorboard --logdir folder`; needs the extra `tensorboard`.
+    """TensorBoard events of rows; needs the extra `tensorboard`.
 
     The records and their checksums are written by tensorboardX.
 

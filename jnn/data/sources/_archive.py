@@ -147,7 +147,7 @@ def _zip_files(source: Path) -> Files:
 def _tar_files(source: Path) -> Files:
     with _decompressed(source) as raw:
         stream = Stream(raw)
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=Worker) as archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as archive:
             for member in archive:
                 if not member.isdir() and (not member.isreg() or member.issparse()):
                     raise ValueError(f"holds {member.name[:60]!r}, a link, a device or a sparse file.")
@@ -180,7 +180,7 @@ class Stream(io.BufferedIOBase):
         return data
 
 
-class Worker(tarfile.TarInfo):
+class Member(tarfile.TarInfo):
     """A header that is right, or an error; tarfile itself takes a damaged one for the end of the archive."""
 
     @classmethod

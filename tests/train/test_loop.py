@@ -31,8 +31,8 @@ from jnn.train import (
     make_eval,
     make_step,
     read_capsule,
+    replay,
 )
-from jnn.train.capsule._rerun import replay
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -332,16 +332,17 @@ def test_a_capsule_makes_the_bad_step_again(tmp_path, steps_per_call):
     poisoned = Poisoned(tiny.arrays(), 8, seed=3)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         tiny.train(steps=10, steps_per_call=steps_per_call, checkpoints=checkpoints)
-        with pytest.raises(FloatingPointError, match=r"batch\['x'\] is not finite.*python -m jnn.replay ") as error:
+        with pytest.raises(FloatingPointError, match=r"batch\['x'\] is not finite.*again: jnn") as error:
             tiny.train(
                 batches=poisoned,
                 steps_per_call=steps_per_call,
                 checkpoints=checkpoints,
                 recovery=Recovery(capsules=tmp_path / "capsules"),
             )
-    capsule = read_capsule(str(error.value).split()[-1])
-    assert capsule.step == 12 // steps_per_call * steps_per_call
-    found = replay(capsule, tiny.step(steps_per_call), tiny.state())
+    path, _, call = str(error.value).partition("jnn.train.replay('")[2].partition("'")
+    assert call == ", step, state)"
+    assert read_capsule(path).step == 12 // steps_per_call * steps_per_call
+    found = replay(path, tiny.step(steps_per_call), tiny.state())
     assert found.finding is not None
     assert "batch" in str(found.finding) or found.finding.given
 

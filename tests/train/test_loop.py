@@ -383,7 +383,7 @@ def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
 
 def test_the_checkpoint_of_a_plateaus_best_row_stays_whatever_least_is(tmp_path):
     """Rows that are better by less than that do not push it out."""
-    stop = EarlyStopping("val/loss", patience=3, least=0.5)
+    stop = EarlyStopping("val/loss", patience=3, min_delta=0.5)
     slowly = lambda state: {"loss": Mean(2.0 - int(state.step) / 1000, 1.0)}
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         state, history = tiny.train(evaluate=slowly, stop=stop, checkpoints=checkpoints)

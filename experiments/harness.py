@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,7 +40,7 @@ from jnn.preflight import set_cpu_devices
 from jnn.processes import from_first
 from jnn.strict_json import dumps, loads
 from jnn.terminal import Terminal, open_missing, say
-from jnn.train import Preempted, digest
+from jnn.train import Preempted, digest, read_capsule
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
 
@@ -68,7 +69,12 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     config = tyro.cli(config_type, args=args, description=notes)
     try:
         check(config)
-        _fly(experiment, config) if config.preflight is not None else _launch(experiment, config, notes)
+        if config.preflight is not None:
+            _fly(experiment, config)
+        elif config.replay is not None:
+            _replay(experiment, config)
+        else:
+            _launch(experiment, config, notes)
     except (ValueError, RuntimeError, OSError) as error:
         if (code := code_of(error)) is None:
             raise
@@ -80,6 +86,26 @@ def _fly(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
     set_cpu_devices(config.preflight)
     experiment(config)
     refuse("this experiment trains nothing that a pre-flight could look at.", USAGE)
+
+
+def _replay(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
+    """As far as the run that wrote the capsule, whose step is made again; no folder is made or written to.
+
+    What keeps it from being made, whatever that is, has exit code 2: 1 would say that the step is finite.
+    """
+    try:
+        if initialize():
+            refuse("--replay: of one process alone. Start the experiment without a launcher.", USAGE)
+        mesh(config.mesh)
+        capsule = read_capsule(config.replay)
+        experiment(config)
+    except Exception as error:
+        if code_of(error) is None:
+            traceback.print_exc()
+            sys.exit(USAGE)
+        refuse(words(error, config.workdir), USAGE)
+    which = f"the run {capsule.run!r}" if capsule.run else "a run without a name"
+    refuse(f"--replay: {capsule.path} is of {which}, and this experiment trains none such.", USAGE)
 
 
 def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> None:

@@ -29,7 +29,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("learning_rate", "temperature", "scale", "tokens", "epochs"), POSITIVE),
     **dict.fromkeys(("weight_decay", "price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
-    **dict.fromkeys(("workdir", "mesh", "data_dir", "preflight", "budget"), TEXT),
+    **dict.fromkeys(("workdir", "mesh", "data_dir", "replay", "preflight", "budget"), TEXT),
     **dict.fromkeys(("warmup", "sample"), ("a whole number of at least 0", lambda x: x >= 0)),
     "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),
@@ -56,6 +56,8 @@ def check(config: Any) -> None:
     if given and config.preflight is None:
         names = ", ".join(map(option, given))
         refuse(f"{names}: of a pre-flight alone. Add --preflight with a machine, such as v5e:16x16.", USAGE)
+    if config.replay is not None and config.preflight is not None:
+        refuse("--replay and --preflight: expected at most one of them, found both.", USAGE)
     if config.tokens is not None and config.epochs is not None:
         refuse("--tokens and --epochs: expected at most one of them, found both.", USAGE)
 

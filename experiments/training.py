@@ -3,6 +3,8 @@
     train(config, spec, loss, optimizer, batches, every=..., validation=...) -> (state, history)
     evaluate(loss, state, batches) -> metrics
 
+With `--replay CAPSULE` the step that a run wrote down is made again in place of training, and the process exits.
+
 The same call trains on one device, on several, and in several processes: `--mesh` says how, and models know nothing
 of it. What comes back lies on this process's first device, whatever it was trained on.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +31,7 @@ from jnn.inspect import flops, kernels
 from jnn.parallel import serialize_cpu_programs
 from jnn.preflight import TrainingJob, check_shares
 from jnn.program import Program
+from jnn.terminal import Terminal, say
 from jnn.train import (
     Batch,
     Checkpoints,
@@ -44,8 +48,9 @@ from jnn.train import (
     fit,
     make_eval,
     make_step,
+    read_capsule,
+    replay,
 )
-from jnn.train.capsule import finish, is_due
 from jnn.train.log import peak_flops
 from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.tensorboard import TensorBoardLog
@@ -67,6 +72,7 @@ class Common:
     serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
     kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
     tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
+    replay: str | None = None  # the folder of a capsule: make its step again, do not train
     preflight: str | None = None  # a machine that need not be there, such as v5p:8x8x8: report on it, do not train
     search: bool = False  # whether the pre-flight tries meshes, micro-batches and what is remembered, and ranks them
     compiles: int = 8  # how many of these are compiled, a minute each for a large model
@@ -79,7 +85,7 @@ class Common:
 
 # of these a run may have others when it goes on
 FLIGHT = ("preflight", "search", "compiles", "budget", "json", "price", "tokens", "epochs")
-NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", *FLIGHT)
+NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", "replay", *FLIGHT)
 
 
 def settings(config: Any) -> dict[str, Any]:
@@ -120,6 +126,8 @@ def train(
       losses: the same loss by what it remembers for its gradient, for `--search` to choose among.
 
     With `config.preflight` nothing is trained, nor written: the report on this step is printed, and the process exits.
+    With `config.replay` neither, once it is the run of the capsule's name; of one before it the initial state and no
+    history come back, so that a run's step may not need what another has learned.
 
     Raises (before anything is written):
       ValueError: the steps are no multiple of those of a call, the mesh's devices or the lanes do not divide the
@@ -135,12 +143,12 @@ def train(
     place = _layout(config, spec, batches, options.get("microbatches", 1))
     make = _on_one_device if place is None else functools.partial(_on_a_mesh, layout=place)
     step, state = make(config, spec, loss, optimizer, keys, steps_per_call=steps_per_call, **options)
+    if config.replay is not None:
+        return _replay(config.replay, name, step, state), []
     if config.kernels != "off":
         list_kernels(
             config, folder, step, state, batches[0] if steps_per_call == 1 else batches.stack(0, steps_per_call)
         )
-    if is_due():  # as `fit` does, but before the run's folder is locked and written to
-        finish(step, state)
     with contextlib.ExitStack() as stack:
         state, history = fit(
             step,
@@ -153,11 +161,20 @@ def train(
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints")),
             save_seconds=config.save_seconds,
             ledger=Ledger(folder),
-            recovery=Recovery(capsules=folder / "capsules"),
+            recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),
             settings=settings(config),
             log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
         )
     return parallel.local(state), history
+
+
+def _replay(path: str, name: str, step: Callable, state: TrainState) -> TrainState:
+    """Reports on a capsule of this run, and exits; the state, where the capsule is of another one."""
+    if (capsule := read_capsule(path)).run != name:
+        return parallel.local(state)
+    found = replay(capsule, step, state)
+    say(str(found), Terminal(sys.stdout))
+    sys.exit(found.exit_code)
 
 
 def list_kernels(config: Any, folder: Path, step: Any, state: TrainState, batch: Batch) -> None:

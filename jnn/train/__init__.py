@@ -24,12 +24,13 @@ from jnn.train._step import compile_step, make_eval, make_step
 from jnn.train._update import AddUp, Remember, check_options, update
 from jnn.train._verify import verify_resume
 from jnn.train._watch import watch
-from jnn.train.capsule._capsule import read_capsule, write_capsule
+from jnn.train.capsule import Capsule, Replay, read_capsule, replay, write_capsule
 from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, Saved, digest
 
 __all__ = [
     "AddUp",
     "Batch",
+    "Capsule",
     "Checkpoints",
     "Context",
     "CorruptCheckpoint",
@@ -43,6 +44,7 @@ __all__ = [
     "Preemption",
     "Recovery",
     "Remember",
+    "Replay",
     "Saved",
     "Step",
     "StepBatches",
@@ -66,6 +68,7 @@ __all__ = [
     "normalize",
     "overwrite_padding",
     "read_capsule",
+    "replay",
     "step_of",
     "update",
     "verify_resume",

@@ -29,7 +29,6 @@ from jnn.train._preemption import Preemption
 from jnn.train._recovery import Bad, Recovery
 from jnn.train._run import Run
 from jnn.train._state import all_finite, step_of, trained
-from jnn.train.capsule._rerun import finish, is_due, next_run
 from jnn.train.checkpoint import Checkpoints
 
 
@@ -104,9 +103,7 @@ def fit(
     if hooks and ledger is None:
         raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
     aside = Evaluation(evaluate, hooks or {}, ledger)
-    if is_due():
-        finish(step, state)
-    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings, number=next_run())
+    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings)
     run.resume(steps)
     for row in run.journal.history:
         log(row)

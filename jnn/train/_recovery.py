@@ -11,6 +11,7 @@ going back and leaving batches out.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -26,7 +27,6 @@ from jnn.train._run import Run
 from jnn.train._state import all_finite, trained
 from jnn.train.capsule._capsule import write_capsule
 from jnn.train.capsule._diagnose import diagnose
-from jnn.train.capsule._entry import how_started
 from jnn.train.capsule._gather import on_host
 
 OVERFLOW = "gradient_overflow"  # the metric by which `update` says so
@@ -52,7 +52,10 @@ class Recovery:
       watch: the names of the metrics that a step is judged by; None for every one that is called "loss", or ends in
         "/loss". Beside them a "gradient_overflow" (of float16) is bad, at the top of the metrics.
       capsules: a folder where a bad step is written down, with its batch and the state before it, for
-        `python -m jnn.replay`; needs checkpoints.
+        `jnn.train.replay`; needs checkpoints.
+      run: the run's name in its capsules, where a program has several.
+      command: which makes a step again when a capsule's path is added to it, such as "python train.py --replay", for
+        the message; without one it says how to call `jnn.train.replay`.
 
     Raises:
       ValueError: an unknown policy, a negative number of times, or a spike of at most 1.
@@ -66,6 +69,8 @@ class Recovery:
     spike: float | None = None
     watch: Sequence[str] | None = None
     capsules: str | Path | None = None
+    run: str = ""
+    command: str = ""
 
     def __post_init__(self) -> None:
         if self.on not in ("stop", "skip", "rollback") or self.max_skips < 0:
@@ -115,14 +120,26 @@ class Recovery:
         message = self._message(run, bad)
         begun = bad.step - bad.step % run.steps_per_call
         if self.capsules is not None:
-            message += f" Make the step again: python -m jnn.replay {_write(run, Path(self.capsules), begun, message)}"
+            message += f" Make the step again: {self._again(str(self._write(run, begun, message)))}"
         else:
-            message += " With checkpoints and a folder for capsules, python -m jnn.replay names the operation."
+            message += " With checkpoints and a folder for capsules, jnn.train.replay names the operation."
         if self.on == "stop" or run.journal.recoveries >= self.max_skips:
             raise FloatingPointError(message)
         run.back()
         run.journal.recoveries += 1
         run.journal.skipped |= set(range(begun if self.on == "skip" else run.at, bad.step + 1, run.steps_per_call))
+
+    def _write(self, run: Run, begun: int, message: str) -> Path:
+        """The capsule of the call that begins at this step, with the state before it."""
+        run.back()
+        while run.at < begun:
+            run.update()
+        parts = {"batch": run.batch(begun), "state": run.state, "message": message, "run": self.run}
+        return write_capsule(str(self.capsules), step=begun, **parts)
+
+    def _again(self, path: str) -> str:
+        """How the reader of a message makes the step of a capsule again."""
+        return f"{self.command} {shlex.quote(path)}" if self.command else f"jnn.train.replay({path!r}, step, state)"
 
     def _limits(self, name: str, members: int, history: History) -> np.ndarray:
         """The largest numbers that are no spike; before the first row, or after a mean of 0, every one is none."""
@@ -165,14 +182,3 @@ def _finite_before(run: Run, bad: Bad) -> bool | None:
         return None
     run.back()
     return bool(all_finite(trained(run.state)))
-
-
-def _write(run: Run, folder: Path, begun: int, message: str) -> Path:
-    """The capsule of the call that begins at this step, with the state before it."""
-    run.back()
-    while run.at < begun:
-        run.update()
-    batch, entry = run.batch(begun), how_started()
-    return write_capsule(
-        folder, step=begun, key=None, batch=batch, state=run.state, message=message, entry=entry, run=run.number
-    )

@@ -36,7 +36,6 @@ class Run:
       step, batches, steps_per_call, checkpoints, stop, ledger, settings: as `fit` takes them.
       state, journal: now.
       at: the state's step, known without asking the device.
-      number: which run of its program this is; a capsule says so.
       pending: metrics since the last look, still on the device, with the step that each call began at.
       like: shapes and shardings of the state, whose buffers are donated.
       saved: when the last save was, by the clock of this process.
@@ -53,7 +52,6 @@ class Run:
     settings: Any = None
     journal: RunRecord = dataclasses.field(default_factory=RunRecord)
     at: int = 0
-    number: int = 0
     pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
     saved: float = dataclasses.field(default_factory=time.monotonic)
     best: Any | None = None

@@ -254,7 +254,7 @@ def test_processes_that_do_not_come_are_one_line(tmp_path, capsys, monkeypatch):
     def join():
         raise TimeoutError("rendezvous: waited 60 s, and of 2 processes [1] never called.")
 
-    monkeypatch.setattr(harness, "join", join)
+    monkeypatch.setattr(harness, "initialize", join)
     assert "of 2 processes [1] never called" in refused(capsys, 1, tmp_path)
 
 

@@ -27,6 +27,7 @@ from jnn.train import (
     make_eval,
     make_step,
     normalize,
+    replay,
     update,
 )
 from tests.laws import equations
@@ -118,13 +119,17 @@ def test_a_bad_step_of_one_network_is_left_out(tmp_path):
             batch = super().stack(step, k)
             return batch | {"x": batch["x"] * (np.float32("nan") if step <= 12 < step + k else 1)}
 
-    with Checkpoints(tmp_path) as checkpoints:
+    recovery = Recovery(on="skip", watch=["critic/loss"], capsules=tmp_path / "capsules")
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         batches = Poisoned(real(), 16, seed=0)
-        options = {"checkpoints": checkpoints, "recovery": Recovery(on="skip", watch=["critic/loss"])}
+        options = {"checkpoints": checkpoints, "recovery": recovery}
         state, history = fit(compile_step(gan), begun(), batches, steps=30, every=10, **options)
     assert np.isfinite(history[-1]["train/generator/loss"])
     assert state["step"] == 30
     assert state["critic"].step == 29
+    found = replay(tmp_path / "capsules" / "step-12", compile_step(gan), begun())
+    assert "batch/x" in found.finding.given
+    assert np.isnan(found.metrics["critic/loss"])
 
 
 # teacher and student; frozen parts; LoRA

@@ -31,8 +31,8 @@ from jnn.train import (
     make_eval,
     make_step,
     read_capsule,
+    replay,
 )
-from jnn.train.capsule._rerun import replay
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -332,16 +332,17 @@ def test_a_capsule_makes_the_bad_step_again(tmp_path, steps_per_call):
     poisoned = Poisoned(tiny.arrays(), 8, seed=3)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         tiny.train(steps=10, steps_per_call=steps_per_call, checkpoints=checkpoints)
-        with pytest.raises(FloatingPointError, match=r"batch\['x'\] is not finite.*python -m jnn.replay ") as error:
+        with pytest.raises(FloatingPointError, match=r"batch\['x'\] is not finite.*again: jnn") as error:
             tiny.train(
                 batches=poisoned,
                 steps_per_call=steps_per_call,
                 checkpoints=checkpoints,
                 recovery=Recovery(capsules=tmp_path / "capsules"),
             )
-    capsule = read_capsule(str(error.value).split()[-1])
-    assert capsule.step == 12 // steps_per_call * steps_per_call
-    found = replay(capsule, tiny.step(steps_per_call), tiny.state())
+    path, _, call = str(error.value).partition("jnn.train.replay('")[2].partition("'")
+    assert call == ", step, state)"
+    assert read_capsule(path).step == 12 // steps_per_call * steps_per_call
+    found = replay(path, tiny.step(steps_per_call), tiny.state())
     assert found.finding is not None
     assert "batch" in str(found.finding) or found.finding.given
 
@@ -382,7 +383,7 @@ def test_a_plateau_ends_the_run_with_the_best_state(tmp_path, saved):
 
 def test_the_checkpoint_of_a_plateaus_best_row_stays_whatever_least_is(tmp_path):
     """Rows that are better by less than that do not push it out."""
-    stop = EarlyStopping("val/loss", patience=3, least=0.5)
+    stop = EarlyStopping("val/loss", patience=3, min_delta=0.5)
     slowly = lambda state: {"loss": Mean(2.0 - int(state.step) / 1000, 1.0)}
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         state, history = tiny.train(evaluate=slowly, stop=stop, checkpoints=checkpoints)

@@ -1,20 +1,22 @@
 """Failure capsules: a bad step, written down and made again elsewhere to find its cause.
 
+    write_capsule(folder, step=..., batch=..., state=..., message=...) -> path      as `fit` does
+    read_capsule(path) -> Capsule
+    replay(path, step, like) -> Replay
+
 What lives here writes a step down (`_capsule`, in the plain formats of `_plain`, from what several processes hold:
-`_gather`), says what is known without making it again (`_diagnose`), and makes it again as its program was started
-(`_entry`, `_rerun`, and `python -m jnn.replay`). What does not: the search for the first primitive whose result was
-not finite, which is `jnn.inspect.nonfinite`; anything that costs a run that goes well.
+`_gather`), says what is known without making it again (`_diagnose`), and makes it again (`_replay`), by a step that its
+caller has built. What does not: the search for the first primitive whose result was not finite, which is
+`jnn.inspect.nonfinite`; anything that costs a run that goes well.
 """
 
-from jnn.train.capsule._capsule import Entry
-from jnn.train.capsule._rerun import Replay, finish, is_due, replay, replaying, rerun
+from jnn.train.capsule._capsule import Capsule, read_capsule, write_capsule
+from jnn.train.capsule._replay import Replay, replay
 
 __all__ = [
-    "Entry",
+    "Capsule",
     "Replay",
-    "finish",
-    "is_due",
+    "read_capsule",
     "replay",
-    "replaying",
-    "rerun",
+    "write_capsule",
 ]

@@ -1,11 +1,11 @@
 """Failure capsules: all that is needed to make one training step again, in a folder of plain files.
 
-    write_capsule(folder, step=..., key=..., batch=..., state=..., message=..., entry=...) -> path
+    write_capsule(folder, step=..., batch=..., state=..., message=..., run=...) -> path
     read_capsule(path) -> Capsule
 
     step-42/
-      capsule.json     the step, the message, how the run was started, the names and dtypes of all arrays
-      arrays.npz       the batch, the state before the step, the key: as bits where NumPy lacks the dtype
+      capsule.json     the step, the message, the run's name, the names and dtypes of all arrays
+      arrays.npz       the batch, the state before the step: as bits where NumPy lacks the dtype
       norms.txt        a table to read: path, shape, norm, smallest, largest and bad numbers of every parameter
 
 Laws: what is read is bit-equal to what was written, whatever the dtype, typed keys included; a folder of this name is
@@ -32,13 +32,10 @@ from jnn.inspect.nonfinite import Summary
 from jnn.param import flatten
 from jnn.strict_json import dumps, loads
 from jnn.train._state import params_of
-from jnn.train.capsule._entry import Entry, how_started
 from jnn.train.capsule._gather import first_writes, on_host
 from jnn.train.capsule._plain import Pack, unpack
 
-__all__ = ["Capsule", "Entry", "how_started", "norms", "read_capsule", "write_capsule"]
-
-VERSION = 1
+VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,22 +45,18 @@ class Capsule:
     Attributes:
       step: its number.
       message: what was wrong with it.
-      entry: how the run was started, or None where that was not a file.
-      key: the run's PRNG key, or None where the step function holds it.
       batch: the step's batch.
       state: the arrays of the state before the step, by path.
       path: of the capsule's folder.
-      run: which run of `fit` in its program wrote it, counted from 0; None for another loop's.
+      run: the name of the run that wrote it, where a program has several; "" for one without.
     """
 
     step: int
     message: str
-    entry: Entry | None
-    key: jax.Array | None
     batch: Any
     state: dict[str, Any]
     path: Path
-    run: int | None = None
+    run: str = ""
 
     def state_as(self, like: Any) -> Any:
         """The state in the tree of `like`, whose leaves are arrays or `jax.ShapeDtypeStruct`s.
@@ -79,8 +72,8 @@ class Capsule:
             if want.get(path) != have.get(path)
         ]:
             raise ValueError(
-                f"{self.path}: its state is that of another run. Start the one that it was written by:\n  "
-                + "\n  ".join(problems)
+                f"{self.path}: its state is that of another run. Build the step and the state of the one that wrote "
+                "it:\n  " + "\n  ".join(problems)
             )
         return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(self.state[path]) for path in want])
 
@@ -89,26 +82,20 @@ def write_capsule(
     folder: str | Path,
     *,
     step: int,
-    key: jax.Array | None,
     batch: Any,
     state: Any,
     message: str,
-    entry: Entry | None,
-    run: int | None = None,
-    gradients: Any = None,
+    run: str = "",
 ) -> Path:
     """Writes a capsule below `folder`; of several processes each takes part, and process 0 writes.
 
     Args:
       folder: of the run; created if missing.
       step: the number of the step that went wrong.
-      key: the run's key, typed or raw, or None where the step function holds it.
       batch: dicts, lists and tuples of arrays.
       state: *before* the step: any pytree of arrays; `state.params` goes into the table.
       message: what was wrong.
-      entry: from `jnn.train.capsule._entry.how_started()`.
-      run: which run of `fit` in the program this is, so that a replay finds it among others.
-      gradients: of that step, for the table, if they are at hand.
+      run: the run's name, where a program has several, so that a replay finds it among others.
 
     Returns:
       The capsule's folder: `step-42`, or `step-42-2` if there is one already.
@@ -120,27 +107,23 @@ def write_capsule(
     >>> import tempfile
     >>> state = {"params": {"w": jnp.ones(3, jnp.bfloat16)}}
     >>> batch = {"x": np.array([1.0, np.nan])}
-    >>> path = write_capsule(tempfile.mkdtemp(), step=7, key=jax.random.key(0), batch=batch, state=state,
-    ...                      message="the loss is nan", entry=None)
+    >>> path = write_capsule(tempfile.mkdtemp(), step=7, batch=batch, state=state, message="the loss is nan")
     >>> capsule = read_capsule(path)
     >>> capsule.step, capsule.batch["x"], capsule.state["params/w"].dtype.name
     (7, array([ 1., nan]), 'bfloat16')
     """
-    key, batch, state, gradients = on_host((key, batch, state, gradients))
+    batch, state = on_host((batch, state))
     pack = Pack()
     record = {
         "version": VERSION,
         "step": int(step),
         "message": message,
         "run": run,
-        "entry": None if entry is None else dataclasses.asdict(entry),
-        "key": pack.tree(key),
         "batch": pack.tree(batch),
         "state": pack.tree(flatten(state)),
         "dtypes": pack.dtypes,
     }
-    tables = {"parameters": params_of(state), "gradients": gradients}
-    text = "\n".join(f"{name}\n{norms(tree)}\n" for name, tree in tables.items() if tree is not None)
+    text = f"parameters\n{norms(params_of(state))}\n"
     with naming(Path(folder)):
         return first_writes(lambda: _write(Path(folder).absolute(), record, pack.arrays, text))
 
@@ -173,9 +156,7 @@ def read_capsule(path: str | Path) -> Capsule:
         with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in record["dtypes"]}
         tree = lambda name: unpack(record[name], arrays, record["dtypes"])
-        entry = record["entry"] and Entry(**record["entry"] | {"argv": tuple(record["entry"]["argv"])})
-        parts = (tree("key"), tree("batch"), tree("state"))
-        return Capsule(record["step"], record["message"], entry, *parts, path, record["run"])
+        return Capsule(record["step"], record["message"], tree("batch"), tree("state"), path, record["run"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"read_capsule: {path} must be a folder of capsule.json and arrays.npz, as write_capsule made it; "

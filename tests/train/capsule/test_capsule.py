@@ -15,7 +15,6 @@ import jnn
 from jnn.layers import linear_spec
 from jnn.train import create_state, read_capsule, write_capsule
 from jnn.train.capsule._capsule import norms
-from jnn.train.capsule._entry import Entry
 from jnn.train.capsule._plain import Pack, unpack
 from tests.train.dtypes import DTYPES, of_every_bit
 
@@ -24,8 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 def write(folder, **changes):
     state = create_state(jnn.init(linear_spec(3, 2), jax.random.key(0)), optax.adam(0.1), ema=True)
-    settings = {"step": 42, "key": jax.random.key(1), "batch": {"x": np.ones((4, 3))}, "state": state}
-    settings |= {"message": "the loss is nan", "entry": Entry(("--steps", "3"), module="train.it")}
+    settings = {"step": 42, "batch": {"x": np.ones((4, 3))}, "state": state, "message": "the loss is nan"}
     return write_capsule(folder, **settings | changes)
 
 
@@ -48,36 +46,28 @@ def test_every_dtype_is_bit_equal(tmp_path):
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
 def test_keys_of_every_kind(tmp_path, impl):
     key = jax.random.key(7, impl=impl)
-    capsule = read_capsule(write(tmp_path, key=key, batch={"keys": jax.random.split(key, 3)}))
-    assert_bit_equal((capsule.key, capsule.batch["keys"]), (key, jax.random.split(key, 3)))
-
-
-def test_keys_may_be_raw_or_missing(tmp_path):
-    raw = jax.random.PRNGKey(3)
-    assert_bit_equal(read_capsule(write(tmp_path, key=raw)).key, np.asarray(raw))
-    assert read_capsule(write(tmp_path, key=None)).key is None
+    keys = {"one": key, "several": jax.random.split(key, 3), "raw": jax.random.key_data(key)}
+    capsule = read_capsule(write(tmp_path, batch=keys, state={"step": jnp.int32(42), "keys": keys}))
+    assert_bit_equal(capsule.batch, keys | {"raw": np.asarray(keys["raw"])})
+    assert_bit_equal(capsule.state_as({"step": jnp.int32(0), "keys": keys})["keys"], keys)
 
 
 def test_everything_comes_back(tmp_path):
     state = create_state(jnn.init(linear_spec(3, 2), jax.random.key(0)), optax.adam(0.1), stats={"m": jnp.ones(2)})
     batch = {"x": [np.ones(2), (np.zeros(1), None)], "nested": {"a/b": np.arange(3)}, "empty": {}}
-    capsule = read_capsule(write(tmp_path, state=state, batch=batch))
-    assert (capsule.step, capsule.message) == (42, "the loss is nan")
-    assert capsule.entry == Entry(("--steps", "3"), module="train.it")
+    capsule = read_capsule(write(tmp_path, state=state, batch=batch, run="cnn"))
+    assert (capsule.step, capsule.message, capsule.run) == (42, "the loss is nan", "cnn")
     assert_bit_equal(capsule.batch, batch)
     assert_bit_equal(capsule.state_as(state), state)
     assert_bit_equal(capsule.state_as(jax.eval_shape(lambda: state)), state)
 
 
-def test_the_tables(tmp_path):
+def test_the_table(tmp_path):
     state = create_state({"fc": {"w": jnp.array([3.0, -4.0, jnp.nan])}}, optax.sgd(0.1))
-    path = write(tmp_path, state=state, gradients={"fc": {"w": jnp.zeros(2)}})
+    path = write(tmp_path, state=state)
     assert (path / "norms.txt").read_text().splitlines() == [
         "parameters",
         "fc/w  float32[3]  min -4  max 3  norm 5  bad 1 of 3, first at [2]",
-        "",
-        "gradients",
-        "fc/w  float32[2]  min 0  max 0  norm 0",
     ]
     assert norms({}) == ""
 
@@ -171,18 +161,3 @@ def test_packing_is_a_round_trip():
     pack = Pack()
     outline = json.loads(json.dumps(pack.tree(tree)))
     assert_bit_equal(unpack(outline, pack.arrays, pack.dtypes), tree)
-
-
-def test_how_a_program_was_started(tmp_path):
-    script = tmp_path / "program.py"
-    script.write_text("from jnn.train.capsule._entry import how_started\nprint(how_started())\n")
-    for start in ([script], ["-m", "program"]):
-        command = [sys.executable, *start, "--steps", "3"]
-        path = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": "", "JAX_PLATFORMS": "cpu"}
-        done = subprocess.run(command, check=True, cwd=tmp_path, env=path, capture_output=True, text=True)
-        told = f"python {'-m program' if start[0] == '-m' else script} --steps 3"
-        assert done.stdout.strip() == told
-    nothing = subprocess.run(
-        [sys.executable, "-c", script.read_text()], check=True, cwd=ROOT, capture_output=True, text=True
-    )
-    assert nothing.stdout.strip() == "None"

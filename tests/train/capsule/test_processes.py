@@ -1,18 +1,14 @@
 """Capsules of several processes: one capsule with all that each held, replayed by one process on one device."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
 
-from jnn.train import digest, read_capsule
+from jnn.train import digest, read_capsule, replay
 from jnn.train.capsule._gather import first_writes, on_host
 from tests.train import tiny
 from tests.train.capsule.two import BAD, whole_batch
-from tests.train.checkpoint.test_processes import ROOT, together
+from tests.train.checkpoint.test_processes import together
 
 PROGRAM = "tests.train.capsule.two"
 
@@ -31,7 +27,7 @@ def test_both_are_told_the_same_and_one_capsule_is_written(failed):
     assert first[0] == second[0]
     assert first[0].startswith(f"FloatingPointError: fit: the loss of step {BAD} is nan; batch['x'] is not finite")
     assert "first in row 5" in first[0]
-    assert first[0].endswith(f"python -m jnn.replay {capsule}")
+    assert first[0].endswith(f"Make the step again: jnn.train.replay('{capsule}', step, state)")
 
 
 def test_a_capsule_that_the_first_cannot_write_stops_both(failed):
@@ -53,12 +49,10 @@ def test_the_capsule_holds_what_all_of_them_held(failed):
 
 
 def test_one_process_replays_it(failed):
-    command = [sys.executable, "-m", "jnn.replay", str(failed / "capsules" / f"step-{BAD}")]
-    environment = os.environ | {"XLA_FLAGS": ""}  # one device
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "x  float32[8,4]" in done.stdout
-    assert "bad 1 of 32, first at [5, 2]" in done.stdout
+    found = replay(failed / "capsules" / f"step-{BAD}", tiny.step(), tiny.state())
+    assert found.exit_code == 0
+    assert "x  float32[8,4]" in str(found)
+    assert "bad 1 of 32, first at [5, 2]" in str(found)
 
 
 def test_alone_nothing_has_to_be_gathered():

@@ -66,7 +66,7 @@ def main(folder):
         }
         said = told(lambda: fit(tiny.step(), state, Spread(mesh), **settings))
     (folder / "file").touch(exist_ok=True)
-    no_folder = {"step": 0, "key": None, "batch": {}, "state": {}, "message": "", "entry": None}
+    no_folder = {"step": 0, "batch": {}, "state": {}, "message": ""}
     said += "\n" + told(lambda: write_capsule(folder / "file", **no_folder))
     (folder / f"told-{jax.process_index()}").write_text(said)
 

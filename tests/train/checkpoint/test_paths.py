@@ -75,13 +75,14 @@ class Capsules:
         self.folder = Path(folder).absolute()
 
     def write(self):
-        parts = {"key": None, "batch": {"é\udcff": np.ones(2)}, "state": {"日": np.ones(2)}, "entry": None}
+        parts = {"batch": {"é\udcff": np.ones(2)}, "state": {"日": np.ones(2)}, "run": "ü\udcff"}
         for _ in range(2):
             self.path = write_capsule(self.folder, step=7, message="in é\udcff", **parts)
 
     def check(self, folder):
         assert self.path.name == "step-7-2"
-        assert read_capsule(Path(folder) / "step-7-2").state["日"].tolist() == [1, 1]
+        capsule = read_capsule(Path(folder) / "step-7-2")
+        assert (capsule.state["日"].tolist(), capsule.run) == ([1, 1], "ü\udcff")
 
 
 WRITERS = [Saves, Hooks, Rows, Capsules]

@@ -70,7 +70,7 @@ def launched(environ: Mapping[str, str]) -> Meeting | None:
         return Meeting(given[COORDINATOR], int(given[PROCESSES]), int(given[PROCESS]))
     except (KeyError, ValueError):
         raise ValueError(
-            f"join: expected {COORDINATOR}=HOST:PORT, {PROCESSES}=COUNT and {PROCESS}=RANK, found {given}."
+            f"initialize: expected {COORDINATOR}=HOST:PORT, {PROCESSES}=COUNT and {PROCESS}=RANK, found {given}."
         ) from None
 
 

@@ -117,11 +117,11 @@ def route(p: Params, x: jax.Array, *, top: int) -> Routing:
     Their weights are their probabilities: for one expert as they are, so that the router learns (Fedus et al., 2022),
     for more in proportion, with a sum of 1 (Shazeer et al., 2017).
     """
-    checks.params("experts", p, "router", "up", "down", may=("gate",))
-    checks.params("experts", p["router"], "w", what="params['router']")
+    checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate",))
+    checks.params("mixture_of_experts", p["router"], "w", what="params['router']")
     w = p["router"]["w"]
-    checks.floats("experts", x)
-    checks.trailing("experts", x, w.shape[:1])
+    checks.floats("mixture_of_experts", x)
+    checks.trailing("mixture_of_experts", x, w.shape[:1])
     if not 1 <= top <= w.shape[1]:
         raise ValueError(f"mixture_of_experts: expected top in 1..{w.shape[1]}, the number of experts; found {top}.")
     exact = wide_dtype(x)

@@ -58,14 +58,14 @@ def stacked_rnn(
     """
     if not isinstance(p, list | tuple):
         raise TypeError(
-            f"stacked: expected a list of layers' parameters, found {type(p).__name__}: a dict has no order."
+            f"stacked_rnn: expected a list of layers' parameters, found {type(p).__name__}: a dict has no order."
         )
-    checks.key("stacked", key)
+    checks.key("stacked_rnn", key)
     if not p:
         raise ValueError("stacked_rnn: expected at least one layer's parameters, found none.")
     carries = [None] * len(p) if carry is None else list(carry)
     if len(carries) != len(p):
-        raise ValueError(f"stacked: expected a carry for each of {len(p)} layers, found {len(carries)}.")
+        raise ValueError(f"stacked_rnn: expected a carry for each of {len(p)} layers, found {len(carries)}.")
     for i, layer_p in enumerate(p):
         if i > 0:
             x = dropout(x, rate, key=None if key is None else jax.random.fold_in(key, i))

@@ -71,10 +71,10 @@ PROGRAM = """
 import jax
 jax.config.update("jax_platforms", "cpu")
 from jax.experimental import multihost_utils
-from jnn.parallel import join
+from jnn.launch import initialize
 print("here", flush=True)
 input()  # until all of them are
-assert join(timeout={timeout})
+assert initialize(timeout={timeout})
 print("ranks", multihost_utils.process_allgather(jax.numpy.int32(jax.process_index())).tolist(), flush=True)
 """
 

@@ -100,9 +100,9 @@ time.sleep(600)
 def test_a_process_that_lives_and_makes_no_step_is_noticed(tmp_path):
     """Of two that wait for each other, the one that was there first to wait for; the launcher is asked to look."""
     code = """
-from jnn.parallel import join
+from jnn.launch import initialize
 from jnn.train._watch import tell
-join(environ={"JNN_PULSE": os.environ["JNN_PULSE"]})
+initialize(environ={"JNN_PULSE": os.environ["JNN_PULSE"]})
 for step in range(5 if rank == 1 else 20):
     tell(step, {})
     time.sleep(0.2)
@@ -207,7 +207,9 @@ while True: time.sleep(0.1)
 
 
 def test_processes_end_with_a_launcher_that_is_killed(tmp_path):
-    code = "from jnn.parallel import join; join(environ={'JNN_PULSE': os.environ['JNN_PULSE']}); time.sleep(600)"
+    code = (
+        "from jnn.launch import initialize; initialize(environ={'JNN_PULSE': os.environ['JNN_PULSE']}); time.sleep(600)"
+    )
     launcher, pids = started(tmp_path, code)
     launcher.kill()
     launcher.communicate(timeout=30)
@@ -282,8 +284,8 @@ JOINED = """
 import time; start = time.monotonic()
 import jax
 jax.config.update("jax_platforms", "cpu")
-from jnn.parallel import join
-join()
+from jnn.launch import initialize
+initialize()
 from jax.experimental import multihost_utils
 print("sum", int(multihost_utils.process_allgather(jax.numpy.int32(jax.process_index() + 1)).sum()), flush=True)
 """
@@ -306,11 +308,11 @@ if rank in "13":
     time.sleep(600)
 import jax
 jax.config.update("jax_platforms", "cpu")
-from jnn.parallel import join
+from jnn.launch import initialize
 here, other = (Path({folder!r}, i) for i in ("02" if rank == "0" else "20"))
 here.touch()
 while not other.exists(): time.sleep(0.01)  # two that come at once need not be waited for long
-join(timeout=2)
+initialize(timeout=2)
 """
 
 

@@ -38,8 +38,9 @@ import jax
 jax.config.update("jax_platforms", "cpu")
 import numpy as np
 import jnn
-from jnn.parallel import join, layout, put_batch
-join()
+from jnn.launch import initialize
+from jnn.parallel import layout, put_batch
+initialize()
 place = layout(jnn.models.mlp_spec((8, 16, 4)), "tensor=2")
 put_batch({"x": np.full((8, 8), jax.process_index())}, place)
 """

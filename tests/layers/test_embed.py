@@ -44,7 +44,7 @@ def test_matches_flax():
     p = {"table": variables["params"]["embedding"]}
     x = jax.random.normal(jax.random.key(1), (2, 4))
     np.testing.assert_array_equal(embed(p, tokens), module.apply(variables, tokens))
-    np.testing.assert_allclose(unembed(p, x), module.apply(variables, x, method="dot_product_attention"), rtol=1e-6)
+    np.testing.assert_allclose(unembed(p, x), module.apply(variables, x, method="attend"), rtol=1e-6)
 
 
 @pytest.mark.parametrize("token", [-1, 5])

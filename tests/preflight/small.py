@@ -53,4 +53,4 @@ def pretend(monkeypatch, fits):
         fit = dataclasses.replace(whole.fit, capacity=whole.fit.needed - (not fits(job)))
         return dataclasses.replace(whole, fit=fit)
 
-    monkeypatch.setattr(sys.modules["jnn.preflight.search"], "preflight", preflight)
+    monkeypatch.setattr(sys.modules["jnn.preflight._search"], "preflight", preflight)

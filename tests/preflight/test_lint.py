@@ -115,7 +115,7 @@ def test_products_that_a_policy_did_not_reach():
     data = {"x": jax.ShapeDtypeStruct((16, 4), jnp.float32), "y": jax.ShapeDtypeStruct((16, 5), jnp.float32)}
     job = TrainingJob(spec, half, optax.sgd(0.1), data, options={"compute_dtype": jnp.bfloat16})
     (found,) = preflight(job, "cpu:8", "data=8").faults
-    assert "of the FLOPs are float32 products under a bfloat16 policy, at layers/linear.py" in found
+    assert "of the FLOPs are float32 products under a bfloat16 policy, at layers/_linear.py" in found
     assert float32(jnn.inspect.flops(jnp.dot, jnp.ones((4, 4)), jnp.ones((4, 4))), None) == []
 
 

@@ -61,7 +61,7 @@ def test_the_report_says_what_is_so():
         sign * found.fit.parts[name]
         for name, sign in {"outputs": 1, "aliased": -1, "temporaries": 1, "code": 1}.items()
     )
-    assert found.work.parameters == jnn.param.count(spec())
+    assert found.work.parameters == jnn.count_params(spec())
     assert found.work.tokens == ROWS * TIME
     assert found.work.per_token * found.work.tokens == found.work.model <= found.work.hardware
     assert found.roofline is None  # nothing is published of a CPU
@@ -81,7 +81,7 @@ def test_text_and_json_say_the_same():
     assert f"{data['work']['per_token']:,.0f} a token" in text
     assert data["fit"]["fits"] is True
     assert text.splitlines()[0] == "cpu:8: 8 chips, 8 devices, 1 host; data=2,fsdp=4"
-    for move in data["moves"]:
+    for move in data["communication"]:
         assert f"{move['bytes']:,}" in text
 
 

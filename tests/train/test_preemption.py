@@ -28,9 +28,9 @@ TWO = """
 import os, signal, time
 import jax
 jax.config.update("jax_platforms", "cpu")
-from jnn.parallel import join
+from jnn.launch import initialize
 from jnn.train import Preemption
-join()
+initialize()
 for run, calls in enumerate([20, 1000]):
     with Preemption() as preemption:
         for call in range(calls):

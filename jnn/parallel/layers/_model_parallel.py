@@ -54,7 +54,7 @@ def model_parallel(
     """
     ways: dict[str, Callable] = {"ring": ring_attention, "heads": ulysses_attention}
     if context not in ways:
-        raise ValueError(f"spread: context is 'ring' or 'heads', found {context!r}.")
+        raise ValueError(f"model_parallel: context is 'ring' or 'heads', found {context!r}.")
     functions: dict[str, tuple[str, Callable]] = {
         "context": ("dot_product_attention", ways[context]),
         "expert": ("experts", expert_parallel),

@@ -11,7 +11,7 @@ FILES = sorted(Path(jnn.__file__).parent.rglob("*.py"))
 MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib", "jsonpickle"}
 CALLS = {"eval", "exec", "compile", "__import__"}
 SENDS = {"ForkingPickler", "cloudpickle"}  # what the processes of one run send each other, in one file; it reads none
-SENDER = "failure.py"
+SENDER = "_failure.py"
 METHODS = {("torch", "load"), ("pd", "read_pickle"), ("pandas", "read_pickle"), ("np", "loads"), ("numpy", "loads")}
 
 

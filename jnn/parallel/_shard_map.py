@@ -42,8 +42,8 @@ def shard_map(
     names = {axes} if isinstance(axes, str) else set(axes)
     if taken := names & set(current_mesh(mesh).manual_axes):
         raise ValueError(
-            f"shard_map: arrays are pieces along {', '.join(sorted(taken))} already, in the shard_map that this is called "
-            "in. Call it outside, or give that shard_map other axes."
+            f"shard_map: arrays are pieces along {', '.join(sorted(taken))} already, in the shard_map that this is "
+            "called in. Call it outside, or give that shard_map other axes."
         )
     around: tuple[str, ...] = _mapped.value
     return partial(

@@ -272,6 +272,7 @@ def test_lines_come_as_they_were_written_whatever_the_terminal(tmp_path, encodin
     assert done.stdout == "[0] größer ∞ ".encode() + b"\xff\n"
 
 
+@pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="nohup: SIGHUP is ignored")
 def test_the_end_of_the_terminal_ends_all(tmp_path):
     launcher, pids = started(tmp_path, "time.sleep(600)")
     launcher.send_signal(signal.SIGHUP)

@@ -78,7 +78,8 @@ def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str 
     """
     if not hasattr(p, "keys"):
         swapped = f"They come first: {layer}({what}, x)." if isinstance(p, jax.Array | np.ndarray) else ""
-        advice = swapped or _how_to_array(p, what)
+        absent = "Of ctx.given and ctx.ema: make_step(given=...), create_state(ema=True)." if p is None else ""
+        advice = swapped or absent or _how_to_array(p, what)
         raise TypeError(f"{layer}: {_wanted(what, need + may)}; found {describe(p)}. {advice}")
     for own in need + may:
         if own in p:

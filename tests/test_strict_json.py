@@ -133,7 +133,7 @@ def test_the_manifest_of_a_checkpoint():
     assert same(body["records"], records)
 
 
-def test_a_journal_goes_through_a_checkpoint_bit_for_bit(tmp_path):
+def test_a_record_goes_through_a_checkpoint_bit_for_bit(tmp_path):
     from tests.train.checkpoint.test_store import Anything
 
     history = [{"step": 1, "train/loss": math.nan, "val/a": -math.inf}, {"step": 2, "train/loss": 0.1}]

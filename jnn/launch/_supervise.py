@@ -125,29 +125,29 @@ def told_to_end() -> Iterator[threading.Event]:
 def _run(command: Sequence[str], job: LaunchConfig, ended: threading.Event, report: Report) -> int:
     """One attempt: the exit code of the job."""
     with contextlib.ExitStack() as stack:
-        members = [stack.enter_context(member) for member in _start(command, job)]
+        workers = [stack.enter_context(worker) for worker in _start(command, job)]
         while True:
-            alive = any(member.process.poll() is None for member in members)
+            alive = any(worker.process.poll() is None for worker in workers)
             if ended.is_set():
                 report("ends: SIGTERM is handed on")
-                _end(members, job.grace)
-                codes = [member.process.returncode for member in members]
+                _end(workers, job.grace)
+                codes = [worker.process.returncode for worker in workers]
                 return 0 if not any(codes) else PREEMPTED
-            if any(member.unread for member in members):
+            if any(worker.unread for worker in workers):
                 report("ends: its output is read no more")
                 ended.set()  # and does not begin again
-                _end(members, job.grace)
+                _end(workers, job.grace)
                 return UNREAD
-            stalled = sorted(members, key=Worker.stalled, reverse=True)  # the first is who the others wait for
-            if (failed := next(filter(None, (member.trouble() for member in stalled)), None)) is not None:
+            stalled = sorted(workers, key=Worker.stalled, reverse=True)  # the first is who the others wait for
+            if (failed := next(filter(None, (worker.trouble() for worker in stalled)), None)) is not None:
                 rank, code, why = failed
-                report(f"process {rank} {why}; {_hung(members, rank)}the others are ended")
-                _end(members, min(job.grace, 1.0))  # what they wait for will not come
+                report(f"process {rank} {why}; {_hung(workers, rank)}the others are ended")
+                _end(workers, min(job.grace, 1.0))  # what they wait for will not come
                 return code
             if not alive:
-                for member in members:
-                    member.drain()
-                return UNREAD if any(member.unread for member in members) else 0
+                for worker in workers:
+                    worker.drain()
+                return UNREAD if any(worker.unread for worker in workers) else 0
             time.sleep(0.05)
 
 
@@ -161,31 +161,31 @@ def _start(command: Sequence[str], job: LaunchConfig) -> Iterator[Worker]:
         if job.devices is not None:
             environ["JAX_NUM_CPU_DEVICES"] = str(job.devices)
         try:
-            member = Worker(command, environ, rank, job.silence, job.stall)
+            worker = Worker(command, environ, rank, job.silence, job.stall)
         except OSError as error:
             raise ValueError(
                 f"supervise: {command[0]!r} cannot be started ({error.strerror}). Give a program that can be run, such "
                 "as: python -m experiments.digits"
             ) from error
-        yield member
+        yield worker
 
 
-def _hung(members: Sequence[Worker], failed: int) -> str:
+def _hung(workers: Sequence[Worker], failed: int) -> str:
     """Who else was silent: where JAX ends those that waited for a hung process, they are the first to be seen."""
-    quiet = [(m.rank, m.silent()) for m in members if m.rank != failed and m.process.poll() is None]
+    quiet = [(m.rank, m.silent()) for m in workers if m.rank != failed and m.process.poll() is None]
     return "".join(f"process {rank} was silent for {seconds:.0f} s; " for rank, seconds in quiet if seconds > 3)
 
 
-def _end(members: Sequence[Worker], grace: float) -> None:
+def _end(workers: Sequence[Worker], grace: float) -> None:
     """SIGTERM to all, and SIGKILL to those that are still there after the grace."""
-    for member in members:
-        member.signal(signal.SIGTERM)
+    for worker in workers:
+        worker.signal(signal.SIGTERM)
     deadline = time.monotonic() + grace
-    while time.monotonic() < deadline and any(member.process.poll() is None for member in members):
+    while time.monotonic() < deadline and any(worker.process.poll() is None for worker in workers):
         time.sleep(0.05)
-    for member in members:
-        member.signal(signal.SIGKILL)
-        member.process.wait()
+    for worker in workers:
+        worker.signal(signal.SIGKILL)
+        worker.process.wait()
 
 
 def free_port() -> int:

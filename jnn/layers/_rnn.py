@@ -12,8 +12,9 @@ carry alone and give zeros, whatever stands there, and `reverse` starts at its l
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,17 @@ from jnn.precision import narrow, over_steps
 
 Carry = Any  # arrays in the tree that the cell makes, beginning with h
 Cell = Callable[[Params, Carry, jax.Array], tuple[Carry, jax.Array]]
+
+
+class Sequence(NamedTuple):
+    """All steps of a cell at once, where a row of `jnn.backend.TABLE` chooses this formulation."""
+
+    row: str
+    formulation: str
+    run: Callable[..., tuple[Carry, jax.Array]]
+
+
+SEQUENCES: dict[Cell, Sequence] = {lstm_cell: Sequence("lstm", "feature_major", lstm_sequence)}
 
 
 def rnn(
@@ -76,13 +88,19 @@ def rnn(
     if lengths is not None:
         valid = _valid(lengths, t, tuple(leading))
         xs = _where(valid, xs, jnp.zeros_like(xs))  # padding may hold anything, and 0 * nan is nan
-    if cell is lstm_cell and backend.choose("lstm", {"feature_major": _refusal}) == "feature_major":
-        carry, ys = lstm_sequence(p, carry, xs, valid, reverse=reverse)
+    own = next((own for known, own in SEQUENCES.items() if known is _bare(cell)), None)  # a cell may have no hash
+    if own is not None and backend.choose(own.row, {own.formulation: _refusal}) == own.formulation:
+        carry, ys = own.run(p, carry, xs, valid, reverse=reverse)
     else:
-        carry, ys = _scan(cell, p, carry, xs, valid, reverse)
+        carry, ys = _scan(cell, p, carry, xs, valid, reverse=reverse)
     if valid is not None:
         ys = _where(valid, ys, jnp.zeros_like(ys))
     return jnp.moveaxis(ys, 0, -2), carry
+
+
+def _bare(cell: Cell) -> Cell:
+    """The function that a `functools.partial` of no arguments stands for; else the cell."""
+    return cell.func if isinstance(cell, functools.partial) and not (cell.args or cell.keywords) else cell
 
 
 def _refusal() -> str:
@@ -92,7 +110,7 @@ def _refusal() -> str:
 
 
 def _scan(
-    cell: Cell, p: Params, carry: Carry, xs: jax.Array, valid: jax.Array | None, reverse: bool
+    cell: Cell, p: Params, carry: Carry, xs: jax.Array, valid: jax.Array | None, *, reverse: bool
 ) -> tuple[Carry, jax.Array]:
     """Any cell over the leading axis; a step that is not valid leaves the carry alone."""
     params = over_steps(p)

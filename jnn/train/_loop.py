@@ -102,10 +102,10 @@ def fit(
         )
     if hooks and ledger is None:
         raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
-    aside = Evaluation(evaluate, hooks or {}, ledger)
+    evaluation = Evaluation(evaluate, hooks or {}, ledger)
     run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings)
     run.resume(steps)
-    for row in run.journal.history:
+    for row in run.record.history:
         log(row)
     with _preemption(checkpoints) as reached:
         while run.at < steps and not run.stopped():
@@ -117,14 +117,14 @@ def fit(
                 recovery.answer(run, bad)
                 continue
             if due:
-                log(run.write_row(aside))
+                log(run.write_row(evaluation))
             run.save(0.0 if ended or run.at == steps else save_seconds)
             if ended:
                 raise run.preempted()
         run.wait()
         if reached():  # since the last step
             raise run.preempted()
-    return run.best_state(), run.journal.history
+    return run.best_state(), run.record.history
 
 
 def _check_evaluate(evaluate: Any) -> None:
@@ -142,11 +142,11 @@ def _check_evaluate(evaluate: Any) -> None:
 
 
 def _read(run: Run, recovery: Recovery) -> Bad | None:
-    """Adds what is pending to the journal, up to the first step that is bad, if there is one."""
+    """Adds what is pending to the record, up to the first step that is bad, if there is one."""
     for begun, metrics in run.fetch():
-        if (bad := recovery.first_bad(begun, metrics, run.steps_per_call, run.journal.history)) is not None:
+        if (bad := recovery.first_bad(begun, metrics, run.steps_per_call, run.record.history)) is not None:
             return bad
-        run.journal.add(metrics, run.steps_per_call)
+        run.record.add(metrics, run.steps_per_call)
     last, run.pending = run.pending[-1][0] if run.pending else None, []
     if last is not None and not all_finite(trained(run.state)):  # of the last update, or of one before
         return Bad(last + run.steps_per_call - 1)

@@ -43,7 +43,7 @@ class RunRecord:
 
     @classmethod
     def of(cls, records: dict[str, Any]) -> RunRecord:
-        """The journal that was saved."""
+        """The record that was saved."""
         skipped, recoveries = set(records["skipped"]), records["recoveries"]
         return cls(records["history"], {}, skipped, recoveries, dict(records["sums"]))
 

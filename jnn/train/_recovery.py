@@ -123,11 +123,11 @@ class Recovery:
             message += f" Make the step again: {self._again(str(self._write(run, begun, message)))}"
         else:
             message += " With checkpoints and a folder for capsules, jnn.train.replay names the operation."
-        if self.on == "stop" or run.journal.recoveries >= self.max_skips:
+        if self.on == "stop" or run.record.recoveries >= self.max_skips:
             raise FloatingPointError(message)
         run.back()
-        run.journal.recoveries += 1
-        run.journal.skipped |= set(range(begun if self.on == "skip" else run.at, bad.step + 1, run.steps_per_call))
+        run.record.recoveries += 1
+        run.record.skipped |= set(range(begun if self.on == "skip" else run.at, bad.step + 1, run.steps_per_call))
 
     def _write(self, run: Run, begun: int, message: str) -> Path:
         """The capsule of the call that begins at this step, with the state before it."""

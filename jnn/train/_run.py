@@ -1,4 +1,4 @@
-"""The parts of the loop: one run, its state and its journal, and the few things that happen to them.
+"""The parts of the loop: one run, its state and its record, and the few things that happen to them.
 
 `fit` is a composition of these; a loop of one's own may use them, or leave them out.
 """
@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
       step, batches, steps_per_call, checkpoints, stop, ledger, settings: as `fit` takes them.
-      state, journal: now.
+      state, record: now.
       at: the state's step, known without asking the device.
       pending: metrics since the last look, still on the device, with the step that each call began at.
       like: shapes and shardings of the state, whose buffers are donated.
@@ -50,7 +50,7 @@ class Run:
     stop: EarlyStopping | None
     ledger: Ledger | None = None
     settings: Any = None
-    journal: RunRecord = dataclasses.field(default_factory=RunRecord)
+    record: RunRecord = dataclasses.field(default_factory=RunRecord)
     at: int = 0
     pending: list[tuple[int, Metrics]] = dataclasses.field(default_factory=list)
     saved: float = dataclasses.field(default_factory=time.monotonic)
@@ -86,7 +86,7 @@ class Run:
 
     def update(self) -> None:
         """One call of the step; one that is to be left out only counts."""
-        if self.at in self.journal.skipped:
+        if self.at in self.record.skipped:
             self.state = at_step(self.state, step_of(self.state) + self.steps_per_call)
         else:
             batch = self.batch(self.at)
@@ -112,19 +112,19 @@ class Run:
 
     def back(self) -> None:
         """To the newest whole checkpoint, the initial state at least; what was left out so far stays left out."""
-        skipped, recoveries = self.journal.skipped, self.journal.recoveries
+        skipped, recoveries = self.record.skipped, self.record.recoveries
         self._free_buffers()
         if (found := self._newest()) is None:
             raise FileNotFoundError("fit: the checkpoints of this run are gone. Bring the folder back, or begin anew.")
-        self.state, self.journal = found[0], RunRecord.of(found[1])
-        self.journal.skipped |= skipped
-        self.journal.recoveries = recoveries
+        self.state, self.record = found[0], RunRecord.of(found[1])
+        self.record.skipped |= skipped
+        self.record.recoveries = recoveries
         self.at, self.pending = int(step_of(self.state)), []
 
-    def write_row(self, aside: Evaluation) -> Row:
+    def write_row(self, evaluation: Evaluation) -> Row:
         """The row that is due, now the last of the history."""
-        row = self.journal.row(self.at) | aside(self.state, self.at, self.journal.attempt(self.at))
-        self.journal.history.append(row)
+        row = self.record.row(self.at) | evaluation(self.state, self.at, self.record.attempt(self.at))
+        self.record.history.append(row)
         if self.checkpoints is None and self._is_best():
             self.best = copy_buffers(self.state)
         return row
@@ -137,7 +137,7 @@ class Run:
         late = seconds <= 0 or from_first(time.monotonic() - self.saved >= seconds)
         if not late and not self._is_best():
             return
-        history = self.journal.history
+        history = self.record.history
         if self.stop is not None and history:
             self.checkpoints.pin(int(self.stop.best(history)["step"]))
         of_this_step = history[-1:] if history and history[-1]["step"] == self.at else [{}]
@@ -156,15 +156,15 @@ class Run:
 
     def stopped(self) -> bool:
         """Whether a plateau is reached."""
-        return self.stop is not None and self.stop.stopped(self.journal.history)
+        return self.stop is not None and self.stop.stopped(self.record.history)
 
     def best_state(self) -> Any:
         """The state to give back: that of the best row, where there is a plateau to look for."""
-        if self.stop is None or not self.journal.history or self._is_best():
+        if self.stop is None or not self.record.history or self._is_best():
             return self.state
         if self.checkpoints is None:
             return self.state if self.best is None else self.best
-        step = int(self.stop.best(self.journal.history)["step"])
+        step = int(self.stop.best(self.record.history)["step"])
         try:
             best = self.checkpoints.restore(self.like, step=step)
         except CorruptCheckpoint as damage:
@@ -174,7 +174,7 @@ class Run:
 
     def _records(self) -> dict[str, Any]:
         """All that is saved with the state, as one unit."""
-        records = self.journal.records() | {"settings": self.settings, "steps_per_call": self.steps_per_call}
+        records = self.record.records() | {"settings": self.settings, "steps_per_call": self.steps_per_call}
         if self.ledger is not None:
             records["hooks"] = self.ledger.entries()
         if isinstance(self.batches, Restorable):
@@ -210,8 +210,8 @@ class Run:
         """Goes on from a checkpoint."""
         if (theirs := records["settings"]) != self.settings:
             raise ValueError(f"fit: the checkpoint is of a run with settings={theirs}, found {self.settings}.")
-        self.state, self.journal = state, RunRecord.of(records)
-        if (calls := records["steps_per_call"]) != self.steps_per_call and self.journal.skipped:
+        self.state, self.record = state, RunRecord.of(records)
+        if (calls := records["steps_per_call"]) != self.steps_per_call and self.record.skipped:
             raise ValueError(
                 f"fit: the run left out calls of {calls} steps, and goes on with the same steps_per_call alone; found "
                 f"{self.steps_per_call}."
@@ -227,7 +227,7 @@ class Run:
             self.batches.restore(data[jax.process_index()])
 
     def _is_best(self) -> bool:
-        history = self.journal.history
+        history = self.record.history
         return self.stop is not None and bool(history) and self.stop.best(history) is history[-1]
 
 

@@ -52,7 +52,7 @@ def check(kinds, processes, module, folder, options):
 
 
 def test_digits(tmp_path):
-    came, _ = check(KINDS, 1, "experiments.digits", tmp_path, ["--steps", "300", *SMALL])
+    came, _ = check(KINDS, 1, "experiments.digits", tmp_path, ["--steps", "120", *SMALL])
     assert came == list(KINDS)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from jnn import backend
-from jnn.layers import gru_cell, lstm_cell, rnn, rnn_cell
+from jnn import backend, init
+from jnn.layers import gru_cell, lstm_cell, lstm_cell_spec, rnn, rnn_cell
 from tests.layers.recurrences import (
     CELLS,
     SPECS,
@@ -211,3 +211,14 @@ ONES = jnp.ones((2, 5, 3))
 def test_bad_input_of_a_recurrence_is_one_clear_error(x, options, error, message):
     with pytest.raises(error, match=message):
         rnn(lstm_cell, random_params(SPECS["lstm"](3, 4)), x, **options)
+
+
+def test_a_partial_of_no_arguments_is_the_cell():
+    """It runs by the formulation of the cell that it stands for; any other is scanned."""
+    p = init(lstm_cell_spec(3, 4), jax.random.key(0))
+    chosen = []
+    for cell in (lstm_cell, partial(lstm_cell), lambda p, carry, x: lstm_cell(p, carry, 2 * x)):
+        with backend.target("cpu"), backend.recording() as made:
+            jax.eval_shape(partial(rnn, cell, p), jnp.ones((2, 5, 3)))
+        chosen.append([choice.formulation for choice in made if choice.name == "lstm"])
+    assert chosen == [["feature_major"], ["feature_major"], []]

@@ -57,12 +57,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _share_compiled_programs() -> None:
-    """What one worker, or a program that a test starts, has compiled, no other compiles again."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
+    """What one worker has compiled, no other compiles again.
+
+    Programs that tests start have no part in it, unless a test says so: one that is killed, or whose disk is full,
+    leaves halves of files there, and what JAX says of these is among its output.
+    """
+    if "JNN_COMPILED" not in os.environ:
+        folder = os.environ["JNN_COMPILED"] = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_compilation_cache_dir", os.environ["JNN_COMPILED"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 

@@ -15,6 +15,9 @@ from tests.experiments.killed import so_far
 
 ROOT = Path(__file__).parents[2]
 ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device a process
+# the same few programs, started again and again
+ENVIRON |= {"JAX_COMPILATION_CACHE_DIR": os.environ["JNN_COMPILED"] + "/programs"}
+ENVIRON |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 SMALL = ["--hidden", "64", "--channels", "8", "16", "--dense", "32"]
 KINDS = ("save", "step", "evaluate", "term", "final")
 ENDS = {0, -signal.SIGKILL, 128 + signal.SIGTERM}

@@ -8,6 +8,7 @@ words(error, folder)               what is then said of it
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from typing import NoReturn
@@ -31,7 +32,7 @@ def refuse(message: str, code: int) -> NoReturn:
 def words(error: Exception, folder: str) -> str:
     """What is said of an error that whoever typed the command can mend; the folder is where the run writes."""
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{folder}: {error.strerror}. Make room, and start the same command again to go on."
+        return f"{folder}: {os.strerror(error.errno)}. Make room, and start the same command again to go on."
     return str(error)
 
 

@@ -507,7 +507,7 @@ def test_a_full_disk_is_the_last_line(tmp_path, what, size):
     *_, last = done.stderr.decode().splitlines()
     assert last.startswith("error: ")
     assert str(tmp_path) in last
-    assert "Make room" in last
+    assert "File too large. Make room" in last
     if what == "quick()":
         assert json.loads(done.stdout)["loss"] == 0.5
         assert done.stderr.count(b"\n") == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,19 @@ def with_quiet_threads() -> Iterator[None]:
     """While it lasts, Orbax's log is without the tracebacks of what it raises as well."""
     if not isinstance(sys.unraisablehook, _WithoutLateAnswers):
         sys.unraisablehook = _WithoutLateAnswers(sys.unraisablehook)  # for good: the answers come late
+        logging.getLogger("asyncio").addFilter(_without_lost_tasks)
+        warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning, r"sys|orbax\.|asyncio\.")
     log, told = logging.getLogger("absl"), _Told()
     log.addFilter(told)
     try:
         yield
     finally:
         log.removeFilter(told)
+
+
+def _without_lost_tasks(record: logging.LogRecord) -> bool:
+    """False of what asyncio says, whenever it clears up, of what a failed save has left that nobody waited for."""
+    return not any(name in record.getMessage() for name in (ORBAX, " in OCDBT database "))
 
 
 class _Told(logging.Filter):

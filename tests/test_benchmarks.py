@@ -142,3 +142,10 @@ def test_one_measurement_from_end_to_end():
         assert one["first_step_s"] > 0
         assert one["peak_mb"] > 0
         assert one["parameters"] == 8 * (32 * 32 + 32 + 2 * 32) + 32 * 10 + 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", NAMES)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_workload_makes_a_step(framework, workload):
+    build(framework, workload).step()

@@ -96,7 +96,7 @@ class Gpt(nnx.Module):
         x = self.tokens(tokens) + self.positions(jnp.arange(tokens.shape[1]))
         for block in self.blocks:
             x = block(x)
-        return self.tokens.dot_product_attention(self.norm(x))
+        return self.tokens.attend(self.norm(x))
 
 
 class Tiny(nnx.Module):

@@ -104,9 +104,8 @@ class Layout:
         def place(path: str, leaf: Any) -> NamedSharding:
             found = self._parameter_of(path)
             shape, spec, *_ = _UNKNOWN if found is None else self._specs[found]
-            if "slice_residual" in path.split(
-                "/"
-            ):  # of `error_feedback_step`: a gradient's own shape behind the slices
+            # of `error_feedback_step`: a gradient's own shape behind the slices
+            if "slice_residual" in path.split("/"):
                 return self._sharding(PartitionSpec("slice", *spec))
             return self._sharding(_reduced(shape, spec, leaf.shape))
 

@@ -92,7 +92,6 @@ class Run:
             batch = self.batch(self.at)
             tell(self.at, batch)
             self.state, metrics = self.step(self.state, batch)
-            check_metrics("fit", metrics)
             self.pending.append((self.at, metrics))
         self.at += self.steps_per_call
 
@@ -100,8 +99,11 @@ class Run:
         """The metrics since the last look, on the host, with the step that each call began at.
 
         Raises:
+          TypeError: a metric is none: it does not say how it combines.
           ValueError: the state's step is not what the calls should have made it.
         """
+        for _, found in self.pending:
+            check_metrics("fit", found)
         metrics, step = jax.device_get(([metrics for _, metrics in self.pending], step_of(self.state)))
         if int(step) != self.at:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,12 +11,9 @@ import pytest
 
 from jnn.data import data_root
 from tests.experiments.killed import so_far
+from tests.programs import COMPILED
 
 ROOT = Path(__file__).parents[2]
-ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device a process
-# the same few programs, started again and again
-ENVIRON |= {"JAX_COMPILATION_CACHE_DIR": os.environ["JNN_COMPILED"] + "/programs"}
-ENVIRON |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 SMALL = ["--hidden", "64", "--channels", "8", "16", "--dense", "32"]
 KINDS = ("save", "step", "evaluate", "term", "final")
 ENDS = {0, -signal.SIGKILL, 128 + signal.SIGTERM}
@@ -31,7 +27,7 @@ def run(processes, module, folder, options, kinds=()):
     launch += ["--backoff", "0", "--silence", "6", "--", sys.executable]
     command = [sys.executable, *(launch if processes > 1 else []), "-m", *killed, module]
     command += ["--workdir", str(folder), "--save-seconds", "0", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900, env=ENVIRON)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900, env=COMPILED)
     assert done.returncode in ENDS, done.stderr[-2000:]
     lines = [line for line in done.stdout.splitlines() if "params_digest" in line and "{" in line]
     result = json.loads(lines[-1][lines[-1].index("{") :]) if done.returncode == 0 else None

@@ -1,7 +1,6 @@
 """An experiment on any devices, and moved between them: with lanes to the bit, without within rounding."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.programs import ALONE
+
 ROOT = Path(__file__).parents[2]
-ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
 SMALL = ["--steps", "100", "--hidden", "64", "--channels", "8", "16", "--dense", "32"]
 
 
@@ -21,7 +21,7 @@ def digits(folder, processes, devices, options, *, kinds=()):
     killed = ["tests.experiments.killed", ",".join(kinds), f"{folder}.deaths"] if kinds else []
     command = [sys.executable, "-m", *launch, sys.executable, "-m", *killed, "experiments.digits", *options]
     command += ["--workdir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode in (0, 143), done.stderr[-2000:]
     lines = [line for line in done.stdout.splitlines() if '"params_digest"' in line]
     return done.returncode, json.loads(lines[-1][lines[-1].index("{") :])["params_digest"] if lines else None

@@ -10,11 +10,9 @@ import pytest
 
 from jnn.launch._supervise import free_port
 from tests.launch.two import losses
+from tests.programs import COMPILED
 
-ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
-# the same few programs, started again and again
-ENVIRON |= {"JAX_COMPILATION_CACHE_DIR": os.environ["JNN_COMPILED"] + "/programs"}
-ENVIRON |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+ENVIRON = COMPILED | {"JAX_PLATFORMS": "cpu"}
 
 
 def test_two_processes_are_one():

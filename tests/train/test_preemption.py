@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from jnn.train import Preempted, Preemption
+from tests.programs import ALONE
 
 ROOT = Path(__file__).parents[2]
-ENVIRON = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"PYTHONPATH": str(ROOT)}
+ENVIRON = ALONE | {"PYTHONPATH": str(ROOT)}
 
 
 def test_a_signal_sets_the_flag_and_nothing_else():

@@ -8,11 +8,10 @@
 
 Laws: a run that is killed at any instant finds the last checkpoint that was whole; what `restore` gives has the bits
 that were saved, on whatever mesh, or it says why not; nothing is cast. When `wait` returns, what was saved can be read,
-whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`_quarantine`).
+whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`_keep`).
 """
 
-from jnn.train.checkpoint._checksum import checksum, checksums
-from jnn.train.checkpoint._diff import Difference, diff, digest, table
+from jnn.train.checkpoint._digest import Difference, checksum, checksums, diff, digest, table
 from jnn.train.checkpoint._keep import Best
 from jnn.train.checkpoint._layout import Rule, relayout, rename, stack, unstack
 from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records

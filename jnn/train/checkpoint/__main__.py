@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jnn.train.checkpoint._diff import diff, table
+from jnn.train.checkpoint._digest import diff, table
 from jnn.train.checkpoint._manifest import CorruptCheckpoint
 from jnn.train.checkpoint._read import read
 

@@ -1,22 +1,23 @@
-"""A folder of checkpoints as it is on the disk, where nobody has to trust it.
+"""A folder of checkpoints: whose it is, what it holds, and by what name Orbax takes it.
 
+Lock(folder)                            one run, one folder; the operating system releases it however the process ends
 steps(folder) -> [10, 20, ...]          whole ones, by name
 check_own(folder)                       raises where other people's folders have the names of steps
+is_there(folder, steps, body)           whether this very checkpoint is; raises where another one is in its way
 plain_name(folder) -> context of path   the folder by a name that Orbax and TensorStore take as it is
-read_body(step_folder) -> body          the manifest, or `CorruptCheckpoint`
-metrics(step_folder) -> metrics         of the manifest, none of a damaged one
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
-from jnn.strict_json import loads
-from jnn.train.checkpoint._manifest import FORMAT, Body, CorruptCheckpoint, unseal
+from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, read_body
 
 STEP = re.compile(r"0|[1-9][0-9]*")
 PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
@@ -69,34 +70,6 @@ def plain_name(folder: Path) -> Iterator[Path]:
         os.close(number)
 
 
-def read_body(folder: Path) -> Body:
-    """The body of a checkpoint's manifest.
-
-    Raises:
-      Damaged: it is missing, torn, changed, or of another version.
-    """
-    path = folder / "manifest" / "metadata"
-    if not any(folder.iterdir()):
-        raise CorruptCheckpoint("its folder is empty")
-    try:
-        body = unseal(loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise CorruptCheckpoint("its manifest is missing") from None
-    except ValueError as error:  # no UTF-8, no JSON
-        raise CorruptCheckpoint(f"its manifest cannot be read: {error}") from error
-    if body.get("format") != FORMAT:
-        raise CorruptCheckpoint(f"its manifest has format {body.get('format')}, this version of jnn reads {FORMAT}")
-    return body
-
-
-def metrics(folder: Path) -> dict[str, float]:
-    """The metrics of a checkpoint; none of a damaged one."""
-    try:
-        return read_body(folder)["metrics"]
-    except CorruptCheckpoint:
-        return {}
-
-
 def is_there(folder: Path, held: Sequence[int], body: Body) -> bool:
     """Whether this very checkpoint is in the folder.
 
@@ -124,3 +97,55 @@ def is_there(folder: Path, held: Sequence[int], body: Body) -> bool:
             "Restore first and go on from there, or choose another folder."
         )
     return False
+
+
+_held: set[TextIO] = set()
+
+
+def _forget() -> None:
+    """In a forked child: its copy of the file would keep the lock when the parent is gone."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+class Lock:
+    """Holds `folder/lock` until released, or until the process ends.
+
+    Raises:
+      BlockingIOError: somebody holds it; names the process.
+      OSError: the file cannot be opened for writing.
+
+    >>> import tempfile
+    >>> Lock(Path(tempfile.mkdtemp())).release()
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "that has not said its number yet"
+            self._file.close()
+            if holder == str(os.getpid()):
+                raise BlockingIOError(
+                    f"Checkpoints: {folder} is in use by this very process: an earlier Checkpoints of it was not "
+                    "closed. Call its close(), or open it by `with Checkpoints(folder) as checkpoints:`."
+                ) from error
+            raise BlockingIOError(
+                f"Checkpoints: {folder} is in use by process {holder}. Two runs in one folder would overwrite each "
+                "other: end that one, or choose another folder."
+            ) from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+        _held.add(self._file)
+
+    def release(self) -> None:
+        """Lets others have the folder; a second time does nothing."""
+        _held.discard(self._file)
+        self._file.close()

@@ -1,9 +1,7 @@
 """The reading side: the arrays of a checkpoint, straight onto the shardings that are wanted.
 
     read_arrays(folder, wanted) -> {path: array}
-    wanted_by(body) -> wanted                         everything that a manifest names, on the host
-    verify(arrays, body)                              whether they are what was saved
-    check_readable(folder, body)                      whether they can be read, for little
+    check_readable(folder, body)                whether a manifest's arrays can be read, for little
 
 Laws: what `read_arrays` and then `verify` let through has the bits that were saved. A process reads what its own
 devices want and nothing else, one chunk of `CHUNK_BYTES` after the other, into buffers that belong to the device: so
@@ -26,10 +24,9 @@ import numpy as np
 import tensorstore
 
 from jnn.param import is_key
-from jnn.train.checkpoint._checksum import checksums_of
-from jnn.train.checkpoint._folder import plain_name, read_body
-from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, in_one_line
-from jnn.train.checkpoint._stored import key_dtypes, stored_name, unwords, words
+from jnn.train.checkpoint._folder import plain_name
+from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, in_one_line, read_body, wanted_by
+from jnn.train.checkpoint._stored import stored_name, unwords, words
 
 Region = tuple[slice, ...]
 NO_MESH = jax.sharding.Mesh(np.empty((), object), ())  # whatever mesh the program has set
@@ -49,7 +46,7 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, jax.Array]
 
     Raises:
       ValueError: a sharding does not divide its shape; a 64-bit dtype without `jax_enable_x64`.
-      Damaged: they cannot be read. They may still be wrong: see `verify`.
+      CorruptCheckpoint: they cannot be read. They may still be wrong: see `verify`.
       MemoryError, PermissionError, JaxRuntimeError: it is not the checkpoint that is wrong, but this machine.
     """
     _check_wanted(wanted)
@@ -58,35 +55,13 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, jax.Array]
         return {path: _read_array(_Stored(name, path, context), like) for path, like in wanted.items()}
 
 
-def wanted_by(body: Body) -> dict[str, jax.ShapeDtypeStruct]:
-    """The arrays as the manifest describes them, wanted on the host."""
-    host = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
-    dtype = lambda name: key_dtypes()[name][1] if name in key_dtypes() else jnp.dtype(name)
-    return {
-        path: jax.ShapeDtypeStruct(tuple(entry["shape"]), dtype(entry["dtype"]), sharding=host)
-        for path, entry in body["arrays"].items()
-    }
-
-
-def verify(arrays: Mapping[str, jax.Array], body: Body) -> None:
-    """Raises unless every array sums to what the manifest says.
-
-    Raises:
-      Damaged: names the arrays that do not.
-    """
-    found = checksums_of(arrays)
-    if wrong := sorted(path for path, entry in body["arrays"].items() if found[path] != entry["sum"]):
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise CorruptCheckpoint(f"the checksum of {', '.join(wrong[:3])}{more} is not the one that was saved")
-
-
 def check_readable(folder: Path, body: Body) -> None:
     """Raises unless a step's folder holds this manifest, every array's name, and a chunk of the largest array.
 
     It costs some hundredths of a save: whatever reading all would find besides, the file system has vouched for.
 
     Raises:
-      Damaged: says what is missing.
+      CorruptCheckpoint: says what is missing.
     """
     if read_body(folder) != body:
         raise CorruptCheckpoint("its manifest is another one")

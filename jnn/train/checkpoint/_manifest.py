@@ -3,7 +3,9 @@
     of_arrays(flat) -> {path: {"shape": ..., "dtype": ..., "sum": ...}}
     body_of(step, flat, records, metrics) -> body
     seal(body) -> sealed,  unseal(sealed) -> body
-    check_fit(saved, wanted)                       every path that differs, in one error
+    read_body(step_folder) -> body                 what was sealed, or `CorruptCheckpoint`
+    wanted_by(body) -> {path: abstract array}      everything that it names, on the host
+    check_fit(body, wanted), verify(arrays, body)  whether its arrays are those that are wanted; that were saved
 
 Law: a manifest with any byte changed either does not unseal or says the same.
 """
@@ -13,15 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jnn import checks
 from jnn.strict_json import dumps, loads
-from jnn.train.checkpoint._checksum import checksums_of
+from jnn.train.checkpoint._digest import checksums
 from jnn.train.checkpoint._stored import key_dtypes
 
 FORMAT = 1
@@ -43,43 +45,6 @@ def in_one_line(error: Exception) -> str:
     return line if len(line) <= 240 else f"{line[:80]} ... {line[-150:]}"
 
 
-def by_path(where: str, tree: Any) -> dict[str, Any]:
-    """The leaves of a tree by path.
-
-    Raises:
-      ValueError: two leaves share a path, as those of {"a/b": x, "a": {"b": x}} do.
-      TypeError: leaves that are no arrays of numbers or typed keys.
-
-    >>> by_path("example", {"fc": {"w": jnp.ones(2)}})
-    {'fc/w': Array([1., 1.], dtype=float32)}
-    """
-    pairs = [(jax.tree_util.keystr(p, simple=True, separator="/"), x) for p, x in jax.tree.leaves_with_path(tree)]
-    flat = dict(pairs)
-    if len(flat) < len(pairs):
-        twice = sorted({path for path, _ in pairs if [p for p, _ in pairs].count(path) > 1})
-        raise ValueError(f"{where}: expected one leaf for each path, found several for {twice}. Rename their keys.")
-    if strange := [f"{path} ({found})" for path, x in pairs if (found := _no_array(x)) is not None]:
-        raise TypeError(
-            f"{where}: expected arrays of JAX's dtypes, found {', '.join(strange)}. Convert numbers, jnp.asarray(x); "
-            "what is none belongs in the records, or in a static field."
-        )
-    return flat
-
-
-def _no_array(x: Any) -> str | None:
-    """What this is, if it is nothing that JAX could hold as an array."""
-    kinds = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
-    if not isinstance(x, kinds) or isinstance(x, np.ma.MaskedArray):
-        return type(x).__name__
-    return None if str(x.dtype) in key_dtypes() or _is_numeric(x.dtype) else str(x.dtype)
-
-
-def _is_numeric(dtype: np.dtype[Any]) -> bool:
-    """Whether JAX has numbers of this NumPy dtype: not of another byte order, nor long doubles."""
-    is_number = any(jnp.issubdtype(dtype, kind) for kind in (np.number, np.bool_))
-    return is_number and dtype.isnative and dtype.type not in (np.longdouble, np.clongdouble)
-
-
 def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What the manifest says of each array.
 
@@ -87,7 +52,7 @@ def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     >>> sorted(of_arrays({"w": jnp.ones((2, 3))})["w"].items())
     [('dtype', 'float32'), ('shape', [2, 3]), ('sum', '...')]
     """
-    sums = checksums_of(flat)
+    sums = checksums(flat)
     return {path: {"shape": list(x.shape), "dtype": str(x.dtype), "sum": sums[path]} for path, x in flat.items()}
 
 
@@ -124,13 +89,63 @@ def unseal(sealed: Any) -> Body:
     """The body of what `seal` gave.
 
     Raises:
-      Damaged: the two do not belong together.
+      CorruptCheckpoint: the two do not belong together.
     """
     if not isinstance(sealed, dict) or sealed.keys() != {"body", "sha256"}:
         raise CorruptCheckpoint("its manifest is not one")
     if _sha256(sealed["body"]) != sealed["sha256"]:
         raise CorruptCheckpoint("its manifest does not match its own SHA-256")
     return sealed["body"]
+
+
+def read_body(folder: Path) -> Body:
+    """The body of a checkpoint's manifest.
+
+    Raises:
+      CorruptCheckpoint: it is missing, torn, changed, or of another version.
+    """
+    path = folder / "manifest" / "metadata"
+    if not any(folder.iterdir()):
+        raise CorruptCheckpoint("its folder is empty")
+    try:
+        body = unseal(loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise CorruptCheckpoint("its manifest is missing") from None
+    except ValueError as error:  # no UTF-8, no JSON
+        raise CorruptCheckpoint(f"its manifest cannot be read: {error}") from error
+    if body.get("format") != FORMAT:
+        raise CorruptCheckpoint(f"its manifest has format {body.get('format')}, this version of jnn reads {FORMAT}")
+    return body
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    """The metrics of a checkpoint; none of a damaged one."""
+    try:
+        return read_body(folder)["metrics"]
+    except CorruptCheckpoint:
+        return {}
+
+
+def wanted_by(body: Body) -> dict[str, jax.ShapeDtypeStruct]:
+    """The arrays as the manifest describes them, wanted on the host."""
+    host = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+    dtype = lambda name: key_dtypes()[name][1] if name in key_dtypes() else jnp.dtype(name)
+    return {
+        path: jax.ShapeDtypeStruct(tuple(entry["shape"]), dtype(entry["dtype"]), sharding=host)
+        for path, entry in body["arrays"].items()
+    }
+
+
+def verify(arrays: Mapping[str, jax.Array], body: Body) -> None:
+    """Raises unless every array sums to what the manifest says.
+
+    Raises:
+      CorruptCheckpoint: names the arrays that do not.
+    """
+    found = checksums(arrays)
+    if wrong := sorted(path for path, entry in body["arrays"].items() if found[path] != entry["sum"]):
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise CorruptCheckpoint(f"the checksum of {', '.join(wrong[:3])}{more} is not the one that was saved")
 
 
 def check_fit(where: str, saved: Mapping[str, dict[str, Any]], wanted: Mapping[str, Any]) -> None:

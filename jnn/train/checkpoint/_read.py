@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 
 from jnn.processes import from_all
-from jnn.train.checkpoint._folder import read_body, steps
-from jnn.train.checkpoint._load import read_arrays, verify, wanted_by
-from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, Records, by_path, check_fit
+from jnn.train.checkpoint._folder import steps
+from jnn.train.checkpoint._load import read_arrays
+from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, Records, check_fit, read_body, verify, wanted_by
+from jnn.train.checkpoint._stored import by_path
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ def read_like(folder: Path, like: Any) -> Saved:
 
     Raises:
       ValueError: it has other paths, shapes or dtypes than `like`.
-      Damaged: it is not what was saved, as this process or another one found.
+      CorruptCheckpoint: it is not what was saved, as this process or another one found.
     """
     where = f"checkpoint {folder.name} in {folder.parent}"
     wanted = by_path("Checkpoints.restore", like)
@@ -60,7 +61,7 @@ def read(folder: str | Path, *, below: str = "") -> Saved:
 
     Raises:
       FileNotFoundError: there is no checkpoint.
-      Damaged: it is not what was saved.
+      CorruptCheckpoint: it is not what was saved.
       ValueError: nothing is below the path; or there are 64-bit arrays, and `jax_enable_x64` is not set.
 
     >>> import jnn, optax, tempfile
@@ -98,7 +99,7 @@ def _all_or_none(read: Callable[[], T]) -> T:
     """What `read` gives, if it does on every process: they come to one mind about a checkpoint.
 
     Raises:
-      Damaged: it was damaged here, or on another process.
+      CorruptCheckpoint: it was damaged here, or on another process.
     """
     found: list[T] = []
     problem = CorruptCheckpoint("another process could not read it")

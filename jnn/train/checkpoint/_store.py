@@ -16,13 +16,12 @@ import jax
 from jnn.processes import from_first
 from jnn.terminal import say
 from jnn.train._state import step_of
-from jnn.train.checkpoint._folder import check_own, is_there, steps
-from jnn.train.checkpoint._keep import Best, Keep
-from jnn.train.checkpoint._lock import Lock
-from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records, body_of, by_path
-from jnn.train.checkpoint._quarantine import clear, quarantine
+from jnn.train.checkpoint._folder import Lock, check_own, is_there, steps
+from jnn.train.checkpoint._keep import Best, Keep, clear, quarantine
+from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records, body_of
 from jnn.train.checkpoint._read import Saved, read_like
-from jnn.train.checkpoint._write import Writer, check_storable
+from jnn.train.checkpoint._stored import by_path, check_storable
+from jnn.train.checkpoint._write import Writer
 
 Report = Callable[[str], None]
 # a folder that is in use, or somebody else's, is not even read
@@ -160,7 +159,7 @@ class Checkpoints:
         Raises:
           ValueError: the checkpoint has other paths, shapes or dtypes than `like`: all are listed, none is cast.
             Or there is no such step.
-          Damaged: none of the checkpoints is whole, or the one that was asked for is not.
+          CorruptCheckpoint: none of the checkpoints is whole, or the one that was asked for is not.
         """
         held = self.steps
         if step is not None:

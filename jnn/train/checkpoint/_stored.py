@@ -1,5 +1,7 @@
-"""What is stored of an array: a name, plain words, and a shape that can be cut into pieces.
+"""What is stored of a tree: arrays by path, and of each a name, plain words, and a shape that can be cut into pieces.
 
+by_path(where, tree) -> arrays     or an error for what is none
+check_storable(where, arrays)      whether they can be stored as they are
 stored_name(path) -> name          one for each path
 words(x) -> array                  typed PRNG keys and rare dtypes as unsigned integers
 unwords(words, dtype) -> x         the same bits again
@@ -11,16 +13,78 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn.param import is_key
 
 CHUNK_BYTES = 2**20  # what of an array is compressed, and read, at once; in threads that keep what they freed
 GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")  # of typed PRNG keys
+
+
+def by_path(where: str, tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by path.
+
+    Raises:
+      ValueError: two leaves share a path, as those of {"a/b": x, "a": {"b": x}} do.
+      TypeError: leaves that are no arrays of numbers or typed keys.
+
+    >>> by_path("example", {"fc": {"w": jnp.ones(2)}})
+    {'fc/w': Array([1., 1.], dtype=float32)}
+    """
+    pairs = [(jax.tree_util.keystr(p, simple=True, separator="/"), x) for p, x in jax.tree.leaves_with_path(tree)]
+    flat = dict(pairs)
+    if len(flat) < len(pairs):
+        twice = sorted({path for path, _ in pairs if [p for p, _ in pairs].count(path) > 1})
+        raise ValueError(f"{where}: expected one leaf for each path, found several for {twice}. Rename their keys.")
+    if strange := [f"{path} ({found})" for path, x in pairs if (found := _no_array(x)) is not None]:
+        raise TypeError(
+            f"{where}: expected arrays of JAX's dtypes, found {', '.join(strange)}. Convert numbers, jnp.asarray(x); "
+            "what is none belongs in the records, or in a static field."
+        )
+    return flat
+
+
+def _no_array(x: Any) -> str | None:
+    """What this is, if it is nothing that JAX could hold as an array."""
+    kinds = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
+    if not isinstance(x, kinds) or isinstance(x, np.ma.MaskedArray):
+        return type(x).__name__
+    return None if str(x.dtype) in key_dtypes() or _is_numeric(x.dtype) else str(x.dtype)
+
+
+def _is_numeric(dtype: np.dtype[Any]) -> bool:
+    """Whether JAX has numbers of this NumPy dtype: not of another byte order, nor long doubles."""
+    is_number = any(jnp.issubdtype(dtype, kind) for kind in (np.number, np.bool_))
+    return is_number and dtype.isnative and dtype.type not in (np.longdouble, np.clongdouble)
+
+
+def check_storable(where: str, arrays: Mapping[str, Any]) -> None:
+    """Raises unless the arrays can be stored as they are.
+
+    Raises:
+      TypeError: arrays that hold nothing, or of which JAX would change a dtype.
+    """
+    if absent := [path for path, x in arrays.items() if isinstance(x, jax.ShapeDtypeStruct) or _is_deleted(x)]:
+        raise TypeError(
+            f"{where}: expected arrays with values, found none at {', '.join(absent)}: a step donates the state that "
+            "it is given. Save the state that it returned."
+        )
+    if cut := [
+        f"{path} ({x.dtype})"
+        for path, x in arrays.items()
+        if not is_key(x) and jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype
+    ]:
+        raise TypeError(f"{where}: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cut)}.")
+
+
+def _is_deleted(x: Any) -> bool:
+    return isinstance(x, jax.Array) and x.is_deleted()
 
 
 def stored_name(path: str) -> str:

@@ -3,21 +3,24 @@
     writer = Writer(folder, keep)
     writer.start(arrays, body)        copies, and returns before the files are written
     writer.wait()                     until they are; `OSError` says why they could not be
-    check_storable(where, arrays)     whether they can be stored as they are
 
 The next step donates the arrays' buffers, so they are in the host's memory before `start` returns. Orbax sees to that,
 except on a CPU, where it would read the buffers themselves: there they are copied first. So until a save is written it
 takes as much of the host's memory as the state, and what is on the way to the disk; of an accelerator's, that of the
-arrays that have to grow (`_chunked`), which are few.
+arrays that have to grow (`_chunked`), which are few. A save that fails is told once, by the exception that `wait`
+raises, and not by the threads that it failed in (`_with_quiet_threads`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +28,19 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from jnn.param import is_key
 from jnn.train._state import copy_buffers
-from jnn.train.checkpoint._folder import metrics, plain_name, steps
-from jnn.train.checkpoint._keep import Keep
+from jnn.train.checkpoint._folder import plain_name, steps
+from jnn.train.checkpoint._keep import Keep, discard_half
 from jnn.train.checkpoint._load import check_readable
-from jnn.train.checkpoint._manifest import Body, in_one_line, seal
-from jnn.train.checkpoint._quarantine import discard_half
-from jnn.train.checkpoint._quiet import with_quiet_threads
+from jnn.train.checkpoint._manifest import Body, in_one_line, metrics, seal
 from jnn.train.checkpoint._stored import CHUNK_BYTES, divisible, is_divisible, stored_name, words
 
 FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB
 ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there") | dict.fromkeys(
     (errno.EACCES, errno.EPERM, errno.EROFS), "Get the permission to write there"
 )
+ORBAX = str(Path(ocp.__file__).parent)
+Hook = Callable[[Any], Any]
 
 
 class Writer:
@@ -114,7 +116,7 @@ class Writer:
             for step in steps(self._folder):
                 self._keep.metrics[step] = metrics(self._folder / str(step))
             self._while_open.close()
-            self._while_open.enter_context(with_quiet_threads())
+            self._while_open.enter_context(_with_quiet_threads())
             name = self._while_open.enter_context(plain_name(self._folder))
             options = ocp.CheckpointManagerOptions(preservation_policy=self._keep, create=False)
             self._manager = ocp.CheckpointManager(name, options=options)
@@ -149,29 +151,6 @@ def _number(error: Exception) -> int | None:
     return int(found[1]) if found else getattr(error, "errno", None)
 
 
-def check_storable(where: str, arrays: Mapping[str, Any]) -> None:
-    """Raises unless the arrays can be stored as they are.
-
-    Raises:
-      TypeError: arrays that hold nothing, or of which JAX would change a dtype.
-    """
-    if absent := [path for path, x in arrays.items() if isinstance(x, jax.ShapeDtypeStruct) or _is_deleted(x)]:
-        raise TypeError(
-            f"{where}: expected arrays with values, found none at {', '.join(absent)}: a step donates the state that "
-            "it is given. Save the state that it returned."
-        )
-    if cut := [
-        f"{path} ({x.dtype})"
-        for path, x in arrays.items()
-        if not is_key(x) and jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype
-    ]:
-        raise TypeError(f"{where}: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cut)}.")
-
-
-def _is_deleted(x: Any) -> bool:
-    return isinstance(x, jax.Array) and x.is_deleted()
-
-
 def _chunked(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
     """An array that no step can change, and how it is cut into chunks: so that it can be read piece by piece.
 
@@ -189,3 +168,41 @@ def _chunked(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
 def _in_host_memory(x: Any) -> bool:
     """Whether the host reads the buffer itself, and no copy of it."""
     return not isinstance(x, jax.Array) or next(iter(x.devices())).platform == "cpu"
+
+
+@contextlib.contextmanager
+def _with_quiet_threads() -> Iterator[None]:
+    """While it lasts, Orbax's log is without the tracebacks of what it raises as well."""
+    if not isinstance(sys.unraisablehook, _WithoutLateAnswers):
+        sys.unraisablehook = _WithoutLateAnswers(sys.unraisablehook)  # for good: the answers come late
+        logging.getLogger("asyncio").addFilter(_without_lost_tasks)
+        warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning, r"sys|orbax\.|asyncio\.")
+    log, told = logging.getLogger("absl"), _Told()
+    log.addFilter(told)
+    try:
+        yield
+    finally:
+        log.removeFilter(told)
+
+
+def _without_lost_tasks(record: logging.LogRecord) -> bool:
+    """False of what asyncio says, whenever it clears up, of what a failed save has left that nobody waited for."""
+    return not any(name in record.getMessage() for name in (ORBAX, " in OCDBT database "))
+
+
+class _Told(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR or not record.pathname.startswith(ORBAX)
+
+
+class _WithoutLateAnswers:
+    """A hook: when a write fails Orbax closes its event loop, which TensorStore's threads then call in vain."""
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+
+    def __call__(self, args: Any) -> None:  # Python has no public name for what it calls the hook with
+        at = args.exc_traceback
+        first = "" if at is None else at.tb_frame.f_code.co_name  # what a program runs into begins in the program
+        if first != "call_soon_threadsafe" or str(args.exc_value) != "Event loop is closed":
+            self._hook(args)

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint
-from jnn.train.checkpoint._quiet import _WithoutLateAnswers
+from jnn.train.checkpoint._write import _WithoutLateAnswers
 from tests.train.checkpoint.faults import SIDE, filled, is_step, records, restored, state
 
 

@@ -17,7 +17,7 @@ from jnn.data import Batches
 from jnn.train import Checkpoints, create_state, digest, step_of
 from jnn.train.checkpoint import CorruptCheckpoint, diff, read
 from jnn.train.checkpoint._load import read_arrays
-from jnn.train.checkpoint._manifest import by_path
+from jnn.train.checkpoint._stored import by_path
 from tests.train import tiny
 from tests.train.dtypes import DTYPES, of_every_bit
 

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
+from jnn.processes import on_host
 from jnn.train._batches import batch_of
 from jnn.train._context import Metrics
 from jnn.train._history import History
@@ -27,7 +28,6 @@ from jnn.train._run import Run
 from jnn.train._state import all_finite, trained
 from jnn.train.capsule._capsule import write_capsule
 from jnn.train.capsule._diagnose import diagnose
-from jnn.train.capsule._gather import on_host
 
 OVERFLOW = "gradient_overflow"  # the metric by which `update` says so
 

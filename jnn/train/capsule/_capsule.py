@@ -30,9 +30,9 @@ from jnn.checks import describe
 from jnn.files import free_name, naming
 from jnn.inspect.nonfinite import Summary
 from jnn.param import flatten
+from jnn.processes import by_first, on_host
 from jnn.strict_json import dumps, loads
 from jnn.train._state import params_of
-from jnn.train.capsule._gather import first_writes, on_host
 from jnn.train.capsule._plain import Pack, unpack
 
 VERSION = 2
@@ -124,8 +124,9 @@ def write_capsule(
         "dtypes": pack.dtypes,
     }
     text = f"parameters\n{norms(params_of(state))}\n"
+    write = lambda: str(_write(Path(folder).absolute(), record, pack.arrays, text))
     with naming(Path(folder)):
-        return first_writes(lambda: _write(Path(folder).absolute(), record, pack.arrays, text))
+        return Path(by_first(write, "write_capsule: process 0 could not write the capsule; its own error says why."))
 
 
 def _write(folder: Path, record: dict[str, Any], arrays: Mapping[str, np.ndarray], text: str) -> Path:

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from jnn.processes import by_first, on_host
 from jnn.train import digest, read_capsule, replay
-from jnn.train.capsule._gather import first_writes, on_host
 from tests.train import tiny
 from tests.train.capsule.two import BAD, whole_batch
 from tests.train.checkpoint.test_processes import together
@@ -60,4 +60,4 @@ def test_alone_nothing_has_to_be_gathered():
     found = on_host(tree)
     assert all(found[name] is tree[name] for name in tree)
     with pytest.raises(KeyError):
-        first_writes(lambda: {}["path"])
+        by_first(lambda: {}["path"], "the first process could not")

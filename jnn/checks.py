@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.param import Param, is_key
+from jnn.param import Param, array_type, is_key
 
 # what others call a parameter of ours
 ELSEWHERE = {
@@ -40,7 +40,7 @@ ELSEWHERE = {
 def describe(x: Any) -> str:
     """`float32[8,128]`, as JAX prints types; of what is no array, its own type."""
     if _is_array(x) or isinstance(x, jax.ShapeDtypeStruct):
-        return f"{x.dtype}[{','.join(map(str, x.shape))}]"
+        return array_type(x)
     module = type(x).__module__.split(".")[0]
     return type(x).__name__ if module == "builtins" else f"{module}.{type(x).__name__}"
 

@@ -5,6 +5,7 @@
     stack(spec, n) -> spec          the same layer n times, for `jax.lax.scan`
     load(spec, arrays) -> params    somebody else's arrays, every misfit named at once
     spec_of(arrays) -> spec         a declaration of somebody else's arrays
+    misfits(found, wanted) -> [..]  where one tree does not fit another, by path
     weight_mask(spec) -> mask       True where decay belongs: on linear maps, not biases or norms
     count_params, summary           how many, and a table of them
 
@@ -18,6 +19,7 @@ from jnn.param._declare import Initializer, NamedInitializer, Param, Params, Rul
 from jnn.param._dtypes import dtype_kind
 from jnn.param._load import load
 from jnn.param._maps import abstract, count_params, init, shardings, summary
+from jnn.param._misfits import array_type, misfits
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
 from jnn.param._spec_of import spec_of
 
@@ -29,6 +31,7 @@ __all__ = [
     "Rules",
     "Spec",
     "abstract",
+    "array_type",
     "check_key",
     "check_spec",
     "count_params",
@@ -38,6 +41,7 @@ __all__ = [
     "is_key",
     "load",
     "map_paths",
+    "misfits",
     "path_key",
     "shardings",
     "spec_of",

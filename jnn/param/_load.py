@@ -9,8 +9,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jnn.param._declare import Param, Params, Rules, Spec, check_spec
-from jnn.param._dtypes import cast, dtype_kind, first_lost, within_x64
+from jnn.param._dtypes import cast, first_lost, within_x64
 from jnn.param._maps import abstract
+from jnn.param._misfits import misfit, misfits
 from jnn.param._paths import flatten, map_paths
 
 
@@ -22,7 +23,7 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
 
     Raises:
       TypeError: spec is none, or arrays are one.
-      ValueError: lists everything missing, unused, misshapen, of another kind (floats for integers, complex for real
+      ValueError: lists everything missing, extra, misshapen, of another kind (floats for integers, complex for real
         ones) or too large for the declared dtype, before anything is allocated.
 
     >>> spec = {"b": Param((2,), jax.nn.initializers.zeros, ("hidden",), np.float16)}
@@ -35,21 +36,24 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
     want, have = flatten(abstract(spec, mesh=mesh, rules=rules)), flatten(arrays)
     if found := [path for path, x in have.items() if isinstance(x, Param)]:
         raise TypeError(f"load: expected arrays, found a Param at {found[0]!r}. jnn.init(spec, key) draws arrays.")
-    problems = [f"missing: {path} {want[path].shape}" for path in want if path not in have]
-    problems += [f"unused: {path} {np.shape(have[path])}" for path in have if path not in want]
-    problems += [p for path in want.keys() & have.keys() for p in _misfits(path, have[path], want[path])]
+    seen = {path: _abstract(x) if path in want else x for path, x in have.items()}
+    problems = misfits(seen, want, cast=True)
+    fitting = [path for path in want if path in seen and not misfit(path, seen[path], want[path], cast=True)]
+    problems += [line for path in fitting if (line := _lost(path, have[path], within_x64(want[path].dtype)))]
     if problems:
         raise ValueError("The arrays do not fit the spec:\n  " + "\n  ".join(sorted(problems)))
     put = lambda path, s: jax.device_put(cast(np.asarray(have[path]), s.dtype), s.sharding)
     return map_paths(lambda path, _: put(path, want[path]), spec)
 
 
-def _misfits(path: str, x: Any, want: jax.ShapeDtypeStruct) -> list[str]:
-    """What is wrong with one array, if anything is."""
-    x, dtype = np.asarray(x), within_x64(want.dtype)
-    if x.shape != want.shape:
-        return [f"misshapen: {path} is {x.shape}, the spec says {want.shape}"]
-    if dtype_kind(x.dtype) > dtype_kind(dtype):
-        return [f"mistyped: {path} is {x.dtype}, the spec says {dtype}"]
+def _abstract(x: Any) -> jax.ShapeDtypeStruct:
+    """Of what NumPy makes of it: a tensor of torch has a dtype of its own."""
+    x = np.asarray(x)
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+
+
+def _lost(path: str, x: Any, dtype: np.dtype) -> str:
+    """What the declared dtype cannot hold of an array, if there is anything."""
+    x = np.asarray(x)
     where = first_lost(x, dtype)
-    return [] if where is None else [f"out of range: {path} holds {x[where]} at {where}, which {dtype} cannot"]
+    return "" if where is None else f"out of range: {path} holds {x[where]} at {where}, which {dtype} cannot"

@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jnn.param._misfits import array_type
+
 
 def path_key(key: jax.Array, path: str) -> jax.Array:
     """PRNG key for `path` below `key`, folded name by name.
@@ -37,7 +39,7 @@ def check_key(name: str, key: Any) -> None:
         old = key.dtype == np.uint32 and key.ndim == 1
         if old or (key.ndim == 0 and is_key(key)):
             return
-        found = f"{key.dtype}[{','.join(map(str, key.shape))}]"
+        found = array_type(key)
     else:
         found = repr(key)
     raise TypeError(

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.param import flatten
+from jnn.param import flatten, misfits
 from jnn.precision import wide
 
 COUNT = "count"
@@ -66,11 +66,13 @@ def running(old: Any, stats: Any, momentum: float, *, more: bool = False) -> Any
     Raises:
       ValueError: the two are not one tree.
     """
-    found, expected = ({path: jnp.shape(x) for path, x in flatten(tree).items()} for tree in (without(stats), old))
-    if expected != ({path: shape for path, shape in found.items() if path in expected} if more else found):
+    found, held = flatten(without(stats)), flatten(old)
+    if problems := misfits({path: x for path, x in found.items() if path in held or not more}, held, cast=True):
         raise ValueError(
-            f"train step: the loss returned stats {found}, the state holds {expected}. Give create_state(stats=...) "
-            "arrays in the tree that the loss returns (without counts), as jnn.init makes them of a spec."
+            "train step: the loss returned stats that are not those of the state:\n  "
+            + "\n  ".join(problems)
+            + "\nGive create_state(stats=...) arrays in the tree that the loss returns (without counts), as jnn.init "
+            "makes them of a spec."
         )
     return _averaged(old, stats, momentum)
 

@@ -23,7 +23,7 @@ import optax
 from jax.typing import DTypeLike
 
 from jnn.metrics import Last, Mean, Sum, check_metrics, of_nothing
-from jnn.param import Params, dtype_kind, flatten
+from jnn.param import Params, flatten, misfits
 from jnn.precision import wide
 from jnn.train._arguments import check_batch, check_extra, check_names, check_ranges, check_state
 from jnn.train._context import Batch, Context, LossFn, Metrics, check_optimizer
@@ -165,21 +165,15 @@ def like(what: str, new: Any, old: Any) -> Any:
 
     Raises:
       ValueError: it is another tree, or of other shapes.
+      TypeError: it has numbers that the old one's dtypes cannot keep.
     """
-    was, now = ({path: jnp.shape(x) for path, x in flatten(tree).items()} for tree in (old, new))
-    if was != now:
-        changed = sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
-        raise ValueError(
-            f"train step: {what} changed its tree or shapes at {', '.join(changed[:5])}: found "
-            f"{[now.get(path) for path in changed[:5]]}, expected {[was.get(path) for path in changed[:5]]}."
+    if problems := misfits(flatten(new), flatten(old), cast=True):
+        error = TypeError if all(line.startswith("mistyped") for line in problems) else ValueError
+        raise error(
+            f"train step: {what} changed its tree, shapes or kinds of numbers:\n  "
+            + "\n  ".join(problems)
+            + "\nBegin with what it becomes."
         )
-    held, found = ({path: jnp.result_type(x) for path, x in flatten(tree).items()} for tree in (old, new))
-    for path, dtype in found.items():
-        if dtype != held[path] and dtype_kind(dtype) > dtype_kind(held[path]):
-            raise TypeError(
-                f"train step: {what} holds {held[path]} at {path}, which cannot keep the {dtype} that it becomes. "
-                "Begin with an array of that dtype."
-            )
     return jax.tree.map(lambda a, b: jnp.asarray(a).astype(b.dtype) if hasattr(b, "dtype") else a, new, old)
 
 

@@ -138,5 +138,5 @@ def test_rows_come_back_in_the_order_of_the_batch():
 
 def test_a_memory_that_changes_its_tree_is_one_clear_error():
     grow = lambda memory, *_: {**memory, "more": jnp.zeros(3)}
-    with pytest.raises(ValueError, match="the memory changed its tree or shapes at more"):
+    with pytest.raises(ValueError, match=r"the memory changed its tree, .*:\n  extra: more float32\[3\]"):
         make_step(target_loss, SGD, KEY, remember=grow)(create_state(PARAMS, SGD, memory={"target": PARAMS}), batch())

@@ -504,7 +504,7 @@ def output(**changes):
         ),
         (lambda p, b, ctx: LossOutput(loss(p, b, ctx).values[:5]), r"for 16 examples; found shape \(5,\)"),
         (output(weights=jnp.ones(4)), r"weights have shape \(4,\), expected that of its values \(16,\)"),
-        (output(stats={"mean": jnp.ones(3)}), r"the loss returned stats {'mean': \(3,\)}, the state holds {}"),
+        (output(stats={"mean": jnp.ones(3)}), r"the loss returned stats that are not .*:\n  extra: mean float32\[3\]"),
     ],
 )
 def test_a_bad_loss_is_one_clear_error(bad, message):
@@ -514,12 +514,12 @@ def test_a_bad_loss_is_one_clear_error(bad, message):
 
 @pytest.mark.parametrize("stats", [{"mean": jnp.zeros(3)}, {"other": jnp.zeros(8)}])
 def test_statistics_that_the_state_was_not_created_for_are_an_error(stats):
-    with pytest.raises(ValueError, match=r"the loss returned stats {'mean': \(8,\)}, the state holds {'(mean|other)'"):
+    with pytest.raises(ValueError, match=r"(misshapen|extra): mean .*float32\[8\](?s:.*)Give create_state\(stats="):
         make_step(averaged, SGD, KEY)(initial(stats=stats), batch_of())
 
 
 def test_a_loss_that_returns_no_statistics_to_a_state_that_has_some_is_an_error():
-    with pytest.raises(ValueError, match=r"the loss returned stats {}, the state holds {'mean': \(8,\)}"):
+    with pytest.raises(ValueError, match=r"the loss returned stats that are not .*:\n  missing: mean float32\[8\]"):
         PLAIN(initial(stats={"mean": jnp.zeros(8)}), batch_of())
 
 

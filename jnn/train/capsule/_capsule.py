@@ -26,10 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.checks import describe
 from jnn.files import free_name, naming
 from jnn.inspect.nonfinite import Summary
-from jnn.param import flatten
+from jnn.param import flatten, misfits
 from jnn.processes import by_first, on_host
 from jnn.strict_json import dumps, loads
 from jnn.train._state import params_of
@@ -64,18 +63,13 @@ class Capsule:
         Raises:
           ValueError: another tree, or other shapes or dtypes; it lists every path.
         """
-        want = {path: describe(leaf) for path, leaf in flatten(like).items()}
-        have = {path: describe(leaf) for path, leaf in self.state.items()}
-        if problems := [
-            f"{path}: the capsule has {have.get(path, 'nothing')}, the run {want.get(path, 'nothing')}"
-            for path in sorted(want | have)
-            if want.get(path) != have.get(path)
-        ]:
+        wanted = flatten(like)
+        if problems := misfits(self.state, wanted):
             raise ValueError(
                 f"{self.path}: its state is that of another run. Build the step and the state of the one that wrote "
                 "it:\n  " + "\n  ".join(problems)
             )
-        return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(self.state[path]) for path in want])
+        return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(self.state[path]) for path in wanted])
 
 
 def write_capsule(

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
+from jnn.param import misfits
 from jnn.strict_json import dumps, loads
 from jnn.train.checkpoint._digest import checksums
 from jnn.train.checkpoint._stored import key_dtypes
@@ -148,27 +148,17 @@ def verify(arrays: Mapping[str, jax.Array], body: Body) -> None:
         raise CorruptCheckpoint(f"the checksum of {', '.join(wrong[:3])}{more} is not the one that was saved")
 
 
-def check_fit(where: str, saved: Mapping[str, dict[str, Any]], wanted: Mapping[str, Any]) -> None:
+def check_fit(where: str, body: Body, wanted: Mapping[str, Any]) -> None:
     """Raises unless the saved arrays have the paths, shapes and dtypes that are wanted.
 
     Raises:
       ValueError: lists every path that is missing, extra or different.
     """
-    have = {path: f"{entry['dtype']}[{','.join(map(str, entry['shape']))}]" for path, entry in saved.items()}
-    want = {path: checks.describe(x) for path, x in wanted.items()}
-    problems = [f"missing: {path} {want[path]} is wanted" for path in want if path not in have]
-    problems += [f"extra: {path} {have[path]} is saved" for path in have if path not in want]
-    both = sorted(want.keys() & have.keys())
-    problems += [
-        f"different: {path} is saved as {have[path]}, {want[path]} is wanted"
-        for path in both
-        if have[path] != want[path]
-    ]
-    if problems:
+    if problems := misfits(wanted_by(body), wanted):
         own = "The optimizer is another one. " if all(": opt_state" in problem for problem in problems) else ""
         raise ValueError(
             f"{where} does not fit the state that was asked for:\n  "
-            + "\n  ".join(sorted(problems))
+            + "\n  ".join(problems)
             + f"\n{own}Build the state as the run did that saved it; begin anew from its parameters, "
             '`read(folder, below="params")`; or bring the arrays into the new layout: `read` gives them by path, '
             "`relayout` renames, stacks and unstacks them."

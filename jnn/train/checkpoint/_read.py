@@ -40,7 +40,7 @@ def read_like(folder: Path, like: Any) -> Saved:
     wanted = by_path("Checkpoints.restore", like)
     try:
         body = _all_or_none(lambda: read_body(folder))
-        check_fit(where, body["arrays"], wanted)
+        check_fit(where, body, wanted)
         arrays = _all_or_none(lambda: read_arrays(folder, wanted))
         verify(arrays, body)
     except CorruptCheckpoint as damage:

@@ -1,6 +1,7 @@
 """Standard streams that nothing ends by: a pipe that nobody reads, a full disk, a terminal that knows ASCII alone.
 
     say(line) -> whether it was written        to standard error, or to another Terminal
+    in_one_line(error) -> line                 what an error says, where one line is all there is
     Terminal(sys.stderr)                       a file, such as `rich.console.Console` writes to
     open_missing()                             what a process was started without (`2>&-`) becomes the null device
 
@@ -75,6 +76,16 @@ def say(line: str, terminal: Terminal | None = None) -> bool:
     terminal.write(f"{line}\n")
     terminal.flush()
     return not terminal.gone
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, in one line; of a long one the beginning and the end, where some have the cause.
+
+    >>> in_one_line(ValueError("no room\\nat all"))
+    'no room at all'
+    """
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= 240 else f"{line[:80]} ... {line[-150:]}"
 
 
 def open_missing() -> None:

@@ -23,13 +23,9 @@ from jnn.data._endless import Endless
 from jnn.data.pipeline._failure import Failure, Indexed, InWorker, Make
 from jnn.data.pipeline._source_batches import stacked
 from jnn.optional import optional
+from jnn.terminal import say
 
-Report = Callable[[str], None]
-
-
-def to_stderr(line: str) -> None:
-    """The default of `report`."""
-    print(line, file=sys.stderr)
+Report = Callable[[str], object]
 
 
 class ReadAhead(Endless):
@@ -69,7 +65,7 @@ class ReadAhead(Endless):
         workers: int = 0,
         depth: int = 2,
         restarts: int = 3,
-        report: Report = to_stderr,
+        report: Report = say,
     ) -> None:
         if threads < 1 or depth < 1 or workers < 0:
             raise ValueError(

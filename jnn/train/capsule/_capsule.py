@@ -34,7 +34,7 @@ from jnn.strict_json import dumps, loads
 from jnn.train._state import params_of
 from jnn.train.capsule._plain import Pack, unpack
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)

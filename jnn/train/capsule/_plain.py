@@ -2,7 +2,6 @@
 
     pack = Pack();  outline = pack.tree(tree);  pack.arrays, pack.dtypes   to be written
     unpack(outline, arrays, dtypes) -> tree                                what was read
-    encode(array) -> dtype, native array;  decode(native, dtype)           one array
 
 Laws: what is unpacked is bit-equal to what was packed, for every dtype of JAX and typed keys of every kind; the arrays
 need no pickle.
@@ -13,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jnn.param import is_key
+from jnn.train.checkpoint._stored import unwords, words
 
 Outline = Any  # JSON: the name of an array, null, or {"dict" | "list" | "tuple": ...}
 
@@ -25,6 +23,7 @@ Outline = Any  # JSON: the name of an array, null, or {"dict" | "list" | "tuple"
 class Pack:
     """Collects arrays and gives each a name.
 
+    >>> import jax.numpy as jnp
     >>> pack = Pack()
     >>> outline = pack.tree({"x": np.ones(2), "more": (None, jnp.zeros(3, jnp.bfloat16))})
     >>> outline
@@ -45,8 +44,11 @@ class Pack:
         Raises:
           TypeError: it is none, of numbers, bools, text or keys.
         """
+        array = leaf if is_key(leaf) else np.asarray(leaf)
+        if array.dtype == object or getattr(array.dtype, "names", None):  # keys' dtypes have none
+            raise TypeError(f"Pack: expected dicts, lists and tuples of arrays, found {type(leaf).__name__}.")
         name = f"arr_{len(self.arrays)}"  # as np.savez does
-        self.dtypes[name], self.arrays[name] = encode(leaf)
+        self.dtypes[name], self.arrays[name] = str(array.dtype), np.asarray(words(array))
         return name
 
     def tree(self, tree: Any) -> Outline:
@@ -69,35 +71,8 @@ def unpack(outline: Outline, arrays: Mapping[str, np.ndarray], dtypes: Mapping[s
     if outline is None:
         return None
     if isinstance(outline, str):
-        return decode(arrays[outline], dtypes[outline])
+        return unwords(arrays[outline], dtypes[outline])
     ((kind, parts),) = outline.items()
     if kind == "dict":
         return {name: unpack(part, arrays, dtypes) for name, part in parts}
     return {"list": list, "tuple": tuple}[kind](unpack(part, arrays, dtypes) for part in parts)
-
-
-def encode(leaf: Any) -> tuple[str, np.ndarray]:
-    """An array's dtype and its bits, in a dtype that NumPy writes without a pickle.
-
-    >>> encode(jnp.ones(2, jnp.bfloat16))
-    ('bfloat16', array([16256, 16256], dtype=uint16))
-    """
-    if is_key(leaf):
-        return f"key:{jax.random.key_impl(leaf)}", np.asarray(jax.random.key_data(leaf))
-    array = np.asarray(leaf)
-    if array.dtype.kind == "O" or array.dtype.names:
-        raise TypeError(f"encode: expected dicts, lists and tuples of arrays, found {type(leaf).__name__}.")
-    # bfloat16, float8, int4 and the like are not NumPy's own
-    bits = array.view(f"u{array.dtype.itemsize}") if array.dtype.isbuiltin == 2 else array
-    return array.dtype.name, bits
-
-
-def decode(bits: np.ndarray, dtype: str) -> Any:
-    """The array that `encode` was given.
-
-    >>> decode(*reversed(encode(jax.random.key(3)))) == jax.random.key(3)
-    Array(True, dtype=bool)
-    """
-    if dtype.startswith("key:"):
-        return jax.random.wrap_key_data(jnp.asarray(bits), impl=dtype.removeprefix("key:"))
-    return bits if bits.dtype.name == dtype else bits.view(jnp.dtype(dtype))

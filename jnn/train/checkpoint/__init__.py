@@ -16,7 +16,7 @@ from jnn.train.checkpoint._keep import Best
 from jnn.train.checkpoint._layout import Rule, relayout, rename, stack, unstack
 from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records
 from jnn.train.checkpoint._read import Saved, read
-from jnn.train.checkpoint._store import Checkpoints, to_stderr
+from jnn.train.checkpoint._store import Checkpoints
 
 __all__ = [
     "Best",
@@ -35,6 +35,5 @@ __all__ = [
     "rename",
     "stack",
     "table",
-    "to_stderr",
     "unstack",
 ]

@@ -24,9 +24,10 @@ import numpy as np
 import tensorstore
 
 from jnn.param import is_key
+from jnn.terminal import in_one_line
 from jnn.train.checkpoint._folder import plain_name
-from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, in_one_line, read_body, wanted_by
-from jnn.train.checkpoint._stored import stored_name, unwords, words
+from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, read_body, wanted_by
+from jnn.train.checkpoint._stored import as_stored, stored_name, unwords
 
 Region = tuple[slice, ...]
 NO_MESH = jax.sharding.Mesh(np.empty((), object), ())  # whatever mesh the program has set
@@ -185,7 +186,7 @@ def _cut(region: Region, chunk: tuple[int, ...]) -> Iterator[Region]:
 
 def _raw(like: Any) -> jax.ShapeDtypeStruct:
     """What is stored of such an array."""
-    return jax.eval_shape(words, jax.ShapeDtypeStruct(like.shape, like.dtype))
+    return jax.eval_shape(as_stored, jax.ShapeDtypeStruct(like.shape, like.dtype))
 
 
 def _sharding(like: Any) -> jax.sharding.Sharding | None:

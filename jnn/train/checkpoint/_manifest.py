@@ -35,16 +35,6 @@ class CorruptCheckpoint(Exception):
     """Corrupt checkpoint: one that does not hold what was saved; the message says what is wrong, in one line."""
 
 
-def in_one_line(error: Exception) -> str:
-    """What an error says, in one line; of a long one the beginning and the end, where TensorStore has the cause.
-
-    >>> in_one_line(ValueError("no room\\nat all"))
-    'no room'
-    """
-    line = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return line if len(line) <= 240 else f"{line[:80]} ... {line[-150:]}"
-
-
 def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What the manifest says of each array.
 

@@ -23,14 +23,9 @@ from jnn.train.checkpoint._read import Saved, read_like
 from jnn.train.checkpoint._stored import by_path, check_storable
 from jnn.train.checkpoint._write import Writer
 
-Report = Callable[[str], None]
+Report = Callable[[str], object]
 # a folder that is in use, or somebody else's, is not even read
 REFUSALS: dict[str, type[Exception]] = {"BlockingIOError": BlockingIOError, "ValueError": ValueError}
-
-
-def to_stderr(line: str) -> None:
-    """The default of `report`."""
-    say(line)
 
 
 class Checkpoints:
@@ -144,7 +139,7 @@ class Checkpoints:
         """
         self._writer.wait()
 
-    def restore(self, like: Any, *, step: int | None = None, report: Report = to_stderr) -> Saved | None:
+    def restore(self, like: Any, *, step: int | None = None, report: Report = say) -> Saved | None:
         """The newest state that is what was saved, and its records; None if there is none.
 
         A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`,

@@ -3,7 +3,7 @@
 by_path(where, tree) -> arrays     or an error for what is none
 check_storable(where, arrays)      whether they can be stored as they are
 stored_name(path) -> name          one for each path
-words(x) -> array                  typed PRNG keys and rare dtypes as unsigned integers
+words(x) -> array                  of JAX or NumPy: typed PRNG keys and rare dtypes as unsigned integers
 unwords(words, dtype) -> x         the same bits again
 divisible(shape) -> shape          with axes that have many divisors
 """
@@ -96,40 +96,42 @@ def stored_name(path: str) -> str:
     return quote(path, errors="surrogatepass").replace(".", "%2E").replace("/", ".")
 
 
-def bits(x: jax.Array) -> jax.Array:
+def bits(x: Any) -> Any:
     """The bits of numbers as unsigned integers of their width; not of booleans, complex numbers and keys.
 
     >>> bits(jnp.ones(2, jnp.bfloat16))
     Array([16256, 16256], dtype=uint16)
     """
-    return jax.lax.bitcast_convert_type(x, _unsigned(x.dtype))
+    return x.view(_unsigned(x.dtype))
 
 
-def words(x: Any) -> jax.Array:
-    """What is stored of an array: typed keys as their words, dtypes that are not NumPy's own as bytes, others as such.
+def words(x: Any) -> Any:
+    """An array in a dtype of NumPy's own: typed keys as their words, bfloat16, int4 and the like as bits.
 
-    >>> words(jnp.ones(2, jnp.uint4)), words(jnp.ones(2, jnp.bfloat16)).dtype.name
-    (Array([1, 1], dtype=uint8), 'bfloat16')
+    >>> words(jnp.ones(2, jnp.uint4)), words(np.ones(2, jnp.bfloat16))
+    (Array([1, 1], dtype=uint8), array([16256, 16256], dtype=uint16))
     """
     if is_key(x):
         return jax.random.key_data(x)
-    return bits(x).astype(jnp.uint8) if _is_rare(x.dtype) else x
+    return bits(x).astype(f"uint{8 * x.dtype.itemsize}") if x.dtype.isbuiltin == 2 else x
 
 
-def unwords(stored: jax.Array, dtype: Any) -> jax.Array:
-    """The array whose `words` these are.
+def as_stored(x: Any) -> Any:
+    """What TensorStore is given of an array: words, but for bfloat16, which it knows; float8s are ever more."""
+    return x if x.dtype == jnp.bfloat16 else words(x)
+
+
+def unwords(stored: Any, dtype: Any) -> Any:
+    """The array whose words these are, by its dtype or by what a manifest calls that.
 
     >>> unwords(words(jnp.ones(2, jnp.float8_e4m3)), jnp.float8_e4m3).dtype.name
     'float8_e4m3'
+    >>> unwords(words(jax.random.key(3)), "key<fry>") == jax.random.key(3)
+    Array(True, dtype=bool)
     """
     if str(dtype) in key_dtypes():
-        return jax.random.wrap_key_data(stored, impl=key_dtypes()[str(dtype)][0])
-    return jax.lax.bitcast_convert_type(stored.astype(_unsigned(dtype)), dtype) if _is_rare(dtype) else stored
-
-
-def _is_rare(dtype: Any) -> bool:
-    """Whether it is a float8, an int4 or the like: there is always one more of them than TensorStore knows."""
-    return jnp.dtype(dtype).isbuiltin == 2 and dtype != jnp.bfloat16
+        return jax.random.wrap_key_data(jnp.asarray(stored), impl=key_dtypes()[str(dtype)][0])
+    return stored if stored.dtype == dtype else stored.astype(_unsigned(jnp.dtype(dtype))).view(jnp.dtype(dtype))
 
 
 def _unsigned(dtype: Any) -> Any:

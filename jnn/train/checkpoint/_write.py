@@ -28,12 +28,13 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from jnn.terminal import in_one_line
 from jnn.train._state import copy_buffers
 from jnn.train.checkpoint._folder import plain_name, steps
 from jnn.train.checkpoint._keep import Keep, discard_half
 from jnn.train.checkpoint._load import check_readable
-from jnn.train.checkpoint._manifest import Body, in_one_line, metrics, seal
-from jnn.train.checkpoint._stored import CHUNK_BYTES, divisible, is_divisible, stored_name, words
+from jnn.train.checkpoint._manifest import Body, metrics, seal
+from jnn.train.checkpoint._stored import CHUNK_BYTES, as_stored, divisible, is_divisible, stored_name
 
 FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB
 ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there") | dict.fromkeys(
@@ -156,7 +157,7 @@ def _chunked(x: Any) -> tuple[jax.Array, ocp.SaveArgs]:
 
     One that is on no mesh grows until its axes can be cut; of one that is, a shard that cannot is a chunk.
     """
-    x = words(x)
+    x = as_stored(x)
     part = x.sharding.shard_shape(x.shape) if isinstance(x, jax.Array) else x.shape
     if x.nbytes > CHUNK_BYTES and part == x.shape and not is_divisible(part):
         grown = [(0, new - old) for old, new in zip(x.shape, divisible(x.shape), strict=True)]

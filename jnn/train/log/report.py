@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jnn.files import write_whole
+from jnn.terminal import in_one_line
 from jnn.train._history import History
 from jnn.train.log._curve import Curve, Point
 
@@ -155,7 +156,7 @@ def write_report(
         try:
             parts.append(_figure(caption, draw()))
         except Exception as error:  # whatever a picture dies of, the numbers are told
-            problems.append(f"{caption.rstrip('.')}: cannot be drawn, {_in_one_line(error)}")
+            problems.append(f"{caption.rstrip('.')}: cannot be drawn, {type(error).__name__}: {in_one_line(error)}")
             parts.append(f"<figure><figcaption>{html.escape(problems[-1])}</figcaption></figure>")
     body = [
         f"<h1>{html.escape(title)}</h1>",
@@ -179,10 +180,6 @@ def write_report(
 def _printable(text: str) -> str:
     """Without what is no Unicode, as a file's name may hold it."""
     return text.encode(errors="replace").decode()
-
-
-def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _others(last: dict[str, float]) -> str:

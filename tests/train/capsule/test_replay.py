@@ -95,7 +95,7 @@ def test_what_cannot_be_made_again_is_refused(failed, tmp_path):
     with pytest.raises(ValueError, match=r"must be a folder of capsule.json and arrays.npz"):
         replay(tmp_path, step, state)
     with pytest.raises(
-        ValueError, match=r"Build the step and the state of the one that wrote it:\n  params/w: the caps"
+        ValueError, match=r"Build the step and the state of the one that wrote it:\n  misshapen: params/w is"
     ):
         replay(failed / "capsules" / "step-4", step, create_state({"w": jnp.ones(2)}, optax.sgd(0.1)))
 

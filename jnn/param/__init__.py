@@ -15,8 +15,7 @@ float32 at least, and then cast. A Param that is changed by `dataclasses.replace
 stacked or not.
 """
 
-from jnn.param._declare import Initializer, NamedInitializer, Param, Params, Rules, Spec, check_spec, stack, weight_mask
-from jnn.param._dtypes import dtype_kind
+from jnn.param._declare import Initializer, Param, Params, Rules, Spec, stack, weight_mask
 from jnn.param._load import load
 from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
@@ -25,7 +24,6 @@ from jnn.param._spec_of import spec_of
 
 __all__ = [
     "Initializer",
-    "NamedInitializer",
     "Param",
     "Params",
     "Rules",
@@ -33,9 +31,7 @@ __all__ = [
     "abstract",
     "array_type",
     "check_key",
-    "check_spec",
     "count_params",
-    "dtype_kind",
     "flatten",
     "init",
     "is_key",

@@ -11,20 +11,15 @@ that were saved, on whatever mesh, or it says why not; nothing is cast. When `wa
 whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`_keep`).
 """
 
-from jnn.train.checkpoint._digest import Difference, checksum, checksums, diff, digest, table
-from jnn.train.checkpoint._keep import Best
-from jnn.train.checkpoint._layout import Rule, relayout, rename, stack, unstack
-from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records
+from jnn.train.checkpoint._digest import checksum, checksums, diff, digest, table
+from jnn.train.checkpoint._layout import relayout, rename, stack, unstack
+from jnn.train.checkpoint._manifest import CorruptCheckpoint
 from jnn.train.checkpoint._read import Saved, read
 from jnn.train.checkpoint._store import Checkpoints
 
 __all__ = [
-    "Best",
     "Checkpoints",
     "CorruptCheckpoint",
-    "Difference",
-    "Records",
-    "Rule",
     "Saved",
     "checksum",
     "checksums",

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.inspect import format_table
 from jnn.param import flatten, is_key
 from jnn.train.checkpoint._stored import bits, by_path
 
@@ -162,14 +163,11 @@ def table(differences: list[Difference]) -> str:
 
     >>> print(table(diff({"w": jnp.ones(4)}, {"w": jnp.full(4, 1.5)})))
     path  a           b           norm of b - a  relative
-    w     float32[4]  float32[4]              1       0.5
+    w     float32[4]  float32[4]  1              0.5
     """
     number = lambda x: "" if x is None else f"{x:.4g}"
-    rows = [["path", "a", "b", "norm of b - a", "relative"]]
-    rows += [[d.path, d.a or "-", d.b or "-", number(d.norm), number(d.relative)] for d in differences]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    line = "  ".join(f"{{:{'<' if i < 3 else '>'}{width}}}" for i, width in enumerate(widths))
-    return "\n".join(line.format(*row).rstrip() for row in rows)
+    rows = [[d.path, d.a or "-", d.b or "-", number(d.norm), number(d.relative)] for d in differences]
+    return format_table(["path", "a", "b", "norm of b - a", "relative"], rows)
 
 
 def _equal(x: Any, y: Any) -> bool:

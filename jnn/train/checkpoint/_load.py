@@ -14,7 +14,7 @@ import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore
 
-from jnn.param import is_key
 from jnn.terminal import in_one_line
 from jnn.train.checkpoint._folder import plain_name
 from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, read_body, wanted_by
-from jnn.train.checkpoint._stored import as_stored, stored_name, unwords
+from jnn.train.checkpoint._stored import as_stored, is_cut, stored_name, unwords
 
 Region = tuple[slice, ...]
+Read = Callable[[Region, Any], Iterator[tuple[Region, np.ndarray]]]
 NO_MESH = jax.sharding.Mesh(np.empty((), object), ())  # whatever mesh the program has set
 ONE_BY_ONE = {  # every thread would keep buffers of its own
     "cache_pool": {"total_bytes_limit": 2**24},  # the index, or it is read again for every array
@@ -53,7 +53,9 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, jax.Array]
     _check_wanted(wanted)
     context = tensorstore.Context(ONE_BY_ONE)
     with plain_name(folder) as name, jax.set_mesh(NO_MESH):
-        return {path: _read_array(_Stored(name, path, context), like) for path, like in wanted.items()}
+        return {
+            path: _read_array(functools.partial(_pieces, name, path, context), like) for path, like in wanted.items()
+        }
 
 
 def check_readable(folder: Path, body: Body) -> None:
@@ -75,7 +77,7 @@ def check_readable(folder: Path, body: Body) -> None:
             raise CorruptCheckpoint(f"{len(absent)} of its arrays are missing, {absent[0]} among them")
         largest = max(wanted, key=lambda path: wanted[path].size)
         raw = _raw(wanted[largest])
-        next(_Stored(name, largest, context).pieces(_everywhere(raw.shape), raw.dtype))
+        next(_pieces(name, largest, context, _everywhere(raw.shape), raw.dtype))
 
 
 def _stored(folder: Path, path: str = "") -> dict[str, Any]:
@@ -88,35 +90,31 @@ def _check_wanted(wanted: Mapping[str, Any]) -> None:
     for path, like in wanted.items():
         if (sharding := _sharding(like)) is not None:
             sharding.shard_shape(like.shape)
-        if not is_key(like) and jax.dtypes.canonicalize_dtype(like.dtype) != like.dtype:
+        if is_cut(like):
             raise ValueError(
                 f"{path} is {like.dtype}, which JAX has only with jax.config.update('jax_enable_x64', True)."
             )
 
 
-class _Stored:
-    """One array on the disk. Whatever goes wrong here is `CorruptCheckpoint`, but for what is this machine's affair."""
-
-    def __init__(self, folder: Path, path: str, context: tensorstore.Context) -> None:
-        self._path = path
-        self._spec = {"driver": "zarr", "kvstore": _stored(folder, f"{stored_name(path)}/")}
-        self._context = context
-
-    def pieces(self, region: Region, dtype: Any) -> Iterator[tuple[Region, np.ndarray]]:
-        """The pieces of a region, chunk by chunk, and where they are."""
+def _pieces(
+    folder: Path, path: str, context: tensorstore.Context, region: Region, dtype: Any
+) -> Iterator[tuple[Region, np.ndarray]]:
+    """The pieces of a region of one array, chunk by chunk, and where they are."""
+    spec = {"driver": "zarr", "kvstore": _stored(folder, f"{stored_name(path)}/")}
+    with _damage():
+        store = tensorstore.open(spec, open=True, read=True, context=context).result()
+        if store.dtype.numpy_dtype != dtype or store.rank != len(region):
+            raise CorruptCheckpoint(f"{path} is stored as {store.dtype.name}{list(store.shape)}")
+        chunk = tuple(size or 1 for size in store.chunk_layout.read_chunk.shape or ())
+    for place in _cut(region, chunk):
         with _damage():
-            store = tensorstore.open(self._spec, open=True, read=True, context=self._context).result()
-            if store.dtype.numpy_dtype != dtype or store.rank != len(region):
-                raise CorruptCheckpoint(f"{self._path} is stored as {store.dtype.name}{list(store.shape)}")
-            chunk = tuple(size or 1 for size in store.chunk_layout.read_chunk.shape or ())
-        for place in _cut(region, chunk):
-            with _damage():
-                numbers = np.asarray(store[place].read().result())
-            yield place, numbers
+            numbers = np.asarray(store[place].read().result())
+        yield place, numbers
 
 
 @contextlib.contextmanager
 def _damage() -> Iterator[None]:
+    """Whatever goes wrong here is `CorruptCheckpoint`, but for what is this machine's affair."""
     try:
         yield
     except (MemoryError, PermissionError, CorruptCheckpoint):
@@ -125,30 +123,30 @@ def _damage() -> Iterator[None]:
         raise CorruptCheckpoint(f"its arrays cannot be read: {in_one_line(error)}") from error
 
 
-def _read_array(stored: _Stored, like: Any) -> jax.Array:
+def _read_array(read: Read, like: Any) -> jax.Array:
     """The array on its devices; where several want the same region, it is read once."""
     raw, sharding = _raw(like), _sharding(like)
     if sharding is None:
-        return unwords(_read_shard(stored, _everywhere(raw.shape), raw.dtype, None), like.dtype)
+        return unwords(_read_shard(read, _everywhere(raw.shape), raw.dtype, None), like.dtype)
     shards: dict[str, jax.Array] = {}
     on_devices = []
     for device, index in sharding.addressable_devices_indices_map(raw.shape).items():
         place = jax.sharding.SingleDeviceSharding(device, memory_kind=sharding.memory_kind)
         region = tuple(slice(*part.indices(size)[:2]) for part, size in zip(index or (), raw.shape, strict=True))
         if str(region) not in shards:
-            shards[str(region)] = _read_shard(stored, region, raw.dtype, device)
+            shards[str(region)] = _read_shard(read, region, raw.dtype, device)
         on_devices.append(jax.device_put(shards[str(region)], place))
     whole = jax.make_array_from_single_device_arrays(raw.shape, sharding, on_devices)
     return unwords(whole, like.dtype)
 
 
-def _read_shard(stored: _Stored, region: Region, dtype: Any, device: jax.Device | None) -> jax.Array:
+def _read_shard(read: Read, region: Region, dtype: Any, device: jax.Device | None) -> jax.Array:
     """A region in one buffer of the device's own: one of the host's that JAX borrows could not be donated."""
     shape = tuple(part.stop - part.start for part in region)
     if not math.prod(shape):
         return jnp.zeros(shape, dtype, device=device)
     shard: jax.Array | None = None
-    for place, numbers in stored.pieces(region, dtype):
+    for place, numbers in read(region, dtype):
         piece = jax.device_put(numbers, device, may_alias=False)
         if piece.shape == shape:
             return piece

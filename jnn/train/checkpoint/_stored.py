@@ -75,12 +75,13 @@ def check_storable(where: str, arrays: Mapping[str, Any]) -> None:
             f"{where}: expected arrays with values, found none at {', '.join(absent)}: a step donates the state that "
             "it is given. Save the state that it returned."
         )
-    if cut := [
-        f"{path} ({x.dtype})"
-        for path, x in arrays.items()
-        if not is_key(x) and jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype
-    ]:
+    if cut := [f"{path} ({x.dtype})" for path, x in arrays.items() if is_cut(x)]:
         raise TypeError(f"{where}: 64-bit arrays need jax.config.update('jax_enable_x64', True): {', '.join(cut)}.")
+
+
+def is_cut(x: Any) -> bool:
+    """Whether JAX would shorten an array: it has 64 bits, and JAX is not set to them."""
+    return not is_key(x) and jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype
 
 
 def _is_deleted(x: Any) -> bool:

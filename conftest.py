@@ -6,6 +6,7 @@ tolerances of `tests/tolerance.py`; what needs more devices than there are is sk
 
 import atexit
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import pytest
@@ -32,6 +34,7 @@ PLATFORMS = {  # JAX's platforms, and XLA's flags
     ),
     "gpu": ("cuda,cpu", "--xla_force_host_platform_device_count=8", "--xla_gpu_deterministic_ops=true"),
 }
+ROOM = 2.5e9  # bytes of a worker, beyond which it forgets what it has compiled
 TOO_FEW = re.compile(r"Number of devices \d+ must be >=|do not make up the number of devices")
 
 
@@ -115,6 +118,13 @@ def _source_lines_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compiled_programs() -> Iterator[None]:
-    """A run of all tests compiles thousands of programs: keep those of one file at a time."""
+    """A run of all tests compiles thousands of programs: of those of other files, as many as there is room for stay."""
     yield
-    jax.clear_caches()
+    if _resident_bytes() > ROOM:
+        jax.clear_caches()
+
+
+def _resident_bytes() -> float:
+    """The memory of this process; without Linux's `/proc` nobody knows."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") if statm.exists() else math.inf

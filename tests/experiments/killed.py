@@ -24,9 +24,9 @@ from jnn.train.checkpoint import Checkpoints
 
 # kind -> among how many calls one is chosen, the longest time from its beginning in seconds, and what ends it
 MOMENTS = {
-    "step": (60, 0.02, signal.SIGKILL),
-    "term": (60, 0.02, signal.SIGTERM),
-    "stop": (60, 0.02, signal.SIGSTOP),
+    "step": (20, 0.02, signal.SIGKILL),
+    "term": (20, 0.02, signal.SIGTERM),
+    "stop": (20, 0.02, signal.SIGSTOP),
     "save": (2, 0.3, signal.SIGKILL),
     "evaluate": (1, 0.1, signal.SIGKILL),
     "final": (1, 0.5, signal.SIGKILL),

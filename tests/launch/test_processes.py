@@ -59,10 +59,13 @@ def test_processes_that_hold_the_same_rows_are_not_asked_for_their_own(tmp_path)
     assert "ValueError: put_batch: the devices of processes 0, 1 hold the same rows" in done.stderr
 
 
+STEPS = 40
+
+
 def run(folder, processes, devices):
-    """What each process of a job has seen in 200 steps."""
+    """What each process of a job has seen."""
     command = [sys.executable, "-m", "jnn.launch", "-n", f"{processes}", "--devices", f"{devices}", "--restarts", "0"]
-    program = ["--", sys.executable, "-m", "tests.launch.invariant", "200", str(folder)]
+    program = ["--", sys.executable, "-m", "tests.launch.invariant", f"{STEPS}", str(folder)]
     done = subprocess.run([*command, *program], env=ENVIRON, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
@@ -72,9 +75,9 @@ def run(folder, processes, devices):
 def alone(tmp_path_factory):
     """The run of one process with one device."""
     (found,) = run(tmp_path_factory.mktemp("alone"), 1, 1)
-    assert found["loss"][-1] < found["loss"][0] / 2
-    assert len(set(found["mask"])) == 200
-    assert len(set(found["examples"])) > 100
+    assert found["loss"][-1] < found["loss"][0] / 1.2
+    assert len(set(found["mask"])) == STEPS
+    assert len(set(found["examples"])) > STEPS / 2
     return found
 
 
@@ -83,7 +86,7 @@ slowly = lambda *values: pytest.param(*values, marks=pytest.mark.slow)
 
 @pytest.mark.parametrize(("processes", "devices"), [(2, 1), slowly(4, 1), slowly(2, 4)])
 def test_a_run_does_not_depend_on_the_number_of_processes(tmp_path, alone, processes, devices):
-    """Initial values, examples and masks to the bit; what is left is the order of sums, in 200 steps one per mille."""
+    """Initial values, examples and masks to the bit; what is left is the order of sums, here one per mille."""
     for found in run(tmp_path, processes, devices):
         for name in ("initial", "examples", "mask"):
             assert found[name] == alone[name], name

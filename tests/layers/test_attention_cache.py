@@ -28,7 +28,9 @@ def cases():
     for name, variant in VARIANTS.items():
         window = variant.get("window")
         for length in (T, 9) if window is None else (window, window + 1, 9):
-            yield pytest.param(variant, length, id=f"{name}-{length}")
+            often = length == T if window is None else name == "window" or length == window
+            marks = [] if often else [pytest.mark.slow]
+            yield pytest.param(variant, length, id=f"{name}-{length}", marks=marks)
 
 
 @pytest.mark.parametrize(("variant", "length"), list(cases()))

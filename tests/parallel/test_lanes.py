@@ -40,22 +40,24 @@ def run(model: Model, text: str, steps: int, lanes: int | None = None):
 slowly = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("text", [slowly("data=2"), slowly("data=4"), "data=8", slowly("fsdp=8")])
-def test_two_hundred_steps_with_dropout_agree(text):
+@pytest.mark.parametrize(
+    ("text", "steps"), [("data=8", 20), *(slowly(text, 200) for text in ("data=2", "data=4", "data=8", "fsdp=8"))]
+)
+def test_steps_with_dropout_agree(text, steps):
     """Same batches, masks and initial values: what is left is the order of sums, here below one part in a thousand."""
-    found, expected = run(TRANSFORMER, text, 200)[0], run(TRANSFORMER, "data=1", 200)[0]
+    found, expected = run(TRANSFORMER, text, steps)[0], run(TRANSFORMER, "data=1", steps)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-3)
-    assert found[-1] < found[0] / 2
+    assert found[-1] < found[0] / (2 if steps == 200 else 1.05)
 
 
 @pytest.mark.parametrize(
     ("model", "text", "steps"),
     [
-        (MLP, "data=2,fsdp=4", 20),
-        (CNN, "data=2", 20),
+        (MLP, "data=2,fsdp=4", 5),
+        (CNN, "data=2", 5),
         slowly(CNN, "data=8", 20),
-        (CNN, "data=4", 20),
-        (TRANSFORMER, "data=8", 20),
+        (CNN, "data=4", 5),
+        (TRANSFORMER, "data=8", 5),
         slowly(TRANSFORMER, "data=2", 200),
         slowly(TRANSFORMER, "data=4", 200),
         slowly(TRANSFORMER, "data=8", 200),

@@ -7,6 +7,7 @@ import pytest
 
 from jnn.data import Batches
 from jnn.train import Checkpoints, digest, verify_resume
+from tests.programs import COMPILED
 from tests.train import tiny
 
 
@@ -25,6 +26,13 @@ def forgetful(folder):
 
 def broken(folder):
     raise OSError(f"no room in {folder}")
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch):
+    """Its processes compile the same programs again and again."""
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, COMPILED[name])
 
 
 def test_a_run_that_resumes(tmp_path):

@@ -67,7 +67,7 @@ def ring_attention(
 
     >>> from jnn.parallel import mesh
     >>> q = k = v = jnp.ones((16, 2, 4))
-    >>> ring_attention(q, k, v, mesh=mesh("context=-1"), causal=True).shape
+    >>> jax.jit(lambda q, k, v: ring_attention(q, k, v, mesh=mesh("context=-1"), causal=True))(q, k, v).shape
     (16, 2, 4)
     """
     n, (t, s) = axis_size("ring_attention", mesh, axis), (q.shape[-3], k.shape[-3])

@@ -35,6 +35,7 @@ from jnn.terminal import Terminal, say
 from jnn.train import (
     Batch,
     Checkpoints,
+    Evaluation,
     History,
     Ledger,
     LossFn,
@@ -149,6 +150,7 @@ def train(
         list_kernels(
             config, folder, step, state, batches[0] if steps_per_call == 1 else batches.stack(0, steps_per_call)
         )
+    measure = (lambda state: evaluate(loss, state, validation)) if validation else None
     with contextlib.ExitStack() as stack:
         state, history = fit(
             step,
@@ -156,11 +158,8 @@ def train(
             batches,
             steps=config.steps,
             every=max(1, every // steps_per_call) * steps_per_call,
-            evaluate=(lambda state: evaluate(loss, state, validation)) if validation else None,
-            steps_per_call=steps_per_call,
-            checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints")),
-            save_seconds=config.save_seconds,
-            ledger=Ledger(folder),
+            evaluate=Evaluation(measure, ledger=Ledger(folder)),
+            checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints", save_seconds=config.save_seconds)),
             recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),
             settings=settings(config),
             log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),

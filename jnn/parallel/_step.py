@@ -181,7 +181,7 @@ def compile_sharded(
 
     compiled = Program(sharded, "lanes" if lanes else "step", donate_argnums=(0,), given=given)
     put = partial(split_batch if whole_batches else put_batch, layout=layout, calls=steps_per_call)
-    return Sharded(compiled, layout.mesh, put)
+    return Sharded(compiled, layout.mesh, put, steps_per_call)
 
 
 def sharded_eval(
@@ -211,8 +211,9 @@ def sharded_eval(
 class Sharded:
     """A program whose batches are put where its layout wants them: by `put`, which others may call as well."""
 
-    def __init__(self, program: Any, mesh: Mesh, put: Callable[[Batch], Batch]) -> None:
+    def __init__(self, program: Any, mesh: Mesh, put: Callable[[Batch], Batch], steps_per_call: int = 1) -> None:
         self._program, self._mesh, self.put = program, mesh, put
+        self.steps_per_call = steps_per_call
 
     def __call__(self, state: TrainState, batch: Batch) -> Any:
         return serialize_cpu_programs(self._program(state, self.put(batch)), len(self._mesh.local_devices))

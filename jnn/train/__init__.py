@@ -12,6 +12,7 @@ from jnn.train._batches import Step, StepBatches
 from jnn.train._context import Batch, Context, LossFn, LossOutput, Metrics, check_loss, check_optimizer
 from jnn.train._diagnostics import activation, gradient_norms
 from jnn.train._early_stopping import EarlyStopping
+from jnn.train._evaluation import Evaluation
 from jnn.train._gradients import Sums, gradient_sums, normalize
 from jnn.train._history import History
 from jnn.train._ledger import Ledger
@@ -35,6 +36,7 @@ __all__ = [
     "Context",
     "CorruptCheckpoint",
     "EarlyStopping",
+    "Evaluation",
     "History",
     "Ledger",
     "LossFn",

@@ -4,6 +4,7 @@ batches[step]                                    a function of the step's number
 batches.stack(step, count)                       those of several steps in one tree, where there is a faster way
 batches.state(), batches.restore(state)          of those that have a state of their own, too
 step(state, batch) -> (state, metrics)
+step.steps_per_call                              of one that makes several updates a call
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Restorable(Protocol):
 
 
 Step = Callable[..., tuple[Any, Metrics]]  # (state, batch), and given= where there is any
+
+
+def calls_of(step: Step) -> int:
+    """How many updates a call of the step makes, by its own word: those of `make_step` and its like give one."""
+    return int(getattr(step, "steps_per_call", 1))
 
 
 def check_batches(where: str, batches: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,13 +16,32 @@ from jnn.train._record import row_of
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What happens beside the training, once a row: an evaluation, and hooks."""
+    """Evaluation and hooks: what `fit` does beside the training, once a row.
 
-    evaluate: Callable[[Any], Metrics] | None
-    hooks: Mapping[str, Callable[[Any], Any]]
-    ledger: Ledger | None
+    Args:
+      evaluate: state -> metrics or numbers by name, for instance on validation data.
+      hooks: name -> state -> JSON value: an export, a sample, a picture. They come before the evaluation.
+      ledger: where finished evaluations and hooks are noted, so that no later process does them again.
 
-    def __call__(self, state: Any, step: int, attempt: int) -> Row:
+    Raises:
+      TypeError: evaluate takes more than the state.
+      ValueError: there are hooks, and no ledger.
+
+    >>> Evaluation(lambda state: {"accuracy": 0.5}).row(None, 10, 0)
+    {'val/accuracy': 0.5}
+    """
+
+    evaluate: Callable[[Any], Metrics] | None = None
+    hooks: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
+    ledger: Ledger | None = None
+
+    def __post_init__(self) -> None:
+        if self.evaluate is not None:
+            _check(self.evaluate)
+        if self.hooks and self.ledger is None:
+            raise ValueError("Evaluation: hooks run exactly once, so they need ledger=Ledger(folder).")
+
+    def row(self, state: Any, step: int, attempt: int) -> Row:
         """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""
         evaluate = self.evaluate
         row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: row_of("val", evaluate(state)))
@@ -33,3 +53,16 @@ class Evaluation:
         if self.ledger is None:
             return act()
         return self.ledger.once(f"{name}, {attempt} calls left out" if attempt else name, step, act)
+
+
+def _check(evaluate: Any) -> None:
+    """Raises TypeError, before anything is trained, for a function of more than the state."""
+    try:
+        inspect.signature(getattr(evaluate, "part", evaluate)).bind(None)  # a program says nothing itself
+    except TypeError:
+        raise TypeError(
+            "fit: evaluate is called as evaluate(state), found one of more arguments. Say of which batches: "
+            "functools.partial(evaluate_on, evaluate, batches)."
+        ) from None
+    except ValueError:  # a callable without a signature
+        return

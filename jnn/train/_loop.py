@@ -12,19 +12,17 @@ noise are functions of the step's number, and what else there is (`RunRecord`) i
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jnn import backend
 from jnn.metrics import merge
 from jnn.terminal import say
-from jnn.train._batches import Step, StepBatches, check_batches
+from jnn.train._batches import Step, StepBatches, calls_of, check_batches
 from jnn.train._context import Batch, Metrics
 from jnn.train._early_stopping import EarlyStopping
 from jnn.train._evaluation import Evaluation
 from jnn.train._history import History, Row
-from jnn.train._ledger import Ledger
 from jnn.train._preemption import Preemption
 from jnn.train._recovery import Bad, Recovery
 from jnn.train._run import Run
@@ -39,13 +37,9 @@ def fit(
     *,
     steps: int,
     every: int,
-    evaluate: Callable[[Any], Metrics] | None = None,
-    hooks: Mapping[str, Callable[[Any], Any]] | None = None,
-    ledger: Ledger | None = None,
+    evaluate: Callable[[Any], Metrics] | Evaluation | None = None,
     stop: EarlyStopping | None = None,
-    steps_per_call: int = 1,
     checkpoints: Checkpoints | None = None,
-    save_seconds: float = 0.0,
     recovery: Recovery = Recovery(),  # noqa: B008 (frozen)
     settings: Any = None,
     log: Callable[[Row], None] = lambda row: None,
@@ -53,7 +47,8 @@ def fit(
     """Training loop: up to `steps` updates in all, from where the newest whole checkpoint stopped.
 
     Args:
-      step: from `make_step` or `compile_step`, or any function (state, batch) -> (state, metrics).
+      step: from `make_step` or `compile_step`, or any function (state, batch) -> (state, metrics). One that makes K
+        updates a call says so by an attribute `steps_per_call`, as these do.
       state: the initial state, its buffers donated: from `create_state`, or any pytree of arrays with a scalar `step`
         (an attribute, or a key of a dict). What lies below a "params" in it must stay finite; without one, all of it.
       batches: `batches[i]` is the batch of update i: `Batches`, a list; `batches.stack(i, k)` those of k updates, if
@@ -61,13 +56,10 @@ def fit(
         with the state.
       steps: the state's step at the end.
       every: updates between two rows of the history.
-      evaluate: state -> metrics or numbers by name, for instance on validation data; called once a row.
-      hooks: name -> state -> JSON value, called once a row: an export, a sample, a picture.
-      ledger: where finished evaluations and hooks are noted, so that no later process does them again.
+      evaluate: state -> metrics or numbers by name, for instance on validation data; called once a row. Or an
+        `Evaluation`, of this and more that happens once a row.
       stop: ends the run on a plateau, and gives back the state of its best row, whose checkpoint stays.
-      steps_per_call: as given to `make_step`.
       checkpoints: where to save and resume, if anywhere. SIGTERM then finishes the step, saves, and ends the process.
-      save_seconds: a row is saved if the last save is at least this long ago; the last row always is.
       recovery: what to do about a step whose loss, or parameters, are not finite: by default stop.
       settings: a JSON value that is saved with every checkpoint; a run goes on with the same one alone.
       log: called with every row, such as a `ProgressLog`.
@@ -78,32 +70,17 @@ def fit(
 
     Raises:
       TypeError: batches cannot be asked for by number, or the state has no step.
-      ValueError: `steps`, `every` or the step of the state is not a multiple of `steps_per_call`; a call of the step
-        does not raise the state's step by that; the state is past `steps`; a setting needs checkpoints or a ledger; or
-        the checkpoint is of a run with other `settings`.
+      ValueError: `steps`, `every` or the step of the state is not a multiple of the step's `steps_per_call`; a call
+        does not raise the state's step by that; the state is past `steps`; recovery needs checkpoints; or the
+        checkpoint or the ledger is of a run with other `settings`.
       FloatingPointError: a loss or a parameter was not finite; names the step, what its batch held, and the capsule.
       Preempted: SIGTERM came; a SystemExit with code 143.
     """
-    if min(steps, every, steps_per_call) < 1 or steps % steps_per_call or every % steps_per_call:
-        raise ValueError(
-            f"fit: steps={steps} and every={every} must be positive multiples of steps_per_call={steps_per_call}."
-        )
-    for name, found, kind in (("checkpoints", checkpoints, Checkpoints), ("recovery", recovery, Recovery)):
-        if found is not None and not isinstance(found, kind):
-            raise TypeError(f"fit: {name} must be a {kind.__name__}(...), found {found!r}.")
-    check_batches("fit", batches)
-    step_of(state)
-    _check_evaluate(evaluate)
+    _check(step, state, batches, steps, every, checkpoints, recovery)
     if why := backend.nondeterminism():
         say(f"fit: {why}")
-    if checkpoints is None and (recovery.on != "stop" or recovery.capsules is not None):
-        raise ValueError(
-            "fit: the state before a bad step is made again from a checkpoint, so recovery needs checkpoints."
-        )
-    if hooks and ledger is None:
-        raise ValueError("fit: hooks run exactly once, so they need ledger=Ledger(folder).")
-    evaluation = Evaluation(evaluate, hooks or {}, ledger)
-    run = Run(step, batches, steps_per_call, checkpoints, state, stop, ledger, settings)
+    evaluation = evaluate if isinstance(evaluate, Evaluation) else Evaluation(evaluate)
+    run = Run(step, batches, state, evaluation, checkpoints, stop, settings)
     run.resume(steps)
     for row in run.record.history:
         log(row)
@@ -117,8 +94,8 @@ def fit(
                 recovery.answer(run, bad)
                 continue
             if due:
-                log(run.write_row(evaluation))
-            run.save(0.0 if ended or run.at == steps else save_seconds)
+                log(run.write_row())
+            run.save(now=ended or run.at == steps)
             if ended:
                 raise run.preempted()
         run.wait()
@@ -127,18 +104,30 @@ def fit(
     return run.best_state(), run.record.history
 
 
-def _check_evaluate(evaluate: Any) -> None:
-    """Raises TypeError, before anything is trained, for a function of more than the state."""
-    try:
-        if evaluate is not None:
-            inspect.signature(getattr(evaluate, "part", evaluate)).bind(None)  # a program says nothing itself
-    except TypeError:
-        raise TypeError(
-            "fit: evaluate is called as evaluate(state), found one of more arguments. Say of which batches: "
-            "functools.partial(evaluate_on, evaluate, batches)."
-        ) from None
-    except ValueError:  # a callable without a signature
-        return
+def _check(
+    step: Step,
+    state: Any,
+    batches: StepBatches,
+    steps: int,
+    every: int,
+    checkpoints: Checkpoints | None,
+    recovery: Recovery,
+) -> None:
+    """Raises, before anything is read or trained, for what `fit` cannot begin with."""
+    calls = calls_of(step)
+    if min(steps, every, calls) < 1 or steps % calls or every % calls:
+        raise ValueError(
+            f"fit: steps={steps} and every={every} must be positive multiples of the step's steps_per_call={calls}."
+        )
+    for name, found, kind in (("checkpoints", checkpoints, Checkpoints), ("recovery", recovery, Recovery)):
+        if found is not None and not isinstance(found, kind):
+            raise TypeError(f"fit: {name} must be a {kind.__name__}(...), found {found!r}.")
+    check_batches("fit", batches)
+    step_of(state)
+    if checkpoints is None and (recovery.on != "stop" or recovery.capsules is not None):
+        raise ValueError(
+            "fit: the state before a bad step is made again from a checkpoint, so recovery needs checkpoints."
+        )
 
 
 def _read(run: Run, recovery: Recovery) -> Bad | None:

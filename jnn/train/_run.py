@@ -15,7 +15,7 @@ from jnn.metrics import check_metrics
 from jnn.processes import from_all, from_first
 from jnn.strict_json import dumps, loads
 from jnn.terminal import say
-from jnn.train._batches import Restorable, Step, StepBatches, batch_of
+from jnn.train._batches import Restorable, Step, StepBatches, batch_of, calls_of
 from jnn.train._context import Batch, Metrics
 from jnn.train._early_stopping import EarlyStopping
 from jnn.train._evaluation import Evaluation
@@ -33,8 +33,9 @@ class Run:
     """A run between two rows.
 
     Attributes:
-      step, batches, steps_per_call, checkpoints, stop, ledger, settings: as `fit` takes them.
+      step, batches, evaluation, checkpoints, stop, settings: as `fit` takes them.
       state, record: now.
+      steps_per_call: of the step.
       at: the state's step, known without asking the device.
       pending: metrics since the last look, still on the device, with the step that each call began at.
       like: shapes and shardings of the state, whose buffers are donated.
@@ -44,11 +45,10 @@ class Run:
 
     step: Step
     batches: StepBatches
-    steps_per_call: int
-    checkpoints: Checkpoints | None
     state: Any
+    evaluation: Evaluation
+    checkpoints: Checkpoints | None
     stop: EarlyStopping | None
-    ledger: Ledger | None = None
     settings: Any = None
     record: RunRecord = dataclasses.field(default_factory=RunRecord)
     at: int = 0
@@ -57,6 +57,7 @@ class Run:
     best: Any | None = None
 
     def __post_init__(self) -> None:
+        self.steps_per_call = calls_of(self.step)
         self.like = jax.tree.map(_shape_of, self.state)
         self.settings = loads(dumps(self.settings))  # as they come back from a file
 
@@ -65,8 +66,8 @@ class Run:
 
         The buffers of the initial state are let go before another is restored, as the first step would have done.
         """
-        if self.ledger is not None:
-            self._claim(self.ledger)
+        if self.evaluation.ledger is not None:
+            self._claim(self.evaluation.ledger)
         if self.checkpoints is not None and self.checkpoints.steps:
             self._free_buffers()
         if (found := self._newest()) is not None:
@@ -78,7 +79,7 @@ class Run:
                 f"steps_per_call={self.steps_per_call}."
             )
         if found is None:
-            self.save(0.0)
+            self.save(now=True)
 
     def batch(self, step: int) -> Batch:
         """What the call that begins at this step is given."""
@@ -108,7 +109,8 @@ class Run:
         if int(step) != self.at:
             raise ValueError(
                 f"fit: the state's step is {int(step)}, expected {self.at}: each call of the step is to raise it by "
-                f"steps_per_call={self.steps_per_call}. Give fit the steps_per_call that the step was made with."
+                f"its steps_per_call={self.steps_per_call}. One of make_step knows its own; one of your own that makes "
+                "several updates says so by an attribute of that name."
             )
         return [(begun, found) for (begun, _), found in zip(self.pending, metrics, strict=True)]
 
@@ -123,20 +125,21 @@ class Run:
         self.record.recoveries = recoveries
         self.at, self.pending = int(step_of(self.state)), []
 
-    def write_row(self, evaluation: Evaluation) -> Row:
+    def write_row(self) -> Row:
         """The row that is due, now the last of the history."""
-        row = self.record.row(self.at) | evaluation(self.state, self.at, self.record.attempt(self.at))
+        row = self.record.row(self.at) | self.evaluation.row(self.state, self.at, self.record.attempt(self.at))
         self.record.history.append(row)
         if self.checkpoints is None and self._is_best():
             self.best = copy_buffers(self.state)
         return row
 
-    def save(self, seconds: float) -> None:
-        """Saves if the last save is that long ago, or this row is the best one."""
+    def save(self, *, now: bool) -> None:
+        """Saves; unless it has to be now, only if the last save is long ago, or this row is the best one."""
         if self.checkpoints is None:
             return
+        seconds = self.checkpoints.save_seconds
         # where processes have to agree, it is by the clock of the first
-        late = seconds <= 0 or from_first(time.monotonic() - self.saved >= seconds)
+        late = now or seconds <= 0 or from_first(time.monotonic() - self.saved >= seconds)
         if not late and not self._is_best():
             return
         history = self.record.history
@@ -177,8 +180,8 @@ class Run:
     def _records(self) -> dict[str, Any]:
         """All that is saved with the state, as one unit."""
         records = self.record.records() | {"settings": self.settings, "steps_per_call": self.steps_per_call}
-        if self.ledger is not None:
-            records["hooks"] = self.ledger.entries()
+        if self.evaluation.ledger is not None:
+            records["hooks"] = self.evaluation.ledger.entries()
         if isinstance(self.batches, Restorable):
             records["data"] = from_all(self.batches.state())
         return records
@@ -218,8 +221,8 @@ class Run:
                 f"fit: the run left out calls of {calls} steps, and goes on with the same steps_per_call alone; found "
                 f"{self.steps_per_call}."
             )
-        if self.ledger is not None:
-            self.ledger.merge(records.get("hooks", []))
+        if self.evaluation.ledger is not None:
+            self.evaluation.ledger.merge(records.get("hooks", []))
         if isinstance(self.batches, Restorable):
             if len(data := records.get("data", [])) != jax.process_count():
                 raise ValueError(

@@ -32,6 +32,14 @@ from jnn.train._state import step_of
 from jnn.train._update import check_options, update
 
 
+class CompiledStep(Program):
+    """A step as a program, which knows how many updates a call of it makes: `fit` asks."""
+
+    def __init__(self, step: Step, steps_per_call: int, given: Any) -> None:
+        super().__init__(step, "step", donate_argnums=(0,), given=given)
+        self.steps_per_call = steps_per_call
+
+
 def make_step(
     loss: LossFn,
     optimizer: optax.GradientTransformation,
@@ -40,7 +48,7 @@ def make_step(
     steps_per_call: int = 1,
     given: Any = None,
     **options: Any,
-) -> Program:
+) -> CompiledStep:
     """Train step: builds `step(state, batch) -> (state, metrics)`, pure, compiled, the state's buffers donated.
 
     Args:
@@ -78,7 +86,7 @@ def make_step(
     return compile_step(one, steps_per_call=steps_per_call, given=given)
 
 
-def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Program:
+def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> CompiledStep:
     """Compiled step: of any `f(state, batch) -> (state, metrics)`, the state's buffers donated.
 
     Args:
@@ -111,7 +119,7 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Prog
         check_batch(batch, calls=steps_per_call)
         return jax.lax.scan(one, state, batch)
 
-    return Program(step, "step", donate_argnums=(0,), given=given)
+    return CompiledStep(step, steps_per_call, given)
 
 
 def make_eval(

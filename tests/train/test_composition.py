@@ -80,10 +80,9 @@ def run(folder, step, state, steps=30, **options):
 @pytest.mark.parametrize("steps_per_call", [1, 5])
 def test_a_gan_is_run_by_fit_and_resumed_bit_for_bit(tmp_path, steps_per_call):
     step = compile_step(gan, steps_per_call=steps_per_call)
-    options = {"steps_per_call": steps_per_call}
-    whole, history = run(tmp_path / "whole", step, begun(), **options)
-    run(tmp_path / "parts", step, begun(), steps=10, **options)
-    parts, again = run(tmp_path / "parts", step, begun(), **options)
+    whole, history = run(tmp_path / "whole", step, begun())
+    run(tmp_path / "parts", step, begun(), steps=10)
+    parts, again = run(tmp_path / "parts", step, begun())
     assert digest(parts) == digest(whole)
     assert again == history
     assert set(history[0]) == {"step", "train/critic/loss", "train/generator/loss"}
@@ -288,12 +287,17 @@ def plain_loss():
     return lambda p, b, ctx: LossOutput(jnn.losses.squared_error(linear(p, b["x"]), b["x"][:, :1]))
 
 
-def test_a_step_of_other_strides_than_fit_believes_is_refused():
+def test_a_step_of_other_strides_than_it_says_is_refused():
     """In silence it would make a tenth of the updates, or of the epochs."""
     state = lambda: create_state(jnn.init(linear_spec(2, 1), KEY), optax.sgd(0.1))
     one = make_step(plain_loss(), optax.sgd(0.1), KEY)
     many = lambda s, b: one(s, jax.tree.map(lambda x: x[0], b))
+    many.steps_per_call = 10
     with pytest.raises(ValueError, match=r"the state's step is 2, expected 20: .*steps_per_call=10"):
-        fit(many, state(), [real()] * 40, steps=40, every=20, steps_per_call=10)
+        fit(many, state(), [real()] * 40, steps=40, every=20)
+    two = make_step(plain_loss(), optax.sgd(0.1), KEY, steps_per_call=2)
     with pytest.raises(ValueError, match=r"leading size|expects batches stacked"):
-        fit(make_step(plain_loss(), optax.sgd(0.1), KEY, steps_per_call=2), state(), [real()] * 4, steps=4, every=2)
+        fit(functools.partial(two), state(), [real()] * 4, steps=4, every=2)
+    stacked = lambda s, b: two(s, jax.tree.map(lambda x: jnp.stack([x, x]), b))
+    with pytest.raises(ValueError, match=r"the state's step is 4, expected 2: .*steps_per_call=1.*an attribute"):
+        fit(stacked, state(), [real()] * 4, steps=4, every=2)

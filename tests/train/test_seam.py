@@ -87,8 +87,7 @@ def test_metrics_combine_by_their_kind(way):
         "lanes": parallel.sharded_step(KINDS, SGD, KEY, place, lanes=8),
         "pmap": parallel.pmap_step(KINDS, SGD, KEY),
     }
-    calls = 2 if way == "calls" else 1
-    _, ((row),) = fit(steps[way], state(), [BATCH] * 2, steps=2, every=2, steps_per_call=calls)
+    _, ((row),) = fit(steps[way], state(), [BATCH] * 2, steps=2, every=2)
     assert row["train/rate"] == BATCH["y"][-1, 0]
     assert row["train/top"] == X.max()
     assert row["train/rows"] == 32
@@ -227,9 +226,7 @@ def test_batches_that_are_none_are_one_clear_error(batches, error, message):
 
 
 def test_a_list_is_stacked_for_calls_of_several_steps():
-    found, _ = fit(
-        make_step(loss, SGD, KEY, steps_per_call=2), state(), [BATCH] * 4, steps=4, every=4, steps_per_call=2
-    )
+    found, _ = fit(make_step(loss, SGD, KEY, steps_per_call=2), state(), [BATCH] * 4, steps=4, every=4)
     expected, _ = fit(make_step(loss, SGD, KEY), state(), [BATCH] * 4, steps=4, every=4)
     np.testing.assert_allclose(found.params["w"], expected.params["w"], rtol=1e-6)
 

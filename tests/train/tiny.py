@@ -51,9 +51,7 @@ def step(steps_per_call=1):
 def train(*, steps=STEPS, steps_per_call=1, batches=None, **settings):
     """A run of `fit`; batches of 8 do not divide the 50 rows."""
     batches = batches or Batches(arrays(), 8, seed=3)
-    return fit(
-        step(steps_per_call), state(), batches, steps=steps, every=EVERY, steps_per_call=steps_per_call, **settings
-    )
+    return fit(step(steps_per_call), state(), batches, steps=steps, every=EVERY, **settings)
 
 
 class Signalled(Batches):

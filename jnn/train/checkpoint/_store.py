@@ -35,6 +35,7 @@ class Checkpoints:
       folder: created if missing. One that cannot be written can still be restored from.
       keep: how many of the newest steps stay.
       best: ("val/loss", "min", 3) lets the three steps with the least `metrics["val/loss"]` stay as well.
+      save_seconds: `fit` saves a row if its last save is at least this long ago; the last row always.
 
     Raises:
       BlockingIOError: another run has the folder open; names its process.
@@ -50,8 +51,11 @@ class Checkpoints:
     {'history': [{'step': 0, 'train/loss': 1.5}]}
     """
 
-    def __init__(self, folder: str | Path, *, keep: int = 2, best: Best | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, *, keep: int = 2, best: Best | None = None, save_seconds: float = 0.0
+    ) -> None:
         self.folder = Path(os.path.realpath(folder))  # whatever becomes of links and of the working directory
+        self.save_seconds = save_seconds
         self._keep = Keep(keep, best)
         self._writer = Writer(self.folder, self._keep)
         self._lock: Lock | None = None

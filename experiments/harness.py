@@ -40,7 +40,7 @@ from jnn.preflight import set_cpu_devices
 from jnn.processes import from_first
 from jnn.strict_json import dumps, loads
 from jnn.terminal import Terminal, open_missing, say
-from jnn.train import Preempted, digest, read_capsule
+from jnn.train import Preempted, check_settings, digest, read_capsule
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
 
@@ -178,13 +178,10 @@ def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     ours, path = loads(dumps(config)), folder / "config.json"
     if path.exists():
         theirs = _object(path, "the settings of a run")
-        if theirs != ours:
-            differ = [
-                f"{k} {theirs.get(k)} there, {ours.get(k)} here" for k in theirs | ours if theirs.get(k) != ours.get(k)
-            ]
-            raise FileExistsError(
-                f"{folder} holds a run with other settings ({'; '.join(differ)}). Choose another --workdir."
-            )
+        try:
+            check_settings(folder, theirs, ours)
+        except ValueError as error:
+            raise FileExistsError(f"{error} The folder is --workdir.") from None
     else:
         write_json(path, ours)
     result = folder / "result.json"

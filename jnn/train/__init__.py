@@ -3,8 +3,8 @@
 What lives here knows no model. The step: `_context` (what a loss reads and returns), `_gradients` (micro-batches, the
 one division), `_update`, `_step`, `_state`, `_statistics`, `_padding`, `_loss_scale`, `_diagnostics`, `_arguments`. The
 loop: `_loop`, `_run`, `_record`, `_history`, `_evaluation`, `_batches`, `_early_stopping`, `_ledger`, `_preemption`,
-`_recovery`, `_verify`, `_watch`. And three rooms: `checkpoint/`, `capsule/` and `log/`. What does not: layers, losses,
-data sets. What draws and prints, in `log/`, needs extras and is imported by name.
+`_recovery`, `_settings`, `_verify`, `_watch`. And three rooms: `checkpoint/`, `capsule/` and `log/`. What does not:
+layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by name.
 """
 
 from jnn.inspect.nonfinite import first_bad
@@ -20,6 +20,7 @@ from jnn.train._loop import evaluate_on, fit
 from jnn.train._padding import overwrite_padding
 from jnn.train._preemption import Preempted, Preemption
 from jnn.train._recovery import Recovery
+from jnn.train._settings import check_settings
 from jnn.train._state import TrainState, copy_buffers, create_state, step_of
 from jnn.train._step import compile_step, make_eval, make_step
 from jnn.train._update import AddUp, Remember, check_options, update
@@ -56,6 +57,7 @@ __all__ = [
     "check_loss",
     "check_optimizer",
     "check_options",
+    "check_settings",
     "compile_step",
     "copy_buffers",
     "create_state",

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.processes import from_all
 from jnn.train._context import Batch, Metrics
 
 
@@ -70,6 +71,23 @@ def batch_of(batches: StepBatches, step: int, calls: int) -> Batch:
     for batch in found:
         checks.held_all("fit", batch)
     return found[0] if len(found) == 1 else jax.tree.map(_stack, *found)
+
+
+def records_of(batches: StepBatches) -> dict[str, Any]:
+    """What a checkpoint holds of the batches: the state of each process's, of those that have one."""
+    return {"data": from_all(batches.state())} if isinstance(batches, Restorable) else {}
+
+
+def resume_batches(batches: StepBatches, records: Mapping[str, Any]) -> None:
+    """Brings batches with a state of their own to where a checkpoint was."""
+    if not isinstance(batches, Restorable):
+        return
+    if len(data := records.get("data", [])) != jax.process_count():
+        raise ValueError(
+            f"fit: the checkpoint holds the batches' state of {len(data)} processes, found {jax.process_count()}. "
+            "Batches that are a function of the step go on with any number."
+        )
+    batches.restore(data[jax.process_index()])
 
 
 def _one_by_one(batches: StepBatches, step: int, calls: int) -> list[Batch]:

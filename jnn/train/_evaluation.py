@@ -12,6 +12,7 @@ from jnn.train._context import Metrics
 from jnn.train._history import Row
 from jnn.train._ledger import Ledger
 from jnn.train._record import row_of
+from jnn.train._settings import check_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,21 @@ class Evaluation:
             _check(self.evaluate)
         if self.hooks and self.ledger is None:
             raise ValueError("Evaluation: hooks run exactly once, so they need ledger=Ledger(folder).")
+
+    def claim(self, settings: Any) -> None:
+        """Notes in the ledger whose it is; what hooks gave in a run with other settings is not this one's."""
+        if self.ledger is not None:
+            theirs = self.ledger.once("settings", 0, lambda: settings)
+            check_settings(f"fit: {self.ledger.path}", theirs, settings)
+
+    def records(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {} if self.ledger is None else {"hooks": self.ledger.entries()}
+
+    def resume(self, records: Mapping[str, Any]) -> None:
+        """What a checkpoint knows, should the ledger's file be lost."""
+        if self.ledger is not None:
+            self.ledger.merge(records.get("hooks", []))
 
     def row(self, state: Any, step: int, attempt: int) -> Row:
         """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""

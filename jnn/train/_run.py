@@ -12,17 +12,17 @@ from typing import Any
 import jax
 
 from jnn.metrics import check_metrics
-from jnn.processes import from_all, from_first
+from jnn.processes import from_first
 from jnn.strict_json import dumps, loads
 from jnn.terminal import say
-from jnn.train._batches import Restorable, Step, StepBatches, batch_of, calls_of
+from jnn.train._batches import Step, StepBatches, batch_of, calls_of, records_of, resume_batches
 from jnn.train._context import Batch, Metrics
 from jnn.train._early_stopping import EarlyStopping
 from jnn.train._evaluation import Evaluation
 from jnn.train._history import Row
-from jnn.train._ledger import Ledger
 from jnn.train._preemption import Preempted
 from jnn.train._record import RunRecord
+from jnn.train._settings import check_settings
 from jnn.train._state import at_step, copy_buffers, step_of
 from jnn.train._watch import tell
 from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint
@@ -66,8 +66,7 @@ class Run:
 
         The buffers of the initial state are let go before another is restored, as the first step would have done.
         """
-        if self.evaluation.ledger is not None:
-            self._claim(self.evaluation.ledger)
+        self.evaluation.claim(self.settings)
         if self.checkpoints is not None and self.checkpoints.steps:
             self._free_buffers()
         if (found := self._newest()) is not None:
@@ -179,15 +178,11 @@ class Run:
 
     def _records(self) -> dict[str, Any]:
         """All that is saved with the state, as one unit."""
-        records = self.record.records() | {"settings": self.settings, "steps_per_call": self.steps_per_call}
-        if self.evaluation.ledger is not None:
-            records["hooks"] = self.evaluation.ledger.entries()
-        if isinstance(self.batches, Restorable):
-            records["data"] = from_all(self.batches.state())
-        return records
+        own = {"settings": self.settings, "steps_per_call": self.steps_per_call}
+        return self.record.records() | own | self.evaluation.records() | records_of(self.batches)
 
     def _newest(self) -> tuple[Any, dict[str, Any]] | None:
-        """What the newest whole checkpoint holds, if there is one."""
+        """What the newest whole checkpoint of this run holds, if there is one."""
         if self.checkpoints is None or (found := self.checkpoints.restore(self.like)) is None:
             return None
         if lacking := {"history", "sums", "skipped", "recoveries", "settings", "steps_per_call"} - found.records.keys():
@@ -195,6 +190,7 @@ class Run:
                 f"fit: the checkpoint of step {int(step_of(found.state))} is none of fit's: its records lack "
                 f"{sorted(lacking)}. Give fit a folder of its own."
             )
+        check_settings(f"fit: {self.checkpoints.folder}", found.records["settings"], self.settings)
         return found.state, found.records
 
     def _free_buffers(self) -> None:
@@ -203,33 +199,16 @@ class Run:
             if isinstance(x, jax.Array) and not x.is_deleted():
                 x.delete()
 
-    def _claim(self, ledger: Ledger) -> None:
-        """Notes in the ledger whose it is; what hooks gave in a run with other settings is not this one's."""
-        if (theirs := ledger.once("settings", 0, lambda: self.settings)) != self.settings:
-            raise ValueError(
-                f"fit: {ledger.path} is of a run with settings={theirs}, found {self.settings}. Take another folder, "
-                "or move this one away."
-            )
-
     def _take_up(self, state: Any, records: dict[str, Any]) -> None:
         """Goes on from a checkpoint."""
-        if (theirs := records["settings"]) != self.settings:
-            raise ValueError(f"fit: the checkpoint is of a run with settings={theirs}, found {self.settings}.")
         self.state, self.record = state, RunRecord.of(records)
         if (calls := records["steps_per_call"]) != self.steps_per_call and self.record.skipped:
             raise ValueError(
                 f"fit: the run left out calls of {calls} steps, and goes on with the same steps_per_call alone; found "
                 f"{self.steps_per_call}."
             )
-        if self.evaluation.ledger is not None:
-            self.evaluation.ledger.merge(records.get("hooks", []))
-        if isinstance(self.batches, Restorable):
-            if len(data := records.get("data", [])) != jax.process_count():
-                raise ValueError(
-                    f"fit: the checkpoint holds the batches' state of {len(data)} processes, found "
-                    f"{jax.process_count()}. Batches that are a function of the step go on with any number."
-                )
-            self.batches.restore(data[jax.process_index()])
+        self.evaluation.resume(records)
+        resume_batches(self.batches, records)
 
     def _is_best(self) -> bool:
         history = self.record.history

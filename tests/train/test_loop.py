@@ -522,7 +522,7 @@ def test_a_run_goes_on_with_its_settings_alone(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         tiny.train(steps=20, checkpoints=checkpoints, settings={"rate": 0.2, "sizes": (4, 8)})
         tiny.train(steps=40, checkpoints=checkpoints, settings={"rate": 0.2, "sizes": (4, 8)})
-        with pytest.raises(ValueError, match=r"settings=.*0\.2.*found .*0\.3"):
+        with pytest.raises(ValueError, match=r"holds a run with other settings \(rate 0\.2 there, 0\.3 here\)"):
             tiny.train(checkpoints=checkpoints, settings={"rate": 0.3, "sizes": (4, 8)})
 
 
@@ -544,5 +544,5 @@ def test_the_ledger_of_a_run_with_other_settings_is_refused(tmp_path):
     """Its checkpoints may be gone, and what its evaluations gave is not this run's."""
     evaluation = lambda: Evaluation(noisy_evaluation, ledger=Ledger(tmp_path))
     tiny.train(steps=10, evaluate=evaluation(), settings={"rate": 0.1})
-    with pytest.raises(ValueError, match=r"hooks.jsonl is of a run with settings={'rate': 0.1}, found {'rate': 0.2}"):
+    with pytest.raises(ValueError, match=r"hooks.jsonl holds a run with other settings \(rate 0.1 there, 0.2 here\)"):
         tiny.train(steps=10, evaluate=evaluation(), settings={"rate": 0.2})

@@ -4,13 +4,14 @@
     array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
-    key(layer, key)                                 a PRNG key, or None
+    divides(where, rows, devices=8)                 the parts of a batch divide its rows
 
 Shapes and dtypes are static under `jit`, so these checks cost nothing when a compiled step runs.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.param import Param, array_type, is_key
+from jnn.param import Param, array_type
 
 # what others call a parameter of ours
 ELSEWHERE = {
@@ -205,18 +206,22 @@ def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expect
     return value
 
 
-def key(layer: str, key: Any) -> None:
-    """Raises unless key is None or one PRNG key, of either style."""
-    if key is None:
-        return
-    typed = is_key(key)
-    raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == jnp.uint32 and key.ndim >= 1
-    if not typed and not raw:
-        raise TypeError(
-            f"{layer}: expected a PRNG key such as jax.random.key(0), or None for no noise; found {describe(key)}."
+def divides(where: str, rows: int, *, of: str = "the batch", **parts: int) -> None:
+    """Raises ValueError unless the parts of a batch divide its rows.
+
+    >>> divides("train", 24, lanes=8, micro_batches=2)
+    Traceback (most recent call last):
+    ValueError: train: 8 lanes of 2 micro-batches each do not divide the 24 rows of the batch. Fill up with rows of
+    weight 0, or change the batch or the number of lanes or micro-batches.
+    """
+    if rows % math.prod(parts.values()):
+        counts = {name.replace("_", "-"): count for name, count in parts.items() if count > 1}
+        each = " each" if len(counts) > 1 else ""
+        raise ValueError(
+            f"{where}: {' of '.join(f'{count} {name}' for name, count in counts.items())}{each} do not divide the "
+            f"{rows} rows of {of}. Fill up with rows of weight 0, or change the batch or the number of "
+            f"{' or '.join(counts)}."
         )
-    if key.ndim > int(raw):
-        raise ValueError(f"{layer}: expected one PRNG key, found {describe(key)}. Take one of them: key[0].")
 
 
 def held(where: str, name: str, array: Any) -> None:

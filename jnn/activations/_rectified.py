@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.param import Param, Spec
+from jnn.param import Param, Spec, check_key
 from jnn.precision import over_last_axes, wide
 
 
@@ -74,7 +74,7 @@ def rrelu(x: jax.Array, lower: float = 1 / 8, upper: float = 1 / 3, *, key: jax.
     Array([-2.,  5.], dtype=float32)
     """
     checks.floats("rrelu", x, ndim=0)
-    checks.key("rrelu", key)
+    check_key("rrelu", key, optional=True)
     if key is None:
         return jax.nn.leaky_relu(x, (lower + upper) / 2)
     return jnp.where(x > 0, x, jax.random.uniform(key, x.shape, x.dtype, lower, upper) * x)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.activations._saturating import softmax
+from jnn.param import check_key
 from jnn.precision import wide
 
 
@@ -71,7 +72,7 @@ def gumbel_softmax(x: jax.Array, temperature: float = 1.0, axis: int = -1, *, ke
     Array([0.5, 0.5], dtype=float32)
     """
     checks.floats("gumbel_softmax", x)
-    checks.key("gumbel_softmax", key)
+    check_key("gumbel_softmax", key, optional=True)
     z = wide(x)
     temperature = checks.number("gumbel_softmax", "temperature", temperature, lambda t: t > 0, "> 0", like=z)
     noise = 0.0 if key is None else jax.random.gumbel(key, z.shape, z.dtype)

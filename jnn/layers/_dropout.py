@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.param import check_key
 
 
 def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tuple[int, ...] = ()) -> jax.Array:
@@ -34,7 +35,7 @@ def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tu
     Array([1., 1., 1., 1.], dtype=float32)
     """
     checks.floats("dropout", x, ndim=0)
-    checks.key("dropout", key)
+    check_key("dropout", key, optional=True)
     rate = checks.number("dropout", "rate (of dropping)", rate, lambda r: (r >= 0) & (r < 1), "in [0, 1)", like=x)
     if key is None or (not isinstance(rate, jax.Array) and rate == 0):
         return x

@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from jnn import checks
 from jnn.layers._dropout import dropout
 from jnn.layers._rnn import Carry
-from jnn.param import Params
+from jnn.param import Params, check_key
 
 
 def stacked_rnn(
@@ -60,7 +59,7 @@ def stacked_rnn(
         raise TypeError(
             f"stacked_rnn: expected a list of layers' parameters, found {type(p).__name__}: a dict has no order."
         )
-    checks.key("stacked_rnn", key)
+    check_key("stacked_rnn", key, optional=True)
     if not p:
         raise ValueError("stacked_rnn: expected at least one layer's parameters, found none.")
     carries = [None] * len(p) if carry is None else list(carry)

@@ -16,7 +16,7 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import Initializer, VarianceScaling, he_normal, lecun_normal
 from jnn.layers import dropout, linear, linear_spec
-from jnn.param import Params, Spec, path_key
+from jnn.param import Params, Spec, check_key, path_key
 
 
 def mlp_spec(
@@ -94,7 +94,7 @@ def mlp(
     (32, 10)
     """
     checks.params("mlp", p, "fc0")
-    checks.key("mlp", key)
+    check_key("mlp", key, optional=True)
     hidden = len(p) - 1
     rates = tuple(rate) if isinstance(rate, Sequence) else (rate,) * hidden
     if len(rates) != hidden:

@@ -31,7 +31,7 @@ from jnn.layers import (
     rnn,
     stacked_rnn,
 )
-from jnn.param import Spec
+from jnn.param import Spec, check_key
 from jnn.precision import wide
 
 Readout = Callable[[jax.Array, Carry, jax.Array | None], jax.Array]
@@ -137,7 +137,7 @@ def recurrent_classifier(
     (4, 2)
     """
     checks.params("recurrent_classifier", p, "embed", "out")
-    checks.key("recurrent_classifier", key)
+    check_key("recurrent_classifier", key, optional=True)
     checks.integers("recurrent_classifier", tokens, ndim=1, name="tokens")
     p = gather(p)
     between, above = (None, None) if key is None else jax.random.split(key)

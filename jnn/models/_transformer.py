@@ -33,7 +33,7 @@ from jnn.layers import (
     unembed,
 )
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
-from jnn.param import Params, Spec, stack
+from jnn.param import Params, Spec, check_key, stack
 from jnn.precision import add_bias
 from jnn.remat import Remat, remat_layer
 
@@ -123,7 +123,7 @@ def transformer(
     checks.params("transformer", p, "embed", "blocks", "norm")
     for name in p.keys() & {"embed", "position"}:
         checks.params("transformer", p[name], "table", what=f"params[{name!r}]")
-    checks.key("transformer", key)
+    check_key("transformer", key, optional=True)
     checks.integers("transformer", tokens, ndim=1, name="tokens")
     if positions is None:
         positions = jnp.arange(tokens.shape[-1])

@@ -58,11 +58,7 @@ def check_rows(where: str, batch: Batch, devices: int, axis: int = 0) -> None:
         if x.ndim <= axis:
             expected = "(steps, rows, ...), for steps_per_call" if axis else "(rows, ...)"
             raise ValueError(f"{where}: expected leaves {expected}, found batch/{name} {x.shape}.")
-        if x.shape[axis] % devices:
-            raise ValueError(
-                f"{where}: {devices} devices are to share the rows of a batch, and do not divide those of batch/{name} "
-                f"{x.shape}. Fill up with rows of weight 0, or change the batch or the mesh."
-            )
+        checks.divides(where, x.shape[axis], of=f"batch/{name} {x.shape}", devices=devices)
 
 
 @functools.cache

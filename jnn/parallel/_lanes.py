@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from jnn import checks
 from jnn.axes import use_layout
 from jnn.parallel._global_arrays import replicate
 from jnn.parallel._layout import Layout, devices_along
@@ -83,7 +84,5 @@ def lane_sums(layout: Layout, lanes: int) -> AddUp:
 
 def _parts(batch: Batch, lanes: int) -> Batch:
     """(lanes, rows of a lane, ...): a batch in order stays on the devices that it is on."""
-    rows = jax.tree.leaves(batch)[0].shape[0]
-    if rows % lanes:
-        raise ValueError(f"lanes: {lanes} of them do not divide the {rows} rows of the batch.")
+    checks.divides("train step", jax.tree.leaves(batch)[0].shape[0], lanes=lanes)
     return jax.tree.map(lambda x: x.reshape(lanes, -1, *x.shape[1:]), batch)

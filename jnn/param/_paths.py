@@ -33,18 +33,26 @@ def path_key(key: jax.Array, path: str) -> jax.Array:
     return key
 
 
-def check_key(name: str, key: Any) -> None:
-    """Raises TypeError unless key is one PRNG key, of `jax.random.key` or of `jax.random.PRNGKey`."""
+def check_key(name: str, key: Any, *, optional: bool = False) -> None:
+    """Raises TypeError unless key is one PRNG key, of `jax.random.key` or `jax.random.PRNGKey`; or None, if it may be.
+
+    >>> check_key("dropout", 0, optional=True)
+    Traceback (most recent call last):
+    TypeError: dropout: expected one PRNG key, or None for no noise, found 0. jax.random.key(0) makes one from a seed;
+    for several keys, jax.vmap the function, or take one: key[0].
+    """
+    if optional and key is None:
+        return
     if isinstance(key, jax.Array | np.ndarray):
         old = key.dtype == np.uint32 and key.ndim == 1
         if old or (key.ndim == 0 and is_key(key)):
             return
         found = array_type(key)
     else:
-        found = repr(key)
+        found = repr(key) if key is None or isinstance(key, int | float | str) else f"a {type(key).__name__}"
     raise TypeError(
-        f"{name}: expected one PRNG key, found {found}. jax.random.key(0) makes one from a seed; "
-        "for several keys, jax.vmap the function."
+        f"{name}: expected one PRNG key{', or None for no noise' if optional else ''}, found {found}. "
+        "jax.random.key(0) makes one from a seed; for several keys, jax.vmap the function, or take one: key[0]."
     )
 
 

@@ -22,6 +22,7 @@ import jax
 import optax
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.axes import use_layout
 from jnn.backend import recording, target
 from jnn.inspect import Flops, flops, own_source_lines
@@ -151,10 +152,7 @@ def check_shares(where: str, batch: Batch, layout: Layout, lanes: int | None, mi
     if lanes is None:
         return
     lane_sums(layout, lanes)  # which refuses lanes that devices cannot share
-    rows = int(jax.tree.leaves(batch)[0].shape[0])
-    if rows % (lanes * microbatches):
-        parts = f"{lanes} lanes" + (f" of {microbatches} micro-batches each" if microbatches > 1 else "")
-        raise ValueError(f"{where}: {parts} do not divide the {rows} rows of the batch. Change the batch or the lanes.")
+    checks.divides(where, jax.tree.leaves(batch)[0].shape[0], lanes=lanes, micro_batches=microbatches)
 
 
 def compile_for(prepared: Prepared, topology: Topology) -> Compiled:

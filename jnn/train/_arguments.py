@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn import checks
 from jnn.train._context import Batch
 
 
@@ -38,8 +39,7 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
             "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given."
         )
     (shape,) = set(sizes.values())
-    if shape[-1] % microbatches:
-        raise ValueError(f"train step: {microbatches} micro-batches do not divide the batch: {found}.")
+    checks.divides("train step", shape[-1], micro_batches=microbatches)
 
 
 def _named(batch: Batch) -> Iterable[tuple[str, Any]]:

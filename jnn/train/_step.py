@@ -151,8 +151,7 @@ def make_eval(
     1.5
     """
     check_loss("make_eval", loss)
-    if key is not None:
-        check_key("make_eval", key)
+    check_key("make_eval", key, optional=True)
 
     def evaluate(state: Any, batch: Batch, *others: Any) -> Metrics:
         check_batch(batch)

@@ -104,7 +104,7 @@ def test_every_lane_has_noise_of_its_own():
     [
         ("data=8", 4, 16, "lanes: expected a multiple of the 8 devices that share the batch, found 4"),
         ("data=8", 0, 16, "lanes: expected a multiple .* found 0"),
-        ("data=8", 16, 8, "lanes: 16 of them do not divide the 8 rows of the batch"),
+        ("data=8", 16, 8, "16 lanes do not divide the 8 rows of the batch"),
         ("data=4,tensor=2", 8, 16, r"lanes: each is computed on one device, so every mesh axis .* \('data',\) do"),
     ],
 )

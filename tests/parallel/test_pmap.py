@@ -76,5 +76,5 @@ def test_one_all_reduce_of_gradients_whatever_the_model():
 
 
 def test_a_batch_that_does_not_divide_is_one_clear_error():
-    with pytest.raises(ValueError, match=r"pmap_step: 8 devices are to share the rows .* batch/weight \(12,\)"):
+    with pytest.raises(ValueError, match=r"pmap_step: 8 devices do not divide the 12 rows of batch/weight \(12,\)"):
         pmap_step(MLP.loss, OPTIMIZER, KEYS[1])(create(MLP), MLP.batch(12))

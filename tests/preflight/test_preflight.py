@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_over_any_budget():
         ({"steps": 1, "tokens": 1}, r"a run's length is given by steps or by tokens, found both"),
         ({"machine": "v9:4x4"}, r"topology: expected a name such as"),
         ({"mesh": "data=3"}, r"mesh: the sizes of 'data=3' \(3\) do not make up the number of devices, 8"),
-        ({"rows": 12}, r"preflight: 8 devices are to share the rows of a batch"),
+        ({"rows": 12}, r"preflight: 8 devices do not divide the 12 rows of batch/"),
         ({"parameters": {"no such": "fsdp"}}, r"nothing has an axis 'no such'"),
     ],
 )

@@ -480,7 +480,7 @@ def cut(batch, name, size):
         ({}, cut(batch_of(), "y", 7), r"one common, non-empty leading size, found .*batch\['y'\] \(7,\)"),
         ({}, batch_of() | {"y": jnp.array(1)}, r"common, non-empty leading size, found .*batch\['y'\] \(\)"),
         ({}, {}, "expected leaves with one common"),
-        ({"microbatches": 3}, batch_of(), r"3 micro-batches do not divide the batch: .*\(16,\)"),
+        ({"microbatches": 3}, batch_of(), r"3 micro-batches do not divide the 16 rows of the batch"),
         ({"steps_per_call": 4}, batch_of(), r"steps_per_call=4 expects batches stacked to \(4, rows, ...\)"),
         ({"steps_per_call": 4}, stacked(BATCHES[:3]), r"steps_per_call=4 expects batches stacked to \(4, rows, ...\)"),
         ({"ema_decay": 0.9}, batch_of(), "ema_decay=... and create_state\\(ema=True\\) go together"),

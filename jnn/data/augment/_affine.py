@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import jax
 
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import check_bound, check_images, check_range
 from jnn.data.augment._warp import affine_matrix, check_method, warp
+from jnn.param import check_key
 
 
 def random_rotate(
@@ -93,7 +93,7 @@ def _random_affine(
     check_bound(name, "translate", translate, 1)
     check_bound(name, "shear", shear, 0.99)
     check_range(name, "scale", scale, 1e-3)
-    check_key(name, key)
+    check_key(name, key, optional=True)
     if key is None:
         return x
     size, keys = (x.shape[1], x.shape[2]), jax.random.split(key, 6)

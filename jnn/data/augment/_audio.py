@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment._given import check_input, check_key
+from jnn.data.augment._given import check_input
 from jnn.data.augment._lengths import lengths_of, real_places
 from jnn.data.augment._pixels import check_bound, check_fill
 from jnn.data.augment._window import interval
+from jnn.param import check_key
 
 
 def spec_augment(
@@ -63,7 +64,7 @@ def spec_augment(
             f"{times} of {time_width} in time and {frequencies} of {frequency_width} in frequency."
         )
     n = lengths_of("spec_augment", x, lengths)
-    check_key("spec_augment", key)
+    check_key("spec_augment", key, optional=True)
     if key is None:
         return x
     in_time, in_frequency = jax.random.split(key)
@@ -110,7 +111,7 @@ def time_shift(x: jax.Array, most: int, *, lengths: jax.Array | None, key: jax.A
     if most < 0:
         raise ValueError(f"time_shift: expected 0 or more samples, found {most}.")
     n = lengths_of("time_shift", x, lengths)
-    check_key("time_shift", key)
+    check_key("time_shift", key, optional=True)
     if key is None:
         return x
     real = real_places(n, x.shape[1])
@@ -156,7 +157,7 @@ def add_noise(
     if noise is not None:
         checks.same_shape("add_noise", x=x, noise=noise)
     n = lengths_of("add_noise", x, lengths)
-    check_key("add_noise", key)
+    check_key("add_noise", key, optional=True)
     if key is None:
         return x
     level, draw = jax.random.split(key)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data.augment._color import blend
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import (
     Amount,
     check_blendable,
@@ -18,6 +17,7 @@ from jnn.data.augment._pixels import (
     restore,
     to_unit,
 )
+from jnn.param import check_key
 from jnn.precision import wide
 
 
@@ -87,7 +87,7 @@ def random_blur(
     check_images("random_blur", x)
     check_blendable("random_blur", x)
     check_range("random_blur", "sigma", sigma, 1e-3)
-    check_key("random_blur", key)
+    check_key("random_blur", key, optional=True)
     if key is None:
         return x
     drawn = jax.random.uniform(key, (x.shape[0],), minval=sigma[0], maxval=sigma[1])

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import Amount, check_bound, check_colors, from_unit, per_image, to_unit
+from jnn.param import check_key
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG and PIL
 
@@ -189,7 +189,7 @@ def color_jitter(
     for what, most in {"brightness": brightness, "contrast": contrast, "saturation": saturation}.items():
         check_bound("color_jitter", what, most)
     check_bound("color_jitter", "hue", hue, 0.5)
-    check_key("color_jitter", key)
+    check_key("color_jitter", key, optional=True)
     if key is None:
         return x
     keys = jax.random.split(key, 4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import check_blendable, check_images, check_range, restore
 from jnn.data.augment._window import draw_window
+from jnn.param import check_key
 from jnn.precision import wide
 
 
@@ -34,7 +34,7 @@ def random_crop(x: jax.Array, padding: int, *, key: jax.Array | None) -> jax.Arr
     check_images("random_crop", x)
     if padding < 0:
         raise ValueError(f"random_crop: padding is 0 or more pixels, found {padding}.")
-    check_key("random_crop", key)
+    check_key("random_crop", key, optional=True)
     if key is None:
         return x
     padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
@@ -80,7 +80,7 @@ def random_resized_crop(
     if min(size) < 1 or area[1] == 0 or ratio[0] == 0:
         raise ValueError(f"random_resized_crop: size, area and ratio must be positive, found {size}, {area}, {ratio}.")
     whole, b = (x.shape[1], x.shape[2]), x.shape[0]
-    check_key("random_resized_crop", key)
+    check_key("random_resized_crop", key, optional=True)
     if key is None:
         top, left = jnp.zeros(b), jnp.zeros(b)
         height, width = jnp.full(b, float(whole[0])), jnp.full(b, float(whole[1]))

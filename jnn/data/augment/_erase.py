@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import check_bound, check_fill, check_images, check_range
 from jnn.data.augment._window import draw_window, rectangle
+from jnn.param import check_key
 
 
 def cutout(x: jax.Array, size: int, *, key: jax.Array | None, fill: float = 0.0) -> jax.Array:
@@ -36,7 +36,7 @@ def cutout(x: jax.Array, size: int, *, key: jax.Array | None, fill: float = 0.0)
     check_fill("cutout", x, fill)
     if size < 1:
         raise ValueError(f"cutout: size is 1 or more pixels, found {size}.")
-    check_key("cutout", key)
+    check_key("cutout", key, optional=True)
     if key is None:
         return x
     centers = jax.random.randint(key, (x.shape[0], 2), 0, np.array(x.shape[1:3]).reshape(1, 2))
@@ -80,7 +80,7 @@ def random_erasing(
     check_bound("random_erasing", "probability", probability, 1)
     check_range("random_erasing", "area", area, 0, 1)
     check_range("random_erasing", "ratio", ratio, 1e-3)
-    check_key("random_erasing", key)
+    check_key("random_erasing", key, optional=True)
     if key is None:
         return x
     choose, where = jax.random.split(key)

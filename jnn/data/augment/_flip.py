@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import check_images
+from jnn.param import check_key
 
 
 def random_flip(x: jax.Array, *, key: jax.Array | None, axis: int = 2) -> jax.Array:
@@ -32,7 +32,7 @@ def random_flip(x: jax.Array, *, key: jax.Array | None, axis: int = 2) -> jax.Ar
     check_images("random_flip", x)
     if axis not in (1, 2):
         raise ValueError(f"random_flip: axis is 2 (left to right) or 1 (upside down), found {axis}.")
-    check_key("random_flip", key)
+    check_key("random_flip", key, optional=True)
     if key is None:
         return x
     mirrored = jax.random.bernoulli(key, 0.5, (x.shape[0], 1, 1, 1))

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data.augment._given import check_key
 from jnn.data.augment._text import check_ids, ordinary_tokens
+from jnn.param import check_key
 
 _MASK, _RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays
 
@@ -63,7 +63,7 @@ def mask_tokens(
     [[1.0, 1.0, 0.0]]
     """
     ordinary = _check("mask_tokens", ids, mask, rate, low, high, lengths)
-    check_key("mask_tokens", key)
+    check_key("mask_tokens", key, optional=True)
     if key is None:
         return _masked(ids, ids, jnp.zeros_like(ordinary))
     choose, kind, draw = jax.random.split(key, 3)
@@ -114,7 +114,7 @@ def mask_spans(
     ordinary = _check("mask_spans", ids, mask, rate, low, high, lengths)
     if not 0 < stop <= 1 or longest < 1:
         raise ValueError(f"mask_spans: stop lies in (0, 1] and longest is 1 or more, found {stop}, {longest}.")
-    check_key("mask_spans", key)
+    check_key("mask_spans", key, optional=True)
     if key is None:
         return _masked(ids, ids, jnp.zeros_like(ordinary))
     begin, extend, kind, draw = jax.random.split(key, 4)

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment._given import check_input, check_key
+from jnn.data.augment._given import check_input
 from jnn.data.augment._pixels import check_blendable, check_images, restore
 from jnn.data.augment._window import rectangle
+from jnn.param import check_key
 from jnn.precision import wide
 
 
@@ -52,7 +53,7 @@ def mixup(
     """
     targets = _targets("mixup", x, y, alpha, weight, classes)
     check_blendable("mixup", x)
-    check_key("mixup", key)
+    check_key("mixup", key, optional=True)
     if key is None:
         return x, targets
     pair, draw = jax.random.split(key)
@@ -83,7 +84,7 @@ def cutmix(
     """
     check_images("cutmix", x)
     targets = _targets("cutmix", x, y, alpha, weight, classes)
-    check_key("cutmix", key)
+    check_key("cutmix", key, optional=True)
     if key is None:
         return x, targets
     b, height, width, _ = x.shape

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.data.augment._given import check_input, check_key
+from jnn.data.augment._given import check_input
+from jnn.param import check_key
 from jnn.precision import wide
 
 Amount = float | jax.Array  # one for all images, or one an image: (b,)
@@ -138,7 +139,7 @@ def sometimes(
     check_input("sometimes", x)
     checks.rank("sometimes", x, 1)
     check_bound("sometimes", "probability", probability, 1)
-    check_key("sometimes", key)
+    check_key("sometimes", key, optional=True)
     if key is None:
         return x
     choose, noise = jax.random.split(key)

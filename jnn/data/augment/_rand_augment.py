@@ -19,10 +19,10 @@ import jax.numpy as jnp
 
 from jnn.data.augment._blur import adjust_sharpness
 from jnn.data.augment._color import adjust_brightness, adjust_contrast, adjust_saturation
-from jnn.data.augment._given import check_key
 from jnn.data.augment._pixels import check_bound, check_colors, check_fill, white
 from jnn.data.augment._tone import autocontrast, equalize, posterize, solarize
 from jnn.data.augment._warp import affine_matrix, check_method, warp
+from jnn.param import check_key
 
 OPS = (
     "identity",
@@ -89,7 +89,7 @@ def rand_augment(
     check_bound("rand_augment", "magnitude", magnitude, 10)
     if n < 0:
         raise ValueError(f"rand_augment: n is 0 or more operations, found {n}.")
-    check_key("rand_augment", key)
+    check_key("rand_augment", key, optional=True)
     if key is None:
         return x
     for round_key in jax.random.split(key, n):

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.data.augment._given import check_input, check_key
+from jnn.data.augment._given import check_input
 from jnn.data.augment._lengths import lengths_of, real_places
 from jnn.data.augment._pixels import check_bound
+from jnn.param import check_key
 
 
 def replace_tokens(
@@ -41,7 +42,7 @@ def replace_tokens(
     [[2, 3, 0]]
     """
     ordinary = ordinary_tokens("replace_tokens", ids, rate, low, high, lengths)
-    check_key("replace_tokens", key)
+    check_key("replace_tokens", key, optional=True)
     if key is None:
         return ids
     choose, draw = jax.random.split(key)
@@ -62,7 +63,7 @@ def word_dropout(
     """
     real = real_tokens("word_dropout", ids, rate, lengths)
     check_ids("word_dropout", ids, unknown=unknown)
-    check_key("word_dropout", key)
+    check_key("word_dropout", key, optional=True)
     if key is None:
         return ids
     return jnp.where(real & jax.random.bernoulli(key, float(rate), ids.shape), jnp.asarray(unknown, ids.dtype), ids)

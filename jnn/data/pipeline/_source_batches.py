@@ -88,11 +88,9 @@ class SourceBatches(Endless):
         check_batch_size("SourceBatches", batch_size, self.examples, drop_last=drop_last, what="examples")
         if seed is not None:
             check_seed("SourceBatches", seed, bits=32)
-        if not 0 <= index < count or batch_size % count:
-            raise ValueError(
-                f"SourceBatches: part (i, n) needs 0 <= i < n, and n must divide the batch of {batch_size}; "
-                f"found {(index, count)}."
-            )
+        if not 0 <= index < count:
+            raise ValueError(f"SourceBatches: part (i, n) needs 0 <= i < n, found {(index, count)}.")
+        checks.divides("SourceBatches", batch_size, parts=count)
         if self.endless and seed is not None:
             raise ValueError(f"SourceBatches: examples without an end have their own order; seed=None, found {seed}.")
         rows = self.examples

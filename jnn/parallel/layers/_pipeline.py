@@ -37,6 +37,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import linear_call
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jnn import checks
 from jnn.axes import in_force, use_layout
 from jnn.overrides import override
 from jnn.parallel._layout import Layout
@@ -168,12 +169,9 @@ def _check(layer: Layer, stacked: Any, x: Any, turns: PipelineSchedule) -> None:
             f"pipeline: expected one number of layers that {stages} stages * {repeats} repeats divide, "
             f"found {sorted(layers)}."
         )
-    if len(rows) != 1 or max(rows) % (microbatches * shares):
-        of_devices = f" on each of {shares} devices that share them" if shares > 1 else ""
-        raise ValueError(
-            f"pipeline: expected rows that {microbatches} micro-batches divide{of_devices}, found {sorted(rows)}. "
-            "Change the batch, or their number: microbatches, of `model_parallel` for a model's layers."
-        )
+    if len(rows) != 1:
+        raise ValueError(f"pipeline: expected leaves with one number of rows, found {sorted(rows)}.")
+    checks.divides("pipeline", max(rows), devices=shares, micro_batches=microbatches)
     if repeats > 1 and microbatches % stages:
         raise ValueError(
             f"pipeline: with repeats, micro-batches go in groups of {stages}, the number of stages; "

@@ -120,7 +120,7 @@ def test_what_is_no_array_is_one_clear_error(row):
 @pytest.mark.parametrize("key", [0, True, "0", jnp.arange(3), jax.random.split(jax.random.key(0), 2)], ids=repr)
 def test_what_is_no_key_is_one_clear_error(row, key):
     with pytest.raises(
-        TypeError, match=rf"^{row.name.split('-')[0]}: expected one PRNG key, such as jax.random.key\(0\)"
+        TypeError, match=rf"^{row.name.split('-')[0]}: expected one PRNG key, or None for no noise, found "
     ):
         row.apply(*batch_of(row), key)
 

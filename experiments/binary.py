@@ -21,7 +21,8 @@ import optax
 import jnn
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
-from experiments.training import Common, evaluate, train
+from experiments.options import Common
+from experiments.training import evaluate, train
 from jnn.data import Batches, in_order
 from jnn.initializers import glorot_uniform
 from jnn.models import mlp, mlp_spec

@@ -22,7 +22,8 @@ import optax
 import jnn
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
-from experiments.training import Common, classified, evaluate, train
+from experiments.options import Common
+from experiments.training import classified, evaluate, train
 from jnn.data import Batches, in_order, random_crop, random_flip
 from jnn.initializers import glorot_uniform
 from jnn.models import cnn, cnn_spec

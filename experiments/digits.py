@@ -19,7 +19,8 @@ import optax
 import jnn
 from experiments import pictures
 from experiments.harness import Outcome, launch
-from experiments.training import Common, classified, evaluate, train
+from experiments.options import Common
+from experiments.training import classified, evaluate, train
 from jnn.data import Batches, digits, in_order, random_crop, split
 from jnn.models import cnn, cnn_spec, mlp, mlp_spec
 

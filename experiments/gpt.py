@@ -25,8 +25,9 @@ import optax
 import jnn
 from experiments import pictures
 from experiments.harness import Outcome, launch
+from experiments.options import Common
 from experiments.refusals import refuse
-from experiments.training import Common, train
+from experiments.training import train
 from jnn.data import Characters, Windows, in_order, tinyshakespeare, windows_in_order
 from jnn.models import generate, transformer, transformer_spec
 from jnn.remat import POLICIES

@@ -3,7 +3,7 @@
     if __name__ == "__main__":
         launch(experiment, Config)
 
-`Config` is a frozen dataclass with the fields of `experiments.training.Common`; every field is an option. A folder
+`Config` is a frozen dataclass with the fields of `experiments.options.Common`; every field is an option. A folder
 holds one run: its settings, checkpoints, `metrics.jsonl`, `report.html`, and, once it is finished, `result.json`.
 Started again, a finished run says so and a partial one goes on.
 
@@ -30,17 +30,17 @@ from rich.console import Console
 from rich.table import Table
 
 import jnn
-from experiments.options import check
+from experiments.claims import claimed, write_json
+from experiments.options import check, settings
 from experiments.refusals import code_of, refuse, words
-from experiments.training import first, settings
-from jnn.files import write_whole
+from experiments.training import first
 from jnn.launch import USAGE, initialize
 from jnn.parallel import mesh
 from jnn.preflight import set_cpu_devices
 from jnn.processes import from_first
-from jnn.strict_json import dumps, loads
+from jnn.strict_json import dumps
 from jnn.terminal import Terminal, open_missing, say
-from jnn.train import Preempted, check_settings, digest, read_capsule
+from jnn.train import Preempted, digest, read_capsule
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
 
@@ -140,68 +140,6 @@ def page(folder: Path, port: int | None) -> Iterator[None]:
         with serve(folder, port) as live:
             say(f"follow the run at {live.url}")
             yield
-
-
-@contextlib.contextmanager
-def claimed(folder: Path, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-    """`claim` meanwhile, and for good once the run has written anything beside its settings."""
-    new = first() and not (folder / "config.json").exists()
-    finished = claim_together(folder, config)
-    try:
-        yield finished
-    finally:
-        if new and [path.name for path in folder.iterdir()] == ["config.json"]:
-            (folder / "config.json").unlink()
-
-
-def claim_together(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
-    """`claim` by the first process of a job, for all of them: its result, or its error."""
-    result, problem = None, None
-    if first():
-        try:
-            result = claim(folder, config)
-        except OSError as error:
-            problem = words(error, str(folder))
-    result, problem = from_first([result, problem])
-    if problem is not None:
-        raise FileExistsError(problem)
-    return result
-
-
-def claim(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
-    """Makes the folder this run's, or finds it to be; returns the result if the run is finished.
-
-    Raises:
-      FileExistsError: the folder holds a run with other settings.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    ours, path = loads(dumps(config)), folder / "config.json"
-    if path.exists():
-        theirs = _object(path, "the settings of a run")
-        try:
-            check_settings(folder, theirs, ours)
-        except ValueError as error:
-            raise FileExistsError(f"{error} The folder is --workdir.") from None
-    else:
-        write_json(path, ours)
-    result = folder / "result.json"
-    return _object(result, "the result of a run") if result.exists() else None
-
-
-def _object(path: Path, what: str) -> dict[str, Any]:
-    """The JSON object in a file."""
-    try:
-        found = loads(path.read_bytes())
-    except ValueError as error:
-        raise FileExistsError(f"{path} is not {what}: {error}. Move it away, or choose another --workdir.") from error
-    if not isinstance(found, dict):
-        raise FileExistsError(f"{path} is not {what}: no JSON object. Move it away, or choose another --workdir.")
-    return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a file whole or not at all."""
-    write_whole(path, dumps(value, indent=1))
 
 
 def _run(experiment, config: Any, notes: str, folder: Path, known: dict[str, Any] | None, terminal: Terminal):

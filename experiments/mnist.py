@@ -22,7 +22,8 @@ import optax
 
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
-from experiments.training import Common, classified, evaluate, train
+from experiments.options import Common
+from experiments.training import classified, evaluate, train
 from jnn.data import Batches, in_order
 from jnn.models import mlp, mlp_spec
 

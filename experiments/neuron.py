@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 import jnn
 from experiments import pictures
 from experiments.harness import Outcome, launch
-from experiments.training import Common
+from experiments.options import Common
 from jnn.data import breast_cancer, fit_standard, split
 from jnn.layers import linear, linear_spec
 

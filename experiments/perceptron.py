@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments.harness import Outcome, launch
+from experiments.options import Common
 from experiments.pictures import ACCENT, INK, WARM
-from experiments.training import Common
 from jnn.data import digits, split
 from jnn.models import perceptron, perceptron_fit, perceptron_spec
 

@@ -24,7 +24,8 @@ import optax
 import jnn
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
-from experiments.training import Common, evaluate, train
+from experiments.options import Common
+from experiments.training import evaluate, train
 from jnn import layers
 from jnn.data import UNKNOWN, Batches, in_order, word_dropout
 from jnn.initializers import uniform

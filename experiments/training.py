@@ -12,19 +12,19 @@ of it. What comes back lies on this process's first device, whatever it was trai
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import optax
 
 import jnn
 from experiments.flight import look
+from experiments.options import settings
 from jnn import parallel
 from jnn.files import write_whole
 from jnn.inspect import flops, kernels
@@ -57,41 +57,6 @@ from jnn.train.log.progress import Log, ProgressLog, together
 from jnn.train.log.tensorboard import TensorBoardLog
 
 evaluator = functools.lru_cache(8)(make_eval)  # validation and test are one program
-
-
-@dataclasses.dataclass(frozen=True)
-class Common:
-    """The options that mean the same everywhere."""
-
-    steps: int  # updates in all
-    workdir: str  # the run's folder
-    seed: int = 0  # of initial values, noise and the order of examples
-    mesh: str = "data=-1"  # of all devices, such as data=2,fsdp=4; on one device there is none
-    lanes: int | None = None  # parts of a batch whose gradients are added in one order, on any number of devices
-    data_dir: str | None = None  # default: $JNN_DATA, else ~/.cache/jnn
-    save_seconds: float = 10.0  # what a killed run may have to do again
-    serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
-    kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
-    tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
-    replay: str | None = None  # the folder of a capsule: make its step again, do not train
-    preflight: str | None = None  # a machine that need not be there, such as v5p:8x8x8: report on it, do not train
-    search: bool = False  # whether the pre-flight tries meshes, micro-batches and what is remembered, and ranks them
-    compiles: int = 8  # how many of these are compiled, a minute each for a large model
-    budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
-    json: bool = False  # whether the pre-flight prints JSON
-    price: float | None = None  # of a chip-hour, for what the run costs there
-    tokens: float | None = None  # the length of the run that the pre-flight bills, in place of its steps
-    epochs: float | None = None  # or in passes over the data
-
-
-# of these a run may have others when it goes on
-FLIGHT = ("preflight", "search", "compiles", "budget", "json", "price", "tokens", "epochs")
-NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", "replay", *FLIGHT)
-
-
-def settings(config: Any) -> dict[str, Any]:
-    """What makes a run this run, by name."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_SETTINGS}
 
 
 def first() -> bool:

@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments.harness import Outcome, launch
+from experiments.options import Common
 from experiments.pictures import ACCENT, INK, WARM
-from experiments.training import Common, train
+from experiments.training import train
 from jnn.data import Batches
 from jnn.layers import linear, linear_spec
 from jnn.train import LossOutput

@@ -22,8 +22,9 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments.harness import Outcome, launch
+from experiments.options import Common
 from experiments.pictures import ACCENT, WARM
-from experiments.training import Common, classified, train
+from experiments.training import classified, train
 from jnn.data import Batches, digits, in_order, split
 from jnn.initializers import glorot_normal, he_normal
 from jnn.layers import layer_norm, layer_norm_spec, linear, linear_spec

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from experiments.harness import launch
-from experiments.training import Common
+from experiments.options import Common
 from jnn import backend
 from jnn.launch._supervise import LaunchConfig, supervise
 

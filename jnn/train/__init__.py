@@ -1,10 +1,10 @@
 """Training: the state, the stateless step, and small functions around it.
 
 What lives here knows no model. The step: `_context` (what a loss reads and returns), `_gradients` (micro-batches, the
-one division), `_update`, `_step`, `_state`, `_statistics`, `_padding`, `_loss_scale`, `_diagnostics`, `_arguments`. The
-loop: `_loop`, `_run`, `_record`, `_history`, `_evaluation`, `_batches`, `_early_stopping`, `_ledger`, `_preemption`,
-`_recovery`, `_settings`, `_verify`, `_watch`. And three rooms: `checkpoint/`, `capsule/` and `log/`. What does not:
-layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by name.
+one division), `_optimizer`, `_update`, `_step`, `_state`, `_statistics`, `_padding`, `_loss_scale`, `_diagnostics`,
+`_arguments`. The loop: `_loop`, `_run`, `_record`, `_history`, `_evaluation`, `_batches`, `_early_stopping`, `_ledger`,
+`_preemption`, `_recovery`, `_settings`, `_verify`, `_watch`. And three rooms: `checkpoint/`, `capsule/` and `log/`.
+What does not: layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by name.
 """
 
 from jnn.inspect.nonfinite import first_bad

@@ -145,7 +145,9 @@ class Run:
         if self.stop is not None and history:
             self.checkpoints.pin(int(self.stop.best(history)["step"]))
         of_this_step = history[-1:] if history and history[-1]["step"] == self.at else [{}]
-        self.checkpoints.save(self.state, self._records(), metrics=of_this_step[0])
+        own = {"settings": self.settings, "steps_per_call": self.steps_per_call}
+        records = self.record.records() | own | self.evaluation.records() | records_of(self.batches)
+        self.checkpoints.save(self.state, records, metrics=of_this_step[0])
         self.saved = time.monotonic()
 
     def preempted(self) -> Preempted:
@@ -175,11 +177,6 @@ class Run:
             say(f"fit: the best row's checkpoint cannot be read, so this is the last row's state. {damage}")
             return self.state
         return self.state if best is None else best.state
-
-    def _records(self) -> dict[str, Any]:
-        """All that is saved with the state, as one unit."""
-        own = {"settings": self.settings, "steps_per_call": self.steps_per_call}
-        return self.record.records() | own | self.evaluation.records() | records_of(self.batches)
 
     def _newest(self) -> tuple[Any, dict[str, Any]] | None:
         """What the newest whole checkpoint of this run holds, if there is one."""

@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments import flight, harness, training
-from experiments.harness import Outcome, claim, launch, write_json
-from experiments.training import Common
+from experiments.claims import claim, write_json
+from experiments.harness import Outcome, launch
+from experiments.options import Common, settings
 from jnn import data
 from jnn.data import Batches, Windows
 from jnn.train import LossOutput, digest
@@ -148,8 +149,8 @@ def test_other_settings_are_refused_in_one_line(whole, capsys):
 def test_where_things_lie_and_what_they_run_on_are_no_settings(tmp_path):
     config = Config(workdir=str(tmp_path), learning_rate=0.3)
     other = dataclasses.replace(config, workdir="c", data_dir="d", mesh="data=2", save_seconds=1.0)
-    assert training.settings(config) == training.settings(other)
-    assert training.settings(config) != training.settings(dataclasses.replace(config, lanes=2))
+    assert settings(config) == settings(other)
+    assert settings(config) != settings(dataclasses.replace(config, lanes=2))
 
 
 def test_a_missing_file_is_one_line_and_exit_code_1(tmp_path, capsys):
@@ -203,7 +204,7 @@ def terminated(config: Config) -> Outcome:
         (["--mesh", "data"], "mesh: expected a string such as 'data=4,fsdp=8', found 'data'"),
         (["--mesh", "data=3"], "the sizes of 'data=3' (3) do not make up the number of devices, 8"),
         (["--mesh", "data=16"], "the sizes of 'data=16' (16) do not make up the number of devices, 8"),
-        (["--batch-size", "12"], "train: 8 devices are to share the rows of a batch, and do not divide"),
+        (["--batch-size", "12"], "train: 8 devices do not divide the 12 rows of batch/x (12,)"),
         (["--lanes", "3"], "lanes: expected a multiple of the 8 devices that share the batch, found 3"),
         (["--lanes", "16"], "train: 16 lanes do not divide the 8 rows of the batch"),
         (["--lanes", "4", "--mesh", "data=4,context=2"], "lanes: each is computed on one device"),
@@ -221,7 +222,7 @@ def terminated(config: Config) -> Outcome:
         (["--preflight", "v9:2x2"], "topology: expected a name such as v5p:8x8x8"),
         (["--preflight", "cpu:8", "--budget", "much"], "Budget: expected 'fits'"),
         (["--preflight", "cpu:8", "--mesh", "data=3"], "mesh: the sizes of 'data=3'"),
-        (["--preflight", "cpu:8", "--batch-size", "12"], "preflight: 8 devices are to share the rows"),
+        (["--preflight", "cpu:8", "--batch-size", "12"], "preflight: 8 devices do not divide the 12 rows"),
         (["--preflight", "cpu:8", "--lanes", "3"], "lanes: expected a multiple of the 8 devices"),
     ],
 )
@@ -287,7 +288,7 @@ def test_steps_that_are_no_multiple_of_a_call_are_refused_before_anything_is_wri
 
 
 def test_a_refused_run_leaves_the_claim_of_another(tmp_path, capsys):
-    claim(tmp_path, training.settings(Config(steps=10)))
+    claim(tmp_path, settings(Config(steps=10)))
     refused(capsys, 2, tmp_path, "--steps", "10", "--serve", "70000")
     assert (tmp_path / "config.json").exists()
 
@@ -466,7 +467,7 @@ def test_a_terminal_of_few_characters_shows_what_it_can(tmp_path):
 )
 def test_an_odd_file_in_the_folder_is_one_line(tmp_path, capsys, name, content, message):
     if name == "result.json":
-        claim(tmp_path, training.settings(Config()))
+        claim(tmp_path, settings(Config()))
     (tmp_path / name).mkdir() if content is None else (tmp_path / name).write_bytes(content)
     assert message in refused(capsys, 1, tmp_path, experiment=quick(before=lambda: 1 / 0))
 

@@ -14,7 +14,7 @@ import pytest
 
 from experiments import harness, training
 from experiments.harness import Outcome, launch
-from experiments.training import Common
+from experiments.options import Common, settings
 from jnn import data
 from jnn.data import Batches
 from jnn.train import LossOutput, read_capsule, write_capsule
@@ -209,4 +209,4 @@ def test_several_processes_or_a_pre_flight_are_refused(failed, capsys, monkeypat
 
 def test_what_is_replayed_is_no_setting(tmp_path):
     config = Config(workdir=str(tmp_path))
-    assert training.settings(config) == training.settings(dataclasses.replace(config, replay="step-1"))
+    assert settings(config) == settings(dataclasses.replace(config, replay="step-1"))

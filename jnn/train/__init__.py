@@ -18,21 +18,20 @@ from jnn.train._history import History
 from jnn.train._ledger import Ledger
 from jnn.train._loop import evaluate_on, fit
 from jnn.train._padding import overwrite_padding
-from jnn.train._preemption import Preempted, Preemption
+from jnn.train._preemption import Preempted
 from jnn.train._recovery import Recovery
 from jnn.train._settings import check_settings
-from jnn.train._state import TrainState, copy_buffers, create_state, step_of
+from jnn.train._state import TrainState, copy_buffers, create_state
 from jnn.train._step import compile_step, make_eval, make_step
 from jnn.train._update import AddUp, Remember, check_options, update
 from jnn.train._verify import verify_resume
 from jnn.train._watch import watch
-from jnn.train.capsule import Capsule, Replay, read_capsule, replay, write_capsule
-from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, Saved, digest
+from jnn.train.capsule import read_capsule, replay
+from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, digest
 
 __all__ = [
     "AddUp",
     "Batch",
-    "Capsule",
     "Checkpoints",
     "Context",
     "CorruptCheckpoint",
@@ -44,11 +43,8 @@ __all__ = [
     "LossOutput",
     "Metrics",
     "Preempted",
-    "Preemption",
     "Recovery",
     "Remember",
-    "Replay",
-    "Saved",
     "Step",
     "StepBatches",
     "Sums",
@@ -73,9 +69,7 @@ __all__ = [
     "overwrite_padding",
     "read_capsule",
     "replay",
-    "step_of",
     "update",
     "verify_resume",
     "watch",
-    "write_capsule",
 ]

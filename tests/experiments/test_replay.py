@@ -17,7 +17,8 @@ from experiments.harness import Outcome, launch
 from experiments.options import Common, settings
 from jnn import data
 from jnn.data import Batches
-from jnn.train import LossOutput, read_capsule, write_capsule
+from jnn.train import LossOutput, read_capsule
+from jnn.train.capsule import write_capsule
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ from jnn import metrics as M
 from jnn import parallel
 from jnn.data import Batches, prefetch
 from jnn.param import Param
-from jnn.train import Checkpoints, LossOutput, compile_step, create_state, fit, make_eval, make_step, step_of
+from jnn.train import Checkpoints, LossOutput, compile_step, create_state, fit, make_eval, make_step
+from jnn.train._state import step_of
 
 KEY, SGD = jax.random.key(0), optax.sgd(0.1)
 ROWS = {"x": np.ones(8, np.float32)}

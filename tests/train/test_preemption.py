@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jnn.train import Preempted, Preemption
+from jnn.train import Preempted
+from jnn.train._preemption import Preemption
 from tests.programs import ALONE
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ import os, signal, time
 import jax
 jax.config.update("jax_platforms", "cpu")
 from jnn.launch import initialize
-from jnn.train import Preemption
+from jnn.train._preemption import Preemption
 initialize()
 for run, calls in enumerate([20, 1000]):
     with Preemption() as preemption:

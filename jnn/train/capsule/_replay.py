@@ -75,7 +75,8 @@ def replay(capsule: Capsule | str | Path, step: Callable[[Any, Any], tuple[Any, 
       ValueError: there is no whole capsule, or its state does not fit `like`.
 
     >>> import jax, optax, tempfile, jax.numpy as jnp
-    >>> from jnn.train import LossOutput, create_state, make_step, write_capsule
+    >>> from jnn.train import LossOutput, create_state, make_step
+    >>> from jnn.train.capsule import write_capsule
     >>> def loss(params, batch, ctx):
     ...     return LossOutput(jnp.log(params["w"] * batch["x"]))
     >>> state = create_state({"w": jnp.ones(())}, optax.sgd(0.1))

@@ -13,7 +13,8 @@ import pytest
 
 import jnn
 from jnn.layers import linear_spec
-from jnn.train import create_state, read_capsule, write_capsule
+from jnn.train import create_state, read_capsule
+from jnn.train.capsule import write_capsule
 from jnn.train.capsule._capsule import norms
 from jnn.train.capsule._plain import Pack, unpack
 from tests.train.dtypes import DTYPES, of_every_bit

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from jnn.train import LossOutput, create_state, make_step, read_capsule, replay, write_capsule
+from jnn.train import LossOutput, create_state, make_step, read_capsule, replay
+from jnn.train.capsule import write_capsule
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import sys
 import jax, jax.numpy as jnp, numpy as np, optax
-from jnn.train import LossOutput, create_state, make_step, replay, write_capsule
+from jnn.train import LossOutput, create_state, make_step, replay
+from jnn.train.capsule import write_capsule
 
 def loss(params, batch, ctx):
     noise = 0 * jax.random.normal(ctx.key, ())

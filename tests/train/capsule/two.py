@@ -14,7 +14,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jnn.data import Batches
 from jnn.launch._initialize import initialize
-from jnn.train import Checkpoints, Recovery, fit, write_capsule
+from jnn.train import Checkpoints, Recovery, fit
+from jnn.train.capsule import write_capsule
 from tests.train import tiny
 
 BAD = 12  # the step with the NaN, in row 5: on the last of two, four or eight devices

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jnn.files import free_name, naming, whole_lines, write_whole
-from jnn.train import Checkpoints, Ledger, read_capsule, write_capsule
+from jnn.train import Checkpoints, Ledger, read_capsule
+from jnn.train.capsule import write_capsule
 from jnn.train.checkpoint import _folder as on_disk
 from jnn.train.checkpoint import read
 from jnn.train.log._snapshot import Runs

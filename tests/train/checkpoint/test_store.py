@@ -14,7 +14,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
 from jnn.data import Batches
-from jnn.train import Checkpoints, create_state, digest, step_of
+from jnn.train import Checkpoints, create_state, digest
+from jnn.train._state import step_of
 from jnn.train.checkpoint import CorruptCheckpoint, diff, read
 from jnn.train.checkpoint._load import read_arrays
 from jnn.train.checkpoint._stored import by_path

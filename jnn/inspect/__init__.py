@@ -16,12 +16,11 @@ from jnn.inspect._executions import Execution, executions
 from jnn.inspect._expect import Expect, SilentFallback, fallbacks
 from jnn.inspect._flops import Flops, Operation, flops, flops_of
 from jnn.inspect._groups import Groups
-from jnn.inspect._hlo import Instruction, Module, array_types, parse, type_bytes
+from jnn.inspect._hlo import Instruction, Module, array_types, held_bytes, parse, type_bytes
 from jnn.inspect._kernel import Kernel
 from jnn.inspect._kernels import Kernels, kernels, platform_of, read
 from jnn.inspect._memory import Buffer, Memory, largest, memory, not_aliased
-from jnn.inspect._source import own_source_lines
-from jnn.inspect._source_location import Place
+from jnn.inspect._source import Place, own_source_lines
 from jnn.inspect._table import format_bytes, format_table
 
 __all__ = [
@@ -48,6 +47,7 @@ __all__ = [
     "flops_of",
     "format_bytes",
     "format_table",
+    "held_bytes",
     "kernels",
     "largest",
     "memory",

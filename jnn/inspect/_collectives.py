@@ -20,7 +20,7 @@ from jnn.inspect._executions import Execution, executions
 from jnn.inspect._groups import Groups, parse_groups, parse_list
 from jnn.inspect._hlo import Instruction, Module, array_types, parse, type_bytes
 from jnn.inspect._overlap import KINDS, chain, overlapped
-from jnn.inspect._source_location import Place
+from jnn.inspect._source import Place
 from jnn.inspect._table import format_table
 
 

@@ -39,8 +39,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jnn.inspect._attention import attention_flops
 from jnn.inspect._bodies import bodies, repeats
 from jnn.inspect._operations import COSTS, multiply_adds
-from jnn.inspect._source import Frame
-from jnn.inspect._source_location import Place
+from jnn.inspect._source import Frame, Place
 from jnn.inspect._table import format_bytes, format_table
 
 _LEFT = re.compile(r"(?:pairs|products)_(\d+)_of_(\d+)")

@@ -1,7 +1,7 @@
 """The text of a compiled program, read: computations of instructions.
 
     parse(compiled or text) -> Module                     everything in it, by name
-    array_types(type), type_bytes(type), bits(dtype)      what the types say
+    array_types(type), type_bytes(type), held_bytes(type), bits(dtype)      what the types say
 
 Law: every line that defines an instruction gives one.
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import jax
 
-from jnn.inspect._source_location import Place
+from jnn.inspect._source import Place
 
 _NOTES = re.compile(r"\{\n\".*?\n\}(?=\})", re.DOTALL)  # a Pallas kernel's own, over several lines of its instruction
 _HEADER = re.compile(r"^(ENTRY )?%?([^\s(]+) \(.*\) -> .*\{")
@@ -26,6 +26,7 @@ _PARENTHESIS = re.compile(r"[()]")
 _NAME = re.compile(r"%([\w.\-]+)")
 _ARRAY = re.compile(r"\b([a-z]\w*)\[([^\]]*)\]")
 _CALLED = re.compile(r"\b(calls|to_apply|body|condition|\w*computations?)=(\{[^}]*\}|%[\w.\-]+)")
+_ELSEWHERE = re.compile(r"\w+\[[^\]]*\]\{[^}]*S\(\d+\)[^}]*\}")
 _ROW = re.compile(r"^(\d+) (.*)$")
 DTYPES = {"bfloat": "bf", "float": "f", "uint": "u", "int": "s", "complex": "c"}  # less their bits
 _BITS = {"pred": 8, "token": 0, "opaque": 0}
@@ -184,6 +185,11 @@ def type_bytes(type_: str) -> int:
     137
     """
     return sum(-(-math.prod(shape) * bits(dtype) // 8) for dtype, shape in array_types(type_))
+
+
+def held_bytes(type_: str) -> int:
+    """Bytes of a type in the main memory: arrays whose layout names another (a TPU's on-chip, the host's) are none."""
+    return type_bytes(_ELSEWHERE.sub("", type_))
 
 
 def hlo_dtype(dtype: str) -> str:

@@ -13,7 +13,7 @@ from jnn.inspect._executions import Execution
 from jnn.inspect._flops import Operation
 from jnn.inspect._hlo import Module, array_types, hlo_dtype
 from jnn.inspect._library import library, operand_dtypes
-from jnn.inspect._source_location import Place, between
+from jnn.inspect._source import Place, between
 
 _ATTENTION = re.compile(r"splash|flash|fmha|attention", re.IGNORECASE)
 

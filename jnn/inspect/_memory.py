@@ -13,13 +13,12 @@ import re
 import jax
 
 from jnn.inspect._executions import executions
-from jnn.inspect._hlo import Instruction, Module, parse, type_bytes
-from jnn.inspect._source_location import Place
+from jnn.inspect._hlo import Instruction, Module, held_bytes, parse
+from jnn.inspect._source import Place
 from jnn.inspect._table import format_bytes
 
 # These give another name to memory that something else takes.
 _NAMES = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "while", "conditional", "call"}
-_ELSEWHERE = re.compile(r"\w+\[[^\]]*\]\{[^}]*S\(\d+\)[^}]*\}")  # an array whose layout names a memory space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _buffer(module: Module, instruction: Instruction) -> Buffer:
         root = module.root(dict(instruction.called())["calls"])
         place, scope = root.place, root.scope
     return Buffer(
-        type_bytes(_ELSEWHERE.sub("", instruction.type)),
+        held_bytes(instruction.type),
         instruction.type,
         instruction.opcode,
         place,

@@ -1,20 +1,63 @@
-"""Where an equation of a jaxpr stands."""
+"""Where in the source something comes from: the same for an equation of a jaxpr and an instruction of HLO."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
+import linecache
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import jax
 from jax.extend.core import JaxprEqn
 
-from jnn.inspect._source_location import Place
+JAX = (os.path.dirname(jax.__file__) + os.sep, "<frozen")  # its own files, and what no file holds
+_HERE = os.path.dirname(__file__) + os.sep
 
-_JAX = os.path.dirname(jax.__file__) + os.sep
+
+class Line(NamedTuple):
+    """Line of source, in a function."""
+
+    file: str
+    number: int
+    function: str
+
+    @property
+    def code(self) -> str:
+        """The text of the line, empty where the file cannot be read."""
+        return linecache.getline(self.file, self.number).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number} ({self.function})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Source location: the stack of calls that made something, innermost first, without JAX's own.
+
+    >>> print(Place((Line("/me/jnn/layers/_linear.py", 81, "linear"), Line("/me/jnn/models/_mlp.py", 40, "mlp"))))
+    layers/_linear.py:81 < models/_mlp.py:40
+    """
+
+    frames: tuple[Line, ...] = ()
+
+    def __str__(self) -> str:
+        lines: dict[str, str] = {}
+        for file, line, _ in self.frames:
+            lines.setdefault(file, f"{'/'.join(file.split('/')[-2:])}:{line}")
+        return " < ".join(list(lines.values())[:2]) or "?"
+
+    @classmethod
+    def of(cls, frames: Iterable[tuple[str, int, str]]) -> Place:
+        """Without what is `between`."""
+        return cls(tuple(Line(*frame) for frame in frames if not between(frame[0])))
+
+    @property
+    def line(self) -> tuple[str, int] | None:
+        """The file and line that wrote it down."""
+        return self.frames[0][:2] if self.frames else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +90,13 @@ class Frame:
 def place_of(equation: JaxprEqn) -> Place:
     """The user's frames of the call that made an equation."""
     traceback = equation.source_info.traceback
-    if traceback is None:
-        return Place()
-    frames = traceback.frames
-    return Place.of((f.file_name, f.line_num, f.function_name) for f in frames if not _foreign(f.file_name))
+    frames = traceback.frames if traceback else []
+    return Place.of((f.file_name, f.line_num, f.function_name) for f in frames if not f.file_name.startswith(JAX))
+
+
+def between(file: str) -> bool:
+    """Whether a file is this room's own: what stands between a program and who inspects it."""
+    return file.startswith(_HERE)
 
 
 @contextlib.contextmanager
@@ -66,9 +112,3 @@ def own_source_lines() -> Iterator[None]:
         yield
     finally:
         jax.config.update(name, before)
-
-
-@functools.cache
-def _foreign(file: str) -> bool:
-    """JAX's own files, and what no file holds."""
-    return file.startswith((_JAX, "<frozen"))

@@ -57,55 +57,15 @@ class Chip:
 # "NVIDIA H100 / H200 Tensor Core GPU", data sheets, SXM: dense; NVLink's 900 GB/s are both ways; 400 Gb/s a GPU between
 # nodes is that of NVIDIA's own DGX H100.
 CHIPS = {
-    "v5e": Chip(
-        "v5e",
-        "tpu",
-        memory=int(15.75 * GIB),
-        flops=197e12,
-        bandwidth=819e9,
-        link=50e9,
-        most=256,
-        ring=16,
-        network=3.125e9,
-    ),
-    "v5p": Chip(
-        "v5p",
-        "tpu",
-        memory=int(95.74 * GIB),
-        flops=459e12,
-        bandwidth=2765e9,
-        link=100e9,
-        most=8960,
-        ring=4,
-        cubes=True,
-        network=6.25e9,
-    ),
-    "v6e": Chip(
-        "v6e",
-        "tpu",
-        memory=int(31.25 * GIB),
-        flops=918e12,
-        bandwidth=1638e9,
-        link=100e9,
-        most=256,
-        ring=16,
-        network=12.5e9,
-    ),
-    "tpu7x": Chip(
-        "tpu7x",
-        "tpu",
-        memory=int(94.75 * GIB),
-        flops=2307e12 / 2,
-        bandwidth=7380e9 / 2,
-        link=100e9 / 2,  # two devices share a chip's wires
-        most=9216,
-        ring=4,
-        cubes=True,
-        network=12.5e9 / 2,
-        cores=2,
-        between_cores=600e9,  # "six times" a wire, says the page
-    ),
-    "h100": Chip("h100", "cuda", memory=80 * 10**9, flops=989.4e12, bandwidth=3350e9, switch=450e9, network=50e9),
-    "h200": Chip("h200", "cuda", memory=141 * 10**9, flops=989.4e12, bandwidth=4800e9, switch=450e9, network=50e9),
-    "cpu": Chip("cpu", "cpu"),
-}
+    chip.name: chip for chip in (
+        Chip("v5e", "tpu", int(15.75 * GIB), 197e12, 819e9, link=50e9, most=256, ring=16, network=3.125e9),
+        Chip("v5p", "tpu", int(95.74 * GIB), 459e12, 2765e9, link=100e9, most=8960, ring=4, cubes=True, network=6.25e9),
+        Chip("v6e", "tpu", int(31.25 * GIB), 918e12, 1638e9, link=100e9, most=256, ring=16, network=12.5e9),
+        # two devices share a chip and its wires; between them it is "six times" a wire, says the page
+        Chip("tpu7x", "tpu", int(94.75 * GIB), 2307e12 / 2, 7380e9 / 2, link=100e9 / 2, most=9216, ring=4, cubes=True,
+             network=12.5e9 / 2, cores=2, between_cores=600e9),
+        Chip("h100", "cuda", 80 * 10**9, 989.4e12, 3350e9, switch=450e9, network=50e9),
+        Chip("h200", "cuda", 141 * 10**9, 989.4e12, 4800e9, switch=450e9, network=50e9),
+        Chip("cpu", "cpu"),
+    )
+}  # fmt: skip

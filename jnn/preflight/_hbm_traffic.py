@@ -13,17 +13,14 @@ cache that it does not write down.
 
 from __future__ import annotations
 
-import re
-
 import jax
 
-from jnn.inspect import Instruction, Module, executions, parse, type_bytes
+from jnn.inspect import Instruction, Module, executions, held_bytes, parse, type_bytes
 
 _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "conditional", "call", "after-all",
     "partition-id", "replica-id", "iota", "opt-barrier",
 }  # fmt: skip
-_ELSEWHERE = re.compile(r"\w+\[[^\]]*\]\{[^}]*S\(\d+\)[^}]*\}")  # an array whose layout names a memory space
 _THROUGH = {"bitcast", "convert", "copy", "reshape", "transpose"}
 
 
@@ -51,13 +48,13 @@ def _moved(module: Module, computation: str, instruction: Instruction) -> int:
     if instruction.opcode == "fusion":
         return _fused(module, dict(instruction.called())["calls"], operands, instruction)
     if instruction.opcode == "dynamic-slice":
-        return 2 * _held(instruction.type)
+        return 2 * held_bytes(instruction.type)
     if instruction.opcode == "dynamic-update-slice":
-        return 2 * _held(operands[1].type)
-    read = sum(_held(operand.type) for operand in operands)
+        return 2 * held_bytes(operands[1].type)
+    read = sum(held_bytes(operand.type) for operand in operands)
     if instruction.opcode.endswith("-start"):  # its type holds the operand, the result, and what it needs itself
         return 2 * read
-    return read + _held(instruction.type)
+    return read + held_bytes(instruction.type)
 
 
 def _fused(module: Module, computation: str, operands: list[Instruction], fusion: Instruction) -> int:
@@ -70,11 +67,11 @@ def _fused(module: Module, computation: str, operands: list[Instruction], fusion
     total = 0
     for parameter in inside.values():
         if parameter.opcode == "parameter":
-            whole = _held(operands[int(parameter.arguments)].type)
+            whole = held_bytes(operands[int(parameter.arguments)].type)
             total += min(whole, _read(inside, users, parameter, whole))
     root = module.root(computation)
     parts = [inside[name] for name in root.operands] if root.opcode == "tuple" else [root]
-    return total + min(_held(fusion.type), sum(_written(inside, part) for part in parts))
+    return total + min(held_bytes(fusion.type), sum(_written(inside, part) for part in parts))
 
 
 def _read(inside: dict[str, Instruction], users: dict[str, list[Instruction]], value: Instruction, whole: int) -> int:
@@ -97,9 +94,4 @@ def _written(inside: dict[str, Instruction], part: Instruction) -> int:
         if inside[part.operands[0]].opcode == "parameter":
             break
         part = inside[part.operands[0]]
-    return type_bytes(inside[part.operands[1]].type) if part.opcode == "dynamic-update-slice" else _held(part.type)
-
-
-def _held(type_: str) -> int:
-    """Bytes of a type in the main memory."""
-    return type_bytes(_ELSEWHERE.sub("", type_))
+    return type_bytes(inside[part.operands[1]].type) if part.opcode == "dynamic-update-slice" else held_bytes(part.type)

@@ -30,8 +30,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.inspect._source import Line
 from jnn.inspect.nonfinite._causes import Cause, Event, Given, Scope, Value
-from jnn.inspect.nonfinite._finding import Finding, Line, Summary, finite
+from jnn.inspect.nonfinite._finding import Finding, Summary, finite
 from jnn.inspect.nonfinite._interpreter import call
 
 __all__ = [

@@ -17,15 +17,13 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from jnn.inspect.nonfinite._finding import Finding, Line, Summary, finite, numbers
+from jnn.inspect._source import JAX, Line, between
+from jnn.inspect.nonfinite._finding import Finding, Summary, finite, numbers
 
 ELEMENTWISE = {"add", "add_any", "atan2", "div", "max", "min", "mul", "pow", "rem", "sub"}
 
-_OURS = os.path.dirname(__file__) + os.sep
-_JAX = (os.path.dirname(jax.__file__) + os.sep, "<frozen")
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = tuple(site.getsitepackages())  # some of it below the standard library, and not a part of it
 
@@ -116,7 +114,7 @@ class Scope(NamedTuple):
         frames = eqn.source_info.traceback.frames if eqn.source_info.traceback else []
         starts = [(frame.file_name, frame.function_start_line) for frame in frames]
         inside = starts.index(self.function) + 1 if self.function in starts else None
-        outermost = next((n for n, frame in enumerate(frames) if frame.file_name.startswith(_OURS)), None)
+        outermost = next((n for n, frame in enumerate(frames) if between(frame.file_name)), None)
         users = [f for f in frames[: inside or outermost] if not _of_a_library(f.file_name)]
         lines = tuple(Line(f.file_name, f.line_num, f.function_name) for f in users)
         return lines if inside is None and lines else lines + self.lines
@@ -184,4 +182,4 @@ def _has_nan(x: Any) -> bool:
 
 def _of_a_library(file: str) -> bool:
     """Whether a file is JAX's or Python's: nobody looks there for the cause of a bad number."""
-    return file.startswith(_JAX) or (file.startswith(_STANDARD) and not file.startswith(_INSTALLED))
+    return file.startswith(JAX) or (file.startswith(_STANDARD) and not file.startswith(_INSTALLED))

@@ -1,7 +1,6 @@
 """What was found: one equation of a program, where it is written, and what it was given.
 
     Finding    the first equation that made a bad number; `str(finding)` is a report
-    Line       a line of source
     Summary    an array in one line
 
 A *bad* number is one that is not finite: NaN, inf or -inf.
@@ -10,30 +9,13 @@ A *bad* number is one that is not finite: NaN, inf or -inf.
 from __future__ import annotations
 
 import dataclasses
-import linecache
 from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
 
 from jnn.checks import describe
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """A line of source, in a function."""
-
-    file: str
-    number: int
-    function: str
-
-    @property
-    def code(self) -> str:
-        """The text of the line, empty where the file cannot be read."""
-        return linecache.getline(self.file, self.number).strip()
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.number} ({self.function})"
+from jnn.inspect._source import Line
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ of time, for a TPU or a GPU, is read like any other. Where JAX's persistent cach
 what is to be read within `own_source_lines()`. The room knows JAX alone, and no layer.
 """
 
-from jnn.inspect._collectives import Collective, axes_of, collectives, permuted_axes, report
+from jnn.inspect._collectives import Collective, axes_of, by_line, collectives, permuted_axes, report
 from jnn.inspect._executions import Execution, executions
 from jnn.inspect._expect import Expect, SilentFallback, fallbacks
 from jnn.inspect._flops import Flops, Operation, flops, flops_of
@@ -40,6 +40,7 @@ __all__ = [
     "SilentFallback",
     "array_types",
     "axes_of",
+    "by_line",
     "collectives",
     "executions",
     "fallbacks",

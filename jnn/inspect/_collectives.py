@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterable
 
 import jax
 import numpy as np
@@ -40,6 +41,16 @@ class Collective:
     scope: str
     name: str
     overlapped: bool | None = None  # in the schedule other work does go on meanwhile; None: no schedule was read
+
+    @property
+    def along(self) -> str:
+        """Its axes as text; "?" where the groups are not along any, "-" where a device is alone."""
+        return "?" if self.axes is None else ",".join(self.axes) or "-"
+
+    @property
+    def runs(self) -> int:
+        """How often it runs, at least."""
+        return 1 if self.times is None else self.times
 
     @property
     def total(self) -> int | None:
@@ -74,16 +85,20 @@ def report(rows: list[Collective]) -> str:
     >>> print(report([]))
     kind  axes  dtypes  count  bytes  source
     """
-    sums: dict[tuple[str, ...], list[int]] = {}
+    lines = [
+        (*key, sum(row.runs for row in alike), sum(row.runs * row.bytes for row in alike), place)
+        for (*key, place), alike in by_line(rows).items()
+    ]
+    ordered = sorted(lines, key=lambda line: (-line[4], line))
+    return format_table(["kind", "axes", "dtypes", "count", "bytes", "source"], ordered)
+
+
+def by_line(rows: Iterable[Collective]) -> dict[tuple[str, str, str, str], list[Collective]]:
+    """Collectives of one kind along the same axes, from one line: by kind, axes, dtypes and source line."""
+    found: dict[tuple[str, str, str, str], list[Collective]] = {}
     for row in rows:
-        axes = "?" if row.axes is None else ",".join(row.axes)
-        both = sums.setdefault((row.kind, axes, " ".join(row.dtypes), str(row.place)), [0, 0])
-        times = 1 if row.times is None else row.times
-        both[0] += times
-        both[1] += times * row.bytes
-    ordered = sorted(sums.items(), key=lambda item: (-item[1][1], item[0]))
-    lines = [[kind, axes, dtypes, *both, place] for (kind, axes, dtypes, place), both in ordered]
-    return format_table(["kind", "axes", "dtypes", "count", "bytes", "source"], lines)
+        found.setdefault((row.kind, row.along, " ".join(row.dtypes), str(row.place)), []).append(row)
+    return found
 
 
 def _row(module: Module, parts: list[Execution], mesh: Mesh | None) -> Collective:

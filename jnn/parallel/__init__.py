@@ -15,7 +15,7 @@ from jnn.parallel._lanes import lane_sums
 from jnn.parallel._layout import Layout, devices_along, layout
 from jnn.parallel._mesh import AXES, mesh
 from jnn.parallel._pmap import pmap_step
-from jnn.parallel._rules import ACTIVATIONS, PARAMETERS
+from jnn.parallel._rules import ACTIVATIONS, PARAMETERS, rule_axes
 from jnn.parallel._serialize import serialize_cpu_programs
 from jnn.parallel._step import compile_sharded, drawn_state, put_state, sharded_eval, sharded_state, sharded_step
 from jnn.parallel.layers._expert_parallel import expert_parallel
@@ -46,6 +46,7 @@ __all__ = [
     "put_batch",
     "put_state",
     "ring_attention",
+    "rule_axes",
     "serialize_cpu_programs",
     "sharded_eval",
     "sharded_state",

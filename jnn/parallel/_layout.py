@@ -23,7 +23,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.parallel._mesh import mesh as make_mesh
-from jnn.parallel._rules import ACTIVATIONS, PARAMETERS, Resolved, check_names, resolve
+from jnn.parallel._rules import ACTIVATIONS, PARAMETERS, Resolved, check_names, resolve, rule_axes
 from jnn.param import Param, Rules, Spec, flatten, map_paths, shardings
 
 Uneven = Literal["error", "replicate"]
@@ -224,7 +224,7 @@ class Layout:
         home = lambda name: {*self.named.get(name, ()), *(("stage",) if name == "layers" else ())}
         stays = lambda name, a: a not in self.named["batch"] or a in home(name)
         rules = zip(param.axes, kept, strict=True)
-        return PartitionSpec(*[tuple(a for a in _tuple(axes) if stays(name, a)) or None for name, axes in rules])
+        return PartitionSpec(*[tuple(a for a in rule_axes(axes) if stays(name, a)) or None for name, axes in rules])
 
     def _fit(self, size: int, name: str | None, axes: tuple[str, ...], shape: Shape) -> Any:
         if name is None:
@@ -268,7 +268,3 @@ def _reduced(shape: Shape, spec: PartitionSpec, target: Shape) -> PartitionSpec:
     fits = [dims for dims in combinations(range(len(shape)), len(target)) if tuple(shape[d] for d in dims) == target]
     choices = zip(*[[rules[d] for d in dims] for dims in fits], strict=True)
     return PartitionSpec(*[rule[0] if len(set(rule)) == 1 else None for rule in choices])
-
-
-def _tuple(axes: Any) -> tuple[str, ...]:
-    return () if axes is None else (axes,) if isinstance(axes, str) else tuple(axes)

@@ -10,6 +10,7 @@ nothing goes by is an error, never a rule without effect.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from jax.sharding import Mesh
 
@@ -61,7 +62,7 @@ def resolve(table: Rules, changes: Rules | None, mesh: Mesh) -> Resolved:
     >>> resolve({"batch": ("data", "fsdp"), "embed": "fsdp"}, {"embed": None}, one)
     {'batch': ('data',), 'embed': ()}
     """
-    rules = {name: _axes(rule) for name, rule in {**table, **(changes or {})}.items()}
+    rules = {name: rule_axes(rule) for name, rule in {**table, **(changes or {})}.items()}
     there = (*mesh.axis_names, *(axis for axis in AXES if axis not in mesh.axis_names))
     for name, axes in rules.items():
         if unknown := [axis for axis in axes if axis not in there]:
@@ -75,5 +76,6 @@ def check_names(changes: Rules | None, known: Collection[str]) -> None:
         raise ValueError(f"rules: nothing has an axis {unknown[0]!r}. There are {', '.join(sorted(known))}.")
 
 
-def _axes(rule: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def rule_axes(rule: Any) -> tuple[str, ...]:
+    """Rule's axes: the mesh axes that a rule, or an entry of a `PartitionSpec`, names."""
     return () if rule is None else (rule,) if isinstance(rule, str) else tuple(rule)

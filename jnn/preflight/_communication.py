@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import jax
 from jax.sharding import Mesh
 
-from jnn.inspect import Collective, array_types, format_bytes, parse
+from jnn.inspect import Collective, array_types, by_line, format_bytes, parse
 from jnn.parallel import Layout
 from jnn.param import flatten
 from jnn.preflight._interconnect import ALL_TO_ALL, crossing
@@ -44,29 +44,23 @@ class Move:
 
 
 def communication(rows: Iterable[Collective], mesh: Mesh, topology: Topology) -> list[Move]:
-    """A table of what moves, the longest first, then the largest.
+    """A table of what moves, of `jnn.inspect.collectives(program, mesh)`: the longest first, then the largest."""
+    found = [_move(key, alike, mesh, topology) for key, alike in by_line(rows).items()]
+    return sorted((m for m in found if m.count), key=lambda m: (-m.seconds, -m.bytes, m.kind))
 
-    Args:
-      rows: of `jnn.inspect.collectives(program, mesh)`.
-      mesh, topology: as in `crossing`.
-    """
-    found: dict[tuple[str, str, str, str], Move] = {}
-    for row in rows:
-        axes = "?" if row.axes is None else ",".join(row.axes) or "-"
-        key = row.kind, axes, " ".join(row.dtypes), str(row.place)
-        times = 1 if row.times is None else row.times
-        seconds = crossing(row, mesh, topology).seconds if topology.chip.flops else 0.0
-        beside = row.asynchronous if row.overlapped is None else row.overlapped  # None: what a host sends by itself
-        old = found.get(key, Move(*key, 0, 0, 0, 0.0, 0.0))
-        found[key] = dataclasses.replace(
-            old,
-            count=old.count + times,
-            overlapped=old.overlapped + times * beside,
-            bytes=old.bytes + times * row.bytes,
-            seconds=old.seconds + seconds,
-            exposed=old.exposed + seconds * (not beside),
-        )
-    return sorted((m for m in found.values() if m.count), key=lambda m: (-m.seconds, -m.bytes, m.kind))
+
+def _move(key: tuple[str, str, str, str], rows: list[Collective], mesh: Mesh, topology: Topology) -> Move:
+    seconds = [crossing(row, mesh, topology).seconds if topology.chip.flops else 0.0 for row in rows]
+    # None: what a host sends by itself
+    beside = [row.asynchronous if row.overlapped is None else row.overlapped for row in rows]
+    return Move(
+        *key,
+        count=sum(row.runs for row in rows),
+        overlapped=sum(row.runs for row, hidden in zip(rows, beside, strict=True) if hidden),
+        bytes=sum(row.runs * row.bytes for row in rows),
+        seconds=sum(seconds),
+        exposed=sum(time for time, hidden in zip(seconds, beside, strict=True) if not hidden),
+    )
 
 
 def unexpected_communication(
@@ -86,26 +80,24 @@ def unexpected_communication(
     stacks = _stacks(layout)
     found: collections.Counter[str] = collections.Counter()
     for row in rows:
-        times = 1 if row.times is None else row.times
+        moved = row.runs * row.bytes
         if row.kind in ALL_TO_ALL and not (row.axes and set(row.axes) <= _MEANT):
-            axes = "devices" if row.axes is None else ",".join(row.axes)
-            found[f"all-to-all along {axes} at {row.place}"] += times * row.bytes
+            axes = "devices" if row.axes is None else row.along
+            found[f"all-to-all along {axes} at {row.place}"] += moved
         operands = [made[name].opcode for name in made[row.name].operands if name in made]
         if row.kind == "all-reduce" and set(operands) == {"dynamic-update-slice"} and row.bytes > SMALL:
-            axes = "?" if row.axes is None else ",".join(row.axes)
-            what = f"gathers along {axes} that run as all-reduces, twice the bytes (fewer devices would gather: data=2)"
-            found[what] += times * row.bytes
+            what = "that run as all-reduces, twice the bytes (fewer devices would gather: data=2)"
+            found[f"gathers along {row.along} {what}"] += moved
         if row.kind == "all-gather":
             for path in {stacks[shape] for _, shape in array_types(made[row.name].type) if shape in stacks}:
-                found[f"all layers of {path} gathered at once, at {row.place}"] += times * row.bytes
+                found[f"all layers of {path} gathered at once, at {row.place}"] += moved
     return [f"{what}: {format_bytes(size)} on each device" for what, size in found.items() if size > SMALL]
 
 
 def _stacks(layout: Layout) -> dict[tuple[int, ...], str]:
     """Parameters that are stacks of layers, by their whole shape."""
-    params = flatten(layout.spec).items()
     return {
         p.shape: path
-        for path, p in params
+        for path, p in flatten(layout.spec).items()
         if p.axes[:1] == ("layers",) and p.shape[0] > 1 and math.prod(p.shape) > SMALL
     }

@@ -20,7 +20,6 @@ from typing import Any
 
 import jax
 import optax
-from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import use_layout
@@ -34,7 +33,6 @@ from jnn.preflight._chips import GIB
 from jnn.preflight._topology import Topology
 from jnn.train import Batch, LossFn, TrainState, make_step
 
-_KEYS = jax.random.key  # of no consequence: nothing is drawn
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
 
 
@@ -66,11 +64,6 @@ class TrainingJob:
     def microbatches(self) -> int:
         """Parts that a batch's gradient is computed in."""
         return int(self.options.get("microbatches", 1))
-
-    @property
-    def compute_dtype(self) -> DTypeLike | None:
-        """What products are asked to be in."""
-        return self.options.get("compute_dtype")
 
     @property
     def rows(self) -> int:
@@ -140,7 +133,7 @@ def prepare(job: TrainingJob, layout: Layout) -> Prepared:
     check_shares("preflight", job.batch, layout, job.lanes, job.microbatches)
 
     own = {"stats": job.stats, "ema": job.ema, "memory": job.memory}
-    shapes = jax.eval_shape(partial(drawn_state, layout.spec, job.optimizer, **own), _KEYS(0))
+    shapes = jax.eval_shape(partial(drawn_state, layout.spec, job.optimizer, **own), jax.random.key(0))
     placed = lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where)
     batch = jax.tree.map(lambda x: placed(x, layout.batch()), job.batch)
     return Prepared(job, layout, jax.tree.map(placed, shapes, layout.like(shapes)), batch)
@@ -157,7 +150,7 @@ def check_shares(where: str, batch: Batch, layout: Layout, lanes: int | None, mi
 
 def compile_for(prepared: Prepared, topology: Topology) -> Compiled:
     """Counts and compiles the step; a program that finds no room is a result, not an error."""
-    job, key = prepared.job, _KEYS(0)
+    job, key = prepared.job, jax.random.key(0)  # of no consequence: nothing is drawn
     with target(topology.chip.platform):
         # stages with the ticks in which they are idle; attention and experts as they are written: their true work
         with (

@@ -10,24 +10,6 @@ from __future__ import annotations
 
 from jnn.preflight._chips import Chip
 
-LIMITS = {
-    "threads_per_block_limit": 1024,
-    "threads_per_warp": 32,
-    "shared_memory_per_block": 48 * 2**10,
-    "shared_memory_per_block_optin": 227 * 2**10,
-    "shared_memory_per_core": 228 * 2**10,
-    "threads_per_core_limit": 2048,
-    "core_count": 132,
-    "fpus_per_core": 128,
-    "block_dim_limit_x": 2**31 - 1,
-    "block_dim_limit_y": 2**16 - 1,
-    "block_dim_limit_z": 2**16 - 1,
-    "l2_cache_size": 50 * 2**20,
-    "clock_rate_ghz": 1.98,
-    "registers_per_core_limit": 2**16,
-    "registers_per_block_limit": 2**16,
-}
-
 
 def target(chip: Chip) -> str:
     """The description of a card with that chip's memory.
@@ -36,16 +18,28 @@ def target(chip: Chip) -> str:
     >>> print(target(CHIPS["h200"]).splitlines()[-1])
     device_description_str: "NVIDIA H200"
     """
-    memory = {"device_memory_size": chip.memory, "memory_bandwidth": int(chip.bandwidth or 0)}
-    return "\n".join(
-        [
-            "gpu_device_info {",
-            *(f"  {name}: {value}" for name, value in (LIMITS | memory).items()),
-            "  cuda_compute_capability { major: 9 }",
-            "}",
-            'platform_name: "CUDA"',
-            "dnn_version_info { major: 9 minor: 7 }",
-            "runtime_version { major: 12 minor: 8 }",
-            f'device_description_str: "NVIDIA {chip.name.upper()}"',
-        ]
-    )
+    return f"""gpu_device_info {{
+  threads_per_block_limit: 1024
+  threads_per_warp: 32
+  shared_memory_per_block: {48 * 2**10}
+  shared_memory_per_block_optin: {227 * 2**10}
+  shared_memory_per_core: {228 * 2**10}
+  threads_per_core_limit: 2048
+  core_count: 132
+  fpus_per_core: 128
+  block_dim_limit_x: {2**31 - 1}
+  block_dim_limit_y: {2**16 - 1}
+  block_dim_limit_z: {2**16 - 1}
+  l2_cache_size: {50 * 2**20}
+  clock_rate_ghz: 1.98
+  registers_per_core_limit: {2**16}
+  registers_per_block_limit: {2**16}
+  device_memory_size: {chip.memory}
+  memory_bandwidth: {int(chip.bandwidth or 0)}
+  cuda_compute_capability {{ major: 9 }}
+}}
+platform_name: "CUDA"
+dnn_version_info {{ major: 9 minor: 7 }}
+runtime_version {{ major: 12 minor: 8 }}
+device_description_str: "NVIDIA {chip.name.upper()}"
+"""

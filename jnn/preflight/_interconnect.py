@@ -55,20 +55,14 @@ class Interconnect:
 
 
 def crossing(row: Collective, mesh: Mesh, topology: Topology) -> Crossing:
-    """What one collective asks of the wires.
-
-    Args:
-      row: of `jnn.inspect.collectives`.
-      mesh: of the program; the groups count its devices.
-      topology: on which the mesh lies; its chip has published wires.
-    """
+    """What one collective asks of the wires of a topology on which a program's mesh lies."""
     devices = list(mesh.devices.flat)
     group = [devices[i] for i in (row.groups[0] if row.groups else range(len(devices)))]
-    slices = len({topology.slice_of(device) for device in group})
-    total = float(row.total or row.bytes)
-    here = [device for device in group if topology.slice_of(device) == topology.slice_of(group[0])]
+    slices = [topology.slice_of(device) for device in group]
+    here = [device for device, at in zip(group, slices, strict=True) if at == slices[0]]
+    total, across = float(row.runs * row.bytes), len(set(slices))
     within = _within(row.kind, total, here, topology) if len(here) > 1 else 0.0
-    between = 0.0 if slices == 1 else _between(row.kind, total, len(here), slices) / (topology.chip.network or 1)
+    between = 0.0 if across == 1 else _between(row.kind, total, len(here), across) / (topology.chip.network or 1)
     return Crossing(within, between)
 
 

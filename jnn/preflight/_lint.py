@@ -11,6 +11,7 @@ thousandth of the FLOPs.
 
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Collection
 
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn.inspect import Flops, array_types, format_bytes, largest, not_aliased
-from jnn.parallel import PARAMETERS, Layout, devices_along
+from jnn.parallel import PARAMETERS, Layout, devices_along, rule_axes
 from jnn.param import count_params as count_parameters
 from jnn.param import flatten
 from jnn.preflight._communication import SMALL
@@ -36,7 +37,9 @@ def unsharded(layout: Layout) -> list[str]:
     for axis in (a for a in layout.mesh.axis_names if a in _SHARE and layout.mesh.shape[a] > 1):
         ruled = {name for name, rule in PARAMETERS.items() if rule == axis}
         for path, param in params.items():
-            if math.prod(param.shape) <= least or axis in _axes(placed[path].spec):
+            if math.prod(param.shape) <= least or axis in {
+                name for rule in placed[path].spec for name in rule_axes(rule)
+            }:
                 continue
             local = zip(param.axes, placed[path].shard_shape(param.shape), strict=True)
             free = [name for name, size in local if name != "layers" and size % layout.mesh.shape[axis] == 0]
@@ -45,10 +48,6 @@ def unsharded(layout: Layout) -> list[str]:
                     f"parameter {path} {param.shape} is whole along {axis}, which divides its {free[0]!r}: give a rule"
                 )
     return found
-
-
-def _axes(spec: jax.sharding.PartitionSpec) -> set[str]:
-    return {name for rule in spec if rule is not None for name in ((rule,) if isinstance(rule, str) else rule)}
 
 
 def whole_batch(program: jax.stages.Compiled | str, prepared: Prepared, n: int = 50) -> list[str]:
@@ -108,13 +107,13 @@ def float32(counted: Flops, dtype: DTypeLike | None) -> list[str]:
     """Products of float32 by float32 in a step whose policy is a narrower dtype, by source line."""
     if dtype is None or jnp.dtype(dtype) == jnp.float32:
         return []
-    sums: dict[str, int] = {}
+    sums: collections.Counter[str] = collections.Counter()
     for operation in counted.operations:
         if operation.shapes and all(shape.startswith(("float32", "f32")) for shape in operation.shapes[:2]):
-            sums[str(operation.place)] = sums.get(str(operation.place), 0) + int(operation.hardware)
+            sums[str(operation.place)] += int(operation.hardware)
     name = jnp.dtype(dtype).name
     return [
         f"{work / counted.hardware:.1%} of the FLOPs are float32 products under a {name} policy, at {place}"
-        for place, work in sorted(sums.items(), key=lambda item: -item[1])
+        for place, work in sums.most_common()
         if work > counted.hardware / 1000
     ]

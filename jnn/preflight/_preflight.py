@@ -102,10 +102,8 @@ def _fit(compiled: Compiled, where: Topology, explain: bool) -> MemoryFit:
     prepared, capacity = compiled.prepared, where.chip.memory
     if compiled.program is not None:
         held = memory(compiled.program)
-        parts = dataclasses.asdict(held)
-        fits = capacity is None or held.peak <= capacity
-        values = _values(compiled.text, 3 if fits else 10)
-        return MemoryFit(capacity, held.peak, prepared.device_bytes, parts, values)
+        values = _values(compiled.text, 3 if capacity is None or held.peak <= capacity else 10)
+        return MemoryFit(capacity, held.peak, prepared.device_bytes, dataclasses.asdict(held), values)
     assert compiled.problem is not None
     values, rows = _explain(prepared, where, compiled.problem.needed) if explain else ((), 0)
     note = compiled.problem.message
@@ -115,18 +113,16 @@ def _fit(compiled: Compiled, where: Topology, explain: bool) -> MemoryFit:
 
 
 def _values(program: str, n: int) -> tuple[tuple[int, str], ...]:
-    name = lambda value: " ".join(
-        f"{dtype}[{','.join(map(str, shape))}]" for dtype, shape in array_types(value.type)[:2]
-    )
-    return tuple((value.bytes, f"{name(value)} at {value.place}") for value in largest(program, n))
+    name = lambda dtype, shape: f"{dtype}[{','.join(map(str, shape))}]"
+    names = lambda value: " ".join(name(*array) for array in array_types(value.type)[:2])
+    return tuple((value.bytes, f"{names(value)} at {value.place}") for value in largest(program, n))
 
 
 def _explain(prepared: Prepared, where: Topology, needed: int | None) -> tuple[tuple[tuple[int, str], ...], int]:
     """The largest values of the same step with half the rows that might fit, or the fewest that its devices share."""
     job, place = prepared.job, prepared.layout
-    least = (
-        job.lanes or devices_along(place.mesh, place.named["batch"])
-    ) * job.microbatches  # lanes: a multiple of these
+    shares = job.lanes or devices_along(place.mesh, place.named["batch"])  # lanes: a multiple of these
+    least = shares * job.microbatches
     share = (where.chip.memory or 0) / (needed or math.inf) / 2
     rows = max(1, int(share * job.rows) // least) * least
     if rows >= job.rows:
@@ -150,11 +146,14 @@ def _work(compiled: Compiled) -> Work:
 
 
 def _faults(compiled: Compiled, rows: list[Collective]) -> list[str]:
-    prepared, program = compiled.prepared, compiled.program
-    found = [*faults.unsharded(prepared.layout), *faults.float32(compiled.flops, prepared.job.compute_dtype)]
-    if program is not None:
+    prepared = compiled.prepared
+    found = [
+        *faults.unsharded(prepared.layout),
+        *faults.float32(compiled.flops, prepared.job.options.get("compute_dtype")),
+    ]
+    if compiled.program is not None:
         found += faults.whole_batch(compiled.text, prepared)
-        found += faults.in_vain(program)
+        found += faults.in_vain(compiled.program)
         found += unexpected_communication(rows, compiled.text, prepared.layout)
     return found
 

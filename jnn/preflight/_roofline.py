@@ -69,14 +69,7 @@ class Roofline:
 
 
 def roofline(counted: Flops, traffic: int, moves: Sequence[Move], topology: Topology) -> Roofline | None:
-    """The roofline of a step; None where nothing is published of the devices, as of a CPU.
-
-    Args:
-      counted: of all devices together.
-      traffic: bytes between each device and its memory.
-      moves: what goes over the wires.
-      topology: whose chip has the published numbers.
-    """
+    """The roofline of a step, `traffic` being bytes; None where nothing is published of the devices, as of a CPU."""
     chip = topology.chip
     if chip.flops is None or chip.bandwidth is None:
         return None

@@ -68,10 +68,7 @@ class Topology:
 
 
 def topology(name: str) -> Topology:
-    """Topology: the machine of that name.
-
-    Args:
-      name: as in the module's table.
+    """Topology: the machine of that name, as in the module's table.
 
     Raises:
       ValueError: the name is not of that form, or there is no such machine.
@@ -84,9 +81,12 @@ def topology(name: str) -> Topology:
     if chip.platform == "cpu":
         devices = _here(name, shape[0])
     elif chip.platform == "tpu":
+        _needs(has_libtpu(), name, "a TPU's", "tpu", ", or name a libtpu.so in TPU_LIBRARY_PATH.")
         devices = _described(name, "tpu", f"{chip.name}:{'x'.join(map(str, shape))}", num_slices=slices)
     else:
-        devices = _cuda(name, chip, slices, shape)
+        found = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
+        _needs(found, name, "CUDA's", "cuda", "")
+        devices = _described(name, "cuda", "", target_config=target(chip), topology=f"1x{slices}x{shape[0]}")
     return Topology(name, chip, slices, shape, tuple(devices))
 
 
@@ -117,9 +117,6 @@ def set_cpu_devices(name: str) -> None:
     Where there are as many already, by `XLA_FLAGS` or `JAX_NUM_CPU_DEVICES`, nothing changes. It comes before JAX is
     first asked for its devices: their number is then fixed, and `topology` says what is missing.
 
-    Args:
-      name: as in the module's table.
-
     Raises:
       ValueError: as `topology`.
     """
@@ -149,37 +146,28 @@ def _here(name: str, count: int) -> Sequence[jax.Device]:
     return devices[:count]
 
 
-def _cuda(name: str, chip: Chip, nodes: int, shape: tuple[int, ...]) -> Sequence[jax.Device]:
-    if not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
-        raise RuntimeError(
-            f"topology: {name} needs CUDA's compiler, which is not installed. It comes with: pip install 'jnn[cuda]'"
-        )
-    return _described(name, "cuda", "", target_config=target(chip), topology=f"1x{nodes}x{shape[0]}")
-
-
-def _described(name: str, platform: str, topology_name: str, **options: Any) -> Sequence[jax.Device]:
-    if platform == "tpu" and not has_libtpu():
-        raise RuntimeError(
-            f"topology: {name} needs a TPU's compiler, which is not installed. It comes with: pip install 'jnn[tpu]', "
-            "or name a libtpu.so in TPU_LIBRARY_PATH."
-        )
-    try:
-        return _description(platform, topology_name, tuple(options.items())).devices
-    except jax.errors.JaxRuntimeError as error:
-        if "INVALID_ARGUMENT" not in str(error):
-            raise
-        raise ValueError(f"topology: there is no {name}: {str(error).partition(': ')[2]}") from error
-
-
 def has_libtpu() -> bool:
     """Whether a TPU's compiler is installed."""
     return "TPU_LIBRARY_PATH" in os.environ or importlib.util.find_spec("libtpu") is not None
 
 
+def _needs(installed: bool, name: str, whose: str, extra: str, more: str) -> None:
+    if not installed:
+        raise RuntimeError(
+            f"topology: {name} needs {whose} compiler, which is not installed. It comes with: "
+            f"pip install 'jnn[{extra}]'{more}"
+        )
+
+
 @functools.cache
-def _description(platform: str, name: str, options: tuple[tuple[str, Any], ...]) -> Any:
+def _described(name: str, platform: str, topology_name: str, **options: Any) -> Sequence[jax.Device]:
     """Asked for once: devices of two descriptions are not the same devices, and what is compiled is kept by them."""
     if platform == "tpu" and "TPU_SKIP_MDS_QUERY" in os.environ:  # which JAX sets where there is no TPU
         os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")  # libtpu would complain that nobody says so
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")
-    return topologies.get_topology_desc(platform=platform, topology_name=name, **dict(options))
+    try:
+        return topologies.get_topology_desc(platform=platform, topology_name=topology_name, **options).devices
+    except jax.errors.JaxRuntimeError as error:
+        if "INVALID_ARGUMENT" not in str(error):
+            raise
+        raise ValueError(f"topology: there is no {name}: {str(error).partition(': ')[2]}") from error

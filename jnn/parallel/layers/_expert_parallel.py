@@ -25,6 +25,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jnn import checks
 from jnn.layers import Activation, Routing, expert_mlps, weigh_experts
 from jnn.layers.kernels import blocks, group_of, ragged, sort_by_group
+from jnn.parallel._rules import rule_axes
 from jnn.parallel._shard_map import axis_size, free_axes, shard_map
 from jnn.param import Params
 
@@ -124,7 +125,7 @@ def _swap_ragged(x: jax.Array, send: jax.Array, receive: jax.Array, *, axis: str
 
 def _check(mesh: Mesh, cut: PartitionSpec, x: jax.Array) -> None:
     for size, axes in zip(x.shape, cut, strict=False):
-        names = (axes,) if isinstance(axes, str) else tuple(axes or ())
+        names = rule_axes(axes)
         if size % (devices := math.prod(mesh.shape[name] for name in names)):
             raise ValueError(
                 f"expert_parallel: {devices} devices (mesh axes {', '.join(names)}) do not divide {size} of the "

@@ -11,15 +11,15 @@ of time, for a TPU or a GPU, is read like any other. Where JAX's persistent cach
 what is to be read within `own_source_lines()`. The room knows JAX alone, and no layer.
 """
 
-from jnn.inspect._collectives import Collective, axes_of, by_line, collectives, permuted_axes, report
+from jnn.inspect._collectives import Collective, axes_of, by_line, collectives, report
 from jnn.inspect._executions import Execution, executions
 from jnn.inspect._expect import Expect, SilentFallback, fallbacks
 from jnn.inspect._flops import Flops, Operation, flops, flops_of
-from jnn.inspect._groups import Groups
 from jnn.inspect._hlo import Instruction, Module, array_types, held_bytes, parse, type_bytes
 from jnn.inspect._kernel import Kernel
 from jnn.inspect._kernels import Kernels, kernels, platform_of, read
 from jnn.inspect._memory import Buffer, Memory, largest, memory, not_aliased
+from jnn.inspect._slices import collectives_of_slices
 from jnn.inspect._source import Place, own_source_lines
 from jnn.inspect._table import format_bytes, format_table
 
@@ -29,7 +29,6 @@ __all__ = [
     "Execution",
     "Expect",
     "Flops",
-    "Groups",
     "Instruction",
     "Kernel",
     "Kernels",
@@ -42,6 +41,7 @@ __all__ = [
     "axes_of",
     "by_line",
     "collectives",
+    "collectives_of_slices",
     "executions",
     "fallbacks",
     "flops",
@@ -55,7 +55,6 @@ __all__ = [
     "not_aliased",
     "own_source_lines",
     "parse",
-    "permuted_axes",
     "platform_of",
     "read",
     "report",

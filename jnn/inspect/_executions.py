@@ -10,7 +10,6 @@ not in the text.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from collections.abc import Iterator
 
@@ -46,16 +45,15 @@ def _walk(
 ) -> Iterator[Execution]:
     for instruction in module.computations[computation].values():
         yield Execution(instruction, computation, times, loops, callers)
-        inside = functools.partial(_walk, module)
         if instruction.opcode == "while":
             trips = trip_count(module, computation, instruction)
             total = None if trips is None or times is None else times * trips
             body = dict(instruction.called())["body"]
-            yield from inside(body, total, (*loops, instruction.name), callers)
+            yield from _walk(module, body, total, (*loops, instruction.name), callers)
             continue
         for role, name in instruction.called():
             if role != "to_apply" or instruction.opcode == "call":
-                yield from inside(name, times, loops, (*callers, instruction))
+                yield from _walk(module, name, times, loops, (*callers, instruction))
 
 
 def trip_count(module: Module, computation: str, loop: Instruction) -> int | None:

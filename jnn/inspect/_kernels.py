@@ -40,17 +40,11 @@ class Kernels:
 
     def __str__(self) -> str:
         header = ["op", "runs", "operands", "result", "sum", "precision", "times", "source", "chosen"]
-        lines = [
-            [
-                *(k.op, k.runs, " ".join(k.operands), k.result, k.accumulates, k.precision),
-                *(
-                    "?" if k.times is None else k.times,
-                    k.place if k.place.frames else k.name,
-                    ", ".join(map(str, k.chosen)),
-                ),
-            ]
-            for k in self.rows
-        ]
+        lines = []
+        for k in self.rows:
+            times, source = "?" if k.times is None else k.times, k.place if k.place.frames else k.name
+            what = k.op, k.runs, " ".join(k.operands), k.result, k.accumulates, k.precision
+            lines.append([*what, times, source, ", ".join(map(str, k.chosen))])
         reasons = dict.fromkeys(f"{choice} -- {choice.why}" for kernel in self.rows for choice in kernel.chosen)
         return "\n".join([format_table(header, lines), *reasons])
 

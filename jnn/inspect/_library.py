@@ -41,16 +41,10 @@ _EIGEN = {"dot": {"f16", "f32", "f64", "c64", "c128", "s32"}, "convolution": {"f
 
 
 def library(module: Module, execution: Execution, platform: str) -> str | None:
-    """What runs an instruction.
+    """What runs an instruction on "cpu", "gpu" (or "cuda") or "tpu".
 
-    Args:
-      module: where it stands.
-      execution: from `executions(module)`.
-      platform: "cpu", "gpu" (or "cuda") or "tpu".
-
-    Returns:
-      A library's name; "XLA:TPU" for the compiler's own use of the matrix unit; "matrix-vector" for XLA:CPU's own
-      tiled code; "loop"; None for what is no product.
+    A library's name; "XLA:TPU" for the compiler's own use of the matrix unit; "matrix-vector" for XLA:CPU's own tiled
+    code; "loop"; None for what is no product.
     """
     instruction = execution.instruction
     if instruction.opcode == "custom-call":

@@ -35,23 +35,7 @@ _BRANCHES = {"while", "conditional", "call"}  # whose computations are schedules
 
 
 def overlapped(module: Module, first: Instruction, last: Instruction) -> bool | None:
-    """Whether an instruction that computes stands between two of one computation.
-
-    Args:
-      module: the program.
-      first, last: where something starts and where it is done; nothing is between an instruction and itself.
-
-    Returns:
-      Whether anything goes on beside it, be it little; None where the text says of no order that it is a schedule.
-
-    >>> from jnn.inspect import parse
-    >>> head = ["HloModule m, is_scheduled=true", "ENTRY %f (x: f32[2]) -> f32[2] {"]
-    >>> body = ["  %x = f32[2] parameter(0)", "  %y = f32[2] negate(%x)", "  ROOT %z = f32[2] negate(%y)", "}"]
-    >>> module = parse("\\n".join(head + body))
-    >>> x, y, z = module.computations[module.entry].values()
-    >>> overlapped(module, x, z), overlapped(module, x, y)
-    (True, False)
-    """
+    """Whether an instruction that computes, be it little, stands between two of one computation."""
     if "is_scheduled=true" not in module.header:
         return None
     made = next(made for made in module.computations.values() if made.get(first.name) is first)

@@ -17,17 +17,11 @@ PORTS = 61440, 4096  # the first and how many: above those that Linux hands out 
 
 
 class Meeting(NamedTuple):
-    """What `jax.distributed.initialize` takes first.
+    """What `jax.distributed.initialize` takes first."""
 
-    Attributes:
-      coordinator: HOST:PORT of process 0.
-      processes: how many there are.
-      process: the number of this one.
-    """
-
-    coordinator: str
+    coordinator: str  # HOST:PORT of process 0
     processes: int
-    process: int
+    process: int  # the number of this one
 
 
 def clustered(environ: Mapping[str, str]) -> bool:

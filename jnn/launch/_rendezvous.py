@@ -16,13 +16,7 @@ import time
 
 
 def rendezvous(coordinator: str, processes: int, rank: int, *, timeout: float) -> None:
-    """Returns when all ranks have called; rank 0 listens, the others answer.
-
-    Args:
-      coordinator: HOST:PORT of rank 0, where every process can reach it.
-      processes: how many there are.
-      rank: this one's, 0 to processes - 1.
-      timeout: seconds to wait for the last one.
+    """Returns when all ranks have called within `timeout` seconds; rank 0 listens at HOST:PORT, the others answer.
 
     Raises:
       TimeoutError: somebody did not call in time; names the missing ranks, on every process that did call.

@@ -77,11 +77,6 @@ class LaunchConfig:
 def supervise(command: Sequence[str], job: LaunchConfig, *, report: Report = to_stderr) -> int:
     """Runs a command in every process of a job until all have ended well, or it failed too often.
 
-    Args:
-      command: what each process runs; it calls `jnn.launch.initialize` first.
-      job: see there.
-      report: called with a line for all that happens.
-
     Returns:
       0; 143 after SIGTERM, which is handed on; 141 where the output is read no more; else the code of the process that
       failed first.

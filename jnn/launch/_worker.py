@@ -19,15 +19,8 @@ from jnn.terminal import leave
 class Worker:
     """A process, in a session of its own; its lines of output carry its rank.
 
-    Args:
-      command: what it runs.
-      environ: variables beside those of this process.
-      rank: its number in the job.
-      silence: seconds without a pulse after which it is taken for hung, once it was felt.
-      stall: seconds without a step after which it is, once there was one.
-
-    Attributes:
-      unread: whether whoever read the launcher's output is gone; what the process writes is then dropped.
+    It is taken for hung after `silence` seconds without a pulse, once that was felt, and after `stall` seconds without
+    a step, once there was one. It is `unread` if whoever read the launcher's output is gone; what it writes is dropped.
     """
 
     def __init__(

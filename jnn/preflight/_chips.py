@@ -14,37 +14,21 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """Chip: what a device can do at best; None where nothing is published, as of a CPU.
+    """Chip: what a device can do at best; None where nothing is published, as of a CPU. Rates are of a second."""
 
-    Args:
-      name: as in the name of a topology.
-      platform: as `jnn.backend.target` takes it.
-      memory: bytes that a program may have.
-      flops: products of bfloat16 with sums in float32, per second.
-      bandwidth: bytes per second between a device and its memory.
-      link: bytes per second, each way, of one wire to a neighbour in the torus.
-      most: the most chips of one slice; None where slices are not published, as of nodes.
-      ring: a multiple of this many chips closes into a ring.
-      cubes: whether rings close only where every axis of the torus is such a multiple.
-      switch: bytes per second, each way, to all others, where a switch stands between them.
-      network: bytes per second, each way, to another slice or node.
-      cores: how many devices a chip is.
-      between_cores: bytes per second between the devices of one chip.
-    """
-
-    name: str
-    platform: str
-    memory: int | None = None
-    flops: float | None = None
-    bandwidth: float | None = None
-    link: float | None = None
-    most: int | None = None
-    ring: int = 0
-    cubes: bool = False
-    switch: float | None = None
-    network: float | None = None
-    cores: int = 1
-    between_cores: float | None = None
+    name: str  # as in the name of a topology
+    platform: str  # as `jnn.backend.target` takes it
+    memory: int | None = None  # bytes that a program may have
+    flops: float | None = None  # products of bfloat16 with sums in float32
+    bandwidth: float | None = None  # bytes between a device and its memory
+    link: float | None = None  # bytes, each way, of one wire to a neighbour in the torus
+    most: int | None = None  # chips of one slice; None where slices are not published, as of nodes
+    ring: int = 0  # a multiple of this many chips closes into a ring
+    cubes: bool = False  # whether rings close only where every axis of the torus is such a multiple
+    switch: float | None = None  # bytes, each way, to all others, where a switch stands between them
+    network: float | None = None  # bytes, each way, to another slice or node
+    cores: int = 1  # how many devices a chip is
+    between_cores: float | None = None  # bytes between the devices of one chip
 
 
 # Google Cloud's pages "TPU v5e", "TPU v5p", "TPU v6e" and "TPU7x (Ironwood)": peak in bfloat16, memory bandwidth, and

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from jnn.preflight._budget import Budget
 from jnn.preflight._compile import TrainingJob
 from jnn.preflight._preflight import preflight
+from jnn.preflight._report import Report
 from jnn.preflight._search import Search, search
 from jnn.train import LossFn
 
@@ -36,9 +37,7 @@ def main(
       json: whether to print JSON.
       searching: whether to try meshes (of `data`, `fsdp` and `tensor`, in place of `mesh`), 1 to 8 micro-batches, and
         the losses.
-      compiles: as in `search`: at most so many are compiled.
-      losses: as in `search`: the job's loss by what it remembers for its gradient, such as one of each policy of
-        `jnn.remat`.
+      compiles, losses: as in `search`.
 
     Returns:
       1 where a budget was given and the step, or every step that was tried, is over it; otherwise 0. What is over, and
@@ -58,30 +57,16 @@ def main(
     0
     """
     limits = Budget.parse(budget) if budget is not None else None
+    bill = {"steps": steps, "price": price}
+    found: Search | Report
     if searching:
         log = lambda line: print(line, file=sys.stderr, flush=True)
-        sizes = (1, 2, 4, 8)
-        found = search(
-            job, machine, losses=losses, microbatches=sizes, compiles=compiles, steps=steps, price=price, log=log
-        )
-        print(found.json() if json else found)
-        lines = [] if limits is None else _over(found, limits)
-        verdict = "undecided" if found.untried else "over budget"
+        found = search(job, machine, losses=losses, microbatches=(1, 2, 4, 8), compiles=compiles, log=log, **bill)
     else:
-        report = preflight(job, machine, mesh, steps=steps, price=price)
-        print(report.json() if json else report)
-        lines, verdict = [] if limits is None else report.over(limits), "over budget"
+        found = preflight(job, machine, mesh, **bill)
+    print(found.json() if json else found)
+    lines = [] if limits is None else found.over(limits)
+    verdict = "undecided" if isinstance(found, Search) and found.untried else "over budget"
     for line in lines:
         print(f"{verdict}: {line}", file=sys.stderr)
     return int(bool(lines))
-
-
-def _over(found: Search, limits: Budget) -> list[str]:
-    """One sentence, where no layout is within the budget."""
-    if not found.ranked:
-        return [found.nothing]
-    if not all(report.over(limits) for _, report in found.ranked):
-        return []
-    if not found.untried:
-        return ["no layout is within the budget"]
-    return [f"no layout that was compiled is within the budget; {found.left}"]

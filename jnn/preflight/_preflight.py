@@ -11,8 +11,9 @@ import math
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
-from jnn.inspect import Collective, array_types, largest, memory
+from jnn.inspect import Collective, array_types, collectives, collectives_of_slices, largest, memory
 from jnn.parallel import devices_along, layout
 from jnn.parallel import mesh as make_mesh
 from jnn.param import count_params as count_parameters
@@ -22,7 +23,6 @@ from jnn.preflight._compile import Compiled, Prepared, TrainingJob, compile_for,
 from jnn.preflight._hbm_traffic import hbm_traffic
 from jnn.preflight._report import Cost, Machine, MemoryFit, Report, Work
 from jnn.preflight._roofline import Roofline, roofline
-from jnn.preflight._slices import collectives_of
 from jnn.preflight._topology import Topology, topology
 
 
@@ -64,7 +64,7 @@ def preflight(
     where = topology(machine) if isinstance(machine, str) else machine
     place = layout(job.spec, make_mesh(mesh, where.devices), **rules)
     compiled = compile_for(prepare(job, place), where)
-    found = collectives_of(compiled.text, place.mesh, where) if compiled.text else []
+    found = _collectives(compiled.text, place.mesh, where) if compiled.text else []
     rows = tuple(communication(found, place.mesh, where))
     line = roofline(compiled.flops, hbm_traffic(compiled.text), rows, where) if compiled.text else None
     return Report(
@@ -96,6 +96,15 @@ def steps_of(job: TrainingJob, tokens: float) -> float:
     if job.tokens is None:
         raise ValueError('preflight: found no tokens: batch["x"] is no integers of (rows, time). Give steps instead.')
     return tokens / job.tokens
+
+
+def _collectives(text: str, mesh: Mesh, where: Topology) -> list[Collective]:
+    if where.slices == 1 or where.chip.platform != "tpu":
+        return collectives(text, mesh)
+    slices: dict[int, list[int]] = {}
+    for i, device in enumerate(mesh.devices.flat):
+        slices.setdefault(where.slice_of(device), []).append(i)
+    return collectives_of_slices(text, mesh, list(slices.values()))
 
 
 def _fit(compiled: Compiled, where: Topology, explain: bool) -> MemoryFit:

@@ -21,22 +21,14 @@ from jnn.preflight._topology import Topology
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Seconds of one step, each at the published best.
+    """Seconds of one step, each at the published best."""
 
-    Attributes:
-      compute, memory: of arithmetic and of memory traffic.
-      wires: of the collectives, by the mesh axes along which they go.
-      exposed: that part of `wires` which no other work overlaps.
-      peak: FLOP/s of all devices together.
-      model: FLOPs of the model in one step.
-    """
-
-    compute: float
-    memory: float
-    wires: dict[str, float]
-    exposed: float
-    peak: float
-    model: int
+    compute: float  # of arithmetic
+    memory: float  # of memory traffic
+    wires: dict[str, float]  # of the collectives, by the mesh axes along which they go
+    exposed: float  # that part of `wires` which no other work overlaps
+    peak: float  # FLOP/s of all devices together
+    model: int  # FLOPs of the model in one step
 
     @property
     def parts(self) -> dict[str, float]:

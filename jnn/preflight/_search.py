@@ -22,6 +22,7 @@ from typing import Any
 from jnn.inspect import format_table
 from jnn.parallel import layout
 from jnn.parallel import mesh as make_mesh
+from jnn.preflight._budget import Budget
 from jnn.preflight._candidates import Candidate, Queue, candidates
 from jnn.preflight._chips import GIB
 from jnn.preflight._compile import TrainingJob, prepare
@@ -56,6 +57,15 @@ class Search:
     def nothing(self) -> str:
         """What is known where nothing is ranked."""
         return f"nothing that was compiled fits; {self.left}" if self.untried else "nothing fits"
+
+    def over(self, budget: Budget) -> list[str]:
+        """One sentence, where no layout is within the budget."""
+        if not self.ranked:
+            return [self.nothing]
+        if not all(report.over(budget) for _, report in self.ranked):
+            return []
+        left = f"that was compiled is within the budget; {self.left}" if self.untried else "is within the budget"
+        return [f"no layout {left}"]
 
     def json(self) -> str:
         """All of it."""

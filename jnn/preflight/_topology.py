@@ -3,13 +3,9 @@
     topology("v5p:8x8x8") -> Topology
     set_cpu_devices("cpu:8")                          before JAX has devices: as many of the CPU as that name says
 
-| string                      | what it is                                    | needs                       |
-|-----------------------------|-----------------------------------------------|-----------------------------|
-| `v5e:16x16`, `v6e:8x16`     | a slice of a pod, a torus of two axes         | `pip install 'jnn[tpu]'`    |
-| `v5p:8x8x8`, `tpu7x:4x4x4`  | one of three axes                             | the same                    |
-| `2*v5e:16x16`               | two such slices, with a network between them  | the same                    |
-| `h100:8`, `4*h200:8`        | a node of eight, and four of them             | `pip install 'jnn[cuda]'`   |
-| `cpu:8`                     | this process's own devices, eight of them     | nothing                     |
+A slice of a pod is a torus of two axes (v5e, v6e) or three (v5p, tpu7x); `2*v5e:16x16` are two of them, with a network
+between; `4*h200:8` four nodes of eight GPUs; `cpu:8` this process's own devices. Compilers come with `jnn[tpu]` and
+`jnn[cuda]`.
 
 Law: no accelerator is there, and none is asked for. The devices can be compiled for, and nothing can be run on them
 (but on the CPU's).
@@ -68,7 +64,7 @@ class Topology:
 
 
 def topology(name: str) -> Topology:
-    """Topology: the machine of that name, as in the module's table.
+    """Topology: the machine of that name, such as "v5p:8x8x8", "2*v5e:16x16", "h100:8" or "cpu:8".
 
     Raises:
       ValueError: the name is not of that form, or there is no such machine.

@@ -4,10 +4,9 @@
     examine(f, *args) -> (f(*args), Finding | None)
 
 A *bad* number is NaN, inf or -inf. The program is traced to a jaxpr and evaluated equation by equation, into calls,
-branches and every iteration of loops. Each value carries the *causes* of its bad numbers: the equation that made it,
-which in turn knows its own causes. When all is evaluated, the way goes back from the bad results to the equations
-that nothing else caused. So an infinity that is meant, such as a mask of -inf or a logarithm that is later chosen
-away, is never blamed if it does not reach a result.
+branches and every iteration of loops. Each value carries the *causes* of its bad numbers, and at the end the way goes
+back from the bad results to the equations that nothing else caused. So an infinity that is meant, such as a mask of
+-inf, is never blamed if it does not reach a result.
 
 Laws: no result is bad -> None. Equations that made their own bad numbers are blamed before those that were given bad
 arguments, these before those that use a constant of the program, and then the first in order of evaluation. An

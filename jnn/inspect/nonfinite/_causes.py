@@ -42,19 +42,12 @@ class Given:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Event:
-    """An equation with a bad output.
+    """An equation with a bad output."""
 
-    Attributes:
-      order: when it was evaluated.
-      causes: of its bad inputs, those of the output's bad numbers.
-      constant: whether all that it does is to pass an infinity on that the program wrote.
-      finding: what to tell of it; None where an earlier event caused it.
-    """
-
-    order: int
-    causes: tuple[Cause, ...]
-    constant: bool
-    finding: Finding | None
+    order: int  # when it was evaluated
+    causes: tuple[Cause, ...]  # of its bad inputs, those of the output's bad numbers
+    constant: bool  # whether all that it does is to pass an infinity on that the program wrote
+    finding: Finding | None  # what to tell of it; None where an earlier event caused it
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -79,18 +72,11 @@ class Value(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Where an equation stands.
+    """Where an equation stands; loops and backward as in a `Finding`."""
 
-    Attributes:
-      clock: counts the events.
-      function: file and first line of the function whose jaxpr is evaluated.
-      lines: from which it is called.
-      loops, backward: as in a `Finding`.
-    """
-
-    clock: Iterator[int]
-    function: tuple[str, int] | None = None
-    lines: tuple[Line, ...] = ()
+    clock: Iterator[int]  # counts the events
+    function: tuple[str, int] | None = None  # file and first line of the function whose jaxpr is evaluated
+    lines: tuple[Line, ...] = ()  # from which it is called
     loops: tuple[str, ...] = ()
     backward: bool = False
 

@@ -1,66 +1,43 @@
 """Collectives of a program that runs on several slices, which a TPU's compiler takes apart.
 
-    collectives_of(text, mesh, topology) -> [Collective, ...]       with what goes between slices
+    collectives_of_slices(program, mesh, slices) -> [Collective, ...]       with what goes between slices
 
 Within a slice they are collectives whose groups count the devices of one slice. Between slices they are transfers by
 the host: a `send` that says in its attributes what is done with what it sends ("megascale").
-
-Law: on one slice these are the rows of `jnn.inspect.collectives`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jax.sharding import Mesh
 
-from jnn.inspect import (
-    Collective,
-    Execution,
-    Groups,
-    array_types,
-    axes_of,
-    collectives,
-    executions,
-    parse,
-    permuted_axes,
-    type_bytes,
-)
-from jnn.preflight._topology import Topology
+from jnn.inspect._collectives import Collective, axes_of, collectives, permuted_axes
+from jnn.inspect._executions import Execution, executions
+from jnn.inspect._groups import Groups
+from jnn.inspect._hlo import array_types, parse, type_bytes
 
 _TRANSFER = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 
 
-def collectives_of(text: str, mesh: Mesh, topology: Topology) -> list[Collective]:
-    """The collectives of a program's text; groups count the devices of the mesh."""
-    if topology.slices == 1 or topology.chip.platform != "tpu":
-        return collectives(text, mesh)
-    members = _members(mesh, topology)
-    found = [_within(row, mesh, members) for row in collectives(text)]
-    return found + list(_between(text, mesh, members))
+def collectives_of_slices(text: str, mesh: Mesh, slices: Sequence[Sequence[int]]) -> list[Collective]:
+    """Collectives of a TPU's program on several slices, each the numbers of its devices in the mesh."""
+    return [_within(row, mesh, slices) for row in collectives(text)] + list(_between(text, mesh, slices))
 
 
-def _members(mesh: Mesh, topology: Topology) -> list[list[int]]:
-    """The devices of each slice, by their number in the mesh."""
-    slices: dict[int, list[int]] = {}
-    for i, device in enumerate(mesh.devices.flat):
-        slices.setdefault(topology.slice_of(device), []).append(i)
-    return list(slices.values())
-
-
-def _within(row: Collective, mesh: Mesh, members: list[list[int]]) -> Collective:
+def _within(row: Collective, mesh: Mesh, slices: Sequence[Sequence[int]]) -> Collective:
     """The same groups in every slice."""
-    local = row.groups or (tuple(range(len(members[0]))),)
-    groups = tuple(tuple(slice_[i] for i in group) for slice_ in members for group in local)
+    local = row.groups or (tuple(range(len(slices[0]))),)
+    groups = tuple(tuple(slice_[i] for i in group) for slice_ in slices for group in local)
     axes = permuted_axes(groups, mesh) if row.kind == "collective-permute" else axes_of(groups, mesh)
     return dataclasses.replace(row, groups=groups, axes=axes)
 
 
-def _between(text: str, mesh: Mesh, members: list[list[int]]) -> Iterator[Collective]:
+def _between(text: str, mesh: Mesh, slices: Sequence[Sequence[int]]) -> Iterator[Collective]:
     """Devices that stand at the same place of their slices."""
-    groups: Groups = tuple(zip(*members, strict=True))
+    groups: Groups = tuple(zip(*slices, strict=True))
     for execution in executions(parse(text)):
         found = _TRANSFER.search(execution.instruction.attributes)
         if execution.instruction.opcode == "send" and found:

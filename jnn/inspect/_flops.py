@@ -8,12 +8,8 @@ The convention: a multiply-add is two operations; only matrix products and convo
   counts from a literal to a literal, in integers or floats; any other is counted once, and named in `notes`. Of a
   conditional the dearest branch counts, unless a literal says which is taken.
 - A convolution counts the products with true elements: not with padding, nor with the holes that a dilated input
-  (and so the gradient of a strided convolution) has. One that is written as shifted multiply-adds counts alike:
-  `jnn.layers.depthwise_conv` marks them by a named scope `products_13_of_15`, as any code may; `mul` counts there.
-- Under a causal mask or a window, attention's two products count the pairs of query and key that may see each other,
-  t (t + 1) / 2 of t * t: `jnn.layers.attention` marks them by a named scope `pairs_36_of_64`; the innermost counts.
-- What is computed and is not the model's is marked by `busy_4_of_5`: a pipeline's idle stages, the rows that fill up
-  the blocks of a mixture of experts. Scopes within each other multiply.
+  (and so the gradient of a strided convolution) has.
+- What a program means beside its shapes it says by `jnn.flop_marks`.
 - Within `shard_map` a body counts once for each shard: the count is that of all devices together. What JAX knows to
   be alike on several of them (`check_vma`) is the model's once.
 - A fused attention counts its products: see `jnn.inspect._attention`. Any other Pallas kernel counts what its cost
@@ -26,8 +22,6 @@ idle, so that it depends on no backend, nor on what is rematerialized, nor on th
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -36,14 +30,13 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from jnn.flop_marks import Marks
 from jnn.inspect._attention import attention_flops
 from jnn.inspect._bodies import bodies, repeats
 from jnn.inspect._operations import COSTS, multiply_adds
 from jnn.inspect._source import Frame, Place
 from jnn.inspect._table import format_bytes, format_table
 
-_LEFT = re.compile(r"(?:pairs|products)_(\d+)_of_(\d+)")
-_BUSY = re.compile(r"busy_(\d+)_of_(\d+)")
 _OPAQUE = {"call_exported", "ffi_call", "tpu_custom_call", "triton_kernel_call"}
 
 
@@ -135,7 +128,7 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
         name = equation.primitive.name
         if name in COSTS:
             yield _counted(equation, frame, times, COSTS[name](equation))
-        elif name == "mul" and "products_" in frame.scope:
+        elif name == "mul" and Marks.of(frame.scope).multiplies:
             yield _counted(equation, frame, times, multiply_adds(equation))
         elif fused := attention_flops(equation, frame.scope):
             yield _counted(equation, frame, times, *fused)
@@ -155,25 +148,19 @@ def _count(jaxpr: Jaxpr, outer: Frame, times: int, notes: dict[str, None]) -> It
 
 def _counted(equation: JaxprEqn, frame: Frame, times: int, cost: int, model: int | None = None) -> Operation:
     """An operation that is computed so often; `model` is what a model needs of it, where that is less."""
-    marks = [] if equation.primitive.name == "pallas_call" and model is None else _marked(_LEFT, frame.scope)
-    left = Fraction(times) * math.prod(marks[-1:])  # an author's own estimate knows already
-    busy = math.prod(_marked(_BUSY, frame.scope))
-    again = "rematted_computation" in frame.scope  # as jax.checkpoint calls what it computes a second time
+    marks = Marks.of(frame.scope)
+    estimated = equation.primitive.name == "pallas_call" and model is None  # an author's own estimate knows already
+    left = Fraction(times) if estimated else times * marks.left
     return Operation(
         primitive=equation.primitive.name,
         shapes=tuple(v.aval.str_short() for v in equation.invars),
         precision=precision_of(equation),
         times=times,
         hardware=left * cost,
-        model=0 * left if again else left * busy * (cost if model is None else model) / frame.alike(equation),
+        model=left * marks.model * (cost if model is None else model) / frame.alike(equation),
         place=frame.place,
         scope=frame.scope.strip("/"),
     )
-
-
-def _marked(mark: re.Pattern[str], scope: str) -> list[Fraction]:
-    """What the marks in a scope say, outermost first."""
-    return [Fraction(int(part), int(of)) for part, of in mark.findall(scope)]
 
 
 def precision_of(equation: JaxprEqn) -> str:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from jnn import checks
+from jnn import checks, flop_marks
 from jnn.axes import constrain
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal
 from jnn.layers._dot_product_attention import dot_product_attention
@@ -128,7 +128,7 @@ def attention(
         q, k = rotate(q, jnp.arange(t)), rotate(k, jnp.arange(s))
     if mask is not None:
         check_mask("attention", mask, (*x.shape[:-1], s))
-    with jax.named_scope(f"pairs_{pairs(t, s, causal=causal, window=window)}_of_{t * s}"):  # for jnn.inspect.flops
+    with flop_marks.pairs(pairs(t, s, causal=causal, window=window), t * s):
         y = dot_product_attention(q, k, v, mask, causal=causal, window=window)
     return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
 

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import checks
+from jnn import checks, flop_marks
 
 Pairs = tuple[tuple[int, int], ...]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
@@ -101,7 +101,7 @@ class Window:
             yield jax.lax.slice(x, starts, limits, (1, *self.stride, 1))
 
     def products(self, spatial: Sequence[int]) -> contextlib.AbstractContextManager[None]:
-        """Within: multiplications are those of a convolution, of which some are by padding; for jnn.inspect.flops."""
+        """Within: multiplications are those of a convolution, of which some are by padding."""
         if not all(isinstance(n, int) for n in spatial):  # symbolic sizes
             return contextlib.nullcontext()
         zeros = not (isinstance(self.padding, str) and self.padding in BORDERS)
@@ -111,7 +111,7 @@ class Window:
         ):
             at = np.add.outer(np.arange(out) * stride, np.arange(size) * dilation - before)
             true, of = true * (int(np.sum((at >= 0) & (at < n))) if zeros else at.size), of * at.size
-        return jax.named_scope(f"products_{true}_of_{of}")
+        return flop_marks.products(true, of)
 
     def _named_pad(self, n: int, extent: int, stride: int) -> tuple[int, int]:
         match self.padding:

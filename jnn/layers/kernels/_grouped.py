@@ -14,6 +14,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jnn.flop_marks import busy
 from jnn.precision import take
 
 Grouped = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (r, a), (n, a, b), (n,) -> (r, b)
@@ -45,7 +46,7 @@ def blocks(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
     place = jnp.where(group < n, first[group] * block + jnp.arange(rows.shape[0]) - start[group], 2 * n * block)
     filled = jnp.zeros((2 * n * block, rows.shape[1]), rows.dtype).at[place].set(rows, mode="drop")
     owner = jnp.minimum(group_of(jnp.arange(2 * n), full), n - 1)
-    with jax.named_scope(f"busy_{rows.shape[0]}_of_{2 * n * block}"):  # for jnn.inspect.flops
+    with busy(rows.shape[0], 2 * n * block):
         y = jnp.einsum("nra,nab->nrb", filled.reshape(2 * n, block, -1), take(w, owner, known=True))
     return y.reshape(2 * n * block, -1).at[place].get(mode="fill", fill_value=0)
 

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from jnn import checks
+from jnn import checks, flop_marks
 from jnn.layers import Activation, Routing, expert_mlps, weigh_experts
 from jnn.layers.kernels import blocks, group_of, ragged, sort_by_group
 from jnn.parallel._rules import rule_axes
@@ -84,7 +84,7 @@ def _local(
     room = swap(tokens[order // top], counts.sum(1), come.sum(1))
     group = jax.vmap(group_of, (None, 0))(jnp.arange(r), come).reshape(-1)  # `own` where the room is empty
     mine, by_group = sort_by_group(group, own)
-    with jax.named_scope(f"{'pairs' if has_ragged else 'busy'}_1_of_{n}"):  # of the room, for jnn.inspect.flops
+    with (flop_marks.pairs if has_ragged else flop_marks.busy)(1, n):  # of the room
         rows = expert_mlps(p, room.reshape(n * r, -1)[by_group], mine, activation, ragged if has_ragged else blocks)
     room = jnp.zeros_like(rows).at[by_group].set(rows, unique_indices=True).reshape(n, r, -1)
     rows = swap(room, come.sum(1), counts.sum(1), back=True)

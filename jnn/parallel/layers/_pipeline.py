@@ -39,6 +39,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn import checks
 from jnn.axes import in_force, use_layout
+from jnn.flop_marks import busy
 from jnn.overrides import override
 from jnn.parallel._layout import Layout
 from jnn.parallel._layout import devices_along as devices
@@ -127,7 +128,7 @@ def _ticks(stages: Callable[..., Any], parts: Any, turns: PipelineSchedule, micr
         x = _where((stage == 0) & (repeat == 0), waiting, handed)
         # a stage that is idle computes something too: a real micro-batch, so that nothing in it is NaN
         group, repeat, member = turns.at(t - stage)
-        with jax.named_scope(f"busy_{turns.busy}_of_{turns.ticks}"):  # for jnn.inspect.flops
+        with busy(turns.busy, turns.ticks):
             made = stages(repeat, turns.number(group, member) * micro, x)
         group, repeat, _ = turns.at(t - last)
         ended = _where(stage == last, made, rolled(-1, _at(done, group)))

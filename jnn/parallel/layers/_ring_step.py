@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn import flop_marks
 from jnn.layers import pairs, visible
 from jnn.parallel.layers import _zigzag as zigzag
 from jnn.precision import wide_dtype
@@ -44,7 +45,7 @@ class RingStep:
         n = jax.lax.axis_size(self.axis)
         met = self.t * self.s * (2 * n + 1) // (4 * n) if self.causal else self.t * self.s  # see `pairs`
         seen = pairs(self.t, self.s, causal=self.causal, window=self.window)
-        return jax.named_scope(f"pairs_{seen}_of_{met}")  # for jnn.inspect.flops
+        return flop_marks.pairs(seen, met)
 
     def pairs(self, source: jax.Array, own: bool) -> list[tuple[Any, Any]]:
         """Which parts of the queries look at which parts of a piece: all pairs where something is visible."""
@@ -138,7 +139,7 @@ def _backward(how: RingStep, remembered: Any, dy: jax.Array) -> Any:
             a, b = pair
             k, v = (_get(x, b) for x in piece)
             qa, dya = _get(q, a), _get(dy, a)
-            with jax.named_scope("rematted_computation"):  # as JAX calls it, for jnn.inspect.flops
+            with flop_marks.again():
                 scores = _scores(qa * scale, k)
             weights = jnp.exp(scores - _get(log_weight, a)[..., None])
             weights = _keep(weights, how.allowed(pair, source, own, masks, t, s))

@@ -79,6 +79,11 @@ TABLE = {
         other="pinned_host",
         why="a CPU has one memory: what is moved to the host's is there already",
     ),
+    "exchange": Row(
+        cpu="rows",
+        other="ragged",
+        why="XLA:CPU has no ragged all-to-all: experts' tokens move there with all of the room that they might need",
+    ),
     "lstm": Row(
         cpu="feature_major",
         other="scan",

@@ -7,8 +7,7 @@ Axes: `d` embed, `e` experts, `k` chosen ones; n devices along the axis, r = tok
 Tokens are cut over the devices that share the batch, and these lie along the axis of experts too, so that the layers
 between work on distinct rows as well. No token is dropped, however uneven the routing: each device has room for all r
 rows of each other. Where there is a ragged all-to-all (TPU, GPU) only the rows that go somewhere move, and the experts'
-kernel stops at the last of them; XLA's CPU backend has none, so there the whole room is moved and computed. Which it is
-depends on the devices of the mesh.
+kernel stops at the last of them; elsewhere the whole room is moved and computed ("exchange" in `jnn.backend.TABLE`).
 
 Laws: it is the layer, values and gradients; what moves are all-to-alls alone.
 """
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jnn import checks, flop_marks
+from jnn.backend import choose
 from jnn.layers import Activation, Routing, expert_mlps, weigh_experts
 from jnn.layers.kernels import blocks, group_of, ragged, sort_by_group
 from jnn.parallel._rules import rule_axes
@@ -61,7 +61,7 @@ def expert_parallel(
     cut = PartitionSpec(batch, *[None] * (x.ndim - 3), *time)
     _check(mesh, cut, x)
     weights = {name: p[name] for name in ("up", "gate", "down") if name in p}
-    has_ragged = mesh.devices.flat[0].platform != "cpu"
+    has_ragged = choose("exchange") == "ragged"
 
     @shard_map(mesh, (*batch, *time), (PartitionSpec(axis), cut, cut), cut)
     def pieces(p: Params, x: jax.Array, routing: Routing) -> jax.Array:

@@ -35,7 +35,7 @@ from jnn.layers import (
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Params, Spec, check_key, stack
 from jnn.precision import add_bias
-from jnn.remat import Remat, remat_layer
+from jnn.remat import Remat
 
 
 def transformer_spec(
@@ -129,18 +129,17 @@ def transformer(
         positions = jnp.arange(tokens.shape[-1])
         if "position" in p and tokens.shape[-1] > (context := p["position"]["table"].shape[0]):
             raise ValueError(f"transformer: found {tokens.shape[-1]} tokens, its params have {context} positions.")
-    first, keys = _keys(p, key)
-    ends = {name: gather(p[name], name) for name in p if name != "blocks"}
-    x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
-
     per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
 
-    def layer(own: tuple[Params, jax.Array | None], x: jax.Array, rows: jax.Array | None) -> jax.Array:
-        block = gather(own[0], "blocks")  # here, so that one layer's parameters are whole at a time
-        return transformer_block(block, x, key=own[1], rate=rate, mask=rows if per_row else mask, rotate=rotation(p))
+    def block(p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None) -> jax.Array:
+        return transformer_block(p, x, key=key, rate=rate, mask=rows if per_row else mask, rotate=rotate)
 
-    blocks, beside = (p["blocks"], keys), mask if per_row else None
-    x = scan_layers(remat_layer(remat)(layer), blocks, x, "time", "embed", beside=beside)
+    rotate, ends = rotation(p), gather({name: p[name] for name in p if name != "blocks"})
+    first = None if key is None else jax.random.fold_in(key, 0)
+    x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
+    x = scan_layers(
+        block, p["blocks"], x, "time", "embed", path="blocks", key=key, remat=remat, beside=mask if per_row else None
+    )
     return constrain(unembed(ends["embed"], layer_norm(ends["norm"], x)), "time", "vocab")
 
 
@@ -156,11 +155,3 @@ def embed_tokens(p: Params, tokens: jax.Array, positions: jax.Array) -> jax.Arra
 def rotation(p: Params) -> Rotate | None:
     """What turns queries and keys: nothing where positions are learned."""
     return None if "position" in p else rotary
-
-
-def _keys(p: Params, key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
-    """A key for the embedding, and one for each layer."""
-    if key is None:
-        return None, None
-    layers = jax.tree.leaves(p["blocks"])[0].shape[0]
-    return jax.random.fold_in(key, 0), jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(1, layers + 1))

@@ -316,7 +316,7 @@ def test_no_model_depends_on_the_mesh(text, how, dot_product_attention, platform
     spec = jnn.stack({"attention": attention_spec(16, 4), "experts": mixture_of_experts_spec(16, 8, 8)}, 2)
     p, x = jnn.abstract(spec), S((8, 16, 16), "float32")
 
-    def layer(p, x, beside):
+    def layer(p, x, key, beside):
         x = x + attention(p["attention"], x, **dot_product_attention)
         return x + mixture_of_experts(p["experts"], x, top=2)[0]
 

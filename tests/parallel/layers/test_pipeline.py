@@ -97,12 +97,12 @@ MIXED = {"blocks": jnn.stack(MIXED, 2), "last": mixture_of_experts_spec(8, 8, 4)
 def mixed(params, x):
     """Layers that attend and have experts, and experts behind them; no word of a mesh."""
 
-    def layer(p, x, _):
-        p = gather(p, "blocks")
+    def layer(p, x, key, _):
         x = x + attention(p["attention"], layer_norm(p["norm"], x), causal=True)
         return constrain(x + mixture_of_experts(p["experts"], x, top=2)[0], "time", "embed")
 
-    x = scan_layers(jax.checkpoint(layer), params["blocks"], constrain(x, "time", "embed"), "time", "embed")
+    x = constrain(x, "time", "embed")
+    x = scan_layers(layer, params["blocks"], x, "time", "embed", path="blocks", remat="full")
     return constrain(mixture_of_experts(gather(params["last"], "last"), x, top=1)[0], "time", "embed")
 
 
@@ -145,7 +145,7 @@ def test_law_any_product_of_axes_is_one_device(text, how):
 def test_within_a_slice_sumss_are_those_of_its_own_rows():
     """Where a gradient is taken inside of a `shard_map`, ring attention and stages are there too."""
     mesh, x = some("slice=2,stage=2,context=2"), jax.random.normal(jax.random.key(0), (8, 4, 2, 3))
-    layer = lambda p, x, _: jnn.layers.dot_product_attention(x, p * x, x, causal=True)
+    layer = lambda p, x, *_: jnn.layers.dot_product_attention(x, p * x, x, causal=True)
     f = lambda p, x: (scan_layers(layer, p, x, "time", "heads", "head") ** 2).sum()
     p, each = jnp.arange(1.0, 3.0)[:, None, None, None, None], jax.P("slice")
     gradient = model_parallel(mesh, microbatches=2)(jax.grad(f))

@@ -10,10 +10,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, ones, zeros
+from jnn.initializers import ones, zeros
 from jnn.layers._group_norm import group_norm_spec
 from jnn.layers._norm import scale_and_shift
 from jnn.param import Param, Spec
@@ -22,32 +21,8 @@ from jnn.precision import over_last_axes, wide, wide_dtype
 Stats = dict[str, jax.Array]
 
 
-def batch_norm_spec(
-    size: int,
-    *,
-    axis: str = "channels",
-    scale: bool = True,
-    bias: bool = True,
-    init: Initializer = ones,
-    dtype: DTypeLike = jnp.float32,
-) -> Spec:
-    """Declares the scale and offset of batch normalization, one of each per channel.
-
-    Args:
-      size: how many channels there are.
-      axis: the name of that axis.
-      scale: whether there is a "scale"; of zeros, it makes a residual branch start as nothing.
-      bias: whether there is a "bias", initially zero.
-      init: initial values of the scale.
-      dtype: of both.
-
-    Returns:
-      {"scale": (size,), "bias": (size,)}
-
-    >>> batch_norm_spec(8, bias=False)["scale"].shape
-    (8,)
-    """
-    return group_norm_spec(size, axis=axis, scale=scale, bias=bias, init=init, dtype=dtype)
+batch_norm_spec = group_norm_spec
+"""Declares the scale and offset of batch normalization: as `group_norm_spec`."""
 
 
 def batch_norm_stats_spec(size: int, *, axis: str = "channels") -> Spec:

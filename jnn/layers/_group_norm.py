@@ -71,32 +71,8 @@ def group_norm(
     return _group_norm("group_norm", p, x, groups, spatial, epsilon)
 
 
-def instance_norm_spec(
-    size: int,
-    *,
-    axis: str = "channels",
-    scale: bool = True,
-    bias: bool = True,
-    init: Initializer = ones,
-    dtype: DTypeLike = jnp.float32,
-) -> Spec:
-    """Declares the scale and offset of instance normalization, one of each per channel.
-
-    Args:
-      size: how many channels there are.
-      axis: the name of that axis.
-      scale: whether there is a "scale"; of zeros, it makes a residual branch start as nothing.
-      bias: whether there is a "bias", initially zero.
-      init: initial values of the scale.
-      dtype: of both.
-
-    Returns:
-      {"scale": (size,), "bias": (size,)}
-
-    >>> instance_norm_spec(8, bias=False)["scale"].shape
-    (8,)
-    """
-    return group_norm_spec(size, axis=axis, scale=scale, bias=bias, init=init, dtype=dtype)
+instance_norm_spec = group_norm_spec
+"""Declares the scale and offset of instance normalization: as `group_norm_spec`."""
 
 
 def instance_norm(p: dict[str, jax.Array], x: jax.Array, *, spatial: int = 2, epsilon: float = 1e-5) -> jax.Array:

@@ -85,12 +85,10 @@ def report(rows: list[Collective]) -> str:
     >>> print(report([]))
     kind  axes  dtypes  count  bytes  source
     """
-    lines = [
-        (*key, sum(row.runs for row in alike), sum(row.runs * row.bytes for row in alike), place)
-        for (*key, place), alike in by_line(rows).items()
-    ]
-    ordered = sorted(lines, key=lambda line: (-line[4], line))
-    return format_table(["kind", "axes", "dtypes", "count", "bytes", "source"], ordered)
+    moved = lambda alike: sum(row.runs * row.bytes for row in alike)
+    ordered = sorted(by_line(rows).items(), key=lambda item: (-moved(item[1]), item[0]))
+    lines = [[*what, sum(row.runs for row in alike), moved(alike), place] for (*what, place), alike in ordered]
+    return format_table(["kind", "axes", "dtypes", "count", "bytes", "source"], lines)
 
 
 def by_line(rows: Iterable[Collective]) -> dict[tuple[str, str, str, str], list[Collective]]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import jax
 
-from jnn.inspect._source import Place
+from jnn.inspect._source import Line, Place
 
 _NOTES = re.compile(r"\{\n\".*?\n\}(?=\})", re.DOTALL)  # a Pallas kernel's own, over several lines of its instruction
 _HEADER = re.compile(r"^(ENTRY )?%?([^\s(]+) \(.*\) -> .*\{")
@@ -140,7 +140,7 @@ def _place(metadata: str, places: dict[int, Place]) -> Place:
     if frame := re.search(r"stack_frame_id=(\d+)", metadata):
         return places.get(int(frame[1]), Place())
     file, line = re.search(r'source_file="([^"]*)"', metadata), re.search(r"source_line=(\d+)", metadata)
-    return Place(((file[1], int(line[1]) if line else 0, ""),)) if file else Place()
+    return Place((Line(file[1], int(line[1]) if line else 0, ""),)) if file else Place()
 
 
 def _places(lines: list[str]) -> dict[int, Place]:

@@ -90,8 +90,10 @@ class Frame:
 def place_of(equation: JaxprEqn) -> Place:
     """The user's frames of the call that made an equation."""
     traceback = equation.source_info.traceback
-    frames = traceback.frames if traceback else []
-    return Place.of((f.file_name, f.line_num, f.function_name) for f in frames if not f.file_name.startswith(JAX))
+    if traceback is None:
+        return Place()
+    frames = (frame for frame in traceback.frames if not frame.file_name.startswith(JAX))
+    return Place.of((frame.file_name, frame.line_num, frame.function_name) for frame in frames)
 
 
 def between(file: str) -> bool:

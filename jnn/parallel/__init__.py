@@ -1,8 +1,8 @@
 """One script from a laptop to a pod: where arrays lie is data, and no model knows of it.
 
 What lives here: meshes from short strings (`_mesh`), rules from the names of axes to those of a mesh (`_rules`,
-`_layout`), the train step on a mesh (`_step`, `_batch`, `_global_arrays`, `_serialize`, `_reduce`), its sums in one
-order on any number of devices (`_lanes`), the step by `jax.pmap` (`_pmap`), gradients between slices in few bits
+`_layout`, `_placed`), the train step on a mesh (`_step`, `_batch`, `_global_arrays`, `_serialize`, `_reduce`), its sums
+in one order on any number of devices (`_lanes`), the step by `jax.pmap` (`_pmap`), gradients between slices in few bits
 (`_gradient_compression`, `_codecs`), some axes by hand (`_shard_map`), and a room: what layers become along an axis
 (`layers/`). What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`; the
 processes of a job (`jnn.launch`), and machines that are not there (`jnn.preflight`).

@@ -6,9 +6,7 @@
     layout.activation(shape, names)         what `jnn.axes.constrain` asks for
     layout.parameter(path, shape)           what `jnn.axes.gather` asks for
 
-Laws: a dimension that its devices do not divide is an error, or whole if the user says so. An array that is kept for a
-parameter lies as that does: its path is that one's with names in one place left out, its shape is that one's with axes
-in front, or some left out.
+Law: a dimension that its devices do not divide is an error, or whole if the user says so.
 """
 
 from __future__ import annotations
@@ -16,19 +14,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from itertools import combinations
 from typing import Any, Literal
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jnn.parallel._mesh import mesh as make_mesh
-from jnn.parallel._rules import ACTIVATIONS, PARAMETERS, Resolved, check_names, resolve, rule_axes
+from jnn.parallel._placed import Placed, Shape, called, kept_for, lies_as, placed_parameters
+from jnn.parallel._rules import ACTIVATIONS, PARAMETERS, Resolved, check_names, resolve
 from jnn.param import Param, Rules, Spec, flatten, map_paths, shardings
 
 Uneven = Literal["error", "replicate"]
-Shape = tuple[int, ...]
-_UNKNOWN = ((), PartitionSpec(), PartitionSpec(), PartitionSpec())
 
 
 def layout(
@@ -100,39 +96,20 @@ class Layout:
 
     def like(self, tree: Any) -> Any:
         """A `NamedSharding` for every leaf: its parameter's where it is kept for one, otherwise whole."""
-
-        def place(path: str, leaf: Any) -> NamedSharding:
-            found = self._parameter_of(path)
-            shape, spec, *_ = _UNKNOWN if found is None else self._specs[found]
-            # of `error_feedback_step`: a gradient's own shape behind the slices
-            if "slice_residual" in path.split("/"):
-                return self._sharding(PartitionSpec("slice", *spec))
-            return self._sharding(_reduced(shape, spec, leaf.shape))
-
-        return map_paths(place, tree)
+        return map_paths(lambda path, leaf: self._sharding(lies_as(self._placed, path, leaf.shape)), tree)
 
     def check_covers(self, state: Any, *more: Any) -> None:
         """Raises ValueError unless a state, or what is given, holds an array for every parameter.
 
         What it holds of others would lie whole.
         """
-        held = {self._parameter_of(path) for tree in (state, *more) for path in flatten(tree)}
-        if missing := sorted(self._specs.keys() - held):
+        held = {kept_for(self._placed, path) for tree in (state, *more) for path in flatten(tree)}
+        if missing := sorted(self._placed.keys() - held):
             raise ValueError(
                 f"layout: its spec declares {', '.join(missing[:5])}, which the state lacks; the state holds "
                 f"{', '.join(list(flatten(state))[:5])}, .... Of a state of several networks the spec has its fields: "
                 "layout({'actor': actor_spec, 'critic': critic_spec}, mesh), and so it has of what is given."
             )
-
-    def _parameter_of(self, path: str) -> str | None:
-        """The parameter that an array is kept for: its path is the array's, with some names in it left out.
-
-        `actor/opt_state/0/mu/fc1/w` is kept for `actor/fc1/w`, or for `fc1/w`.
-        """
-        names = path.split("/")
-        spans = sorted(combinations(range(len(names) + 1), 2), key=lambda span: span[1] - span[0])
-        candidates = ("/".join(names[:begin] + names[end:]) for begin, end in spans)
-        return path if path in self._specs else next((c for c in candidates if c in self._specs), None)
 
     def activation(self, shape: Shape, names: tuple[str | None, ...]) -> NamedSharding:
         """What is named lies by its rule, the first axis before those by that of "batch"; others lie anywhere.
@@ -161,12 +138,9 @@ class Layout:
         moved to sum a piece of the first, and the second is too small to be worth two collectives. None of what the
         spec does not declare.
         """
-        fits = lambda whole: shape in (whole, whole[1:])
-        names = {name for name, (whole, *_) in self._specs.items() if f"/{name}".endswith(f"/{path}") and fits(whole)}
-        names = {path} if path in names else names
-        found = set()
-        for whole, *specs in map(self._specs.__getitem__, names):
-            found.add(tuple(spec if shape == whole else PartitionSpec(*spec[1:]) for spec in specs))
+        names = called(self._placed, path, shape, or_one_layer=True)
+        own = lambda whole, spec: spec if shape == whole else PartitionSpec(*spec[1:])
+        found = {tuple(own(whole, spec) for spec in specs) for whole, *specs in map(self._placed.__getitem__, names)}
         if not found:
             return None
         if len(found) > 1:
@@ -183,17 +157,15 @@ class Layout:
         """As `jnn.axes.Layout` has it: of params with the spec's paths, or the ends of them."""
         found = {}
         for path, x in flatten(params).items():
-            ends = lambda name, path=path: f"/{name}".endswith(f"/{path}")
-            names = [name for name, (shape, *_) in self._specs.items() if ends(name) and shape == x.shape]
-            name = path if path in names else next(iter(names), "")
-            if name != path and len({self._specs[name] for name in names}) > 1:
+            names = called(self._placed, path, x.shape)
+            if len({self._placed[name] for name in names}) > 1:
                 raise ValueError(
                     f"layout: an update has a parameter {path!r} {x.shape}, which may be any of {', '.join(names)}, "
                     "and these lie differently. Put each network's params below its own name, in its spec as in its "
                     "state: layout({'actor': ...}) and params={'actor': ...}."
                 )
-            if name and self._specs[name][1] != self._specs[name][2]:
-                found[path] = name
+            if names and self._placed[names[0]].kept != self._placed[names[0]].used:
+                found[path] = names[0]
         return found
 
     def trial(self) -> tuple[Layout, set[str]]:
@@ -209,22 +181,8 @@ class Layout:
         return NamedSharding(self.mesh, spec)
 
     @functools.cached_property
-    def _specs(self) -> dict[str, tuple[Shape, PartitionSpec, PartitionSpec, PartitionSpec]]:
-        """Of every parameter the shape, where it is kept, where it is used, and where its gradient is summed."""
-        found, placed = {}, flatten(self.parameters)
-        for path, param in flatten(self.spec).items():
-            kept, used = placed[path].spec, self._used(param, placed[path].spec)
-            maps = bool(param.fan_in) and path.rpartition("/")[2] != "table"
-            found[path] = param.shape, kept, used, kept if maps else used
-        return found
-
-    def _used(self, param: Param, kept: PartitionSpec) -> PartitionSpec:
-        # experts stay where they are, though the batch lies on their axis: tokens come to them
-        # and layers in their stages
-        home = lambda name: {*self.named.get(name, ()), *(("stage",) if name == "layers" else ())}
-        stays = lambda name, a: a not in self.named["batch"] or a in home(name)
-        rules = zip(param.axes, kept, strict=True)
-        return PartitionSpec(*[tuple(a for a in rule_axes(axes) if stays(name, a)) or None for name, axes in rules])
+    def _placed(self) -> dict[str, Placed]:
+        return placed_parameters(self.spec, self.parameters, self.named)
 
     def _fit(self, size: int, name: str | None, axes: tuple[str, ...], shape: Shape) -> Any:
         if name is None:
@@ -255,16 +213,3 @@ def _named_if_even(spec: Spec, mesh: Mesh, rules: Resolved) -> Spec:
         return dataclasses.replace(param, axes=axes, fan_in=(), fan_out=(), receptive=())
 
     return jax.tree.map(rename, spec)
-
-
-def _reduced(shape: Shape, spec: PartitionSpec, target: Shape) -> PartitionSpec:
-    """The spec of an array of this shape, for one with axes in front, or with some left out.
-
-    Where it cannot be known which are left out, because they are of one size, they are whole.
-    """
-    rules = [*spec, *[None] * (len(shape) - len(spec))]
-    if len(target) >= len(shape) and target[len(target) - len(shape) :] == shape:
-        return PartitionSpec(*[None] * (len(target) - len(shape)), *rules)
-    fits = [dims for dims in combinations(range(len(shape)), len(target)) if tuple(shape[d] for d in dims) == target]
-    choices = zip(*[[rules[d] for d in dims] for dims in fits], strict=True)
-    return PartitionSpec(*[rule[0] if len(set(rule)) == 1 else None for rule in choices])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from jnn.preflight._budget import Budget
 from jnn.preflight._compile import TrainingJob
@@ -57,7 +58,7 @@ def main(
     0
     """
     limits = Budget.parse(budget) if budget is not None else None
-    bill = {"steps": steps, "price": price}
+    bill: dict[str, Any] = {"steps": steps, "price": price}
     found: Search | Report
     if searching:
         log = lambda line: print(line, file=sys.stderr, flush=True)

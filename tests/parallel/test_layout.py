@@ -93,3 +93,11 @@ def test_a_jitted_optimizer_init_loses_its_shardings():
 def test_bad_rules_are_one_clear_error(changes, message):
     with pytest.raises(ValueError, match=message):
         layout(SPEC, mesh("data=2,fsdp=2,tensor=2"), **changes)
+
+
+def test_what_is_kept_in_pieces_is_told_whatever_its_gradient_does():
+    """A linear map's is scattered, a table's and a bias's are summed whole."""
+    spec = {"embed": jnn.layers.embed_spec(16, 8), "out": linear_spec(8, 8, axes=("hidden", "embed"))}
+    params = {"embed": {"table": np.zeros((16, 8))}, "out": {"w": np.zeros((8, 8)), "b": np.zeros(8)}}
+    assert set(layout(spec, mesh("fsdp=8")).kept_in_pieces(params)) == {"embed/table", "out/w", "out/b"}
+    assert layout(spec, mesh("tensor=8")).kept_in_pieces(params) == {}

@@ -113,10 +113,11 @@ def _swap_ragged(x: jax.Array, send: jax.Array, receive: jax.Array, *, axis: str
     """`_swap_rows`, moving the rows alone. Offsets into the output are of the device that gets it."""
     n, me = jax.lax.axis_size(axis), jax.lax.axis_index(axis)
     r = x.shape[1] if back else len(x)
-    in_room = jnp.arange(n, dtype=jnp.int32) * r
+    nothing = send * 0  # and no constant: JAX maps an exchange, as stages do, only where all of its offsets are mapped
+    in_room = jnp.arange(n, dtype=jnp.int32) * r + nothing
     if not back:
         out = jnp.zeros_like(x, shape=(n * r, x.shape[1]))
-        offsets = (jnp.cumsum(send) - send, send, jnp.full_like(send, me * r), receive)
+        offsets = (jnp.cumsum(send) - send, send, nothing + me * r, receive)
         return jax.lax.ragged_all_to_all(x, out, *offsets, axis_name=axis).reshape(n, r, -1)
     flat = x.reshape(n * r, -1)
     start = _swap(jnp.cumsum(receive) - receive, axis)

@@ -19,12 +19,7 @@ MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "ne": "ne"}  # with 
 
 
 def trips(start: Any, limit: Any, by: Any, test: str, dtype: Any) -> int | None:
-    """How often `test(counter, limit)` holds, from `start` on by steps of `by`.
-
-    Args:
-      start, limit, by: numbers; by is None where the step is not known.
-      test: "lt", "le", "gt", "ge" or "ne".
-      dtype: the counter's.
+    """How often `test(counter, limit)` holds, from `start` on by steps of `by`, None where that is not known.
 
     >>> trips(0, 7, 2, "lt", "int32"), trips(5, 3, 1, "lt", "int32"), trips(4, 0, -1, "ge", "int32")
     (4, 0, 5)

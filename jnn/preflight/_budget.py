@@ -10,17 +10,11 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """Budget of a step: what it may take; None for whatever it does.
+    """Budget of a step: what it may take; None for whatever it does, of memory for what a program may have."""
 
-    Args:
-      memory: bytes on each device; by default what a program may have there.
-      seconds: of a step, by the roofline as scheduled.
-      bytes: that collectives move, on each device.
-    """
-
-    memory: float | None = None
-    seconds: float | None = None
-    bytes: float | None = None
+    memory: float | None = None  # bytes on each device
+    seconds: float | None = None  # of a step, by the roofline as scheduled
+    bytes: float | None = None  # that collectives move, on each device
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

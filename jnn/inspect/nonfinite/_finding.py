@@ -20,22 +20,16 @@ from jnn.inspect._source import Line
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """An array in one line.
-
-    Attributes:
-      type: as JAX prints it, `float32[8,128]`.
-      size, bad: how many numbers, and how many of them are bad.
-      first: the index of the first bad one, or None.
-      low, high, norm: of its finite numbers; 0 where there are none.
+    """An array in one line; low, high and norm are of its finite numbers, 0 where there are none.
 
     >>> print(Summary.of(jnp.array([3.0, -4.0, jnp.inf])))
     float32[3]  min -4  max 3  norm 5  bad 1 of 3, first at [2]
     """
 
-    type: str
+    type: str  # as JAX prints it, float32[8,128]
     size: int
-    bad: int
-    first: tuple[int, ...] | None
+    bad: int  # how many of its numbers are
+    first: tuple[int, ...] | None  # the index of the first bad one
     low: float
     high: float
     norm: float

@@ -12,48 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import activations, layers, losses, models
+from jnn.laws import Block
 from jnn.param import Spec
 
 Rng = np.random.Generator
-
-
-@dataclasses.dataclass(frozen=True, eq=False)  # two are equal iff they are the same row, which what is cached goes by
-class Layer:
-    """A layer as the laws see it.
-
-    name: shown in test ids.
-    spec: its declaration ({} where it has no parameters).
-    apply: `(params, *inputs, key) -> outputs`, any tree of arrays.
-    example: `(rng) -> inputs` of ONE example, without batch axes: a tuple of arrays.
-    per_example: False where examples of a batch see each other (batch statistics).
-    noisy: whether the key is used.
-    """
-
-    name: str
-    spec: Spec
-    apply: Callable[..., Any]
-    example: Callable[[Rng], tuple[np.ndarray, ...]]
-    per_example: bool = True
-    noisy: bool = False
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sequence:
-    """Whatever has a cache or a carry: the same function of a whole sequence, and of one chunk after another.
-
-    name, spec: as a `Layer`'s.
-    whole: `(params, x) -> y` of (..., t, ...).
-    begin: `(params, length, leading) -> memory`.
-    chunk: `(params, x, memory) -> (y, memory)`.
-    example: `(rng) -> x` of ONE sequence.
-    """
-
-    name: str
-    spec: Spec
-    whole: Callable[..., Any]
-    begin: Callable[..., Any]
-    chunk: Callable[..., Any]
-    example: Callable[[Rng], tuple[np.ndarray, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +25,10 @@ class Loss:
     name: str
     apply: Callable[..., Any]
     example: Callable[[Rng], tuple[np.ndarray, np.ndarray]]
+
+    def inputs(self, *leading: int) -> tuple[jax.Array, ...]:
+        """Predictions and targets with these leading axes; always the same."""
+        return Block(self.name, {}, self.apply, self.example).inputs(*leading)
 
 
 def floats(*shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
@@ -105,73 +71,112 @@ def remembered(p: dict, x: jax.Array, key: Any) -> tuple[jax.Array, ...]:
     return y, cache["k"], cache["v"]
 
 
-LAYERS = [
+def attending(name: str, spec: Spec, **how: Any) -> Block:
+    """Causal self-attention and its cache."""
+    return Block(
+        name,
+        spec,
+        lambda p, x, key: layers.attention(p, x, causal=True, **how),
+        floats(6, 8),
+        causal=True,
+        chunk=lambda p, x, cache: layers.cached_attention(p, x, cache, **how),
+        begin=lambda p, length, leading: layers.attention_cache(p, length, leading=leading),
+    )
+
+
+def recurring(name: str, spec: Spec, cell: Any) -> Block:
+    """A cell and its carry."""
+    return Block(
+        name,
+        spec,
+        lambda p, x, key: layers.rnn(cell, p, x),
+        floats(6, 3),
+        causal=True,
+        chunk=lambda p, x, carry: layers.rnn(cell, p, x, carry=carry),
+    )
+
+
+def decoding(name: str, spec: Spec, **how: Any) -> Block:
+    """A decoder and the caches of its layers."""
+    return Block(
+        name,
+        spec,
+        lambda p, tokens, key: models.transformer(p, tokens, key=key, rate=0.2, **how),
+        integers(11, 6),
+        noisy=True,
+        causal=True,
+        chunk=models.cached_transformer,
+        begin=lambda p, length, leading: models.transformer_cache(p, length, leading=leading),
+    )
+
+
+BLOCKS = [
     # activations with a parameter or with noise
-    Layer("prelu", activations.prelu_spec(6), lambda p, x, key: activations.prelu(p, x), floats(6)),
-    Layer("rrelu", {}, lambda p, x, key: activations.rrelu(x, key=key), floats(6), noisy=True),
-    Layer("gumbel_softmax", {}, lambda p, x, key: activations.gumbel_softmax(x, key=key), floats(6), noisy=True),
-    Layer("sparsemax", {}, lambda p, x, key: activations.sparsemax(x), floats(6)),
-    Layer("swiglu", {}, lambda p, x, key: activations.swiglu(x), floats(6)),
+    Block("prelu", activations.prelu_spec(6), lambda p, x, key: activations.prelu(p, x), floats(6)),
+    Block("rrelu", {}, lambda p, x, key: activations.rrelu(x, key=key), floats(6), noisy=True),
+    Block("gumbel_softmax", {}, lambda p, x, key: activations.gumbel_softmax(x, key=key), floats(6), noisy=True),
+    Block("sparsemax", {}, lambda p, x, key: activations.sparsemax(x), floats(6)),
+    Block("swiglu", {}, lambda p, x, key: activations.swiglu(x), floats(6)),
     # linear, dropout
-    Layer("linear", layers.linear_spec(5, 7), lambda p, x, key: layers.linear(p, x), floats(5)),
-    Layer("linear-no-bias", layers.linear_spec(5, 7, bias=False), lambda p, x, key: layers.linear(p, x), floats(5)),
-    Layer(
+    Block("linear", layers.linear_spec(5, 7), lambda p, x, key: layers.linear(p, x), floats(5)),
+    Block("linear-no-bias", layers.linear_spec(5, 7, bias=False), lambda p, x, key: layers.linear(p, x), floats(5)),
+    Block(
         "linear-many-axes",
         layers.linear_spec((2, 3), (4, 5), axes=("heads", "head", "a", "b")),
         lambda p, x, key: layers.linear(p, x, in_axes=2),
         floats(2, 3),
     ),
-    Layer("dropout", {}, lambda p, x, key: layers.dropout(x, 0.3, key=key), floats(6), noisy=True),
+    Block("dropout", {}, lambda p, x, key: layers.dropout(x, 0.3, key=key), floats(6), noisy=True),
     # convolution, pooling, normalization
-    Layer("conv-1d", layers.conv_spec(2, 4, (3,)), lambda p, x, key: layers.conv(p, x, padding="CAUSAL"), floats(6, 2)),
-    Layer(
+    Block("conv-1d", layers.conv_spec(2, 4, (3,)), lambda p, x, key: layers.conv(p, x, padding="CAUSAL"), floats(6, 2)),
+    Block(
         "conv-strided-dilated",
         layers.conv_spec(4, 8, (3, 2)),
         lambda p, x, key: layers.conv(p, x, stride=(2, 1), dilation=(1, 2)),
         floats(5, 6, 4),
     ),
-    Layer(
+    Block(
         "conv-groups",
         layers.conv_spec(24, 6, (3, 3), groups=2, bias=False),
         lambda p, x, key: layers.conv(p, x, groups=2, padding="REFLECT"),
         floats(4, 4, 24),
     ),
-    Layer("conv-2d", layers.conv_spec(8, 4, (3, 3)), lambda p, x, key: layers.conv(p, x), floats(4, 4, 8)),
-    Layer("conv-of-one", layers.conv_spec(3, 4, (1, 1)), lambda p, x, key: layers.conv(p, x), floats(4, 5, 3)),
-    Layer(
+    Block("conv-2d", layers.conv_spec(8, 4, (3, 3)), lambda p, x, key: layers.conv(p, x), floats(4, 4, 8)),
+    Block("conv-of-one", layers.conv_spec(3, 4, (1, 1)), lambda p, x, key: layers.conv(p, x), floats(4, 5, 3)),
+    Block(
         "conv-3d",
         layers.conv_spec(2, 3, (2, 2, 2)),
         lambda p, x, key: layers.conv(p, x, padding="CIRCULAR"),
         floats(3, 3, 3, 2),
     ),
-    Layer(
+    Block(
         "depthwise_conv",
         layers.depthwise_conv_spec(3, (3, 3), multiplier=2),
         lambda p, x, key: layers.depthwise_conv(p, x, stride=2),
         floats(5, 5, 3),
     ),
-    Layer(
+    Block(
         "separable_conv",
         layers.separable_conv_spec(3, 5, (3, 3)),
         lambda p, x, key: layers.separable_conv(p, x),
         floats(4, 4, 3),
     ),
-    Layer(
+    Block(
         "conv_transpose",
         layers.conv_transpose_spec(4, 6, (3, 3), groups=2),
         lambda p, x, key: layers.conv_transpose(p, x, stride=2, groups=2),
         floats(3, 4, 4),
     ),
-    Layer("max_pool", {}, lambda p, x, key: layers.max_pool(x, (2, 2)), floats(4, 4, 3)),
-    Layer(
+    Block("max_pool", {}, lambda p, x, key: layers.max_pool(x, (2, 2)), floats(4, 4, 3)),
+    Block(
         "max_pool-overlapping", {}, lambda p, x, key: layers.max_pool(x, (3,), stride=2, padding="SAME"), floats(7, 3)
     ),
-    Layer("avg_pool", {}, lambda p, x, key: layers.avg_pool(x, (3, 2), stride=1, padding="SAME"), floats(4, 4, 3)),
-    Layer("global_max_pool", {}, lambda p, x, key: layers.global_max_pool(x), floats(4, 5, 3)),
-    Layer("global_avg_pool", {}, lambda p, x, key: layers.global_avg_pool(x, spatial=1), floats(4, 3)),
-    Layer("adaptive_max_pool", {}, lambda p, x, key: layers.adaptive_max_pool(x, (2, 3)), floats(5, 5, 3)),
-    Layer("adaptive_avg_pool", {}, lambda p, x, key: layers.adaptive_avg_pool(x, (2, 3)), floats(5, 5, 3)),
-    Layer(
+    Block("avg_pool", {}, lambda p, x, key: layers.avg_pool(x, (3, 2), stride=1, padding="SAME"), floats(4, 4, 3)),
+    Block("global_max_pool", {}, lambda p, x, key: layers.global_max_pool(x), floats(4, 5, 3)),
+    Block("global_avg_pool", {}, lambda p, x, key: layers.global_avg_pool(x, spatial=1), floats(4, 3)),
+    Block("adaptive_max_pool", {}, lambda p, x, key: layers.adaptive_max_pool(x, (2, 3)), floats(5, 5, 3)),
+    Block("adaptive_avg_pool", {}, lambda p, x, key: layers.adaptive_avg_pool(x, (2, 3)), floats(5, 5, 3)),
+    Block(
         "batch_norm",
         layers.batch_norm_spec(3),
         # statistics are float32 whatever x is; here they take x's dtype, which law 7 asks of every output
@@ -179,70 +184,68 @@ LAYERS = [
         floats(4, 3),
         per_example=False,
     ),
-    Layer("layer_norm", layers.layer_norm_spec(6), lambda p, x, key: layers.layer_norm(p, x), floats(6)),
-    Layer("rms_norm", layers.rms_norm_spec(6), lambda p, x, key: layers.rms_norm(p, x), floats(6)),
-    Layer("group_norm", layers.group_norm_spec(6), lambda p, x, key: layers.group_norm(p, x, 3), floats(2, 3, 6)),
-    Layer("instance_norm", layers.instance_norm_spec(3), lambda p, x, key: layers.instance_norm(p, x), floats(4, 4, 3)),
+    Block("layer_norm", layers.layer_norm_spec(6), lambda p, x, key: layers.layer_norm(p, x), floats(6)),
+    Block("rms_norm", layers.rms_norm_spec(6), lambda p, x, key: layers.rms_norm(p, x), floats(6)),
+    Block("group_norm", layers.group_norm_spec(6), lambda p, x, key: layers.group_norm(p, x, 3), floats(2, 3, 6)),
+    Block("instance_norm", layers.instance_norm_spec(3), lambda p, x, key: layers.instance_norm(p, x), floats(4, 4, 3)),
     # embedding, position, recurrent, attention
-    Layer("embed", layers.embed_spec(11, 5), lambda p, x, key: layers.embed(p, x), integers(11, 4)),
-    Layer("unembed", layers.embed_spec(11, 5), lambda p, x, key: layers.unembed(p, x), floats(5)),
-    Layer(
+    Block("embed", layers.embed_spec(11, 5), lambda p, x, key: layers.embed(p, x), integers(11, 4)),
+    Block("unembed", layers.embed_spec(11, 5), lambda p, x, key: layers.unembed(p, x), floats(5)),
+    Block(
         "learned_positions",
         layers.learned_positions_spec(9, 5),
         lambda p, x, key: layers.learned_positions(p, x),
         integers(9, 4),
     ),
-    Layer("rotary", {}, lambda p, x, key: layers.rotary(x, jnp.arange(4)), floats(4, 2, 6)),
-    Layer("attention", layers.attention_spec(8, 2), lambda p, x, key: layers.attention(p, x), floats(5, 8)),
-    Layer(
+    Block("rotary", {}, lambda p, x, key: layers.rotary(x, jnp.arange(4)), floats(4, 2, 6)),
+    Block("attention", layers.attention_spec(8, 2), lambda p, x, key: layers.attention(p, x), floats(5, 8)),
+    Block(
         "attention-causal-grouped",
         layers.attention_spec(6, 4, kv_heads=2, head=3, bias=False),
         lambda p, x, key: layers.attention(p, x, causal=True),
         floats(5, 6),
     ),
-    Layer(
-        "attention-window-rotary",
-        layers.attention_spec(8, 2, kv_heads=1),
-        lambda p, x, key: layers.attention(p, x, causal=True, window=3, rotate=layers.rotary),
-        floats(6, 8),
-    ),
-    Layer(
+    attending("attention-causal", layers.attention_spec(8, 2)),
+    attending("attention-rotary-grouped", layers.attention_spec(8, 4, kv_heads=2), rotate=layers.rotary),
+    attending("attention-window-rotary", layers.attention_spec(8, 2, kv_heads=1), window=3, rotate=layers.rotary),
+    Block(
         "attention-masked",
         layers.attention_spec(8, 2),
         lambda p, x, key: layers.attention(p, x, mask=jnp.arange(5)[:, None] > jnp.arange(5)[None, :]),
         floats(5, 8),
     ),
-    Layer(
+    Block(
         "attention-cross",
         layers.attention_spec(8, 2, d_kv=6),
         lambda p, x, kv, key: layers.attention(p, x, kv),
         lambda rng: floats(3, 8)(rng) + floats(5, 6)(rng),
     ),
-    Layer(
+    Block(
         "cached_attention",
         layers.attention_spec(8, 2),
         remembered,
         floats(5, 8),
     ),
-    Layer(
+    Block(
         "experts",
         layers.mixture_of_experts_spec(6, 8, 4, gate=True),
         # the routing is float32 whatever x is; law 7 is about the answer
         lambda p, x, key: layers.mixture_of_experts(p, x, top=2)[0],
         floats(5, 6),
     ),
-    Layer("rnn_cell", layers.rnn_cell_spec(3, 4), lambda p, x, key: layers.rnn_cell(p, None, x), floats(3)),
-    Layer("lstm_cell", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.lstm_cell(p, None, x), floats(3)),
-    Layer("gru_cell", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.gru_cell(p, None, x), floats(3)),
-    Layer("rnn-gru", layers.gru_cell_spec(4, 6), lambda p, x, key: layers.rnn(layers.gru_cell, p, x), floats(5, 4)),
-    Layer("rnn-lstm", layers.lstm_cell_spec(4, 6), lambda p, x, key: layers.rnn(layers.lstm_cell, p, x), floats(5, 4)),
-    Layer(
+    Block("rnn_cell", layers.rnn_cell_spec(3, 4), lambda p, x, key: layers.rnn_cell(p, None, x), floats(3)),
+    Block("lstm_cell", layers.lstm_cell_spec(3, 4), lambda p, x, key: layers.lstm_cell(p, None, x), floats(3)),
+    Block("gru_cell", layers.gru_cell_spec(3, 4), lambda p, x, key: layers.gru_cell(p, None, x), floats(3)),
+    recurring("rnn", layers.rnn_cell_spec(3, 4, recurrent_bias=True), layers.rnn_cell),
+    recurring("rnn-lstm", layers.lstm_cell_spec(3, 4), layers.lstm_cell),
+    recurring("rnn-gru", layers.gru_cell_spec(3, 4), layers.gru_cell),
+    Block(
         "bidirectional-lstm-lengths",
         layers.bidirectional_spec(layers.lstm_cell_spec(4, 6, recurrent_bias=True)),
         lambda p, x, n, key: layers.bidirectional(layers.lstm_cell, p, x, lengths=n),
         lambda rng: (*floats(5, 4)(rng), *integers(6)(rng)),
     ),
-    Layer(
+    Block(
         "stacked-rnn",
         [layers.rnn_cell_spec(4, 6), layers.rnn_cell_spec(6, 6, recurrent_bias=True)],
         lambda p, x, key: layers.stacked_rnn(partial(layers.rnn, layers.rnn_cell), p, x, key=key, rate=0.3),
@@ -250,36 +253,28 @@ LAYERS = [
         noisy=True,
     ),
     # models
-    Layer("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
-    Layer(
+    Block("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
+    Block(
         "mlp",
         models.mlp_spec((5, 8, 6, 3)),
         lambda p, x, key: models.mlp(p, x, key=key, rate=0.3),
         floats(5),
         noisy=True,
     ),
-    Layer(
+    Block(
         "cnn",
         models.cnn_spec((8, 8, 1), (4, 6), 8, 3),
         lambda p, x, key: models.cnn(p, x, key=key),
         floats(8, 8, 1),
         noisy=True,
     ),
-    Layer(
-        "transformer",
-        models.transformer_spec(11, 6, layers=2, heads=2, embed=8),
-        lambda p, x, key: models.transformer(p, x, key=key, rate=0.2),
-        integers(11, 6),
-        noisy=True,
-    ),
-    Layer(
+    decoding("transformer", models.transformer_spec(11, 6, layers=2, heads=2, embed=8)),
+    decoding(
         "transformer-rotary-grouped",
         models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1, bias=False),
-        lambda p, x, key: models.transformer(p, x, key=key, rate=0.2, remat="full"),
-        integers(11, 6),
-        noisy=True,
+        remat="full",
     ),
-    Layer(
+    Block(
         "recurrent_classifier",
         models.recurrent_classifier_spec(12, 4, 6, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),
         lambda p, tokens, n, key: models.recurrent_classifier(
@@ -309,56 +304,5 @@ LOSSES = [
         "soft_cross_entropy-smoothed-weighted",
         lambda logits, targets: losses.soft_cross_entropy(logits, targets, smoothing=0.1, class_weights=WEIGHTS),
         soft_classes(4),
-    ),
-]
-
-
-def attending(name: str, spec: Spec, **how: Any) -> Sequence:
-    """Causal self-attention and its cache."""
-    return Sequence(
-        name,
-        spec,
-        lambda p, x: layers.attention(p, x, causal=True, **how),
-        lambda p, length, leading: layers.attention_cache(p, length, leading=leading),
-        lambda p, x, cache: layers.cached_attention(p, x, cache, **how),
-        floats(6, 8),
-    )
-
-
-def recurring(name: str, spec: Spec, cell: Any) -> Sequence:
-    """A cell and its carry."""
-    return Sequence(
-        name,
-        spec,
-        lambda p, x: layers.rnn(cell, p, x)[0],
-        lambda p, length, leading: None,
-        lambda p, x, carry: layers.rnn(cell, p, x, carry=carry),
-        floats(6, 3),
-    )
-
-
-def decoding(name: str, spec: Spec) -> Sequence:
-    """A decoder and the caches of its layers."""
-    return Sequence(
-        name,
-        spec,
-        lambda p, tokens: models.transformer(p, tokens, key=None),
-        lambda p, length, leading: models.transformer_cache(p, length, leading=leading),
-        models.cached_transformer,
-        integers(11, 6),
-    )
-
-
-SEQUENCES = [
-    attending("attention", layers.attention_spec(8, 2)),
-    attending("attention-rotary-grouped", layers.attention_spec(8, 4, kv_heads=2), rotate=layers.rotary),
-    attending("attention-window-rotary", layers.attention_spec(8, 2), window=3, rotate=layers.rotary),
-    recurring("rnn", layers.rnn_cell_spec(3, 4, recurrent_bias=True), layers.rnn_cell),
-    recurring("lstm", layers.lstm_cell_spec(3, 4), layers.lstm_cell),
-    recurring("gru", layers.gru_cell_spec(3, 4), layers.gru_cell),
-    decoding("transformer", models.transformer_spec(11, 6, layers=2, heads=2, embed=8)),
-    decoding(
-        "transformer-rotary-grouped",
-        models.transformer_spec(11, None, layers=2, heads=2, embed=8, kv_heads=1, bias=False),
     ),
 ]

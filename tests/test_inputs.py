@@ -14,10 +14,10 @@ import torch
 
 import jnn
 from jnn.checks import ELSEWHERE
-from tests.laws import assert_close, batch_of, layer_table, loss_table, params_of
-from tests.table import LAYERS
+from tests.laws import assert_close, loss_table
+from tests.table import BLOCKS
 
-DECLARED = [row for row in LAYERS if row.spec]
+DECLARED = [row for row in BLOCKS if row.spec]
 declared_table = pytest.mark.parametrize("layer", DECLARED, ids=lambda row: row.name)
 
 
@@ -29,7 +29,7 @@ def zeros_of(layer):
 @declared_table
 def test_a_spec_is_refused_where_params_belong(layer):
     with pytest.raises(TypeError, match=r"That is a spec; make params of it: params = jnn.init\(spec, "):
-        layer.apply(layer.spec, *batch_of(layer, 2), key=None)
+        layer.apply(layer.spec, *layer.inputs(2), key=None)
 
 
 def renamed(tree):
@@ -47,13 +47,13 @@ def renamed(tree):
 @declared_table
 def test_names_of_another_library_are_refused_by_name(layer):
     with pytest.raises(ValueError, match=r": expected params.*; found '\w+', which is '\w+' here. Rename it"):
-        layer.apply(renamed(zeros_of(layer)), *batch_of(layer, 2), key=None)
+        layer.apply(renamed(zeros_of(layer)), *layer.inputs(2), key=None)
 
 
 @pytest.mark.parametrize("convert", [np.ndarray.tolist, torch.tensor, lambda x: (jnp.asarray(x), {})])
-@pytest.mark.parametrize("layer", [row for row in LAYERS if row.name != "cached_attention"], ids=lambda row: row.name)
+@pytest.mark.parametrize("layer", [row for row in BLOCKS if row.name != "cached_attention"], ids=lambda row: row.name)
 def test_lists_tensors_and_tuples_are_refused_where_arrays_belong(layer, convert):
-    first, *rest = (np.asarray(x) for x in batch_of(layer, 2))
+    first, *rest = (np.asarray(x) for x in layer.inputs(2))
     with pytest.raises(TypeError, match=r"expected an array for .*, found (list|torch.Tensor|tuple)\. .*(jnp.asarray)"):
         layer.apply(zeros_of(layer), convert(first), *rest, key=None)
 
@@ -62,16 +62,16 @@ def test_lists_tensors_and_tuples_are_refused_where_arrays_belong(layer, convert
 @pytest.mark.parametrize("which", [0, 1])
 @loss_table
 def test_losses_refuse_lists_and_tensors(loss, convert, which):
-    inputs = [np.asarray(x) for x in batch_of(loss, 2)]
+    inputs = [np.asarray(x) for x in loss.inputs(2)]
     inputs[which] = convert(inputs[which])
     with pytest.raises(TypeError, match=r"expected an array for .*, found (list|torch.Tensor)\. .*jnp.asarray"):
         loss.apply(*inputs)
 
 
-@layer_table
+@pytest.mark.parametrize("layer", BLOCKS, ids=lambda block: block.name)
 def test_no_rows_and_no_steps_are_one_clear_error(layer):
-    for empty in range(min(2, batch_of(layer, 2)[0].ndim)):
-        inputs = [np.asarray(x) for x in batch_of(layer, 2)]
+    for empty in range(min(2, layer.inputs(2)[0].ndim)):
+        inputs = [np.asarray(x) for x in layer.inputs(2)]
         inputs = [x[:, :0] if empty and i == 0 else x if empty else x[:0] for i, x in enumerate(inputs)]
         with pytest.raises(ValueError, match=r"^[\w: ]+: (expected|its parameters expect) "):
             layer.apply(zeros_of(layer), *map(jnp.asarray, inputs), key=None)
@@ -80,7 +80,7 @@ def test_no_rows_and_no_steps_are_one_clear_error(layer):
 @loss_table
 def test_losses_of_no_rows_are_one_clear_error(loss):
     with pytest.raises(ValueError, match=r": expected at least one example, found the empty array"):
-        loss.apply(*(x[:0] for x in batch_of(loss, 2)))
+        loss.apply(*(x[:0] for x in loss.inputs(2)))
 
 
 def exported(f, params, shapes):
@@ -89,27 +89,27 @@ def exported(f, params, shapes):
     return lambda *arrays: lowered.call(params, *arrays)
 
 
-@layer_table
+@pytest.mark.parametrize("layer", BLOCKS, ids=lambda block: block.name)
 def test_a_batch_of_unknown_size_is_exported(layer):
     """Lowered for every row; compiled for none: what is called is below."""
     (b,) = jax.export.symbolic_shape("b")
-    shapes = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in batch_of(layer, 2)]
+    shapes = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in layer.inputs(2)]
     exported(lambda p, *x: layer.apply(p, *x, key=None), jnn.abstract(layer.spec), shapes)
 
 
 @loss_table
 def test_a_loss_of_an_unknown_batch_is_exported(loss):
     (b,) = jax.export.symbolic_shape("b")
-    shapes = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in batch_of(loss, 2)]
+    shapes = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in loss.inputs(2)]
     call = exported(lambda p, *x: loss.apply(*x), {}, shapes)
     both = jax.jit(lambda *x: (call(*x), loss.apply(*x)))
     for n in (1, 3):
-        assert_close(*both(*batch_of(loss, n)))
+        assert_close(*both(*loss.inputs(n)))
 
 
 IN_TIME = [
     row
-    for row in LAYERS
+    for row in BLOCKS
     if row.name
     in ("conv-1d", "embed", "attention", "attention-causal-grouped", "attention-window-rotary", "attention-cross",
         "cached_attention", "rnn-gru", "rnn-lstm", "bidirectional-lstm-lengths", "stacked-rnn", "transformer",
@@ -120,7 +120,7 @@ IN_TIME = [
 @pytest.mark.parametrize("layer", IN_TIME, ids=lambda row: row.name)
 def test_time_of_unknown_length_is_exported(layer):
     b, t = jax.export.symbolic_shape("b,t", constraints=["t<=6"])  # a table of positions, or a cache, has an end
-    first, *rest = batch_of(layer, 2)
+    first, *rest = layer.inputs(2)
     shapes = [jax.ShapeDtypeStruct((b, t, *first.shape[2:]), first.dtype)]
     shapes += [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in rest]
     exported(lambda p, *x: layer.apply(p, *x, key=None), jnn.abstract(layer.spec), shapes)
@@ -128,15 +128,15 @@ def test_time_of_unknown_length_is_exported(layer):
 
 @pytest.mark.parametrize("name", ["conv-2d", "batch_norm", "attention-window-rotary", "experts", "rnn-lstm"])
 def test_an_exported_layer_is_the_plain_one_at_two_sizes(name):
-    layer = next(row for row in LAYERS if row.name == name)
+    layer = next(row for row in BLOCKS if row.name == name)
     (b,) = jax.export.symbolic_shape("b")
-    shapes = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in batch_of(layer, 2)]
+    shapes = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in layer.inputs(2)]
     plain = lambda p, *x: layer.apply(p, *x, key=None)
-    params = params_of(layer)
+    params = layer.params
     call = exported(plain, params, shapes)
     both = jax.jit(lambda *x: (call(*x), plain(params, *x)))
     for n in (1, 3):
-        assert_close(*both(*batch_of(layer, n)))
+        assert_close(*both(*layer.inputs(n)))
 
 
 def test_cached_attention_refuses_lists_specs_and_caches_that_are_none():

@@ -21,17 +21,18 @@ MODULES = {
 DOORS_OF_THEIR_OWN = {f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")}
 # a room, and those that it may not know
 BELOW = {
-    "param": "activations checks data initializers inspect launch layers losses metrics models parallel train",
-    "metrics": "data inspect launch layers losses models parallel preflight train",
-    "layers": "data inspect launch losses models parallel preflight train",
-    "losses": "data inspect launch layers models parallel preflight train",
-    "models": "data inspect launch losses parallel preflight train",
-    "data": "inspect launch layers losses models parallel preflight train",
-    "inspect": "data launch layers losses models parallel preflight train",
-    "train": "data launch layers losses models parallel preflight",
-    "parallel": "data launch losses models preflight",
-    "launch": "data layers losses models parallel preflight",
-    "preflight": "data launch losses models",
+    "param": "activations checks data initializers inspect launch laws layers losses metrics models parallel train",
+    "metrics": "data inspect launch laws layers losses models parallel preflight train",
+    "layers": "data inspect launch laws losses models parallel preflight train",
+    "losses": "data inspect launch laws layers models parallel preflight train",
+    "models": "data inspect launch laws losses parallel preflight train",
+    "data": "inspect launch laws layers losses models parallel preflight train",
+    "inspect": "data launch laws layers losses models parallel preflight train",
+    "train": "data launch laws layers losses models parallel preflight",
+    "parallel": "data launch laws losses models preflight",
+    "launch": "data laws layers losses models parallel preflight",
+    "preflight": "data launch laws losses models",
+    "laws": "data inspect launch layers losses models preflight train",
 }
 
 

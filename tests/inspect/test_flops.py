@@ -24,10 +24,9 @@ from jnn.layers import (
 )
 from jnn.models import transformer, transformer_spec
 from jnn.parallel import model_parallel
-from tests.laws import batch_of
 from tests.oracle import configurations
 from tests.parallel.sharing import some
-from tests.table import LAYERS
+from tests.table import BLOCKS
 
 S = jax.ShapeDtypeStruct
 
@@ -235,10 +234,10 @@ def gradients_of(layer):
     return lambda *args: jax.value_and_grad(loss, allow_int=True)(args)
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda row: row.name)
+@pytest.mark.parametrize("layer", BLOCKS, ids=lambda row: row.name)
 def test_no_layer_depends_on_the_formulation_of_a_backend(layer):
     """Values and gradients; and a batch of six is twice one of three, as is a loop over two of these."""
-    args = [(jnn.abstract(layer.spec), *batch_of(layer, rows)) for rows in (3, 6)]
+    args = [(jnn.abstract(layer.spec), *layer.inputs(rows)) for rows in (3, 6)]
     counts = {}
     for platform in ("cpu", "tpu"):
         with jnn.backend.target(platform):
@@ -276,9 +275,9 @@ FORMULAS = {  # of one example, forward; those of a row of the table
 }
 
 
-@pytest.mark.parametrize("layer", [row for row in LAYERS if row.name in FORMULAS], ids=lambda row: row.name)
+@pytest.mark.parametrize("layer", [row for row in BLOCKS if row.name in FORMULAS], ids=lambda row: row.name)
 def test_a_layer_is_its_formula(layer):
-    count = flops(lambda p, *x: layer.apply(p, *x, key=None), jnn.abstract(layer.spec), *batch_of(layer, 3))
+    count = flops(lambda p, *x: layer.apply(p, *x, key=None), jnn.abstract(layer.spec), *layer.inputs(3))
     assert count.model == 3 * FORMULAS[layer.name]
 
 

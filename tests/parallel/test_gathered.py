@@ -7,6 +7,7 @@ import pytest
 
 import jnn
 from jnn.axes import gather, gathered, use_layout
+from jnn.laws import value_and_gradient
 from jnn.layers import (
     conv,
     conv_spec,
@@ -26,8 +27,8 @@ from jnn.layers import (
 from jnn.models import recurrent_classifier, recurrent_classifier_spec
 from jnn.parallel import layout
 from jnn.parallel._shard_map import layout_inside, shard_map
-from tests.laws import batch_of, layer_table, noise, params_of, value_and_gradient
 from tests.parallel.sharing import some
+from tests.table import BLOCKS
 
 MESHES = ("data=4,tensor=2", "fsdp=4,tensor=2", "data=2,fsdp=4", "data=2,tensor=4", "slice=2,data=2,fsdp=2", "fsdp=8")
 RNG = np.random.default_rng(0)
@@ -49,9 +50,9 @@ def check(spec, apply, params, inputs, text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", MESHES)
-@layer_table
+@pytest.mark.parametrize("layer", BLOCKS, ids=lambda block: block.name)
 def test_law_6_on_other_meshes(layer, text):
-    check(layer.spec, lambda p, *x: layer.apply(p, *x, key=noise(layer)), params_of(layer), batch_of(layer, 8), text)
+    check(layer.spec, lambda p, *x: layer.apply(p, *x, key=layer.key), layer.params, layer.inputs(8), text)
 
 
 CELLS = {"lstm": (lstm_cell, lstm_cell_spec), "gru": (gru_cell, gru_cell_spec), "rnn": (rnn_cell, rnn_cell_spec)}

@@ -10,10 +10,10 @@ import jnn
 from jnn.data import Batches
 from jnn.layers import batch_norm, linear, linear_spec
 from jnn.train import Checkpoints, Context, LossOutput, create_state, digest, fit, gradient_sums, make_step
-from tests.table import LAYERS
+from tests.table import BLOCKS
 
 KEY = jax.random.key(0)
-MODELS = [row for row in LAYERS if row.spec and (row.noisy or row.name in ("experts", "batch_norm"))]
+MODELS = [row for row in BLOCKS if row.spec and (row.noisy or row.name in ("experts", "batch_norm"))]
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""Laws of values: what noise, leading axes, compilation and devices may change, which is nothing."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from jnn.axes import use_layout
+from jnn.laws._block import Block, value_and_gradient
+from jnn.laws._close import assert_close
+from jnn.parallel import layout, mesh
+
+
+def noise_is_an_argument(block: Block) -> None:
+    """Law 4: without a key the answer is always the same, a key gives one answer, and another key another."""
+    inputs = block.inputs(4)
+    run = lambda key: block.compiled(block.params, *inputs, key=key)
+    silent, once = run(None), run(jax.random.key(0))
+    assert_close(once, run(jax.random.key(0)), tolerance=0, what="twice with one key")
+    same = jax.tree.all(jax.tree.map(np.array_equal, silent, run(jax.random.key(1))))
+    if same == block.noisy:
+        raise AssertionError(
+            "a key changes nothing" if same else "a key changes the outputs, but it is to be noiseless"
+        )
+
+
+def batch_is_vmap(block: Block) -> None:
+    """Law 5: leading axes are free, and a batch is the examples one by one."""
+    if not block.per_example:
+        return
+    inputs = block.inputs(2, 3)
+    apply = lambda p, *x: block.apply(p, *x, key=None)
+    one = jax.vmap(jax.vmap(apply, in_axes=(None, *[0] * len(inputs))), in_axes=(None, *[0] * len(inputs)))
+    both = jax.jit(lambda *args: [value_and_gradient(f, *args) for f in (apply, one)])
+    assert_close(*both(block.params, *inputs), what="a batch and its examples one by one")
+
+
+def compiled_is_eager_and_sharded_is_single(block: Block) -> None:
+    """Law 6: `jit` changes nothing, nor do devices that share rows and parameters."""
+    inputs, run = block.inputs(8), block.differentiated
+    whole = run(block.params, *inputs)
+    assert_close(block.apply(block.params, *inputs, key=block.key), whole[0], what="eager and compiled")
+    place = layout(block.spec, mesh(_shared_by_all()), uneven="replicate")
+    with use_layout(place):
+        params, inputs = jax.tree.map(np.asarray, (block.params, inputs))  # cut by NumPy, not by programs
+        sharded = run(jax.device_put(params, place.parameters), *jax.device_put(inputs, place.batch()))
+    assert_close(sharded, whole, what=f"on {place.mesh.devices.size} devices and on one")
+
+
+def _shared_by_all() -> str:
+    """A mesh of all devices that share rows, parameters and widths, as far as their number can be halved."""
+    shares, left = {}, jax.device_count()
+    for axis in ("tensor", "fsdp"):
+        shares[axis] = 2 - left % 2
+        left //= shares[axis]
+    return ",".join(f"{axis}={n}" for axis, n in ({"data": left} | shares).items())

@@ -1,0 +1,97 @@
+"""`jnn.laws.check`: a block that breaks a law is told which one, and by how little."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jnn.laws import LAWS, check
+from jnn.layers import attention, attention_cache, attention_spec, cached_attention, linear, linear_spec
+from jnn.param import Param
+
+SPEC = linear_spec(4, 4)
+X = np.ones((5, 4), np.float32)
+
+
+def forgets_bias(p, x):
+    return x @ p["w"]
+
+
+def mixes_examples(p, x):
+    return linear(p, x - x.mean(0, keepdims=True))
+
+
+def knows_whether_it_is_traced(p, x):
+    return linear(p, x) * (1 if isinstance(x, jax.core.Tracer) else 2)
+
+
+def ignores_its_key(p, x, *, key):
+    return linear(p, x)
+
+
+def always_float32(p, x):
+    return linear(p, x).astype(jnp.float32)
+
+
+def divides_by_its_norm(p, x):
+    return linear(p, x) / jnp.sqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-30)
+
+
+def narrow_inside(p, x):
+    return linear(p, x.astype(jnp.bfloat16)).astype(x.dtype)
+
+
+def sums_in_its_dtype(p, x):
+    return x @ p["w"] + p["b"][None, None]  # broadcast in bfloat16: so is the sum of its gradient
+
+
+def looks_ahead(p, x):
+    return linear(p, x + jnp.roll(x, -1, axis=-2))
+
+
+def forgets_the_past(p, x, memory):
+    return attention(p, x, causal=True), memory
+
+
+@pytest.mark.parametrize(
+    ("function", "law", "options", "message"),
+    [
+        (forgets_bias, "every parameter is read", {}, "declared and never read: b"),
+        (mixes_examples, "batch = vmap", {}, r"float32\[1,5,4\].*one by one: output"),
+        (knows_whether_it_is_traced, "jit = eager, sharded = single", {}, r"float32\[1,5,4\].*eager and compiled"),
+        (ignores_its_key, "noise is an argument", {}, "a key changes nothing"),
+        (always_float32, "dtype in = dtype out", {}, "float32 and float32"),
+        (divides_by_its_norm, "gradients are finite", {}, "where all inputs are 0, an output or a gradient is not"),
+        (narrow_inside, "float64 stays float64", {}, "bfloat16.* of what came in as float64"),
+        (sums_in_its_dtype, "long sums are wide", {}, "the gradient of b loses what 512 copies"),
+        (looks_ahead, "causality", {"causal": True}, "the output at time 0 depends on the input at time 1"),
+    ],
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_a_broken_law_is_named(function, law, options, message):
+    with pytest.raises(AssertionError, match=f'(?s){function.__name__}: these laws.*"{law}" of .*{message}'):
+        check(function, SPEC, X, laws=[law], **options)
+
+
+def test_a_cache_that_forgets_is_named():
+    laws, spec = ["prefill = step by step"], attention_spec(4, 2)
+    causal = lambda p, x: attention(p, x, causal=True)
+    begin = lambda p, length, leading: attention_cache(p, length, leading=leading)
+    check(causal, spec, X, laws=laws, chunk=cached_attention, begin=begin)
+    with pytest.raises(AssertionError, match=r"cut at \[1, 2, 3, 4\], and whole: output|cut at \[2\], and whole"):
+        check(causal, spec, X, laws=laws, chunk=forgets_the_past)
+
+
+def test_a_spec_that_is_not_read_as_it_is_declared():
+    with pytest.raises(AssertionError, match=r'"batch = vmap" of float32\[...,5,4\]: ValueError: linear: expected'):
+        check(linear, {"kernel": Param((4, 4), jax.nn.initializers.zeros, ("a", "b"))}, X, laws=["batch = vmap"])
+
+
+def test_what_holds_passes_every_law():
+    check(linear, SPEC, X, causal=True)
+
+
+def test_an_unknown_law_is_an_error():
+    with pytest.raises(ValueError, match=r"expected laws out of \['spec = params'.*found \['jit'\]"):
+        check(linear, SPEC, X, laws=["jit"])
+    assert "causality" in LAWS

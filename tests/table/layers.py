@@ -1,67 +1,17 @@
-"""One row per layer and loss. `laws.py` runs every law over every row; a new block joins by adding a row."""
+"""Activations with a parameter or noise, and layers."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jnn import activations, layers, losses, models
+from jnn import activations, layers
 from jnn.laws import Block
 from jnn.param import Spec
-
-Rng = np.random.Generator
-
-
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """A loss: `apply(predictions, targets)` and one example of both, without batch axes."""
-
-    name: str
-    apply: Callable[..., Any]
-    example: Callable[[Rng], tuple[np.ndarray, np.ndarray]]
-
-    def inputs(self, *leading: int) -> tuple[jax.Array, ...]:
-        """Predictions and targets with these leading axes; always the same."""
-        return Block(self.name, {}, self.apply, self.example).inputs(*leading)
-
-
-def floats(*shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
-    """One normal float32 input of this shape."""
-    return lambda rng: (rng.normal(size=shape).astype(np.float32),)
-
-
-def integers(below: int, *shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
-    """One int32 input of this shape, of 0..below-1."""
-    return lambda rng: (rng.integers(0, below, shape).astype(np.int32),)
-
-
-def pair(*shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
-    """Predictions and targets, normal float32."""
-    return lambda rng: (rng.normal(size=shape).astype(np.float32), rng.normal(size=shape).astype(np.float32))
-
-
-def probabilities(*shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
-    """Probabilities and targets of independent yes/no answers."""
-    return lambda rng: (rng.uniform(0.01, 0.99, shape).astype(np.float32), rng.uniform(size=shape).astype(np.float32))
-
-
-def classes(n: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
-    """Logits and an integer label."""
-    return lambda rng: (rng.normal(size=n).astype(np.float32), np.asarray(rng.integers(n), np.int32))
-
-
-def soft_classes(n: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
-    """Logits and a target distribution."""
-    return lambda rng: (rng.normal(size=n).astype(np.float32), rng.dirichlet(np.ones(n)).astype(np.float32))
-
-
-WEIGHTS = np.array([0.5, 1.0, 2.0, 3.0], np.float32)
+from tests.table.rows import floats, integers
 
 
 def remembered(p: dict, x: jax.Array, key: Any) -> tuple[jax.Array, ...]:
@@ -93,20 +43,6 @@ def recurring(name: str, spec: Spec, cell: Any) -> Block:
         floats(6, 3),
         causal=True,
         chunk=lambda p, x, carry: layers.rnn(cell, p, x, carry=carry),
-    )
-
-
-def decoding(name: str, spec: Spec, **how: Any) -> Block:
-    """A decoder and the caches of its layers."""
-    return Block(
-        name,
-        spec,
-        lambda p, tokens, key: models.transformer(p, tokens, key=key, rate=0.2, **how),
-        integers(11, 6),
-        noisy=True,
-        causal=True,
-        chunk=models.cached_transformer,
-        begin=lambda p, length, leading: models.transformer_cache(p, length, leading=leading),
     )
 
 
@@ -251,58 +187,5 @@ BLOCKS = [
         lambda p, x, key: layers.stacked_rnn(partial(layers.rnn, layers.rnn_cell), p, x, key=key, rate=0.3),
         floats(5, 4),
         noisy=True,
-    ),
-    # models
-    Block("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
-    Block(
-        "mlp",
-        models.mlp_spec((5, 8, 6, 3)),
-        lambda p, x, key: models.mlp(p, x, key=key, rate=0.3),
-        floats(5),
-        noisy=True,
-    ),
-    Block(
-        "cnn",
-        models.cnn_spec((8, 8, 1), (4, 6), 8, 3),
-        lambda p, x, key: models.cnn(p, x, key=key),
-        floats(8, 8, 1),
-        noisy=True,
-    ),
-    decoding("transformer", models.transformer_spec(11, 6, layers=2, heads=2, embed=8)),
-    decoding(
-        "transformer-rotary-grouped",
-        models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1, bias=False),
-        remat="full",
-    ),
-    Block(
-        "recurrent_classifier",
-        models.recurrent_classifier_spec(12, 4, 6, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),
-        lambda p, tokens, n, key: models.recurrent_classifier(
-            p, tokens, lengths=n, key=key, cell=layers.gru_cell, readout=models.mean_state, rate=0.3
-        ),
-        lambda rng: (*integers(11, 5)(rng), *integers(6)(rng)),
-        noisy=True,
-    ),
-]
-
-LOSSES = [
-    # regression
-    Loss("squared_error", losses.squared_error, pair(3)),
-    Loss("absolute_error", losses.absolute_error, pair(3)),
-    Loss("huber", losses.huber, pair(3)),
-    # classification
-    Loss("binary_cross_entropy", losses.binary_cross_entropy, probabilities(3)),
-    Loss("binary_cross_entropy_with_logits", losses.binary_cross_entropy_with_logits, probabilities(3)),
-    Loss("cross_entropy", losses.cross_entropy, classes(4)),
-    Loss(
-        "cross_entropy-smoothed-weighted",
-        lambda logits, labels: losses.cross_entropy(logits, labels, smoothing=0.1, class_weights=WEIGHTS),
-        classes(4),
-    ),
-    Loss("soft_cross_entropy", losses.soft_cross_entropy, soft_classes(4)),
-    Loss(
-        "soft_cross_entropy-smoothed-weighted",
-        lambda logits, targets: losses.soft_cross_entropy(logits, targets, smoothing=0.1, class_weights=WEIGHTS),
-        soft_classes(4),
     ),
 ]

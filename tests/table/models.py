@@ -1,0 +1,58 @@
+"""Models, at toy widths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jnn import layers, models
+from jnn.laws import Block
+from jnn.param import Spec
+from tests.table.rows import floats, integers
+
+
+def decoding(name: str, spec: Spec, **how: Any) -> Block:
+    """A decoder and the caches of its layers."""
+    return Block(
+        name,
+        spec,
+        lambda p, tokens, key: models.transformer(p, tokens, key=key, rate=0.2, **how),
+        integers(11, 6),
+        noisy=True,
+        causal=True,
+        chunk=models.cached_transformer,
+        begin=lambda p, length, leading: models.transformer_cache(p, length, leading=leading),
+    )
+
+
+BLOCKS = [
+    Block("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
+    Block(
+        "mlp",
+        models.mlp_spec((5, 8, 6, 3)),
+        lambda p, x, key: models.mlp(p, x, key=key, rate=0.3),
+        floats(5),
+        noisy=True,
+    ),
+    Block(
+        "cnn",
+        models.cnn_spec((8, 8, 1), (4, 6), 8, 3),
+        lambda p, x, key: models.cnn(p, x, key=key),
+        floats(8, 8, 1),
+        noisy=True,
+    ),
+    decoding("transformer", models.transformer_spec(11, 6, layers=2, heads=2, embed=8)),
+    decoding(
+        "transformer-rotary-grouped",
+        models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1, bias=False),
+        remat="full",
+    ),
+    Block(
+        "recurrent_classifier",
+        models.recurrent_classifier_spec(12, 4, 6, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),
+        lambda p, tokens, n, key: models.recurrent_classifier(
+            p, tokens, lengths=n, key=key, cell=layers.gru_cell, readout=models.mean_state, rate=0.3
+        ),
+        lambda rng: (*integers(11, 5)(rng), *integers(6)(rng)),
+        noisy=True,
+    ),
+]

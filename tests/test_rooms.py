@@ -18,21 +18,26 @@ MODULES = {
     for room in ("jnn", "experiments")
     for path in (ROOT / room).rglob("*.py")
 }
-DOORS_OF_THEIR_OWN = {f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")}
+DOORS_OF_THEIR_OWN = {
+    "jnn.interop.torch",
+    *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
+}
 # a room, and those that it may not know
 BELOW = {
-    "param": "activations checks data initializers inspect launch laws layers losses metrics models parallel train",
-    "metrics": "data inspect launch laws layers losses models parallel preflight train",
-    "layers": "data inspect launch laws losses models parallel preflight train",
-    "losses": "data inspect launch laws layers models parallel preflight train",
-    "models": "data inspect launch laws losses parallel preflight train",
-    "data": "inspect launch laws layers losses models parallel preflight train",
-    "inspect": "data launch laws layers losses models parallel preflight train",
-    "train": "data launch laws layers losses models parallel preflight",
-    "parallel": "data launch laws losses models preflight",
-    "launch": "data laws layers losses models parallel preflight",
-    "preflight": "data launch laws losses models",
-    "laws": "data inspect launch layers losses models preflight train",
+    "param": "activations checks data initializers inspect interop launch laws layers losses metrics models parallel parity train",
+    "metrics": "data inspect interop launch laws layers losses models parallel parity preflight train",
+    "layers": "data inspect interop launch laws losses models parallel parity preflight train",
+    "losses": "data inspect interop launch laws layers models parallel parity preflight train",
+    "models": "data inspect interop launch laws losses parallel parity preflight train",
+    "data": "inspect interop launch laws layers losses models parallel parity preflight train",
+    "inspect": "data interop launch laws layers losses models parallel parity preflight train",
+    "train": "data interop launch laws layers losses models parallel parity preflight",
+    "parallel": "data interop launch laws losses models parity preflight",
+    "launch": "data interop laws layers losses models parallel parity preflight",
+    "preflight": "data interop launch laws losses models parity",
+    "laws": "data inspect interop launch layers losses models parity preflight train",
+    "interop": "activations data inspect launch laws layers losses metrics models parallel parity preflight train",
+    "parity": "activations data launch laws layers losses metrics models parallel preflight train",
 }
 
 

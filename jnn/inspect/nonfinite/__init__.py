@@ -2,6 +2,7 @@
 
     first_bad(f, *args) -> Finding | None
     examine(f, *args) -> (f(*args), Finding | None)
+    intermediates(f, *args) -> [array, ...]         whatever was computed on the way
 
 A *bad* number is NaN, inf or -inf. The program is traced to a jaxpr and evaluated equation by equation, into calls,
 branches and every iteration of loops. Each value carries the *causes* of its bad numbers, and at the end the way goes
@@ -40,6 +41,7 @@ __all__ = [
     "Summary",
     "examine",
     "first_bad",
+    "intermediates",
 ]
 
 
@@ -64,11 +66,27 @@ def first_bad(f: Callable[..., Any], *args: Any) -> Finding | None:
 
 def examine(f: Callable[..., Any], *args: Any) -> tuple[Any, Finding | None]:
     """`f(*args)`, evaluated one primitive after another, and what `first_bad` says of it."""
-    program, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
-    values = [_argument(path, jnp.asarray(leaf)) for path, leaf in _named_leaves(f, args)]
-    out = call(program, values, Scope(itertools.count()))
+    shapes, out = _evaluate(f, args, Scope(itertools.count()))
     result = jax.tree.unflatten(jax.tree.structure(shapes), [value.array for value in out])
     return result, _first(cause for value in out for cause in value.causes)
+
+
+def intermediates(f: Callable[..., Any], *args: Any) -> list[jax.Array]:
+    """Every value that `f(*args)` computes on its way, in order, in each iteration of its loops.
+
+    >>> [float(x) for x in intermediates(lambda x: jnp.exp(x + 1) * 2, jnp.float32(-1.0))]
+    [0.0, 1.0, 2.0]
+    """
+    seen: list[jax.Array] = []
+    _evaluate(f, args, Scope(itertools.count(), seen=seen))
+    return seen
+
+
+def _evaluate(f: Callable[..., Any], args: tuple[Any, ...], scope: Scope) -> tuple[Any, list[Value]]:
+    """The shapes of the result, and its leaves."""
+    program, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
+    values = [_argument(path, jnp.asarray(leaf)) for path, leaf in _named_leaves(f, args)]
+    return shapes, call(program, values, scope)
 
 
 def _argument(path: str, array: jax.Array) -> Value:

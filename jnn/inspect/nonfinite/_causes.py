@@ -79,13 +79,13 @@ class Scope(NamedTuple):
     lines: tuple[Line, ...] = ()  # from which it is called
     loops: tuple[str, ...] = ()
     backward: bool = False
+    seen: list[Any] | None = None  # where every value is kept, if anywhere
 
     def inside(self, eqn: Any, program: Any) -> Scope:
         """The scope of the equations of a program that `eqn` calls."""
         info = getattr(program, "jaxpr", program).debug_info
-        return Scope(
-            self.clock, (info.func_filename, info.func_lineno), self.written(eqn), self.loops, self.transposed(eqn)
-        )
+        function = (info.func_filename, info.func_lineno)
+        return self._replace(function=function, lines=self.written(eqn), backward=self.transposed(eqn))
 
     def turn(self, loop: str) -> Scope:
         """The scope of one iteration, or of one branch."""
@@ -116,6 +116,8 @@ def apply(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
         parameters = eqn.primitive.get_bind_params(eqn.params)
         out = eqn.primitive.bind(*(value.array for value in inputs), **parameters)
     outputs = out if eqn.primitive.multiple_results else [out]
+    if scope.seen is not None:
+        scope.seen.extend(outputs)
     bad = [not finite(x) for x in outputs]
     causes = (_event(eqn, inputs, outputs, scope),) if any(bad) else ()
     return [Value(x, causes if is_bad else ()) for x, is_bad in zip(outputs, bad, strict=True)]

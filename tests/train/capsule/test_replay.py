@@ -71,7 +71,7 @@ def test_the_report_names_the_line(failed):
     assert report.startswith(
         "Step 4\nthe loss is inf\n\nMetrics\nloss  inf\n\nCulprit\nlog made 4 of 4 numbers bad: its inputs"
     )
-    assert f"in {failed}/program.py:8 (loss)\n" in report
+    assert f"in {failed}/program.py:9 (loss)\n" in report
     assert 'margin = jnp.log(1 - params["w"] * batch["x"] + noise)' in report
     assert "Batch\nEvery number is finite." in report
     assert "Parameters before the step\nw  float32[]  min 0.25  max 0.25  norm 0.25" in report

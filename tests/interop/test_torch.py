@@ -1,0 +1,108 @@
+"""State dicts of torch onto specs: every kind of module computes what it did there; what does not fit is named."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+import jnn
+from jnn.interop.torch import load_state_dict
+from jnn.layers import (
+    attention,
+    attention_spec,
+    conv,
+    conv_spec,
+    conv_transpose,
+    conv_transpose_spec,
+    embed,
+    embed_spec,
+    layer_norm,
+    layer_norm_spec,
+    linear,
+    linear_spec,
+)
+from tests.oracle import assert_matches_torch
+
+RNG = np.random.default_rng(0)
+last = lambda apply: lambda x: apply(x.movedim(-1, 1)).movedim(1, -1)  # channels
+floats = lambda *shape: RNG.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spec", "apply", "module", "call", "x", "names"),
+    [
+        (linear_spec(4, 4), linear, torch.nn.Linear(4, 4), None, floats(3, 4), None),
+        (layer_norm_spec(4), layer_norm, torch.nn.LayerNorm(4), None, floats(3, 4), None),
+        (conv_spec(4, 4, (3, 3)), conv, torch.nn.Conv2d(4, 4, 3, padding=1), last, floats(2, 5, 5, 4), None),
+        (
+            conv_transpose_spec(4, 4, (3, 3)),
+            conv_transpose,
+            torch.nn.ConvTranspose2d(4, 4, 3, padding=1),
+            last,
+            floats(2, 5, 5, 4),
+            {"w": ("weight", "i o y x -> y x i o")},
+        ),
+        (
+            attention_spec(8, 2),
+            attention,
+            torch.nn.MultiheadAttention(8, 2, batch_first=True),
+            lambda module: lambda x: module(x, x, x, need_weights=False)[0],
+            floats(2, 5, 8),
+            {
+                f"{name}/{ours}": f"in_proj_{theirs}[{i}/3]"
+                for i, name in enumerate("qkv")
+                for ours, theirs in (("w", "weight"), ("b", "bias"))
+            }
+            | {"o/*": "out_proj.*"},
+        ),
+    ],
+    ids=["linear", "layer_norm", "conv", "conv_transpose", "attention"],
+)
+def test_a_module_computes_what_it_did(spec, apply, module, call, x, names):
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    params = load_state_dict(spec, module.state_dict(), names)
+    assert_matches_torch(lambda x: apply(params, x), call(module) if call else module, [x])
+
+
+def test_an_embedding_is_not_transposed():
+    module = torch.nn.Embedding(7, 7)
+    params = load_state_dict(embed_spec(7, 7), module.state_dict())
+    np.testing.assert_array_equal(embed(params, np.arange(7)), module.weight.detach().numpy())
+
+
+def test_layers_are_stacked_and_parts_renamed():
+    blocks = torch.nn.Sequential(*(torch.nn.ModuleDict({"fc": torch.nn.Linear(2, 3)}) for _ in range(4)))
+    model = torch.nn.ModuleDict({"h": blocks})
+    spec = {"blocks": {"fc": jnn.stack(linear_spec(2, 3), 4)}}
+    params = load_state_dict(spec, model.bfloat16().state_dict(), {"blocks/*": "h.{i}.*"})
+    assert params["blocks"]["fc"]["w"].shape == (4, 2, 3)
+    np.testing.assert_array_equal(params["blocks"]["fc"]["w"][2], blocks[2]["fc"].weight.detach().float().numpy().T)
+
+
+def test_all_that_does_not_fit_is_named():
+    state = {"fc.weight": np.zeros((4, 3)), "old.bias": np.zeros(2), "bn.num_batches_tracked": np.zeros(())}
+    with pytest.raises(ValueError, match="does not fit the spec") as error:
+        load_state_dict({"fc": linear_spec(3, 5)}, state)
+    lines = str(error.value).splitlines()
+    assert lines[0].endswith("say it by names={path: name}, ignore=[name]:")
+    assert lines[1:] == [
+        "  missing: fc/b float32[5], looked for as fc.bias",
+        "  misshapen: fc/w from fc.weight float64[4,3]: expected (5, 3), of which (3, 5) are made",
+        "  left over: old.bias float64[2]",
+    ]
+
+
+@pytest.mark.parametrize("axes", ["o i", "o i -> i", "o i x -> x i o"])
+def test_axes_that_are_no_order_of_them_are_an_error(axes):
+    state = {"weight": np.zeros((3, 2)), "bias": np.zeros(3)}
+    with pytest.raises(ValueError, match="expected its 2 axes in two orders"):
+        load_state_dict(linear_spec(2, 3), state, {"w": ("weight", axes)})
+
+
+def test_gates_are_not_guessed():
+    cell = torch.nn.LSTMCell(3, 3)
+    with pytest.raises(ValueError, match="gates have an order of their own"):
+        load_state_dict(jnn.layers.lstm_cell_spec(3, 3), cell.state_dict(), {"input/w": "weight_ih"})
+    assert jax.tree.leaves(jnn.layers.lstm_cell_spec(3, 3))

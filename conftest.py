@@ -40,10 +40,12 @@ TOO_FEW = re.compile(r"Number of devices \d+ must be >=|do not make up the numbe
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--platform", choices=list(PLATFORMS), default="cpu", help="what the tests run on (%(default)s)")
+    parser.addoption("--seed", type=int, default=0, help="of random configurations (%(default)s)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything asks JAX for its devices, in every worker too; programs that tests start inherit it."""
+    os.environ["JNN_SEED"] = str(config.getoption("--seed"))
     platform = config.getoption("--platform")
     names, *flags = PLATFORMS[platform]
     given = os.environ.get("XLA_FLAGS", "").split()

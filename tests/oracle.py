@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -18,8 +19,9 @@ def configurations(n: int = 20, seed: int = 0, fast: Collection[int] | None = No
     """One generator per random configuration: `@pytest.mark.parametrize("rng", configurations(), ids=range(20))`.
 
     Each is a program to compile: where `fast` names a few that reach every branch between them, the others are slow.
+    `pytest --seed 1` makes others of them.
     """
-    rngs = [np.random.default_rng((seed, i)) for i in range(n)]
+    rngs = [np.random.default_rng((seed, i, int(os.environ["JNN_SEED"]))) for i in range(n)]
     often = range(n) if fast is None else fast
     return [rng if i in often else pytest.param(rng, marks=pytest.mark.slow) for i, rng in enumerate(rngs)]
 

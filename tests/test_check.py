@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnn.laws import LAWS, check
+from jnn.laws import LAWS, check, check_loss
 from jnn.layers import attention, attention_cache, attention_spec, cached_attention, linear, linear_spec
+from jnn.losses import squared_error
 from jnn.param import Param
+from jnn.train import LossOutput
 
 SPEC = linear_spec(4, 4)
 X = np.ones((5, 4), np.float32)
@@ -91,7 +93,41 @@ def test_what_holds_passes_every_law():
     check(linear, SPEC, X, causal=True)
 
 
+def regression(params, batch, ctx):
+    return LossOutput(squared_error(linear(params, batch["x"]), batch["y"]), batch["weight"])
+
+
+def forgets_weights(params, batch, ctx):
+    return regression(params, batch, ctx)._replace(weights=jnp.ones(batch["x"].shape[0]))
+
+
+def sees_other_rows(params, batch, ctx):
+    out = regression(params, batch, ctx)
+    return out._replace(values=out.values - out.values.mean(keepdims=True) / 2)
+
+
+ROWS = {"x": np.eye(4, dtype=np.float32), "y": np.ones((4, 4), np.float32)}
+
+
+def test_a_loss_that_keeps_the_laws_passes():
+    check_loss(regression, SPEC, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("loss", "law", "message"),
+    [
+        (forgets_weights, "a row of weight 0 is not there", "with four rows of weight 0 that hold NaN"),
+        (sees_other_rows, "a row of weight 0 is not there", "with four rows of weight 0 that hold NaN"),
+    ],
+)
+def test_a_loss_that_breaks_one_is_told(loss, law, message):
+    with pytest.raises(AssertionError, match=f'{loss.__name__}: these laws do not hold.\n  "{law}": {message}'):
+        check_loss(loss, SPEC, ROWS, laws=[law])
+
+
 def test_an_unknown_law_is_an_error():
     with pytest.raises(ValueError, match=r"expected laws out of \['spec = params'.*found \['jit'\]"):
         check(linear, SPEC, X, laws=["jit"])
+    with pytest.raises(ValueError, match=r"check_loss: expected laws out of"):
+        check_loss(regression, SPEC, ROWS, laws=["jit"])
     assert "causality" in LAWS

@@ -36,7 +36,7 @@ BELOW = {
     "parallel": "data launch losses models preflight",
     "launch": "data layers losses models parallel preflight",
     "preflight": "data launch losses models",
-    "laws": "data inspect launch layers losses models preflight train",
+    "laws": "data inspect launch layers losses models preflight",
     "interop": "activations data inspect launch layers losses metrics models parallel preflight train",
     "parity": "activations data launch layers losses metrics models parallel preflight train",
 }

@@ -66,8 +66,7 @@ class Block:
     @functools.cached_property
     def params(self) -> dict[str, Any]:
         """Parameters moved off their initial values, so that no law holds by a zero or a one."""
-        move = lambda x: x + (0.1 * np.cos(np.arange(x.size))).astype(x.dtype).reshape(x.shape)
-        return jax.tree.map(lambda x: jnp.asarray(move(np.asarray(x))), self.drawn)
+        return moved(self.drawn)
 
     @property
     def key(self) -> jax.Array | None:
@@ -84,6 +83,12 @@ class Block:
         """`(params, *inputs)`: compiled, outputs and gradients, with its noise, as a loss on a mesh would have them."""
         apply = gathered(lambda p, *x: self.apply(p, *x, key=self.key))
         return jax.jit(lambda *args: value_and_gradient(apply, *args))
+
+
+def moved(params: Any) -> Any:
+    """Parameters, each a little greater or less."""
+    move = lambda x: x + (0.1 * np.cos(np.arange(x.size))).astype(x.dtype).reshape(x.shape)
+    return jax.tree.map(lambda x: jnp.asarray(move(np.asarray(x))), params)
 
 
 def value_and_gradient(f: Callable[..., Any], *args: Any) -> tuple[Any, list[jax.Array]]:

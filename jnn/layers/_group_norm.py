@@ -25,7 +25,7 @@ def group_norm_spec(
     init: Initializer = ones,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the scale and offset of group normalization, one of each per channel.
+    """Declares the scale and offset of batch, group or instance normalization, one of each per channel.
 
     Args:
       size: how many channels there are.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.initializers import ones, zeros
 from jnn.layers._group_norm import group_norm_spec
-from jnn.layers._norm import scale_and_shift
+from jnn.layers._norm import scale_and_shift, standardize
 from jnn.param import Param, Spec
 from jnn.precision import over_last_axes, wide, wide_dtype
 
@@ -85,6 +85,9 @@ def batch_norm(
         h = jnp.where(weight == 0, 0.0, h)
     if stats is None:
         stats = _statistics(h, weight)
+        if weight is None:
+            h = standardize(h, tuple(range(h.ndim - 1)), epsilon)
+            return scale_and_shift(p, h).astype(x.dtype), stats
     mean, var = (over_last_axes(stats[name], h) for name in ("mean", "var"))
     h = (h - mean) * jax.lax.rsqrt(var + epsilon)
     return scale_and_shift(p, h).astype(x.dtype), stats

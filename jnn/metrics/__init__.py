@@ -11,11 +11,51 @@ where they count; an example of weight 0 changes nothing, whatever it holds; lab
 ValueError where values are known, and make the metric NaN under `jit`. `value()` works on the last axes, so
 metrics of several steps at once (`steps_per_call`) give a number for each. Nothing counted gives NaN.
 
+Metrics of texts are sums too, made of strings on the host. What is no sum (ranks, matched boxes, distances between
+rows) is a function of whole arrays on the host, which a `concatenation` of rows puts together: `spearman_correlation`,
+`silhouette_score`, `mean_average_precision`, `kernel_distance`, and `roc_auc` and `average_precision`, the exact forms
+of what a histogram bounds.
+
 What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
 """
 
-from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, top_k_accuracy
-from jnn.metrics._confusion import Confusion, Counts, binary_counts, class_counts, confusion_matrix
+from jnn.metrics._answers import exact_match, token_f1
+from jnn.metrics._audio import si_sdr, si_snr
+from jnn.metrics._bleu import Bleu, ChrF, bleu, chrf, tokenize_13a
+from jnn.metrics._calibration import Calibration, brier_score, calibration_error
+from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, specificity, top_k_accuracy
+from jnn.metrics._clustering import Contingency, contingency, silhouette_score
+from jnn.metrics._confusion import Confusion, confusion_matrix
+from jnn.metrics._correlation import (
+    Concordance,
+    ExplainedVariance,
+    Pearson,
+    concordance_correlation,
+    explained_variance,
+    pearson_correlation,
+    spearman_correlation,
+)
+from jnn.metrics._counts import Counts, binary_counts, class_counts
+from jnn.metrics._detection import BoxAveragePrecision, mean_average_precision
+from jnn.metrics._edits import character_error_rate, edit_distance, rouge_l, rouge_n, word_error_rate
+from jnn.metrics._fairness import GroupCounts, group_counts
+from jnn.metrics._forecast import (
+    interval_coverage,
+    mean_absolute_percentage_error,
+    mean_absolute_scaled_error,
+    mean_squared_log_error,
+    naive_error,
+    quantile_error,
+    symmetric_mean_absolute_percentage_error,
+)
+from jnn.metrics._generative import (
+    FeatureMoments,
+    InceptionScore,
+    feature_moments,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+)
 from jnn.metrics._kinds import (
     Concatenation,
     Last,
@@ -29,6 +69,15 @@ from jnn.metrics._kinds import (
     of_nothing,
     to_add,
 )
+from jnn.metrics._multilabel import hamming_loss, subset_accuracy
+from jnn.metrics._panoptic import PanopticQuality, panoptic_quality
+from jnn.metrics._precision_recall import (
+    PrecisionRecall,
+    average_precision,
+    average_precision_histogram,
+    precision_at_recall,
+    recall_at_precision,
+)
 from jnn.metrics._ranking import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics._regression import (
     RootMean,
@@ -38,40 +87,108 @@ from jnn.metrics._regression import (
     r_squared,
     root_mean_squared_error,
 )
+from jnn.metrics._retrieval import (
+    hit_rate,
+    mean_reciprocal_rank,
+    ndcg,
+    precision_at_k,
+    recall_at_k,
+    retrieval_average_precision,
+)
 from jnn.metrics._sums import Mean, mean, merge
 
 __all__ = [
     "AucHistogram",
+    "Bleu",
+    "BoxAveragePrecision",
+    "Calibration",
+    "ChrF",
     "Concatenation",
+    "Concordance",
     "Confusion",
+    "Contingency",
     "Counts",
+    "ExplainedVariance",
+    "FeatureMoments",
+    "GroupCounts",
+    "InceptionScore",
     "Last",
     "Max",
     "Mean",
+    "PanopticQuality",
+    "Pearson",
     "Perplexity",
+    "PrecisionRecall",
     "RSquared",
     "RootMean",
     "Sum",
     "accuracy",
     "adds_up",
+    "average_precision",
+    "average_precision_histogram",
     "binary_accuracy",
     "binary_counts",
+    "bleu",
+    "brier_score",
     "by_kind",
+    "calibration_error",
+    "character_error_rate",
     "check_metrics",
+    "chrf",
     "class_counts",
     "concatenation",
+    "concordance_correlation",
     "confusion_matrix",
+    "contingency",
+    "edit_distance",
+    "exact_match",
+    "explained_variance",
+    "feature_moments",
     "fold",
+    "frechet_distance",
+    "group_counts",
+    "hamming_loss",
+    "hit_rate",
+    "inception_score",
+    "interval_coverage",
+    "kernel_distance",
     "mean",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_absolute_scaled_error",
+    "mean_average_precision",
+    "mean_reciprocal_rank",
     "mean_squared_error",
+    "mean_squared_log_error",
     "merge",
+    "naive_error",
+    "ndcg",
     "of_nothing",
+    "panoptic_quality",
+    "pearson_correlation",
     "perplexity",
+    "precision_at_k",
+    "precision_at_recall",
+    "quantile_error",
     "r_squared",
+    "recall_at_k",
+    "recall_at_precision",
+    "retrieval_average_precision",
     "roc_auc",
     "roc_auc_histogram",
     "root_mean_squared_error",
+    "rouge_l",
+    "rouge_n",
+    "si_sdr",
+    "si_snr",
+    "silhouette_score",
+    "spearman_correlation",
+    "specificity",
+    "subset_accuracy",
+    "symmetric_mean_absolute_percentage_error",
     "to_add",
+    "token_f1",
+    "tokenize_13a",
     "top_k_accuracy",
+    "word_error_rate",
 ]

@@ -67,6 +67,28 @@ def binary_accuracy(
     return Mean(total((scores > threshold) == positive, weight), jnp.sum(weight))
 
 
+def specificity(
+    scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None, *, threshold: float = 0.5
+) -> Mean:
+    """Specificity, the true negative rate: of the examples whose label is 0, the share that is answered no.
+
+    Args:
+      scores: (...), floating point: probabilities, or logits with a threshold of 0. NaN gives NaN.
+      labels: the same shape, 0 or 1 in any dtype.
+      weight: (...) or its leading axes; 0 for padding, None for 1 each.
+      threshold: of the answer yes.
+
+    Raises:
+      TypeError: scores are not floating point.
+      ValueError: shapes do not fit, or labels known to be neither 0 nor 1.
+
+    >>> float(specificity(jnp.array([0.9, 0.6, 0.1]), jnp.array([1, 0, 0])).value())
+    0.5
+    """
+    positive, weight = yes_or_no("specificity", scores, labels, weight)
+    return Mean(total(~positive & (scores <= threshold), weight), total(~positive, weight))
+
+
 class Perplexity(NamedTuple):
     """Perplexity: exp of a mean negative log-likelihood, as its sum and the number of tokens.
 

@@ -1,8 +1,4 @@
-"""Counts per class: the confusion matrix, and precision, recall, F1 and intersection over union from it.
-
-Law: precision, recall, F1 and IoU of a class without a single prediction or example are 0, not NaN; a macro
-average leaves out the classes that occur in neither labels nor predictions.
-"""
+"""The confusion matrix, and what needs all of it: kappa, Matthews correlation, specificity of many classes."""
 
 from __future__ import annotations
 
@@ -10,58 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jnn import checks
 from jnn.metrics._counting import histogram
-from jnn.metrics._sums import classified, ratio, total, yes_or_no
+from jnn.metrics._counts import Counts
+from jnn.metrics._sums import classified, ratio
 
 MOST_CLASSES = 2**14  # a matrix of 1 GiB
-
-
-class Counts(NamedTuple):
-    """Counts per class: how often it was predicted rightly, predicted, and there: three arrays (..., classes).
-
-    >>> counts = Counts(jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]), jnp.array([1.0, 3.0]))
-    >>> counts.precision().tolist(), float(counts.micro().recall()[0])
-    ([0.5, 1.0], 0.75)
-    """
-
-    hits: Any
-    predicted: Any
-    actual: Any
-
-    def precision(self) -> Any:
-        """Of the predictions of a class, the share that was right: (..., classes)."""
-        return ratio(self.hits, self.predicted, empty=0.0)
-
-    def recall(self) -> Any:
-        """Of the examples of a class, the share that was found: (..., classes)."""
-        return ratio(self.hits, self.actual, empty=0.0)
-
-    def f1(self) -> Any:
-        """The harmonic mean of precision and recall ("Information Retrieval", van Rijsbergen, 1979)."""
-        return ratio(2.0 * self.hits, self.predicted + self.actual, empty=0.0)
-
-    def iou(self) -> Any:
-        """Intersection over union (Jaccard, 1901): (..., classes)."""
-        return ratio(self.hits, self.predicted + self.actual - self.hits, empty=0.0)
-
-    def micro(self) -> Counts:
-        """All classes pooled into one: `counts.micro().f1()` has shape (..., 1)."""
-        return Counts(*(count.sum(-1, keepdims=True) for count in self))
-
-    def macro(self, scores: Any) -> Any:
-        """The mean of per-class scores over the classes that occur: `counts.macro(counts.f1())`."""
-        occurs = (self.predicted + self.actual > 0) * 1.0
-        return ratio((scores * occurs).sum(-1), occurs.sum(-1))
-
-    def weighted(self, scores: Any) -> Any:
-        """The mean of per-class scores, weighted by how often each class is there."""
-        return ratio((scores * self.actual).sum(-1), self.actual.sum(-1))
-
-    def value(self) -> Any:
-        """The macro average of F1."""
-        return self.macro(self.f1())
 
 
 class Confusion(NamedTuple):
@@ -70,7 +21,7 @@ class Confusion(NamedTuple):
     matrix: Any  # (..., classes, classes)
 
     def value(self) -> Any:
-        """The matrix. Its numbers are `accuracy()` and those of `counts()`."""
+        """The matrix. Its numbers are `accuracy()`, `cohen_kappa()` and others, and those of `counts()`."""
         return self.matrix
 
     def accuracy(self) -> Any:
@@ -80,6 +31,41 @@ class Confusion(NamedTuple):
     def counts(self) -> Counts:
         """Hits, predictions and examples of each class."""
         return Counts(self.matrix.diagonal(0, -2, -1), self.matrix.sum(-2), self.matrix.sum(-1))
+
+    def balanced_accuracy(self) -> Any:
+        """The mean recall of the classes that have examples."""
+        counts = self.counts()
+        return ratio(counts.recall().sum(-1), (counts.actual != 0).sum(-1) * 1.0)
+
+    def specificity(self) -> Any:
+        """Of the examples that are not of a class, the share that was not taken for it: (..., classes)."""
+        hits, predicted, actual = self.counts()
+        others = actual.sum(-1, keepdims=True) - actual
+        return ratio(others - predicted + hits, others, empty=0.0)
+
+    def cohen_kappa(self, power: int = 0) -> Any:
+        """Cohen's kappa: the agreement of labels and predictions beyond chance (Cohen, 1960); NaN of a single class.
+
+        A confusion of the classes i and j weighs |i - j|**power: 0 for all alike, 1 for linear, 2 for quadratic
+        weights.
+        """
+        counts = self.counts()
+        apart = np.abs(np.subtract.outer(*[np.arange(self.matrix.shape[-1])] * 2))
+        cost = np.where(apart == 0, 0, apart**power).reshape((1,) * (self.matrix.ndim - 2) + apart.shape)
+        chance = counts.actual[..., :, None] * counts.predicted[..., None, :]
+        found = (cost * self.matrix).sum((-2, -1)) * self.matrix.sum((-2, -1))
+        return 1 - ratio(found, (cost * chance).sum((-2, -1)))
+
+    def matthews_correlation(self) -> Any:
+        """Matthews correlation coefficient of labels and predictions, in -1..1; 0 where one of them does not vary.
+
+        See "Comparing two K-category assignments by a K-category correlation coefficient", Gorodkin, 2004.
+        """
+        rows = self.matrix.sum((-2, -1))
+        hits, predicted, actual = (ratio(count, rows[..., None]) for count in self.counts())
+        covariance = hits.sum(-1) - (predicted * actual).sum(-1)
+        variance = (1 - (predicted**2).sum(-1)) * (1 - (actual**2).sum(-1))
+        return ratio(covariance, variance**0.5, empty=0.0)
 
 
 def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Confusion:
@@ -110,56 +96,3 @@ def confusion_matrix(logits: jax.Array, labels: jax.Array, weight: jax.Array | N
         )
     cell = labels * classes + jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return Confusion(histogram(cell, weight, classes**2).reshape(classes, classes))
-
-
-def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> Counts:
-    """Counts per class without a confusion matrix, for any number of classes; the greatest logit is the prediction.
-
-    Args:
-      logits: (..., classes), floating point: logits or probabilities; for predictions that are integers
-        already, `jax.nn.one_hot(predictions, classes)`. NaN among them gives NaN.
-      labels: (...), integers in 0..classes-1.
-      weight: (...) or its leading axes; 0 for padding, None for 1 each.
-
-    Returns:
-      Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`.
-
-    >>> class_counts(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).recall().tolist()
-    [0.5, 1.0]
-    """
-    labels, weight = classified("class_counts", logits, labels, weight)
-    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    count = lambda index, weight: histogram(index, weight, logits.shape[-1])
-    hits = jnp.where(jnp.isnan(weight) | (labels == predicted), weight, 0)
-    return Counts(count(labels, hits), count(predicted, weight), count(labels, weight))
-
-
-def binary_counts(
-    scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None, *, threshold: float = 0.5
-) -> Counts:
-    """Counts of the answer yes, `score > threshold`, for one or more independent questions.
-
-    Args:
-      scores: (..., outputs), floating point: probabilities, or logits with a threshold of 0. NaN gives NaN.
-      labels: the same shape, 0 or 1 in any dtype.
-      weight: (..., outputs) or its leading axes; 0 for padding, None for 1 each.
-      threshold: of the answer yes.
-
-    Returns:
-      Counts of (outputs,), each output a class of its own: `counts.precision()[0]` for a single one.
-
-    Raises:
-      TypeError: scores are not floating point.
-      ValueError: shapes differ, or labels known to be neither 0 nor 1.
-
-    >>> binary_counts(jnp.array([[0.9], [0.6]]), jnp.array([[1], [0]])).precision().tolist()
-    [0.5]
-    """
-    checks.rank("binary_counts", scores, 1)
-    actual, weight = yes_or_no("binary_counts", scores, labels, weight)
-    predicted = scores > threshold
-    return Counts(*(_per_output(x, weight) for x in (predicted & actual, predicted, actual)))
-
-
-def _per_output(values: jax.Array, weight: jax.Array) -> jax.Array:
-    return total(values, weight, axis=tuple(range(values.ndim - 1)))

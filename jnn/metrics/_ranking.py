@@ -61,13 +61,20 @@ def roc_auc_histogram(
     >>> float(auc.value()), float(auc.error_bound())
     (1.0, 0.0)
     """
+    return AucHistogram(*by_label("roc_auc_histogram", scores, labels, weight, bins))
+
+
+def by_label(
+    name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None, bins: int
+) -> tuple[jax.Array, jax.Array]:
+    """The weights of positive and of negative examples by score: (bins,) each, of width 1 / bins."""
     if bins < 1:
-        raise ValueError(f"roc_auc_histogram: expected at least one bin, found {bins}.")
-    positive, weight = yes_or_no("roc_auc_histogram", scores, labels, weight)
+        raise ValueError(f"{name}: expected at least one bin, found {bins}.")
+    positive, weight = yes_or_no(name, scores, labels, weight)
     index = jnp.clip(jnp.nan_to_num(scores) * bins, 0, bins - 1).astype(jnp.int32)
     # two histograms in one: negative examples in the first half, positive ones in the second
     counts = histogram(index + bins * positive, weight, 2 * bins)
-    return AucHistogram(counts[bins:], counts[:bins])
+    return counts[bins:], counts[:bins]
 
 
 def roc_auc(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> float:
@@ -86,9 +93,18 @@ def roc_auc(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = Non
     0.75
     """
     positive, weight = yes_or_no("roc_auc", scores, labels, weight)
-    each = np.asarray(weight, np.float64).ravel()
-    order = np.argsort(np.asarray(scores).ravel(), kind="stable")
-    s, yes, each = np.asarray(scores).ravel()[order], np.asarray(positive).ravel()[order], each[order]
-    below = np.concatenate([[0.0], np.cumsum(each * ~yes)])
-    less, less_or_equal = (below[np.searchsorted(s, s, side)] for side in ("left", "right"))
-    return float(ratio(np.sum(each * yes * (less + less_or_equal) / 2), np.sum(each * yes) * below[-1]))
+    each, yes = np.asarray(weight, np.float64).ravel(), np.asarray(positive).ravel()
+    rank = mid_rank(np.asarray(scores).ravel(), each * ~yes)
+    return float(ratio(np.sum(each * yes * rank), np.sum(each * yes) * np.sum(each * ~yes)))
+
+
+def mid_rank(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The weight of what is less than each value, and half of what is equal.
+
+    >>> mid_rank(np.array([3, 1, 3]), np.ones(3)).tolist()
+    [2.0, 0.5, 2.0]
+    """
+    order = np.argsort(values, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(weight[order])])
+    less, less_or_equal = (below[np.searchsorted(values[order], values, side)] for side in ("left", "right"))
+    return (less + less_or_equal) / 2

@@ -81,6 +81,15 @@ def ratio(total: Any, weight: Any, *, empty: float = np.nan) -> Any:
     return xp.where(nothing, empty, total / xp.where(nothing, 1.0, weight))
 
 
+def floored(x: Any) -> Any:
+    """x, and 0 where rounding has made it negative; NaN stays, which a product with `x > 0` may lose under XLA.
+
+    >>> floored(np.array([-1e-9, 2.0, np.nan])).tolist()
+    [0.0, 2.0, nan]
+    """
+    return (x + abs(x)) / 2
+
+
 def spread(name: str, weight: jax.Array | None, values: jax.Array) -> jax.Array:
     """The weight of each value, from weights of the leading axes."""
     checks.rank(name, values, 0)

@@ -1,0 +1,172 @@
+"""How predictions and targets vary together: explained variance, Pearson's, Spearman's and concordance correlation."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import checks
+from jnn.metrics._ranking import mid_rank
+from jnn.metrics._sums import floored, ratio, spread, total
+from jnn.precision import wide
+
+
+class Pearson(NamedTuple):
+    """Pearson correlation as sums, per output: (..., outputs) each, of x - shift and y - shift.
+
+    Attributes:
+      weight: of 1.
+      x, y: of predictions and of targets.
+      xx, yy, xy: of their squares and their product.
+    """
+
+    weight: Any
+    x: Any
+    y: Any
+    xx: Any
+    yy: Any
+    xy: Any
+
+    def value(self) -> Any:
+        """The mean over outputs, NaN where one does not vary."""
+        x, y, xy = self.covariance()
+        return ratio(xy, (x * y) ** 0.5).mean(-1)
+
+    def covariance(self) -> tuple[Any, Any, Any]:
+        """The variances of predictions and targets and their covariance, 0 at least: (..., outputs) each."""
+        mean_of = lambda sums: ratio(sums, self.weight)
+        centred = lambda xy, x, y: mean_of(xy) - mean_of(x) * mean_of(y)
+        x, y = centred(self.xx, self.x, self.x), centred(self.yy, self.y, self.y)
+        return floored(x), floored(y), centred(self.xy, self.x, self.y)
+
+
+class Concordance(NamedTuple):
+    """Concordance correlation as sums, per output: those of `Pearson`."""
+
+    sums: Pearson
+
+    def value(self) -> Any:
+        """The mean over outputs, NaN where nothing varies and means are equal."""
+        x, y, xy = self.sums.covariance()
+        apart = ratio(self.sums.x - self.sums.y, self.sums.weight)
+        return ratio(2 * xy, x + y + apart**2).mean(-1)
+
+
+class ExplainedVariance(NamedTuple):
+    """Explained variance as sums, per output: those of `Pearson`, with errors for predictions."""
+
+    sums: Pearson
+
+    def value(self) -> Any:
+        """1 - variance of errors / variance of targets, the mean over outputs; NaN where targets do not vary."""
+        errors, targets, _ = self.sums.covariance()
+        return (1 - ratio(errors, targets)).mean(-1)
+
+
+def pearson_correlation(
+    predictions: jax.Array,
+    targets: jax.Array,
+    weight: jax.Array | None = None,
+    *,
+    shift: jax.Array | float = 0.0,
+) -> Pearson:
+    """Pearson correlation of predictions and targets: their covariance over their standard deviations.
+
+    Args:
+      predictions: (..., outputs), floating point, of rank >= 2.
+      targets: the same shape.
+      weight: (...) or its leading axes; 0 for padding, None for 1 each.
+      shift: a number near the mean of both, or one per output (outputs,): the same for all batches that are merged.
+        It cancels in the value but not in its rounding, as in `r_squared`.
+
+    Raises:
+      TypeError: predictions are not floating point.
+      ValueError: shapes differ (nothing broadcasts), or are empty.
+
+    >>> float(pearson_correlation(jnp.array([[1.0], [3.0]]), jnp.array([[5.0], [9.0]])).value())
+    1.0
+    """
+    return _sums("pearson_correlation", predictions, targets, weight, shift, shift)
+
+
+def concordance_correlation(
+    predictions: jax.Array,
+    targets: jax.Array,
+    weight: jax.Array | None = None,
+    *,
+    shift: jax.Array | float = 0.0,
+) -> Concordance:
+    """Concordance correlation (CCC): 1 only where predictions are the targets, not just in line with them.
+
+    See "A Concordance Correlation Coefficient to Evaluate Reproducibility", Lin, 1989. Args and Raises as of
+    `pearson_correlation`.
+
+    >>> float(concordance_correlation(jnp.array([[0.0], [2.0]]), jnp.array([[0.0], [2.0]])).value())
+    1.0
+    """
+    return Concordance(_sums("concordance_correlation", predictions, targets, weight, shift, shift))
+
+
+def explained_variance(
+    predictions: jax.Array,
+    targets: jax.Array,
+    weight: jax.Array | None = None,
+    *,
+    shift: jax.Array | float = 0.0,
+) -> ExplainedVariance:
+    """Explained variance: R² that forgives a constant error. Args and Raises as of `pearson_correlation`.
+
+    >>> float(explained_variance(jnp.array([[1.0], [3.0]]), jnp.array([[0.0], [2.0]])).value())
+    1.0
+    """
+    _check("explained_variance", predictions, targets, 2)
+    errors = wide(targets) - wide(predictions)
+    return ExplainedVariance(_sums("explained_variance", errors, targets, weight, 0.0, shift))
+
+
+def spearman_correlation(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> float:
+    """Spearman correlation of whole arrays: Pearson's of their ranks, equal values sharing theirs; on the host.
+
+    Args:
+      predictions: (...), floating point.
+      targets: the same shape.
+      weight: (...) or its leading axes; 0 for padding, None for 1 each: 2 is that of two equal rows.
+
+    Returns:
+      The correlation in float64, NaN where one of them does not vary or has NaN.
+
+    Raises:
+      TypeError: predictions are not floating point.
+      ValueError: shapes differ, or are empty.
+
+    >>> spearman_correlation(jnp.array([1.0, 2.0, 30.0]), jnp.array([1.0, 2.0, 3.0]))
+    1.0
+    """
+    _check("spearman_correlation", predictions, targets, 0)
+    each = np.asarray(spread("spearman_correlation", weight, predictions), np.float64).ravel()
+    rows = [np.asarray(x).ravel()[each != 0] for x in (predictions, targets)]
+    each = each[each != 0]
+    if not each.size or any(np.isnan(x).any() for x in rows):
+        return float("nan")
+    x, y = (mid_rank(row, each) for row in rows)
+    x, y = (rank - np.average(rank, weights=each) for rank in (x, y))
+    return float(ratio(np.sum(each * x * y), np.sqrt(np.sum(each * x * x) * np.sum(each * y * y))))
+
+
+def _sums(name: str, x: jax.Array, y: jax.Array, weight: jax.Array | None, *shifts: jax.Array | float) -> Pearson:
+    _check(name, x, y, 2)
+    weights = spread(name, weight, x)
+    x, y = (
+        wide(a) - jnp.broadcast_to(jnp.asarray(shift, wide(a).dtype), a.shape)
+        for a, shift in zip((x, y), shifts, strict=True)
+    )
+    axes = tuple(range(x.ndim - 1))
+    return Pearson(jnp.sum(weights, axes), *(total(each, weights, axes) for each in (x, y, x * x, y * y, x * y)))
+
+
+def _check(name: str, predictions: jax.Array, targets: jax.Array, ndim: int) -> None:
+    checks.floats(name, predictions, ndim=ndim)
+    checks.same_shape(name, predictions=predictions, targets=targets)

@@ -1,0 +1,106 @@
+"""Clusters, features and signals against scikit-learn, SciPy and plain loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.special
+import sklearn.metrics as sk
+
+from jnn import metrics as M
+from tests.metrics.examples import classified, clustered, featured, repeated, signals
+from tests.oracle import configurations
+
+rngs = pytest.mark.parametrize("rng", configurations(fast=[0, 1]), ids=range(20))
+
+
+@rngs
+def test_agreement_of_clusters_and_classes_is_scikit_learns(rng):
+    arrays = clustered(rng)
+    table = M.merge(M.contingency(*map(jnp.asarray, arrays), num_clusters=4, num_classes=6))
+    clusters, labels = repeated(arrays)
+    both = labels, clusters
+    np.testing.assert_allclose(table.value(), sk.normalized_mutual_info_score(*both), rtol=1e-9)
+    np.testing.assert_allclose(table.adjusted_rand_index(), sk.adjusted_rand_score(*both), rtol=1e-9)
+    np.testing.assert_allclose(table.homogeneity(), sk.homogeneity_score(*both), rtol=1e-9)
+    np.testing.assert_allclose(table.completeness(), sk.completeness_score(*both), rtol=1e-9)
+    for beta in (0.5, 1.0, 3.0):
+        np.testing.assert_allclose(table.v_measure(beta), sk.v_measure_score(*both, beta=beta), rtol=1e-9)
+
+
+@pytest.mark.parametrize("both", [([0, 0, 0], [0, 0, 0]), ([0, 1, 2], [2, 0, 1]), ([0, 0, 0], [0, 1, 2])])
+def test_agreement_of_few_and_many_clusters_is_scikit_learns(both):
+    table = M.merge(M.contingency(*map(jnp.array, both), num_clusters=3, num_classes=3))
+    np.testing.assert_allclose(table.value(), sk.normalized_mutual_info_score(*both), atol=1e-12)
+    np.testing.assert_allclose(table.adjusted_rand_index(), sk.adjusted_rand_score(*both), atol=1e-12)
+
+
+@rngs
+def test_the_silhouette_is_scikit_learns(rng):
+    x, clusters, _ = classified(rng)
+    clusters[:2] = 0, 1
+    clusters[7] = 9  # one that is alone
+    ours = M.silhouette_score(jnp.asarray(x), jnp.asarray(clusters))
+    np.testing.assert_allclose(ours, sk.silhouette_score(x.astype(float), clusters), rtol=1e-6)
+
+
+@rngs
+def test_the_frechet_distance_is_its_formula_with_scipys_root(rng):
+    real, generated = featured(rng), featured(rng)
+    mixed = real[0] @ rng.normal(size=(3, 3)).astype(np.float32)
+    moments = [M.merge(M.feature_moments(*map(jnp.asarray, a), shift=3.0)) for a in ((mixed, real[1]), generated)]
+    rows = [repeated(a)[0].astype(float) for a in ((mixed, real[1]), generated)]
+    covariances = [np.cov(x, rowvar=False) for x in rows]
+    apart = np.sum((rows[0].mean(0) - rows[1].mean(0)) ** 2)
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    np.testing.assert_allclose(moments[0].covariance(), covariances[0], rtol=1e-4, atol=1e-4)
+    theirs = apart + np.trace(covariances[0] + covariances[1] - 2 * root)
+    np.testing.assert_allclose(M.frechet_distance(*moments), theirs, rtol=1e-4)
+    assert M.frechet_distance(moments[0], moments[0]) < 1e-6
+
+
+def test_the_frechet_distance_of_fewer_rows_than_features_is_finite_and_of_none_nan():
+    few = M.feature_moments(jnp.arange(6.0).reshape(2, 3))
+    assert 0 <= M.frechet_distance(few, few) < 1e-3
+    assert np.isnan(M.frechet_distance(few, M.feature_moments(jnp.ones((1, 3)))))
+
+
+@rngs
+def test_the_kernel_distance_is_a_mean_over_pairs(rng):
+    x, y = (rng.normal(size=(n, 3)).astype(np.float32) for n in (9, 7))
+    kernel = lambda a, b: (float(a.astype(float) @ b) / 3 + 1) ** 3
+    within = lambda a: np.mean([kernel(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j])
+    theirs = within(x) + within(y) - 2 * np.mean([kernel(a, b) for a in x for b in y])
+    np.testing.assert_allclose(M.kernel_distance(jnp.asarray(x), jnp.asarray(y)), theirs, rtol=1e-5, atol=1e-7)
+
+
+@rngs
+def test_the_inception_score_is_exp_of_the_mean_divergence(rng):
+    logits, _, weight = classified(rng)
+    p = scipy.special.softmax(repeated((logits.astype(float), weight))[0], -1)
+    theirs = np.exp(np.mean(np.sum(scipy.special.rel_entr(p, p.mean(0)), -1)))
+    ours = M.merge(M.inception_score(jnp.asarray(logits), jnp.asarray(weight))).value()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@rngs
+def test_ratios_of_signals_are_their_formulas(rng):
+    arrays = signals(rng)
+    for metric, centre in ((M.si_sdr, False), (M.si_snr, True)):
+        values = []
+        for pair in zip(*repeated(arrays), strict=True):
+            p, y = (x.astype(float) - centre * x.astype(float).mean() for x in pair)
+            part = (p @ y) / (y @ y) * y
+            values.append(10 * np.log10(np.sum(part**2) / np.sum((part - p) ** 2)))
+        np.testing.assert_allclose(M.merge(metric(*map(jnp.asarray, arrays))).value(), np.mean(values), rtol=1e-4)
+
+
+def test_ratios_of_signals_know_no_scale_and_stay_finite():
+    p, y = (jnp.asarray(x) for x in signals(np.random.default_rng(0))[:2])
+    for metric in map(jax.jit, (M.si_sdr, M.si_snr)):
+        np.testing.assert_allclose(metric(1e30 * p, y).value(), metric(p, 1e-25 * y).value(), rtol=1e-3)
+        for a, b in ((y, y), (0 * y, y), (y, 0 * y), (0 * y, 0 * y)):
+            assert np.isfinite(metric(a, b).value())
+        assert metric(y, y).value() > 60
+        assert metric(0 * y, y).value() < -60

@@ -1,0 +1,71 @@
+"""Laws of what is computed on the host: metrics of texts, which are sums, and those of whole arrays, which are not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jnn import metrics as M
+from tests.metrics.examples import repeated
+from tests.metrics.table import TEXTS, WHOLE
+from tests.metrics.test_laws import padded
+
+texts = pytest.mark.parametrize("name", TEXTS)
+whole = pytest.mark.parametrize("name", WHOLE)
+
+
+def assert_same(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-12), a, b)
+
+
+def of_texts(name):
+    metric, example = TEXTS[name]
+    return metric, *example(np.random.default_rng(0))
+
+
+@texts
+def test_any_split_of_texts_adds_up_to_the_whole(name):
+    metric, *arrays = of_texts(name)
+    for cuts in ([5], [1, 6, 7]):
+        parts = zip(*(np.split(x, cuts) for x in arrays), strict=True)
+        assert_same(M.merge(*(metric(*part) for part in parts)), metric(*arrays))
+
+
+@texts
+def test_texts_of_weight_zero_are_not_there_and_weights_are_numbers_of_rows(name):
+    metric, *arrays = of_texts(name)
+    hypotheses, references, weight = arrays
+    holds = [np.append(x, [None, "a"]) for x in (hypotheses, references)]
+    assert_same(metric(*holds, np.append(weight, [0, 0])), metric(*arrays))
+    assert_same(metric(*repeated(arrays)), metric(*arrays))
+    assert_same(metric(hypotheses, references), metric(hypotheses, references, np.ones(len(hypotheses))))
+
+
+@texts
+def test_no_texts_are_nan_and_those_of_several_steps_have_a_value_each(name):
+    metric, *arrays = of_texts(name)
+    assert np.isnan(metric([], []).value())
+    steps = [metric(*(x[i::2] for x in arrays)) for i in range(2)]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *steps)
+    np.testing.assert_allclose(stacked.value(), [step.value() for step in steps], rtol=1e-12)
+
+
+@whole
+def test_concatenated_batches_have_the_number_of_the_whole(name):
+    metric, example = WHOLE[name]
+    arrays = example(np.random.default_rng(0))
+    expected = metric(*map(jnp.asarray, arrays))
+    *columns, weight = (np.split(x, [16, 40]) for x in arrays)
+    rows = [M.merge(*map(M.concatenation, column, weight)).value() for column in columns]
+    kept = M.merge(*map(M.concatenation, weight, weight)).value()
+    np.testing.assert_allclose(metric(*map(jnp.asarray, (*rows, kept))), expected, rtol=1e-12)
+
+
+@whole
+def test_rows_of_weight_zero_are_not_there_and_weights_are_numbers_of_rows(name):
+    metric, example = WHOLE[name]
+    arrays = example(np.random.default_rng(0))
+    expected = metric(*map(jnp.asarray, arrays))
+    np.testing.assert_allclose(metric(*map(jnp.asarray, padded(arrays))), expected, rtol=1e-12)
+    np.testing.assert_allclose(metric(*map(jnp.asarray, repeated(arrays))), expected, rtol=1e-12)
+    assert np.isnan(metric(*map(jnp.asarray, (*arrays[:-1], np.zeros_like(arrays[-1])))))

@@ -17,6 +17,7 @@ from jnn.metrics._counting import histogram
 from jnn.metrics._sums import floored, ratio, spread
 
 BLOCK = 2**10  # rows whose distances to all others are held at once
+ROUNDING = 1e-13  # of squared distances: equal rows are 0 apart
 
 
 class Contingency(NamedTuple):
@@ -126,7 +127,8 @@ def silhouette_score(x: jax.Array, clusters: jax.Array, weight: jax.Array | None
       weight: (rows,); 0 for padding, None for 1 each: 2 is that of two equal rows.
 
     Returns:
-      The mean silhouette in float64, from -1 to 1: 0 of a row that is alone; NaN of fewer than two clusters.
+      The mean silhouette in float64, from -1 to 1: 0 of a row that is alone; NaN of fewer than two clusters,
+      and where a row that counts has NaN.
 
     Raises:
       TypeError: x is not floating point, or clusters are not integers.
@@ -145,20 +147,22 @@ def silhouette_score(x: jax.Array, clusters: jax.Array, weight: jax.Array | None
         )
     weights = np.asarray(spread("silhouette_score", weight, clusters), np.float64)
     rows, weights, own = (np.asarray(a)[weights != 0] for a in (x, weights, clusters))
+    rows = np.asarray(rows, np.float64)
     names, own = np.unique(own, return_inverse=True)
-    if len(names) < 2:
+    if len(names) < 2 or np.isnan(rows).any():
         return float("nan")
+    rows = rows - rows.mean(0)  # distances keep their digits far from 0
     member = weights[:, None] * (own[:, None] == np.arange(len(names)))
     parts = range(0, len(rows), BLOCK)
     each = [_silhouettes(rows[i : i + BLOCK], own[i : i + BLOCK], rows, member) for i in parts]
     return float(np.average(np.concatenate(each), weights=weights))
 
 
-def _silhouettes(some: np.ndarray, own: np.ndarray, rows: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Of some rows, whose clusters are `own`, among all rows."""
-    a, b = np.asarray(some, np.float64), np.asarray(rows, np.float64)
-    squares = (a * a).sum(-1)[:, None] + (b * b).sum(-1) - 2 * a @ b.T
-    sums = np.sqrt(np.maximum(squares, 0)) @ member
+def _silhouettes(a: np.ndarray, own: np.ndarray, b: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Of some rows a, whose clusters are `own`, among all rows b."""
+    norms = (a * a).sum(-1)[:, None] + (b * b).sum(-1)
+    squares = norms - 2 * a @ b.T
+    sums = np.sqrt(np.where(squares > ROUNDING * norms, squares, 0)) @ member
     at = np.arange(len(a)), own
     sizes = member.sum(0)
     inner = ratio(sums[at], np.maximum(sizes[own] - 1, 0), empty=0.0)

@@ -69,7 +69,7 @@ def mean_average_precision(
 
     Raises:
       TypeError: labels are not integers.
-      ValueError: shapes do not fit, or labels lie out of range.
+      ValueError: shapes do not fit, labels lie out of range, or what is there has NaN.
 
     >>> box = np.array([[[0.0, 0.0, 2.0, 2.0]]])
     >>> one = np.zeros((1, 1), int)
@@ -168,6 +168,9 @@ def _check(boxes: np.ndarray, labels: np.ndarray, num_classes: int, **others: np
             f"{name}: expected boxes (images, n, 4), and labels and {what} (images, n), found "
             f"{checks.describe(boxes)}, {checks.describe(labels)} and {checks.describe(other)}."
         )
+    for part, values in (("boxes", boxes), (what, other)):
+        if np.isnan(values[labels >= 0]).any():
+            raise ValueError(f"{name}: expected numbers, found NaN among the {part} whose label is not -1.")
     if labels.size and (labels.min() < -1 or labels.max() >= num_classes):
         raise ValueError(
             f"{name}: expected labels in 0..{num_classes - 1}, or -1 for none, found {labels.min()}..{labels.max()}."

@@ -89,7 +89,7 @@ def _segments(x: jax.Array, weight: jax.Array, classes: int, instances: int) -> 
     """Checked classes and instances that index safely, and of each image whether all are in range."""
     x = jnp.where(weight[..., None, None, None] == 0, 0, x.astype(jnp.int32))
     label, instance = x[..., 0], jnp.where(x[..., 0] == -1, 0, x[..., 1])
-    checks.in_range("panoptic_quality", label + 1, classes + 1, what="classes + 1", of="classes and none")
+    checks.in_range("panoptic_quality", jnp.where(label == -1, 0, label), classes, what="classes (or -1)")
     checks.in_range("panoptic_quality", instance, instances, what="instances", of="instances")
     fits = (label >= -1) & (label < classes) & (instance >= 0) & (instance < instances)
     return jnp.where(fits[..., None], jnp.stack([label, instance], -1), 0), jnp.all(fits, (-2, -1))

@@ -115,6 +115,15 @@ def test_average_precision_of_boxes_is_cocos(rng):
         np.testing.assert_allclose(ours.mean_recall(), theirs if theirs >= 0 else np.nan, rtol=1e-9)
 
 
+def test_concatenated_batches_have_the_precision_of_the_whole_and_images_of_weight_zero_are_not_there():
+    arrays, _ = detected(np.random.default_rng(0))
+    expected = M.mean_average_precision(*(x[[0, 1, 3, 4]] for x in arrays), num_classes=CLASSES)
+    weight = np.array([1, 1, 0, 1, 1, 0])
+    parts = [[M.concatenation(x[i : i + 3], weight[i : i + 3]) for x in arrays] for i in (0, 3)]
+    merged = M.mean_average_precision(*(metric.value() for metric in M.merge(*parts)), num_classes=CLASSES)
+    np.testing.assert_array_equal(np.stack(merged), np.stack(expected))
+
+
 def test_without_a_true_box_there_is_no_precision_and_without_a_detection_it_is_zero():
     (boxes, scores, labels, true, true_labels), _ = detected(np.random.default_rng(0))
     nothing = lambda x: np.full_like(x, -1)

@@ -41,6 +41,15 @@ def test_the_silhouette_is_scikit_learns(rng):
     x, clusters, _ = classified(rng)
     clusters[:2] = 0, 1
     clusters[7] = 9  # one that is alone
+    for shift in (0, 1000):
+        ours = M.silhouette_score(jnp.asarray(x + shift), jnp.asarray(clusters))
+        theirs = sk.silhouette_score((x + shift).astype(float) - shift, clusters)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_the_silhouette_of_more_rows_than_a_block_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    x, clusters = rng.normal(size=(1100, 2)).astype(np.float32), rng.integers(0, 3, 1100)
     ours = M.silhouette_score(jnp.asarray(x), jnp.asarray(clusters))
     np.testing.assert_allclose(ours, sk.silhouette_score(x.astype(float), clusters), rtol=1e-6)
 

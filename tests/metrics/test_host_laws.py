@@ -69,3 +69,11 @@ def test_rows_of_weight_zero_are_not_there_and_weights_are_numbers_of_rows(name)
     np.testing.assert_allclose(metric(*map(jnp.asarray, padded(arrays))), expected, rtol=1e-12)
     np.testing.assert_allclose(metric(*map(jnp.asarray, repeated(arrays))), expected, rtol=1e-12)
     assert np.isnan(metric(*map(jnp.asarray, (*arrays[:-1], np.zeros_like(arrays[-1])))))
+
+
+@whole
+def test_nan_that_counts_makes_the_number_nan(name):
+    metric, example = WHOLE[name]
+    x, y, weight = example(np.random.default_rng(0))
+    x[0], weight[0] = np.nan, 1
+    assert np.isnan(metric(*map(jnp.asarray, (x, y, weight))))

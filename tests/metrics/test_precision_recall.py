@@ -70,6 +70,18 @@ def test_kappa_matthews_and_balanced_accuracy_are_scikit_learns(rng):
         np.testing.assert_allclose(matrix.counts().f_beta(beta), theirs, rtol=1e-12)
 
 
+def test_matrices_of_several_steps_have_a_number_each():
+    steps = [M.confusion_matrix(*map(jnp.asarray, classified(np.random.default_rng(i)))) for i in range(2)]
+    several = M.Confusion(jnp.stack([step.matrix for step in steps]))
+    for of in (
+        M.Confusion.balanced_accuracy,
+        M.Confusion.specificity,
+        M.Confusion.matthews_correlation,
+        lambda metric: metric.cohen_kappa(2),
+    ):
+        np.testing.assert_allclose(of(several), np.stack([of(M.merge(step)) for step in steps]), rtol=1e-5)
+
+
 def test_what_does_not_vary_has_no_kappa_and_a_matthews_correlation_of_zero():
     matrix = M.Confusion(np.array([[3.0, 0.0], [0.0, 0.0]]))
     assert np.isnan(matrix.cohen_kappa())

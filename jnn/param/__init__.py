@@ -15,12 +15,13 @@ float32 at least, and then cast. A Param that is changed by `dataclasses.replace
 stacked or not.
 """
 
-from jnn.param._declare import Initializer, Param, Params, Rules, Spec, stack, weight_mask
+from jnn.param._declare import Initializer, Param, Params, Rules, Spec, stack
 from jnn.param._load import load
 from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
 from jnn.param._spec_of import spec_of
+from jnn.param._weight_decay_mask import weight_mask
 
 __all__ = [
     "Initializer",

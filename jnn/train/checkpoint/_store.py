@@ -17,8 +17,9 @@ from jnn.processes import from_first
 from jnn.terminal import say
 from jnn.train._state import step_of
 from jnn.train.checkpoint._folder import Lock, check_own, is_there, steps
-from jnn.train.checkpoint._keep import Best, Keep, clear, quarantine
+from jnn.train.checkpoint._keep import Best, Keep
 from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records, body_of
+from jnn.train.checkpoint._quarantine import clear, quarantine
 from jnn.train.checkpoint._read import Saved, read_like
 from jnn.train.checkpoint._stored import by_path, check_storable
 from jnn.train.checkpoint._write import Writer

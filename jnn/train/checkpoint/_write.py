@@ -31,9 +31,10 @@ import orbax.checkpoint as ocp
 from jnn.terminal import in_one_line
 from jnn.train._state import copy_buffers
 from jnn.train.checkpoint._folder import plain_name, steps
-from jnn.train.checkpoint._keep import Keep, discard_half
+from jnn.train.checkpoint._keep import Keep
 from jnn.train.checkpoint._load import check_readable
 from jnn.train.checkpoint._manifest import Body, metrics, seal
+from jnn.train.checkpoint._quarantine import discard_half
 from jnn.train.checkpoint._stored import CHUNK_BYTES, as_stored, divisible, is_divisible, stored_name
 
 FILE_BYTES = 2**28  # of a data file, which TensorStore gathers in memory before it writes; its own default is 2 GiB

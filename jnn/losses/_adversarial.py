@@ -1,0 +1,297 @@
+"""Adversarial losses: of a critic that tells real from generated data, and of the generator that it judges.
+
+| loss                                                  | critic: real, fake                | generator: fake    |
+|-------------------------------------------------------|-----------------------------------|--------------------|
+| `gan_critic`, `gan_generator`                         | softplus(-real) + softplus(fake)  | softplus(-fake)    |
+| `gan_critic`, `minimax_generator`                     | the same                          | -softplus(fake)    |
+| `least_squares_critic`, `least_squares_generator`     | (real - 1)^2 / 2 + fake^2 / 2     | (fake - 1)^2 / 2   |
+| `hinge_critic`, `wasserstein_generator`               | relu(1 - real) + relu(1 + fake)   | -fake              |
+| `wasserstein_critic`, `wasserstein_generator`         | fake - real                       | -fake              |
+
+    r1_penalty, r2_penalty, wgan_gradient_penalty       of a critic as a function, to be added to its loss
+
+Scores are the critic's logits, one per example, (...). Critic and generator are two updates: each takes the other's
+parameters as given. Laws: values in float32 at least; finite, with gradients, for scores of any size whose squares are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.losses._embeddings import length
+from jnn.precision import wide
+
+Critic = Callable[[jax.Array], jax.Array]
+
+
+def gan_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """GAN loss of the critic (discriminator): cross-entropy of telling real from fake.
+
+    See "Generative Adversarial Nets", Goodfellow et al., 2014.
+
+    Args:
+      real: (...), scores of real examples, floating point.
+      fake: the same shape: scores of generated ones.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError: scores are not floating point.
+      ValueError: shapes differ.
+
+    >>> gan_critic(jnp.array([0.0]), jnp.array([0.0]))
+    Array([1.3862944], dtype=float32)
+    """
+    real, fake = _scores("gan_critic", real=real, fake=fake)
+    return jax.nn.softplus(-real) + jax.nn.softplus(fake)
+
+
+def gan_generator(fake: jax.Array) -> jax.Array:
+    """Non-saturating GAN loss of the generator: minus the log-probability of being taken for real.
+
+    See "Generative Adversarial Nets", Goodfellow et al., 2014.
+
+    Args:
+      fake: (...), scores of generated examples, floating point.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError: scores are not floating point.
+
+    >>> gan_generator(jnp.array([0.0]))
+    Array([0.6931472], dtype=float32)
+    """
+    (fake,) = _scores("gan_generator", fake=fake)
+    return jax.nn.softplus(-fake)
+
+
+def minimax_generator(fake: jax.Array) -> jax.Array:
+    """Minimax GAN loss of the generator: the log-probability of being found out; flat where the critic is sure.
+
+    See "Generative Adversarial Nets", Goodfellow et al., 2014.
+
+    Args:
+      fake: (...), scores of generated examples, floating point.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError: scores are not floating point.
+
+    >>> minimax_generator(jnp.array([0.0]))
+    Array([-0.6931472], dtype=float32)
+    """
+    (fake,) = _scores("minimax_generator", fake=fake)
+    return -jax.nn.softplus(fake)
+
+
+def least_squares_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Least squares GAN loss of the critic: real scores shall be 1, fake ones 0.
+
+    See "Least Squares Generative Adversarial Networks", Mao et al., 2017.
+
+    Args:
+      real: (...), scores of real examples, floating point.
+      fake: the same shape: scores of generated ones.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError: scores are not floating point.
+      ValueError: shapes differ.
+
+    >>> least_squares_critic(jnp.array([1.0]), jnp.array([2.0]))
+    Array([2.], dtype=float32)
+    """
+    real, fake = _scores("least_squares_critic", real=real, fake=fake)
+    return 0.5 * (jnp.square(real - 1) + jnp.square(fake))
+
+
+def least_squares_generator(fake: jax.Array) -> jax.Array:
+    """Least squares GAN loss of the generator: fake scores shall be 1.
+
+    See "Least Squares Generative Adversarial Networks", Mao et al., 2017.
+
+    Args:
+      fake: (...), scores of generated examples, floating point.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError: scores are not floating point.
+
+    >>> least_squares_generator(jnp.array([3.0]))
+    Array([2.], dtype=float32)
+    """
+    (fake,) = _scores("least_squares_generator", fake=fake)
+    return 0.5 * jnp.square(fake - 1)
+
+
+def hinge_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Hinge GAN loss of the critic: real scores shall be above 1, fake ones below -1.
+
+    See "Geometric GAN", Lim and Ye, 2017.
+
+    Args:
+      real: (...), scores of real examples, floating point.
+      fake: the same shape: scores of generated ones.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError: scores are not floating point.
+      ValueError: shapes differ.
+
+    >>> hinge_critic(jnp.array([3.0]), jnp.array([0.0]))
+    Array([1.], dtype=float32)
+    """
+    real, fake = _scores("hinge_critic", real=real, fake=fake)
+    return jax.nn.relu(1 - real) + jax.nn.relu(1 + fake)
+
+
+def wasserstein_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Wasserstein loss of the critic, whose slope something else must bound: `wgan_gradient_penalty`.
+
+    See "Wasserstein GAN", Arjovsky, Chintala and Bottou, 2017.
+
+    Args:
+      real: (...), scores of real examples, floating point.
+      fake: the same shape: scores of generated ones.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError: scores are not floating point.
+      ValueError: shapes differ.
+
+    >>> wasserstein_critic(jnp.array([3.0]), jnp.array([1.0]))
+    Array([-2.], dtype=float32)
+    """
+    real, fake = _scores("wasserstein_critic", real=real, fake=fake)
+    return fake - real
+
+
+def wasserstein_generator(fake: jax.Array) -> jax.Array:
+    """Hinge and Wasserstein loss of the generator: minus the critic's score.
+
+    See "Wasserstein GAN", Arjovsky, Chintala and Bottou, 2017.
+
+    Args:
+      fake: (...), scores of generated examples, floating point.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError: scores are not floating point.
+
+    >>> wasserstein_generator(jnp.array([3.0]))
+    Array([-3.], dtype=float32)
+    """
+    (fake,) = _scores("wasserstein_generator", fake=fake)
+    return -fake
+
+
+def r1_penalty(critic: Critic, real: jax.Array) -> jax.Array:
+    """R1 gradient penalty: the squared slope of the critic at real examples; times half of gamma, such as 10.
+
+    See "Which Training Methods for GANs do actually Converge?", Mescheder, Geiger and Nowozin, 2018.
+
+    Args:
+      critic: (..., *data) -> (...), a score for each example by itself: without batch normalization.
+      real: (..., *data), floating point.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError: examples are not floating point.
+      ValueError: the critic does not give one score per example.
+
+    >>> r1_penalty(lambda x: 3 * x[:, 0] + 4 * x[:, 1], jnp.ones((1, 2)))
+    Array([25.], dtype=float32)
+    """
+    slope = _slope("r1_penalty", critic, real)
+    return jnp.sum(jnp.square(slope), axis=-1)
+
+
+def r2_penalty(critic: Critic, fake: jax.Array) -> jax.Array:
+    """R2 gradient penalty: the squared slope of the critic at generated examples; times half of gamma.
+
+    See "Which Training Methods for GANs do actually Converge?", Mescheder, Geiger and Nowozin, 2018.
+
+    Args:
+      critic: as for `r1_penalty`.
+      fake: (..., *data), floating point. No gradient goes to the generator.
+
+    Returns:
+      (...): one number per example.
+
+    Raises:
+      TypeError, ValueError: as for `r1_penalty`.
+
+    >>> r2_penalty(lambda x: x[:, 0] ** 2, jnp.ones((1, 1)))
+    Array([4.], dtype=float32)
+    """
+    slope = _slope("r2_penalty", critic, jax.lax.stop_gradient(fake))
+    return jnp.sum(jnp.square(slope), axis=-1)
+
+
+def wgan_gradient_penalty(critic: Critic, real: jax.Array, fake: jax.Array, *, key: jax.Array | None) -> jax.Array:
+    """WGAN-GP: how far the critic's slope is from 1, squared, somewhere between a real and a generated example.
+
+    See "Improved Training of Wasserstein GANs", Gulrajani et al., 2017, whose weight is 10.
+
+    Args:
+      critic: as for `r1_penalty`.
+      real: (..., *data), floating point.
+      fake: the same shape. No gradient goes to the generator.
+      key: where between them, uniformly, for each example; None is half-way.
+
+    Returns:
+      (...): one number per example; its gradient is finite where the slope is 0.
+
+    Raises:
+      TypeError, ValueError: as for `r1_penalty`, or shapes differ.
+
+    >>> wgan_gradient_penalty(lambda x: 3 * x[:, 0], jnp.ones((1, 1)), jnp.zeros((1, 1)), key=None)
+    Array([4.], dtype=float32)
+    """
+    for x in (real, fake):
+        checks.floats("wgan_gradient_penalty", x)
+    checks.same_shape("wgan_gradient_penalty", real=real, fake=fake)
+    lead = jax.eval_shape(critic, real).shape
+    share = jnp.full(lead, 0.5) if key is None else jax.random.uniform(key, lead)
+    share = share.reshape(lead + (1,) * (real.ndim - len(lead))).astype(real.dtype)
+    between = jax.lax.stop_gradient(share * real + (1 - share) * fake)
+    return jnp.square(length(_slope("wgan_gradient_penalty", critic, between)) - 1)
+
+
+def _slope(name: str, critic: Critic, x: jax.Array) -> jax.Array:
+    """The gradient of each example's score with respect to the example: (..., data)."""
+    checks.floats(name, x)
+    scores, back = jax.vjp(critic, x)
+    if scores.shape != x.shape[: scores.ndim]:
+        found = f"{checks.describe(scores)} of {checks.describe(x)}"
+        raise ValueError(f"{name}: expected of the critic one score per example, found {found}. Drop axes of size 1.")
+    (slope,) = back(jnp.ones_like(scores))
+    return wide(slope).reshape(*scores.shape, -1)
+
+
+def _scores(name: str, **scores: jax.Array) -> tuple[jax.Array, ...]:
+    for x in scores.values():
+        checks.floats(name, x, ndim=0)
+    checks.same_shape(name, **scores)
+    return tuple(wide(x) for x in scores.values())

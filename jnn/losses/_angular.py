@@ -1,0 +1,273 @@
+"""Losses of classes by the directions or places of embeddings: margins in angles, centers, prototypes.
+
+    arcface, cosface, sphereface        cross-entropy of cosines, the own class made harder by a margin
+    center_loss, update_centers         squared distance to the own class's center, which follows
+    prototypes, prototypical            classes by the means of a few examples
+
+A class's direction is a row of `table` (classes, d). Laws: labels out of range are a ValueError where values are known,
+and NaN under `jit`; finite, with gradients, for embeddings of any length, 0 among them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.losses._classification import cross_entropy
+from jnn.losses._embeddings import length, positive, present, unit
+from jnn.precision import take, wide
+
+SHARP = 1e-6  # sines are kept above its root: at 0 their gradient is infinite
+
+
+def arcface(
+    embeddings: jax.Array,
+    table: jax.Array,
+    labels: jax.Array,
+    *,
+    margin: float = 0.5,
+    scale: jax.Array | float = 64.0,
+) -> jax.Array:
+    """ArcFace, additive angular margin loss: cross-entropy of `scale * cos(angle + margin)` for the own class.
+
+    Where angle + margin exceeds pi, the cosine goes on falling, as cos(angle) - margin sin(margin), as in the authors'
+    code. See "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", Deng et al., 2019.
+
+    Args:
+      embeddings: (..., d), floating point.
+      table: (classes, d), a direction for each class.
+      labels: (...), integers in 0..classes-1.
+      margin: in radians, in [0, pi).
+      scale: what cosines are multiplied by.
+
+    Returns:
+      (...): one number per label.
+
+    Raises:
+      TypeError: embeddings are not floating point, or labels not integers.
+      ValueError: shapes do not fit, labels known to lie out of range, or margin or scale is.
+
+    >>> round(float(arcface(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=0.0, scale=1.0)[0]), 4)
+    0.3133
+    """
+    checks.number("arcface", "margin", margin, lambda m: (m >= 0) & (m < math.pi), "in [0, pi)", like=wide(embeddings))
+    cosine = _cosines("arcface", embeddings, table)
+    sine = jnp.sqrt(jnp.maximum(1 - jnp.square(cosine), SHARP))
+    turned = cosine * math.cos(margin) - sine * math.sin(margin)
+    own = jnp.where(cosine > math.cos(math.pi - margin), turned, cosine - margin * math.sin(margin))
+    return _of_classes("arcface", cosine, own, labels, scale)
+
+
+def cosface(
+    embeddings: jax.Array,
+    table: jax.Array,
+    labels: jax.Array,
+    *,
+    margin: float = 0.35,
+    scale: jax.Array | float = 64.0,
+) -> jax.Array:
+    """CosFace, large margin cosine loss: cross-entropy of `scale * (cos(angle) - margin)` for the own class.
+
+    See "CosFace: Large Margin Cosine Loss for Deep Face Recognition", Wang et al., 2018.
+
+    Args:
+      embeddings: (..., d), floating point.
+      table: (classes, d), a direction for each class.
+      labels: (...), integers in 0..classes-1.
+      margin: 0 or more.
+      scale: what cosines are multiplied by.
+
+    Returns:
+      (...): one number per label.
+
+    Raises:
+      TypeError: embeddings are not floating point, or labels not integers.
+      ValueError: shapes do not fit, labels known to lie out of range, or margin or scale is.
+
+    >>> cosface(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=1.0, scale=1.0).round(4)
+    Array([0.6931, 0.6931], dtype=float32)
+    """
+    checks.number("cosface", "margin", margin, lambda m: m >= 0, ">= 0", like=wide(embeddings))
+    cosine = _cosines("cosface", embeddings, table)
+    return _of_classes("cosface", cosine, cosine - margin, labels, scale)
+
+
+def sphereface(embeddings: jax.Array, table: jax.Array, labels: jax.Array, *, margin: int = 4) -> jax.Array:
+    """SphereFace, angular softmax: cross-entropy of `|x| cos(margin * angle)`, made monotone, for the own class.
+
+    See "SphereFace: Deep Hypersphere Embedding for Face Recognition", Liu et al., 2017; without its annealing.
+
+    Args:
+      embeddings: (..., d), floating point; their lengths count, as those of the table's rows do not.
+      table: (classes, d), a direction for each class.
+      labels: (...), integers in 0..classes-1.
+      margin: how many times the angle; 1 is none.
+
+    Returns:
+      (...): one number per label.
+
+    Raises:
+      TypeError: embeddings are not floating point, or labels not integers.
+      ValueError: shapes do not fit, labels known to lie out of range, or margin < 1.
+
+    >>> round(float(sphereface(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=1)[0]), 4)
+    0.3133
+    """
+    if margin < 1:
+        raise ValueError(f"sphereface: expected a margin of 1 or more, found {margin}.")
+    cosine = _cosines("sphereface", embeddings, table)
+    before, multiple = jnp.ones_like(cosine), cosine  # cos(m a) by Chebyshev's recurrence: no angle, no infinite slope
+    for _ in range(margin - 1):
+        before, multiple = multiple, 2 * cosine * multiple - before
+    turns = sum(jnp.where(cosine < math.cos(k * math.pi / margin), 1, 0) for k in range(1, margin))
+    own = jnp.where(turns % 2 == 0, 1, -1) * multiple - 2 * turns if margin > 1 else cosine
+    return _of_classes("sphereface", cosine, own, labels, length(wide(embeddings))[..., None])
+
+
+def _cosines(name: str, embeddings: jax.Array, table: jax.Array) -> jax.Array:
+    """The cosines of each embedding with each class: (..., classes)."""
+    checks.floats(name, embeddings)
+    checks.floats(name, table, ndim=2)
+    if table.shape[1:] != embeddings.shape[-1:]:
+        wanted = ("classes", embeddings.shape[-1])
+        raise ValueError(f"{name}: expected a table {wanted}, a row for each class, found {checks.describe(table)}.")
+    return jnp.einsum("...d,cd->...c", unit(embeddings), unit(table))
+
+
+def _of_classes(name: str, cosine: jax.Array, own: jax.Array, labels: jax.Array, scale: jax.Array | float) -> jax.Array:
+    """Cross-entropy of scaled cosines, and of `own` for the class of the label."""
+    if not isinstance(scale, jax.Array) or not scale.ndim:
+        scale = positive(name, "scale", scale, cosine)
+    checks.integers(name, labels, name="labels")
+    if labels.shape != cosine.shape[:-1]:
+        raise ValueError(f"{name}: expected labels {cosine.shape[:-1]}, found {checks.describe(labels)}.")
+    mine = jax.lax.broadcasted_iota(jnp.int32, cosine.shape, labels.ndim) == labels[..., None].astype(jnp.int32)
+    return cross_entropy(jnp.where(mine, own, cosine) * scale, labels)
+
+
+def center_loss(embeddings: jax.Array, centers: jax.Array, labels: jax.Array) -> jax.Array:
+    """Center loss: half the squared distance to the center of the own class; beside a softmax loss, with a weight.
+
+    See "A Discriminative Feature Learning Approach for Deep Face Recognition", Wen et al., 2016.
+
+    Args:
+      embeddings: (..., d), floating point.
+      centers: (classes, d): a memory that `update_centers` moves, and to which no gradient goes.
+      labels: (...), integers in 0..classes-1.
+
+    Returns:
+      (...): one number per label.
+
+    Raises:
+      TypeError: embeddings are not floating point, or labels not integers.
+      ValueError: shapes do not fit, or labels known to lie out of range.
+
+    >>> center_loss(jnp.array([[3.0, 4.0]]), jnp.zeros((1, 2)), jnp.array([0]))
+    Array([12.5], dtype=float32)
+    """
+    _check_places("center_loss", embeddings, labels, centers.shape[0])
+    own = take(jax.lax.stop_gradient(wide(centers)), labels)
+    return 0.5 * jnp.sum(jnp.square(wide(embeddings) - own), axis=-1)
+
+
+def update_centers(
+    centers: jax.Array,
+    embeddings: jax.Array,
+    labels: jax.Array,
+    *,
+    rate: jax.Array | float = 0.5,
+    mask: jax.Array | None = None,
+) -> jax.Array:
+    """Centers after a batch: each moves towards the embeddings of its class, `rate * sum(x - c) / (1 + count)`.
+
+    Args:
+      centers: (classes, d), in float32 at least.
+      embeddings, labels: as for `center_loss`.
+      rate: above 0; alpha in the paper.
+      mask: (...), true or not 0 where a row is there.
+
+    Returns:
+      (classes, d), without gradient.
+
+    Raises:
+      TypeError, ValueError: as for `center_loss`, or rate <= 0.
+
+    >>> update_centers(jnp.zeros((2, 1)), jnp.array([[4.0]]), jnp.array([1])).tolist()
+    [[0.0], [1.0]]
+    """
+    _check_places("update_centers", embeddings, labels, centers.shape[0])
+    rate = positive("update_centers", "rate", rate, wide(centers))
+    total, count = _class_sums(embeddings, labels, centers.shape[0], present("update_centers", mask, labels.shape))
+    moved = wide(centers) + rate * (total - count * wide(centers)) / (1 + count)
+    return jax.lax.stop_gradient(moved)
+
+
+def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, mask: jax.Array | None = None) -> jax.Array:
+    """Prototypes: the mean embedding of each class's support examples.
+
+    Args:
+      support: (n, d), floating point.
+      labels: (n,), integers in 0..classes-1.
+      classes: how many.
+      mask: (n,), true or not 0 where a row is there.
+
+    Returns:
+      (classes, d), in float32 at least; 0 for a class without examples.
+
+    Raises:
+      TypeError: embeddings are not floating point, or labels not integers.
+      ValueError: shapes do not fit, or labels known to lie out of range.
+
+    >>> prototypes(jnp.array([[1.0], [3.0], [5.0]]), jnp.array([0, 0, 1]), 2).tolist()
+    [[2.0], [5.0]]
+    """
+    _check_places("prototypes", support, labels, classes)
+    total, count = _class_sums(support, labels, classes, present("prototypes", mask, labels.shape))
+    return total / jnp.maximum(count, 1)
+
+
+def prototypical(queries: jax.Array, means: jax.Array, labels: jax.Array) -> jax.Array:
+    """Prototypical loss: cross-entropy of softmax(-squared distance to each prototype).
+
+    See "Prototypical Networks for Few-shot Learning", Snell, Swersky and Zemel, 2017.
+
+    Args:
+      queries: (..., d), floating point.
+      means: (classes, d), as `prototypes` makes them.
+      labels: (...), integers in 0..classes-1.
+
+    Returns:
+      (...): one number per query.
+
+    Raises:
+      TypeError: embeddings are not floating point, or labels not integers.
+      ValueError: shapes do not fit, or labels known to lie out of range.
+
+    >>> prototypical(jnp.array([[1.0]]), jnp.array([[0.0], [2.0]]), jnp.array([0])).round(4)
+    Array([0.6931], dtype=float32)
+    """
+    checks.floats("prototypical", queries)
+    checks.floats("prototypical", means, ndim=2)
+    _check_places("prototypical", queries, labels, means.shape[0])
+    checks.trailing("prototypical", queries, means.shape[1:])
+    # without the query's own square, which all classes share: |m|^2 - 2 x m
+    square = jnp.sum(jnp.square(wide(means)), axis=-1).reshape((1,) * labels.ndim + (-1,))
+    return cross_entropy(2 * jnp.einsum("...d,cd->...c", wide(queries), wide(means)) - square, labels)
+
+
+def _check_places(name: str, x: jax.Array, labels: jax.Array, classes: int) -> None:
+    checks.floats(name, x)
+    checks.integers(name, labels, name="labels")
+    if labels.shape != x.shape[:-1]:
+        raise ValueError(f"{name}: expected labels {x.shape[:-1]}, found {checks.describe(labels)}.")
+    checks.in_range(name, labels, classes)
+
+
+def _class_sums(x: jax.Array, labels: jax.Array, classes: int, there: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sum of each class's embeddings (classes, d), and their number (classes, 1)."""
+    flat, counts = wide(x).reshape(-1, x.shape[-1]), there.reshape(-1)
+    own = jax.nn.one_hot(labels.reshape(-1), classes, dtype=flat.dtype) * counts[:, None]
+    return own.T @ jnp.where(counts[:, None], flat, 0), jnp.sum(own, axis=0)[:, None]

@@ -1,0 +1,112 @@
+"""Distillation: a student learns what a teacher says, or what it sees. No gradient goes to the teacher.
+
+distillation(student, teacher)          logits: softened distributions
+hint(student, teacher)                  features of one layer
+attention_transfer(student, teacher)    where in an image features are active
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.losses._embeddings import positive, unit
+from jnn.losses._regression import squared_error
+from jnn.precision import wide
+
+
+def distillation(student: jax.Array, teacher: jax.Array, *, temperature: jax.Array | float = 2.0) -> jax.Array:
+    """Knowledge distillation: the divergence KL(teacher || student) of softened distributions, times temperature^2.
+
+    The factor keeps gradients as large as those of labels, beside which it is usually trained: `alpha * distillation +
+    (1 - alpha) * cross_entropy`. See "Distilling the Knowledge in a Neural Network", Hinton, Vinyals and Dean, 2015.
+
+    Args:
+      student: (..., classes), logits, floating point.
+      teacher: the same shape.
+      temperature: what logits are divided by.
+
+    Returns:
+      (...): one number per example, 0 where the two agree.
+
+    Raises:
+      TypeError: logits are not floating point.
+      ValueError: shapes differ, or temperature <= 0.
+
+    >>> distillation(jnp.array([[0.0, 0.0]]), jnp.array([[100.0, 0.0]]), temperature=1.0)
+    Array([0.6931472], dtype=float32)
+    """
+    _check("distillation", student, teacher, 1)
+    temperature = positive("distillation", "temperature", temperature, wide(student))
+    ours, theirs = (jax.nn.log_softmax(wide(x) / temperature, axis=-1) for x in (student, teacher))
+    theirs = jax.lax.stop_gradient(theirs)
+    # a class masked by -inf costs nothing: on both sides, for 0 * inf is nan
+    there = theirs > -jnp.inf
+    gaps = jnp.where(there, theirs, 0) - jnp.where(there, ours, 0)
+    return temperature**2 * jnp.sum(jnp.exp(theirs) * gaps, axis=-1)
+
+
+def hint(student: jax.Array, teacher: jax.Array) -> jax.Array:
+    """Hint loss, feature distillation: the mean squared error of the student's features, mapped to the teacher's size.
+
+    See "FitNets: Hints for Thin Deep Nets", Romero et al., 2015.
+
+    Args:
+      student: (..., features), floating point.
+      teacher: the same shape.
+
+    Returns:
+      (...): the mean over features.
+
+    Raises:
+      TypeError: features are not floating point.
+      ValueError: shapes differ.
+
+    >>> hint(jnp.array([[1.0, 2.0]]), jnp.zeros((1, 2)))
+    Array([2.5], dtype=float32)
+    """
+    _check("hint", student, teacher, 1)
+    return squared_error(student, jax.lax.stop_gradient(teacher))
+
+
+def attention_transfer(student: jax.Array, teacher: jax.Array) -> jax.Array:
+    """Attention transfer: the mean squared difference of normalized maps of activity, the mean square over channels.
+
+    See "Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via Attention
+    Transfer", Zagoruyko and Komodakis, 2017; the mean over places as in the authors' code.
+
+    Args:
+      student: (..., y, x, channels), floating point.
+      teacher: (..., y, x, other channels).
+
+    Returns:
+      (...): one number per image.
+
+    Raises:
+      TypeError: features are not floating point.
+      ValueError: sizes of images differ.
+
+    >>> attention_transfer(jnp.ones((1, 1, 2, 3)), jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1)).round(4)
+    Array([0.2929], dtype=float32)
+    """
+    _check("attention_transfer", student, teacher, 3)
+    gap = _activity(student) - jax.lax.stop_gradient(_activity(teacher))
+    return jnp.mean(jnp.square(gap), axis=-1)
+
+
+def _activity(x: jax.Array) -> jax.Array:
+    """(..., y, x, c) -> (..., y x), of length 1."""
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(wide(x)), axis=(-3, -2, -1), keepdims=True))  # so that squares fit
+    active = jnp.mean(jnp.square(wide(x) / jnp.where(size > 0, size, 1)), axis=-1)
+    return unit(active.reshape(*x.shape[:-3], -1))
+
+
+def _check(name: str, student: jax.Array, teacher: jax.Array, ndim: int) -> None:
+    checks.floats(name, student, ndim=ndim)
+    checks.floats(name, teacher, ndim=ndim)
+    if ndim == 1:
+        checks.same_shape(name, student=student, teacher=teacher)
+    elif student.shape[:-1] != teacher.shape[:-1]:
+        found = f"{checks.describe(student)} and {checks.describe(teacher)}"
+        raise ValueError(f"{name}: expected images of one size, whatever their channels, found {found}.")

@@ -1,0 +1,244 @@
+"""Preference losses: what is chosen becomes more likely than what is rejected, one number per pair.
+
+    sequence_log_probability(logits, tokens, mask)      of which all but the last are made
+    dpo_loss, ipo_loss                                  against a reference model
+    kto_loss                                            single answers, good or bad, against a reference
+    orpo_loss, simpo_loss                               without a reference, of means over tokens
+    bradley_terry(chosen, rejected)                     rewards of a reward model
+
+Log-probabilities are (...), of whole answers given their prompts. Those of a reference have no gradient. Laws: float32
+at least; finite, with gradients, wherever the log-probabilities and their differences are.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.losses._classification import cross_entropy
+from jnn.losses._embeddings import positive, present
+from jnn.precision import wide
+
+
+def sequence_log_probability(
+    logits: jax.Array, tokens: jax.Array, mask: jax.Array, *, average: bool = False
+) -> jax.Array:
+    """Log-probability of a sequence: the sum of its tokens', where the mask says that they are of the answer.
+
+    Args:
+      logits: (..., t, v), of each token given those before it, floating point.
+      tokens: (..., t), integers in 0..v-1.
+      mask: (..., t), true or not 0 for the answer's tokens: neither prompt nor padding.
+      average: the mean over these tokens instead (`orpo_loss`, `simpo_loss`).
+
+    Returns:
+      (...): one number per sequence; 0 of no tokens.
+
+    Raises:
+      TypeError: logits are not floating point, or tokens not integers.
+      ValueError: shapes do not fit, or tokens known to lie out of range.
+
+    >>> sequence_log_probability(jnp.zeros((1, 3, 2)), jnp.zeros((1, 3), int), jnp.array([[0, 1, 1]]))
+    Array([-1.3862944], dtype=float32)
+    """
+    there = present("sequence_log_probability", mask, tokens.shape)
+    total = -jnp.sum(jnp.where(there, cross_entropy(logits, tokens), 0), axis=-1)
+    return total / jnp.maximum(jnp.sum(there, axis=-1), 1) if average else total
+
+
+def dpo_loss(
+    chosen: jax.Array,
+    rejected: jax.Array,
+    reference_chosen: jax.Array,
+    reference_rejected: jax.Array,
+    *,
+    beta: jax.Array | float = 0.1,
+    smoothing: jax.Array | float = 0.0,
+) -> jax.Array:
+    """DPO, direct preference optimization: minus the log-probability of the choice, by rewards beta log(p / p_ref).
+
+    See "Direct Preference Optimization: Your Language Model is Secretly a Reward Model", Rafailov et al., 2023; for
+    smoothing (conservative DPO) "A note on DPO with noisy preferences", Mitchell, 2023.
+
+    Args:
+      chosen, rejected: (...), log-probabilities of the two answers, floating point.
+      reference_chosen, reference_rejected: the same of the reference model.
+      beta: how much departing from the reference costs, above 0.
+      smoothing: the chance that a label is the wrong way round, in [0, 0.5).
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError: log-probabilities are not floating point.
+      ValueError: shapes differ, or an option is out of range.
+
+    >>> dpo_loss(*jnp.array([[-1.0], [-2.0], [-1.0], [-2.0]]))
+    Array([0.6931472], dtype=float32)
+    """
+    gap = _log_ratio("dpo_loss", chosen, rejected, reference_chosen, reference_rejected)
+    logit = positive("dpo_loss", "beta", beta, gap) * gap
+    in_range = lambda s: (s >= 0) & (s < 0.5)
+    smoothing = checks.number("dpo_loss", "smoothing", smoothing, in_range, "in [0, 0.5)", like=gap)
+    return (1 - smoothing) * jax.nn.softplus(-logit) + smoothing * jax.nn.softplus(logit)
+
+
+def ipo_loss(
+    chosen: jax.Array,
+    rejected: jax.Array,
+    reference_chosen: jax.Array,
+    reference_rejected: jax.Array,
+    *,
+    beta: jax.Array | float = 0.1,
+) -> jax.Array:
+    """IPO, identity preference optimization: the log-ratio of the two answers shall be 1 / (2 beta), and no more.
+
+    See "A General Theoretical Paradigm to Understand Learning from Human Preferences", Azar et al., 2023, where beta is
+    tau.
+
+    Args:
+      chosen, rejected, reference_chosen, reference_rejected: as for `dpo_loss`.
+      beta: how much departing from the reference costs, above 0.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError, ValueError: as for `dpo_loss`.
+
+    >>> ipo_loss(*jnp.array([[3.0], [0.0], [0.0], [0.0]]), beta=0.25)
+    Array([1.], dtype=float32)
+    """
+    gap = _log_ratio("ipo_loss", chosen, rejected, reference_chosen, reference_rejected)
+    return jnp.square(gap - 1 / (2 * positive("ipo_loss", "beta", beta, gap)))
+
+
+def kto_loss(
+    log_probabilities: jax.Array,
+    reference: jax.Array,
+    desirable: jax.Array,
+    divergence: jax.Array | float,
+    *,
+    beta: jax.Array | float = 0.1,
+    desirable_weight: jax.Array | float = 1.0,
+    undesirable_weight: jax.Array | float = 1.0,
+) -> jax.Array:
+    """KTO, Kahneman-Tversky optimization: the lost value of answers that are good or bad by themselves.
+
+    See "KTO: Model Alignment as Prospect Theoretic Optimization", Ethayarajh et al., 2024.
+
+    Args:
+      log_probabilities: (...), of the answers, floating point.
+      reference: the same of the reference model.
+      desirable: (...), 1 or true for good answers, 0 or false for bad ones.
+      divergence: the reference point, an estimate of KL(model || reference) of 0 or more; it has no gradient.
+      beta: how fast value saturates, above 0.
+      desirable_weight, undesirable_weight: what the two kinds count.
+
+    Returns:
+      (...): one number per answer.
+
+    Raises:
+      TypeError, ValueError: as for `dpo_loss`.
+
+    >>> kto_loss(jnp.array([0.0, 0.0]), jnp.array([0.0, 0.0]), jnp.array([1, 0]), 0.0)
+    Array([0.5, 0.5], dtype=float32)
+    """
+    ours, theirs = _same("kto_loss", log_probabilities=log_probabilities, reference=reference)
+    checks.same_shape("kto_loss", log_probabilities=log_probabilities, desirable=desirable)
+    beta = positive("kto_loss", "beta", beta, ours)
+    reward = ours - jax.lax.stop_gradient(theirs)
+    gain = beta * (reward - jax.lax.stop_gradient(jnp.maximum(divergence, 0)))
+    good, bad = desirable_weight * jax.nn.sigmoid(-gain), undesirable_weight * jax.nn.sigmoid(gain)
+    return jnp.where(desirable != 0, good, bad)
+
+
+def orpo_loss(chosen: jax.Array, rejected: jax.Array, *, strength: jax.Array | float = 0.1) -> jax.Array:
+    """ORPO, odds ratio preference optimization: the chosen answer's cost, and that its odds are not the higher ones.
+
+    See "ORPO: Monolithic Preference Optimization without Reference Model", Hong, Lee and Thorne, 2024.
+
+    Args:
+      chosen, rejected: (...), mean log-probabilities per token, below 0; at 0 the odds are taken of one rounding less.
+      strength: the weight of the odds ratio, above 0; lambda in the paper.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError, ValueError: as for `dpo_loss`.
+
+    >>> orpo_loss(jnp.array([-1.0]), jnp.array([-1.0]), strength=1.0)
+    Array([1.6931472], dtype=float32)
+    """
+    ours, theirs = _same("orpo_loss", chosen=chosen, rejected=rejected)
+    odds = _log_odds(ours) - _log_odds(theirs)
+    return -ours + positive("orpo_loss", "strength", strength, ours) * jax.nn.softplus(-odds)
+
+
+def _log_odds(log_p: jax.Array) -> jax.Array:
+    """log(p / (1 - p))."""
+    log_p = jnp.minimum(log_p, -float(jnp.finfo(log_p.dtype).eps))
+    return log_p - jnp.log(-jnp.expm1(log_p))
+
+
+def simpo_loss(
+    chosen: jax.Array, rejected: jax.Array, *, beta: jax.Array | float = 2.0, margin: jax.Array | float = 1.0
+) -> jax.Array:
+    """SimPO, simple preference optimization: minus the log-probability of the choice, of mean log-probabilities.
+
+    See "SimPO: Simple Preference Optimization with a Reference-Free Reward", Meng, Xia and Chen, 2024.
+
+    Args:
+      chosen, rejected: (...), mean log-probabilities per token, floating point.
+      beta: what rewards are scaled by, above 0.
+      margin: by how much the chosen answer's reward shall be higher; gamma in the paper.
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError, ValueError: as for `dpo_loss`.
+
+    >>> simpo_loss(jnp.array([-1.0]), jnp.array([-1.5]))
+    Array([0.6931472], dtype=float32)
+    """
+    ours, theirs = _same("simpo_loss", chosen=chosen, rejected=rejected)
+    return jax.nn.softplus(margin - positive("simpo_loss", "beta", beta, ours) * (ours - theirs))
+
+
+def bradley_terry(chosen: jax.Array, rejected: jax.Array, *, margin: jax.Array | float = 0.0) -> jax.Array:
+    """Bradley-Terry loss of a reward model: minus the log-probability of the choice, sigmoid(difference of rewards).
+
+    See "Rank Analysis of Incomplete Block Designs", Bradley and Terry, 1952; for the margin "Llama 2: Open Foundation
+    and Fine-Tuned Chat Models", Touvron et al., 2023.
+
+    Args:
+      chosen, rejected: (...), rewards, floating point.
+      margin: by how much the chosen one's shall be higher: a number, or (...).
+
+    Returns:
+      (...): one number per pair.
+
+    Raises:
+      TypeError, ValueError: as for `dpo_loss`.
+
+    >>> bradley_terry(jnp.array([1.0]), jnp.array([1.0]))
+    Array([0.6931472], dtype=float32)
+    """
+    ours, theirs = _same("bradley_terry", chosen=chosen, rejected=rejected)
+    return jax.nn.softplus(margin - (ours - theirs))
+
+
+def _log_ratio(name: str, *log_probabilities: jax.Array) -> jax.Array:
+    names = ("chosen", "rejected", "reference_chosen", "reference_rejected")
+    chosen, rejected, of_chosen, of_rejected = _same(name, **dict(zip(names, log_probabilities, strict=True)))
+    return chosen - rejected - jax.lax.stop_gradient(of_chosen - of_rejected)
+
+
+def _same(name: str, **arrays: jax.Array) -> tuple[jax.Array, ...]:
+    for x in arrays.values():
+        checks.floats(name, x, ndim=0)
+    checks.same_shape(name, **arrays)
+    return tuple(wide(x) for x in arrays.values())

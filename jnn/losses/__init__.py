@@ -11,14 +11,12 @@ from jnn.losses._adversarial import (
     least_squares_critic,
     least_squares_generator,
     minimax_generator,
-    r1_penalty,
-    r2_penalty,
     wasserstein_critic,
     wasserstein_generator,
-    wgan_gradient_penalty,
 )
-from jnn.losses._angular import arcface, center_loss, cosface, prototypes, prototypical, sphereface, update_centers
+from jnn.losses._angular import arcface, cosface, sphereface
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
+from jnn.losses._class_centers import center_loss, prototypes, prototypical, update_centers
 from jnn.losses._classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -32,14 +30,14 @@ from jnn.losses._diffusion import (
     cosine_noise_schedule,
     denoising_loss,
     denoising_target,
-    flow_matching_loss,
-    interpolate_flow,
     linear_noise_schedule,
-    min_snr_weight,
-    p2_weight,
-    snr_weight,
 )
+from jnn.losses._dino import dino_loss, update_center
 from jnn.losses._distillation import attention_transfer, distillation, hint
+from jnn.losses._distributional import categorical_projection, quantile_regression
+from jnn.losses._flow_matching import flow_matching_loss, interpolate_flow
+from jnn.losses._gradient_penalty import r1_penalty, r2_penalty, wgan_gradient_penalty
+from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
 from jnn.losses._penalty import l1, l2
 from jnn.losses._policy import categorical_entropy, clipped_value, policy_gradient, ppo
 from jnn.losses._preference import (
@@ -53,14 +51,8 @@ from jnn.losses._preference import (
 )
 from jnn.losses._regression import absolute_error, huber, squared_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
-from jnn.losses._self_supervised import barlow_twins, dino_loss, negative_cosine, update_center, vicreg
-from jnn.losses._temporal_difference import (
-    categorical_projection,
-    double_q_learning,
-    q_learning,
-    quantile_regression,
-    td_loss,
-)
+from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
+from jnn.losses._temporal_difference import double_q_learning, q_learning, td_loss
 from jnn.losses._transducer import transducer_loss
 from jnn.losses._triplet import batch_hard_triplet, contrastive_pairs, semi_hard_triplet, triplet_margin
 

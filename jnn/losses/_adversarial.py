@@ -8,24 +8,17 @@
 | `hinge_critic`, `wasserstein_generator`               | relu(1 - real) + relu(1 + fake)   | -fake              |
 | `wasserstein_critic`, `wasserstein_generator`         | fake - real                       | -fake              |
 
-    r1_penalty, r2_penalty, wgan_gradient_penalty       of a critic as a function, to be added to its loss
-
 Scores are the critic's logits, one per example, (...). Critic and generator are two updates: each takes the other's
 parameters as given. Laws: values in float32 at least; finite, with gradients, for scores of any size whose squares are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import length
 from jnn.precision import wide
-
-Critic = Callable[[jax.Array], jax.Array]
 
 
 def gan_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -202,92 +195,6 @@ def wasserstein_generator(fake: jax.Array) -> jax.Array:
     """
     (fake,) = _scores("wasserstein_generator", fake=fake)
     return -fake
-
-
-def r1_penalty(critic: Critic, real: jax.Array) -> jax.Array:
-    """R1 gradient penalty: the squared slope of the critic at real examples; times half of gamma, such as 10.
-
-    See "Which Training Methods for GANs do actually Converge?", Mescheder, Geiger and Nowozin, 2018.
-
-    Args:
-      critic: (..., *data) -> (...), a score for each example by itself: without batch normalization.
-      real: (..., *data), floating point.
-
-    Returns:
-      (...): one number per example.
-
-    Raises:
-      TypeError: examples are not floating point.
-      ValueError: the critic does not give one score per example.
-
-    >>> r1_penalty(lambda x: 3 * x[:, 0] + 4 * x[:, 1], jnp.ones((1, 2)))
-    Array([25.], dtype=float32)
-    """
-    slope = _slope("r1_penalty", critic, real)
-    return jnp.sum(jnp.square(slope), axis=-1)
-
-
-def r2_penalty(critic: Critic, fake: jax.Array) -> jax.Array:
-    """R2 gradient penalty: the squared slope of the critic at generated examples; times half of gamma.
-
-    See "Which Training Methods for GANs do actually Converge?", Mescheder, Geiger and Nowozin, 2018.
-
-    Args:
-      critic: as for `r1_penalty`.
-      fake: (..., *data), floating point. No gradient goes to the generator.
-
-    Returns:
-      (...): one number per example.
-
-    Raises:
-      TypeError, ValueError: as for `r1_penalty`.
-
-    >>> r2_penalty(lambda x: x[:, 0] ** 2, jnp.ones((1, 1)))
-    Array([4.], dtype=float32)
-    """
-    slope = _slope("r2_penalty", critic, jax.lax.stop_gradient(fake))
-    return jnp.sum(jnp.square(slope), axis=-1)
-
-
-def wgan_gradient_penalty(critic: Critic, real: jax.Array, fake: jax.Array, *, key: jax.Array | None) -> jax.Array:
-    """WGAN-GP: how far the critic's slope is from 1, squared, somewhere between a real and a generated example.
-
-    See "Improved Training of Wasserstein GANs", Gulrajani et al., 2017, whose weight is 10.
-
-    Args:
-      critic: as for `r1_penalty`.
-      real: (..., *data), floating point.
-      fake: the same shape. No gradient goes to the generator.
-      key: where between them, uniformly, for each example; None is half-way.
-
-    Returns:
-      (...): one number per example; its gradient is finite where the slope is 0.
-
-    Raises:
-      TypeError, ValueError: as for `r1_penalty`, or shapes differ.
-
-    >>> wgan_gradient_penalty(lambda x: 3 * x[:, 0], jnp.ones((1, 1)), jnp.zeros((1, 1)), key=None)
-    Array([4.], dtype=float32)
-    """
-    for x in (real, fake):
-        checks.floats("wgan_gradient_penalty", x)
-    checks.same_shape("wgan_gradient_penalty", real=real, fake=fake)
-    lead = jax.eval_shape(critic, real).shape
-    share = jnp.full(lead, 0.5) if key is None else jax.random.uniform(key, lead)
-    share = share.reshape(lead + (1,) * (real.ndim - len(lead))).astype(real.dtype)
-    between = jax.lax.stop_gradient(share * real + (1 - share) * fake)
-    return jnp.square(length(_slope("wgan_gradient_penalty", critic, between)) - 1)
-
-
-def _slope(name: str, critic: Critic, x: jax.Array) -> jax.Array:
-    """The gradient of each example's score with respect to the example: (..., data)."""
-    checks.floats(name, x)
-    scores, back = jax.vjp(critic, x)
-    if scores.shape != x.shape[: scores.ndim]:
-        found = f"{checks.describe(scores)} of {checks.describe(x)}"
-        raise ValueError(f"{name}: expected of the critic one score per example, found {found}. Drop axes of size 1.")
-    (slope,) = back(jnp.ones_like(scores))
-    return wide(slope).reshape(*scores.shape, -1)
 
 
 def _scores(name: str, **scores: jax.Array) -> tuple[jax.Array, ...]:

@@ -25,10 +25,10 @@ def chunked_cross_entropy(
 ) -> jax.Array:
     """Cross-entropy of a large vocabulary: `cross_entropy(hidden @ table.T, labels)`, `chunk` columns at a time.
 
-    The backward pass computes each part of the logits again: a third matrix product for a memory of (..., chunk) in
-    place of (..., classes). The sums of parts are those of a softmax on line: "Online normalizer calculation for
-    softmax", Milakov and Gimelshein, 2018; the loss by parts: "Cut Your Losses in Large-Vocabulary Language Models",
-    Wijmans et al., 2025.
+    The backward pass computes each part of the logits again: a fourth matrix product beside three, for a memory of
+    (..., chunk) in place of (..., classes). Sums are added up as in "Online normalizer calculation for softmax",
+    Milakov and Gimelshein, 2018; for the loss see "Cut Your Losses in Large-Vocabulary Language Models", Wijmans et
+    al., 2025.
 
     Args:
       hidden: (..., d), floating point.

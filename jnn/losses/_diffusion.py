@@ -1,13 +1,11 @@
-"""Diffusion and flow matching: what noise does to data, what a network learns of it, and how much each level counts.
+"""Diffusion: what noise does to data, and what a network learns of it.
 
     linear_noise_schedule, cosine_noise_schedule      a: the share of the data's variance at each step, falling
     add_noise(x0, noise, a) -> x                      sqrt(a) x0 + sqrt(1 - a) noise
     denoising_target, denoising_loss                  of a network that predicts "noise", "x0" or "v"
-    snr_weight, min_snr_weight, p2_weight             factors of the loss, by level
-    interpolate_flow, flow_matching_loss              straight paths from noise to data
 
-The levels a, or the times t, say which axes are the examples': (...) of data (..., *data). The rest is an example, over
-which losses take the mean. In float32 at least, but noisy data, which keeps x0's dtype.
+The levels a say which axes are the examples': (...) of data (..., *data). The rest is an example, over which losses
+take the mean. In float32 at least, but noisy data, which keeps x0's dtype.
 """
 
 from __future__ import annotations
@@ -95,7 +93,7 @@ def add_noise(x0: jax.Array, noise: jax.Array, level: jax.Array) -> jax.Array:
     >>> add_noise(jnp.ones((1, 2)), jnp.zeros((1, 2)), jnp.array([0.25]))
     Array([[0.5, 0.5]], dtype=float32)
     """
-    level = _levels("add_noise", level, x0=x0, noise=noise)
+    level = levels("add_noise", level, x0=x0, noise=noise)
     return (jnp.sqrt(level) * wide(x0) + jnp.sqrt(1 - level) * wide(noise)).astype(x0.dtype)
 
 
@@ -118,9 +116,9 @@ def denoising_target(x0: jax.Array, noise: jax.Array, level: jax.Array, *, predi
     >>> denoising_target(jnp.ones((1, 1)), jnp.zeros((1, 1)), jnp.array([0.75]), predict="v")
     Array([[-0.5]], dtype=float32)
     """
-    level = _levels("denoising_target", level, x0=x0, noise=noise)
+    level = levels("denoising_target", level, x0=x0, noise=noise)
     x0, noise = wide(x0), wide(noise)
-    return _choose("denoising_target", predict, noise, x0, jnp.sqrt(level) * noise - jnp.sqrt(1 - level) * x0)
+    return choose("denoising_target", predict, noise, x0, jnp.sqrt(level) * noise - jnp.sqrt(1 - level) * x0)
 
 
 def denoising_loss(
@@ -145,131 +143,11 @@ def denoising_loss(
     >>> denoising_loss(jnp.ones((1, 2)), jnp.zeros((1, 2)), jnp.zeros((1, 2)), jnp.array([0.5]), predict="noise")
     Array([1.], dtype=float32)
     """
-    _levels("denoising_loss", level, predictions=predictions, x0=x0, noise=noise)
-    return _mean_square(wide(predictions) - denoising_target(x0, noise, level, predict=predict), level)
+    levels("denoising_loss", level, predictions=predictions, x0=x0, noise=noise)
+    return mean_square(wide(predictions) - denoising_target(x0, noise, level, predict=predict), level)
 
 
-def snr_weight(level: jax.Array, *, predict: Predict) -> jax.Array:
-    """Signal-to-noise weighting: whatever is predicted, the loss is that of the noise.
-
-    Args:
-      level: (...), in [0, 1]; below 1 for "x0", whose weight level / (1 - level) has no bound.
-      predict: what the network predicts, "noise", "x0" or "v".
-
-    Returns:
-      (...): what to multiply `denoising_loss` with.
-
-    Raises:
-      ValueError: predict is none of these.
-
-    >>> snr_weight(jnp.array([0.75]), predict="x0")
-    Array([3.], dtype=float32)
-    """
-    level = wide(jnp.asarray(level))
-    return _choose("snr_weight", predict, jnp.ones_like(level), level / (1 - level), level)
-
-
-def min_snr_weight(level: jax.Array, *, predict: Predict, most: float = 5.0) -> jax.Array:
-    """Min-SNR weighting: of x0's loss, the signal-to-noise ratio or `most` (gamma), whichever is less.
-
-    See "Efficient Diffusion Training via Min-SNR Weighting Strategy", Hang et al., 2023.
-
-    Args:
-      level: (...), in [0, 1], both ends included.
-      predict: what the network predicts, "noise", "x0" or "v".
-      most: above 0.
-
-    Returns:
-      (...): what to multiply `denoising_loss` with.
-
-    Raises:
-      ValueError: predict is none of these, or most <= 0.
-
-    >>> min_snr_weight(jnp.array([0.75, 0.875, 1.0]), predict="x0")
-    Array([3., 5., 5.], dtype=float32)
-    """
-    level = wide(jnp.asarray(level))
-    checks.number("min_snr_weight", "most", most, lambda m: m > 0, "> 0", like=level)
-    # level against most * (1 - level): no ratio, so both ends are finite
-    signal, noise = level, most * (1 - level)
-    of_noise = jnp.where(noise < signal, noise / jnp.where(noise < signal, signal, 1), 1)
-    of_x0 = jnp.where(noise < signal, most, signal / jnp.where(noise < signal, 1, 1 - level))
-    return _choose("min_snr_weight", predict, of_noise, of_x0, jnp.minimum(signal, noise))
-
-
-def p2_weight(level: jax.Array, *, predict: Predict, offset: float = 1.0, power: float = 1.0) -> jax.Array:
-    """P2 weighting: of the noise's loss, `(offset + signal-to-noise ratio) ** -power`; fine details count less.
-
-    See "Perception Prioritized Training of Diffusion Models", Choi et al., 2022.
-
-    Args:
-      level: (...), in [0, 1]; below 1 for "x0".
-      predict: what the network predicts, "noise", "x0" or "v".
-      offset, power: k and gamma in the paper, above 0.
-
-    Returns:
-      (...): what to multiply `denoising_loss` with.
-
-    Raises:
-      ValueError: predict is none of these, or offset or power <= 0.
-
-    >>> p2_weight(jnp.array([0.75, 0.0]), predict="noise")
-    Array([0.25, 1.  ], dtype=float32)
-    """
-    level = wide(jnp.asarray(level))
-    for name, value in (("offset", offset), ("power", power)):
-        checks.number("p2_weight", name, value, lambda v: v > 0, "> 0", like=level)
-    of_noise = ((1 - level) / (offset * (1 - level) + level)) ** power
-    return _choose("p2_weight", predict, of_noise, of_noise * level / (1 - level), of_noise * level)
-
-
-def interpolate_flow(noise: jax.Array, data: jax.Array, time: jax.Array) -> jax.Array:
-    """Rectified flow's straight path: `(1 - time) * noise + time * data`.
-
-    Args:
-      noise: (..., *data), floating point.
-      data: the same shape.
-      time: (...), in [0, 1]: 0 is noise, 1 is data.
-
-    Returns:
-      (..., *data), in data's dtype.
-
-    Raises:
-      TypeError: arrays are not floating point.
-      ValueError: shapes do not fit.
-
-    >>> interpolate_flow(jnp.zeros((1, 2)), jnp.ones((1, 2)), jnp.array([0.25]))
-    Array([[0.25, 0.25]], dtype=float32)
-    """
-    time = _levels("interpolate_flow", time, noise=noise, data=data)
-    return ((1 - time) * wide(noise) + time * wide(data)).astype(data.dtype)
-
-
-def flow_matching_loss(velocities: jax.Array, noise: jax.Array, data: jax.Array, time: jax.Array) -> jax.Array:
-    """Flow matching, rectified flow: the mean squared error of the velocity along the straight path, data - noise.
-
-    See "Flow Matching for Generative Modeling", Lipman et al., 2023; "Flow Straight and Fast: Learning to Generate and
-    Transfer Data with Rectified Flow", Liu, Gong and Liu, 2023.
-
-    Args:
-      velocities: (..., *data), floating point: what the network made of `interpolate_flow(noise, data, time)`.
-      noise, data, time: as there.
-
-    Returns:
-      (...): the mean over an example.
-
-    Raises:
-      TypeError: arrays are not floating point.
-      ValueError: shapes do not fit.
-
-    >>> flow_matching_loss(jnp.ones((1, 2)), jnp.zeros((1, 2)), jnp.ones((1, 2)), jnp.array([0.5]))
-    Array([0.], dtype=float32)
-    """
-    _levels("flow_matching_loss", time, velocities=velocities, noise=noise, data=data)
-    return _mean_square(wide(velocities) - (wide(data) - wide(noise)), time)
-
-
-def _levels(name: str, level: jax.Array, **arrays: jax.Array) -> jax.Array:
+def levels(name: str, level: jax.Array, **arrays: jax.Array) -> jax.Array:
     """The level of each example, with an axis of 1 for each of the data's."""
     for x in arrays.values():
         checks.floats(name, x)
@@ -283,11 +161,13 @@ def _levels(name: str, level: jax.Array, **arrays: jax.Array) -> jax.Array:
     return wide(level).reshape(level.shape + (1,) * (len(shape) - level.ndim))
 
 
-def _choose(name: str, predict: Predict, noise: jax.Array, x0: jax.Array, v: jax.Array) -> jax.Array:
+def choose(name: str, predict: Predict, noise: jax.Array, x0: jax.Array, v: jax.Array) -> jax.Array:
+    """What belongs to what is predicted."""
     if predict not in get_args(Predict):
         raise ValueError(f"{name}: expected predict to be one of {get_args(Predict)}, found {predict!r}.")
     return {"noise": noise, "x0": x0, "v": v}[predict]
 
 
-def _mean_square(error: jax.Array, level: jax.Array) -> jax.Array:
+def mean_square(error: jax.Array, level: jax.Array) -> jax.Array:
+    """The mean over each example, of which there is one for each level."""
     return jnp.mean(jnp.square(error), axis=tuple(range(level.ndim, error.ndim)))

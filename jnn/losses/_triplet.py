@@ -75,10 +75,9 @@ def batch_hard_triplet(
     """
     there, x = rows("batch_hard_triplet", mask, embeddings=embeddings)
     belong, differ = same_label("batch_hard_triplet", labels, there)
-    # of the rows' places only who is far is asked: the distances of those are taken anew, and exactly
-    square = jnp.sum(jnp.square(jax.lax.stop_gradient(_mining(x))), axis=-1)
-    products = similarities(*[jax.lax.stop_gradient(_mining(x))] * 2)
-    far = square[..., None, :] - 2 * products  # up to what a row has in common
+    # who is far is asked of dot products, up to what a row has in common; the distances to those two are taken anew
+    y = jax.lax.stop_gradient(_balanced(x))
+    far = jnp.sum(jnp.square(y), axis=-1)[..., None, :] - 2 * similarities(y, y)
     hardest = (
         jnp.argmax(jnp.where(belong, far, -jnp.inf), axis=-1),
         jnp.argmin(jnp.where(differ, far, jnp.inf), axis=-1),
@@ -87,7 +86,7 @@ def batch_hard_triplet(
     return jnp.where(jnp.any(belong, axis=-1) & jnp.any(differ, axis=-1), values, 0)
 
 
-def _mining(x: jax.Array) -> jax.Array:
+def _balanced(x: jax.Array) -> jax.Array:
     """x (..., n, d) about its mean and at most 1, so that squares neither overflow nor cancel more than they need."""
     x = x / jnp.maximum(jnp.max(jnp.abs(x), axis=(-2, -1), keepdims=True), jnp.finfo(x.dtype).tiny)
     return x - jnp.mean(x, axis=-2, keepdims=True)

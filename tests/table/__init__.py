@@ -1,6 +1,6 @@
 """One row per block and loss: `laws.py` runs every law over every row; a new block joins by adding a row."""
 
-from tests.table import layers, losses, models
+from tests.table import layers, losses, models, objectives
 
 BLOCKS = [*layers.BLOCKS, *models.BLOCKS]
-LOSSES = losses.LOSSES
+LOSSES = [*losses.LOSSES, *objectives.LOSSES]

@@ -1,0 +1,64 @@
+"""Losses of embeddings, sequences, teachers, critics, preferences and rewards: predictions and targets of one example.
+
+An example of a loss in which rows see each other is a whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import losses
+from tests.table.rows import Loss, Rng, pair
+
+TABLE = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+CENTER = np.float32([0.1, -0.2, 0.3, 0.0])
+
+
+def labelled(n: int, *shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
+    """Predictions, and integers below n, one each for their first axes."""
+    return lambda rng: (rng.normal(size=shape).astype(np.float32), rng.integers(0, n, shape[:-1]).astype(np.int32))
+
+
+def spoken(*shape: int) -> Callable[[Rng], tuple[np.ndarray, np.ndarray]]:
+    """Logits, and two labels of 1..2."""
+    return lambda rng: (rng.normal(size=shape).astype(np.float32), rng.integers(1, 3, 2).astype(np.int32))
+
+
+def whole(labels: jnp.ndarray, length: int) -> tuple[jnp.ndarray, jnp.ndarray]:
+    """Lengths of sequences that are all there."""
+    lead = labels.shape[:-1]
+    return jnp.full(lead, length), jnp.full(lead, labels.shape[-1])
+
+
+LOSSES = [
+    # embeddings: rows see each other
+    Loss("info_nce", losses.info_nce, pair(5, 3)),
+    Loss("clip_loss", lambda x, y: losses.clip_loss(x, y, 5.0), pair(5, 3)),
+    Loss("batch_hard_triplet", losses.batch_hard_triplet, labelled(2, 5, 3)),
+    Loss("vicreg", losses.vicreg, pair(5, 3)),
+    # embeddings: each for itself
+    Loss("dino_loss", lambda x, y: losses.dino_loss(x, y, CENTER), pair(4)),
+    Loss("arcface", lambda x, y: losses.arcface(x, TABLE.astype(x.dtype), y, scale=4.0), labelled(3, 4)),
+    Loss("prototypical", lambda x, y: losses.prototypical(x, TABLE.astype(x.dtype), y), labelled(3, 4)),
+    # sequences
+    Loss("ctc_loss", lambda x, y: losses.ctc_loss(x, y, *whole(y, 5)), spoken(5, 3)),
+    Loss("transducer_loss", lambda x, y: losses.transducer_loss(x, y, *whole(y, 4)), spoken(4, 3, 3)),
+    Loss(
+        "chunked_cross_entropy",
+        lambda x, y: losses.chunked_cross_entropy(x, TABLE.astype(x.dtype), y, chunk=2, z_loss=0.1, soft_cap=3.0),
+        labelled(3, 4),
+    ),
+    # teachers, preferences, rewards
+    Loss("distillation", losses.distillation, pair(4)),
+    Loss("dpo_loss", lambda x, y: losses.dpo_loss(x[..., 0], x[..., 1], y[..., 0], y[..., 1]), pair(2)),
+    Loss("ppo", lambda x, y: losses.ppo(x[..., 0], y[..., 0], y[..., 1]), pair(2)),
+    Loss("quantile_regression", losses.quantile_regression, pair(3)),
+    Loss(
+        "generalized_advantages",
+        lambda v, r: losses.generalized_advantages(r, 0.9 + 0 * r, v[..., 0]),
+        lambda rng: (rng.normal(size=(4, 1)).astype(np.float32), rng.normal(size=3).astype(np.float32)),
+    ),
+]

@@ -15,6 +15,7 @@ from jnn.losses._adversarial import (
     wasserstein_generator,
 )
 from jnn.losses._angular import arcface, cosface, sphereface
+from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
 from jnn.losses._class_centers import center_loss, prototypes, prototypical, update_centers
 from jnn.losses._classification import (
@@ -24,7 +25,10 @@ from jnn.losses._classification import (
     soft_cross_entropy,
 )
 from jnn.losses._contrastive import clip_loss, info_nce, n_pairs, nt_xent, siglip_loss, supervised_contrastive
+from jnn.losses._counts import negative_binomial_nll, poisson_nll
+from jnn.losses._crps import ensemble_crps, gaussian_crps
 from jnn.losses._ctc import ctc_loss
+from jnn.losses._deviance import gamma_deviance, poisson_deviance, tweedie_deviance
 from jnn.losses._diffusion import (
     add_noise,
     cosine_noise_schedule,
@@ -35,9 +39,23 @@ from jnn.losses._diffusion import (
 from jnn.losses._dino import dino_loss, update_center
 from jnn.losses._distillation import attention_transfer, distillation, hint
 from jnn.losses._distributional import categorical_projection, quantile_regression
+from jnn.losses._divergence import (
+    categorical_kl,
+    gaussian_kl,
+    importance_weighted_elbo_loss,
+    negative_elbo,
+    standard_gaussian_kl,
+)
 from jnn.losses._flow_matching import flow_matching_loss, interpolate_flow
+from jnn.losses._focal import binary_focal_loss, focal_loss, generalized_cross_entropy, poly_loss
 from jnn.losses._gradient_penalty import r1_penalty, r2_penalty, wgan_gradient_penalty
+from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths, multi_label_cross_entropy
+from jnn.losses._images import lpips, ms_ssim_loss, ssim_loss, total_variation
+from jnn.losses._likelihood import gaussian_mixture_nll, gaussian_nll, laplace_nll, student_t_nll
+from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
+from jnn.losses._margin import hinge, modified_huber, multi_class_hinge, perceptron_loss, sigmoid_loss, squared_hinge
 from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
+from jnn.losses._ordinal import coral_loss, ordinal_cross_entropy
 from jnn.losses._penalty import l1, l2
 from jnn.losses._policy import categorical_entropy, clipped_value, policy_gradient, ppo
 from jnn.losses._preference import (
@@ -49,9 +67,21 @@ from jnn.losses._preference import (
     sequence_log_probability,
     simpo_loss,
 )
+from jnn.losses._ranking import approximate_ndcg, lambda_rank, listmle, listnet, margin_ranking, ranknet
 from jnn.losses._regression import absolute_error, huber, squared_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
+from jnn.losses._robust import (
+    charbonnier,
+    cosine_distance,
+    epsilon_insensitive,
+    log_cosh,
+    quantile_loss,
+    smooth_l1,
+    squared_logarithmic_error,
+)
+from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
+from jnn.losses._survival import cox_partial_likelihood
 from jnn.losses._temporal_difference import double_q_learning, q_learning, td_loss
 from jnn.losses._transducer import transducer_loss
 from jnn.losses._triplet import batch_hard_triplet, contrastive_pairs, semi_hard_triplet, triplet_margin
@@ -59,74 +89,134 @@ from jnn.losses._triplet import batch_hard_triplet, contrastive_pairs, semi_hard
 __all__ = [
     "absolute_error",
     "add_noise",
+    "approximate_ndcg",
     "arcface",
     "attention_transfer",
     "barlow_twins",
     "batch_hard_triplet",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "binary_focal_loss",
     "bradley_terry",
     "categorical_entropy",
+    "categorical_kl",
     "categorical_projection",
     "center_loss",
+    "charbonnier",
     "chunked_cross_entropy",
+    "ciou_loss",
     "clip_loss",
     "clipped_value",
     "contrastive_pairs",
+    "coral_loss",
     "cosface",
+    "cosine_distance",
     "cosine_noise_schedule",
+    "cox_partial_likelihood",
     "cross_entropy",
     "ctc_loss",
     "denoising_loss",
     "denoising_target",
+    "dice_loss",
     "dino_loss",
+    "diou_loss",
     "distillation",
     "double_q_learning",
     "dpo_loss",
+    "ensemble_crps",
+    "epsilon_insensitive",
     "flow_matching_loss",
+    "focal_loss",
+    "focal_tversky_loss",
+    "gamma_deviance",
     "gan_critic",
     "gan_generator",
+    "gaussian_crps",
+    "gaussian_kl",
+    "gaussian_mixture_nll",
+    "gaussian_nll",
     "generalized_advantages",
+    "generalized_cross_entropy",
+    "generalized_dice_loss",
+    "giou_loss",
+    "hierarchical_softmax",
+    "hinge",
     "hinge_critic",
     "hint",
     "huber",
+    "huffman_paths",
+    "importance_weighted_elbo_loss",
     "info_nce",
     "interpolate_flow",
+    "iou_loss",
     "ipo_loss",
+    "jaccard_loss",
     "kto_loss",
     "l1",
     "l2",
+    "lambda_rank",
     "lambda_returns",
+    "laplace_nll",
     "least_squares_critic",
     "least_squares_generator",
     "linear_noise_schedule",
+    "listmle",
+    "listnet",
+    "log_cosh",
+    "lovasz_hinge",
+    "lovasz_softmax",
+    "lpips",
+    "margin_ranking",
     "min_snr_weight",
     "minimax_generator",
+    "modified_huber",
+    "ms_ssim_loss",
+    "multi_class_hinge",
+    "multi_label_cross_entropy",
     "n_pairs",
+    "negative_binomial_nll",
     "negative_cosine",
+    "negative_elbo",
     "nt_xent",
+    "ordinal_cross_entropy",
     "orpo_loss",
     "p2_weight",
+    "perceptron_loss",
+    "poisson_deviance",
+    "poisson_nll",
     "policy_gradient",
+    "poly_loss",
     "ppo",
     "prototypes",
     "prototypical",
     "q_learning",
+    "quantile_loss",
     "quantile_regression",
     "r1_penalty",
     "r2_penalty",
+    "ranknet",
     "semi_hard_triplet",
     "sequence_log_probability",
     "siglip_loss",
+    "sigmoid_loss",
     "simpo_loss",
+    "smooth_l1",
     "snr_weight",
     "soft_cross_entropy",
     "sphereface",
     "squared_error",
+    "squared_hinge",
+    "squared_logarithmic_error",
+    "ssim_loss",
+    "standard_gaussian_kl",
+    "student_t_nll",
     "supervised_contrastive",
     "td_loss",
+    "total_variation",
     "transducer_loss",
     "triplet_margin",
+    "tversky_loss",
+    "tweedie_deviance",
     "update_center",
     "update_centers",
     "vicreg",

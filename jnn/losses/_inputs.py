@@ -1,0 +1,87 @@
+"""What losses ask of their input. Values that do not fit are an error where they are known, and NaN under `jit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import checks
+from jnn.losses._classification import _unit_interval as unit_interval
+from jnn.precision import wide, wide_dtype
+
+__all__ = ["beside", "direction", "fitting", "masked", "one_of", "pair", "pixels", "unit_interval", "yes_no"]
+
+
+def pair(name: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
+    """Predictions and targets of one shape, in float32 at least."""
+    checks.floats(name, predictions, ndim=ndim)
+    checks.same_shape(name, predictions=predictions, targets=targets)
+    return wide(predictions), beside(predictions, targets)
+
+
+def beside(predictions: jax.Array, x: jax.Array) -> jax.Array:
+    """x in float32 at least, and in float64 where predictions are, so that integers keep their digits."""
+    return x.astype(jnp.promote_types(wide_dtype(predictions), wide_dtype(x)))
+
+
+def fitting(
+    name: str, what: str, x: jax.Array, fits: Callable[[Any], Any], expected: str, *, like: jax.Array
+) -> jax.Array:
+    """x in the dtype of sums of `like`, NaN where it does not fit; an error where its values are known."""
+    if not isinstance(x, jax.core.Tracer):
+        values = np.asarray(x)
+        if not np.all(fits(values)):
+            raise ValueError(f"{name}: expected {what} {expected}, found values from {values.min()} to {values.max()}.")
+    x = beside(like, x)
+    return jnp.where(fits(x), x, jnp.nan)
+
+
+def yes_no(name: str, scores: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Scores, and targets of 0 and 1 in any dtype as signs, -1 and 1."""
+    scores, _ = pair(name, scores, targets)
+    known = fitting(name, "targets", targets, lambda t: (t == 0) | (t == 1), "of 0 and 1", like=scores)
+    return scores, 2 * known - 1
+
+
+def one_of(name: str, scores: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Scores in float32 at least, and which of them (..., classes) each label means: none, if it is out of range."""
+    checks.floats(name, scores)
+    checks.integers(name, labels, name="labels")
+    if labels.shape != scores.shape[:-1]:
+        raise ValueError(
+            f"{name}: expected labels {scores.shape[:-1]} for {checks.describe(scores)}, "
+            f"found {checks.describe(labels)}."
+        )
+    checks.in_range(name, labels, scores.shape[-1])
+    classes = jax.lax.broadcasted_iota(jnp.int32, scores.shape, labels.ndim)
+    return wide(scores), classes == labels[..., None].astype(jnp.int32)
+
+
+def masked(name: str, mask: jax.Array | None, shape: tuple[int, ...]) -> jax.Array:
+    """The mask as bools of this shape; all true where there is none."""
+    if mask is None:
+        return jnp.ones(shape, bool)
+    checks.array(name, mask, "mask")
+    if mask.shape != shape:
+        raise ValueError(f"{name}: expected a mask {shape}, found {checks.describe(mask)}.")
+    return jnp.asarray(mask) != 0
+
+
+def direction(x: jax.Array) -> jax.Array:
+    """x divided by its length, which is never squared at its own scale; zero where x is."""
+    most = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    zero = most == 0
+    x = jnp.where(zero, 0.0, x / jnp.where(zero, 1.0, most))
+    square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x / jnp.sqrt(jnp.where(zero, 1.0, square))
+
+
+def pixels(name: str, mask: jax.Array | None, of: jax.Array, spatial: int) -> jax.Array:
+    """The mask of pixels `of`, an array (..., *spatial)."""
+    if of.ndim < spatial:
+        raise ValueError(f"{name}: expected {spatial} spatial axes, found pixels {checks.describe(of)}.")
+    return masked(name, mask, of.shape)

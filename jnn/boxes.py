@@ -64,6 +64,7 @@ def box_iou(a: jax.Array, b: jax.Array) -> jax.Array:
     >>> box_iou(jnp.array([[0.0, 0.0, 2.0, 2.0]]), jnp.array([[1.0, 0.0, 3.0, 2.0], [5.0, 5.0, 6.0, 6.0]])).round(4)
     Array([[0.3333, 0.    ]], dtype=float32)
     """
+    a, b = checked_boxes("box_iou", a, ndim=2), checked_boxes("box_iou", b, ndim=2)
     both, union = box_overlap(a[..., :, None, :], b[..., None, :, :])
     return jnp.where(union > 0, both / jnp.where(union > 0, union, 1.0), 0.0)
 
@@ -90,14 +91,14 @@ def centers_of_corners(boxes: jax.Array) -> jax.Array:
     return jnp.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
-def checked_boxes(name: str, boxes: jax.Array) -> jax.Array:
+def checked_boxes(name: str, boxes: jax.Array, *, ndim: int = 1) -> jax.Array:
     """Boxes in float32 at least.
 
     Raises:
       TypeError: they are not floating point.
-      ValueError: the last axis is not of four.
+      ValueError: the last axis is not of four, or they are of a lower rank.
     """
-    checks.floats(name, boxes)
+    checks.floats(name, boxes, ndim=ndim)
     if boxes.shape[-1] != 4:
         raise ValueError(f"{name}: expected boxes [...,4] of x0, y0, x1, y1, found {checks.describe(boxes)}.")
     return wide(boxes)

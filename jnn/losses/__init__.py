@@ -1,5 +1,12 @@
 """Losses: one number per example (or token). Nothing here reduces over examples; the train step does, once.
 
+    classification      cross-entropies, focal and robust ones, margins, ordered classes, trees of classes
+    regression          errors, robust errors, deviances, quantiles, cosine distance
+    distributions       negative log-likelihoods, CRPS, KL divergences, evidence lower bounds, Cox's partial likelihood
+    images              overlaps of regions, boxes, structural similarity, total variation, LPIPS
+    lists               learning to rank, by pairs and by whole lists
+    params              penalties
+
 What lives here compares predictions with targets, or penalises params. What does not: metrics
 (`jnn.metrics`), reduction, weighting by example.
 """

@@ -13,7 +13,7 @@ from jnn import checks
 from jnn.losses._classification import _unit_interval as unit_interval
 from jnn.precision import wide, wide_dtype
 
-__all__ = ["beside", "direction", "fitting", "masked", "one_of", "pair", "pixels", "unit_interval", "yes_no"]
+__all__ = ["beside", "direction", "fitting", "masked", "one_of", "pair", "pixels", "scored", "unit_interval", "yes_no"]
 
 
 def pair(name: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
@@ -49,6 +49,14 @@ def yes_no(name: str, scores: jax.Array, targets: jax.Array) -> tuple[jax.Array,
 
 def one_of(name: str, scores: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Scores in float32 at least, and which of them (..., classes) each label means: none, if it is out of range."""
+    scored(name, scores, labels)
+    checks.in_range(name, labels, scores.shape[-1])
+    classes = jax.lax.broadcasted_iota(jnp.int32, scores.shape, labels.ndim)
+    return wide(scores), classes == labels[..., None].astype(jnp.int32)
+
+
+def scored(name: str, scores: jax.Array, labels: jax.Array) -> None:
+    """Raises unless labels are integers, one for each of scores' leading axes."""
     checks.floats(name, scores)
     checks.integers(name, labels, name="labels")
     if labels.shape != scores.shape[:-1]:
@@ -56,9 +64,6 @@ def one_of(name: str, scores: jax.Array, labels: jax.Array) -> tuple[jax.Array, 
             f"{name}: expected labels {scores.shape[:-1]} for {checks.describe(scores)}, "
             f"found {checks.describe(labels)}."
         )
-    checks.in_range(name, labels, scores.shape[-1])
-    classes = jax.lax.broadcasted_iota(jnp.int32, scores.shape, labels.ndim)
-    return wide(scores), classes == labels[..., None].astype(jnp.int32)
 
 
 def masked(name: str, mask: jax.Array | None, shape: tuple[int, ...]) -> jax.Array:

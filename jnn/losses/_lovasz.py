@@ -14,7 +14,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.losses._inputs import one_of, pixels, yes_no
+from jnn.losses._inputs import one_of, pair, pixels, scored, yes_no
 
 
 def lovasz_hinge(
@@ -41,6 +41,7 @@ def lovasz_hinge(
     >>> lovasz_hinge(jnp.array([3.0, -2.0, 0.5]), jnp.array([1, 0, 0]), spatial=1)
     Array(0.75, dtype=float32)
     """
+    pair("lovasz_hinge", logits, targets)
     there = pixels("lovasz_hinge", mask, logits, spatial)
     logits, signs = yes_no("lovasz_hinge", logits, jnp.where(there, targets, 0))
     errors = jnp.where(there, 1 - logits * signs, 0.0)
@@ -72,7 +73,8 @@ def lovasz_softmax(
     >>> lovasz_softmax(jnp.zeros((2, 2)), jnp.array([0, 0]), spatial=1)
     Array(0.5, dtype=float32)
     """
-    there = pixels("lovasz_softmax", mask, logits[..., 0] if logits.ndim else logits, spatial)
+    scored("lovasz_softmax", logits, labels)
+    there = pixels("lovasz_softmax", mask, labels, spatial)
     logits, own = one_of("lovasz_softmax", logits, jnp.where(there, labels, 0).astype(labels.dtype))
     known = jnp.any(own, axis=-1, keepdims=True)
     errors = jnp.where(known, jnp.abs(own - jax.nn.softmax(logits, axis=-1)), jnp.nan)

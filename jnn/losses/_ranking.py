@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import masked, pair
+from jnn.losses._inputs import fitting, masked, pair
 
 
 def ranknet(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
@@ -69,7 +69,7 @@ def lambda_rank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | No
     scores, relevance, there = _listed("lambda_rank", scores, relevance, mask)
     better = _pairs(jnp.greater, relevance) & _pairs(jnp.logical_and, there)
     rank = 1 + jnp.argsort(jnp.argsort(-jnp.where(there, scores, -jnp.inf), axis=-1), axis=-1).astype(scores.dtype)
-    gain = _gain(relevance, there)
+    gain = _gain("lambda_rank", relevance)
     swap = jnp.abs(_pairs(jnp.subtract, gain) * _pairs(jnp.subtract, _discount(rank)))
     ideal = _ideal(gain)[..., None, None]
     costs = jax.lax.stop_gradient(swap) * jax.nn.softplus(-_pairs(jnp.subtract, scores))
@@ -149,7 +149,7 @@ def approximate_ndcg(
     )
     above = jax.nn.sigmoid(-_pairs(jnp.subtract, scores) / temperature)
     rank = 1 + jnp.sum(jnp.where(others, above, 0.0), axis=-1)
-    gain = _gain(relevance, there)
+    gain = _gain("approximate_ndcg", relevance)
     ideal = _ideal(gain)
     dcg = jnp.sum(gain * _discount(rank), axis=-1)
     return jnp.where(ideal == 0, 0.0, 1 - dcg / jnp.where(ideal == 0, 1.0, ideal))
@@ -201,8 +201,10 @@ def _mean(x: jax.Array, there: jax.Array, axis: tuple[int, ...]) -> jax.Array:
     return jnp.sum(jnp.where(there, x, 0.0), axis=axis) / jnp.maximum(jnp.sum(there, axis=axis), 1)
 
 
-def _gain(relevance: jax.Array, there: jax.Array) -> jax.Array:
-    return jnp.where(there, jnp.expm1(relevance * math.log(2)), 0.0)
+def _gain(name: str, relevance: jax.Array) -> jax.Array:
+    """2^relevance - 1: 0 where nothing is there, as relevance is."""
+    known = fitting(name, "relevance", relevance, lambda r: r >= 0, ">= 0", like=relevance)
+    return jnp.expm1(known * math.log(2))
 
 
 def _discount(rank: jax.Array) -> jax.Array:

@@ -104,3 +104,8 @@ def test_bad_input_is_one_clear_error(loss):
         loss(X, X[:1])
     with pytest.raises(TypeError, match=f"{loss.__name__}: expected floating-point input, found int32"):
         loss(X.astype(int), X)
+
+
+def test_all_pairs_want_lists_of_boxes():
+    with pytest.raises(ValueError, match="box_iou: expected an array of rank 2 or more"):
+        box_iou(X[0], X)

@@ -38,7 +38,9 @@ def of_list(s, y):
         swapped[i], swapped[j] = rank[j], rank[i]
         swaps.append((dcg(gain, rank) - dcg(gain, swapped)).abs() / ideal)
     best = sorted(range(n), key=lambda i: -y[i].item())
-    soft = [1 + sum(((s[j] - s[i]) / TEMPERATURE).sigmoid() for j in range(n) if j != i) for i in range(n)]
+    soft = [
+        torch.tensor(1.0) + sum(((s[j] - s[i]) / TEMPERATURE).sigmoid() for j in range(n) if j != i) for i in range(n)
+    ]
     return torch.stack(
         [
             sum(costs) / max(len(costs), 1) + 0 * s.sum(),
@@ -122,5 +124,10 @@ def test_bad_shapes_are_one_clear_error(loss):
 def test_bad_numbers_are_one_clear_error():
     with pytest.raises(ValueError, match=r"expected temperature > 0, found 0.0"):
         losses.approximate_ndcg(X, X, temperature=0.0)
+    for loss in (losses.lambda_rank, losses.approximate_ndcg):
+        with pytest.raises(
+            ValueError, match=f"{loss.__name__}: expected relevance >= 0, found values from -1.0 to -1.0"
+        ):
+            loss(X, X - 1)
     with pytest.raises(ValueError, match=r"expected margin >= 0, found -1.0"):
         losses.margin_ranking(X, X, margin=-1.0)

@@ -154,6 +154,12 @@ X = jnp.zeros((2, 2, 1))
         (lambda: losses.focal_tversky_loss(X, X, gamma=0.0), ValueError, "expected gamma > 0, found 0"),
         (lambda: losses.generalized_dice_loss(X > 0, X), TypeError, "expected floating-point input, found bool"),
         (lambda: losses.lovasz_hinge(X, X - 1), ValueError, "lovasz_hinge: expected targets of 0 and 1"),
+        (lambda: losses.lovasz_hinge(X, X[0]), ValueError, "lovasz_hinge: expected equal shapes"),
+        (
+            lambda: losses.lovasz_softmax(X, jnp.zeros(2, int)),
+            ValueError,
+            r"lovasz_softmax: expected labels \(2, 2\) for float32\[2,2,1\], found int32\[2\]",
+        ),
         (lambda: losses.lovasz_softmax(X, X[..., 0]), TypeError, "lovasz_softmax: expected integers"),
     ],
 )

@@ -74,7 +74,7 @@ def test_values_and_gradients_are_finite(dtype):
         found = {}
         for name, (f, x) in each.items():
             value, back = jax.vjp(lambda x, f=f: f(x, x[::-1] * 0.5), x)
-            found[name] = value, back(jnp.ones_like(value))
+            found[name] = value, back(jnp.ones_like(value))[0]
         return found
 
     found = values_and_gradients(jnp.asarray(x, dtype), jnp.asarray(small, dtype))
@@ -88,7 +88,7 @@ def test_values_and_gradients_are_finite(dtype):
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 def test_values_of_half_precision_are_float32_and_of_float64_float64(loss):
     inputs = [np.asarray(x) for x in loss.inputs(2)]
-    for given, expected in ((jnp.bfloat16, jnp.float32), (jnp.float32, jnp.float32), (jnp.float64, jnp.float64)):
+    for given, expected in ((jnp.bfloat16, jnp.float32), (jnp.float64, jnp.float64)):
         with jax.enable_x64(True):
             cast = [jax.ShapeDtypeStruct(x.shape, given if x.dtype.kind == "f" else x.dtype) for x in inputs]
             assert jax.eval_shape(loss.apply, *cast).dtype == expected, given

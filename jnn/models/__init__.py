@@ -1,17 +1,25 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
 from jnn.models._cnn import cnn, cnn_spec
+from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
+from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
+from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 
 __all__ = [
+    "RESNETS",
+    "TORCHVISION_RESNET",
+    "batch_stats_spec",
     "cached_transformer",
     "cnn",
     "cnn_spec",
+    "conv_norm",
+    "conv_norm_spec",
     "generate",
     "last_state",
     "mean_state",
@@ -20,8 +28,12 @@ __all__ = [
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",
+    "preactivation_resnet",
+    "preactivation_resnet_spec",
     "recurrent_classifier",
     "recurrent_classifier_spec",
+    "resnet",
+    "resnet_spec",
     "transformer",
     "transformer_block",
     "transformer_block_spec",

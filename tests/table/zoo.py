@@ -1,0 +1,34 @@
+"""Published architectures, at toy widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jnn import models
+from jnn.laws import Block
+from jnn.param import Spec, map_paths
+from tests.table.rows import floats
+
+
+def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, noisy: bool = False) -> Block:
+    """A model of images with batch norm, by given statistics: by its own, rounding in 16 bits has no bound."""
+    given = lambda path, param: np.full(param.shape, 1.2 if path.endswith("var") else 0.1, np.float32)
+    stats = map_paths(given, models.batch_stats_spec(spec))
+    apply = lambda p, x, key: model(p, x, stats, **({"key": key} if noisy else {}))[0]
+    return Block(name, spec, apply, floats(*image), noisy=noisy)
+
+
+BLOCKS = [
+    normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
+    normalized("resnet", models.resnet, models.resnet_spec((2,), (4,), 3, stem=2, kernel=3, channels=1), 4, 4, 1),
+    normalized(
+        "preactivation_resnet",
+        lambda *args, key: models.preactivation_resnet(*args, key=key, rate=0.2),
+        models.preactivation_resnet_spec((2,), (4,), 3, stem=2, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+]

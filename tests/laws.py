@@ -92,6 +92,10 @@ SPECS = {
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
     "conv_norm_spec": (2, 3),
+    "vgg_spec": (((4,),), 2),
+    "alexnet_spec": (2,),
+    "lenet5_spec": (),
+    "densenet_spec": ((1,), 4, 2),
     "resnet_spec": ((1,), (4,), 3),
     "preactivation_resnet_spec": ((1,), (4,), 3),
 }
@@ -152,7 +156,7 @@ def drawn_among_others(axis: str | None, large: bool) -> dict:
     )
 
 
-@pytest.mark.parametrize("block", map(of_a_large_model, BLOCKS), ids=lambda block: block.name)
+@pytest.mark.parametrize("block", [*map(of_a_large_model, BLOCKS)], ids=lambda block: block.name)
 def test_law_2_a_draw_hangs_on_its_path(block):
     """Not on what else is drawn, and not on the devices: alone on one it is as among other rows on eight."""
     others = drawn_among_others(first_divisible(block.spec), block in zoo.BLOCKS)

@@ -2,7 +2,9 @@
 
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
+from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
+from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
@@ -10,18 +12,27 @@ from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, 
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
 
 __all__ = [
+    "DENSENETS",
     "RESNETS",
     "TORCHVISION_RESNET",
+    "VGGS",
+    "alexnet",
+    "alexnet_spec",
     "batch_stats_spec",
     "cached_transformer",
     "cnn",
     "cnn_spec",
     "conv_norm",
     "conv_norm_spec",
+    "densenet",
+    "densenet_spec",
     "generate",
     "last_state",
+    "lenet5",
+    "lenet5_spec",
     "mean_state",
     "mlp",
     "mlp_spec",
@@ -39,4 +50,6 @@ __all__ = [
     "transformer_block_spec",
     "transformer_cache",
     "transformer_spec",
+    "vgg",
+    "vgg_spec",
 ]

@@ -104,10 +104,11 @@ def preactivation_resnet(
     Raises:
       As `resnet`.
 
-    >>> import jnn
-    >>> p = jnn.init(preactivation_resnet_spec((1, 2), (4, 8), 10, stem=4), jax.random.key(0))
-    >>> preactivation_resnet(p, jnp.ones((2, 8, 8, 3)), key=None)[0].shape
-    (2, 10)
+    >>> from jnn.param import abstract
+    >>> p = abstract(preactivation_resnet_spec((4, 4, 4), (160, 320, 640), 10))
+    >>> images = jax.ShapeDtypeStruct((8, 32, 32, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: preactivation_resnet(p, x, key=None)[0], p, images).shape
+    (8, 10)
     """
     checks.params("preactivation_resnet", p, "stem", "stage1", "norm")
     checks.floats("preactivation_resnet", x, ndim=3)

@@ -135,11 +135,10 @@ def resnet(
       TypeError: x is not floating point.
       ValueError: x has other channels than p was declared for, or is empty.
 
-    >>> import jnn
-    >>> p = jnn.init(resnet_spec((1, 2), (4, 8), 10, stem=4, kernel=3), jax.random.key(0))
-    >>> logits, stats = resnet(p, jnp.ones((2, 8, 8, 3)))
-    >>> logits.shape
-    (2, 10)
+    >>> from jnn.param import abstract
+    >>> p = abstract(resnet_spec(**RESNETS["resnet18"], classes=1000))
+    >>> jax.eval_shape(resnet, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32))[0].shape
+    (8, 1000)
     """
     checks.params("resnet", p, "stem", "stage1")
     checks.floats("resnet", x, ndim=3)

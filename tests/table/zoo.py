@@ -31,4 +31,31 @@ BLOCKS = [
         *(4, 4, 1),
         noisy=True,
     ),
+    Block(
+        "vgg",
+        models.vgg_spec(((3,),), 3, image=(4, 4, 1), dense=4),
+        lambda p, x, key: models.vgg(p, x, key=key),
+        floats(4, 4, 1),
+        noisy=True,
+    ),
+    Block(
+        "alexnet",
+        models.alexnet_spec(3, widths=(2,) * 5, image=(63, 63, 1), dense=4),
+        lambda p, x, key: models.alexnet(p, x, key=key),
+        floats(63, 63, 1),
+        noisy=True,
+    ),
+    Block(
+        "lenet5",
+        models.lenet5_spec(features=4),
+        lambda p, x, key: models.lenet5(p, x, np.ones((3, 4), np.float32)),
+        floats(32, 32, 1),
+    ),
+    normalized(
+        "densenet",
+        lambda *args, key: models.densenet(*args, key=key, rate=0.2),
+        models.densenet_spec((2, 1), 2, 3, stem=2, kernel=3, bottleneck=1, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
 ]

@@ -92,6 +92,9 @@ SPECS = {
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
     "conv_norm_spec": (2, 3),
+    "vit_spec": ((4, 4, 1), 2, 3),
+    "mixer_spec": ((4, 4, 1), 2, 3),
+    "convnext_spec": ((1,), (4,), 2),
     "vgg_spec": (((4,),), 2),
     "alexnet_spec": (2,),
     "lenet5_spec": (),
@@ -107,7 +110,8 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     rooms = (jnn.activations, jnn.layers, jnn.models)
     found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
     assert set(found) == set(SPECS) | OF_OTHERS
-    sizes = {"transformer_spec": {"layers": 2, "heads": 2, "embed": 4}}
+    sizes = {name: {"layers": 2, "heads": 2, "embed": 4} for name in ("transformer_spec", "vit_spec")}
+    sizes["mixer_spec"] = {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5}
     for name, args in SPECS.items():
         spec = found[name](*args, **sizes.get(name, {}), dtype=jnp.bfloat16)
         assert {jnp.dtype(param.dtype) for param in jax.tree.leaves(spec)} == {jnp.dtype(jnp.bfloat16)}, name

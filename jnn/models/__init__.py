@@ -2,9 +2,11 @@
 
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
+from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._lenet import lenet5, lenet5_spec
+from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
@@ -13,12 +15,16 @@ from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
+from jnn.models._vit import VITS, vit, vit_spec
 
 __all__ = [
+    "CONVNEXTS",
     "DENSENETS",
+    "MIXERS",
     "RESNETS",
     "TORCHVISION_RESNET",
     "VGGS",
+    "VITS",
     "alexnet",
     "alexnet_spec",
     "batch_stats_spec",
@@ -27,6 +33,8 @@ __all__ = [
     "cnn_spec",
     "conv_norm",
     "conv_norm_spec",
+    "convnext",
+    "convnext_spec",
     "densenet",
     "densenet_spec",
     "generate",
@@ -34,6 +42,8 @@ __all__ = [
     "lenet5",
     "lenet5_spec",
     "mean_state",
+    "mixer",
+    "mixer_spec",
     "mlp",
     "mlp_spec",
     "perceptron",
@@ -52,4 +62,6 @@ __all__ = [
     "transformer_spec",
     "vgg",
     "vgg_spec",
+    "vit",
+    "vit_spec",
 ]

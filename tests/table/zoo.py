@@ -58,4 +58,23 @@ BLOCKS = [
         *(4, 4, 1),
         noisy=True,
     ),
+    Block(
+        "vit",
+        models.vit_spec((4, 6, 2), 2, 3, layers=2, heads=2, embed=8, hidden=6),
+        lambda p, x, key: models.vit(p, x, key=key, rate=0.2),
+        floats(4, 6, 2),
+        noisy=True,
+    ),
+    Block(
+        "mixer",
+        models.mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
+        lambda p, x, key: models.mixer(p, x),
+        floats(4, 6, 2),
+    ),
+    Block(
+        "convnext",
+        models.convnext_spec((2, 1), (4, 6), 3, patch=2, channels=2),
+        lambda p, x, key: models.convnext(p, x),
+        floats(8, 4, 2),
+    ),
 ]

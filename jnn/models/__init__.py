@@ -1,8 +1,10 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
+from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
+from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._lenet import lenet5, lenet5_spec
@@ -14,6 +16,7 @@ from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, 
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
 from jnn.models._vit import VITS, vit, vit_spec
 
@@ -27,6 +30,8 @@ __all__ = [
     "VITS",
     "alexnet",
     "alexnet_spec",
+    "autoencoder",
+    "autoencoder_spec",
     "batch_stats_spec",
     "cached_transformer",
     "cnn",
@@ -35,6 +40,10 @@ __all__ = [
     "conv_norm_spec",
     "convnext",
     "convnext_spec",
+    "dcgan_discriminator",
+    "dcgan_discriminator_spec",
+    "dcgan_generator",
+    "dcgan_generator_spec",
     "densenet",
     "densenet_spec",
     "generate",
@@ -53,6 +62,7 @@ __all__ = [
     "preactivation_resnet_spec",
     "recurrent_classifier",
     "recurrent_classifier_spec",
+    "reparametrize",
     "resnet",
     "resnet_spec",
     "transformer",
@@ -60,6 +70,10 @@ __all__ = [
     "transformer_block_spec",
     "transformer_cache",
     "transformer_spec",
+    "unet",
+    "unet_spec",
+    "vae",
+    "vae_spec",
     "vgg",
     "vgg_spec",
     "vit",

@@ -144,7 +144,7 @@ def _tokens(p: Params, x: jax.Array) -> jax.Array:
     x = x.reshape(*x.shape[:-3], rows * columns, d)
     x = x if where is None else add_bias(x, where)
     if "class" in p:
-        own = jnp.broadcast_to(p["class"].astype(x.dtype), (*x.shape[:-2], 1, d))
+        own = add_bias(jnp.zeros((*x.shape[:-2], 1, d), x.dtype), p["class"])
         x = jnp.concatenate([own, x], axis=-2)
     if "position" not in p:
         return x

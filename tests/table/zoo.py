@@ -77,4 +77,25 @@ BLOCKS = [
         lambda p, x, key: models.convnext(p, x),
         floats(8, 4, 2),
     ),
+    Block(
+        "autoencoder",
+        models.autoencoder_spec((5, 4, 3)),
+        lambda p, x, key: models.autoencoder(p, x),
+        floats(5),
+    ),
+    Block(
+        "vae",
+        models.vae_spec((5, 4, 3)),
+        lambda p, x, key: models.vae(p, x, key=key),
+        floats(5),
+        noisy=True,
+    ),
+    normalized("dcgan_generator", models.dcgan_generator, models.dcgan_generator_spec(4, (3,), channels=2), 4),
+    normalized(
+        "dcgan_discriminator",
+        models.dcgan_discriminator,
+        models.dcgan_discriminator_spec((3, 4), channels=1),
+        *(16, 16, 1),
+    ),
+    normalized("unet", models.unet, models.unet_spec((2, 4), 3, channels=1), 4, 4, 1),
 ]

@@ -21,6 +21,7 @@ from jnn.param import Params, Spec, check_key
 from jnn.precision import wide
 
 Coder = Callable[[Params, jax.Array], jax.Array]
+LIMIT = 60.0  # of a log-variance
 
 
 def autoencoder_spec(sizes: Sequence[int], *, dtype: DTypeLike = jnp.float32) -> Spec:
@@ -134,6 +135,8 @@ def vae(
 def reparametrize(mean: jax.Array, log_var: jax.Array, *, key: jax.Array | None) -> jax.Array:
     """Reparametrization: a normal draw, `mean + exp(log_var / 2) * noise`, through which gradients pass.
 
+    A log-variance beyond -60 or 60 counts as that, so that the draw and its gradient are finite in float32.
+
     Args:
       mean, log_var: (...), floating point, of one shape.
       key: makes the noise; None makes none.
@@ -150,6 +153,6 @@ def reparametrize(mean: jax.Array, log_var: jax.Array, *, key: jax.Array | None)
     checks.same_shape("reparametrize", mean=mean, log_var=log_var)
     if key is None:
         return mean
-    h = wide(mean)
+    h, spread = wide(mean), jnp.exp(jnp.clip(wide(log_var), -LIMIT, LIMIT) / 2)
     noise = jax.random.normal(key, h.shape, h.dtype)
-    return (h + jnp.exp(wide(log_var) / 2) * noise).astype(mean.dtype)
+    return (h + spread * noise).astype(mean.dtype)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jnn import models
+from jnn import layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
-from tests.table.rows import floats
+from tests.table.rows import floats, integers
 
 
 def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, noisy: bool = False) -> Block:
@@ -98,4 +98,40 @@ BLOCKS = [
         *(16, 16, 1),
     ),
     normalized("unet", models.unet, models.unet_spec((2, 4), 3, channels=1), 4, 4, 1),
+    Block(
+        "diffusion_unet",
+        models.diffusion_unet_spec((4, 6), blocks=1, channels=2),
+        lambda p, x, t, key: models.diffusion_unet(p, x, t, key=key, rate=0.2, groups=2),
+        lambda rng: (*floats(4, 4, 2)(rng), *integers(1000)(rng)),
+        noisy=True,
+    ),
+    Block(
+        "masked_conv",
+        layers.conv_spec(2, 4, (3, 3)),
+        lambda p, x, key: models.masked_conv(p, x, "A", 2),
+        floats(4, 3, 2),
+        causal=True,
+    ),
+    Block(
+        "pixelcnn",
+        models.pixelcnn_spec(2, 3, width=2, layers=2, kernel=3),
+        lambda p, x, key: models.pixelcnn(p, x),
+        floats(4, 3, 2),
+        causal=True,
+    ),
+    Block(
+        "tcn",
+        models.tcn_spec(2, (3, 3), kernel=2),
+        lambda p, x, key: models.tcn(p, x, key=key, rate=0.2),
+        floats(6, 2),
+        noisy=True,
+        causal=True,
+    ),
+    Block(
+        "wavenet",
+        models.wavenet_spec(5, cycles=2, layers=2, width=3, skip=4),
+        lambda p, x, key: models.wavenet(p, x),
+        integers(5, 7),
+        causal=True,
+    ),
 ]

@@ -92,6 +92,8 @@ SPECS = {
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
     "conv_norm_spec": (2, 3),
+    "mobilenet_v2_spec": (2,),
+    "siamese_spec": (2,),
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),
     "tcn_spec": (2, (3,)),

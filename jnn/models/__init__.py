@@ -7,10 +7,12 @@ from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
+from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._mobilenet import mobilenet_v2, mobilenet_v2_spec
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
@@ -62,6 +64,8 @@ __all__ = [
     "mixer_spec",
     "mlp",
     "mlp_spec",
+    "mobilenet_v2",
+    "mobilenet_v2_spec",
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",
@@ -69,11 +73,15 @@ __all__ = [
     "pixelcnn_spec",
     "preactivation_resnet",
     "preactivation_resnet_spec",
+    "prototypes",
+    "prototypical_logits",
     "recurrent_classifier",
     "recurrent_classifier_spec",
     "reparametrize",
     "resnet",
     "resnet_spec",
+    "siamese",
+    "siamese_spec",
     "tcn",
     "tcn_spec",
     "time_embedding",

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jnn.axes import constrain, gather
 from jnn.layers import global_avg_pool, linear, max_pool
@@ -56,15 +55,24 @@ def pooled_stem(stem: Params, x: jax.Array) -> jax.Array:
 
 
 def through_stages(
-    p: Params, x: jax.Array, stats: Stats | None, block: Block, key: jax.Array | None, **how: Any
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    block: Block,
+    key: jax.Array | None,
+    *,
+    strides: Sequence[int] | None = None,
+    **how: Any,
 ) -> tuple[jax.Array, Stats]:
-    """All stages; in each, the blocks behind the first are one body of code."""
+    """All stages; in each, the blocks behind the first, which strides, are one body of code."""
     seen: Stats = {}
-    for i, name in enumerate(sorted(name for name in p if name.startswith("stage"))):
+    for i in range(sum(name.startswith("stage") for name in p)):
+        name = f"stage{i + 1}"
         stage, given = p[name], stats and stats[name]
-        noise = None if key is None else path_key(key, name)
+        noise = {part: None if key is None else path_key(key, f"{name}/{part}") for part in ("first", "rest")}
         first = gather(stage["first"], f"{name}/first")
-        x, told = block(first, x, given and given["first"], noise, stride=_stage_stride(i), **how)
+        stride = _stage_stride(i) if strides is None else strides[i]
+        x, told = block(first, x, given and given["first"], noise["first"], stride=stride, **how)
         seen[name] = {"first": told}
         if "rest" not in stage:
             continue
@@ -75,7 +83,7 @@ def through_stages(
             return constrain(x, "y", "x", "channels"), told
 
         depth = jax.tree.leaves(stage["rest"])[0].shape[0]
-        keys = None if noise is None else jax.vmap(jax.random.fold_in, (None, 0))(noise, jnp.arange(1, depth + 1))
+        keys = None if noise["rest"] is None else jax.random.split(noise["rest"], depth)
         x, seen[name]["rest"] = jax.lax.scan(body, x, (stage["rest"], given and given["rest"], keys))
     return x, seen
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn import layers, models
@@ -19,6 +21,11 @@ def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, no
     stats = map_paths(given, models.batch_stats_spec(spec))
     apply = lambda p, x, key: model(p, x, stats, **({"key": key} if noisy else {}))[0]
     return Block(name, spec, apply, floats(*image), noisy=noisy)
+
+
+def of_two(support: jax.Array) -> jax.Array:
+    """Prototypes of two classes, of two examples each."""
+    return models.prototypes(support, jnp.broadcast_to(jnp.arange(4) % 2, support.shape[:-1]), 2)
 
 
 BLOCKS = [
@@ -133,5 +140,24 @@ BLOCKS = [
         lambda p, x, key: models.wavenet(p, x),
         integers(5, 7),
         causal=True,
+    ),
+    normalized(
+        "mobilenet_v2",
+        lambda *args, key: models.mobilenet_v2(*args, key=key, strides=(1, 2)),
+        models.mobilenet_v2_spec(3, stages=((1, 8, 1), (2, 8, 2)), stem=8, last=8, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    Block(
+        "prototypical_logits",
+        {},
+        lambda p, x, support, key: models.prototypical_logits(x, of_two(support)),
+        lambda rng: (*floats(3, 5)(rng), *floats(4, 5)(rng)),
+    ),
+    Block(
+        "siamese",
+        models.siamese_spec(4),
+        lambda p, a, b, key: models.siamese(p, a, b),
+        lambda rng: (*floats(4)(rng), *floats(4)(rng)),
     ),
 ]

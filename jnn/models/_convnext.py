@@ -138,7 +138,7 @@ def _down(p: Params, x: jax.Array, *, first: bool) -> jax.Array:
     return constrain(norm(patches(x)) if first else patches(norm(x)), "y", "x", "channels")
 
 
-def _block(p: Params, x: jax.Array, key: None, beside: None) -> jax.Array:
+def _block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:
     h = layer_norm(p["norm"], depthwise_conv(p["depthwise"], x), epsilon=EPSILON)
     h = wide(linear(p["down"], gelu(linear(p["up"], h))))
     return x + (h * over_last_axes(p["layer_scale"], h)).astype(x.dtype)

@@ -115,7 +115,7 @@ def mixer(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
     return linear(ends["out"], h)
 
 
-def _block(p: Params, x: jax.Array, key: None, beside: None) -> jax.Array:
+def _block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:
     mlp = lambda p, x: linear(p["down"], gelu(linear(p["up"], x)))
     h = mlp(p["tokens"], layer_norm(p["norm1"], x).swapaxes(-1, -2))
     x = x + h.swapaxes(-1, -2)

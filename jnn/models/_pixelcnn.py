@@ -81,7 +81,7 @@ def pixelcnn(p: Params, x: jax.Array) -> jax.Array:
     checks.floats("pixelcnn", x, ndim=3)
     channels = p["stem"]["w"].shape[-2]
 
-    def block(p: Params, x: jax.Array, key: None, beside: None) -> jax.Array:
+    def block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:
         h = x
         for name in ("narrow", "conv", "widen"):
             h = masked_conv(p[name], jax.nn.relu(h), "B", channels)

@@ -98,7 +98,7 @@ def resnet_spec(
 
     def block(c_in: int, c_out: int, stride: int) -> Spec:
         sizes = block_sizes(c_in, c_out, bottleneck)
-        scales: list[Initializer] = [ones] * (len(sizes) - 1) + [zeros]
+        scales: Sequence[Initializer] = [*[ones] * (len(sizes) - 1), zeros]
         units = {
             f"unit{i}": conv_norm_spec(a, b, k, groups=groups if k == 3 else 1, scale=scale, dtype=dtype)
             for i, ((a, b, k), scale) in enumerate(zip(sizes, scales, strict=True), 1)

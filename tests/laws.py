@@ -14,10 +14,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
 from jnn.laws import LAWS, broken_by, value_and_gradient
-from tests.table import BLOCKS, LOSSES
+from tests.table import BLOCKS, LOSSES, zoo
 from tests.tolerance import loosened
 
-block_table = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
 loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 ONLY = {  # the blocks that a law says something of
@@ -27,6 +26,12 @@ ONLY = {  # the blocks that a law says something of
     "prefill = step by step": lambda block: block.chunk,
 }
 OF_ALL_AT_ONCE = "a draw hangs on its path"
+TRACED = {"float64 stays float64"}  # nothing is compiled
+
+
+def of_a_large_model(block, *what):
+    """A row, slow where its programs take seconds to compile."""
+    return pytest.param(block, *what, marks=pytest.mark.slow if block in zoo.BLOCKS else ())
 
 
 def equations(jaxpr):
@@ -49,7 +54,7 @@ def assert_close(a, b, **tolerance):
 @pytest.mark.parametrize(
     ("block", "law"),
     [
-        (block, law)
+        (block, law) if law in TRACED else of_a_large_model(block, law)
         for block in BLOCKS
         for law in LAWS
         if law != OF_ALL_AT_ONCE and ONLY.get(law, lambda block: True)(block)
@@ -86,15 +91,38 @@ SPECS = {
     "recurrent_classifier_spec": (5, 2, 3, 2),
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
+    "conv_norm_spec": (2, 3),
+    "mobilenet_v2_spec": (2,),
+    "siamese_spec": (2,),
+    "diffusion_unet_spec": ((4, 8),),
+    "pixelcnn_spec": (1, 3),
+    "tcn_spec": (2, (3,)),
+    "wavenet_spec": (),
+    "autoencoder_spec": ((4, 3),),
+    "vae_spec": ((4, 3),),
+    "dcgan_generator_spec": (),
+    "dcgan_discriminator_spec": (),
+    "unet_spec": ((4, 8), 2),
+    "vit_spec": ((4, 4, 1), 2, 3),
+    "mixer_spec": ((4, 4, 1), 2, 3),
+    "convnext_spec": ((1,), (4,), 2),
+    "vgg_spec": (((4,),), 2),
+    "alexnet_spec": (2,),
+    "lenet5_spec": (),
+    "densenet_spec": ((1,), 4, 2),
+    "resnet_spec": ((1,), (4,), 3),
+    "preactivation_resnet_spec": ((1,), (4,), 3),
 }
-OF_OTHERS = {"bidirectional_spec", "batch_norm_stats_spec"}  # a cell's twice; statistics are float32
+OF_OTHERS = {"bidirectional_spec"}  # a cell's twice
+OF_OTHERS |= {"batch_norm_stats_spec", "batch_stats_spec"}  # statistics are float32
 
 
 def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     rooms = (jnn.activations, jnn.layers, jnn.models)
     found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
     assert set(found) == set(SPECS) | OF_OTHERS
-    sizes = {"transformer_spec": {"layers": 2, "heads": 2, "embed": 4}}
+    sizes = {name: {"layers": 2, "heads": 2, "embed": 4} for name in ("transformer_spec", "vit_spec")}
+    sizes["mixer_spec"] = {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5}
     for name, args in SPECS.items():
         spec = found[name](*args, **sizes.get(name, {}), dtype=jnp.bfloat16)
         assert {jnp.dtype(param.dtype) for param in jax.tree.leaves(spec)} == {jnp.dtype(jnp.bfloat16)}, name
@@ -131,10 +159,10 @@ def first_divisible(spec: Any) -> str | None:
 
 
 @functools.cache
-def drawn_among_others(axis: str | None) -> dict:
+def drawn_among_others(axis: str | None, large: bool) -> dict:
     """One model of the rows whose first axis that eight devices divide is this: spread over them along it."""
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
-    rows = {row.name: row.spec for row in BLOCKS if first_divisible(row.spec) == axis}
+    rows = {row.name: row.spec for row in BLOCKS if (row in zoo.BLOCKS) == large and first_divisible(row.spec) == axis}
     return jnn.init(
         {"others": jnn.activations.prelu_spec(), **rows},
         jax.random.key(0),
@@ -143,10 +171,11 @@ def drawn_among_others(axis: str | None) -> dict:
     )
 
 
-@block_table
+@pytest.mark.parametrize("block", [*map(of_a_large_model, BLOCKS)], ids=lambda block: block.name)
 def test_law_2_a_draw_hangs_on_its_path(block):
     """Not on what else is drawn, and not on the devices: alone on one it is as among other rows on eight."""
-    assert_close(block.drawn, drawn_among_others(first_divisible(block.spec))[block.name], rtol=0, atol=0)
+    others = drawn_among_others(first_divisible(block.spec), block in zoo.BLOCKS)
+    assert_close(block.drawn, others[block.name], rtol=0, atol=0)
 
 
 OPTIONAL = {"b": 0.0, "bias": 0.0, "scale": 1.0}  # a leaf of this name, and what it is where there is none
@@ -164,7 +193,7 @@ def without(params, name):
 @pytest.mark.parametrize(
     ("block", "name"),
     [
-        (row, name)
+        of_a_large_model(row, name)
         for row in BLOCKS
         for name in OPTIONAL
         if any(p.split("/")[-1] == name for p in jnn.flatten(row.spec))

@@ -22,6 +22,7 @@ from jnn.param import Param, Params, Spec, abstract, array_type, load, map_paths
 
 # torch's words for what a leaf of ours is called
 LEAVES = {"w": "weight", "b": "bias", "scale": "weight", "bias": "bias", "table": "weight", "slope": "weight"}
+LEAVES |= {"mean": "running_mean", "var": "running_var"}
 IGNORED = ("*num_batches_tracked",)  # how often batch norm was called
 
 Names = Mapping[str, str | tuple[str, str]]
@@ -40,9 +41,9 @@ def load_state_dict(
       state_dict: name -> tensor or array, such as `module.state_dict()` or what a safetensors file holds.
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
         same on both sides but for the words of a leaf at the end; `{i}` in a name for 0, 1, ..., which are stacked
-        along the leading axis; "in_proj_weight[0/3]" for the first third of an array. A pair (name, "i o y x -> y x i
-        o") says how the axes lie where the rule above does not. A path that none matches has the name of torch's
-        modules: "fc/w" is "fc.weight".
+        along the leading axis, and `{i+1}` for 1, 2, ...; "in_proj_weight[0/3]" for the first third of an array. A
+        pair (name, "i o y x -> y x i o") says how the axes lie where the rule above does not. A path that none matches
+        has the name of torch's modules: "fc/w" is "fc.weight".
       ignore: patterns of names that nothing is made of.
 
     Returns:
@@ -64,18 +65,19 @@ def load_state_dict(
     def take(path: str, param: Param) -> Any:
         name, axes = _source(path, names or {})
         name, which = _part(name)
-        found = _numbered(name, state_dict) if "{i}" in name else [name]
+        stacked = "{i" in name
+        found = _numbered(name, state_dict) if stacked else [name]
         if not found or found[0] not in state_dict:
             problems.append(f"missing: {path} {array_type(abstract(param))}, looked for as {name}")
             return None
         used.update(found)
         arrays = [which(_numpy(state_dict[one])) for one in found]
         try:
-            each = [_as_declared(path, param, x, axes, stacked="{i}" in name) for x in arrays]
+            each = [_as_declared(path, param, x, axes, stacked) for x in arrays]
         except ValueError as error:
             problems.append(f"misshapen: {path} from {found[0]} {array_type(arrays[0])}: {error}")
             return None
-        return np.stack(each) if "{i}" in name else each[0]
+        return np.stack(each) if stacked else each[0]
 
     taken = map_paths(take, spec)
     left = [name for name in state_dict if name not in used]
@@ -119,8 +121,9 @@ def _translated(path: str) -> str:
 
 
 def _numbered(name: str, state_dict: Mapping[str, Any]) -> list[str]:
-    """The names of layers 0, 1, ... that there are."""
-    found = (name.replace("{i}", str(i)) for i in itertools.count())
+    """The names of layers 0, 1, ... that there are; or those from another number on."""
+    before, first, after = re.split(r"\{i\+?(\d*)\}", name, maxsplit=1)
+    found = (f"{before}{i}{after}" for i in itertools.count(int(first or 0)))
     return list(itertools.takewhile(state_dict.__contains__, found))
 
 

@@ -1,30 +1,103 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
+from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
 from jnn.models._cnn import cnn, cnn_spec
+from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
+from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
+from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
+from jnn.models._densenet import DENSENETS, densenet, densenet_spec
+from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
+from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
+from jnn.models._lenet import lenet5, lenet5_spec
+from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._mobilenet import mobilenet_v2, mobilenet_v2_spec
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
+from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
+from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
+from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
+from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.models._unet import unet, unet_spec
+from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
+from jnn.models._vit import VITS, vit, vit_spec
+from jnn.models._wavenet import wavenet, wavenet_spec
 
 __all__ = [
+    "CONVNEXTS",
+    "DENSENETS",
+    "MIXERS",
+    "RESNETS",
+    "TORCHVISION_RESNET",
+    "VGGS",
+    "VITS",
+    "alexnet",
+    "alexnet_spec",
+    "autoencoder",
+    "autoencoder_spec",
+    "batch_stats_spec",
     "cached_transformer",
     "cnn",
     "cnn_spec",
+    "conv_norm",
+    "conv_norm_spec",
+    "convnext",
+    "convnext_spec",
+    "dcgan_discriminator",
+    "dcgan_discriminator_spec",
+    "dcgan_generator",
+    "dcgan_generator_spec",
+    "densenet",
+    "densenet_spec",
+    "diffusion_unet",
+    "diffusion_unet_spec",
     "generate",
     "last_state",
+    "lenet5",
+    "lenet5_spec",
+    "masked_conv",
     "mean_state",
+    "mixer",
+    "mixer_spec",
     "mlp",
     "mlp_spec",
+    "mobilenet_v2",
+    "mobilenet_v2_spec",
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",
+    "pixelcnn",
+    "pixelcnn_spec",
+    "preactivation_resnet",
+    "preactivation_resnet_spec",
+    "prototypes",
+    "prototypical_logits",
     "recurrent_classifier",
     "recurrent_classifier_spec",
+    "reparametrize",
+    "resnet",
+    "resnet_spec",
+    "siamese",
+    "siamese_spec",
+    "tcn",
+    "tcn_spec",
+    "time_embedding",
     "transformer",
     "transformer_block",
     "transformer_block_spec",
     "transformer_cache",
     "transformer_spec",
+    "unet",
+    "unet_spec",
+    "vae",
+    "vae_spec",
+    "vgg",
+    "vgg_spec",
+    "vit",
+    "vit_spec",
+    "wavenet",
+    "wavenet_spec",
 ]

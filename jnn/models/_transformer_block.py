@@ -71,6 +71,7 @@ def transformer_block(
     *,
     key: jax.Array | None,
     rate: float = 0.0,
+    causal: bool = True,
     mask: jax.Array | None = None,
     rotate: Rotate | None = None,
 ) -> jax.Array:
@@ -83,7 +84,7 @@ def transformer_block(
       x: (..., t, d), floating point.
       key: noise for dropout, None for none.
       rate: of dropout, on what is added to x.
-      mask, rotate: as in `attention`.
+      causal, mask, rotate: as in `attention`; an encoder's blocks are not causal.
 
     Returns:
       (..., t, d), in x's dtype.
@@ -100,7 +101,7 @@ def transformer_block(
     checks.params("transformer_block", p, "norm1", "attention", "norm2", "up", "down")
     x = checkpoint_name(x, "input")
     one, two = (None, None) if key is None else jax.random.split(key)
-    h = attention(p["attention"], layer_norm(p["norm1"], x), causal=True, mask=mask, rotate=rotate)
+    h = attention(p["attention"], layer_norm(p["norm1"], x), causal=causal, mask=mask, rotate=rotate)
     x = checkpoint_name(x + dropout(h, rate, key=one), "stream")
     return x + dropout(_mlp(p, x), rate, key=two)
 

@@ -10,6 +10,7 @@ from jnn.interop.torch import load_state_dict
 from jnn.layers import (
     attention,
     attention_spec,
+    batch_norm_stats_spec,
     conv,
     conv_spec,
     conv_transpose,
@@ -79,6 +80,20 @@ def test_layers_are_stacked_and_parts_renamed():
     params = load_state_dict(spec, model.bfloat16().state_dict(), {"blocks/*": "h.{i}.*"})
     assert params["blocks"]["fc"]["w"].shape == (4, 2, 3)
     np.testing.assert_array_equal(params["blocks"]["fc"]["w"][2], blocks[2]["fc"].weight.detach().float().numpy().T)
+
+
+def test_a_first_layer_of_its_own_and_the_statistics_of_norms_have_their_names():
+    norms = torch.nn.Sequential(*(torch.nn.BatchNorm1d(2) for _ in range(3)))
+    for i, norm in enumerate(norms):
+        norm.running_mean.fill_(i)
+    stats = batch_norm_stats_spec(2)
+    names = {"first/*": "0.*", "rest/*": "{i+1}.*"}
+    found = load_state_dict(
+        {"first": stats, "rest": jnn.stack(stats, 2)}, norms.state_dict(), names, ignore=["*weight", "*bias"]
+    )
+    assert found["first"]["mean"].tolist() == [0, 0]
+    assert found["rest"]["mean"].tolist() == [[1, 1], [2, 2]]
+    assert found["rest"]["var"].tolist() == [[1, 1], [1, 1]]
 
 
 def test_all_that_does_not_fit_is_named():

@@ -1,0 +1,163 @@
+"""Vision transformer (ViT): an image as a sequence of patches, read by the blocks of `_transformer_block`.
+
+Params say what is computed: a class token is read out iff "class" is in p, the mean of the patches otherwise; positions
+are learned iff "position" is in p, sines and cosines of row and column otherwise.
+
+Laws: the mean of patches without learned positions takes images of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.axes import constrain, gather
+from jnn.initializers import lecun_normal, zeros
+from jnn.layers import (
+    conv,
+    conv_spec,
+    dropout,
+    layer_norm,
+    layer_norm_spec,
+    learned_positions_spec,
+    linear,
+    linear_spec,
+    scan_layers,
+    sinusoidal_positions,
+)
+from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.param import Param, Params, Spec, check_key, stack
+from jnn.precision import add_bias, wide
+from jnn.remat import Remat
+
+VITS: dict[str, dict[str, Any]] = {  # sizes for `vit_spec`
+    "vit_tiny": {"layers": 12, "heads": 3, "embed": 192},
+    "vit_small": {"layers": 12, "heads": 6, "embed": 384},
+    "vit_base": {"layers": 12, "heads": 12, "embed": 768},
+    "vit_large": {"layers": 24, "heads": 16, "embed": 1024},
+    "vit_huge": {"layers": 32, "heads": 16, "embed": 1280},
+}
+
+
+def vit_spec(
+    image: Sequence[int],
+    patch: int,
+    classes: int,
+    *,
+    layers: int,
+    heads: int,
+    embed: int,
+    hidden: int | None = None,
+    class_token: bool = True,
+    learned: bool = True,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares a vision transformer; the sizes of published ones are in `VITS`.
+
+    Args:
+      image: (y, x, c), the shape of one image; patch divides y and x.
+      patch: how many pixels a patch is high and wide.
+      classes: how many logits.
+      layers: how many blocks there are.
+      heads: of each.
+      embed: the width of the residual stream.
+      hidden: the width inside the MLP; 4 * embed by default.
+      class_token: whether a token of its own is read out, rather than the mean of the patches.
+      learned: whether positions are learned, rather than sines and cosines.
+      dtype: of all.
+
+    Returns:
+      {"patch": {"w", "b"}, "class" (if class_token), "position" (if learned), "blocks" (stacked), "norm", "out"}
+
+    Raises:
+      ValueError: patch does not divide the image.
+
+    >>> vit_spec((224, 224, 3), 16, 1000, **VITS["vit_base"])["position"]["table"].shape
+    (197, 768)
+    """
+    if len(image) != 3 or any(n < 1 or n % patch for n in image[:2]):
+        raise ValueError(f"vit_spec: expected image (y, x, c) of whole patches of {patch}, found {tuple(image)}.")
+    tokens = (image[0] // patch) * (image[1] // patch) + class_token
+    out_std = 0.02 / (2 * layers) ** 0.5
+    block = transformer_block_spec(embed, heads, hidden or 4 * embed, out_std=out_std, dtype=dtype)
+    patches = conv_spec(image[2], embed, (patch, patch), axes=("channels_in", "embed"), init=lecun_normal, dtype=dtype)
+    return {
+        "patch": patches,
+        **({"class": Param((embed,), zeros, ("embed",), dtype)} if class_token else {}),
+        **({"position": learned_positions_spec(tokens, embed, dtype=dtype)} if learned else {}),
+        "blocks": stack(block, layers),
+        "norm": layer_norm_spec(embed, dtype=dtype),
+        "out": linear_spec(embed, classes, axes=("embed", "classes"), dtype=dtype),
+    }
+
+
+def vit(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.0, remat: Remat = None) -> jax.Array:
+    """Vision transformer (ViT): logits of an image, from attention between its patches.
+
+    See "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", Dosovitskiy et al., 2021; for the
+    mean of the patches and fixed positions "Better Plain ViT Baselines for ImageNet-1k", Beyer et al., 2022.
+
+    Args:
+      p: as `vit_spec` declares.
+      x: (..., y, x, c), floating point.
+      key: noise for dropout, None for none.
+      rate: of dropout, on the patches and on each residual branch.
+      remat: what the backward pass remembers of each block, as in `jnn.remat`.
+
+    Returns:
+      (..., classes) logits, in x's dtype; features (..., embed) where p has no "out".
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has other channels or, with learned positions, another number of patches than p was declared for.
+
+    >>> from jnn.param import abstract
+    >>> p = abstract(vit_spec((224, 224, 3), 16, 1000, **VITS["vit_base"]))
+    >>> images = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: vit(p, x, key=None), p, images).shape
+    (8, 1000)
+    """
+    checks.params("vit", p, "patch", "blocks", "norm")
+    checks.floats("vit", x, ndim=3)
+    check_key("vit", key, optional=True)
+    ends = gather({name: p[name] for name in p if name != "blocks"})
+    h = conv(ends["patch"], x, stride=ends["patch"]["w"].shape[:2], padding="VALID")
+    first = None if key is None else jax.random.fold_in(key, 0)
+    h = constrain(dropout(_tokens(ends, h), rate, key=first), "time", "embed")
+    block = lambda p, x, key, _: transformer_block(p, x, key=key, rate=rate, causal=False)
+    h = layer_norm(
+        ends["norm"], scan_layers(block, p["blocks"], h, "time", "embed", path="blocks", key=key, remat=remat)
+    )
+    h = h[..., 0, :] if "class" in p else jnp.mean(wide(h), axis=-2).astype(h.dtype)
+    return linear(ends["out"], h) if "out" in p else h
+
+
+def _tokens(p: Params, x: jax.Array) -> jax.Array:
+    """Patches (..., y, x, d) as tokens (..., t, d), the class token before them, each with its position."""
+    rows, columns, d = x.shape[-3:]
+    where = None if "position" in p else _grid(rows, columns, d)
+    x = x.reshape(*x.shape[:-3], rows * columns, d)
+    x = x if where is None else add_bias(x, where)
+    if "class" in p:
+        own = add_bias(jnp.zeros((*x.shape[:-2], 1, d), x.dtype), p["class"])
+        x = jnp.concatenate([own, x], axis=-2)
+    if "position" not in p:
+        return x
+    if len(table := p["position"]["table"]) != x.shape[-2]:
+        raise ValueError(
+            f"vit: found {rows} x {columns} patches, {x.shape[-2]} tokens; its params have {len(table)} positions. "
+            "Resize the images, or interpolate the table of positions."
+        )
+    return add_bias(x, table)
+
+
+def _grid(rows: int, columns: int, d: int) -> jax.Array:
+    """Sinusoidal positions (rows * columns, d): one half of the features for the row, one for the column."""
+    y, x = (sinusoidal_positions(jnp.arange(n), d // 2) for n in (rows, columns))
+    both = [jnp.broadcast_to(a, (rows, columns, d // 2)) for a in (y[:, None], x[None])]
+    return jnp.concatenate(both, axis=-1).reshape(rows * columns, d)

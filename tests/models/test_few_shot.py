@@ -1,0 +1,59 @@
+"""Prototypes and siamese heads against scikit-learn and torch; rows of weight 0."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestCentroid
+
+from jnn.models import prototypes, prototypical_logits, siamese, siamese_spec
+from jnn.parity import check
+from tests.oracle import assert_matches_torch
+
+RNG = np.random.default_rng(0)
+
+
+def test_prototypes_are_scikit_learns_centroids():
+    support, labels = RNG.normal(size=(30, 4)).astype(np.float32), np.arange(30) % 3
+    queries = RNG.normal(size=(20, 4)).astype(np.float32)
+    theirs = NearestCentroid().fit(support, labels)
+    ours = prototypes(jnp.asarray(support), jnp.asarray(labels), 3)
+    np.testing.assert_allclose(ours, theirs.centroids_, atol=1e-6)
+    nearest = np.argmax(prototypical_logits(jnp.asarray(queries), ours), 1)
+    np.testing.assert_array_equal(nearest, theirs.predict(queries))
+
+
+@pytest.mark.slow
+def test_logits_match_torch():
+    x, centres = (RNG.normal(size=(2, n, 5)).astype(np.float32) for n in (4, 3))
+    assert_matches_torch(prototypical_logits, lambda x, c: -torch.cdist(x, c).square(), [x, centres])
+
+
+def test_a_row_of_weight_0_and_a_class_without_rows_are_not_there():
+    support, labels = jnp.array([[1.0], [3.0], [jnp.nan]]), jnp.array([0, 0, 0])
+    assert prototypes(support, labels, 2, weight=jnp.array([1.0, 3.0, 0.0])).tolist() == [[2.5], [0.0]]
+
+
+class TorchSiamese(torch.nn.Linear):
+    def forward(self, a, b):
+        return super().forward((a - b).abs())[..., 0]
+
+
+@pytest.mark.slow
+def test_siamese_matches_torch():
+    a, b = (RNG.normal(size=(3, 4)).astype(np.float32) for _ in range(2))
+    check(siamese, siamese_spec(4), TorchSiamese(4, 1), (a, b))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: prototypes(jnp.ones((3, 2)), jnp.zeros(2, int), 2), r"prototypes: expected labels and weight \(3,\)"),
+        (lambda: prototypes(jnp.ones((1, 2)), jnp.array([2]), 2), r"prototypes: expected labels in 0..1"),
+        (lambda: prototypical_logits(jnp.ones((3, 2)), jnp.ones((2, 4))), r"prototypical_logits: .*input \[...,4\]"),
+        (lambda: siamese({}, jnp.ones(2), jnp.ones(3)), r"siamese: expected equal shapes"),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,163 @@
+"""Published architectures, at toy widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import layers, models
+from jnn.laws import Block
+from jnn.param import Spec, map_paths
+from tests.table.rows import floats, integers
+
+
+def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, noisy: bool = False) -> Block:
+    """A model of images with batch norm, by given statistics: by its own, rounding in 16 bits has no bound."""
+    given = lambda path, param: np.full(param.shape, 1.2 if path.endswith("var") else 0.1, np.float32)
+    stats = map_paths(given, models.batch_stats_spec(spec))
+    apply = lambda p, x, key: model(p, x, stats, **({"key": key} if noisy else {}))[0]
+    return Block(name, spec, apply, floats(*image), noisy=noisy)
+
+
+def of_two(support: jax.Array) -> jax.Array:
+    """Prototypes of two classes, of two examples each."""
+    return models.prototypes(support, jnp.broadcast_to(jnp.arange(4) % 2, support.shape[:-1]), 2)
+
+
+BLOCKS = [
+    normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
+    normalized("resnet", models.resnet, models.resnet_spec((2,), (4,), 3, stem=2, kernel=3, channels=1), 4, 4, 1),
+    normalized(
+        "preactivation_resnet",
+        lambda *args, key: models.preactivation_resnet(*args, key=key, rate=0.2),
+        models.preactivation_resnet_spec((2,), (4,), 3, stem=2, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    Block(
+        "vgg",
+        models.vgg_spec(((3,),), 3, image=(4, 4, 1), dense=4),
+        lambda p, x, key: models.vgg(p, x, key=key),
+        floats(4, 4, 1),
+        noisy=True,
+    ),
+    Block(
+        "alexnet",
+        models.alexnet_spec(3, widths=(2,) * 5, image=(63, 63, 1), dense=4),
+        lambda p, x, key: models.alexnet(p, x, key=key),
+        floats(63, 63, 1),
+        noisy=True,
+    ),
+    Block(
+        "lenet5",
+        models.lenet5_spec(features=4),
+        lambda p, x, key: models.lenet5(p, x, np.ones((3, 4), np.float32)),
+        floats(32, 32, 1),
+    ),
+    normalized(
+        "densenet",
+        lambda *args, key: models.densenet(*args, key=key, rate=0.2),
+        models.densenet_spec((2, 1), 2, 3, stem=2, kernel=3, bottleneck=1, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    Block(
+        "vit",
+        models.vit_spec((4, 6, 2), 2, 3, layers=2, heads=2, embed=8, hidden=6),
+        lambda p, x, key: models.vit(p, x, key=key, rate=0.2),
+        floats(4, 6, 2),
+        noisy=True,
+    ),
+    Block(
+        "mixer",
+        models.mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
+        lambda p, x, key: models.mixer(p, x),
+        floats(4, 6, 2),
+    ),
+    Block(
+        "convnext",
+        models.convnext_spec((2, 1), (4, 6), 3, patch=2, channels=2),
+        lambda p, x, key: models.convnext(p, x),
+        floats(8, 4, 2),
+    ),
+    Block(
+        "autoencoder",
+        models.autoencoder_spec((5, 4, 3)),
+        lambda p, x, key: models.autoencoder(p, x),
+        floats(5),
+    ),
+    Block(
+        "vae",
+        models.vae_spec((5, 4, 3)),
+        lambda p, x, key: models.vae(p, x, key=key),
+        floats(5),
+        noisy=True,
+    ),
+    normalized("dcgan_generator", models.dcgan_generator, models.dcgan_generator_spec(4, (3,), channels=2), 4),
+    normalized(
+        "dcgan_discriminator",
+        models.dcgan_discriminator,
+        models.dcgan_discriminator_spec((3, 4), channels=1),
+        *(16, 16, 1),
+    ),
+    normalized("unet", models.unet, models.unet_spec((2, 4), 3, channels=1), 4, 4, 1),
+    Block(
+        "diffusion_unet",
+        models.diffusion_unet_spec((4, 6), blocks=1, channels=2),
+        lambda p, x, t, key: models.diffusion_unet(p, x, t, key=key, rate=0.2, groups=2),
+        lambda rng: (*floats(4, 4, 2)(rng), *integers(1000)(rng)),
+        noisy=True,
+    ),
+    Block(
+        "masked_conv",
+        layers.conv_spec(2, 4, (3, 3)),
+        lambda p, x, key: models.masked_conv(p, x, "A", 2),
+        floats(4, 3, 2),
+        causal=True,
+    ),
+    Block(
+        "pixelcnn",
+        models.pixelcnn_spec(2, 3, width=2, layers=2, kernel=3),
+        lambda p, x, key: models.pixelcnn(p, x),
+        floats(4, 3, 2),
+        causal=True,
+    ),
+    Block(
+        "tcn",
+        models.tcn_spec(2, (3, 3), kernel=2),
+        lambda p, x, key: models.tcn(p, x, key=key, rate=0.2),
+        floats(6, 2),
+        noisy=True,
+        causal=True,
+    ),
+    Block(
+        "wavenet",
+        models.wavenet_spec(5, cycles=2, layers=2, width=3, skip=4),
+        lambda p, x, key: models.wavenet(p, x),
+        integers(5, 7),
+        causal=True,
+    ),
+    normalized(
+        "mobilenet_v2",
+        lambda *args, key: models.mobilenet_v2(*args, key=key, strides=(1, 2)),
+        models.mobilenet_v2_spec(3, stages=((1, 8, 1), (2, 8, 2)), stem=8, last=8, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    Block(
+        "prototypical_logits",
+        {},
+        lambda p, x, support, key: models.prototypical_logits(x, of_two(support)),
+        lambda rng: (*floats(3, 5)(rng), *floats(4, 5)(rng)),
+    ),
+    Block(
+        "siamese",
+        models.siamese_spec(4),
+        lambda p, a, b, key: models.siamese(p, a, b),
+        lambda rng: (*floats(4)(rng), *floats(4)(rng)),
+    ),
+]

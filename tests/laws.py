@@ -93,6 +93,7 @@ SPECS = {
     "transformer_block_spec": (4, 2, 8),
     "conv_norm_spec": (2, 3),
     "mobilenet_v2_spec": (2,),
+    "efficientnet_lite_spec": (2,),
     "siamese_spec": (2,),
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),

@@ -7,6 +7,7 @@ from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
+from jnn.models._efficientnet import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._lenet import lenet5, lenet5_spec
@@ -29,6 +30,7 @@ from jnn.models._wavenet import wavenet, wavenet_spec
 __all__ = [
     "CONVNEXTS",
     "DENSENETS",
+    "EFFICIENTNET_LITES",
     "MIXERS",
     "RESNETS",
     "TORCHVISION_RESNET",
@@ -54,6 +56,8 @@ __all__ = [
     "densenet_spec",
     "diffusion_unet",
     "diffusion_unet_spec",
+    "efficientnet_lite",
+    "efficientnet_lite_spec",
     "generate",
     "last_state",
     "lenet5",

@@ -148,6 +148,13 @@ BLOCKS = [
         *(4, 4, 1),
         noisy=True,
     ),
+    normalized(
+        "efficientnet_lite",
+        lambda *args, key: models.efficientnet_lite(*args, key=key, strides=(1, 2)),
+        models.efficientnet_lite_spec(3, stages=((3, 1, 8, 1), (5, 2, 8, 2)), stem=8, last=8, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
     Block(
         "prototypical_logits",
         {},

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.initializers import Initializer, ones, zeros
 from jnn.layers import batch_norm, batch_norm_spec, conv, conv_spec, depthwise_conv
 from jnn.param import Param, Params, Spec
@@ -75,6 +76,8 @@ def conv_norm(
 
 def padded_conv(p: Params, x: jax.Array, *, stride: int = 1) -> jax.Array:
     """Convolution of images with half its kernel of zeros on all sides, also where it strides ("SAME" has fewer)."""
+    checks.params("conv", p, "w", may=("b",))
+    checks.array("conv", x)
     size, _, c_in, _ = p["w"].shape
     if c_in == 1 < x.shape[-1]:
         return depthwise_conv(p, x, stride=stride, padding=size // 2)

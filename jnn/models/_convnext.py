@@ -18,7 +18,6 @@ from jnn.activations import gelu
 from jnn.axes import constrain, gather
 from jnn.initializers import constant, truncated_normal
 from jnn.layers import (
-    conv,
     conv_spec,
     depthwise_conv,
     depthwise_conv_spec,
@@ -29,6 +28,7 @@ from jnn.layers import (
     linear_spec,
     scan_layers,
 )
+from jnn.models._patches import patches
 from jnn.param import Param, Params, Spec, stack
 from jnn.precision import over_last_axes, wide
 from jnn.remat import Remat
@@ -134,8 +134,8 @@ def convnext(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
 def _down(p: Params, x: jax.Array, *, first: bool) -> jax.Array:
     """Patches without overlap; normalized behind the stem, and before the others."""
     norm = lambda x: layer_norm(p["norm"], x, epsilon=EPSILON)
-    patches = lambda x: conv(p["conv"], x, stride=p["conv"]["w"].shape[:2], padding="VALID")
-    return constrain(norm(patches(x)) if first else patches(norm(x)), "y", "x", "channels")
+    x = norm(patches(p["conv"], x)) if first else patches(p["conv"], norm(x))
+    return constrain(x, "y", "x", "channels")
 
 
 def _block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:

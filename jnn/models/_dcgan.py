@@ -135,6 +135,7 @@ def dcgan_discriminator(
     """
     checks.params("dcgan_discriminator", p, "layer1")
     checks.floats("dcgan_discriminator", x, ndim=3)
+    checks.params("dcgan_discriminator", p["layer1"]["conv"], "w", what="params['layer1']['conv']")
     side = 4 * 2 ** (len(p) - 1)
     checks.trailing("dcgan_discriminator", x, (side, side, p["layer1"]["conv"]["w"].shape[-2]))
     seen: Stats = {}

@@ -128,6 +128,7 @@ def diffusion_unet(
     (8, 32, 32, 3)
     """
     checks.params("diffusion_unet", p, "time", "stem", "middle", "norm", "out")
+    checks.params("diffusion_unet", p["time"]["fc1"], "w", may=("b",), what="params['time']['fc1']")
     checks.floats("diffusion_unet", x, ndim=3)
     checks.array("diffusion_unet", t, "t")
     check_key("diffusion_unet", key, optional=True)

@@ -17,7 +17,8 @@ from jnn import checks
 from jnn.activations import gelu
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal
-from jnn.layers import conv, conv_spec, layer_norm, layer_norm_spec, linear, linear_spec, scan_layers
+from jnn.layers import conv_spec, layer_norm, layer_norm_spec, linear, linear_spec, scan_layers
+from jnn.models._patches import patches
 from jnn.param import Params, Spec, stack
 from jnn.precision import wide
 from jnn.remat import Remat
@@ -108,7 +109,7 @@ def mixer(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
     checks.params("mixer", p, "patch", "blocks", "norm", "out")
     checks.floats("mixer", x, ndim=3)
     ends = gather({name: p[name] for name in p if name != "blocks"})
-    h = conv(ends["patch"], x, stride=ends["patch"]["w"].shape[:2], padding="VALID")
+    h = patches(ends["patch"], x)
     h = constrain(h.reshape(*h.shape[:-3], -1, h.shape[-1]), "time", "embed")
     h = scan_layers(_block, p["blocks"], h, "time", "embed", path="blocks", remat=remat)
     h = jnp.mean(wide(layer_norm(ends["norm"], h)), axis=-2).astype(h.dtype)

@@ -78,6 +78,7 @@ def pixelcnn(p: Params, x: jax.Array) -> jax.Array:
     (8, 28, 28, 1, 256)
     """
     checks.params("pixelcnn", p, "stem", "blocks", "head", "out")
+    checks.params("pixelcnn", p["stem"], "w", may=("b",), what="params['stem']")
     checks.floats("pixelcnn", x, ndim=3)
     channels = p["stem"]["w"].shape[-2]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import global_avg_pool, linear, max_pool
 from jnn.models._conv_norm import Stats
@@ -47,6 +48,7 @@ def _stage_stride(i: int) -> int:
 
 
 def stem_stride(stem: Params) -> int:
+    checks.params("conv", stem["conv"], "w", may=("b",))
     return 2 if stem["conv"]["w"].shape[0] == 7 else 1
 
 

@@ -19,7 +19,6 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal, zeros
 from jnn.layers import (
-    conv,
     conv_spec,
     dropout,
     layer_norm,
@@ -30,6 +29,7 @@ from jnn.layers import (
     scan_layers,
     sinusoidal_positions,
 )
+from jnn.models._patches import patches
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Param, Params, Spec, check_key, stack
 from jnn.precision import add_bias, wide
@@ -85,9 +85,9 @@ def vit_spec(
     tokens = (image[0] // patch) * (image[1] // patch) + class_token
     out_std = 0.02 / (2 * layers) ** 0.5
     block = transformer_block_spec(embed, heads, hidden or 4 * embed, out_std=out_std, dtype=dtype)
-    patches = conv_spec(image[2], embed, (patch, patch), axes=("channels_in", "embed"), init=lecun_normal, dtype=dtype)
+    squares = conv_spec(image[2], embed, (patch, patch), axes=("channels_in", "embed"), init=lecun_normal, dtype=dtype)
     return {
-        "patch": patches,
+        "patch": squares,
         **({"class": Param((embed,), zeros, ("embed",), dtype)} if class_token else {}),
         **({"position": learned_positions_spec(tokens, embed, dtype=dtype)} if learned else {}),
         "blocks": stack(block, layers),
@@ -126,7 +126,7 @@ def vit(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.0, re
     checks.floats("vit", x, ndim=3)
     check_key("vit", key, optional=True)
     ends = gather({name: p[name] for name in p if name != "blocks"})
-    h = conv(ends["patch"], x, stride=ends["patch"]["w"].shape[:2], padding="VALID")
+    h = patches(ends["patch"], x)
     first = None if key is None else jax.random.fold_in(key, 0)
     h = constrain(dropout(_tokens(ends, h), rate, key=first), "time", "embed")
     block = lambda p, x, key, _: transformer_block(p, x, key=key, rate=rate, causal=False)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 from torch import nn
@@ -184,3 +185,28 @@ def test_a_real_resnet50_gives_torchs_outputs(weights):
         theirs = module(torch.tensor(x).movedim(-1, 1)).numpy()
     ours, _ = jax.jit(resnet)(params, x, stats)
     np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
+
+
+@pytest.mark.slow
+def test_it_trains_and_is_evaluated_by_its_running_statistics():
+    """Whether a bar lies across or stands up, with micro-batches and padded rows."""
+    rng, labels = np.random.default_rng(0), np.arange(264) % 2
+    pictures = rng.normal(0, 0.3, (264, 6, 6, 1)).astype(np.float32)
+    for i, picture in enumerate(pictures):
+        picture[i // 2 % 6 if labels[i] else (slice(None), i // 2 % 6)] += 1
+    data = jnn.data.Batches({"x": pictures[:200], "y": labels[:200]}, 32, seed=0)
+    held_out = jnn.data.in_order({"x": pictures[200:], "y": labels[200:]}, 48)  # the last one is padded
+
+    def loss(params, batch, ctx):
+        logits, seen = resnet(params, batch["x"], ctx.stats, weight=batch["weight"])
+        metrics = {"accuracy": jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])}
+        values = jnn.losses.cross_entropy(logits, batch["y"])
+        return jnn.train.LossOutput(values, batch["weight"], metrics=metrics, stats=seen)
+
+    key, adam, spec = jax.random.key(0), optax.adam(1e-2), resnet_spec((3,), (8,), 2, stem=8, kernel=3, channels=1)
+    stats = jnn.init(batch_stats_spec(spec), key)
+    state = jnn.train.create_state(jnn.init(spec, key), adam, stats=stats)
+    step = jnn.train.make_step(loss, adam, key, microbatches=2)
+    state, _ = jnn.train.fit(step, state, data, steps=60, every=60)
+    found = jnn.train.evaluate_on(jnn.train.make_eval(loss), held_out, state)
+    assert found["accuracy"].value() > 0.9

@@ -77,6 +77,19 @@ SPECS = {
     "learned_positions_spec": (5, 2),
     "attention_spec": (4, 2),
     "mixture_of_experts_spec": (2, 3, 4),
+    "bilinear_spec": (2, 3, 4),
+    "adaptive_log_softmax_spec": (4, 6, (2, 4)),
+    "squeeze_excitation_spec": (4, 2),
+    "efficient_channel_attention_spec": (3,),
+    "cbam_spec": (4, 2),
+    "feature_pyramid_spec": ((2, 3), 4),
+    "atrous_pyramid_spec": (2, 3),
+    "locally_connected_spec": ((4,), 2, 3, (3,)),
+    "conv_lstm_cell_spec": (2, 3, (3,)),
+    "inverted_residual_spec": (2, 3),
+    "convnext_block_spec": (2,),
+    "filter_response_norm_spec": (3,),
+    "film_spec": (2, 3),
     "rnn_cell_spec": (2, 3),
     "lstm_cell_spec": (2, 3),
     "gru_cell_spec": (2, 3),
@@ -87,7 +100,12 @@ SPECS = {
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
 }
-OF_OTHERS = {"bidirectional_spec", "batch_norm_stats_spec"}  # a cell's twice; statistics are float32
+OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
+    "bidirectional_spec",
+    "weight_norm_spec",
+    "batch_norm_stats_spec",
+    "inverted_residual_stats_spec",
+}
 
 
 def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():

@@ -9,19 +9,46 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 """
 
 from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
+from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_softmax_spec
+from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
 from jnn.layers._attention import Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
 from jnn.layers._batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
+from jnn.layers._batch_renorm import batch_renorm
 from jnn.layers._bidirectional import bidirectional, bidirectional_spec
+from jnn.layers._bilinear import bilinear, bilinear_spec
+from jnn.layers._blur_pool import blur_pool
+from jnn.layers._channel_attention import (
+    cbam,
+    cbam_spec,
+    efficient_channel_attention,
+    efficient_channel_attention_spec,
+    squeeze_excitation,
+    squeeze_excitation_spec,
+)
+from jnn.layers._conditional_norm import ada_instance_norm, ada_layer_norm, ada_layer_norm_zero, film, film_spec
 from jnn.layers._conv import conv, conv_spec
+from jnn.layers._conv_lstm_cell import conv_lstm_carry, conv_lstm_cell, conv_lstm_cell_spec
 from jnn.layers._conv_transpose import conv_transpose, conv_transpose_spec
+from jnn.layers._convnext_block import convnext_block, convnext_block_spec
+from jnn.layers._deformable_conv import deformable_conv
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers._dot_product_attention import dot_product_attention
+from jnn.layers._drop_block import drop_block
+from jnn.layers._drop_path import drop_connect, drop_path, spatial_dropout, token_dropout
 from jnn.layers._dropout import dropout
 from jnn.layers._embed import embed, embed_spec, unembed
+from jnn.layers._embedding_bag import embedding_bag
+from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
+from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
+from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
 from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
+from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._local_response_norm import local_response_norm
+from jnn.layers._locally_connected import locally_connected, locally_connected_spec
+from jnn.layers._lp_pool import fractional_max_pool, lp_pool
 from jnn.layers._lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
 from jnn.layers._masks import length_mask, segment_mask, visible
 from jnn.layers._mixture_of_experts import (
@@ -36,12 +63,20 @@ from jnn.layers._mixture_of_experts import (
     weigh_experts,
 )
 from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
+from jnn.layers._one_hot import hash_buckets, one_hot
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
+from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
 from jnn.layers._scan_layers import scan_layers
+from jnn.layers._shuffle import channel_shuffle, depth_to_space, pixel_shuffle, pixel_unshuffle, space_to_depth
+from jnn.layers._spectral_norm import spectral_norm
 from jnn.layers._stacked_rnn import stacked_rnn
+from jnn.layers._unfold import fold, unfold
+from jnn.layers._unit_norm import unit_norm
+from jnn.layers._unpool import max_pool_with_indices, max_unpool
+from jnn.layers._weight_norm import weight_norm, weight_norm_spec, weight_standardization
 
 __all__ = [
     "Activation",
@@ -50,8 +85,16 @@ __all__ = [
     "Cell",
     "Rotate",
     "Routing",
+    "ada_instance_norm",
+    "ada_layer_norm",
+    "ada_layer_norm_zero",
     "adaptive_avg_pool",
+    "adaptive_log_softmax",
+    "adaptive_log_softmax_spec",
     "adaptive_max_pool",
+    "alpha_dropout",
+    "atrous_pyramid",
+    "atrous_pyramid_spec",
     "attention",
     "attention_cache",
     "attention_spec",
@@ -59,20 +102,50 @@ __all__ = [
     "batch_norm",
     "batch_norm_spec",
     "batch_norm_stats_spec",
+    "batch_renorm",
     "bidirectional",
     "bidirectional_spec",
+    "bilinear",
+    "bilinear_spec",
+    "blur_pool",
     "cached_attention",
+    "cbam",
+    "cbam_spec",
+    "channel_shuffle",
     "conv",
+    "conv_lstm_carry",
+    "conv_lstm_cell",
+    "conv_lstm_cell_spec",
     "conv_spec",
     "conv_transpose",
     "conv_transpose_spec",
+    "convnext_block",
+    "convnext_block_spec",
+    "deformable_conv",
+    "depth_to_space",
     "depthwise_conv",
     "depthwise_conv_spec",
     "dot_product_attention",
+    "drop_block",
+    "drop_connect",
+    "drop_path",
     "dropout",
+    "efficient_channel_attention",
+    "efficient_channel_attention_spec",
     "embed",
     "embed_spec",
+    "embedding_bag",
     "expert_mlps",
+    "feature_pyramid",
+    "feature_pyramid_spec",
+    "film",
+    "film_spec",
+    "filter_response_norm",
+    "filter_response_norm_spec",
+    "fold",
+    "fractional_max_pool",
+    "gaussian_dropout",
+    "gaussian_noise",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
@@ -80,8 +153,12 @@ __all__ = [
     "gru_carry",
     "gru_cell",
     "gru_cell_spec",
+    "hash_buckets",
     "instance_norm",
     "instance_norm_spec",
+    "inverted_residual",
+    "inverted_residual_spec",
+    "inverted_residual_stats_spec",
     "layer_norm",
     "layer_norm_spec",
     "learned_positions",
@@ -90,13 +167,23 @@ __all__ = [
     "linear",
     "linear_spec",
     "load_balance",
+    "local_response_norm",
+    "locally_connected",
+    "locally_connected_spec",
+    "lp_pool",
     "lstm_carry",
     "lstm_cell",
     "lstm_cell_spec",
     "max_pool",
+    "max_pool_with_indices",
+    "max_unpool",
     "mixture_of_experts",
     "mixture_of_experts_spec",
+    "one_hot",
     "pairs",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "resize",
     "rms_norm",
     "rms_norm_spec",
     "rnn",
@@ -111,8 +198,21 @@ __all__ = [
     "separable_conv",
     "separable_conv_spec",
     "sinusoidal_positions",
+    "space_to_depth",
+    "spatial_dropout",
+    "spatial_pyramid_pool",
+    "spectral_norm",
+    "squeeze_excitation",
+    "squeeze_excitation_spec",
     "stacked_rnn",
+    "token_dropout",
     "unembed",
+    "unfold",
+    "unit_norm",
+    "upsample",
     "visible",
     "weigh_experts",
+    "weight_norm",
+    "weight_norm_spec",
+    "weight_standardization",
 ]

@@ -92,8 +92,8 @@ def ada_layer_norm(p: dict[str, jax.Array], x: jax.Array, condition: jax.Array, 
       ValueError: shapes do not fit p or each other.
 
     >>> p = {"w": jnp.zeros((1, 2, 2)), "b": jnp.array([[1.0, 1.0], [5.0, 5.0]])}
-    >>> ada_layer_norm(p, jnp.array([1.0, 3.0]), jnp.ones(1)).round(3)
-    Array([3., 7.], dtype=float32)
+    >>> ada_layer_norm(p, jnp.array([1.0, 3.0]), jnp.ones(1)).round().tolist()
+    [3.0, 7.0]
     """
     scale, offset = _modulation("ada_layer_norm", p, x, condition, 2)
     return (layer_norm({}, wide(x), epsilon=epsilon) * (1 + scale) + offset).astype(x.dtype)

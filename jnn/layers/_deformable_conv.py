@@ -31,8 +31,8 @@ def deformable_conv(
     """Deformable convolution: adds an offset to each place that the kernel reads, and with a mask scales what it reads.
 
     See "Deformable Convolutional Networks", Dai et al., 2017; the mask: "Deformable ConvNets v2: More Deformable,
-    Better Results", Zhu et al., 2019. Offsets and mask come of convolutions of x that start at zero; its own declaration is
-    `conv_spec`.
+    Better Results", Zhu et al., 2019. Offsets and mask come of convolutions of x that start at zero; what declares its
+    own kernel is `conv_spec`.
 
     Args:
       p: {"w": (ky, kx, c_in, c_out), "b": (c_out,)}, the bias optional.

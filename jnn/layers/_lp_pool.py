@@ -61,7 +61,7 @@ def fractional_max_pool(
     """Fractional max pooling: maxima under windows whose distances are random, so that any output size is reached.
 
     See "Fractional Max-Pooling", Graham, 2014, pseudo-random and overlapping: a number u in [0, 1) for each example and
-    axis puts window i at `floor((i + u) a) - floor(u a)`, with `a = (n - window) / (size - 1)`, and the last at the end.
+    axis puts window i at `floor((i + u) a) - floor(u a)`, where `a = (n - window) / (size - 1)`; the last, at the end.
 
     Args:
       x: (..., *spatial, c), floating point.

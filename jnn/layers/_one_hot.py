@@ -1,7 +1,7 @@
 """One-hot vectors of integers, and hashing of integers into as many buckets as a table has rows.
 
 Laws: `one_hot(i, n) @ table` is `embed` of i; what lies out of range is said by `out_of_range`, and nothing is clamped
-or wrapped in silence; a hash depends on the integer and the seed alone, not on its dtype, the device or the JAX version.
+or wrapped in silence; a hash depends on the integer and the seed alone, not on its dtype, device or JAX version.
 """
 
 from __future__ import annotations

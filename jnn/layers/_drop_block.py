@@ -47,8 +47,8 @@ def drop_block(x: jax.Array, rate: float, block: Sequence[int], *, key: jax.Arra
         return x
     keep = _outside_of_blocks(x, rate, size, key)
     axes = tuple(range(-1 - n, 0))
-    share = jnp.mean(keep, axes, keepdims=True)
-    return (wide(x) * keep / jnp.where(share > 0, share, 1)).astype(x.dtype)
+    share = jnp.mean(keep, axes, keepdims=True) + 0 * rate  # NaN for a traced rate that is none
+    return (wide(x) * keep / jnp.where(share == 0, 1, share)).astype(x.dtype)
 
 
 def _outside_of_blocks(x: jax.Array, rate: float, size: tuple[int, ...], key: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.layers._pool import pooling_window
+from jnn.layers._unit_norm import unit_of
 from jnn.layers._window import Padding, one_batch_axis, sliding
 from jnn.param import check_key
 from jnn.precision import wide, wide_dtype
@@ -47,11 +48,9 @@ def lp_pool(
     slide = pooling_window("lp_pool", window, stride, padding)
     flat, leading = one_batch_axis("lp_pool", x, len(slide.size))
     taps = [jnp.abs(tap) for tap in slide.taps(slide.pad(wide(flat)), flat.shape[1:-1])]
-    largest = jax.lax.stop_gradient(functools.reduce(jnp.maximum, taps))  # divided by it, no power is out of range
-    any_there = largest > 0
-    unit = jnp.where(any_there, largest, 1.0)
+    there, unit = unit_of(functools.reduce(jnp.maximum, taps))
     total = functools.reduce(jnp.add, [(tap / unit) ** norm for tap in taps])
-    y = unit * jnp.where(any_there, jnp.where(any_there, total, 1.0) ** (1 / norm), 0.0)
+    y = unit * jnp.where(there, jnp.where(there, total, 1.0) ** (1 / norm), 0.0)
     return y.reshape(*leading, *y.shape[1:]).astype(x.dtype)
 
 

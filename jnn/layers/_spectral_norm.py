@@ -2,7 +2,7 @@
 
 The vector of the estimate is memory: it comes in, and its next value goes out, to be kept in `memory` (`remember`).
 
-Laws: the returned weight has spectral norm 1 once the vector has converged; the vector has no gradient.
+Laws: the returned weight has spectral norm 1 once the vector has converged; nothing is differentiated through vectors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def spectral_norm(w: jax.Array, u: jax.Array, *, steps: int = 1) -> tuple[jax.Ar
     Args:
       w: (*ins, *outs), floating point.
       u: (*outs), the vector that the last call returned; at first a random one, such as `jax.random.normal`'s.
-      steps: of power iteration; 0 uses u as it is, as in evaluation.
+      steps: of power iteration; 0 uses u as it is, in evaluation: with the returned u it gives the same weight again.
 
     Returns:
       The weight, in w's shape and dtype, and the next u, in float32 at least. A weight of zeros stays zero.
@@ -47,10 +47,8 @@ def spectral_norm(w: jax.Array, u: jax.Array, *, steps: int = 1) -> tuple[jax.Ar
         )
     matrix = wide(w).reshape(-1, math.prod(u.shape))
     fixed, right = jax.lax.stop_gradient((matrix, u.astype(matrix.dtype).reshape(-1)))
-    left = unit_norm(fixed @ right)
     for _ in range(steps):
-        right = unit_norm(left @ fixed)
-        left = unit_norm(fixed @ right)
-    sigma = left @ matrix @ right
+        right = unit_norm(unit_norm(fixed @ right) @ fixed)
+    sigma = unit_norm(fixed @ right) @ matrix @ right
     sigma = jnp.where(sigma == 0, 1.0, sigma)
     return (wide(w) / sigma).astype(w.dtype), right.reshape(u.shape)

@@ -28,8 +28,15 @@ def unit_norm(x: jax.Array, axis: int | tuple[int, ...] = -1) -> jax.Array:
     """
     checks.floats("unit_norm", x)
     h = wide(x)
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(h), axis, keepdims=True))
-    there = largest > 0
-    h = h / jnp.where(there, largest, 1.0)
+    there, unit = unit_of(jnp.max(jnp.abs(h), axis, keepdims=True))
+    h = h / unit
     square = jnp.sum(jnp.square(h), axis, keepdims=True)
     return jnp.where(there, h * jax.lax.rsqrt(jnp.where(there, square, 1.0)), 0.0).astype(x.dtype)
+
+
+def unit_of(largest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where the largest of some numbers is not zero, and what to divide them by, so that no power is out of range."""
+    largest = jax.lax.stop_gradient(largest)
+    there = largest > 0
+    # less than what has no inverse: XLA may multiply by that instead
+    return there, jnp.where(there, jnp.minimum(largest, jnp.finfo(largest.dtype).max / 64), 1)

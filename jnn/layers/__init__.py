@@ -42,6 +42,7 @@ from jnn.layers._embedding_bag import embedding_bag
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
 from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
+from jnn.layers._grid_sample import affine_grid, grid_sample
 from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
@@ -92,6 +93,7 @@ __all__ = [
     "adaptive_log_softmax",
     "adaptive_log_softmax_spec",
     "adaptive_max_pool",
+    "affine_grid",
     "alpha_dropout",
     "atrous_pyramid",
     "atrous_pyramid_spec",
@@ -148,6 +150,7 @@ __all__ = [
     "gaussian_noise",
     "global_avg_pool",
     "global_max_pool",
+    "grid_sample",
     "group_norm",
     "group_norm_spec",
     "gru_carry",

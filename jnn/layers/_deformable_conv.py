@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
 from jnn.layers._conv import add_channels, check_channels
+from jnn.layers._grid_sample import sample
 from jnn.layers._linear import linear
 from jnn.layers._window import Padding, Window, one_batch_axis, sliding
 from jnn.precision import narrow, wide
@@ -48,8 +48,8 @@ def deformable_conv(
       TypeError: x is not floating point.
       ValueError: shapes do not fit each other, or as `conv`.
 
-    >>> p = {"w": jnp.ones((3, 3, 2, 5))}
-    >>> deformable_conv(p, jnp.ones((4, 4, 2)), jnp.zeros((4, 4, 3, 3, 2))).shape
+    >>> p = {"w": np.ones((3, 3, 2, 5), np.float32)}
+    >>> deformable_conv(p, jax.numpy.ones((4, 4, 2)), jax.numpy.zeros((4, 4, 3, 3, 2))).shape
     (4, 4, 5)
     """
     checks.params("deformable_conv", p, "w", may=("b",))
@@ -67,25 +67,6 @@ def deformable_conv(
     if mask is not None:
         read = read * wide(mask)[..., None]
     return add_channels(p, linear({"w": p["w"]}, narrow(read.astype(x.dtype)), in_axes=3))
-
-
-def sample(x: jax.Array, at: jax.Array) -> jax.Array:
-    """x (b, y, x, c) interpolated at places (b, n, 2), in pixels along y and x: (b, n, c), in float32 at least."""
-    size = x.shape[1:3]
-    pixels = wide(x).reshape(x.shape[0], -1, x.shape[-1])
-    limit = np.asarray(size, at.dtype).reshape(1, 1, 2)
-    at = jnp.clip(at, -1, limit)  # one pixel outside all is zero, and farther away too
-    first = jnp.floor(at)
-    share = at - first
-    total = jnp.zeros((*at.shape[:2], x.shape[-1]), pixels.dtype)
-    for corner in np.ndindex(2, 2):
-        place = first.astype(jnp.int32) + np.asarray(corner, np.int32).reshape(1, 1, 2)
-        weight = jnp.prod(jnp.where(np.asarray(corner, bool).reshape(1, 1, 2), share, 1 - share), -1)
-        weight = jnp.where(((place >= 0) & (place < limit)).all(-1), weight, 0)
-        row, column = (jnp.clip(place[..., i], 0, size[i] - 1) for i in (0, 1))
-        index = (row * size[1] + column)[..., None]
-        total = total + weight[..., None] * jnp.take_along_axis(pixels, index, axis=1, mode="promise_in_bounds")
-    return total
 
 
 def _places(window: Window, spatial: Sequence[int]) -> np.ndarray:

@@ -80,8 +80,9 @@ def hash_buckets(x: jax.Array, buckets: int, *, seed: int = 0) -> jax.Array:
         raise ValueError(f"hash_buckets: expected buckets in 1..2**31 - 1, found {buckets}.")
     low, high, b = np.random.SeedSequence(seed).generate_state(3, np.uint32)
     x = x if x.dtype.itemsize >= 4 else x.astype(np.int32)
-    upper = (x >> 16 >> 16).astype(np.uint32)  # of 32 bits it is the sign: the same as of 64
-    return _scaled(x.astype(np.uint32) * (low | 1) + upper * (high | 1) + b, np.uint32(buckets)).astype(np.int32)
+    # halves of 64 bits, which NumPy's integers may have; of 32 the upper one is the sign
+    lower, upper = (jnp.asarray(half.astype(np.uint32)) for half in (x, x >> 16 >> 16))
+    return _scaled(lower * (low | 1) + upper * (high | 1) + b, np.uint32(buckets)).astype(np.int32)
 
 
 def _scaled(h: jax.Array, n: np.uint32) -> jax.Array:

@@ -63,6 +63,20 @@ def test_deformable_conv_matches_torch(rng):
     )
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_grid_sample_matches_torch(align_corners):
+    x, theta = normals(np.random.default_rng(0), (2, 5, 4, 3), (2, 2, 3))
+    how = {"align_corners": align_corners}
+    swapped = [1, 0, 2]  # torch's maps are of x and y
+
+    def theirs(x, theta):
+        grid = F.affine_grid(theta[:, [1, 0]][..., swapped] / 2, [2, 3, 3, 6], **how)
+        return last(F.grid_sample(first(x), grid, **how))
+
+    ours = lambda x, theta: layers.grid_sample(x, layers.affine_grid(theta / 2, (3, 6), **how), **how)
+    assert_matches_torch(ours, theirs, [x, theta])
+
+
 def test_a_deformable_convolution_without_offsets_is_one():
     p = init(layers.conv_spec(2, 3, (3, 2)), jax.random.key(0))
     (x,) = normals(np.random.default_rng(0), (2, 5, 4, 2))
@@ -188,6 +202,12 @@ W = {"w": jnp.ones((3, 3, 3, 2))}
             r"expected offsets \(4, 4, 3, 3, 2",
         ),
         (lambda: layers.deformable_conv(W, X[..., :2], X), ValueError, r"deformable_conv: its parameters expect input"),
+        (
+            lambda: layers.grid_sample(X[None], X[..., :2]),
+            ValueError,
+            r"grid_sample: expected a grid \(..., \*out, 2\)",
+        ),
+        (lambda: layers.affine_grid(X, (2, 2)), ValueError, r"affine_grid: expected theta \(..., 2, 3\)"),
         (lambda: layers.max_pool_with_indices(X, (5, 5)), ValueError, r"max_pool_with_indices: a window that reaches"),
         (lambda: layers.max_unpool(X, jnp.ones((4, 4, 3), int) * 64, (8, 8)), ValueError, r"expected indices in 0..63"),
         (lambda: layers.max_unpool(X, X, (8, 8)), TypeError, r"max_unpool: expected integers"),

@@ -121,6 +121,12 @@ BLOCKS = [
         inputs((4, 3, 2), (4, 3, 3, 3, 2), (4, 3, 3, 3)),
     ),
     Block(
+        "grid_sample",
+        {},
+        lambda p, x, theta, key: layers.grid_sample(x, layers.affine_grid(theta, (3, 5))),
+        inputs((4, 3, 2), (2, 3)),
+    ),
+    Block(
         "max_unpool",
         {},
         lambda p, x, key: layers.max_unpool(*layers.max_pool_with_indices(x, (2, 2)), (4, 4)),

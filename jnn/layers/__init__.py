@@ -14,7 +14,7 @@ from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
 from jnn.layers._attention import Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
 from jnn.layers._batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
-from jnn.layers._batch_renorm import batch_renorm
+from jnn.layers._batch_renorm import batch_renorm, batch_renorm_spec
 from jnn.layers._bidirectional import bidirectional, bidirectional_spec
 from jnn.layers._bilinear import bilinear, bilinear_spec
 from jnn.layers._blur_pool import blur_pool
@@ -26,19 +26,27 @@ from jnn.layers._channel_attention import (
     squeeze_excitation,
     squeeze_excitation_spec,
 )
-from jnn.layers._conditional_norm import ada_instance_norm, ada_layer_norm, ada_layer_norm_zero, film, film_spec
+from jnn.layers._conditional_norm import (
+    ada_instance_norm,
+    ada_layer_norm,
+    ada_layer_norm_spec,
+    ada_layer_norm_zero,
+    ada_layer_norm_zero_spec,
+    film,
+    film_spec,
+)
 from jnn.layers._conv import conv, conv_spec
 from jnn.layers._conv_lstm_cell import conv_lstm_carry, conv_lstm_cell, conv_lstm_cell_spec
 from jnn.layers._conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers._convnext_block import convnext_block, convnext_block_spec
-from jnn.layers._deformable_conv import deformable_conv
+from jnn.layers._deformable_conv import deformable_conv, deformable_conv_spec
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._drop_block import drop_block
 from jnn.layers._drop_path import drop_connect, drop_path, spatial_dropout, token_dropout
 from jnn.layers._dropout import dropout
 from jnn.layers._embed import embed, embed_spec, unembed
-from jnn.layers._embedding_bag import embedding_bag
+from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
 from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
@@ -88,7 +96,9 @@ __all__ = [
     "Routing",
     "ada_instance_norm",
     "ada_layer_norm",
+    "ada_layer_norm_spec",
     "ada_layer_norm_zero",
+    "ada_layer_norm_zero_spec",
     "adaptive_avg_pool",
     "adaptive_log_softmax",
     "adaptive_log_softmax_spec",
@@ -105,6 +115,7 @@ __all__ = [
     "batch_norm_spec",
     "batch_norm_stats_spec",
     "batch_renorm",
+    "batch_renorm_spec",
     "bidirectional",
     "bidirectional_spec",
     "bilinear",
@@ -124,6 +135,7 @@ __all__ = [
     "convnext_block",
     "convnext_block_spec",
     "deformable_conv",
+    "deformable_conv_spec",
     "depth_to_space",
     "depthwise_conv",
     "depthwise_conv_spec",
@@ -137,6 +149,7 @@ __all__ = [
     "embed",
     "embed_spec",
     "embedding_bag",
+    "embedding_bag_spec",
     "expert_mlps",
     "feature_pyramid",
     "feature_pyramid_spec",

@@ -11,9 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.layers._batch_norm import Stats, batch_norm
+from jnn.layers._batch_norm import Stats, batch_norm, batch_norm_spec
 from jnn.layers._norm import scale_and_shift
 from jnn.precision import over_last_axes, wide
+
+batch_renorm_spec = batch_norm_spec
+"""Declares the scale and offset of batch renormalization: as `batch_norm_spec`."""
 
 
 def batch_renorm(
@@ -33,7 +36,7 @@ def batch_renorm(
     [-d_max, d_max]; neither has a gradient. At first r_max = 1 and d_max = 0, they grow to 3 and 5.
 
     Args:
-      p: {"scale": (c,), "bias": (c,)}, each optional; as `batch_norm_spec` declares.
+      p: {"scale": (c,), "bias": (c,)}, each optional.
       x: (..., c), floating point, with at least one leading axis.
       running: {"mean": (c,), "var": (c,)}, as `batch_norm_stats_spec` declares.
       r_max, d_max: bounds of the correction; they may be traced, such as a schedule's.

@@ -23,28 +23,26 @@ def film_spec(
     d_condition: int,
     channels: int,
     *,
-    parts: int = 2,
     axes: tuple[str, str, str] = ("condition", "parts", "channels"),
     init: Initializer | VarianceScaling = zeros,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares a map from a condition to a scale and an offset of each channel, for `film` and `ada_layer_norm`.
+    """Declares a map from a condition to a scale and an offset of each channel.
 
     Args:
       d_condition: features of the condition.
       channels: of what is modulated.
-      parts: 2, or 3 with a gate, for `ada_layer_norm_zero`.
       axes: names of w's axes.
       init: initial values of w; zeros make no difference between conditions at first.
       dtype: of both parameters.
 
     Returns:
-      {"w": (d_condition, parts, channels), "b": (parts, channels)}: scale, offset and gate.
+      {"w": (d_condition, 2, channels), "b": (2, channels)}: scale and offset.
 
     >>> film_spec(4, 8)["w"].shape
     (4, 2, 8)
     """
-    return linear_spec(d_condition, (parts, channels), axes=axes, init=init, dtype=dtype)
+    return linear_spec(d_condition, (2, channels), axes=axes, init=init, dtype=dtype)
 
 
 def film(p: dict[str, jax.Array], x: jax.Array, condition: jax.Array) -> jax.Array:
@@ -70,6 +68,10 @@ def film(p: dict[str, jax.Array], x: jax.Array, condition: jax.Array) -> jax.Arr
     """
     scale, offset = _modulation("film", p, x, condition, 2)
     return (wide(x) * (1 + scale) + offset).astype(x.dtype)
+
+
+ada_layer_norm_spec = film_spec
+"""Declares the scale and offset of adaptive layer normalization: as `film_spec`."""
 
 
 def ada_layer_norm(p: dict[str, jax.Array], x: jax.Array, condition: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
@@ -99,6 +101,30 @@ def ada_layer_norm(p: dict[str, jax.Array], x: jax.Array, condition: jax.Array, 
     return (layer_norm({}, wide(x), epsilon=epsilon) * (1 + scale) + offset).astype(x.dtype)
 
 
+def ada_layer_norm_zero_spec(
+    d_condition: int,
+    d: int,
+    *,
+    axes: tuple[str, str, str] = ("condition", "parts", "channels"),
+    init: Initializer | VarianceScaling = zeros,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares adaptive layer normalization with a gate.
+
+    Args:
+      d_condition: features of the condition.
+      d: features of what is normalized.
+      axes, init, dtype: as in `film_spec`.
+
+    Returns:
+      {"w": (d_condition, 3, d), "b": (3, d)}: scale, offset and gate.
+
+    >>> ada_layer_norm_zero_spec(4, 8)["w"].shape
+    (4, 3, 8)
+    """
+    return linear_spec(d_condition, (3, d), axes=axes, init=init, dtype=dtype)
+
+
 def ada_layer_norm_zero(
     p: dict[str, jax.Array], x: jax.Array, condition: jax.Array, *, epsilon: float = 1e-6
 ) -> tuple[jax.Array, jax.Array]:
@@ -108,7 +134,7 @@ def ada_layer_norm_zero(
     residual block the identity: `y, gate = ada_layer_norm_zero(p, x, c); x + gate * attention(q, y)`.
 
     Args:
-      p: as `film_spec(..., parts=3)` returns.
+      p: as `ada_layer_norm_zero_spec` returns.
       x, condition, epsilon: as in `ada_layer_norm`.
 
     Returns:
@@ -177,7 +203,7 @@ def _modulation(layer: str, p: dict[str, jax.Array], x: jax.Array, condition: ja
     if p["w"].shape[1:] != (parts, x.shape[-1]):
         raise ValueError(
             f"{layer}: expected w (d_condition, {parts}, {x.shape[-1]}) for {checks.describe(x)}, found {p['w'].shape}."
-            f" Declare it by film_spec(d_condition, {x.shape[-1]}, parts={parts})."
+            f" Declare it by {layer}_spec(d_condition, {x.shape[-1]})."
         )
     leading = condition.shape[:-1]
     if len(leading) >= x.ndim or x.shape[: len(leading)] != leading:

@@ -11,11 +11,14 @@ import jax
 import numpy as np
 
 from jnn import checks
-from jnn.layers._conv import add_channels, check_channels
+from jnn.layers._conv import add_channels, check_channels, conv_spec
 from jnn.layers._grid_sample import sample
 from jnn.layers._linear import linear
 from jnn.layers._window import Padding, Window, one_batch_axis, sliding
 from jnn.precision import narrow, wide
+
+deformable_conv_spec = conv_spec
+"""Declares the kernel and bias of a deformable convolution of two spatial axes: as `conv_spec`, in one group."""
 
 
 def deformable_conv(
@@ -31,8 +34,7 @@ def deformable_conv(
     """Deformable convolution: adds an offset to each place that the kernel reads, and with a mask scales what it reads.
 
     See "Deformable Convolutional Networks", Dai et al., 2017; the mask: "Deformable ConvNets v2: More Deformable,
-    Better Results", Zhu et al., 2019. Offsets and mask come of convolutions of x that start at zero; what declares its
-    own kernel is `conv_spec`.
+    Better Results", Zhu et al., 2019. Offsets and mask come of convolutions of x that start at zero.
 
     Args:
       p: {"w": (ky, kx, c_in, c_out), "b": (c_out,)}, the bias optional.

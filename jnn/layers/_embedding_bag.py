@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.layers._embed import lookup
+from jnn.layers._embed import embed_spec, lookup
 from jnn.precision import wide
+
+embedding_bag_spec = embed_spec
+"""Declares the table of an embedding bag: as `embed_spec`."""
 
 Mode = Literal["sum", "mean", "max"]
 
@@ -24,7 +27,7 @@ def embedding_bag(
 ) -> jax.Array:
     """Embedding bag: the sum, mean or maximum of the vectors of a bag of tokens; of features that are there or not.
 
-    See "Bag of Tricks for Efficient Text Classification", Joulin et al., 2017. Its declaration is `embed_spec`.
+    See "Bag of Tricks for Efficient Text Classification", Joulin et al., 2017.
 
     Args:
       p: {"table": (vocab, d)}.

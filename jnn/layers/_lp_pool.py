@@ -32,7 +32,7 @@ def lp_pool(
     Args:
       x: (..., *spatial, c), floating point.
       window, stride, padding: as in `max_pool`; padding is zeros.
-      norm: the power, >= 1.
+      norm: the power, >= 1; it may be traced, such as a parameter.
 
     Returns:
       (..., *out, c), in x's dtype. The gradient of a window of zeros is zero.
@@ -44,7 +44,7 @@ def lp_pool(
     >>> lp_pool(jnp.array([[3.0], [-4.0]]), (2,)).tolist()
     [[5.0]]
     """
-    checks.number("lp_pool", "norm", norm, lambda n: n >= 1, ">= 1", like=x)
+    norm = checks.number("lp_pool", "norm", norm, lambda n: n >= 1, ">= 1", like=x)
     slide = pooling_window("lp_pool", window, stride, padding)
     flat, leading = one_batch_axis("lp_pool", x, len(slide.size))
     taps = [jnp.abs(tap) for tap in slide.taps(slide.pad(wide(flat)), flat.shape[1:-1])]

@@ -117,7 +117,7 @@ def test_conditional_norms_begin_as_if_there_were_no_condition():
     np.testing.assert_allclose(
         layers.ada_layer_norm(p, x, condition), layers.layer_norm({}, x, epsilon=1e-6), rtol=1e-5, atol=1e-6
     )
-    _, gate = layers.ada_layer_norm_zero(zeros(layers.film_spec(5, 4, parts=3)), x, condition)
+    _, gate = layers.ada_layer_norm_zero(zeros(layers.ada_layer_norm_zero_spec(5, 4)), x, condition)
     np.testing.assert_array_equal(gate, np.zeros((2, 1, 4)))
 
 
@@ -152,7 +152,7 @@ FILM = {"w": jnp.ones((2, 2, 3))}
         (
             lambda: layers.ada_layer_norm_zero(FILM, X, C),
             ValueError,
-            r"Declare it by film_spec\(d_condition, 3, parts=3",
+            r"Declare it by ada_layer_norm_zero_spec\(d_cond",
         ),
         (
             lambda: layers.ada_instance_norm(X, X[..., :2]),

@@ -133,6 +133,15 @@ def test_lp_pool_of_large_numbers_does_not_overflow():
     np.testing.assert_allclose(grad, [[0.6], [0.8]], rtol=1e-5)
 
 
+def test_lp_pool_has_a_gradient_of_its_norm():
+    x = np.array([[3.0], [0.0], [-4.0]], np.float32)
+    assert_matches_torch(
+        lambda x, norm: layers.lp_pool(x, (3,), norm),
+        lambda x, norm: (x.abs() ** norm).sum(0, keepdim=True) ** (1 / norm),
+        [x, np.float32(2.5)],
+    )
+
+
 @pytest.mark.parametrize("rng", configurations(5, seed=2, fast=(0, 1)), ids=range(5))
 def test_fractional_max_pool_matches_torch(rng):
     n, window = rng.integers(6, 10, 2), rng.integers(1, 4, 2)

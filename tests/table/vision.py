@@ -58,7 +58,7 @@ BLOCKS = [
     ),
     Block(
         "embedding_bag",
-        layers.embed_spec(11, 5),
+        layers.embedding_bag_spec(11, 5),
         lambda p, x, n, key: layers.embedding_bag(p, x, lengths=n),
         lambda rng: (*integers(11, 4)(rng), *integers(5)(rng)),
     ),
@@ -116,7 +116,7 @@ BLOCKS = [
     ),
     Block(
         "deformable_conv",
-        layers.conv_spec(2, 3, (3, 3)),
+        layers.deformable_conv_spec(2, 3, (3, 3)),
         lambda p, x, at, mask, key: layers.deformable_conv(p, x, at, mask),
         inputs((4, 3, 2), (4, 3, 3, 3, 2), (4, 3, 3, 3)),
     ),
@@ -186,11 +186,11 @@ BLOCKS = [
         floats(3, 3, 3),
     ),
     Block("local_response_norm", {}, lambda p, x, key: layers.local_response_norm(x, 3, alpha=0.5), floats(5)),
-    Block("batch_renorm", layers.batch_norm_spec(3), renormalized, floats(4, 3), per_example=False),
+    Block("batch_renorm", layers.batch_renorm_spec(3), renormalized, floats(4, 3), per_example=False),
     Block("film", layers.film_spec(3, 4), lambda p, x, c, key: layers.film(p, x, c), inputs((5, 4), (3,))),
     Block(
         "ada_layer_norm_zero",
-        layers.film_spec(3, 4, parts=3),
+        layers.ada_layer_norm_zero_spec(3, 4),
         lambda p, x, c, key: layers.ada_layer_norm_zero(p, x, c),
         inputs((5, 4), (3,)),
     ),

@@ -19,7 +19,6 @@ MODULES = {
     for path in (ROOT / room).rglob("*.py")
 }
 DOORS_OF_THEIR_OWN = {
-    "jnn.interop.torch",
     *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
 }
 OUTERMOST = ["interop", "laws", "parity"]  # a room knows those of them that stand before it

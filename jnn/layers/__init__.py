@@ -13,11 +13,20 @@ from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_soft
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
 from jnn.layers._attention import Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
+from jnn.layers._attention_decoder import (
+    attention_decoder,
+    bahdanau_spec,
+    bahdanau_step,
+    greedy_decode,
+    luong_spec,
+    luong_step,
+)
 from jnn.layers._batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
 from jnn.layers._batch_renorm import batch_renorm, batch_renorm_spec
 from jnn.layers._bidirectional import bidirectional, bidirectional_spec
 from jnn.layers._bilinear import bilinear, bilinear_spec
 from jnn.layers._blur_pool import blur_pool
+from jnn.layers._cell_weights import cell_from_keras, cell_from_torch, layers_from_torch
 from jnn.layers._channel_attention import (
     cbam,
     cbam_spec,
@@ -54,11 +63,20 @@ from jnn.layers._grid_sample import affine_grid, grid_sample
 from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
+from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._local_response_norm import local_response_norm
 from jnn.layers._locally_connected import locally_connected, locally_connected_spec
 from jnn.layers._lp_pool import fractional_max_pool, lp_pool
 from jnn.layers._lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
+from jnn.layers._lstm_variants import (
+    mogrifier_lstm_cell,
+    mogrifier_lstm_cell_spec,
+    peephole_lstm_cell,
+    peephole_lstm_cell_spec,
+    projected_lstm_cell,
+    projected_lstm_cell_spec,
+)
 from jnn.layers._masks import length_mask, segment_mask, visible
 from jnn.layers._mixture_of_experts import (
     Activation,
@@ -75,13 +93,20 @@ from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spe
 from jnn.layers._one_hot import hash_buckets, one_hot
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
+from jnn.layers._qrnn import qrnn, qrnn_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
 from jnn.layers._scan_layers import scan_layers
+from jnn.layers._score_attention import (
+    additive_attention,
+    additive_attention_spec,
+    multiplicative_attention,
+    multiplicative_attention_spec,
+)
 from jnn.layers._shuffle import channel_shuffle, depth_to_space, pixel_shuffle, pixel_unshuffle, space_to_depth
 from jnn.layers._spectral_norm import spectral_norm
-from jnn.layers._stacked_rnn import stacked_rnn
+from jnn.layers._stacked_rnn import residual_rnn, stacked_rnn
 from jnn.layers._unfold import fold, unfold
 from jnn.layers._unit_norm import unit_norm
 from jnn.layers._unpool import max_pool_with_indices, max_unpool
@@ -103,14 +128,19 @@ __all__ = [
     "adaptive_log_softmax",
     "adaptive_log_softmax_spec",
     "adaptive_max_pool",
+    "additive_attention",
+    "additive_attention_spec",
     "affine_grid",
     "alpha_dropout",
     "atrous_pyramid",
     "atrous_pyramid_spec",
     "attention",
     "attention_cache",
+    "attention_decoder",
     "attention_spec",
     "avg_pool",
+    "bahdanau_spec",
+    "bahdanau_step",
     "batch_norm",
     "batch_norm_spec",
     "batch_norm_stats_spec",
@@ -124,6 +154,8 @@ __all__ = [
     "cached_attention",
     "cbam",
     "cbam_spec",
+    "cell_from_keras",
+    "cell_from_torch",
     "channel_shuffle",
     "conv",
     "conv_lstm_carry",
@@ -163,6 +195,7 @@ __all__ = [
     "gaussian_noise",
     "global_avg_pool",
     "global_max_pool",
+    "greedy_decode",
     "grid_sample",
     "group_norm",
     "group_norm_spec",
@@ -177,6 +210,7 @@ __all__ = [
     "inverted_residual_stats_spec",
     "layer_norm",
     "layer_norm_spec",
+    "layers_from_torch",
     "learned_positions",
     "learned_positions_spec",
     "length_mask",
@@ -190,15 +224,30 @@ __all__ = [
     "lstm_carry",
     "lstm_cell",
     "lstm_cell_spec",
+    "luong_spec",
+    "luong_step",
     "max_pool",
     "max_pool_with_indices",
     "max_unpool",
+    "minimal_gated_cell",
+    "minimal_gated_cell_spec",
     "mixture_of_experts",
     "mixture_of_experts_spec",
+    "mogrifier_lstm_cell",
+    "mogrifier_lstm_cell_spec",
+    "multiplicative_attention",
+    "multiplicative_attention_spec",
     "one_hot",
     "pairs",
+    "peephole_lstm_cell",
+    "peephole_lstm_cell_spec",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "projected_lstm_cell",
+    "projected_lstm_cell_spec",
+    "qrnn",
+    "qrnn_spec",
+    "residual_rnn",
     "resize",
     "rms_norm",
     "rms_norm_spec",
@@ -220,6 +269,8 @@ __all__ = [
     "spectral_norm",
     "squeeze_excitation",
     "squeeze_excitation_spec",
+    "sru_cell",
+    "sru_cell_spec",
     "stacked_rnn",
     "token_dropout",
     "unembed",

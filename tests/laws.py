@@ -108,6 +108,19 @@ SPECS = {
     "multiplicative_attention_spec": (2, 3),
     "bahdanau_spec": (jnn.layers.gru_cell_spec, 2, 3, 4),
     "luong_spec": (jnn.layers.lstm_cell_spec, 2, 3, 4),
+    "gcn_spec": (2, 3),
+    "graph_sage_spec": (2, 3),
+    "gin_spec": (2, 3, 4),
+    "edge_conv_spec": (2, 3, 4),
+    "edge_conditioned_conv_spec": (2, 3, 4, 5),
+    "principal_aggregation_spec": (2, 3),
+    "gat_spec": (2, 3, 4),
+    "gatv2_spec": (2, 3, 4),
+    "graph_transformer_spec": (2, 3, 4),
+    "gated_graph_conv_spec": (2,),
+    "attention_pool_spec": (2,),
+    "set2set_spec": (2,),
+    "top_k_pool_spec": (2,),
     "perceptron_spec": (3,),
     "mlp_spec": ((3, 4, 2),),
     "cnn_spec": ((8, 8, 1), (2,), 3, 2),
@@ -124,7 +137,7 @@ OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
 
 
 def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
-    rooms = (jnn.activations, jnn.layers, jnn.models)
+    rooms = (jnn.activations, jnn.graphs, jnn.layers, jnn.models)
     found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
     assert set(found) == set(SPECS) | OF_OTHERS
     sizes = {"transformer_spec": {"layers": 2, "heads": 2, "embed": 4}}

@@ -21,7 +21,7 @@ MODULES = {
 DOORS_OF_THEIR_OWN = {
     *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
 }
-OUTERMOST = ["interop", "laws", "parity"]  # a room knows those of them that stand before it
+OUTERMOST = ["graphs", "interop", "laws", "parity"]  # a room knows those of them that stand before it
 # a room, and which others it may not know
 BELOW = {
     "param": "activations checks data initializers inspect launch layers losses metrics models parallel train",
@@ -30,6 +30,7 @@ BELOW = {
     "metrics": "data inspect launch layers losses models parallel preflight train",
     "layers": "data inspect launch losses models parallel preflight train",
     "losses": "data inspect launch layers models parallel preflight train",
+    "graphs": "data inspect launch losses models parallel preflight train",
     "models": "data inspect launch losses parallel preflight train",
     "data": "inspect launch layers losses models parallel preflight train",
     "inspect": "data launch layers losses models parallel preflight train",

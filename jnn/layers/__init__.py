@@ -26,6 +26,7 @@ from jnn.layers._batch_renorm import batch_renorm, batch_renorm_spec
 from jnn.layers._bidirectional import bidirectional, bidirectional_spec
 from jnn.layers._bilinear import bilinear, bilinear_spec
 from jnn.layers._blur_pool import blur_pool
+from jnn.layers._capsules import capsules, capsules_spec, squash
 from jnn.layers._cell_weights import cell_from_keras, cell_from_torch, layers_from_torch
 from jnn.layers._channel_attention import (
     cbam,
@@ -58,11 +59,25 @@ from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
+from jnn.layers._flow import (
+    affine_coupling,
+    affine_coupling_spec,
+    autoregressive_flow,
+    autoregressive_flow_spec,
+    inverse_affine_coupling,
+    inverse_autoregressive_flow,
+)
+from jnn.layers._fourier import fourier_features, fourier_features_spec, nerf_encoding, siren, siren_spec
 from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
 from jnn.layers._grid_sample import affine_grid, grid_sample
 from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
+from jnn.layers._highway import highway, highway_spec
+from jnn.layers._hopfield import hopfield, hopfield_energy, hopfield_retrieve, hopfield_spec
+from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weights
 from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
+from jnn.layers._kan import b_spline_basis, kan, kan_spec
+from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._local_response_norm import local_response_norm
@@ -94,6 +109,7 @@ from jnn.layers._one_hot import hash_buckets, one_hot
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
 from jnn.layers._qrnn import qrnn, qrnn_spec
+from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
@@ -104,12 +120,35 @@ from jnn.layers._score_attention import (
     multiplicative_attention,
     multiplicative_attention_spec,
 )
+from jnn.layers._sets import (
+    deep_sets,
+    deep_sets_spec,
+    induced_set_attention_block,
+    induced_set_attention_block_spec,
+    multihead_attention_block,
+    multihead_attention_block_spec,
+    pooling_by_attention,
+    pooling_by_attention_spec,
+    set_attention_block,
+    set_attention_block_spec,
+)
 from jnn.layers._shuffle import channel_shuffle, depth_to_space, pixel_shuffle, pixel_unshuffle, space_to_depth
 from jnn.layers._spectral_norm import spectral_norm
 from jnn.layers._stacked_rnn import residual_rnn, stacked_rnn
 from jnn.layers._unfold import fold, unfold
 from jnn.layers._unit_norm import unit_norm
 from jnn.layers._unpool import max_pool_with_indices, max_unpool
+from jnn.layers._vector_quantize import (
+    Codebook,
+    Quantized,
+    codebook_stats,
+    finite_scalar_quantize,
+    gumbel_vector_quantize,
+    gumbel_vector_quantize_spec,
+    update_codebook,
+    vector_quantize,
+    vector_quantize_spec,
+)
 from jnn.layers._weight_norm import weight_norm, weight_norm_spec, weight_standardization
 
 __all__ = [
@@ -117,6 +156,8 @@ __all__ = [
     "Cache",
     "Carry",
     "Cell",
+    "Codebook",
+    "Quantized",
     "Rotate",
     "Routing",
     "ada_instance_norm",
@@ -130,6 +171,8 @@ __all__ = [
     "adaptive_max_pool",
     "additive_attention",
     "additive_attention_spec",
+    "affine_coupling",
+    "affine_coupling_spec",
     "affine_grid",
     "alpha_dropout",
     "atrous_pyramid",
@@ -138,7 +181,10 @@ __all__ = [
     "attention_cache",
     "attention_decoder",
     "attention_spec",
+    "autoregressive_flow",
+    "autoregressive_flow_spec",
     "avg_pool",
+    "b_spline_basis",
     "bahdanau_spec",
     "bahdanau_step",
     "batch_norm",
@@ -152,11 +198,14 @@ __all__ = [
     "bilinear_spec",
     "blur_pool",
     "cached_attention",
+    "capsules",
+    "capsules_spec",
     "cbam",
     "cbam_spec",
     "cell_from_keras",
     "cell_from_torch",
     "channel_shuffle",
+    "codebook_stats",
     "conv",
     "conv_lstm_carry",
     "conv_lstm_cell",
@@ -166,6 +215,8 @@ __all__ = [
     "conv_transpose_spec",
     "convnext_block",
     "convnext_block_spec",
+    "deep_sets",
+    "deep_sets_spec",
     "deformable_conv",
     "deformable_conv_spec",
     "depth_to_space",
@@ -189,7 +240,10 @@ __all__ = [
     "film_spec",
     "filter_response_norm",
     "filter_response_norm_spec",
+    "finite_scalar_quantize",
     "fold",
+    "fourier_features",
+    "fourier_features_spec",
     "fractional_max_pool",
     "gaussian_dropout",
     "gaussian_noise",
@@ -202,18 +256,37 @@ __all__ = [
     "gru_carry",
     "gru_cell",
     "gru_cell_spec",
+    "gumbel_vector_quantize",
+    "gumbel_vector_quantize_spec",
     "hash_buckets",
+    "highway",
+    "highway_spec",
+    "hopfield",
+    "hopfield_energy",
+    "hopfield_retrieve",
+    "hopfield_spec",
+    "hyper_linear",
+    "hyper_linear_spec",
+    "hyper_weights",
+    "induced_set_attention_block",
+    "induced_set_attention_block_spec",
     "instance_norm",
     "instance_norm_spec",
+    "inverse_affine_coupling",
+    "inverse_autoregressive_flow",
     "inverted_residual",
     "inverted_residual_spec",
     "inverted_residual_stats_spec",
+    "kan",
+    "kan_spec",
     "layer_norm",
     "layer_norm_spec",
     "layers_from_torch",
     "learned_positions",
     "learned_positions_spec",
     "length_mask",
+    "lif_cell",
+    "lif_cell_spec",
     "linear",
     "linear_spec",
     "load_balance",
@@ -235,18 +308,25 @@ __all__ = [
     "mixture_of_experts_spec",
     "mogrifier_lstm_cell",
     "mogrifier_lstm_cell_spec",
+    "multihead_attention_block",
+    "multihead_attention_block_spec",
     "multiplicative_attention",
     "multiplicative_attention_spec",
+    "nerf_encoding",
     "one_hot",
     "pairs",
     "peephole_lstm_cell",
     "peephole_lstm_cell_spec",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "pooling_by_attention",
+    "pooling_by_attention_spec",
     "projected_lstm_cell",
     "projected_lstm_cell_spec",
     "qrnn",
     "qrnn_spec",
+    "quantum_circuit",
+    "quantum_circuit_spec",
     "residual_rnn",
     "resize",
     "rms_norm",
@@ -262,11 +342,17 @@ __all__ = [
     "segment_mask",
     "separable_conv",
     "separable_conv_spec",
+    "set_attention_block",
+    "set_attention_block_spec",
     "sinusoidal_positions",
+    "siren",
+    "siren_spec",
     "space_to_depth",
     "spatial_dropout",
     "spatial_pyramid_pool",
     "spectral_norm",
+    "spike",
+    "squash",
     "squeeze_excitation",
     "squeeze_excitation_spec",
     "sru_cell",
@@ -276,7 +362,10 @@ __all__ = [
     "unembed",
     "unfold",
     "unit_norm",
+    "update_codebook",
     "upsample",
+    "vector_quantize",
+    "vector_quantize_spec",
     "visible",
     "weigh_experts",
     "weight_norm",

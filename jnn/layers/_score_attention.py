@@ -79,7 +79,7 @@ def additive_attention(
     _check("additive_attention", query, keys, p["query"]["w"].shape[0], p["key"]["w"].shape[0])
     q, k = linear(p["query"], query), linear(p["key"], keys)
     hidden = jnp.tanh(q[..., :, None, :] + k[..., None, :, :])
-    return _mean("additive_attention", linear(p["score"], hidden)[..., 0], keys, mask)
+    return mean_of_keys("additive_attention", linear(p["score"], hidden)[..., 0], keys, mask)
 
 
 def multiplicative_attention_spec(
@@ -131,7 +131,7 @@ def multiplicative_attention(
     _check("multiplicative_attention", query, keys, *(p["w"].shape if "w" in p else keys.shape[-1:] * 2))
     q = linear(p, query) if "w" in p else query
     scores = jnp.einsum("...td,...sd->...ts", wide(q), wide(keys))
-    return _mean("multiplicative_attention", scores.astype(query.dtype), keys, mask)
+    return mean_of_keys("multiplicative_attention", scores.astype(query.dtype), keys, mask)
 
 
 def _check(layer: str, query: jax.Array, keys: jax.Array, d_query: int, d_key: int) -> None:
@@ -145,7 +145,7 @@ def _check(layer: str, query: jax.Array, keys: jax.Array, d_query: int, d_key: i
         )
 
 
-def _mean(layer: str, scores: jax.Array, keys: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+def mean_of_keys(layer: str, scores: jax.Array, keys: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """Means of keys (..., s, d) by the softmax of scores (..., t, s), and the weights."""
     exact = wide(scores)
     if mask is None:

@@ -38,17 +38,13 @@ BLOCKS = [
         chunk=lambda p, x, carry: layers.qrnn(p, x, carry=carry),
     ),
     Block(
-        "rnn-resets",
-        layers.gru_cell_spec(3, 4),
-        lambda p, x, key: layers.rnn(layers.gru_cell, p, x, resets=x[..., 0] > 0),
-        floats(4, 3),
-        causal=True,
-    ),
-    Block(
-        "stacked-residual",
-        [layers.rnn_cell_spec(4, 4), layers.rnn_cell_spec(4, 4)],
+        "stacked-residual-resets",
+        [layers.minimal_gated_cell_spec(4, 4)] * 2,
         lambda p, x, key: layers.stacked_rnn(
-            partial(layers.residual_rnn, partial(layers.rnn, layers.rnn_cell)), p, x, key=None
+            partial(layers.residual_rnn, partial(layers.rnn, layers.minimal_gated_cell, resets=x[..., 0] > 0)),
+            p,
+            x,
+            key=None,
         ),
         floats(3, 4),
         causal=True,
@@ -66,7 +62,7 @@ BLOCKS = [
         lambda rng: floats(3, 3)(rng) + floats(4, 2)(rng),
     ),
     decoding(
-        "bahdanau", layers.bahdanau_spec(layers.gru_cell_spec, 3, 2, 4), partial(layers.bahdanau_step, layers.gru_cell)
+        "bahdanau", layers.bahdanau_spec(layers.rnn_cell_spec, 3, 2, 4), partial(layers.bahdanau_step, layers.rnn_cell)
     ),
-    decoding("luong", layers.luong_spec(layers.lstm_cell_spec, 3, 2, 4), partial(layers.luong_step, layers.lstm_cell)),
+    decoding("luong", layers.luong_spec(layers.gru_cell_spec, 3, 2, 4), partial(layers.luong_step, layers.gru_cell)),
 ]

@@ -113,4 +113,4 @@ def _ring(q: int, entangle: str) -> tuple[np.ndarray, np.ndarray]:
             signs = signs * np.where(bits[:, i] & bits[:, j], -1, 1)
         else:
             order = order[np.arange(2**q) ^ bits[:, i] << (q - 1 - j)]
-    return order, signs
+    return order.astype(np.int32), signs

@@ -5,20 +5,8 @@ What lives here acts on arrays of fixed sizes: `Edges` and `Graph` are plain tup
 """
 
 from jnn.graphs._attention import gat, gat_spec, gatv2, gatv2_spec, graph_transformer, graph_transformer_spec
-from jnn.graphs._convolution import (
-    edge_conditioned_conv,
-    edge_conditioned_conv_spec,
-    edge_conv,
-    edge_conv_spec,
-    gcn,
-    gcn_spec,
-    gin,
-    gin_spec,
-    graph_sage,
-    graph_sage_spec,
-    principal_aggregation,
-    principal_aggregation_spec,
-)
+from jnn.graphs._convolution import gcn, gcn_spec, gin, gin_spec, graph_sage, graph_sage_spec
+from jnn.graphs._edge_conv import edge_conditioned_conv, edge_conditioned_conv_spec, edge_conv, edge_conv_spec
 from jnn.graphs._gated import gated_graph_conv, gated_graph_conv_spec
 from jnn.graphs._graph import Edges, Graph, batch_graphs, graph, with_self_loops
 from jnn.graphs._pool import (
@@ -30,6 +18,7 @@ from jnn.graphs._pool import (
     top_k_pool,
     top_k_pool_spec,
 )
+from jnn.graphs._principal import principal_aggregation, principal_aggregation_spec
 from jnn.graphs._segments import (
     Aggregate,
     gather,

@@ -1,8 +1,8 @@
 """Graph convolutions: every node takes in what its neighbours send.
 
-    gcn(p, x, edges), graph_sage(p, x, edges), gin(p, x, edges), edge_conv(p, x, edges)
-    edge_conditioned_conv(p, x, edges, features)            NNConv: the edge says by which weights
-    principal_aggregation(p, x, edges, delta=2.0)           PNA: many aggregations, scaled by degree
+    gcn(p, x, edges)               the normalized sum of them and itself
+    graph_sage(p, x, edges)        a linear map of their mean, and one of itself
+    gin(p, x, edges)               a network of the sum
 
 Axes: x is (..., n, d), edges (..., e). Laws: other numbers for the nodes, the same function; other orders of the edges
 change nothing, nor do edges of mask False, or nodes without edges; graphs side by side are each as if alone.
@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.graphs._graph import Edges, check_edges, with_self_loops
-from jnn.graphs._segments import Aggregate, gather, segment_count, segment_max, segment_mean, segment_sum
+from jnn.graphs._segments import Aggregate, gather, segment_mean, segment_sum
 from jnn.initializers import Initializer, VarianceScaling, glorot_uniform, zeros
 from jnn.layers import linear, linear_spec
 from jnn.param import Param, Params, Spec
@@ -117,7 +117,7 @@ def gin_spec(
     >>> gin_spec(3, 8, 5)["down"]["w"].shape
     (8, 5)
     """
-    return {"epsilon": Param((1,), zeros, ("one",), dtype), **_mlp_spec(d_in, d_hidden, d_out, init, dtype)}
+    return {"epsilon": Param((1,), zeros, ("one",), dtype), **mlp_spec(d_in, d_hidden, d_out, init, dtype)}
 
 
 def gin(p: Params, x: jax.Array, edges: Edges) -> jax.Array:
@@ -144,152 +144,15 @@ def gin(p: Params, x: jax.Array, edges: Edges) -> jax.Array:
     check_edges("gin", x, edges, p["up"]["w"].shape[0])
     told = segment_sum(wide(gather(x, edges.senders)), edges.receivers, x.shape[-2], mask=edges.mask)
     own = wide(x) * (1 + wide(p["epsilon"]).astype(told.dtype).reshape((1,) * x.ndim))
-    return _mlp(p, (own + told).astype(x.dtype))
+    return mlp(p, (own + told).astype(x.dtype))
 
 
-def edge_conv_spec(
-    d_in: int, d_hidden: int, d_out: int, *, init: Init = glorot_uniform, dtype: DTypeLike = jnp.float32
-) -> Spec:
-    """Declares EdgeConv (`edge_conv`): the two linear maps "up", of 2 d_in features, and "down".
-
-    >>> edge_conv_spec(3, 8, 5)["up"]["w"].shape
-    (6, 8)
-    """
-    return _mlp_spec(2 * d_in, d_hidden, d_out, init, dtype)
-
-
-def edge_conv(p: Params, x: jax.Array, edges: Edges, *, aggregate: Aggregate = segment_max) -> jax.Array:
-    """EdgeConv: the maximum over neighbours j of `mlp([x_i, x_j - x_i])`, with one hidden ReLU layer.
-
-    See "Dynamic Graph CNN for Learning on Point Clouds", Wang et al., 2019.
-
-    Args:
-      p: as declared by `edge_conv_spec`.
-      x: (..., n, d_in), floating point.
-      edges: (..., e).
-      aggregate: `segment_max`, `segment_mean` or `segment_sum`.
-
-    Returns:
-      (..., n, d_out), in x's dtype; zeros for a node that nobody tells.
-
-    Raises:
-      TypeError, ValueError: x, edges and p do not fit.
-
-    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), edge_conv_spec(1, 1, 1))
-    >>> edge_conv(p, jnp.array([[1.0], [3.0]]), Edges(jnp.array([0]), jnp.array([1]))).tolist()
-    [[0.0], [3.0]]
-    """
-    checks.params("edge_conv", p, "up", "down")
-    check_edges("edge_conv", x, edges, p["up"]["w"].shape[0] // 2)
-    own, other = gather(x, edges.receivers), gather(x, edges.senders)
-    return aggregate(_mlp(p, jnp.concatenate([own, other - own], -1)), edges.receivers, x.shape[-2], mask=edges.mask)
-
-
-def edge_conditioned_conv_spec(
-    d_in: int, d_edge: int, d_hidden: int, d_out: int, *, init: Init = glorot_uniform, dtype: DTypeLike = jnp.float32
-) -> Spec:
-    """Declares an edge-conditioned convolution (`edge_conditioned_conv`), or NNConv.
-
-    Returns:
-      {"edge": {"w": (d_edge, d_hidden), "b"}, "kernel": {"w": (d_hidden, d_in, d_out), "b"}, "self": {"w": (d_in,
-      d_out), "b"}}
-
-    >>> edge_conditioned_conv_spec(3, 2, 8, 5)["kernel"]["w"].shape
-    (8, 3, 5)
-    """
-    one = lambda a, b, *axes: linear_spec(a, b, axes=axes, init=init, dtype=dtype)
-    return {
-        "edge": one(d_edge, d_hidden, "embed", "hidden"),
-        "kernel": one(d_hidden, (d_in, d_out), "hidden", "embed", "out"),
-        "self": one(d_in, d_out, "embed", "hidden"),
-    }
-
-
-def edge_conditioned_conv(
-    p: Params, x: jax.Array, edges: Edges, features: jax.Array, *, aggregate: Aggregate = segment_sum
-) -> jax.Array:
-    """Edge-conditioned convolution, or NNConv: neighbours go through weights that a small network makes of the edge.
-
-    See "Neural Message Passing for Quantum Chemistry", Gilmer et al., 2017, and "Dynamic Edge-Conditioned Filters in
-    Convolutional Neural Networks on Graphs", Simonovsky and Komodakis, 2017.
-
-    Args:
-      p: as declared by `edge_conditioned_conv_spec`.
-      x: (..., n, d_in), floating point.
-      edges: (..., e).
-      features: (..., e, d_edge), floating point.
-      aggregate: `segment_sum`, `segment_mean` or `segment_max`.
-
-    Returns:
-      (..., n, d_out), in x's dtype.
-
-    Raises:
-      TypeError, ValueError: x, edges, features and p do not fit.
-
-    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), edge_conditioned_conv_spec(3, 2, 8, 5))
-    >>> edges = Edges(jnp.array([0]), jnp.array([1]))
-    >>> edge_conditioned_conv(p, jnp.ones((4, 3)), edges, jnp.ones((1, 2))).shape
-    (4, 5)
-    """
-    checks.params("edge_conditioned_conv", p, "edge", "kernel", "self")
-    check_edges("edge_conditioned_conv", x, edges, p["self"]["w"].shape[0], features)
-    kernels = linear(p["kernel"], jax.nn.relu(linear(p["edge"], features)))
-    sent = jnp.einsum("...ei,...eio->...eo", gather(x, edges.senders), kernels.astype(x.dtype))
-    return linear(p["self"], x) + aggregate(sent, edges.receivers, x.shape[-2], mask=edges.mask)
-
-
-def principal_aggregation_spec(
-    d_in: int, d_out: int, *, init: Init = glorot_uniform, dtype: DTypeLike = jnp.float32
-) -> Spec:
-    """Declares principal neighbourhood aggregation (`principal_aggregation`): a linear map of 13 d_in features.
-
-    >>> principal_aggregation_spec(3, 5)["w"].shape
-    (39, 5)
-    """
-    return linear_spec(13 * d_in, d_out, init=init, dtype=dtype)
-
-
-def principal_aggregation(p: Params, x: jax.Array, edges: Edges, *, delta: float, epsilon: float = 1e-5) -> jax.Array:
-    """Principal neighbourhood aggregation, PNA: mean, maximum, minimum and deviation, each scaled by degree.
-
-    See "Principal Neighbourhood Aggregation for Graph Nets", Corso et al., 2020, with neighbours as messages: all four
-    as they are, times `log(degree + 1) / delta`, and times its inverse.
-
-    Args:
-      p: as declared by `principal_aggregation_spec`.
-      x: (..., n, d_in), floating point.
-      edges: (..., e).
-      delta: the mean of `log(degree + 1)` over the nodes of the training set.
-      epsilon: added to the variance.
-
-    Returns:
-      (..., n, d_out), in x's dtype.
-
-    Raises:
-      TypeError, ValueError: x, edges and p do not fit.
-
-    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), principal_aggregation_spec(3, 5))
-    >>> principal_aggregation(p, jnp.ones((4, 3)), Edges(jnp.array([0]), jnp.array([1])), delta=1.0).shape
-    (4, 5)
-    """
-    checks.params("principal_aggregation", p, "w", may=("b",))
-    check_edges("principal_aggregation", x, edges, p["w"].shape[0] // 13)
-    n, receivers, mask = x.shape[-2], edges.receivers, edges.mask
-    sent = wide(gather(x, edges.senders))
-    mean = segment_mean(sent, receivers, n, mask=mask)
-    spread = segment_mean(jnp.square(sent - gather(mean, receivers)), receivers, n, mask=mask)
-    low = -segment_max(-sent, receivers, n, mask=mask)
-    found = [mean, segment_max(sent, receivers, n, mask=mask), low, jnp.sqrt(spread + epsilon)]
-    amount = jnp.log1p(segment_count(receivers, n, mask=mask).astype(sent.dtype))[..., None] / delta
-    whole = jnp.concatenate(found, -1)
-    scaled = [whole, whole * amount, whole / jnp.where(amount > 0, amount, 1)]
-    return linear(p, jnp.concatenate([wide(x), *scaled], -1).astype(x.dtype))
-
-
-def _mlp_spec(d_in: int, d_hidden: int, d_out: int, init: Init, dtype: DTypeLike) -> Spec:
+def mlp_spec(d_in: int, d_hidden: int, d_out: int, init: Init, dtype: DTypeLike) -> Spec:
+    """Two linear maps, "up" and "down"."""
     one = lambda a, b, *axes: linear_spec(a, b, axes=axes, init=init, dtype=dtype)
     return {"up": one(d_in, d_hidden, "embed", "hidden"), "down": one(d_hidden, d_out, "hidden", "embed")}
 
 
-def _mlp(p: Params, x: jax.Array) -> jax.Array:
+def mlp(p: Params, x: jax.Array) -> jax.Array:
+    """A hidden ReLU layer between two linear maps."""
     return linear(p["down"], jax.nn.relu(linear(p["up"], x)))

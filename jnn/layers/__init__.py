@@ -13,14 +13,8 @@ from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_soft
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
 from jnn.layers._attention import Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
-from jnn.layers._attention_decoder import (
-    attention_decoder,
-    bahdanau_spec,
-    bahdanau_step,
-    greedy_decode,
-    luong_spec,
-    luong_step,
-)
+from jnn.layers._attention_decoder import attention_decoder, greedy_decode
+from jnn.layers._attention_step import bahdanau_spec, bahdanau_step, luong_spec, luong_step
 from jnn.layers._batch_norm import batch_norm, batch_norm_spec, batch_norm_stats_spec
 from jnn.layers._batch_renorm import batch_renorm, batch_renorm_spec
 from jnn.layers._bidirectional import bidirectional, bidirectional_spec
@@ -49,6 +43,7 @@ from jnn.layers._conv import conv, conv_spec
 from jnn.layers._conv_lstm_cell import conv_lstm_carry, conv_lstm_cell, conv_lstm_cell_spec
 from jnn.layers._conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers._convnext_block import convnext_block, convnext_block_spec
+from jnn.layers._deep_sets import deep_sets, deep_sets_spec
 from jnn.layers._deformable_conv import deformable_conv, deformable_conv_spec
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers._dot_product_attention import dot_product_attention
@@ -59,6 +54,7 @@ from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
+from jnn.layers._finite_scalar_quantize import finite_scalar_quantize
 from jnn.layers._flow import (
     affine_coupling,
     affine_coupling_spec,
@@ -120,9 +116,7 @@ from jnn.layers._score_attention import (
     multiplicative_attention,
     multiplicative_attention_spec,
 )
-from jnn.layers._sets import (
-    deep_sets,
-    deep_sets_spec,
+from jnn.layers._set_transformer import (
     induced_set_attention_block,
     induced_set_attention_block_spec,
     multihead_attention_block,
@@ -142,7 +136,6 @@ from jnn.layers._vector_quantize import (
     Codebook,
     Quantized,
     codebook_stats,
-    finite_scalar_quantize,
     gumbel_vector_quantize,
     gumbel_vector_quantize_spec,
     update_codebook,

@@ -46,9 +46,10 @@ def hopfield_retrieve(
     [[1.0, 0.0]]
     """
     _check("hopfield_retrieve", state, patterns)
+    dtype = state.dtype
     for _ in range(steps):
         state = mean_of_keys("hopfield_retrieve", beta * _overlaps(state, patterns), patterns, mask)[0]
-    return state.astype(patterns.dtype)
+    return state.astype(dtype)
 
 
 def hopfield_energy(state: jax.Array, patterns: jax.Array, *, beta: float) -> jax.Array:

@@ -218,37 +218,3 @@ def test_a_batch_of_graphs_is_the_graphs_one_by_one(kind):
     whole, alone = run(p, batch, alone)
     np.testing.assert_allclose(whole[:3], np.concatenate(alone), rtol=1e-5, atol=1e-5)
     assert not whole[3].any()
-
-
-X = jnp.ones((4, 3))
-ENDS = jnp.zeros(5, jnp.int32)
-GCN = {"w": jnp.ones((3, 2))}
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: graphs.gcn(GCN, X[:, :2], Edges(ENDS, ENDS)), ValueError, r"gcn: its parameters expect input \[...,3"),
-        (lambda: graphs.gcn(GCN, X, Edges(ENDS * 1.0, ENDS)), TypeError, "expected senders, integers, found float32"),
-        (lambda: graphs.gcn(GCN, X, Edges(ENDS, ENDS[:4])), ValueError, r"senders \(5,\), receivers \(4,\)"),
-        (lambda: graphs.gcn(GCN, X, Edges(ENDS, ENDS, ENDS)), TypeError, "a bool mask of edges, found int32"),
-        (lambda: graphs.gcn(GCN, X[None], Edges(ENDS, ENDS)), ValueError, r"the leading axes \(1,\) of x, found"),
-        (
-            lambda: graphs.graph_transformer(
-                drawn(graphs.graph_transformer_spec(3, 1, 2), np.random.default_rng(0)), X, Edges(ENDS, ENDS), X
-            ),
-            ValueError,
-            "edge_features",
-        ),
-        (
-            lambda: graphs.graph_transformer(
-                drawn(graphs.graph_transformer_spec(3, 1, 2, d_edge=2), np.random.default_rng(0)), X, Edges(ENDS, ENDS)
-            ),
-            ValueError,
-            "features of edges iff params have 'edge', found none",
-        ),
-    ],
-)
-def test_bad_input_is_one_clear_error(call, error, message):
-    with pytest.raises(error, match=message):
-        call()

@@ -1,6 +1,5 @@
-"""Layers of sets: the order of elements changes nothing, or the order of the output as it changes that of the input.
+"""The set transformer: the order of a set changes nothing, or the output as it changes the input.
 
-    deep_sets(p, x) -> (..., d_out)                          a sum of what each element says
     multihead_attention_block(p, x, y) -> (..., t, d)        MAB: x attends to y
     set_attention_block(p, x) -> (..., t, d)                 SAB: to itself
     induced_set_attention_block(p, x) -> (..., t, d)         ISAB: through a few points, in linear time
@@ -24,51 +23,6 @@ from jnn.param import Param, Params, Spec
 from jnn.precision import wide
 
 Init = Initializer | VarianceScaling
-
-
-def deep_sets_spec(
-    d_in: int, d_hidden: int, d_out: int, *, init: Init = glorot_uniform, dtype: DTypeLike = jnp.float32
-) -> Spec:
-    """Declares deep sets (`deep_sets`): linear maps "up" and "down" of "each" element, and of "all".
-
-    >>> deep_sets_spec(3, 8, 2)["each"]["up"]["w"].shape
-    (3, 8)
-    """
-    one = lambda a, b, *axes: linear_spec(a, b, axes=axes, init=init, dtype=dtype)
-    hidden = one(d_hidden, d_hidden, "hidden_in", "hidden")
-    return {
-        "each": {"up": one(d_in, d_hidden, "embed", "hidden"), "down": hidden},
-        "all": {"up": hidden, "down": one(d_hidden, d_out, "hidden", "embed")},
-    }
-
-
-def deep_sets(p: Params, x: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
-    """Deep sets: `rho(sum of phi(x_i))`, both networks with one hidden ReLU layer.
-
-    See "Deep Sets", Zaheer et al., 2017.
-
-    Args:
-      p: as declared by `deep_sets_spec`.
-      x: (..., t, d_in), floating point: sets of t elements.
-      mask: (..., t), bool: which elements there are; None for all.
-
-    Returns:
-      (..., d_out), in x's dtype.
-
-    Raises:
-      TypeError: x is not floating point, or mask is not bool.
-      ValueError: x does not fit p, or there is not a mask for each element.
-
-    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), deep_sets_spec(3, 8, 2))
-    >>> deep_sets(p, jnp.ones((5, 4, 3))).shape
-    (5, 2)
-    """
-    checks.params("deep_sets", p, "each", "all")
-    checks.floats("deep_sets", x, ndim=2)
-    said = _two(p["each"], x)
-    if mask is not None:
-        said = jnp.where(_checked("deep_sets", x, mask)[..., None], said, 0)
-    return _two(p["all"], jnp.sum(wide(said), -2).astype(x.dtype))
 
 
 def multihead_attention_block_spec(
@@ -120,7 +74,7 @@ def multihead_attention_block(p: Params, x: jax.Array, y: jax.Array, *, mask: ja
     (5, 4)
     """
     checks.params("multihead_attention_block", p, "attention", "dense", "norm_in", "norm_out")
-    over = None if mask is None else _checked("multihead_attention_block", y, mask)[..., None, :]
+    over = None if mask is None else check_elements("multihead_attention_block", y, mask)[..., None, :]
     h = layer_norm(p["norm_in"], x + attention(p["attention"], x, y, mask=over))
     return layer_norm(p["norm_out"], h + jax.nn.relu(linear(p["dense"], h)))
 
@@ -233,11 +187,8 @@ def _for_each(points: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.broadcast_to(wide(points), (*x.shape[:-2], *points.shape)).astype(x.dtype)
 
 
-def _two(p: Params, x: jax.Array) -> jax.Array:
-    return linear(p["down"], jax.nn.relu(linear(p["up"], x)))
-
-
-def _checked(layer: str, x: jax.Array, mask: jax.Array) -> jax.Array:
+def check_elements(layer: str, x: jax.Array, mask: jax.Array) -> jax.Array:
+    """The mask, once it is known to be one bool for each element."""
     checks.array(layer, mask, "mask")
     if mask.dtype != jnp.bool_:
         raise TypeError(f"{layer}: expected a bool mask, found {checks.describe(mask)}.")

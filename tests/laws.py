@@ -76,6 +76,7 @@ SPECS = {
     "embed_spec": (5, 2),
     "learned_positions_spec": (5, 2),
     "attention_spec": (4, 2),
+    "relative_bias_spec": (2, 4),
     "mixture_of_experts_spec": (2, 3, 4),
     "bilinear_spec": (2, 3, 4),
     "adaptive_log_softmax_spec": (4, 6, (2, 4)),

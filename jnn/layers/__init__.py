@@ -11,7 +11,7 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_softmax_spec
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
-from jnn.layers._attention import Rotate, attention, attention_spec, pairs
+from jnn.layers._attention import Attend, Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
 from jnn.layers._attention_decoder import attention_decoder, greedy_decode
 from jnn.layers._attention_step import bahdanau_spec, bahdanau_step, luong_spec, luong_step
@@ -30,6 +30,7 @@ from jnn.layers._channel_attention import (
     squeeze_excitation,
     squeeze_excitation_spec,
 )
+from jnn.layers._chunked_attention import chunked_attention
 from jnn.layers._conditional_norm import (
     ada_instance_norm,
     ada_layer_norm,
@@ -104,6 +105,7 @@ from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spe
 from jnn.layers._one_hot import hash_buckets, one_hot
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
+from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relative_bias_spec, relative_buckets
 from jnn.layers._qrnn import qrnn, qrnn_spec
 from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
 from jnn.layers._resize import resize, upsample
@@ -116,6 +118,7 @@ from jnn.layers._score_attention import (
     multiplicative_attention,
     multiplicative_attention_spec,
 )
+from jnn.layers._scores import Bias
 from jnn.layers._set_transformer import (
     induced_set_attention_block,
     induced_set_attention_block_spec,
@@ -146,6 +149,8 @@ from jnn.layers._weight_norm import weight_norm, weight_norm_spec, weight_standa
 
 __all__ = [
     "Activation",
+    "Attend",
+    "Bias",
     "Cache",
     "Carry",
     "Cell",
@@ -167,6 +172,8 @@ __all__ = [
     "affine_coupling",
     "affine_coupling_spec",
     "affine_grid",
+    "alibi",
+    "alibi_slopes",
     "alpha_dropout",
     "atrous_pyramid",
     "atrous_pyramid_spec",
@@ -198,6 +205,7 @@ __all__ = [
     "cell_from_keras",
     "cell_from_torch",
     "channel_shuffle",
+    "chunked_attention",
     "codebook_stats",
     "conv",
     "conv_lstm_carry",
@@ -320,6 +328,9 @@ __all__ = [
     "qrnn_spec",
     "quantum_circuit",
     "quantum_circuit_spec",
+    "relative_bias",
+    "relative_bias_spec",
+    "relative_buckets",
     "residual_rnn",
     "resize",
     "rms_norm",

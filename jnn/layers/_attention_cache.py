@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers._attention import Rotate, project
+from jnn.layers._attention import Attend, Rotate, extras, project
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window, visible
+from jnn.layers._scores import Bias
 from jnn.param import Params
 
 Cache = dict[str, jax.Array]
@@ -51,7 +52,14 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
 
 
 def cached_attention(
-    p: Params, x: jax.Array, cache: Cache, *, window: int | None = None, rotate: Rotate | None = None
+    p: Params,
+    x: jax.Array,
+    cache: Cache,
+    *,
+    window: int | None = None,
+    rotate: Rotate | None = None,
+    bias: Bias | None = None,
+    attend: Attend = dot_product_attention,
 ) -> tuple[jax.Array, Cache]:
     """Cached causal self-attention: of the next chunk of a sequence to itself and to all that the cache remembers.
 
@@ -61,7 +69,8 @@ def cached_attention(
       p: as `attention_spec` declares.
       x: (..., t, d), floating point, the rows at positions cache["next"], cache["next"] + 1, ...
       cache: from `attention_cache`, or from the call before.
-      window, rotate: as in `attention`.
+      window, rotate, attend: as in `attention`.
+      bias: a function of positions, as in `attention`.
 
     Returns:
       (..., t, d) in x's dtype, and the cache with these rows added. Without a window, once a sequence is longer
@@ -92,7 +101,8 @@ def cached_attention(
         seen = {"k": jnp.concatenate([cache["k"], k], -3), "v": jnp.concatenate([cache["v"], v], -3)}
         at = jnp.concatenate([_positions(cache), positions])
     mask = visible(positions, at, causal=True, window=window) & (at >= 0)[None, :]
-    y = linear(p["o"], dot_product_attention(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask), in_axes=2)
+    more = extras(p, None if bias is None else bias(positions, at))
+    y = linear(p["o"], attend(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask, **more), in_axes=2)
     return (y if window is not None else jnp.where(new["next"] > size, jnp.nan, y)), new
 
 

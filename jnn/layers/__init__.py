@@ -111,6 +111,7 @@ from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
+from jnn.layers._rotary_rates import llama3_rates, rotary_rates, yarn_rates, yarn_scale
 from jnn.layers._scan_layers import scan_layers
 from jnn.layers._score_attention import (
     additive_attention,
@@ -290,6 +291,7 @@ __all__ = [
     "lif_cell_spec",
     "linear",
     "linear_spec",
+    "llama3_rates",
     "load_balance",
     "local_response_norm",
     "locally_connected",
@@ -340,6 +342,7 @@ __all__ = [
     "rnn_cell",
     "rnn_cell_spec",
     "rotary",
+    "rotary_rates",
     "route",
     "router_z",
     "scan_layers",
@@ -375,4 +378,6 @@ __all__ = [
     "weight_norm",
     "weight_norm_spec",
     "weight_standardization",
+    "yarn_rates",
+    "yarn_scale",
 ]

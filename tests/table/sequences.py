@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import jax.numpy as jnp
+
 from jnn import layers
 from jnn.laws import Block
 from jnn.param import Spec
@@ -47,6 +49,14 @@ BLOCKS = [
         ),
         floats(5, 8),
         noisy=True,
+    ),
+    Block(
+        "rotary-part",
+        {},
+        lambda p, x, key: layers.rotary(
+            x, jnp.arange(4), rates=layers.llama3_rates(4, factor=2.0, context=16), interleaved=True
+        ),
+        floats(4, 2, 6),
     ),
     Block(
         "attention-dropout",

@@ -76,6 +76,8 @@ SPECS = {
     "embed_spec": (5, 2),
     "learned_positions_spec": (5, 2),
     "attention_spec": (4, 2),
+    "feed_forward_spec": (4, 8),
+    "latent_attention_spec": (4, 2),
     "relative_bias_spec": (2, 4),
     "mixture_of_experts_spec": (2, 3, 4),
     "bilinear_spec": (2, 3, 4),
@@ -159,7 +161,10 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     rooms = (jnn.activations, jnn.graphs, jnn.layers, jnn.models)
     found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
     assert set(found) == set(SPECS) | OF_OTHERS
-    sizes = {"transformer_spec": {"layers": 2, "heads": 2, "embed": 4}}
+    sizes = {
+        "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},
+    }
     for name, args in SPECS.items():
         spec = found[name](*args, **sizes.get(name, {}), dtype=jnp.bfloat16)
         assert {jnp.dtype(param.dtype) for param in jax.tree.leaves(spec)} == {jnp.dtype(jnp.bfloat16)}, name

@@ -44,6 +44,7 @@ from jnn.layers._conv import conv, conv_spec
 from jnn.layers._conv_lstm_cell import conv_lstm_carry, conv_lstm_cell, conv_lstm_cell_spec
 from jnn.layers._conv_transpose import conv_transpose, conv_transpose_spec
 from jnn.layers._convnext_block import convnext_block, convnext_block_spec
+from jnn.layers._cross_attention import cross_attention, cross_cache
 from jnn.layers._deep_sets import deep_sets, deep_sets_spec
 from jnn.layers._deformable_conv import deformable_conv, deformable_conv_spec
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
@@ -54,6 +55,7 @@ from jnn.layers._dropout import dropout
 from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
+from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
 from jnn.layers._finite_scalar_quantize import finite_scalar_quantize
 from jnn.layers._flow import (
@@ -74,6 +76,7 @@ from jnn.layers._hopfield import hopfield, hopfield_energy, hopfield_retrieve, h
 from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weights
 from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
+from jnn.layers._latent_attention import cached_latent_attention, latent_attention, latent_attention_spec, latent_cache
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec
@@ -103,6 +106,7 @@ from jnn.layers._mixture_of_experts import (
 )
 from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
 from jnn.layers._one_hot import hash_buckets, one_hot
+from jnn.layers._paged_attention import paged_attention, paged_cache
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
 from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relative_bias_spec, relative_buckets
@@ -199,6 +203,7 @@ __all__ = [
     "bilinear_spec",
     "blur_pool",
     "cached_attention",
+    "cached_latent_attention",
     "capsules",
     "capsules_spec",
     "cbam",
@@ -217,6 +222,8 @@ __all__ = [
     "conv_transpose_spec",
     "convnext_block",
     "convnext_block_spec",
+    "cross_attention",
+    "cross_cache",
     "deep_sets",
     "deep_sets_spec",
     "deformable_conv",
@@ -238,6 +245,8 @@ __all__ = [
     "expert_mlps",
     "feature_pyramid",
     "feature_pyramid_spec",
+    "feed_forward",
+    "feed_forward_spec",
     "film",
     "film_spec",
     "filter_response_norm",
@@ -281,6 +290,9 @@ __all__ = [
     "inverted_residual_stats_spec",
     "kan",
     "kan_spec",
+    "latent_attention",
+    "latent_attention_spec",
+    "latent_cache",
     "layer_norm",
     "layer_norm_spec",
     "layers_from_torch",
@@ -317,6 +329,8 @@ __all__ = [
     "multiplicative_attention_spec",
     "nerf_encoding",
     "one_hot",
+    "paged_attention",
+    "paged_cache",
     "pairs",
     "peephole_lstm_cell",
     "peephole_lstm_cell_spec",

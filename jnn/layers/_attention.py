@@ -170,19 +170,33 @@ def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
 
 def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Queries of x (..., t, h, k), keys and values of kv (..., s, g, k), once both are known to fit p."""
+    q = queries(layer, p, x)
+    if kv is not x and kv.shape[:-2] != x.shape[:-2]:
+        raise ValueError(
+            f"{layer}: expected x and kv with the same leading axes, found {checks.describe(x)} and "
+            f"{checks.describe(kv)}."
+        )
+    return q, *keys_and_values(layer, p, kv)
+
+
+def queries(layer: str, p: Params, x: jax.Array) -> jax.Array:
+    """Queries of x, (..., t, h, k), normalized iff p has a norm."""
     checks.params(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks"))
     for name in ("q", "k", "v", "o"):
         checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, p["q"]["w"].shape[:1])
+    q = linear(p["q"], x)
+    q = rms_norm(p["q_norm"], q) if "q_norm" in p else q
+    return checkpoint_name(constrain(q, "time", "heads", "head"), "query")
+
+
+def keys_and_values(layer: str, p: Params, kv: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Keys, normalized iff p has a norm, and values of kv, (..., s, g, k)."""
+    checks.params(layer, p, "k", "v", may=("k_norm",))
     checks.floats(f"{layer}: kv", kv, ndim=2)
     checks.trailing(f"{layer}: kv", kv, p["k"]["w"].shape[:1])
-    if kv.shape[:-2] != x.shape[:-2]:
-        raise ValueError(
-            f"{layer}: expected x and kv with the same leading axes, found {checks.describe(x)} and "
-            f"{checks.describe(kv)}."
-        )
-    q, k, v = linear(p["q"], x), linear(p["k"], kv), linear(p["v"], kv)
-    q, k = (rms_norm(p[name], a) if name in p else a for name, a in (("q_norm", q), ("k_norm", k)))
-    q, k, v = constrain(q, "time", "heads", "head"), *(constrain(a, "time", "kv_heads", "head") for a in (k, v))
-    return checkpoint_name(q, "query"), checkpoint_name(k, "key"), checkpoint_name(v, "value")
+    k, v = linear(p["k"], kv), linear(p["v"], kv)
+    k = rms_norm(p["k_norm"], k) if "k_norm" in p else k
+    k, v = (constrain(a, "time", "kv_heads", "head") for a in (k, v))
+    return checkpoint_name(k, "key"), checkpoint_name(v, "value")

@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from jnn import flop_marks
+from jnn.layers._attention import pairs
 from jnn.layers._dot_product_attention import check_attention
 from jnn.layers._masks import visible
 from jnn.layers._scores import Bias, Scores, by_group, shaped
@@ -69,8 +71,9 @@ def chunked_attention(
     *leading, t, h, size = q.shape
     g = k.shape[-2]
     heads_first = jnp.moveaxis(q.reshape(*leading, t, g, h // g, size), -4, -2)
-    with jax.named_scope("dot_product_attention"):  # for jnn.inspect.kernels
-        weigh, whole, parts = _laid_out(heads_first, k, v, mask, how, causal=causal, window=window, chunk=chunk)
+    weigh, whole, parts = _laid_out(heads_first, k, v, mask, how, causal=causal, window=window, chunk=chunk)
+    meet = pairs(t, k.shape[-3], causal=causal and t == k.shape[-3], window=window if t == k.shape[-3] else None)
+    with jax.named_scope("dot_product_attention"), flop_marks.pairs(meet, t * parts["at"].size):
         y, total = _online(weigh, whole, parts)
         if how.sinks is not None:
             y = (
@@ -104,15 +107,15 @@ def _laid_out(
     parts["at"] = jnp.arange(n * chunk).reshape(n, chunk)
     if how.key is not None:
         parts["key"] = jax.vmap(jax.random.fold_in, (None, 0))(how.key, jnp.arange(n))
-    pairs: dict[str, jax.Array] = {}
+    paired: dict[str, jax.Array] = {}
     if mask is not None:
-        pairs["mask"] = by_group(mask[..., None, :, :] if mask.ndim > 2 else mask, g, ndim)
+        paired["mask"] = by_group(mask[..., None, :, :] if mask.ndim > 2 else mask, g, ndim)
     make_bias: Callable[..., jax.Array] | None = None
     if callable(how.bias):
         make_bias, whole["bias_of"] = jax.closure_convert(how.bias, jnp.arange(t), parts["at"][0])
     elif how.bias is not None:
-        pairs["bias"] = by_group(how.bias, g, ndim)
-    for name, a in pairs.items():
+        paired["bias"] = by_group(how.bias, g, ndim)
+    for name, a in paired.items():
         if a.shape[-1] == 1:
             whole[name] = a
         else:

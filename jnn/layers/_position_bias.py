@@ -42,9 +42,10 @@ def alibi(heads: int) -> Bias:
     >>> alibi(8)(jnp.arange(2), jnp.arange(2))[0].tolist()
     [[-0.0, -0.5], [-0.5, -0.0]]
     """
-    slopes = alibi_slopes(heads)
+    alibi_slopes(heads)  # an error here rather than there
 
     def bias(queries: jax.Array, keys: jax.Array) -> jax.Array:
+        slopes = alibi_slopes(heads)
         return -slopes[:, None, None] * jnp.abs(queries[:, None] - keys[None, :])[None]
 
     return bias

@@ -111,7 +111,7 @@ def test_a_decoders_train_step_is_six_per_weight_and_token_and_its_attention(rem
     assert count.model == calls * (6 * weights * b * t + 3 * causal * b)
     assert (count.hardware > count.model) == (remat is not None)
     assert sum(model for _, _, model in count.lines()) == count.model
-    assert "transformer_block.py" in str(count)
+    assert "feed_forward.py" in str(count)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "tpu"])

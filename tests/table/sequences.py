@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from jnn import layers
+from jnn import layers, models
 from jnn.laws import Block
 from jnn.param import Spec
 from tests.table.rows import floats
@@ -25,6 +27,37 @@ def attending(name: str, spec: Spec, how: Callable[[Any], dict[str, Any]]) -> Bl
         chunk=lambda p, x, cache: layers.cached_attention(p, x, cache, **how(p)),
         begin=lambda p, length, leading: layers.attention_cache(p, length, leading=leading),
     )
+
+
+def block(name: str, spec: Spec, **how: Any) -> Block:
+    """A transformer block and its cache; a block with cross-attention reads the same rows at any time."""
+    rows = jnp.cos(jnp.arange(24.0)).reshape(3, 8)
+
+    def beside(p: Any, x: jax.Array) -> jax.Array | None:
+        return jnp.broadcast_to(rows.astype(x.dtype), (*x.shape[:-2], 3, 8)) if "cross" in p else None
+
+    def chunk(p: Any, x: jax.Array, cache: Any) -> Any:
+        kv = beside(p, x)
+        kept = None if kv is None else layers.cross_cache(p["cross"], kv)
+        return models.cached_block(p, x, cache, kept, **how)
+
+    return Block(
+        name,
+        spec,
+        lambda p, x, key: models.transformer_block(p, x, beside(p, x), key=key, rate=0.2, **how),
+        floats(5, 8),
+        noisy=True,
+        causal=True,
+        chunk=chunk,
+        begin=lambda p, length, leading: layers.attention_cache(p["attention"], length, leading=leading),
+    )
+
+
+def paged(p: Any, length: int, leading: tuple[int, ...]) -> Any:
+    """Two positions a page, and the pages of each row far apart."""
+    rows, each = math.prod(leading), -(-length // 2)
+    table = jnp.arange(each * rows).reshape(each, rows).T[:, ::-1].reshape(*leading, each)
+    return layers.paged_cache(p, each * rows, 2, table)
 
 
 capped = partial(layers.dot_product_attention, cap=5.0)
@@ -49,6 +82,44 @@ BLOCKS = [
         ),
         floats(5, 8),
         noisy=True,
+    ),
+    Block(
+        "paged_attention",
+        layers.attention_spec(8, 4, kv_heads=2),
+        lambda p, x, key: layers.attention(p, x, causal=True, window=4, rotate=layers.rotary),
+        floats(5, 8),
+        causal=True,
+        chunk=lambda p, x, cache: layers.paged_attention(p, x, cache, window=4, rotate=layers.rotary),
+        begin=paged,
+    ),
+    Block(
+        "latent_attention",
+        layers.latent_attention_spec(8, 2, latent=6, head=4, turned=2, value=3, q_latent=5),
+        lambda p, x, key: layers.latent_attention(p, x, causal=True),
+        floats(5, 8),
+        causal=True,
+        chunk=layers.cached_latent_attention,
+        begin=lambda p, length, leading: layers.latent_cache(p, length, leading=leading),
+    ),
+    block(
+        "block-decoder-gated",
+        models.transformer_block_spec(8, 2, 12, d_cross=8, gate=True, bias=False, qk_norm=True),
+        norm=layers.rms_norm,
+        activation=jax.nn.silu,
+        rotate=layers.rotary,
+    ),
+    block("block-post_norm", models.transformer_block_spec(8, 2, 12), arrange=models.post_norm, window=3),
+    block(
+        "block-parallel",
+        models.transformer_block_spec(8, 2, 12, parallel=True),
+        arrange=models.parallel,
+        bias=layers.alibi(2),
+    ),
+    Block(
+        "feed_forward",
+        layers.feed_forward_spec(4, 6, gate=True),
+        lambda p, x, key: layers.feed_forward(p, x),
+        floats(4),
     ),
     Block(
         "rotary-part",

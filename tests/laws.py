@@ -76,6 +76,9 @@ SPECS = {
     "embed_spec": (5, 2),
     "learned_positions_spec": (5, 2),
     "attention_spec": (4, 2),
+    "mamba2_spec": (4, 2),
+    "gated_delta_net_spec": (4, 2),
+    "s4d_spec": (4,),
     "feed_forward_spec": (4, 8),
     "latent_attention_spec": (4, 2),
     "relative_bias_spec": (2, 4),
@@ -163,6 +166,8 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     assert set(found) == set(SPECS) | OF_OTHERS
     sizes = {
         "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "mamba2_spec": {"head": 3, "states": 2},
+        "gated_delta_net_spec": {"head": 3, "states": 2},
         "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},
     }
     for name, args in SPECS.items():

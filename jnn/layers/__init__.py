@@ -21,6 +21,7 @@ from jnn.layers._bidirectional import bidirectional, bidirectional_spec
 from jnn.layers._bilinear import bilinear, bilinear_spec
 from jnn.layers._blur_pool import blur_pool
 from jnn.layers._capsules import capsules, capsules_spec, squash
+from jnn.layers._causal_conv import long_conv, short_conv
 from jnn.layers._cell_weights import cell_from_keras, cell_from_torch, layers_from_torch
 from jnn.layers._channel_attention import (
     cbam,
@@ -80,6 +81,7 @@ from jnn.layers._latent_attention import cached_latent_attention, latent_attenti
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._linear_attention import kernel_attention, linear_attention, recurrent_kernel_attention
 from jnn.layers._local_response_norm import local_response_norm
 from jnn.layers._locally_connected import locally_connected, locally_connected_spec
 from jnn.layers._lp_pool import fractional_max_pool, lp_pool
@@ -92,6 +94,7 @@ from jnn.layers._lstm_variants import (
     projected_lstm_cell,
     projected_lstm_cell_spec,
 )
+from jnn.layers._mamba2 import gated_delta_net, gated_delta_net_spec, mamba2, mamba2_spec
 from jnn.layers._masks import length_mask, segment_mask, visible
 from jnn.layers._mixture_of_experts import (
     Activation,
@@ -116,6 +119,7 @@ from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
 from jnn.layers._rotary_rates import llama3_rates, rotary_rates, yarn_rates, yarn_scale
+from jnn.layers._s4d import s4d, s4d_spec
 from jnn.layers._scan_layers import scan_layers
 from jnn.layers._score_attention import (
     additive_attention,
@@ -256,6 +260,8 @@ __all__ = [
     "fourier_features",
     "fourier_features_spec",
     "fractional_max_pool",
+    "gated_delta_net",
+    "gated_delta_net_spec",
     "gaussian_dropout",
     "gaussian_noise",
     "global_avg_pool",
@@ -290,6 +296,7 @@ __all__ = [
     "inverted_residual_stats_spec",
     "kan",
     "kan_spec",
+    "kernel_attention",
     "latent_attention",
     "latent_attention_spec",
     "latent_cache",
@@ -302,18 +309,22 @@ __all__ = [
     "lif_cell",
     "lif_cell_spec",
     "linear",
+    "linear_attention",
     "linear_spec",
     "llama3_rates",
     "load_balance",
     "local_response_norm",
     "locally_connected",
     "locally_connected_spec",
+    "long_conv",
     "lp_pool",
     "lstm_carry",
     "lstm_cell",
     "lstm_cell_spec",
     "luong_spec",
     "luong_step",
+    "mamba2",
+    "mamba2_spec",
     "max_pool",
     "max_pool_with_indices",
     "max_unpool",
@@ -344,6 +355,7 @@ __all__ = [
     "qrnn_spec",
     "quantum_circuit",
     "quantum_circuit_spec",
+    "recurrent_kernel_attention",
     "relative_bias",
     "relative_bias_spec",
     "relative_buckets",
@@ -359,12 +371,15 @@ __all__ = [
     "rotary_rates",
     "route",
     "router_z",
+    "s4d",
+    "s4d_spec",
     "scan_layers",
     "segment_mask",
     "separable_conv",
     "separable_conv_spec",
     "set_attention_block",
     "set_attention_block_spec",
+    "short_conv",
     "sinusoidal_positions",
     "siren",
     "siren_spec",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jnn import layers, models
 from jnn.laws import Block
-from jnn.param import Spec
+from jnn.param import Param, Spec
 from tests.table.rows import floats
 
 
@@ -60,6 +60,28 @@ def paged(p: Any, length: int, leading: tuple[int, ...]) -> Any:
     return layers.paged_cache(p, each * rows, 2, table)
 
 
+def mixing(name: str, spec: Spec, layer: Any, causal: bool = True, **how: Any) -> Block:
+    """A layer that carries a state; this is in float32 whatever x is, and law 7 is about the answer.
+
+    A Fourier transform rounds the future into the past: by gradient that is not nothing, and has a test of its own.
+    """
+    return Block(
+        name,
+        spec,
+        lambda p, x, key: layer(p, x, **how)[0],
+        floats(6, 4),
+        causal=causal,
+        chunk=lambda p, x, carry: layer(p, x, carry, **how),
+    )
+
+
+def kernel_recurrence(p: Any, x: jax.Array, state: Any) -> Any:
+    """Causal kernel attention of the next chunk, by the parameters of attention."""
+    q, k, v = (layers.linear(p[name], x) for name in "qkv")
+    y, state = layers.recurrent_kernel_attention(q, k, v, state)
+    return layers.linear(p["o"], y, in_axes=2), state
+
+
 capped = partial(layers.dot_product_attention, cap=5.0)
 in_chunks = partial(layers.chunked_attention, cap=5.0, chunk=4)
 
@@ -82,6 +104,23 @@ BLOCKS = [
         ),
         floats(5, 8),
         noisy=True,
+    ),
+    mixing("mamba2", layers.mamba2_spec(4, 4, head=3, states=2, groups=2), layers.mamba2, chunk=4),
+    mixing("gated_delta_net", layers.gated_delta_net_spec(4, 2, head=3, states=2), layers.gated_delta_net, chunk=4),
+    mixing("s4d", layers.s4d_spec(4, states=3), layers.s4d, causal=False),
+    mixing(
+        "long_conv",
+        {"w": Param((8, 4), jax.nn.initializers.normal(), ("taps", "embed"))},
+        lambda p, x, past=None: layers.long_conv(p["w"], x, past),
+        causal=False,
+    ),
+    Block(
+        "kernel_attention",
+        layers.attention_spec(8, 4, kv_heads=2),
+        lambda p, x, key: layers.attention(p, x, causal=True, attend=layers.kernel_attention),
+        floats(5, 8),
+        causal=True,
+        chunk=kernel_recurrence,
     ),
     Block(
         "paged_attention",

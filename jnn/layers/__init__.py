@@ -55,6 +55,7 @@ from jnn.layers._drop_path import drop_connect, drop_path, spatial_dropout, toke
 from jnn.layers._dropout import dropout
 from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
+from jnn.layers._expert_choice import expert_choice, within_capacity
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
@@ -104,6 +105,7 @@ from jnn.layers._mixture_of_experts import (
     mixture_of_experts,
     mixture_of_experts_spec,
     route,
+    routed_experts,
     router_z,
     weigh_experts,
 )
@@ -246,6 +248,7 @@ __all__ = [
     "embed_spec",
     "embedding_bag",
     "embedding_bag_spec",
+    "expert_choice",
     "expert_mlps",
     "feature_pyramid",
     "feature_pyramid_spec",
@@ -370,6 +373,7 @@ __all__ = [
     "rotary",
     "rotary_rates",
     "route",
+    "routed_experts",
     "router_z",
     "s4d",
     "s4d_spec",
@@ -407,6 +411,7 @@ __all__ = [
     "weight_norm",
     "weight_norm_spec",
     "weight_standardization",
+    "within_capacity",
     "yarn_rates",
     "yarn_scale",
 ]

@@ -115,6 +115,18 @@ BLOCKS = [
         causal=False,
     ),
     Block(
+        "experts-shared-capacity",
+        layers.mixture_of_experts_spec(6, 8, 4, gate=True, shared=5),
+        lambda p, x, key: layers.routed_experts(p, x, layers.within_capacity(layers.route(p, x, top=2), 2)),
+        floats(5, 6),
+    ),
+    Block(
+        "expert_choice",
+        layers.mixture_of_experts_spec(6, 8, 4),
+        lambda p, x, key: layers.expert_choice(p, x, capacity=2)[0],
+        floats(5, 6),
+    ),
+    Block(
         "kernel_attention",
         layers.attention_spec(8, 4, kv_heads=2),
         lambda p, x, key: layers.attention(p, x, causal=True, attend=layers.kernel_attention),

@@ -157,6 +157,7 @@ from jnn.layers._vector_quantize import (
     vector_quantize_spec,
 )
 from jnn.layers._weight_norm import weight_norm, weight_norm_spec, weight_standardization
+from jnn.layers._wkv import wkv
 
 __all__ = [
     "Activation",
@@ -412,6 +413,7 @@ __all__ = [
     "weight_norm_spec",
     "weight_standardization",
     "within_capacity",
+    "wkv",
     "yarn_rates",
     "yarn_scale",
 ]

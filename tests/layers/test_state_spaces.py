@@ -20,6 +20,7 @@ from jnn.layers import (
     s4d,
     s4d_spec,
     short_conv,
+    wkv,
 )
 from tests.oracle import configurations
 
@@ -145,6 +146,32 @@ def test_kernel_attention_is_a_mean_weighted_by_features(causal):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+def test_wkv_is_the_papers_sum_with_its_gradient():
+    rng = np.random.default_rng(0)
+    k, v, decay, bonus = (torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((6, 3), (6, 3), 3, 3))
+    ys = []
+    for t in range(6):
+        past = [torch.exp(k[i] - (t - 1 - i) * decay.abs()) for i in range(t)]
+        weights = torch.stack([*past, torch.exp(bonus + k[t])])
+        ys.append((weights * v[: t + 1]).sum(0) / weights.sum(0))
+    expected, toward = torch.stack(ys), rng.normal(size=(6, 3))
+    (expected * torch.tensor(toward)).sum().backward()
+
+    def ours(k, v, decay, bonus):
+        y, _ = wkv(k, v, jnp.abs(decay), bonus)
+        return jnp.sum(y * toward), y
+
+    leaves = (k, v, decay, bonus)
+    with jax.enable_x64(True):
+        arrays = [jnp.asarray(a.detach().numpy()) for a in leaves]
+        grads, y = jax.jit(jax.grad(ours, (0, 1, 2, 3), has_aux=True))(*arrays)
+        large, _ = wkv(arrays[0] + 1e4, arrays[1], jnp.abs(arrays[2]), arrays[3])
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(large, y, rtol=1e-9)  # keys count by their differences
+    for found, wanted in zip(grads, leaves, strict=True):
+        np.testing.assert_allclose(found, wanted.grad.numpy(), rtol=1e-8, atol=1e-12)
+
+
 A = jnp.ones((5, 2, 3))
 
 
@@ -159,6 +186,8 @@ A = jnp.ones((5, 2, 3))
         (lambda: kernel_attention(A, A[:4], A[:4], causal=True), r"causal, found 5 queries and 4 keys"),
         (lambda: short_conv(jnp.ones((4, 3)), A, jnp.ones((2, 3))), r"short_conv: expected a past of \(5, 3, 3\)"),
         (lambda: mamba2_spec(4, 3, head=2, states=2, groups=2), r"mamba2_spec: 2 groups do not divide 3 heads"),
+        (lambda: wkv(A, A[:4], jnp.ones(3), jnp.ones(3)), r"wkv: expected equal shapes"),
+        (lambda: wkv(A, A, jnp.ones(2), jnp.ones(3)), r"wkv: expected decay \(3,\), found float32\[2\]"),
         (partial(s4d, {}, A), r"s4d: expected params"),
     ],
 )  # fmt: skip

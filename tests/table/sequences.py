@@ -114,6 +114,11 @@ BLOCKS = [
         lambda p, x, past=None: layers.long_conv(p["w"], x, past),
         causal=False,
     ),
+    mixing(
+        "wkv",
+        {name: Param((4,), jax.nn.initializers.uniform(1.0), ("embed",)) for name in ("decay", "bonus")},
+        lambda p, x, carry=None: layers.wkv(x, 1 - x, jnp.abs(p["decay"]), p["bonus"], carry),
+    ),
     Block(
         "experts-shared-capacity",
         layers.mixture_of_experts_spec(6, 8, 4, gate=True, shared=5),

@@ -69,6 +69,7 @@ from jnn.layers._flow import (
     inverse_autoregressive_flow,
 )
 from jnn.layers._fourier import fourier_features, fourier_features_spec, nerf_encoding, siren, siren_spec
+from jnn.layers._gated_delta_net import gated_delta_net, gated_delta_net_spec
 from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
 from jnn.layers._grid_sample import affine_grid, grid_sample
 from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
@@ -76,6 +77,7 @@ from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers._highway import highway, highway_spec
 from jnn.layers._hopfield import hopfield, hopfield_energy, hopfield_retrieve, hopfield_spec
 from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weights
+from jnn.layers._induced_attention import attention_pool, attention_pool_spec, induced_attention, induced_attention_spec
 from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
 from jnn.layers._latent_attention import cached_latent_attention, latent_attention, latent_attention_spec, latent_cache
@@ -95,7 +97,7 @@ from jnn.layers._lstm_variants import (
     projected_lstm_cell,
     projected_lstm_cell_spec,
 )
-from jnn.layers._mamba2 import gated_delta_net, gated_delta_net_spec, mamba2, mamba2_spec
+from jnn.layers._mamba2 import mamba2, mamba2_spec
 from jnn.layers._masks import length_mask, segment_mask, visible
 from jnn.layers._mixture_of_experts import (
     Activation,
@@ -192,6 +194,8 @@ __all__ = [
     "attention",
     "attention_cache",
     "attention_decoder",
+    "attention_pool",
+    "attention_pool_spec",
     "attention_spec",
     "autoregressive_flow",
     "autoregressive_flow_spec",
@@ -289,6 +293,8 @@ __all__ = [
     "hyper_linear",
     "hyper_linear_spec",
     "hyper_weights",
+    "induced_attention",
+    "induced_attention_spec",
     "induced_set_attention_block",
     "induced_set_attention_block_spec",
     "instance_norm",

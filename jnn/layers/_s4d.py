@@ -84,7 +84,7 @@ def s4d(p: dict[str, jax.Array], x: jax.Array, carry: jax.Array | None = None) -
     turn = jnp.exp(leaf["step"])[:, None] * a  # log of what a step does to an oscillation
     b, c = jnp.expm1(turn) / a, jax.lax.complex(leaf["c"][..., 0], leaf["c"][..., 1])
     powers = jnp.exp(turn[None] * jnp.arange(t + 1, dtype=turn.real.dtype)[:, None, None])  # (t + 1, d, n)
-    y = fft_conv(2 * jnp.einsum("dn,tdn->td", b * c, powers[:-1]).real, u)
+    y = fft_conv(2 * jnp.sum((b * c)[None] * powers[:-1], -1).real, u)
     last = jnp.einsum("...td,tdn->...dn", u.astype(b.dtype), b[None] * powers[:-1][::-1])
     if carry is not None:
         y = y + 2 * jnp.einsum("...dn,tdn->...td", carry, c[None] * powers[1:]).real

@@ -79,8 +79,6 @@ SPECS = {
     "mamba2_spec": (4, 2),
     "gated_delta_net_spec": (4, 2),
     "s4d_spec": (4,),
-    "attention_pool_spec": (4, 2, 3),
-    "induced_attention_spec": (4, 2, 3),
     "feed_forward_spec": (4, 8),
     "latent_attention_spec": (4, 2),
     "relative_bias_spec": (2, 4),

@@ -77,7 +77,6 @@ from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers._highway import highway, highway_spec
 from jnn.layers._hopfield import hopfield, hopfield_energy, hopfield_retrieve, hopfield_spec
 from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weights
-from jnn.layers._induced_attention import attention_pool, attention_pool_spec, induced_attention, induced_attention_spec
 from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
 from jnn.layers._latent_attention import cached_latent_attention, latent_attention, latent_attention_spec, latent_cache
@@ -194,8 +193,6 @@ __all__ = [
     "attention",
     "attention_cache",
     "attention_decoder",
-    "attention_pool",
-    "attention_pool_spec",
     "attention_spec",
     "autoregressive_flow",
     "autoregressive_flow_spec",
@@ -293,8 +290,6 @@ __all__ = [
     "hyper_linear",
     "hyper_linear_spec",
     "hyper_weights",
-    "induced_attention",
-    "induced_attention_spec",
     "induced_set_attention_block",
     "induced_set_attention_block_spec",
     "instance_norm",

@@ -268,8 +268,8 @@ FORMULAS = {  # of one example, forward; those of a row of the table
     "rnn_cell": 2 * (3 + 4) * 4,
     "lstm_cell": 4 * 2 * (3 + 4) * 4,
     "gru_cell": 3 * 2 * (3 + 4) * 4,
-    "rnn-gru": 5 * 3 * 2 * (4 + 6) * 6,
-    "rnn-lstm": 5 * 4 * 2 * (4 + 6) * 6,
+    "rnn-gru": 6 * 3 * 2 * (3 + 4) * 4,
+    "rnn-lstm": 6 * 4 * 2 * (3 + 4) * 4,
     "mlp": 2 * (5 * 8 + 8 * 6 + 6 * 3),
     "transformer": 2 * (6 * 2 * 12 * 8**2 + 2 * 2 * 21 * 8) + 6 * 2 * 8 * 11,
 }

@@ -120,12 +120,6 @@ BLOCKS = [
         lambda p, x, carry=None: layers.wkv(x, 1 - x, jnp.abs(p["decay"]), p["bonus"], carry),
     ),
     Block(
-        "induced_attention",
-        layers.induced_attention_spec(8, 2, 3),
-        lambda p, x, key: layers.induced_attention(p, x),
-        floats(5, 8),
-    ),
-    Block(
         "experts-shared-capacity",
         layers.mixture_of_experts_spec(6, 8, 4, gate=True, shared=5),
         lambda p, x, key: layers.routed_experts(p, x, layers.within_capacity(layers.route(p, x, top=2), 2)),

@@ -13,19 +13,13 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
-from jnn.laws import LAWS, broken_by, value_and_gradient
+from jnn.laws import LAWS, broken_by, laws_of, value_and_gradient
 from tests.table import BLOCKS, LOSSES
 from tests.tolerance import loosened
 
 block_table = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
 loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
-ONLY = {  # the blocks that a law says something of
-    "batch = vmap": lambda block: block.per_example,
-    "long sums are wide": lambda block: block.spec,
-    "causality": lambda block: block.causal,
-    "prefill = step by step": lambda block: block.chunk,
-}
 OF_ALL_AT_ONCE = "a draw hangs on its path"
 
 
@@ -48,12 +42,7 @@ def assert_close(a, b, **tolerance):
 
 @pytest.mark.parametrize(
     ("block", "law"),
-    [
-        (block, law)
-        for block in BLOCKS
-        for law in LAWS
-        if law != OF_ALL_AT_ONCE and ONLY.get(law, lambda block: True)(block)
-    ],
+    [(block, law) for block in BLOCKS for law in laws_of(block) if law != OF_ALL_AT_ONCE],
     ids=lambda x: getattr(x, "name", x),
 )
 def test_law(block, law):

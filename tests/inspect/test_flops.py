@@ -234,6 +234,9 @@ def gradients_of(layer):
     return lambda *args: jax.value_and_grad(loss, allow_int=True)(args)
 
 
+ONCE = {"spectral_norm"}  # the work on whose weights is the same for any batch
+
+
 @pytest.mark.parametrize("layer", BLOCKS, ids=lambda row: row.name)
 def test_no_layer_depends_on_the_formulation_of_a_backend(layer):
     """Values and gradients; and a batch of six is twice one of three, as is a loop over two of these."""
@@ -243,7 +246,7 @@ def test_no_layer_depends_on_the_formulation_of_a_backend(layer):
         with jnn.backend.target(platform):
             counts[platform] = flops(gradients_of(layer), *args[0]).model
     assert counts["cpu"] == counts["tpu"]
-    if layer.per_example:
+    if layer.per_example and layer.name not in ONCE:
         assert flops(gradients_of(layer), *args[1]).model == 2 * counts["cpu"]
     split = lambda p, *x: jax.lax.map(
         lambda x: gradients_of(layer)(p, *x), [jnp.reshape(leaf, (2, 3, *leaf.shape[1:])) for leaf in x]

@@ -64,8 +64,8 @@ def long_sums_are_wide(block: Block) -> None:
         want = copies * np.asarray(b, np.float64)
         if np.linalg.norm(np.asarray(a, np.float64) - want) > 2**-8 * np.linalg.norm(want):
             raise AssertionError(
-                f"in bfloat16 the gradient of {path} loses what {copies} copies of a batch add to it; let it meet rows in "
-                "float32, by jnn.precision: add_bias, take, or wide(x) * p"
+                f"in bfloat16 the gradient of {path} loses what {copies} copies of a batch add to it; let it meet rows "
+                "in float32, by jnn.precision: add_bias, take, or wide(x) * p"
             )
 
 

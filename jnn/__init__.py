@@ -4,7 +4,7 @@ A layer is two functions side by side: one declares its parameters, the other co
 Parameters are plain nested dicts of arrays; everything else is a map over the declaration.
 
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
-blocks under `jnn.layers`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
+blocks under `jnn.layers`, `jnn.graphs`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
 stateless train step under `jnn.train`, what puts it on many devices under `jnn.parallel`, its processes under
 `jnn.launch`, and what it would take on machines that are not there under `jnn.preflight`.
 """
@@ -12,7 +12,7 @@ stateless train step under `jnn.train`, what puts it on many devices under `jnn.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jnn import activations, backend, initializers, layers, losses, metrics, models
+from jnn import activations, backend, graphs, initializers, layers, losses, metrics, models
 from jnn.param import (
     Param,
     abstract,
@@ -42,6 +42,7 @@ __all__ = [
     "count_params",
     "data",
     "flatten",
+    "graphs",
     "init",
     "initializers",
     "inspect",

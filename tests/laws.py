@@ -13,18 +13,12 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
-from jnn.laws import LAWS, broken_by, value_and_gradient
+from jnn.laws import LAWS, broken_by, laws_of, value_and_gradient
 from tests.table import BLOCKS, LOSSES, zoo
 from tests.tolerance import loosened
 
 loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
-ONLY = {  # the blocks that a law says something of
-    "batch = vmap": lambda block: block.per_example,
-    "long sums are wide": lambda block: block.spec,
-    "causality": lambda block: block.causal,
-    "prefill = step by step": lambda block: block.chunk,
-}
 OF_ALL_AT_ONCE = "a draw hangs on its path"
 TRACED = {"float64 stays float64"}  # nothing is compiled
 
@@ -56,8 +50,8 @@ def assert_close(a, b, **tolerance):
     [
         (block, law) if law in TRACED else of_a_large_model(block, law)
         for block in BLOCKS
-        for law in LAWS
-        if law != OF_ALL_AT_ONCE and ONLY.get(law, lambda block: True)(block)
+        for law in laws_of(block)
+        if law != OF_ALL_AT_ONCE
     ],
     ids=lambda x: getattr(x, "name", x),
 )
@@ -81,10 +75,75 @@ SPECS = {
     "embed_spec": (5, 2),
     "learned_positions_spec": (5, 2),
     "attention_spec": (4, 2),
+    "mamba2_spec": (4, 2),
+    "gated_delta_net_spec": (4, 2),
+    "s4d_spec": (4,),
+    "feed_forward_spec": (4, 8),
+    "latent_attention_spec": (4, 2),
+    "relative_bias_spec": (2, 4),
     "mixture_of_experts_spec": (2, 3, 4),
+    "bilinear_spec": (2, 3, 4),
+    "adaptive_log_softmax_spec": (4, 6, (2, 4)),
+    "squeeze_excitation_spec": (4, 2),
+    "efficient_channel_attention_spec": (3,),
+    "cbam_spec": (4, 2),
+    "feature_pyramid_spec": ((2, 3), 4),
+    "atrous_pyramid_spec": (2, 3),
+    "locally_connected_spec": ((4,), 2, 3, (3,)),
+    "conv_lstm_cell_spec": (2, 3, (3,)),
+    "inverted_residual_spec": (2, 3),
+    "convnext_block_spec": (2,),
+    "filter_response_norm_spec": (3,),
+    "film_spec": (2, 3),
+    "ada_layer_norm_spec": (2, 3),
+    "ada_layer_norm_zero_spec": (2, 3),
+    "batch_renorm_spec": (3,),
+    "embedding_bag_spec": (5, 2),
+    "deformable_conv_spec": (2, 4, (3, 3)),
     "rnn_cell_spec": (2, 3),
     "lstm_cell_spec": (2, 3),
     "gru_cell_spec": (2, 3),
+    "peephole_lstm_cell_spec": (2, 3),
+    "projected_lstm_cell_spec": (2, 3, 2),
+    "mogrifier_lstm_cell_spec": (2, 3),
+    "minimal_gated_cell_spec": (2, 3),
+    "sru_cell_spec": (2, 3),
+    "qrnn_spec": (2, 3),
+    "additive_attention_spec": (2, 3, 4),
+    "multiplicative_attention_spec": (2, 3),
+    "bahdanau_spec": (jnn.layers.gru_cell_spec, 2, 3, 4),
+    "luong_spec": (jnn.layers.lstm_cell_spec, 2, 3, 4),
+    "capsules_spec": (2, 3, 4, 5),
+    "lif_cell_spec": (2, 3),
+    "fourier_features_spec": (2, 3),
+    "siren_spec": (2, 3),
+    "vector_quantize_spec": (2, 3),
+    "gumbel_vector_quantize_spec": (2, 3, 4),
+    "affine_coupling_spec": (3, 4),
+    "autoregressive_flow_spec": (3, 4),
+    "kan_spec": (2, 3),
+    "hopfield_spec": (2, 3, 4),
+    "deep_sets_spec": (2, 3, 4),
+    "multihead_attention_block_spec": (4, 2),
+    "set_attention_block_spec": (4, 2),
+    "induced_set_attention_block_spec": (4, 2, 3),
+    "pooling_by_attention_spec": (4, 2, 3),
+    "hyper_linear_spec": (2, 3, 4),
+    "quantum_circuit_spec": (2, 3),
+    "highway_spec": (2,),
+    "gcn_spec": (2, 3),
+    "graph_sage_spec": (2, 3),
+    "gin_spec": (2, 3, 4),
+    "edge_conv_spec": (2, 3, 4),
+    "edge_conditioned_conv_spec": (2, 3, 4, 5),
+    "principal_aggregation_spec": (2, 3),
+    "gat_spec": (2, 3, 4),
+    "gatv2_spec": (2, 3, 4),
+    "graph_transformer_spec": (2, 3, 4),
+    "gated_graph_conv_spec": (2,),
+    "attention_pool_spec": (2,),
+    "set2set_spec": (2,),
+    "top_k_pool_spec": (2,),
     "perceptron_spec": (3,),
     "mlp_spec": ((3, 4, 2),),
     "cnn_spec": ((8, 8, 1), (2,), 3, 2),
@@ -114,16 +173,27 @@ SPECS = {
     "resnet_spec": ((1,), (4,), 3),
     "preactivation_resnet_spec": ((1,), (4,), 3),
 }
-OF_OTHERS = {"bidirectional_spec"}  # a cell's twice
-OF_OTHERS |= {"batch_norm_stats_spec", "batch_stats_spec"}  # statistics are float32
+OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
+    "bidirectional_spec",
+    "weight_norm_spec",
+    "batch_norm_stats_spec",
+    "batch_stats_spec",
+    "inverted_residual_stats_spec",
+}
 
 
 def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
-    rooms = (jnn.activations, jnn.layers, jnn.models)
+    rooms = (jnn.activations, jnn.graphs, jnn.layers, jnn.models)
     found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
     assert set(found) == set(SPECS) | OF_OTHERS
-    sizes = {name: {"layers": 2, "heads": 2, "embed": 4} for name in ("transformer_spec", "vit_spec")}
-    sizes["mixer_spec"] = {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5}
+    sizes = {
+        "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
+        "mamba2_spec": {"head": 3, "states": 2},
+        "gated_delta_net_spec": {"head": 3, "states": 2},
+        "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},
+    }
     for name, args in SPECS.items():
         spec = found[name](*args, **sizes.get(name, {}), dtype=jnp.bfloat16)
         assert {jnp.dtype(param.dtype) for param in jax.tree.leaves(spec)} == {jnp.dtype(jnp.bfloat16)}, name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.laws import LAWS, check, check_loss
-from jnn.layers import attention, attention_cache, attention_spec, cached_attention, linear, linear_spec
+from jnn.layers import attention, attention_cache, attention_spec, cached_attention, dropout, linear, linear_spec
 from jnn.losses import squared_error
 from jnn.param import Param
 from jnn.train import LossOutput
@@ -51,6 +51,23 @@ def looks_ahead(p, x):
     return linear(p, x + jnp.roll(x, -1, axis=-2))
 
 
+def looks_ahead_by_sign(p, x):
+    y = linear(p, x)
+    return y * (y[..., -1:, :] > 0)
+
+
+def two_outputs(p, x):
+    return linear(p, x), linear(p, x)[..., ::-1, :]
+
+
+def knows_one_axis(p, x):
+    return linear(p, x) * (2 if x.ndim == 3 else 1)
+
+
+def always_the_same_noise(p, x, *, key):
+    return linear(p, x) if key is None else dropout(linear(p, x), 0.3, key=jax.random.key(7))
+
+
 def forgets_the_past(p, x, memory):
     return attention(p, x, causal=True), memory
 
@@ -66,7 +83,11 @@ def forgets_the_past(p, x, memory):
         (divides_by_its_norm, "gradients are finite", {}, "where all inputs are 0, an output or a gradient is not"),
         (narrow_inside, "float64 stays float64", {}, "bfloat16.* of what came in as float64"),
         (sums_in_its_dtype, "long sums are wide", {}, "the gradient of b loses what 512 copies"),
-        (looks_ahead, "causality", {"causal": True}, "the output at time 0 depends on the input at time 1"),
+        (looks_ahead, "causality", {"causal": True}, "an output before time 1, with other inputs from then on"),
+        (looks_ahead_by_sign, "causality", {"causal": True}, "an output before time 1, with other inputs"),
+        (two_outputs, "causality", {"causal": True}, "an output before time 1, with other inputs"),
+        (knows_one_axis, "batch = vmap", {}, "a batch of one axis and of two"),
+        (always_the_same_noise, "noise is an argument", {}, "another key makes the same noise"),
     ],
     ids=lambda x: getattr(x, "__name__", None),
 )
@@ -84,9 +105,38 @@ def test_a_cache_that_forgets_is_named():
         check(causal, spec, X, laws=laws, chunk=forgets_the_past)
 
 
-def test_a_spec_that_is_not_read_as_it_is_declared():
-    with pytest.raises(AssertionError, match=r'"batch = vmap" of float32\[...,5,4\]: ValueError: linear: expected'):
-        check(linear, {"kernel": Param((4, 4), jax.nn.initializers.zeros, ("a", "b"))}, X, laws=["batch = vmap"])
+def test_what_the_function_raises_is_raised_once():
+    spec = {"kernel": Param((4, 4), jax.nn.initializers.zeros, ("a", "b"))}
+    with pytest.raises(ValueError, match=r"^linear: expected"):
+        check(linear, spec, X)
+
+
+@pytest.mark.parametrize(
+    ("example", "options", "error", "message"),
+    [
+        (X, {"laws": "causality"}, ValueError, r"found \['causality'\]"),
+        (X, {"laws": ["causality"]}, ValueError, "'causality' needs causal=True"),
+        (X, {"laws": ["prefill = step by step"]}, ValueError, "needs chunk="),
+        ({"x": X}, {}, TypeError, "expected an array, or a tuple of arrays"),
+        (1j * X, {}, TypeError, "of real numbers, found complex64"),
+    ],
+)
+def test_bad_arguments_are_one_clear_error(example, options, error, message):
+    with pytest.raises(error, match=message):
+        check(linear, SPEC, example, **options)
+
+
+def test_blocks_of_integers_of_other_dtypes_and_of_several_outputs():
+    check(lambda p, i: jax.nn.one_hot(i, 5), {}, np.array([4, 1]))
+    check(linear, linear_spec(4, 4, dtype=jnp.bfloat16), np.ones(4, np.float16))
+    both = lambda p, x: (linear(p, x), x)
+    check(
+        both,
+        SPEC,
+        lambda rng: rng.normal(size=(5, 4)).astype(np.float32),
+        causal=True,
+        chunk=lambda p, x, m: (both(p, x), m),
+    )
 
 
 def test_what_holds_passes_every_law():
@@ -126,7 +176,7 @@ def test_a_loss_that_breaks_one_is_told(loss, law, message):
 
 
 def test_an_unknown_law_is_an_error():
-    with pytest.raises(ValueError, match=r"expected laws out of \['spec = params'.*found \['jit'\]"):
+    with pytest.raises(ValueError, match=r"expected a list of laws out of \['spec = params'.*found \['jit'\]"):
         check(linear, SPEC, X, laws=["jit"])
     with pytest.raises(ValueError, match=r"check_loss: expected laws out of"):
         check_loss(regression, SPEC, ROWS, laws=["jit"])

@@ -47,9 +47,9 @@ class Block:
     begin: Callable[..., Any] = lambda params, length, leading: None
     most: int | None = None
 
-    def inputs(self, *leading: int) -> tuple[jax.Array, ...]:
-        """Inputs with these leading axes, or smaller ones; always the same."""
-        rng, leading = np.random.default_rng(0), tuple(min(n, self.most or n) for n in leading)
+    def inputs(self, *leading: int, seed: int = 0) -> tuple[jax.Array, ...]:
+        """Inputs with these leading axes, or smaller ones; always the same for a seed."""
+        rng, leading = np.random.default_rng(seed), tuple(min(n, self.most or n) for n in leading)
         columns = zip(*(self.example(rng) for _ in range(math.prod(leading))), strict=True)
         return tuple(jnp.asarray(np.stack(rows).reshape(*leading, *np.shape(rows[0]))) for rows in columns)
 
@@ -65,8 +65,12 @@ class Block:
 
     @functools.cached_property
     def params(self) -> dict[str, Any]:
-        """Parameters moved off their initial values, so that no law holds by a zero or a one."""
-        return moved(self.drawn)
+        """Parameters moved off their initial values, so that no law holds by a zero or a one; floating ones in float32.
+
+        Laws are about the function, whatever dtype its spec declares.
+        """
+        wide = lambda x: x.astype(np.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
+        return jax.tree.map(wide, moved(self.drawn))
 
     @property
     def key(self) -> jax.Array | None:
@@ -105,18 +109,27 @@ def direction(x: jax.Array) -> np.ndarray:
     return np.cos(np.arange(x.size)).astype(x.dtype).reshape(x.shape)
 
 
-def examples_like(example: Inputs) -> Callable[[Rng], Inputs]:
-    """Draws of the shapes and dtypes of one example: normal, or of integers from 0 to the greatest there is."""
+def examples_like(example: Any) -> Callable[[Rng], Inputs]:
+    """Draws of the shapes of one example: normal in float32, or of integers from 0 to the greatest there is.
 
-    def draw(rng: Rng, x: Any) -> np.ndarray:
-        x = np.asarray(x)
-        if jnp.issubdtype(x.dtype, np.floating):
-            return rng.normal(size=x.shape).astype(x.dtype)
+    Raises:
+      TypeError: an input is no array of numbers.
+    """
+    arrays = [np.asarray(x) for x in (example if isinstance(example, tuple) else (example,))]
+    for x in arrays:
+        if not (jnp.issubdtype(x.dtype, jnp.floating) or np.issubdtype(x.dtype, np.integer) or x.dtype == bool):
+            raise TypeError(
+                f"check: expected an array, or a tuple of arrays, of real numbers, found {x.dtype} {example!r:.80}."
+            )
+
+    def draw(rng: Rng, x: np.ndarray) -> np.ndarray:
+        if jnp.issubdtype(x.dtype, jnp.floating):
+            return rng.normal(size=x.shape).astype(np.float32)
         if x.dtype == bool:
             return rng.integers(0, 2, x.shape).astype(bool)
         return rng.integers(0, int(x.max(initial=0)) + 1, x.shape).astype(x.dtype)
 
-    return lambda rng: tuple(draw(rng, x) for x in example)
+    return lambda rng: tuple(draw(rng, x) for x in arrays)
 
 
 def name_of(function: Callable[..., Any]) -> str:

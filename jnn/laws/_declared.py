@@ -21,7 +21,7 @@ def spec_is_params(block: Block) -> None:
 
 
 def every_parameter_is_read(block: Block) -> None:
-    """Law 1: outputs depend on every parameter that the spec declares, and on no other."""
+    """Law 1: every parameter that the spec declares goes into the outputs, whatever becomes of it there."""
     inputs, key = block.inputs(4), block.key
     jaxpr = jax.make_jaxpr(lambda params: block.apply(params, *inputs, key=key))(block.params)
     _, used = dce_jaxpr(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))

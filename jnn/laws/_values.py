@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -17,22 +19,26 @@ def noise_is_an_argument(block: Block) -> None:
     run = lambda key: block.compiled(block.params, *inputs, key=key)
     silent, once = run(None), run(jax.random.key(0))
     assert_close(once, run(jax.random.key(0)), tolerance=0, what="twice with one key")
-    same = jax.tree.all(jax.tree.map(np.array_equal, silent, run(jax.random.key(1))))
-    if same == block.noisy:
-        raise AssertionError(
-            "a key changes nothing" if same else "a key changes the outputs, but it is to be noiseless"
-        )
+    for other, words in ((silent, "a key changes nothing"), (once, "another key makes the same noise")):
+        same = jax.tree.all(jax.tree.map(np.array_equal, other, run(jax.random.key(1))))
+        if same == block.noisy:
+            raise AssertionError(words if same else "a key changes the outputs, but it is to be noiseless")
 
 
 def batch_is_vmap(block: Block) -> None:
     """Law 5: leading axes are free, and a batch is the examples one by one."""
-    if not block.per_example:
-        return
     inputs = block.inputs(2, 3)
     apply = lambda p, *x: block.apply(p, *x, key=None)
     one = jax.vmap(jax.vmap(apply, in_axes=(None, *[0] * len(inputs))), in_axes=(None, *[0] * len(inputs)))
-    both = jax.jit(lambda *args: [value_and_gradient(f, *args) for f in (apply, one)])
-    assert_close(*both(block.params, *inputs), what="a batch and its examples one by one")
+    rows = lambda tree: jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
+
+    @jax.jit
+    def three(params: Any, *inputs: Any) -> Any:
+        return [*(value_and_gradient(f, params, *inputs) for f in (apply, one)), apply(params, *rows(inputs))]
+
+    batch, each, flat = three(block.params, *inputs)
+    assert_close(batch, each, what="a batch and its examples one by one")
+    assert_close(flat, rows(batch[0]), what="a batch of one axis and of two")
 
 
 def compiled_is_eager_and_sharded_is_single(block: Block) -> None:

@@ -5,13 +5,14 @@
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
 
-Laws: how many heads there are is in the shapes of p. With `causal`, row i depends on rows j <= i alone; packed rows
-under `segment_mask` equal the rows alone.
+Laws: how many heads there are is in the shapes of p, and norms and sinks are used iff they are in it. With `causal`,
+row i depends on rows j <= i alone; packed rows under `segment_mask` equal the rows alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +21,15 @@ from jax.typing import DTypeLike
 
 from jnn import checks, flop_marks
 from jnn.axes import constrain
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._masks import check_mask, check_window
-from jnn.param import Params, Spec
+from jnn.layers._norm import rms_norm, rms_norm_spec
+from jnn.layers._scores import Bias
+from jnn.param import Param, Params, Spec
 
+Attend = Callable[..., jax.Array]  # the signature of `dot_product_attention`, or a part of it
 Rotate = Callable[[jax.Array, jax.Array], jax.Array]  # (..., t, h, k), (t,) -> (..., t, h, k); such as `rotary`
 
 
@@ -37,6 +41,8 @@ def attention_spec(
     head: int | None = None,
     d_kv: int | None = None,
     bias: bool = True,
+    qk_norm: bool = False,
+    sinks: bool = False,
     init: Initializer | VarianceScaling = lecun_normal,
     out_init: Initializer | VarianceScaling | None = None,
     dtype: DTypeLike = jnp.float32,
@@ -50,13 +56,16 @@ def attention_spec(
       head: the size of a head; d / heads by default.
       d_kv: the size of the last axis of kv, for cross-attention; d by default.
       bias: whether the four maps have biases.
+      qk_norm: whether queries and keys are normalized head by head, by `rms_norm` ("Scaling Vision Transformers to 22
+        Billion Parameters", Dehghani et al., 2023).
+      sinks: whether each head has a learned score of a key without value, initially 0.
       init: initial values of the query, key and value weights.
       out_init: those of the output weight; `init` by default.
       dtype: of all.
 
     Returns:
       {"q": {"w": (d, heads, head)}, "k" and "v": {"w": (d_kv, kv_heads, head)}, "o": {"w": (heads, head, d)}},
-      each with its "b".
+      each with its "b"; and "q_norm" and "k_norm": {"scale": (head,)}, "sinks": (heads,).
 
     Raises:
       ValueError: heads do not divide d and no head size is given, or kv_heads do not divide heads.
@@ -75,7 +84,10 @@ def attention_spec(
         return linear_spec(d_in, (count, size), axes=("embed", name, "head"), bias=bias, init=init, dtype=dtype)
 
     out_axes = ("heads", "head", "embed")
+    norms = {name: rms_norm_spec(size, axis="head", dtype=dtype) for name in ("q_norm", "k_norm") if qk_norm}
     return {
+        **norms,
+        **({"sinks": Param((heads,), zeros, ("heads",), dtype)} if sinks else {}),
         "q": inward(d, heads, "heads"),
         "k": inward(d_kv, groups, "kv_heads"),
         "v": inward(d_kv, groups, "kv_heads"),
@@ -92,6 +104,8 @@ def attention(
     window: int | None = None,
     mask: jax.Array | None = None,
     rotate: Rotate | None = None,
+    bias: jax.Array | Bias | None = None,
+    attend: Attend = dot_product_attention,
 ) -> jax.Array:
     """Multi-head attention: each row of x becomes a mean of values, weighted by how its query fits their keys.
 
@@ -107,6 +121,9 @@ def attention(
       mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1.
         See `length_mask` and `segment_mask`; combine them by `&`.
       rotate: turns queries and keys by their positions, such as `rotary`.
+      bias: added to the scores, as in `dot_product_attention`, such as `alibi(heads)`.
+      attend: what computes it: `chunked_attention`, or a part of one with a cap or dropout, such as
+        `partial(dot_product_attention, rate=0.1, key=key)`.
 
     Returns:
       (..., t, d), in x's dtype.
@@ -129,8 +146,13 @@ def attention(
     if mask is not None:
         check_mask("attention", mask, (*x.shape[:-1], s))
     with flop_marks.pairs(pairs(t, s, causal=causal, window=window), t * s):
-        y = dot_product_attention(q, k, v, mask, causal=causal, window=window)
+        y = attend(q, k, v, mask, causal=causal, window=window, **extras(p, bias))
     return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
+
+
+def extras(p: Params, bias: jax.Array | Bias | None) -> dict[str, Any]:
+    """What `attend` is given beside, where there is something."""
+    return ({} if bias is None else {"bias": bias}) | ({"sinks": p["sinks"]} if "sinks" in p else {})
 
 
 def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
@@ -148,18 +170,33 @@ def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
 
 def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Queries of x (..., t, h, k), keys and values of kv (..., s, g, k), once both are known to fit p."""
-    checks.params(layer, p, "q", "k", "v", "o")
-    for name in ("q", "k", "v", "o"):
-        checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
-    checks.floats(layer, x, ndim=2)
-    checks.trailing(layer, x, p["q"]["w"].shape[:1])
-    checks.floats(f"{layer}: kv", kv, ndim=2)
-    checks.trailing(f"{layer}: kv", kv, p["k"]["w"].shape[:1])
-    if kv.shape[:-2] != x.shape[:-2]:
+    q = queries(layer, p, x)
+    if kv is not x and kv.shape[:-2] != x.shape[:-2]:
         raise ValueError(
             f"{layer}: expected x and kv with the same leading axes, found {checks.describe(x)} and "
             f"{checks.describe(kv)}."
         )
-    q, k, v = linear(p["q"], x), linear(p["k"], kv), linear(p["v"], kv)
-    q, k, v = constrain(q, "time", "heads", "head"), *(constrain(a, "time", "kv_heads", "head") for a in (k, v))
-    return checkpoint_name(q, "query"), checkpoint_name(k, "key"), checkpoint_name(v, "value")
+    return q, *keys_and_values(layer, p, kv)
+
+
+def queries(layer: str, p: Params, x: jax.Array) -> jax.Array:
+    """Queries of x, (..., t, h, k), normalized iff p has a norm."""
+    checks.params(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks"))
+    for name in ("q", "k", "v", "o"):
+        checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
+    checks.floats(layer, x, ndim=2)
+    checks.trailing(layer, x, p["q"]["w"].shape[:1])
+    q = linear(p["q"], x)
+    q = rms_norm(p["q_norm"], q) if "q_norm" in p else q
+    return checkpoint_name(constrain(q, "time", "heads", "head"), "query")
+
+
+def keys_and_values(layer: str, p: Params, kv: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Keys, normalized iff p has a norm, and values of kv, (..., s, g, k)."""
+    checks.params(layer, p, "k", "v", may=("k_norm",))
+    checks.floats(f"{layer}: kv", kv, ndim=2)
+    checks.trailing(f"{layer}: kv", kv, p["k"]["w"].shape[:1])
+    k, v = linear(p["k"], kv), linear(p["v"], kv)
+    k = rms_norm(p["k_norm"], k) if "k_norm" in p else k
+    k, v = (constrain(a, "time", "kv_heads", "head") for a in (k, v))
+    return checkpoint_name(k, "key"), checkpoint_name(v, "value")

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers._attention import Rotate, project
+from jnn.layers._attention import Attend, Rotate, extras, project
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window, visible
+from jnn.layers._scores import Bias
 from jnn.param import Params
 
 Cache = dict[str, jax.Array]
@@ -51,7 +52,14 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
 
 
 def cached_attention(
-    p: Params, x: jax.Array, cache: Cache, *, window: int | None = None, rotate: Rotate | None = None
+    p: Params,
+    x: jax.Array,
+    cache: Cache,
+    *,
+    window: int | None = None,
+    rotate: Rotate | None = None,
+    bias: Bias | None = None,
+    attend: Attend = dot_product_attention,
 ) -> tuple[jax.Array, Cache]:
     """Cached causal self-attention: of the next chunk of a sequence to itself and to all that the cache remembers.
 
@@ -61,7 +69,8 @@ def cached_attention(
       p: as `attention_spec` declares.
       x: (..., t, d), floating point, the rows at positions cache["next"], cache["next"] + 1, ...
       cache: from `attention_cache`, or from the call before.
-      window, rotate: as in `attention`.
+      window, rotate, attend: as in `attention`.
+      bias: a function of positions, as in `attention`.
 
     Returns:
       (..., t, d) in x's dtype, and the cache with these rows added. Without a window, once a sequence is longer
@@ -85,45 +94,51 @@ def cached_attention(
     positions = cache["next"] + jnp.arange(t)
     if rotate is not None:
         q, k = rotate(q, positions), rotate(k, positions)
-    new = _remember(cache, k, v)
+    new = remember(cache, k=k, v=v)
     if window is None or t + window - 1 <= size:
-        seen, at = new, _positions(new)
+        seen, at = new, slot_positions(new)
     else:  # writing first would overwrite what this chunk's first queries still attend to
         seen = {"k": jnp.concatenate([cache["k"], k], -3), "v": jnp.concatenate([cache["v"], v], -3)}
-        at = jnp.concatenate([_positions(cache), positions])
+        at = jnp.concatenate([slot_positions(cache), positions])
     mask = visible(positions, at, causal=True, window=window) & (at >= 0)[None, :]
-    y = linear(p["o"], dot_product_attention(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask), in_axes=2)
+    more = extras(p, None if bias is None else bias(positions, at))
+    y = linear(p["o"], attend(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask, **more), in_axes=2)
     return (y if window is not None else jnp.where(new["next"] > size, jnp.nan, y)), new
 
 
-def _remember(cache: Cache, k: jax.Array, v: jax.Array) -> Cache:
-    """The cache with a chunk added: position i lives in slot i % length."""
-    t, size = k.shape[-3], cache["k"].shape[-3]
+def remember(cache: Cache, **rows: jax.Array) -> Cache:
+    """The cache with a chunk of rows (..., t, g, k) by each name added: position i lives in slot i % length."""
+    t, size = next(iter(rows.values())).shape[-3], cache[next(iter(rows))].shape[-3]
     kept = min(t, size)
     slots = (cache["next"] + jnp.arange(t - kept, t)) % size
-    write = lambda old, rows: old.at[..., slots, :, :].set(rows[..., t - kept :, :, :].astype(old.dtype))
-    return {"k": write(cache["k"], k), "v": write(cache["v"], v), "next": cache["next"] + t}
+    write = lambda old, new: old.at[..., slots, :, :].set(new[..., t - kept :, :, :].astype(old.dtype))
+    return {name: write(cache[name], new) for name, new in rows.items()} | {"next": cache["next"] + t}
 
 
-def _positions(cache: Cache) -> jax.Array:
+def slot_positions(cache: Cache, name: str = "k") -> jax.Array:
     """The position that each slot holds; negative where it is still empty."""
-    last, size = cache["next"] - 1, cache["k"].shape[-3]
+    last, size = cache["next"] - 1, cache[name].shape[-3]
     return last - (last - jnp.arange(size)) % size
 
 
 def _check_cache(x: jax.Array, cache: Cache, window: int | None) -> None:
     checks.params("cached_attention", cache, "k", "v", "next", what="cache")
-    t, size, position = x.shape[-2], cache["k"].shape[-3], cache["next"]
     check_window("cached_attention", window)
-    if cache["k"].shape[:-3] != x.shape[:-2]:
+    check_room("cached_attention", x, cache, cache["k"], window, "attention_cache")
+
+
+def check_room(layer: str, x: jax.Array, cache: Cache, rows: jax.Array, window: int | None, maker: str) -> None:
+    """Raises unless rows (..., length, g, k) of a cache are for x (..., t, d), and have room for them."""
+    t, size, position = x.shape[-2], rows.shape[-3], cache["next"]
+    if rows.shape[:-3] != x.shape[:-2]:
         raise ValueError(
-            f"cached_attention: expected a cache with leading axes {x.shape[:-2]} for input {checks.describe(x)}, "
-            f"found {cache['k'].shape[:-3]}. Make it by attention_cache(p, length, leading={x.shape[:-2]})."
+            f"{layer}: expected a cache with leading axes {x.shape[:-2]} for input {checks.describe(x)}, "
+            f"found {rows.shape[:-3]}. Make it by {maker}(p, length, leading={x.shape[:-2]})."
         )
     if window is not None and size < window:
-        raise ValueError(f"cached_attention: a window of {window} needs a cache of that length, found {size}.")
+        raise ValueError(f"{layer}: a window of {window} needs a cache of that length, found {size}.")
     if window is None and not isinstance(position, jax.core.Tracer) and int(position) + t > size:
         raise ValueError(
-            f"cached_attention: the cache holds {size} positions, and {t} more do not fit after {int(position)}. "
+            f"{layer}: the cache holds {size} positions, and {t} more do not fit after {int(position)}. "
             "Make a longer one, or give a window."
         )

@@ -7,14 +7,7 @@ A cell is one step in time, `cell(p, carry, x) -> (carry, y)`. Its parameters ar
 Laws of every cell: `carry=None` is the zero carry; a carry begins with h, which is also the output y;
 leading axes are free; the carry has x's dtype.
 
-From torch, for gates in the same order and `recurrent_bias=True` (for the simple RNN without the gates):
-
-    input.w      weight_ih.T.reshape(d, gates, h)       input.b      bias_ih.reshape(gates, h)
-    recurrent.w  weight_hh.T.reshape(h, gates, h)       recurrent.b  bias_hh.reshape(gates, h)
-
-From Keras nothing is transposed: `input.w` is `kernel.reshape(d, gates, h)`, `recurrent.w` is
-`recurrent_kernel.reshape(h, gates, h)`, and the biases likewise (the GRU's, with `reset_after=True`, are the rows
-of one array); its GRU orders the gates z r h, so take `[1, 0, 2]` along the axis of the gates.
+Weights of torch and of Keras: `_cell_weights`.
 """
 
 from __future__ import annotations
@@ -31,6 +24,7 @@ from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling, orthogonal, zeros
 from jnn.layers._linear import linear_spec
 from jnn.param import Param, Spec
+from jnn.precision import over_last_axes, wide
 
 CellParams = dict[str, dict[str, jax.Array]]
 Init = Initializer | VarianceScaling
@@ -48,15 +42,18 @@ def gated_spec(
     init: Init,
     recurrent_init: Init,
     dtype: DTypeLike,
+    *,
+    d_state: int | None = None,
 ) -> Spec:
-    """Both maps of a cell with n gates; the rest is what `lstm_cell_spec` takes."""
-    one = Param((d_hidden, d_hidden), recurrent_init, ("recurrent", "hidden"), dtype, ("recurrent",), ("hidden",))
+    """Both maps of a cell with n gates, of a state of d_hidden features or d_state; the rest as `lstm_cell_spec`."""
+    size = (d_state or d_hidden, d_hidden)
+    one = Param(size, recurrent_init, ("recurrent", "hidden"), dtype, ("recurrent",), ("hidden",))
 
     def each_gate(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
         draw = dataclasses.replace(one, dtype=dtype).draw
         return jax.vmap(draw, out_axes=1)(jax.random.split(key, n))
 
-    names, shape = ("recurrent", "gates", "hidden"), (d_hidden, n, d_hidden)
+    names, shape = ("recurrent", "gates", "hidden"), (size[0], n, d_hidden)
     recurrent = {"w": Param(shape, each_gate, names, dtype, one.fan_in, one.fan_out)}
     if recurrent_bias:
         recurrent["b"] = Param(shape[1:], zeros, names[1:], dtype)
@@ -81,18 +78,29 @@ def gates(z: jax.Array) -> list[jax.Array]:
     return [z[..., gate, :] for gate in range(z.shape[-2])]
 
 
-def check_params(name: str, p: CellParams) -> None:
-    """Raises unless p holds a cell's two maps."""
-    checks.params(name, p, "input", "recurrent")
+def times(x: jax.Array, v: jax.Array) -> jax.Array:
+    """x (..., *s) times v (*s), in x's dtype; v's gradient is summed over the leading axes in float32 at least."""
+    h = wide(x)
+    return (h * over_last_axes(v, h)).astype(x.dtype)
+
+
+def check_params(name: str, p: CellParams, *more: str) -> None:
+    """Raises unless p holds a cell's two maps, and more."""
+    checks.params(name, p, "input", "recurrent", *more)
     for part in ("input", "recurrent"):
         checks.params(name, p[part], "w", may=("b",), what=f"params[{part!r}]")
 
 
-def check_carry(name: str, p: CellParams, carry: Any, x: jax.Array, start: Callable[..., Any]) -> Any:
-    """The carry, or zeros for None, once it and x are known to fit p."""
-    check_params(name, p)
+def check_carry(name: str, p: CellParams, carry: Any, x: jax.Array, start: Callable[..., Any], *more: str) -> Any:
+    """The carry, or zeros for None, once it and x are known to fit p, which holds more than two maps, if named."""
+    check_params(name, p, *more)
     checks.floats(name, x)
     checks.trailing(name, x, p["input"]["w"].shape[:1])
+    return same_carry(name, p, carry, x, start)
+
+
+def same_carry(name: str, p: Any, carry: Any, x: jax.Array, start: Callable[..., Any]) -> Any:
+    """The carry, or what `start(p, x)` gives for None; raises unless it is of the same shapes and dtypes."""
     if carry is None:
         return start(p, x)
     show = lambda tree: jax.tree.map(checks.describe, tree)

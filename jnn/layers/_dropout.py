@@ -5,6 +5,8 @@ Laws: the mean of the output is the input; `key=None` is the identity; the same 
 
 from __future__ import annotations
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 
@@ -34,12 +36,35 @@ def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tu
     >>> dropout(jnp.ones(4), 0.5, key=None)
     Array([1., 1., 1., 1.], dtype=float32)
     """
-    checks.floats("dropout", x, ndim=0)
-    check_key("dropout", key, optional=True)
-    rate = checks.number("dropout", "rate (of dropping)", rate, lambda r: (r >= 0) & (r < 1), "in [0, 1)", like=x)
-    if key is None or (not isinstance(rate, jax.Array) and rate == 0):
+    return multiplied("dropout", x, rate, key, shared_axes)
+
+
+def multiplied(
+    layer: str, x: jax.Array, rate: float, key: jax.Array | None, shared_axes: tuple[int, ...] = ()
+) -> jax.Array:
+    """`dropout`, with the errors of this layer."""
+    rate = checked_rate(layer, x, rate, key)
+    if key is None or is_zero(rate):
         return x
+    keep = kept(x, rate, key, shared_axes)
+    return jnp.where(keep, x / (1 - rate), jnp.asarray(0 * rate, x.dtype))  # NaN for a traced rate that is none
+
+
+def checked_rate(layer: str, x: jax.Array, rate: float, key: jax.Array | None) -> float:
+    """The rate, once it is known to be in [0, 1), and x and key to be what they should."""
+    checks.floats(layer, x, ndim=0)
+    check_key(layer, key, optional=True)
+    fits = lambda r: (r >= 0) & (r < 1)
+    return cast(float, checks.number(layer, "rate (of dropping)", rate, fits, "in [0, 1)", like=x))
+
+
+def is_zero(rate: float) -> bool:
+    """Whether the rate is known to be zero."""
+    return not isinstance(rate, jax.Array) and rate == 0
+
+
+def kept(x: jax.Array, rate: float, key: jax.Array, shared_axes: tuple[int, ...] = ()) -> jax.Array:
+    """Which elements stay, one draw for all along the shared axes, which have size 1."""
     shared = {axis % x.ndim for axis in shared_axes}
     shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
-    keep = jax.random.bernoulli(key, 1 - rate, shape)
-    return jnp.where(keep, x / (1 - rate), jnp.asarray(0 * rate, x.dtype))  # NaN for a traced rate that is none
+    return jax.random.bernoulli(key, 1 - rate, shape)

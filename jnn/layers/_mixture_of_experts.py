@@ -21,6 +21,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.activations import gelu
 from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._linear import linear_spec
 from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
 from jnn.overrides import overridden
@@ -50,6 +51,7 @@ def mixture_of_experts_spec(
     experts: int,
     *,
     gate: bool = False,
+    shared: int | None = None,
     init: Initializer | VarianceScaling = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
@@ -61,11 +63,13 @@ def mixture_of_experts_spec(
       experts: how many there are.
       gate: whether there is a third map, whose activation the first is multiplied by ("GLU Variants Improve
         Transformer", Shazeer, 2020).
+      shared: the width of an expert that all tokens have beside theirs; None for none.
       init: initial values of all weights, each expert's drawn as if it were alone.
       dtype: of all.
 
     Returns:
-      {"router": {"w": (d, e)}, "up": {"w": (e, d, f)}, "down": {"w": (e, f, d)}}, and "gate" as "up".
+      {"router": {"w": (d, e)}, "up": {"w": (e, d, f)}, "down": {"w": (e, f, d)}}, and "gate" as "up"; "shared"
+      as `feed_forward_spec` declares.
 
     >>> mixture_of_experts_spec(64, 256, 8)["up"]["w"].shape
     (8, 64, 256)
@@ -76,7 +80,13 @@ def mixture_of_experts_spec(
 
     inward = {name: each(d, hidden, "embed", "hidden") for name in ("up", *["gate"] * gate)}
     router = linear_spec(d, experts, axes=("embed", "experts"), bias=False, init=init, dtype=dtype)
-    return {"router": router, **inward, "down": each(hidden, d, "hidden", "embed")}
+    beside = {} if shared is None else feed_forward_spec(d, shared, gate=gate, bias=False, init=init, dtype=dtype)
+    return {
+        "router": router,
+        **inward,
+        "down": each(hidden, d, "hidden", "embed"),
+        **({"shared": beside} if beside else {}),
+    }
 
 
 def mixture_of_experts(
@@ -85,8 +95,9 @@ def mixture_of_experts(
     """Mixture of experts: `sum of weight[i] * mlp[i](x)` over the `top` experts i that the router likes best.
 
     See "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer", Shazeer et al., 2017;
-    for top=1 "Switch Transformers", Fedus et al., 2022. Tokens are sorted by expert, and none is dropped, as in
-    "MegaBlocks: Efficient Sparse Training with Mixture-of-Experts", Gale et al., 2022.
+    for top=1 "Switch Transformers", Fedus et al., 2022; for shared experts "DeepSeekMoE", Dai et al., 2024. Tokens are
+    sorted by expert, and none is dropped, as in "MegaBlocks: Efficient Sparse Training with Mixture-of-Experts", Gale
+    et al., 2022.
 
     Args:
       p: as `mixture_of_experts_spec` declares.
@@ -108,7 +119,14 @@ def mixture_of_experts(
     ((7, 5, 4), (7, 5, 2))
     """
     routing = route(p, x, top=top)
-    return overridden("experts", answers)(p, x, routing, activation), routing
+    return routed_experts(p, x, routing, activation=activation), routing
+
+
+def routed_experts(p: Params, x: jax.Array, routing: Routing, *, activation: Activation = gelu) -> jax.Array:
+    """Mixture of experts by a routing that is given, such as one of `route` kept `within_capacity`: (..., d)."""
+    own = {name: p[name] for name in p if name != "shared"}
+    y = overridden("experts", answers)(own, x, routing, activation)
+    return y + feed_forward(p["shared"], x, activation=activation).astype(y.dtype) if "shared" in p else y
 
 
 def route(p: Params, x: jax.Array, *, top: int) -> Routing:
@@ -117,7 +135,7 @@ def route(p: Params, x: jax.Array, *, top: int) -> Routing:
     Their weights are their probabilities: for one expert as they are, so that the router learns (Fedus et al., 2022),
     for more in proportion, with a sum of 1 (Shazeer et al., 2017).
     """
-    checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate",))
+    checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate", "shared"))
     checks.params("mixture_of_experts", p["router"], "w", what="params['router']")
     w = p["router"]["w"]
     checks.floats("mixture_of_experts", x)

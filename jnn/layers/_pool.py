@@ -48,7 +48,7 @@ def max_pool(
     >>> max_pool(jnp.arange(6.0).reshape(6, 1), (2,)).squeeze()
     Array([1., 3., 5.], dtype=float32)
     """
-    slide = _window("max_pool", window, stride, padding)
+    slide = pooling_window("max_pool", window, stride, padding)
     x, leading = one_batch_axis("max_pool", x, len(slide.size))
     if backend.choose("max_pool") == "slices":
         y = _maximum_of_slices(x, slide)
@@ -87,7 +87,7 @@ def avg_pool(
     >>> avg_pool(jnp.arange(6.0).reshape(6, 1), (2,)).squeeze()
     Array([0.5, 2.5, 4.5], dtype=float32)
     """
-    slide = _window("avg_pool", window, stride, padding)
+    slide = pooling_window("avg_pool", window, stride, padding)
     x, leading = one_batch_axis("avg_pool", x, len(slide.size))
     counts = np.asarray(math.prod(slide.size)) if count_padding else _counts(slide, x.shape[1:-1])
     y = _reduce_window(wide(x), slide, jax.lax.add, 0.0)
@@ -138,7 +138,7 @@ def global_avg_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
     return jnp.mean(wide(x), axis=axes).astype(x.dtype)
 
 
-def _window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None, padding: Padding) -> Window:
+def pooling_window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None, padding: Padding) -> Window:
     window = sliding(layer, size, stride=stride, padding=padding)
     pads = window.padding
     if not isinstance(pads, str) and any(max(pad) >= k for pad, k in zip(pads, window.size, strict=True)):

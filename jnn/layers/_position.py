@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jnn import checks
@@ -18,6 +19,8 @@ from jnn.initializers import Initializer, VarianceScaling
 from jnn.layers._embed import SMALL, embed_spec, lookup
 from jnn.param import Spec
 from jnn.precision import wide, wide_dtype
+
+Rates = jax.Array | np.ndarray
 
 
 def learned_positions_spec(
@@ -86,20 +89,33 @@ def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0
     >>> sinusoidal_positions(jnp.arange(3), 4).shape
     (3, 4)
     """
-    angles = _angles("sinusoidal_positions", positions, d, base, jnp.float32)
+    rates = base ** (-jnp.arange(0, _even("sinusoidal_positions", d), 2, dtype=jnp.float32) / d)
+    angles = _angles("sinusoidal_positions", positions, rates)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d)
 
 
-def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax.Array:
+def rotary(
+    x: jax.Array,
+    positions: jax.Array,
+    *,
+    base: float = 10_000.0,
+    rates: Rates | None = None,
+    interleaved: bool = False,
+    scale: float = 1.0,
+) -> jax.Array:
     """Rotary positions (RoPE): turns each pair of features by an angle that grows with the position.
 
-    See "RoFormer: Enhanced Transformer with Rotary Position Embedding", Su et al., 2021. Feature i is
-    paired with i + k/2, as Llama's published weights are; the paper pairs neighbours, a permutation of these.
+    See "RoFormer: Enhanced Transformer with Rotary Position Embedding", Su et al., 2021. Feature i is paired with
+    i + k/2, as Llama's published weights are in Hugging Face's format; the paper, GPT-J and DeepSeek pair neighbours.
 
     Args:
-      x: (..., t, h, k), floating point; k even.
+      x: (..., t, h, k), floating point; k even, or at least twice as many as there are rates.
       positions: (..., t) or (t,), integers.
       base: the slowest pair turns by about 1 / base a position.
+      rates: (n,), by how much each pair turns a position, instead of those of `base`; features from 2 n on are left
+        alone. See `rotary_rates`, `llama3_rates`, `yarn_rates`.
+      interleaved: whether feature 2 i is paired with 2 i + 1.
+      scale: what turned features are multiplied by, such as `yarn_scale(factor)`.
 
     Returns:
       x's shape and dtype; the rotation is computed in float32 at least.
@@ -119,17 +135,30 @@ def rotary(x: jax.Array, positions: jax.Array, *, base: float = 10_000.0) -> jax
             f"rotary: expected positions {x.shape[-3:-2]} or {x.shape[:-2]} for input {checks.describe(x)} "
             f"(..., t, h, k), found {checks.describe(positions)}."
         )
-    angles = _angles("rotary", positions, x.shape[-1], base, wide_dtype(x))[..., None, :]
+    if rates is None:
+        rates = base ** (-jnp.arange(0, _even("rotary", x.shape[-1]), 2, dtype=wide_dtype(x)) / x.shape[-1])
+    elif rates.ndim != 1 or not 2 <= 2 * len(rates) <= x.shape[-1]:
+        raise ValueError(f"rotary: expected 1 to {x.shape[-1] // 2} rates, a pair each, found shape {rates.shape}.")
+    angles = _angles("rotary", positions, jnp.asarray(rates, wide_dtype(x)))[..., None, :]
     angles = angles.reshape((1,) * (x.ndim - angles.ndim) + angles.shape)
-    sin, cos = jnp.sin(angles), jnp.cos(angles)
-    a, b = jnp.split(wide(x), 2, axis=-1)
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
+    sin, cos = scale * jnp.sin(angles), scale * jnp.cos(angles)
+    turned, rest = x[..., : 2 * len(rates)], x[..., 2 * len(rates) :]
+    if interleaved:
+        a, b = wide(turned[..., ::2]), wide(turned[..., 1::2])
+        y = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(turned.shape)
+    else:
+        a, b = jnp.split(wide(turned), 2, axis=-1)
+        y = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    return jnp.concatenate([y.astype(x.dtype), rest], -1) if rest.size else y.astype(x.dtype)
 
 
-def _angles(layer: str, positions: jax.Array, d: int, base: float, dtype: DTypeLike) -> jax.Array:
-    """positions * base ** (-2i/d) for i < d/2: (..., d/2)."""
-    checks.integers(layer, positions, name="positions")
+def _even(layer: str, d: int) -> int:
     if d < 2 or d % 2:
         raise ValueError(f"{layer}: pairs of features need an even size, found {d}.")
-    rates = base ** (-jnp.arange(0, d, 2, dtype=dtype) / d)
-    return positions[..., None].astype(dtype) * rates.reshape((1,) * positions.ndim + rates.shape)
+    return d
+
+
+def _angles(layer: str, positions: jax.Array, rates: jax.Array) -> jax.Array:
+    """positions (...) * rates (n,): (..., n)."""
+    checks.integers(layer, positions, name="positions")
+    return positions[..., None].astype(rates.dtype) * rates.reshape((1,) * positions.ndim + rates.shape)

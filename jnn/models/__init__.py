@@ -1,5 +1,6 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
+from jnn.models._arrange import Arrange, Branch, Norm, parallel, post_norm, pre_norm
 from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
@@ -21,7 +22,7 @@ from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, 
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_spec
-from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.models._transformer_block import cached_block, transformer_block, transformer_block_spec
 from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
 from jnn.models._vit import VITS, vit, vit_spec
@@ -36,11 +37,15 @@ __all__ = [
     "TORCHVISION_RESNET",
     "VGGS",
     "VITS",
+    "Arrange",
+    "Branch",
+    "Norm",
     "alexnet",
     "alexnet_spec",
     "autoencoder",
     "autoencoder_spec",
     "batch_stats_spec",
+    "cached_block",
     "cached_transformer",
     "cnn",
     "cnn_spec",
@@ -70,11 +75,14 @@ __all__ = [
     "mlp_spec",
     "mobilenet_v2",
     "mobilenet_v2_spec",
+    "parallel",
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",
     "pixelcnn",
     "pixelcnn_spec",
+    "post_norm",
+    "pre_norm",
     "preactivation_resnet",
     "preactivation_resnet_spec",
     "prototypes",

@@ -1,15 +1,21 @@
-"""One block of a pre-norm transformer, of GPT-2's shape: attention, then an MLP, each added to the stream.
+"""One block of a transformer: attention, perhaps cross-attention, and a feed-forward network, each added to the stream.
 
-    transformer_block(p, x, key=key) -> x                   a whole sequence
-    cached_block(p, x, cache) -> (x, cache)                 its next chunk
+    transformer_block(p, x, key=key) -> x                             a whole sequence; causal, pre-norm
+    transformer_block(p, x, causal=False, key=key)                    of an encoder
+    transformer_block(p, x, kv, key=key)                              of a decoder that reads what an encoder wrote
+    transformer_block(p, x, arrange=post_norm, key=key)               and `parallel`
+    cached_block(p, x, cache) -> (x, cache)                           its next chunk
 
 The block names what may be remembered of it, for `jnn.remat`.
 
-Laws: with no noise, `cached_block` over any cut equals `transformer_block` over the whole; row i depends on rows
-j <= i alone.
+Laws: there is cross-attention, and a gate, iff p has it; with no noise, `cached_block` over any cut equals
+`transformer_block` over the whole; row i depends on rows j <= i alone, where it is causal.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,20 +24,25 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.activations import gelu
-from jnn.axes import constrain
 from jnn.initializers import normal
 from jnn.layers import (
+    Attend,
+    Bias,
     Cache,
     Rotate,
     attention,
     attention_spec,
     cached_attention,
+    cross_attention,
+    cross_cache,
+    dot_product_attention,
     dropout,
+    feed_forward,
+    feed_forward_spec,
     layer_norm,
     layer_norm_spec,
-    linear,
-    linear_spec,
 )
+from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
 from jnn.param import Params, Spec
 
 
@@ -41,7 +52,11 @@ def transformer_block_spec(
     hidden: int,
     *,
     kv_heads: int | None = None,
+    d_cross: int | None = None,
+    gate: bool = False,
     bias: bool = True,
+    qk_norm: bool = False,
+    parallel: bool = False,
     out_std: float = 0.02,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
@@ -49,70 +64,151 @@ def transformer_block_spec(
 
     Args:
       d, heads, hidden, kv_heads, bias: as in `transformer_spec`.
+      d_cross: the size of the rows of another sequence that it attends to; None for no cross-attention.
+      gate: whether the feed-forward network is gated, as in `feed_forward_spec`.
+      qk_norm: as in `attention_spec`.
+      parallel: for `arrange=parallel`, in which all branches share the first norm: no others are declared.
       out_std: the standard deviation of the weights that end a residual branch.
       dtype: of all.
+
+    Returns:
+      Beside these "gate", and "cross" with its "norm_cross".
 
     >>> sorted(transformer_block_spec(64, 4, 256))
     ['attention', 'down', 'norm1', 'norm2', 'up']
     """
     small, out = normal(0.02), normal(out_std)
-    return {
-        "norm1": layer_norm_spec(d, bias=bias, dtype=dtype),
-        "attention": attention_spec(d, heads, kv_heads=kv_heads, bias=bias, init=small, out_init=out, dtype=dtype),
-        "norm2": layer_norm_spec(d, bias=bias, dtype=dtype),
-        "up": linear_spec(d, hidden, bias=bias, init=small, dtype=dtype),
-        "down": linear_spec(hidden, d, axes=("hidden", "embed"), bias=bias, init=out, dtype=dtype),
+    norm = layer_norm_spec(d, bias=bias, dtype=dtype)
+    attending = partial(attention_spec, d, heads, bias=bias, init=small, out_init=out, dtype=dtype)
+    cross = {} if d_cross is None else {"norm_cross": norm, "cross": attending(d_kv=d_cross)}
+    spec = {
+        "norm1": norm,
+        "attention": attending(kv_heads=kv_heads, qk_norm=qk_norm),
+        **cross,
+        "norm2": norm,
+        **feed_forward_spec(d, hidden, gate=gate, bias=bias, init=small, out_init=out, dtype=dtype),
     }
+    return {name: spec[name] for name in spec if not (parallel and name in ("norm_cross", "norm2"))}
 
 
 def transformer_block(
     p: Params,
     x: jax.Array,
+    kv: jax.Array | Cache | None = None,
     *,
     key: jax.Array | None,
     rate: float = 0.0,
     causal: bool = True,
+    window: int | None = None,
     mask: jax.Array | None = None,
+    kv_mask: jax.Array | None = None,
     rotate: Rotate | None = None,
+    bias: jax.Array | Bias | None = None,
+    norm: Norm = layer_norm,
+    activation: Callable[[jax.Array], jax.Array] = gelu,
+    attend: Attend = dot_product_attention,
+    arrange: Arrange = pre_norm,
 ) -> jax.Array:
-    """Pre-norm transformer block: `x + attention(norm(x))`, and of that, `x + mlp(norm(x))`.
+    """Transformer block, pre-norm: `x + attention(norm(x))`, and of that, `x + feed_forward(norm(x))`.
 
     See "On Layer Normalization in the Transformer Architecture", Xiong et al., 2020.
 
     Args:
       p: as `transformer_block_spec` declares.
       x: (..., t, d), floating point.
+      kv: (..., s, d_cross), or its `cross_cache(p["cross"], kv)`, where p has cross-attention.
       key: noise for dropout, None for none.
       rate: of dropout, on what is added to x.
-      causal, mask, rotate: as in `attention`; an encoder's blocks are not causal.
+      causal, window, mask, rotate, bias, attend: as in `attention`.
+      kv_mask: (..., t, s), of cross-attention.
+      norm: `layer_norm`, or `rms_norm`.
+      activation: of the feed-forward network.
+      arrange: how branches are added up: `pre_norm`, `post_norm`, `parallel`.
 
     Returns:
       (..., t, d), in x's dtype.
 
     Raises:
       TypeError: x is not floating point, or mask is not bool.
-      ValueError: shapes do not fit, or x is empty.
+      ValueError: shapes do not fit, or x is empty; kv without cross-attention, or this without kv.
 
     >>> from jnn.param import init
     >>> p, x = init(transformer_block_spec(8, 2, 32), jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 8))
     >>> transformer_block(p, x, key=None).shape
     (5, 8)
     """
-    checks.params("transformer_block", p, "norm1", "attention", "norm2", "up", "down")
-    x = checkpoint_name(x, "input")
-    one, two = (None, None) if key is None else jax.random.split(key)
-    h = attention(p["attention"], layer_norm(p["norm1"], x), causal=causal, mask=mask, rotate=rotate)
-    x = checkpoint_name(x + dropout(h, rate, key=one), "stream")
-    return x + dropout(_mlp(p, x), rate, key=two)
+    checks.params("transformer_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    attending = partial(
+        attention,
+        p["attention"],
+        causal=causal,
+        window=window,
+        mask=mask,
+        rotate=rotate,
+        bias=bias,
+        attend=attend,
+    )
+    keys = [None] * 3 if key is None else jax.random.split(key, 3 if "cross" in p else 2)
+    branches: list[Branch] = [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)]
+    dropped = [
+        (name, lambda h, f=f, key=key: dropout(f(h), rate, key=key))
+        for (name, f), key in zip(branches, keys, strict=False)
+    ]
+    return arrange(p, checkpoint_name(x, "input"), dropped, norm)
 
 
-def cached_block(p: Params, x: jax.Array, cache: Cache, *, rotate: Rotate | None) -> tuple[jax.Array, Cache]:
-    """`transformer_block` of the next chunk of a sequence, without noise; the cache as in `cached_attention`."""
-    h, cache = cached_attention(p["attention"], layer_norm(p["norm1"], x), cache, rotate=rotate)
-    x = x + h
-    return x + _mlp(p, x), cache
+def cached_block(
+    p: Params,
+    x: jax.Array,
+    cache: Cache,
+    kv: jax.Array | Cache | None = None,
+    *,
+    window: int | None = None,
+    kv_mask: jax.Array | None = None,
+    rotate: Rotate | None = None,
+    bias: Bias | None = None,
+    norm: Norm = layer_norm,
+    activation: Callable[[jax.Array], jax.Array] = gelu,
+    attend: Attend = dot_product_attention,
+    arrange: Arrange = pre_norm,
+) -> tuple[jax.Array, Cache]:
+    """`transformer_block` of the next chunk of a sequence, without noise; the cache as in `cached_attention`.
+
+    >>> from jnn.layers import attention_cache
+    >>> from jnn.param import init
+    >>> p, x = init(transformer_block_spec(8, 2, 32), jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 8))
+    >>> y, cache = cached_block(p, x, attention_cache(p["attention"], 16))
+    >>> y.shape, int(cache["next"])
+    ((5, 8), 5)
+    """
+    checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    grown: list[Cache] = []
+
+    def attending(h: jax.Array) -> jax.Array:
+        y, new = cached_attention(p["attention"], h, cache, window=window, rotate=rotate, bias=bias, attend=attend)
+        grown.append(new)
+        return y
+
+    x = arrange(p, x, [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)], norm)
+    return x, grown[0]
 
 
-def _mlp(p: Params, x: jax.Array) -> jax.Array:
-    h = checkpoint_name(constrain(linear(p["up"], layer_norm(p["norm2"], x)), "time", "hidden"), "hidden")
-    return constrain(linear(p["down"], gelu(h)), "time", "embed")
+def _others(
+    p: Params,
+    kv: jax.Array | Cache | None,
+    mask: jax.Array | None,
+    attend: Attend,
+    activation: Callable[[jax.Array], jax.Array],
+) -> list[Branch]:
+    """The branches behind self-attention, once it is known whether there is cross-attention."""
+    if ("cross" in p) != (kv is not None):
+        found = "cross-attention, and no kv" if "cross" in p else "no cross-attention, and a kv"
+        raise ValueError(
+            f"transformer_block: found params with {found}. Declare it by transformer_block_spec(d_cross=...), and "
+            "give kv."
+        )
+    last: Branch = ("norm2", partial(feed_forward, p, activation=activation))
+    if kv is None:
+        return [last]
+    cache = kv if isinstance(kv, dict) else cross_cache(p["cross"], kv)
+    return [("norm_cross", partial(cross_attention, p["cross"], cache=cache, mask=mask, attend=attend)), last]

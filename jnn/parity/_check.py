@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,6 +19,9 @@ from jnn.interop.torch import Names, load_state_dict
 from jnn.param import Params, Spec, flatten
 from jnn.parity._reference import Reference, direction, run
 
+# of the largest gradient, that others are measured by at least: what is 0 by itself is rounding on both sides
+FLOOR = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
@@ -24,7 +29,8 @@ class Parity:
 
     Attributes:
       output: of the outputs in float32.
-      gradients: path -> that of a projected output's gradient in float32; of inputs "input 0", "input 1", ...
+      gradients: path -> that of a projected output's gradient in float32; of inputs "input 0", "input 1", ... What is
+        no parameter on the other side, such as running statistics, is left out.
       bfloat16: of the outputs in bfloat16 from the other's in float32.
       others: and the other's own in bfloat16 from these.
       params: the other's weights, as the spec declares them.
@@ -40,6 +46,12 @@ class Parity:
         rows = [("output", self.output), *((f"gradient of {name}", x) for name, x in self.gradients.items())]
         rows += [("output in bfloat16", self.bfloat16), ("the other's in bfloat16", self.others)]
         return format_table(["", "largest difference"], [[name, f"{x:.1e}"] for name, x in rows])
+
+    def faults(self, tolerance: float, bfloat16: float) -> list[str]:
+        """What is further off than that."""
+        found = ["the output"] if self.output > tolerance else []
+        found += [f"the gradient of {name}" for name, x in self.gradients.items() if x > tolerance]
+        return found + (["the output in bfloat16"] if self.bfloat16 > max(bfloat16, 2 * self.others) else [])
 
 
 def check(
@@ -57,10 +69,10 @@ def check(
     """Parity with a PyTorch module: its weights copied, outputs, gradients and bfloat16 compared.
 
     Args:
-      function: `(params, *inputs) -> output`, one array.
+      function: `(params, *inputs) -> output`, one array; where it takes a keyword `key`, that is None.
       spec: what declares its parameters.
       module: a `torch.nn.Module`; a copy of it is used, in `eval()` mode, on the CPU.
-      example: the inputs of both, with their batch axes: an array, or a tuple of them.
+      example: the inputs of both, with their batch axes: an array, or a tuple of them; floating ones as float32.
       names, ignore: as `jnn.interop.torch.load_state_dict` takes them.
       call: `(module, *tensors) -> tensor` in the layout of `function`, such as channels last; by default the module.
       tolerance: of outputs and gradients in float32, relative to the largest number of torch's.
@@ -70,24 +82,27 @@ def check(
       All differences; `print` it for a table.
 
     Raises:
-      AssertionError: a difference is larger. Lists all, and names the first of the module's layers whose output is no
-        value that `function` computes.
-      ValueError: the state dict does not fit the spec.
+      AssertionError: a difference is larger. Says which, lists all, and names the layers of the module whose output is
+        no value that `function` computes: the first of them is where to look. (An activation that is no module is not
+        among them: the next layer is.)
+      TypeError: either side returns no single array of floating numbers.
+      ValueError: the state dict does not fit the spec, or the module's output is nowhere finite.
 
     >>> import torch
     >>> from jnn.layers import linear, linear_spec
-    >>> check(linear, linear_spec(3, 2), torch.nn.Linear(3, 2), np.ones((4, 3), np.float32)).output < 1e-5
+    >>> check(linear, linear_spec(3, 2), torch.nn.Linear(3, 2), np.ones((4, 3))).output < 1e-5
     True
     """
-    inputs = tuple(np.asarray(x) for x in (example if isinstance(example, tuple) else (example,)))
+    inputs = tuple(_input(x) for x in (example if isinstance(example, tuple) else (example,)))
+    if "key" in inspect.signature(function).parameters:
+        function = partial(function, key=None)
     module = copy.deepcopy(module).float().cpu().eval()
     theirs = run(module, call or (lambda module, *x: module(*x)), inputs)
     load = lambda arrays: load_state_dict(spec, arrays, names, ignore=ignore)
     found = _compare(function, load(module.state_dict()), inputs, theirs, load(theirs.weights))
-    far = max(found.output, *found.gradients.values()) > tolerance
-    if far or found.bfloat16 > max(bfloat16, 2 * found.others):
-        where = first_difference(theirs, intermediates(function, found.params, *inputs), tolerance)
-        raise AssertionError(f"parity: {where}\n{found}")
+    if faults := found.faults(tolerance, bfloat16):
+        where = differing_layers(theirs, intermediates(function, found.params, *inputs), tolerance)
+        raise AssertionError(f"parity: {faults[0]} differs{_more(faults)}. {where}\n{found}")
     return found
 
 
@@ -95,7 +110,11 @@ def _compare(
     function: Callable[..., jax.Array], params: Params, inputs: Any, theirs: Reference, gradients: Params
 ) -> Parity:
     """The differences of a function's output and gradients from those of the module."""
-    shape = jax.eval_shape(function, params, *inputs).shape
+    shape = getattr(jax.eval_shape(function, params, *inputs), "shape", None)
+    if shape is None:
+        raise TypeError(
+            "parity: expected one array from the function. Choose it: lambda params, x: function(params, x)[0]."
+        )
     if shape != theirs.output.shape:
         raise AssertionError(
             f"parity: the output is {shape}, torch's {theirs.output.shape}. Say by call= how they lie."
@@ -103,30 +122,43 @@ def _compare(
 
     def projected(params: Params, *inputs: Any) -> tuple[jax.Array, jax.Array]:
         output = function(params, *inputs)
-        return jnp.sum(output * direction(shape)), output
+        return jnp.sum(jnp.nan_to_num(output, nan=0, posinf=0, neginf=0) * direction(shape)), output
 
     floating = [i for i, x in enumerate(inputs) if np.issubdtype(x.dtype, np.floating)]
     argnums = (0, *(i + 1 for i in floating))
     (_, output), (ours, *of_inputs) = jax.jit(jax.value_and_grad(projected, argnums, has_aux=True))(params, *inputs)
     low = lambda tree: jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.dtype == np.float32 else x, tree)
     in_low = jax.jit(function)(low(params), *low(inputs))
-    far = {path: _far(x, y) for (path, x), y in zip(flatten(ours).items(), jax.tree.leaves(gradients), strict=True)}
-    far |= {f"input {i}": _far(x, y) for i, x, y in zip(floating, of_inputs, theirs.inputs, strict=True)}
+    pairs = [*zip(flatten(ours), jax.tree.leaves(ours), jax.tree.leaves(gradients), strict=True)]
+    pairs = [(path, a, b) for path, a, b in pairs if not np.isnan(b).all()]
+    pairs += [(f"input {i}", a, b) for i, a, b in zip(floating, of_inputs, theirs.inputs, strict=True)]
+    floor = FLOOR * max((float(np.abs(b).max(initial=0)) for _, _, b in pairs), default=0.0)
+    far = {path: _far(a, b, floor) for path, a, b in pairs}
     return Parity(
         _far(output, theirs.output), far, _far(in_low, theirs.output), _far(theirs.low, theirs.output), params
     )
 
 
-def _far(found: Any, wanted: Any) -> float:
-    """The largest difference, relative to the largest number; infinite for what is NaN on one side alone."""
+def _input(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    return x.astype(np.float32) if np.issubdtype(x.dtype, np.floating) else x
+
+
+def _far(found: Any, wanted: Any, floor: float = 0.0) -> float:
+    """The largest difference, relative to the largest number; infinite for what is not finite on one side alone."""
     a, b = (np.asarray(x).astype(np.float64) for x in (found, wanted))
-    difference = np.where(np.isnan(a) & np.isnan(b), 0, np.abs(a - b))
-    largest = np.nanmax(np.abs(b), initial=0)
+    with np.errstate(invalid="ignore"):
+        difference = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0, np.abs(a - b))
+    largest = np.max(np.abs(b), where=np.isfinite(b), initial=floor)
     return float(np.nan_to_num(np.max(difference, initial=0) / (largest or 1), nan=np.inf))
 
 
-def first_difference(theirs: Reference, values: Sequence[Any], tolerance: float) -> str:
-    """The first layer from which on no output of the module is among the values of a function, in words.
+def _more(faults: Sequence[str]) -> str:
+    return f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+
+
+def differing_layers(theirs: Reference, values: Sequence[Any], tolerance: float) -> str:
+    """The layers whose output is not among the values of a function, in words.
 
     A value counts as the output if it holds the same numbers, in whatever order: axes may lie otherwise.
     """
@@ -137,14 +169,17 @@ def first_difference(theirs: Reference, values: Sequence[Any], tolerance: float)
     there = [
         _is_among(np.sort(output, axis=None), ordered.get(output.size, []), tolerance) for _, output in theirs.layers
     ]
-    last = max((i for i, same in enumerate(there) if same), default=-1)
-    if last + 1 == len(there):
-        return "every layer's output is among the values of the function: they part after the last, or in the gradient."
-    name, output = theirs.layers[last + 1]
-    after = f", after {theirs.layers[last][0]}, which is the same" if last >= 0 else ""
-    return f"the first layer that differs is {name}{after}: no value of the function is its output {output.shape}."
+    absent = [name for (name, _), same in zip(theirs.layers, there, strict=True) if not same]
+    if not absent:
+        return "Every layer's output is among the values of the function."
+    before = next((i for i, same in enumerate(there) if not same), 0)
+    after = f", after {theirs.layers[before - 1][0]}, which is the same" if before else ""
+    rest = f" Likewise {', '.join(absent[1:6])}{', ...' if len(absent) > 6 else ''}." if absent[1:] else ""
+    return f"The first layer whose output is no value of the function is {absent[0]}{after}.{rest}"
 
 
 def _is_among(output: np.ndarray, candidates: list[np.ndarray], tolerance: float) -> bool:
-    scale = max(float(np.abs(output).max(initial=0)), 1e-30)
-    return any(np.abs(x - output).max(initial=0) <= 10 * tolerance * scale for x in candidates)
+    with np.errstate(invalid="ignore"):
+        scale = np.max(np.abs(output), where=np.isfinite(output), initial=1e-30)
+        near = lambda x: (np.abs(x - output) <= tolerance * scale) | (x == output) | (np.isnan(x) & np.isnan(output))
+        return any(near(x).all() for x in candidates)

@@ -111,7 +111,7 @@ def test_a_decoders_train_step_is_six_per_weight_and_token_and_its_attention(rem
     assert count.model == calls * (6 * weights * b * t + 3 * causal * b)
     assert (count.hardware > count.model) == (remat is not None)
     assert sum(model for _, _, model in count.lines()) == count.model
-    assert "transformer_block.py" in str(count)
+    assert "feed_forward.py" in str(count)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "tpu"])
@@ -234,6 +234,9 @@ def gradients_of(layer):
     return lambda *args: jax.value_and_grad(loss, allow_int=True)(args)
 
 
+ONCE = {"spectral_norm"}  # the work on whose weights is the same for any batch
+
+
 @pytest.mark.parametrize("layer", BLOCKS, ids=lambda row: row.name)
 def test_no_layer_depends_on_the_formulation_of_a_backend(layer):
     """Values and gradients; and a batch of six is twice one of three, as is a loop over two of these."""
@@ -243,7 +246,7 @@ def test_no_layer_depends_on_the_formulation_of_a_backend(layer):
         with jnn.backend.target(platform):
             counts[platform] = flops(gradients_of(layer), *args[0]).model
     assert counts["cpu"] == counts["tpu"]
-    if layer.per_example:
+    if layer.per_example and layer.name not in ONCE:
         assert flops(gradients_of(layer), *args[1]).model == 2 * counts["cpu"]
     split = lambda p, *x: jax.lax.map(
         lambda x: gradients_of(layer)(p, *x), [jnp.reshape(leaf, (2, 3, *leaf.shape[1:])) for leaf in x]
@@ -268,8 +271,8 @@ FORMULAS = {  # of one example, forward; those of a row of the table
     "rnn_cell": 2 * (3 + 4) * 4,
     "lstm_cell": 4 * 2 * (3 + 4) * 4,
     "gru_cell": 3 * 2 * (3 + 4) * 4,
-    "rnn-gru": 5 * 3 * 2 * (4 + 6) * 6,
-    "rnn-lstm": 5 * 4 * 2 * (4 + 6) * 6,
+    "rnn-gru": 6 * 3 * 2 * (3 + 4) * 4,
+    "rnn-lstm": 6 * 4 * 2 * (3 + 4) * 4,
     "mlp": 2 * (5 * 8 + 8 * 6 + 6 * 3),
     "transformer": 2 * (6 * 2 * 12 * 8**2 + 2 * 2 * 21 * 8) + 6 * 2 * 8 * 11,
 }

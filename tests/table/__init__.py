@@ -1,6 +1,8 @@
-"""One row per block and loss: `laws.py` runs every law over every row; a new block joins by adding a row."""
+"""One row per block and loss: `laws.py` runs every law over every row. A new block joins by adding a row, or a file."""
 
-from tests.table import layers, losses, models, more_losses, objectives, zoo
+import importlib
+import pkgutil
 
-BLOCKS = [*layers.BLOCKS, *models.BLOCKS, *zoo.BLOCKS]
-LOSSES = [*losses.LOSSES, *objectives.LOSSES, *more_losses.LOSSES]
+_FILES = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
+BLOCKS = [block for file in _FILES for block in getattr(file, "BLOCKS", [])]
+LOSSES = [loss for file in _FILES for loss in getattr(file, "LOSSES", [])]

@@ -1,0 +1,157 @@
+"""Graphs as arrays: features of nodes, edges as two lists of indices, and masks for what fills them up.
+
+    graph(nodes, senders, receivers) -> Graph               one, whole
+    batch_graphs(graphs, nodes=64, edges=256, size=8)       many, side by side, filled up to fixed sizes, on the host
+    with_self_loops(edges, n) -> Edges                      an edge from every node to itself as well
+
+Laws: batching keeps every graph as it is; what fills a batch up has mask False and is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import checks
+
+
+class Edges(NamedTuple):
+    """Edges: node `senders[i]` tells node `receivers[i]`, where `mask[i]`.
+
+    Attributes:
+      senders, receivers: (..., e), integers in 0..n-1.
+      mask: (..., e), bool, or None for all True.
+    """
+
+    senders: Any
+    receivers: Any
+    mask: Any = None
+
+
+class Graph(NamedTuple):
+    """Graphs side by side: nodes and edges of all of them in one list each.
+
+    Attributes:
+      nodes: (..., n, d), features.
+      edges: which nodes tell which.
+      edge_features: (..., e, d_edge), or None.
+      owners: (..., n), integers: the graph that a node is of.
+      node_mask: (..., n), bool: whether there is a node.
+      graph_mask: (..., g), bool: whether there is a graph.
+    """
+
+    nodes: Any
+    edges: Edges
+    edge_features: Any
+    owners: Any
+    node_mask: Any
+    graph_mask: Any
+
+
+def graph(nodes: Any, senders: Any, receivers: Any, edge_features: Any = None) -> Graph:
+    """Graph of these nodes and edges, alone and whole.
+
+    Args:
+      nodes: (n, d), floating point.
+      senders, receivers: (e,), integers in 0..n-1.
+      edge_features: (e, d_edge), or None.
+
+    Raises:
+      ValueError: an edge begins or ends at no node, or there are not as many senders as receivers.
+
+    >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
+    >>> one.node_mask.tolist(), one.graph_mask.tolist()
+    ([True, True, True], [True])
+    """
+    n, e = len(nodes), len(senders)
+    ends = np.concatenate([np.asarray(senders), np.asarray(receivers)])
+    if len(receivers) != e or (edge_features is not None and len(edge_features) != e):
+        told = len(receivers) if edge_features is None else f"{len(receivers)} and {len(edge_features)} edge_features"
+        raise ValueError(f"graph: expected one receiver for each of {e} senders, found {told}.")
+    if ends.size and not (ends.min() >= 0 and ends.max() < n):
+        raise ValueError(f"graph: expected edges in 0..{n - 1} ({n} nodes), found {ends.min()}..{ends.max()}.")
+    edges = Edges(np.asarray(senders, np.int32), np.asarray(receivers, np.int32), np.ones(e, bool))
+    features = None if edge_features is None else np.asarray(edge_features)
+    return Graph(np.asarray(nodes), edges, features, np.zeros(n, np.int32), np.ones(n, bool), np.ones(1, bool))
+
+
+def batch_graphs(graphs: Sequence[Graph], *, nodes: int, edges: int, size: int) -> Graph:
+    """Batch of graphs, side by side in arrays of fixed sizes, so that one compilation serves all batches.
+
+    Args:
+      graphs: of NumPy arrays, as `graph` makes them; all with edge features, or none.
+      nodes, edges, size: how many nodes, edges and graphs the batch has room for.
+
+    Returns:
+      Arrays of NumPy: nodes (nodes, d), edges (edges,), graphs (size,).
+
+    Raises:
+      ValueError: there are none, or they do not fit.
+
+    >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
+    >>> batch_graphs([one, one], nodes=8, edges=5, size=3).edges.senders.tolist()
+    [0, 1, 3, 4, 0]
+    """
+    counts = [len(g.nodes) for g in graphs]
+    starts = np.cumsum([0, *counts])
+    needed = {"nodes": sum(counts), "edges": sum(len(g.edges.senders) for g in graphs), "size": len(graphs)}
+    room = {"nodes": nodes, "edges": edges, "size": size}
+    if not graphs or any(needed[name] > room[name] for name in room):
+        raise ValueError(f"batch_graphs: expected one graph or more that fit into {room}, found {needed}.")
+
+    def fill(parts: Sequence[Any], to: int) -> np.ndarray:
+        whole = np.concatenate(parts)
+        return np.concatenate([whole, np.zeros((to - len(whole), *whole.shape[1:]), whole.dtype)])
+
+    ends = lambda name: fill(
+        [getattr(g.edges, name) + at for g, at in zip(graphs, starts, strict=False)], edges
+    ).astype(np.int32)
+    with_features = graphs[0].edge_features is not None
+    return Graph(
+        fill([g.nodes for g in graphs], nodes),
+        Edges(ends("senders"), ends("receivers"), np.arange(edges) < needed["edges"]),
+        fill([g.edge_features for g in graphs], edges) if with_features else None,
+        fill([np.full(count, i, np.int32) for i, count in enumerate(counts)], nodes),
+        np.arange(nodes) < needed["nodes"],
+        np.arange(size) < len(graphs),
+    )
+
+
+def with_self_loops(edges: Edges, n: int) -> Edges:
+    """Edges, and one more from each of n nodes to itself: (..., e) -> (..., e + n).
+
+    >>> with_self_loops(Edges(jnp.array([0]), jnp.array([1])), 2).senders.tolist()
+    [0, 0, 1]
+    """
+    leading = edges.senders.shape[:-1]
+    own = jnp.broadcast_to(jnp.arange(n), (*leading, n))
+    mask = None if edges.mask is None else jnp.concatenate([edges.mask, jnp.ones((*leading, n), bool)], -1)
+    return Edges(jnp.concatenate([edges.senders, own], -1), jnp.concatenate([edges.receivers, own], -1), mask)
+
+
+def check_edges(layer: str, x: jax.Array, edges: Edges, d_in: int, features: jax.Array | None = None) -> None:
+    """Raises unless x (..., n, d_in) and edges (..., e) fit, with features (..., e, d_edge) if there are any."""
+    checks.floats(layer, x, ndim=2)
+    checks.trailing(layer, x, (d_in,))
+    lists = {"senders": edges.senders, "receivers": edges.receivers}
+    for name, ends in lists.items():
+        checks.array(layer, ends, name)
+        if not jnp.issubdtype(ends.dtype, jnp.integer):
+            raise TypeError(f"{layer}: expected {name}, integers, found {checks.describe(ends)}.")
+    if edges.mask is not None:
+        checks.array(layer, edges.mask, "mask")
+        if edges.mask.dtype != jnp.bool_:
+            raise TypeError(f"{layer}: expected a bool mask of edges, found {checks.describe(edges.mask)}.")
+        lists["mask"] = edges.mask
+    if features is not None:
+        checks.floats(f"{layer}: edge_features", features, ndim=2)
+        lists["edge_features"] = features[..., 0]
+    if any(a.shape[:-1] != x.shape[:-2] or a.shape != edges.senders.shape for a in lists.values()):
+        found = ", ".join(f"{name} {a.shape}" for name, a in lists.items())
+        raise ValueError(
+            f"{layer}: expected lists of edges of one shape with the leading axes {x.shape[:-2]} of x, found {found}."
+        )

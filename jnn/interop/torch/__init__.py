@@ -1,0 +1,13 @@
+"""PyTorch: a state dict as the parameters of a spec, by a table of names.
+
+    load_state_dict(spec, state_dict, names, ignore) -> params
+
+Laws: nothing is guessed from sizes: the declaration says which axes a weight sums over and makes, so that a square
+matrix is transposed like any other; every array of the spec comes from one of the state dict, and what is left over is
+named.
+"""
+
+from jnn.interop.torch._load import load_state_dict
+from jnn.interop.torch._names import Names
+
+__all__ = ["Names", "load_state_dict"]

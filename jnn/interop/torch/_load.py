@@ -1,0 +1,126 @@
+"""The state dict of a torch module as the parameters of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from jnn.interop.torch._axes import as_declared
+from jnn.interop.torch._names import Names, Source, arrays_of, matches, source
+from jnn.param import Param, Params, Spec, abstract, array_type, flatten, load, map_paths
+
+IGNORED = ("*num_batches_tracked",)  # how often batch norm was called
+
+
+def load_state_dict(
+    spec: Spec, state_dict: Mapping[str, Any], names: Names | None = None, *, ignore: Collection[str] = ()
+) -> Params:
+    """PyTorch weights: params of a spec from a state dict, transposed as the declaration says.
+
+    A weight (out, in) of torch's linear maps becomes (in, out), (out, in, y, x) of its convolutions (y, x, in, out),
+    and axes that the spec splits, such as (embed, heads, head), are split; embeddings and vectors stay as they are. The
+    state dict does not tell a transposed convolution, (in, out, y, x) in torch, from another one: say it by a pair.
+
+    Args:
+      spec: what declares the parameters, and the running statistics, if they are to be read.
+      state_dict: name -> tensor or array, such as `module.state_dict()` or what a safetensors file holds.
+      names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
+        same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var are
+        running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ..., which
+        are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array. A pair (name, "i o y x -> y x i o") says how
+        the axes lie where the rule above does not, (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that
+        no pattern matches has the name of torch's modules: "fc/w" is "fc.weight".
+      ignore: patterns of names that nothing is made of.
+
+    Returns:
+      Arrays of the dtypes that the spec declares.
+
+    Raises:
+      TypeError: a module in place of its state dict.
+      ValueError: lists the paths without an array and the arrays, or parts of them, without a path, patterns that match
+        nothing, shapes that do not fit, and values that the declared dtype cannot hold.
+
+    >>> from jnn.layers import linear_spec
+    >>> weights = {"head.weight": np.arange(6.0).reshape(3, 2), "head.bias": np.zeros(3)}
+    >>> load_state_dict({"out": linear_spec(2, 3)}, weights, {"out/*": "head.*"})["out"]["w"]
+    Array([[0., 2., 4.],
+           [1., 3., 5.]], dtype=float32)
+    """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"load_state_dict: expected a state dict, found {type(state_dict).__name__}: .state_dict()?")
+    names, problems = names or {}, []
+    read: dict[str, set[tuple[int, int]]] = {}  # which parts of what was read
+
+    def take(path: str, param: Param) -> Any:
+        where = source(path, names)
+        found = arrays_of(where, state_dict)
+        if not found:
+            counted = ", counted from there without a gap" if where.stacked else ""
+            problems.append(f"missing: {path} {array_type(abstract(param))}, looked for as {where.name}{counted}")
+            return None
+        for name in found:
+            read.setdefault(name, set()).add((where.part, where.parts))
+        try:
+            each = [
+                as_declared(path, param, _part(where, state_dict[name]), where.axes, where.stacked) for name in found
+            ]
+        except ValueError as error:
+            problems.append(f"misshapen: {path} from {found[0]} {_type(state_dict[found[0]])}: {error}")
+            return None
+        return np.stack(each) if where.stacked else each[0]
+
+    taken = map_paths(take, spec)
+    problems += [
+        f"no path is like {pattern!r}" for pattern in names if not any(matches(pattern, p) for p in flatten(spec))
+    ]
+    problems += _left_over(state_dict, read, (*IGNORED, *ignore))
+    if problems:
+        raise ValueError(
+            "load_state_dict: the state dict does not fit the spec; say it by names={path: name}, ignore=[name]:\n  "
+            + "\n  ".join(problems)
+        )
+    return load(spec, taken)
+
+
+def _part(where: Source, x: Any) -> np.ndarray:
+    """The part of an array that is meant.
+
+    Raises:
+      ValueError: it has no such parts.
+    """
+    x = _numpy(x)
+    if x.ndim == 0 or len(x) % where.parts:
+        if where.parts > 1:
+            raise ValueError(f"its rows cannot be cut into {where.parts} parts")
+        return x
+    rows = len(x) // where.parts
+    return x[where.part * rows : (where.part + 1) * rows]
+
+
+def _left_over(
+    state_dict: Mapping[str, Any], read: Mapping[str, set[tuple[int, int]]], ignore: Collection[str]
+) -> list[str]:
+    """A line for each array, or part of one, that no path has read."""
+    lines = []
+    for name, x in state_dict.items():
+        if name not in read and not any(fnmatchcase(name, pattern) for pattern in ignore):
+            lines.append(f"left over: {name} {_type(x)}")
+        for parts in sorted({n for _, n in read.get(name, ())}):
+            unread = [i for i in range(parts) if (i, parts) not in read[name]]
+            lines += [f"left over: {name}[{i}/{parts}]" for i in unread if len(read[name]) < parts]
+    return lines
+
+
+def _type(x: Any) -> str:
+    return array_type(_numpy(x))
+
+
+def _numpy(x: Any) -> np.ndarray:
+    """A tensor as NumPy has it; bfloat16, which it has not, exactly in float32."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        x = x.float() if str(x.dtype) == "torch.bfloat16" else x
+    return np.asarray(x)

@@ -1,0 +1,89 @@
+"""Names: where in a state dict the array of a path is.
+
+source(path, names) -> Source(name, part, parts, axes)      the first pattern that matches, or torch's own naming
+arrays_of(source, state_dict) -> [name, ...]                the layers 0, 1, ... of "{i}"
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+# our word for a leaf: torch's
+LEAVES = {
+    "w": "weight",
+    "b": "bias",
+    "scale": "weight",
+    "bias": "bias",
+    "table": "weight",
+    "slope": "weight",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+PART = re.compile(r"(.*)\[(\d+)/([1-9]\d*)\]")
+
+Names = Mapping[str, str | tuple[str, str]]
+
+
+class Source(NamedTuple):
+    """Where an array is: a name, which of how many parts of it, and how its axes lie, if that is said."""
+
+    name: str
+    part: int = 0
+    parts: int = 1
+    axes: str | None = None
+
+    @property
+    def stacked(self) -> bool:
+        """Whether it is put together of the arrays of several layers."""
+        return "{i" in self.name
+
+
+def source(path: str, names: Names) -> Source:
+    """The source of a path.
+
+    Raises:
+      ValueError: the pattern that matches names a part that there is not.
+    """
+    for pattern, given in names.items():
+        name, axes = (given, None) if isinstance(given, str) else given
+        if match := matches(pattern, path):
+            texts = [*match.groups()]
+            if pattern.endswith("*"):
+                texts[-1] = _translated(texts[-1])
+            for text in texts:
+                name = name.replace("*", text.replace("/", "."), 1)
+            return _with_part(name, axes)
+    return Source(_translated(path).replace("/", "."))
+
+
+def matches(pattern: str, path: str) -> re.Match[str] | None:
+    """Whether a path is of this pattern."""
+    return re.fullmatch(re.escape(pattern).replace(r"\*", "(.*)"), path)
+
+
+def arrays_of(source: Source, state_dict: Mapping[str, Any]) -> list[str]:
+    """The names that there are: of "{i}" for 0, 1, ..., of "{i+1}" for 1, 2, ..., as far as they go without a gap."""
+    if not source.stacked:
+        return [source.name] if source.name in state_dict else []
+    before, first, after = re.split(r"\{i\+?(\d*)\}", source.name, maxsplit=1)
+    found = (f"{before}{i}{after}" for i in itertools.count(int(first or 0)))
+    return list(itertools.takewhile(state_dict.__contains__, found))
+
+
+def _with_part(name: str, axes: str | None) -> Source:
+    match = PART.fullmatch(name)
+    if match is None:
+        return Source(name, axes=axes)
+    part, parts = int(match[2]), int(match[3])
+    if part >= parts:
+        raise ValueError(f"load_state_dict: expected a part below {parts}, counted from 0, found {name!r}.")
+    return Source(match[1], part, parts, axes)
+
+
+def _translated(path: str) -> str:
+    """A path whose last part is called as torch calls it."""
+    parents, slash, leaf = path.rpartition("/")
+    return parents + slash + LEAVES.get(leaf, leaf)

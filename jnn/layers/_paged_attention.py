@@ -1,0 +1,124 @@
+"""Causal self-attention of many sequences whose keys and values share one pool of pages, as serving wants it.
+
+    paged_cache(p, pages, page, table) -> cache              empty
+    paged_attention(p, x, cache) -> (y, cache)               each row of x is the next chunk of its own sequence
+
+Axes: `b` sequences (any leading axes), `t` rows of a chunk, `g` key-value heads, `k` head size.
+
+Laws: cut each sequence into chunks anywhere, of any lengths: its rows are those of causal `attention` over the whole,
+whichever pages hold it. A sequence that has no page for a row gets NaN for it; no other sequence notices.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.layers._attention import Attend, Rotate, extras, project
+from jnn.layers._attention_cache import Cache
+from jnn.layers._dot_product_attention import dot_product_attention
+from jnn.layers._linear import linear
+from jnn.layers._masks import check_window
+from jnn.param import Params
+
+
+def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DTypeLike | None = None) -> Cache:
+    """Paged key-value cache: an empty pool of pages, and which of them are whose.
+
+    Args:
+      p: the attention's parameters.
+      pages: how many there are, for all sequences together.
+      page: how many positions one holds.
+      table: (..., n), integers: the pages of each sequence in order, -1 for none yet. Give pages to a sequence that
+        grows, or to a new one, by `cache | {"table": ..., "next": ...}`.
+      dtype: of what is remembered; that of the key weights by default.
+
+    Returns:
+      {"k": (pages, page, kv_heads, head), "v": the same, "table": int32 (..., n), "next": int32 (...), the position of
+      each sequence's next row}
+
+    Raises:
+      TypeError: the table is not of integers.
+      ValueError: it names a page that there is not.
+
+    >>> from jnn.layers import attention_spec
+    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
+    >>> paged_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))["k"].shape
+    (8, 16, 2, 2)
+    """
+    checks.params("paged_cache", p, "k")
+    checks.integers("paged_cache", table, ndim=1, name="table")
+    checks.in_range("paged_cache", table + 1, pages + 1, what="pages (counted from 1; 0 for none)", of="with none")
+    w = p["k"]["w"]
+    empty = jnp.zeros((pages, page, *w.shape[-2:]), w.dtype if dtype is None else dtype)
+    return {"k": empty, "v": empty, "table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}
+
+
+def paged_attention(
+    p: Params,
+    x: jax.Array,
+    cache: Cache,
+    *,
+    lengths: jax.Array | None = None,
+    window: int | None = None,
+    rotate: Rotate | None = None,
+    attend: Attend = dot_product_attention,
+) -> tuple[jax.Array, Cache]:
+    """Paged attention: of the next chunk of each sequence to itself and to what the sequence's pages remember.
+
+    See "Efficient Memory Management for Large Language Model Serving with PagedAttention", Kwon et al., 2023.
+
+    Args:
+      p: as `attention_spec` declares.
+      x: (..., t, d), floating point: the next rows of each sequence.
+      cache: from `paged_cache`, or from the call before.
+      lengths: (...), integers: how many of the t rows are there, where chunks differ; all by default. What is behind
+        is not remembered.
+      window, rotate, attend: as in `attention`.
+
+    Returns:
+      (..., t, d) in x's dtype, and the cache with these rows added.
+
+    Raises:
+      TypeError: x is not floating point, or lengths are not integers.
+      ValueError: shapes do not fit.
+
+    >>> from jnn.layers import attention_spec
+    >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
+    >>> cache = paged_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))
+    >>> y, cache = paged_attention(p, jnp.ones((2, 5, 4)), cache, lengths=jnp.array([5, 2]))
+    >>> y.shape, cache["next"].tolist()
+    ((2, 5, 4), [5, 2])
+    """
+    q, k, v = project("paged_attention", p, x, x)
+    checks.params("paged_attention", cache, "k", "v", "table", "next", what="cache")
+    check_window("paged_attention", window)
+    if cache["next"].shape != x.shape[:-2]:
+        raise ValueError(
+            f"paged_attention: expected the table of a cache with leading axes {x.shape[:-2]} for input "
+            f"{checks.describe(x)}, found {cache['next'].shape}."
+        )
+    if lengths is not None:
+        checks.integers("paged_attention", lengths, name="lengths")
+    t, (pages, page), n = x.shape[-2], cache["k"].shape[:2], cache["table"].shape[-1]
+    order = jax.lax.broadcasted_iota(jnp.int32, (*x.shape[:-2], t), x.ndim - 2)
+    here = order < (t if lengths is None else lengths[..., None])
+    at = cache["next"][..., None] + order
+    if rotate is not None:
+        q, k = rotate(q, at), rotate(k, at)
+    whose = jnp.take_along_axis(cache["table"], jnp.minimum(at // page, n - 1), -1)
+    homeless = (at >= n * page) | (whose < 0)
+    slots = jnp.where(here & ~homeless, whose * page + at % page, pages * page).reshape(-1)
+    flat = lambda pool: pool.reshape(pages * page, *pool.shape[2:])
+    write = lambda pool, new: flat(pool).at[slots].set(new.reshape(-1, *new.shape[-2:]).astype(pool.dtype), mode="drop")
+    pools = {name: write(cache[name], new).reshape(cache[name].shape) for name, new in (("k", k), ("v", v))}
+    read = lambda pool: pool[jnp.maximum(cache["table"], 0)].reshape(*x.shape[:-2], n * page, *pool.shape[2:])
+    ahead = at[..., None] - jax.lax.broadcasted_iota(jnp.int32, (*at.shape, n * page), at.ndim)
+    mask = (ahead >= 0) & jnp.repeat(cache["table"] >= 0, page, -1)[..., None, :]
+    mask = mask if window is None else mask & (ahead < window)
+    y = attend(q, read(pools["k"]).astype(q.dtype), read(pools["v"]).astype(q.dtype), mask, **extras(p, None))
+    grown = t if lengths is None else lengths.astype(jnp.int32)
+    y = jnp.where((here & homeless)[..., None], jnp.nan, linear(p["o"], y, in_axes=2))
+    return y, cache | pools | {"next": cache["next"] + grown}

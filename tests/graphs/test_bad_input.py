@@ -1,0 +1,40 @@
+"""What a graph layer says of nodes, edges and parameters that do not fit."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jnn import graphs
+from jnn.graphs import Edges
+
+X = jnp.ones((4, 3))
+ENDS = jnp.zeros(5, jnp.int32)
+GCN = {"w": jnp.ones((3, 2))}
+TRANSFORMER, WITH_EDGES = (
+    jax.tree.map(lambda p: jnp.ones(p.shape), graphs.graph_transformer_spec(3, 1, 2, d_edge=d)) for d in (None, 2)
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: graphs.gcn(GCN, X[:, :2], Edges(ENDS, ENDS)), ValueError, r"gcn: its parameters expect input \[...,3"),
+        (lambda: graphs.gcn(GCN, X, Edges(ENDS * 1.0, ENDS)), TypeError, "expected senders, integers, found float32"),
+        (lambda: graphs.gcn(GCN, X, Edges(ENDS, ENDS[:4])), ValueError, r"senders \(5,\), receivers \(4,\)"),
+        (lambda: graphs.gcn(GCN, X, Edges(ENDS, ENDS, ENDS)), TypeError, "a bool mask of edges, found int32"),
+        (lambda: graphs.gcn(GCN, X[None], Edges(ENDS, ENDS)), ValueError, r"the leading axes \(1,\) of x, found"),
+        (
+            lambda: graphs.graph_transformer(TRANSFORMER, X, Edges(ENDS, ENDS), X),
+            ValueError,
+            "edge_features",
+        ),
+        (
+            lambda: graphs.graph_transformer(WITH_EDGES, X, Edges(ENDS, ENDS)),
+            ValueError,
+            "features of edges iff params have 'edge', found none",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,86 @@
+"""Segment operations against loops; ties, empty segments, what is masked or out of range; batching; bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jnn import graphs
+from jnn.graphs import batch_graphs, graph, segment_max, segment_mean, segment_softmax, segment_sum
+from tests.oracle import configurations
+
+
+def softmax(v):
+    powers = np.exp(v - v.max(0))
+    return powers / powers.sum(0)
+
+
+BRUTE = {"sum": lambda v: v.sum(0), "mean": lambda v: v.mean(0), "max": lambda v: v.max(0)}
+OURS = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_segments_match_loops_in_float64(rng):
+    """With leading axes; ids below and beyond the segments, and masked ones that hold NaN."""
+    b, e, n, f = rng.integers(1, 6, 4)
+    with jax.enable_x64(True):
+        x, ids, mask = rng.normal(size=(b, e, f)), rng.integers(-1, n + 1, (b, e)), rng.integers(0, 3, (b, e)) > 0
+        spoilt = np.where(mask[..., None], x, np.nan)
+        run = lambda x, ids, mask: [segment(x, ids, int(n), mask=mask) for segment in (*OURS.values(), segment_softmax)]
+        *found, shares = jax.jit(run)(spoilt, ids, mask)
+    wanted_shares = np.zeros_like(x)
+    for name, ours in zip(BRUTE, found, strict=True):
+        wanted = np.zeros((b, n, f))
+        for row in range(b):
+            for i in range(n):
+                own = mask[row] & (ids[row] == i)
+                if own.any():
+                    wanted[row, i] = BRUTE[name](x[row, own])
+                    wanted_shares[row, own] = softmax(x[row, own])
+        np.testing.assert_allclose(ours, wanted, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(shares, wanted_shares, rtol=1e-9, atol=1e-9)
+
+
+def test_equal_maxima_share_the_gradient_and_nothing_else_has_any():
+    x, ids, mask = jnp.array([2.0, 2.0, 1.0, 9.0, -5.0]), jnp.array([0, 0, 0, 0, 2]), jnp.arange(5) != 3
+    grad = jax.grad(lambda x: segment_max(x, ids, 4, mask=mask) @ jnp.array([6.0, 1.0, 3.0, 1.0]))(x)
+    np.testing.assert_array_equal(grad, [3.0, 3.0, 0.0, 0.0, 3.0])
+
+
+def test_many_messages_of_16_bits_add_up():
+    ones, ids = jnp.ones(1024, jnp.bfloat16), jnp.zeros(1024, jnp.int32)
+    assert segment_sum(ones, ids, 1).item() == 1024
+    read = jax.grad(lambda x: graphs.gather(x, ids).sum(dtype=jnp.float32))
+    assert read(jnp.ones(3, jnp.bfloat16)).tolist() == [1024, 0, 0]
+
+
+def test_a_batch_holds_every_graph_and_says_what_fills_it_up():
+    one = graph(np.ones((2, 3), np.float32), [0, 1], [1, 1], np.ones((2, 1)))
+    two = graph(np.full((1, 3), 2, np.float32), [0], [0], np.full((1, 1), 2.0))
+    batch = batch_graphs([one, two], nodes=5, edges=4, size=3)
+    assert batch.owners[:3].tolist() == [0, 0, 1]
+    assert batch.edges.senders[:3].tolist() == [0, 1, 2]
+    assert batch.edges.receivers[:3].tolist() == [1, 1, 2]
+    assert batch.nodes[:, 0].tolist() == [1, 1, 2, 0, 0]
+    assert batch.edge_features[:, 0].tolist() == [1, 1, 2, 0]
+    assert [m.sum() for m in (batch.node_mask, batch.edges.mask, batch.graph_mask)] == [3, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: graph(np.ones((2, 3)), [0], [2]), ValueError, r"expected edges in 0..1 \(2 nodes\), found 0..2"),
+        (lambda: graph(np.ones((2, 3)), [0], []), ValueError, "one receiver for each of 1 senders, found 0"),
+        (lambda: batch_graphs([], nodes=1, edges=1, size=1), ValueError, "expected one graph or more that fit"),
+        (
+            lambda: batch_graphs([graph(np.ones((2, 3)), [0], [1])], nodes=1, edges=1, size=1),
+            ValueError,
+            "that fit into .*'nodes': 1.*found .*'nodes': 2",
+        ),
+        (lambda: segment_sum(jnp.ones(3), jnp.ones(3), 2), TypeError, "expected ids that are integers, found float32"),
+        (lambda: segment_sum(jnp.ones(3), jnp.ones(2, int), 2), ValueError, "a message for each id"),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

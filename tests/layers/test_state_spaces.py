@@ -1,0 +1,196 @@
+"""Linear attention, Mamba-2, gated delta nets and S4D against their recurrences, row by row in NumPy; bad input."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from jnn import init
+from jnn.layers import (
+    gated_delta_net,
+    gated_delta_net_spec,
+    kernel_attention,
+    linear_attention,
+    long_conv,
+    mamba2,
+    mamba2_spec,
+    s4d,
+    s4d_spec,
+    short_conv,
+    wkv,
+)
+from tests.oracle import configurations
+
+
+def in_float64(spec):
+    """Parameters in float64, moved off their initial values."""
+    p = init(spec, jax.random.key(0))
+    return jax.tree.map(lambda a: np.asarray(a, np.float64) + 0.1 * np.cos(np.arange(a.size)).reshape(a.shape), p)
+
+
+def recurrence(q, k, v, decay, beta, state):
+    """One head, row by row, in torch: (t, n), (t, n), (t, p), (t,), (t,) or None, (n, p)."""
+    ys = []
+    for i in range(len(q)):
+        state = torch.exp(decay[i]) * state
+        new = v[i] if beta is None else beta[i] * (v[i] - k[i] @ state)
+        state = state + torch.outer(k[i], new)
+        ys.append(q[i] @ state)
+    return torch.stack(ys), state
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
+@pytest.mark.parametrize("delta", [False, True])
+def test_chunks_are_the_recurrence_row_by_row_with_its_gradient(delta, rng):
+    t, n, p, chunk = (int(i) for i in rng.integers(1, 9, 4))
+    q, k, v = (rng.normal(size=(t, size)) for size in (n, n, p))
+    k = k / np.linalg.norm(k, axis=-1, keepdims=True)
+    decay, beta, state = -rng.exponential(size=t), rng.uniform(size=t), rng.normal(size=(n, p))
+    arrays = [q, k, v, decay, state, *([beta] if delta else [])]
+    ts = [torch.tensor(a, requires_grad=True) for a in arrays]
+    expected, last = recurrence(*ts[:4], ts[5] if delta else None, ts[4])
+    toward = rng.normal(size=expected.shape)
+    ((expected * torch.tensor(toward)).sum() + last.sum()).backward()
+
+    def ours(q, k, v, decay, state, beta=None):
+        head = lambda a: None if a is None else a[:, None]
+        y, last = linear_attention(*map(head, (q, k, v, decay, beta)), state=state[None], chunk=chunk)
+        return jnp.sum(y[:, 0] * toward) + last.sum(), y[:, 0]
+
+    with jax.enable_x64(True):
+        grads, y = jax.jit(jax.grad(ours, tuple(range(len(arrays))), has_aux=True))(*map(jnp.asarray, arrays))
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-9, atol=1e-9)
+    for found, wanted in zip(grads, ts, strict=True):
+        np.testing.assert_allclose(found, wanted.grad.numpy(), rtol=1e-8, atol=1e-8)
+
+
+def silu(a):
+    return a / (1 + np.exp(-a))
+
+
+def mixed(p, x, name):
+    """A projection behind its short convolution, (t, heads, size)."""
+    a = np.einsum("td,dhn->thn", x, p[name]["w"])
+    w = p["conv"][name]
+    return silu(np.stack([sum(w[i] * a[t - i] for i in range(len(w)) if i <= t) for t in range(len(a))]))
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_layers_are_the_papers_recurrences(delta):
+    x = np.random.default_rng(0).normal(size=(7, 6))
+    spec = (gated_delta_net_spec if delta else mamba2_spec)(6, 4, head=3, states=2, groups=2)
+    p = in_float64(spec)
+    with jax.enable_x64(True):
+        found, _ = (gated_delta_net if delta else mamba2)(jax.tree.map(jnp.asarray, p), jnp.asarray(x), chunk=3)
+    q, k, v = (mixed(p, x, name) for name in "qkv")
+    step = np.log1p(np.exp(x @ p["step"]["w"] + p["step"]["b"]))
+    gate = silu(np.einsum("td,dhp->thp", x, p["gate"]["w"]))
+    unit = lambda a: a / np.sqrt((a**2).sum(-1, keepdims=True) + 1e-6)
+    y, rms = (
+        np.zeros((7, 4, 3)),
+        lambda a, axes: a / np.sqrt((a**2).mean(axes, keepdims=True) + 1e-5) * p["norm"]["scale"],
+    )
+    for h in range(4):
+        state, g = np.zeros((2, 3)), h // 2
+        for t in range(7):
+            state = np.exp(-np.exp(p["rate"][h]) * step[t, h]) * state
+            if delta:
+                key, beta = unit(k[t, g]), 1 / (1 + np.exp(-x[t] @ p["beta"]["w"][:, h]))
+                state = state + np.outer(key, beta * (v[t, h] - key @ state))
+                y[t, h] = unit(q[t, g]) / 2**0.5 @ state
+            else:
+                state = state + step[t, h] * np.outer(k[t, g], v[t, h])
+                y[t, h] = q[t, g] @ state + p["skip"][h] * v[t, h]
+    y = rms(y, -1) * gate if delta else rms(y * gate, (-2, -1))
+    np.testing.assert_allclose(found, np.einsum("thp,hpd->td", y, p["o"]["w"]), rtol=1e-9, atol=1e-9)
+
+
+def test_s4d_is_its_recurrence():
+    x, p = np.random.default_rng(0).normal(size=(9, 4)), in_float64(s4d_spec(4, states=3))
+    with jax.enable_x64(True):
+        found, carry = jax.jit(s4d)(jax.tree.map(jnp.asarray, p), jnp.asarray(x))
+    a, step = -np.exp(p["rate"]) + 1j * p["frequency"], np.exp(p["step"])[:, None]
+    c, h = p["c"][..., 0] + 1j * p["c"][..., 1], np.zeros((4, 3), complex)
+    for t in range(9):
+        h = np.exp(step * a) * h + (np.exp(step * a) - 1) / a * x[t][:, None]
+        np.testing.assert_allclose(found[t], 2 * (c * h).sum(-1).real + p["skip"] * x[t], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(carry, h, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("taps", "t"), [(1, 5), (4, 7), (9, 6)])
+def test_convolutions_are_torchs_and_the_future_is_rounding_alone(taps, t):
+    rng = np.random.default_rng(taps)
+    w, x = rng.normal(size=(taps, 3)), rng.normal(size=(2, t, 3))
+    padded = torch.nn.functional.pad(torch.tensor(x).transpose(1, 2), (taps - 1, 0))
+    expected = torch.nn.functional.conv1d(padded, torch.tensor(w[::-1].copy()).T[:, None], groups=3).transpose(1, 2)
+    with jax.enable_x64(True):
+        for conv in (short_conv, long_conv):
+            np.testing.assert_allclose(conv(jnp.asarray(w), jnp.asarray(x))[0], expected, rtol=1e-9, atol=1e-9)
+        early = jax.grad(lambda x: long_conv(jnp.asarray(w), x)[0][:, 0].sum())(jnp.asarray(x))
+    np.testing.assert_allclose(early[:, 1:], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_kernel_attention_is_a_mean_weighted_by_features(causal):
+    q, k, v = (np.random.default_rng(i).normal(size=(2, 6, h, 3)) for i, h in ((0, 4), (1, 2), (2, 2)))
+    seen = np.array([[True] * 6, [True, False, True, True, False, False]])
+    feature = lambda a: np.where(a > 0, a + 1, np.exp(a))
+    weights = np.einsum("bthk,bshk->bhts", feature(q), feature(np.repeat(k, 2, 2))) * seen[:, None, None]
+    weights = weights * np.tri(6) if causal else weights
+    expected = np.einsum("bhts,bshk->bthk", weights / weights.sum(-1, keepdims=True), np.repeat(v, 2, 2))
+    with jax.enable_x64(True):
+        found = kernel_attention(*map(jnp.asarray, (q, k, v)), jnp.asarray(seen)[:, None], causal=causal)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_wkv_is_the_papers_sum_with_its_gradient():
+    rng = np.random.default_rng(0)
+    k, v, decay, bonus = (torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((6, 3), (6, 3), 3, 3))
+    ys = []
+    for t in range(6):
+        past = [torch.exp(k[i] - (t - 1 - i) * decay.abs()) for i in range(t)]
+        weights = torch.stack([*past, torch.exp(bonus + k[t])])
+        ys.append((weights * v[: t + 1]).sum(0) / weights.sum(0))
+    expected, toward = torch.stack(ys), rng.normal(size=(6, 3))
+    (expected * torch.tensor(toward)).sum().backward()
+
+    def ours(k, v, decay, bonus):
+        y, _ = wkv(k, v, jnp.abs(decay), bonus)
+        return jnp.sum(y * toward), y
+
+    leaves = (k, v, decay, bonus)
+    with jax.enable_x64(True):
+        arrays = [jnp.asarray(a.detach().numpy()) for a in leaves]
+        grads, y = jax.jit(jax.grad(ours, (0, 1, 2, 3), has_aux=True))(*arrays)
+        large, _ = wkv(arrays[0] + 1e4, arrays[1], jnp.abs(arrays[2]), arrays[3])
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(large, y, rtol=1e-9)  # keys count by their differences
+    for found, wanted in zip(grads, leaves, strict=True):
+        np.testing.assert_allclose(found, wanted.grad.numpy(), rtol=1e-8, atol=1e-12)
+
+
+A = jnp.ones((5, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: linear_attention(A, A[:4], A), r"expected q and k \(..., t, heads, n\)"),
+        (lambda: linear_attention(A, A, A, jnp.ones(5)), r"expected decay \(5, 2\), found float32\[5\]"),
+        (lambda: linear_attention(A, A, A, state=jnp.ones(3)), r"expected a state of \(2, 3, 3\)"),
+        (lambda: linear_attention(A, A, A, chunk=0), r"a positive chunk of rows"),
+        (lambda: kernel_attention(A, A, A, window=3), r"kernel_attention: found a window"),
+        (lambda: kernel_attention(A, A[:4], A[:4], causal=True), r"causal, found 5 queries and 4 keys"),
+        (lambda: short_conv(jnp.ones((4, 3)), A, jnp.ones((2, 3))), r"short_conv: expected a past of \(5, 3, 3\)"),
+        (lambda: mamba2_spec(4, 3, head=2, states=2, groups=2), r"mamba2_spec: 2 groups do not divide 3 heads"),
+        (lambda: wkv(A, A[:4], jnp.ones(3), jnp.ones(3)), r"wkv: expected equal shapes"),
+        (lambda: wkv(A, A, jnp.ones(2), jnp.ones(3)), r"wkv: expected decay \(3,\), found float32\[2\]"),
+        (partial(s4d, {}, A), r"s4d: expected params"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,70 @@
+"""Graph layers: an example is one graph of fixed sizes, some of its edges masked."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import graphs
+from jnn.laws import Block
+
+N, E = 4, 6
+
+
+def one_graph(rng):
+    """Nodes of 3 features, two lists of edges, and which of these there are."""
+    ends = rng.integers(0, N, (2, E)).astype(np.int32)
+    return rng.normal(size=(N, 3)).astype(np.float32), *ends, rng.integers(0, 4, E) > 0
+
+
+def passing(name, spec, layer, features=False):
+    """A layer over edges, with or without their features."""
+
+    def apply(p, x, senders, receivers, mask, *more, key):
+        return layer(p, x, graphs.Edges(senders, receivers, mask), *more)
+
+    draw = lambda rng: (*one_graph(rng), rng.normal(size=(E, 2)).astype(np.float32))
+    return Block(name, spec, apply, draw if features else one_graph)
+
+
+def pooling(name, spec, pool):
+    """A pooling of two graphs side by side."""
+
+    def apply(p, x, senders, receivers, mask, key):
+        owners = jnp.broadcast_to(jnp.array([0, 0, 1, 1], jnp.int32), x.shape[:-1])
+        there = jnp.broadcast_to(jnp.array([True, True, True, False]), x.shape[:-1])
+        graph_mask = jnp.ones((*x.shape[:-2], 2), bool)
+        graph = graphs.Graph(x, graphs.Edges(senders, receivers, mask), None, owners, there, graph_mask)
+        return pool(p, x, graph)
+
+    return Block(name, spec, apply, one_graph)
+
+
+BLOCKS = [
+    passing("gcn", graphs.gcn_spec(3, 4), graphs.gcn),
+    passing("graph_sage", graphs.graph_sage_spec(3, 4), graphs.graph_sage),
+    passing("gin", graphs.gin_spec(3, 4, 2), graphs.gin),
+    passing("edge_conv", graphs.edge_conv_spec(3, 4, 2), graphs.edge_conv),
+    passing(
+        "edge_conditioned_conv",
+        graphs.edge_conditioned_conv_spec(3, 2, 4, 5),
+        graphs.edge_conditioned_conv,
+        features=True,
+    ),
+    passing(
+        "principal_aggregation",
+        graphs.principal_aggregation_spec(3, 4),
+        lambda p, x, edges: graphs.principal_aggregation(p, x, edges, delta=1.5, epsilon=1e-2),
+    ),
+    passing("gat", graphs.gat_spec(3, 2, 4), graphs.gat),
+    passing("gatv2", graphs.gatv2_spec(3, 2, 4), graphs.gatv2),
+    passing("graph_transformer", graphs.graph_transformer_spec(3, 2, 4, d_edge=2), graphs.graph_transformer, True),
+    passing(
+        "gated_graph_conv",
+        graphs.gated_graph_conv_spec(3),
+        lambda p, x, edges: graphs.gated_graph_conv(p, x, edges, steps=2),
+    ),
+    pooling("attention_pool", graphs.attention_pool_spec(3), graphs.attention_pool),
+    pooling("set2set", graphs.set2set_spec(3), lambda p, x, graph: graphs.set2set(p, x, graph, steps=2)),
+    pooling("top_k_pool", graphs.top_k_pool_spec(3), lambda p, x, graph: graphs.top_k_pool(p, x, graph, ratio=0.5)[0]),
+]

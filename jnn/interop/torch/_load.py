@@ -28,11 +28,12 @@ def load_state_dict(
       spec: what declares the parameters, and the running statistics, if they are to be read.
       state_dict: name -> tensor or array, such as `module.state_dict()` or what a safetensors file holds.
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
-        same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var are
-        running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ..., which
-        are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array. A pair (name, "i o y x -> y x i o") says how
-        the axes lie where the rule above does not, (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that
-        no pattern matches has the name of torch's modules: "fc/w" is "fc.weight".
+        same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var
+        are running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ...,
+        which are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array. A pair
+        (name, "i o y x -> y x i o") says how the axes lie where the rule above does not, and
+        (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern matches has the name of torch's
+        modules: "fc/w" is "fc.weight".
       ignore: patterns of names that nothing is made of.
 
     Returns:

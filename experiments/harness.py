@@ -40,7 +40,7 @@ from jnn.preflight import set_cpu_devices
 from jnn.processes import from_first
 from jnn.strict_json import dumps
 from jnn.terminal import Terminal, open_missing, say
-from jnn.train import Preempted, digest, read_capsule
+from jnn.train import digest, read_capsule
 from jnn.train.log.live import serve
 from jnn.train.log.report import write_report
 
@@ -113,12 +113,8 @@ def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> No
     mesh(config.mesh)  # raises now for one that is not of these devices: before data are read, or a folder is made
     folder = Path(config.workdir)
     terminal = Terminal(sys.stdout)
-    try:
-        with claimed(folder, settings(config)) as known, page(folder, config.serve if first() else None):
-            result = known if known and _is_told(folder) else _run(experiment, config, notes, folder, known, terminal)
-    except Preempted as end:
-        say(f"{folder}: {end}.")
-        raise
+    with claimed(folder, settings(config)) as known, page(folder, config.serve if first() else None):
+        result = known if known and _is_told(folder) else _run(experiment, config, notes, folder, known, terminal)
     if first() and not say(dumps(result), terminal):
         say(f"standard output cannot be written; the result is in {folder / 'result.json'}.")
 

@@ -206,6 +206,20 @@ def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expect
     return value
 
 
+def count(where: str, name: str, value: Any) -> None:
+    """Raises ValueError unless a value is an integer of 1 or more.
+
+    >>> count("update", "microbatches", 2.0)
+    Traceback (most recent call last):
+    ValueError: update: expected microbatches of 1 or more, found 2.0, which is no integer.
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(
+            f"{where}: expected {name} of 1 or more, found {value!r}{'' if whole else ', which is no integer'}."
+        )
+
+
 def divides(where: str, rows: int, *, of: str = "the batch", **parts: int) -> None:
     """Raises ValueError unless the parts of a batch divide its rows.
 

@@ -31,7 +31,8 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
     if calls > 1 and any(shape[:1] != (calls,) for shape in sizes.values()):
         raise ValueError(
             f"train step: steps_per_call={calls} expects batches stacked to ({calls}, rows, ...), found {found}. fit "
-            "stacks them; by hand: jax.tree.map(lambda *rows: np.stack(rows), *batches)."
+            "stacks them for a step with the attribute steps_per_call: what wraps a step says so again, "
+            f"wrapped.steps_per_call = {calls}. By hand: jax.tree.map(lambda *rows: np.stack(rows), *batches)."
         )
     if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
         raise ValueError(
@@ -48,8 +49,7 @@ def _named(batch: Batch) -> Iterable[tuple[str, Any]]:
 
 def check_ranges(microbatches: int, clip_norm: Any, ema_decay: Any, stats_momentum: Any, compute_dtype: Any) -> None:
     """Raises ValueError for numbers that mean nothing; traced ones are taken as they are."""
-    if microbatches != int(microbatches) or microbatches < 1:
-        raise ValueError(f"update: expected microbatches of 1 or more, found {microbatches}.")
+    checks.count("update", "microbatches", microbatches)
     if compute_dtype is not None and not jnp.issubdtype(compute_dtype, jnp.floating):
         raise ValueError(f"update: expected a floating compute_dtype, such as jnp.bfloat16, found {compute_dtype}.")
     known = lambda x: isinstance(x, int | float)

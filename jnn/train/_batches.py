@@ -40,8 +40,14 @@ Step = Callable[..., tuple[Any, Metrics]]  # (state, batch), and given= where th
 
 
 def calls_of(step: Step) -> int:
-    """How many updates a call of the step makes, by its own word: those of `make_step` and its like give one."""
-    return int(getattr(step, "steps_per_call", 1))
+    """How many updates a call of the step makes, by its own word: those of `make_step` and its like give one.
+
+    Raises:
+      ValueError: its word is no number of 1 or more.
+    """
+    calls = getattr(step, "steps_per_call", 1)
+    checks.count("fit", "the step's attribute steps_per_call", calls)
+    return int(calls)
 
 
 def check_batches(where: str, batches: Any) -> None:

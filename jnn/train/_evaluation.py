@@ -21,11 +21,12 @@ class Evaluation:
 
     Args:
       evaluate: state -> metrics or numbers by name, for instance on validation data.
-      hooks: name -> state -> JSON value: an export, a sample, a picture. They come before the evaluation.
+      hooks: name -> state -> JSON value: an export, a sample, a picture. They come after the evaluation, in this order,
+        and the row is written and logged after them all.
       ledger: where finished evaluations and hooks are noted, so that no later process does them again.
 
     Raises:
-      TypeError: evaluate takes more than the state.
+      TypeError: evaluate, or a hook, cannot be called with the state alone; the ledger is none.
       ValueError: there are hooks, and no ledger.
 
     >>> Evaluation(lambda state: {"accuracy": 0.5}).row(None, 10, 0)
@@ -37,8 +38,12 @@ class Evaluation:
     ledger: Ledger | None = None
 
     def __post_init__(self) -> None:
+        if self.ledger is not None and not isinstance(self.ledger, Ledger):
+            raise TypeError(f"Evaluation: ledger must be a Ledger(folder), found {self.ledger!r}.")
         if self.evaluate is not None:
-            _check(self.evaluate)
+            _check_evaluate(self.evaluate)
+        for name, hook in self.hooks.items():
+            _check_hook(name, hook)
         if self.hooks and self.ledger is None:
             raise ValueError("Evaluation: hooks run exactly once, so they need ledger=Ledger(folder).")
 
@@ -47,6 +52,23 @@ class Evaluation:
         if self.ledger is not None:
             theirs = self.ledger.once("settings", 0, lambda: settings)
             check_settings(f"fit: {self.ledger.path}", theirs, settings)
+
+    def check_begins(self, step: int) -> None:
+        """Raises ValueError where the ledger has what a run that begins at this step has yet to do.
+
+        No settings and no checkpoint say that it is this run's, and another's numbers would be given as its own.
+        """
+        if self.ledger is None:
+            return
+        own = tuple(f"{name}," for name in ("evaluate", *(f"hook {name}" for name in self.hooks)))
+        done = [entry for entry in self.ledger.entries() if f"{entry['hook']},".startswith(own)]
+        if later := sorted({entry["step"] for entry in done if entry["step"] > step}):
+            listed = ", ".join([*map(str, later[:3]), *["..."] * (len(later) > 3)])
+            raise ValueError(
+                f"fit: {self.ledger.path} holds what a run did at step {listed}, and this one begins at step {step} "
+                "with nothing that says it is the same: another run's numbers are not taken for its own. Give the "
+                "checkpoints= that it resumes from, or both runs settings=..., or take another folder."
+            )
 
     def records(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -58,7 +80,7 @@ class Evaluation:
             self.ledger.merge(records.get("hooks", []))
 
     def row(self, state: Any, step: int, attempt: int) -> Row:
-        """The numbers of the evaluation, after all hooks; what the ledger knows is not done again."""
+        """The numbers of the evaluation, which comes first, then the hooks; what the ledger knows is not done again."""
         evaluate = self.evaluate
         row = {} if evaluate is None else self._once("evaluate", step, attempt, lambda: row_of("val", evaluate(state)))
         for name, hook in self.hooks.items():
@@ -71,14 +93,36 @@ class Evaluation:
         return self.ledger.once(f"{name}, {attempt} calls left out" if attempt else name, step, act)
 
 
-def _check(evaluate: Any) -> None:
-    """Raises TypeError, before anything is trained, for a function of more than the state."""
-    try:
-        inspect.signature(getattr(evaluate, "part", evaluate)).bind(None)  # a program says nothing itself
-    except TypeError:
+def _check_evaluate(evaluate: Any) -> None:
+    """Raises TypeError, before anything is trained, for what cannot be called as evaluate(state)."""
+    if isinstance(evaluate, Ledger):
+        raise TypeError("fit: evaluate is a Ledger, expected a function of the state. Say Evaluation(f, ledger=...).")
+    if not callable(evaluate):
+        raise TypeError(f"fit: evaluate must be a function of the state, or an Evaluation(...), found {evaluate!r}.")
+    if not _takes_state(evaluate):
         raise TypeError(
-            "fit: evaluate is called as evaluate(state), found one of more arguments. Say of which batches: "
+            "fit: evaluate is called as evaluate(state), found one of other arguments. Say of which batches: "
             "functools.partial(evaluate_on, evaluate, batches)."
-        ) from None
+        )
+
+
+def _check_hook(name: str, hook: Any) -> None:
+    """Raises TypeError, before anything is trained, for what cannot be called as hook(state)."""
+    if not callable(hook):
+        raise TypeError(f"Evaluation: hook {name!r} must be a function of the state, found {hook!r}.")
+    if not _takes_state(hook):
+        raise TypeError(
+            f"Evaluation: hook {name!r} is called as hook(state), found one of other arguments. Write "
+            "lambda state: ..., whether it reads the state or not."
+        )
+
+
+def _takes_state(f: Callable[..., Any]) -> bool:
+    """Whether a function can be called with the state alone, as far as it says."""
+    try:
+        inspect.signature(getattr(f, "part", f)).bind(None)  # a program says nothing itself
+    except TypeError:
+        return False
     except ValueError:  # a callable without a signature
-        return
+        return True
+    return True

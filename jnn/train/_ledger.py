@@ -67,7 +67,10 @@ class Ledger:
             try:
                 line = dumps({"hook": name, "step": step, "result": result})
             except TypeError as error:
-                raise TypeError(f"Ledger: hook {name!r} must return a JSON value or None: {error}.") from error
+                raise TypeError(
+                    f"Ledger: hook {name!r} must return a JSON value or None: {error}. Convert what it returns: "
+                    "float(x) of a number of NumPy or JAX, x.tolist() of an array, str(x) of a path."
+                ) from error
             self._write(line)
             self._done[name, step] = loads(line)["result"]
         return self._done[name, step]

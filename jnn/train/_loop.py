@@ -61,7 +61,7 @@ def fit(
       stop: ends the run on a plateau, and gives back the state of its best row, whose checkpoint stays.
       checkpoints: where to save and resume, if anywhere. SIGTERM then finishes the step, saves, and ends the process.
       recovery: what to do about a step whose loss, or parameters, are not finite: by default stop.
-      settings: a JSON value that is saved with every checkpoint; a run goes on with the same one alone.
+      settings: a JSON value saved with every checkpoint, and in a ledger; a run goes on with the same one alone.
       log: called with every row, such as a `ProgressLog`.
 
     Returns:
@@ -71,10 +71,11 @@ def fit(
     Raises:
       TypeError: batches cannot be asked for by number, or the state has no step.
       ValueError: `steps`, `every` or the step of the state is not a multiple of the step's `steps_per_call`; a call
-        does not raise the state's step by that; the state is past `steps`; recovery needs checkpoints; or the
-        checkpoint or the ledger is of a run with other `settings`.
+        does not raise the state's step by that; the state is past `steps`; recovery needs checkpoints; the checkpoint
+        or the ledger is of a run with other `settings`; or, without any, the ledger is of a run whose checkpoints these
+        are not.
       FloatingPointError: a loss or a parameter was not finite; names the step, what its batch held, and the capsule.
-      Preempted: SIGTERM came; a SystemExit with code 143.
+      Preempted: SIGTERM came; a SystemExit with code 143, after one line on standard error.
     """
     _check(step, state, batches, steps, every, checkpoints, recovery)
     if why := backend.nondeterminism():

@@ -78,6 +78,8 @@ class Run:
                 f"steps_per_call={self.steps_per_call}."
             )
         if found is None:
+            if self.settings is None:
+                self.evaluation.check_begins(self.at)
             self.save(now=True)
 
     def batch(self, step: int) -> Batch:
@@ -126,6 +128,8 @@ class Run:
 
     def write_row(self) -> Row:
         """The row that is due, now the last of the history."""
+        if self.evaluation.ledger is not None and not self.record.history:
+            self.wait()  # what the ledger holds is known for this run's by the checkpoint that it began with
         row = self.record.row(self.at) | self.evaluation.row(self.state, self.at, self.record.attempt(self.at))
         self.record.history.append(row)
         if self.checkpoints is None and self._is_best():
@@ -151,9 +155,12 @@ class Run:
         self.saved = time.monotonic()
 
     def preempted(self) -> Preempted:
-        """The way out, when the last save is written."""
+        """The way out, when the last save is written; said here, for a SystemExit says nothing."""
         self.wait()
-        return Preempted(self.at)
+        end = Preempted(self.at)
+        if self.checkpoints is not None and jax.process_index() == 0:
+            say(f"{self.checkpoints.folder}: {end}.")
+        return end
 
     def wait(self) -> None:
         """Returns when the last save is written."""

@@ -20,6 +20,7 @@ import jax
 import optax
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.metrics import check_metrics, mean
 from jnn.param import Params, check_key
 from jnn.program import Program
@@ -96,7 +97,7 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Comp
 
     Raises (the first when the step is first called):
       TypeError: a metric is none: it does not say how it combines over steps.
-      ValueError: steps_per_call is less than 1, or batches are not stacked to it.
+      ValueError: steps_per_call is no integer of 1 or more, or batches are not stacked to it.
 
     >>> import jax.numpy as jnp
     >>> from jnn.metrics import Last
@@ -105,8 +106,7 @@ def compile_step(f: Step, *, steps_per_call: int = 1, given: Any = None) -> Comp
     >>> state["step"].item(), metrics["n"].value().tolist()
     (2, [3.0, 3.0])
     """
-    if steps_per_call < 1 or steps_per_call != int(steps_per_call):
-        raise ValueError(f"compile_step: expected steps_per_call of 1 or more, found {steps_per_call}.")
+    checks.count("compile_step", "steps_per_call", steps_per_call)
 
     def step(state: Any, batch: Batch, *others: Any) -> tuple[Any, Metrics]:
         def one(state: Any, batch: Batch) -> tuple[Any, Metrics]:

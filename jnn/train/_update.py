@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.metrics import Last, Sum, check_metrics, of_nothing
 from jnn.param import Params, flatten, misfits
 from jnn.train._arguments import check_batch, check_extra, check_names, check_ranges, check_state
@@ -151,10 +152,11 @@ def _rescaled(
 
 
 def check_options(where: str, options: dict[str, Any]) -> None:
-    """Raises TypeError for an option that `update` does not have."""
+    """Raises TypeError for an option that `update` does not have, ValueError for a number of parts that is none."""
     known = [name for name, p in inspect.signature(update).parameters.items() if p.kind is p.KEYWORD_ONLY]
     if unknown := sorted(options.keys() - set(known)):
         raise TypeError(f"{where}: no option {', '.join(unknown)}; there are {', '.join(known)}.")
+    checks.count(where, "microbatches", options.get("microbatches", 1))
 
 
 def like(what: str, new: Any, old: Any) -> Any:

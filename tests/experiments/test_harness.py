@@ -185,7 +185,8 @@ def test_a_terminated_run_says_where_it_is_and_goes_on(tmp_path, capsys, whole):
     command = [sys.executable, "-c", program, "--workdir", str(tmp_path / "run")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 143
-    assert f"{tmp_path / 'run'}: ended by SIGTERM at step 18, which is saved" in ended.stderr
+    assert f"{tmp_path / 'run' / 'checkpoints'}: ended by SIGTERM at step 18, which is saved" in ended.stderr
+    assert ended.stderr.count("ended by SIGTERM") == 1
     _, _, resumed = run(capsys, tmp_path / "run")
     assert resumed | {"seconds": 0} == whole.result | {"seconds": 0}
 

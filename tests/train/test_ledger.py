@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jnn.train import Ledger
@@ -90,4 +92,7 @@ def test_a_damaged_line_names_itself(tmp_path):
 def test_a_result_that_is_no_json_is_not_recorded(tmp_path):
     with pytest.raises(TypeError, match="hook 'a' must return a JSON value"):
         Ledger(tmp_path).once("a", 1, object)
+    for value in (np.float32(1), np.zeros(2), jnp.ones(())):
+        with pytest.raises(TypeError, match=r"Convert what it returns: float\(x\).*x\.tolist\(\)"):
+            Ledger(tmp_path).once("a", 1, lambda value=value: value)
     assert Ledger(tmp_path).once("a", 1, lambda: 7) == 7

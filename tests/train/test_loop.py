@@ -1,6 +1,7 @@
 """fit: resumed = uninterrupted, bit for bit; the history; and every error."""
 
 import dataclasses
+import functools
 import os
 import signal
 import subprocess
@@ -483,6 +484,8 @@ def test_terminated_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, at
     command = [sys.executable, "-m", "tests.train.tiny", str(tmp_path), "SIGTERM", str(at)]
     ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert ended.returncode == 143, ended.stderr
+    said = f"{tmp_path}: ended by SIGTERM at step {at + 1}, which is saved; start the same command again to go on.\n"
+    assert ended.stderr.count(said) == ended.stderr.count("SIGTERM") == 1
     with Checkpoints(tmp_path) as checkpoints:
         assert int(checkpoints.restore(tiny.state())[0].step) == at + 1  # the step was finished
         state, history = tiny.train(checkpoints=checkpoints)
@@ -546,3 +549,85 @@ def test_the_ledger_of_a_run_with_other_settings_is_refused(tmp_path):
     tiny.train(steps=10, evaluate=evaluation(), settings={"rate": 0.1})
     with pytest.raises(ValueError, match=r"hooks.jsonl holds a run with other settings \(rate 0.1 there, 0.2 here\)"):
         tiny.train(steps=10, evaluate=evaluation(), settings={"rate": 0.2})
+
+
+# whose a ledger is
+
+
+def test_a_ledger_that_another_run_filled_is_refused(tmp_path):
+    """No settings and no checkpoint say that it is this run's: its evaluation would give the other one's numbers."""
+    once = lambda value: Evaluation(lambda state: {"loss": value}, ledger=Ledger(tmp_path))
+    tiny.train(steps=20, evaluate=once(1.0))
+    message = r"hooks.jsonl holds what a run did at step 10, 20, and this one begins at step 0.*checkpoints=.*settings="
+    with pytest.raises(ValueError, match=message):
+        tiny.train(steps=20, evaluate=once(2.0))
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints, pytest.raises(ValueError, match=message):
+        tiny.train(steps=20, evaluate=once(2.0), checkpoints=checkpoints)
+    assert [entry["result"] for entry in Ledger(tmp_path).entries()[1:]] == [{"val/loss": 1.0}] * 2
+
+
+def test_a_ledger_goes_on_with_its_run(tmp_path):
+    """By its settings; from the step that its entries end at; or beside entries that are none of fit's."""
+    ran = []
+    once = lambda folder: Evaluation(lambda state: ran.append(int(state.step)) or {}, ledger=Ledger(tmp_path / folder))
+    for _ in range(2):
+        tiny.train(steps=10, evaluate=once("settings"), settings={"rate": 0.1})
+    state, _ = tiny.train(steps=10, evaluate=once("state"))
+    fit(tiny.step(), state, Batches(tiny.arrays(), 8, seed=3), steps=20, every=10, evaluate=once("state"))
+    Ledger(tmp_path / "own").once("export", 10, lambda: None)
+    tiny.train(steps=10, evaluate=once("own"))
+    assert ran == [10, 10, 20, 10]
+
+
+def test_a_ledger_holds_nothing_before_the_checkpoint_that_the_run_began_with(tmp_path):
+    """Else a run killed in between would be refused its own ledger."""
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        began = lambda state: {"began": float((checkpoints.folder / "0" / "manifest").is_dir())}
+        _, history = tiny.train(steps=10, evaluate=Evaluation(began, ledger=Ledger(tmp_path)), checkpoints=checkpoints)
+    assert history[0]["val/began"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda path: Evaluation(print, ledger=path),
+            r"Evaluation: ledger must be a Ledger\(folder\), found PosixPath",
+        ),
+        (lambda path: Evaluation(Ledger(path)), r"evaluate is a Ledger.*Say Evaluation\(f, ledger=\.\.\.\)"),
+        (lambda path: Evaluation(3), r"evaluate must be a function of the state, or an Evaluation\(\.\.\.\), found 3"),
+        (lambda path: Evaluation(hooks={"a": dict}, ledger=Ledger(path)), None),
+        (lambda path: Evaluation(hooks={"a": lambda: 1}, ledger=Ledger(path)), r"hook 'a' is called as hook\(state\)"),
+        (lambda path: Evaluation(hooks={"a": 1}, ledger=Ledger(path)), "hook 'a' must be a function of the state"),
+    ],
+)
+def test_an_evaluation_is_checked_as_it_is_made(tmp_path, make, message):
+    if message is None:
+        assert make(tmp_path)
+        return
+    with pytest.raises(TypeError, match=message):
+        make(tmp_path)
+
+
+def test_the_evaluation_comes_first_then_the_hooks_then_the_row(tmp_path):
+    order = []
+    hooks = {name: lambda state, name=name: order.append(name) for name in ("b", "a")}
+    once = Evaluation(lambda state: order.append("evaluate") or {}, hooks, Ledger(tmp_path))
+    tiny.train(steps=10, evaluate=once, log=lambda row: order.append("row"))
+    assert order == ["evaluate", "b", "a", "row"]
+
+
+@pytest.mark.parametrize("calls", [None, 2.0, 0, True])
+def test_what_a_step_says_of_its_updates_is_a_number(calls):
+    step = functools.partial(tiny.step())
+    step.steps_per_call = calls
+    with pytest.raises(
+        ValueError, match=rf"fit: expected the step's attribute steps_per_call of 1 or more, found {calls}"
+    ):
+        fit(step, tiny.state(), [], steps=10, every=10)
+
+
+def test_a_wrapped_step_is_told_to_say_its_updates():
+    step = functools.partial(tiny.step(5))
+    with pytest.raises(ValueError, match=r"the attribute steps_per_call.*wrapped\.steps_per_call = 5"):
+        fit(step, tiny.state(), Batches(tiny.arrays(), 8, seed=3), steps=10, every=10)

@@ -36,6 +36,8 @@ def state(**options):
         ({"ema_decay": 1.5}, ValueError, "expected ema_decay between 0 and 1, found 1.5"),
         ({"stats_momentum": 2}, ValueError, "expected stats_momentum between 0 and 1, found 2"),
         ({"microbatches": 0}, ValueError, "expected microbatches of 1 or more, found 0"),
+        ({"microbatches": 2.0}, ValueError, "expected microbatches of 1 or more, found 2.0, which is no integer"),
+        ({"steps_per_call": 2.0}, ValueError, "expected steps_per_call of 1 or more, found 2.0, which is no integer"),
         ({"keep": "image"}, TypeError, r"keep is several names, found 'image'. Write keep=\('image',\)"),
         ({"keep": ("imgae",)}, ValueError, r"keep names \['imgae'\], expected some of x"),
         ({"extra": "value"}, TypeError, r"extra is several names, found 'value'"),

@@ -141,7 +141,7 @@ def read_capsule(path: str | Path) -> Capsule:
     """The capsule in a folder.
 
     Raises:
-      ValueError: it is damaged, of another version, or no capsule at all.
+      ValueError: it is damaged, of another version, or no capsule at all; it names those that there are.
     """
     path = Path(path).absolute()
     try:
@@ -155,8 +155,17 @@ def read_capsule(path: str | Path) -> Capsule:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"read_capsule: {path} must be a folder of capsule.json and arrays.npz, as write_capsule made it; "
-            f"found {type(error).__name__}: {error}."
+            f"found {type(error).__name__}: {error}.{_others(path)}"
         ) from error
+
+
+def _others(path: Path) -> str:
+    """The capsules that there are where one was looked for: in the folder itself, or else beside it."""
+    for folder in (path, path / "capsules", path.parent):
+        if found := sorted(folder.glob("step-*/capsule.json"), key=lambda file: (file.stat().st_mtime, str(file))):
+            names = [str(file.parent) for file in found if file.parent != path]
+            return f" There are: {', '.join(names[:8])}{', ...' if names[8:] else ''}." if names else ""
+    return ""
 
 
 def norms(tree: Any) -> str:

@@ -39,10 +39,10 @@ class Keep:
 
     def __post_init__(self) -> None:
         _, mode, count = self.best or ("", "min", 1)
-        if self.newest < 1 or count < 1 or mode not in ("min", "max"):
+        if not all(isinstance(n, int) and n >= 1 for n in (self.newest, count)) or mode not in ("min", "max"):
             raise ValueError(
                 f'Checkpoints: expected keep >= 1 and best=(metric, "min" or "max", count >= 1), found '
-                f"keep={self.newest} and best={self.best}."
+                f"keep={self.newest!r} and best={self.best!r}."
             )
 
     def check(self, metrics: Metrics) -> None:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import jax
+import numpy as np
 
 from jnn.processes import from_first
 from jnn.terminal import say
@@ -40,7 +41,7 @@ class Checkpoints:
 
     Raises:
       BlockingIOError: another run has the folder open; names its process.
-      ValueError: `keep` or `best` mean nothing, or the folder holds others with the names of steps.
+      ValueError: `keep`, `best` or `save_seconds` mean nothing, or the folder holds others with the names of steps.
 
     >>> import jax.numpy as jnp, optax, tempfile
     >>> from jnn.train import create_state
@@ -56,8 +57,10 @@ class Checkpoints:
         self, folder: str | Path, *, keep: int = 2, best: Best | None = None, save_seconds: float = 0.0
     ) -> None:
         self.folder = Path(os.path.realpath(folder))  # whatever becomes of links and of the working directory
-        self.save_seconds = save_seconds
         self._keep = Keep(keep, best)
+        if not isinstance(save_seconds, int | float | np.number) or not save_seconds >= 0:
+            raise ValueError(f"Checkpoints: expected save_seconds of 0 or more seconds, found {save_seconds!r}.")
+        self.save_seconds = save_seconds
         self._writer = Writer(self.folder, self._keep)
         self._lock: Lock | None = None
         # the processes of one job share the folder: the first one opens it for all of them

@@ -168,3 +168,11 @@ def test_packing_is_a_round_trip():
     pack = Pack()
     outline = json.loads(json.dumps(pack.tree(tree)))
     assert_bit_equal(unpack(outline, pack.arrays, pack.dtypes), tree)
+
+
+@pytest.mark.parametrize("where", [".", "capsules", "capsules/step-7"])
+def test_where_there_is_no_capsule_those_that_there_are_are_named(tmp_path, where):
+    paths = [write(tmp_path / "capsules", batch={}, state={"step": jnp.int32(i)}) for i in range(2)]
+    with pytest.raises(ValueError, match=r"read_capsule: .* must be a folder of") as error:
+        read_capsule(tmp_path / where)
+    assert str(error.value).endswith(f" There are: {paths[0]}, {paths[1]}.")

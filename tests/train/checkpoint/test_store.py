@@ -454,11 +454,20 @@ def test_best_needs_its_metric(tmp_path):
         checkpoints.save(at(1), {}, metrics={"loss": 1.0})
 
 
-@pytest.mark.parametrize("options", [{"keep": 0}, {"best": ("loss", "min", 0)}, {"best": ("loss", "least", 1)}])
+@pytest.mark.parametrize(
+    "options", [{"keep": 0}, {"keep": 1.5}, {"keep": "x"}, {"best": ("loss", "min", 0)}, {"best": ("loss", "least", 1)}]
+)
 def test_options_that_mean_nothing(tmp_path, options):
     with pytest.raises(ValueError, match="Checkpoints: expected keep >= 1 and best="):
         Checkpoints(tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("seconds", ["x", -1, float("nan"), None], ids=str)
+def test_seconds_that_mean_nothing(tmp_path, seconds):
+    with pytest.raises(ValueError, match=f"Checkpoints: expected save_seconds of 0 or more seconds, found '?{seconds}"):
+        Checkpoints(tmp_path / "new", save_seconds=seconds)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_restored_state_trains_on(tmp_path):

@@ -194,6 +194,8 @@ class Layout:
         raise ValueError(
             f"constrain: an activation {shape} has {size} along {name!r}, which {devices} devices (mesh axes "
             f"{', '.join(axes)}) do not divide. Change the size, the rule, or give layout(uneven='replicate')."
+            + " Micro-batches cut the rows: these are the batch's divided by microbatches."
+            * (name == "batch")
         )
 
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jnn.param._declare import Param, Params, Rules, Spec, check_spec
 from jnn.param._dtypes import cast, first_lost, within_x64
 from jnn.param._maps import abstract
-from jnn.param._misfits import misfit, misfits
+from jnn.param._misfits import array_type, misfit, misfits
 from jnn.param._paths import flatten, map_paths
 
 
@@ -24,7 +24,7 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
     Raises:
       TypeError: spec is none, or arrays are one.
       ValueError: lists everything missing, extra, misshapen, of another kind (floats for integers, complex for real
-        ones) or too large for the declared dtype, before anything is allocated.
+        ones), too large for the declared dtype, or unreadable for NumPy, before anything is allocated.
 
     >>> spec = {"b": Param((2,), jax.nn.initializers.zeros, ("hidden",), np.float16)}
     >>> load(spec, {"b": np.array([1.0, 1e6])})
@@ -36,14 +36,26 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
     want, have = flatten(abstract(spec, mesh=mesh, rules=rules)), flatten(arrays)
     if found := [path for path, x in have.items() if isinstance(x, Param)]:
         raise TypeError(f"load: expected arrays, found a Param at {found[0]!r}. jnn.init(spec, key) draws arrays.")
-    seen = {path: _abstract(x) if path in want else x for path, x in have.items()}
-    problems = misfits(seen, want, cast=True)
-    fitting = [path for path in want if path in seen and not misfit(path, seen[path], want[path], cast=True)]
+    seen, problems = _seen(have, want)
+    told = {path: like for path, like in want.items() if path in seen or path not in have}
+    problems += misfits(seen, told, cast=True)
+    fitting = [path for path in told if path in seen and not misfit(path, seen[path], want[path], cast=True)]
     problems += [line for path in fitting if (line := _lost(path, have[path], within_x64(want[path].dtype)))]
     if problems:
         raise ValueError("The arrays do not fit the spec:\n  " + "\n  ".join(sorted(problems)))
     put = lambda path, s: jax.device_put(cast(np.asarray(have[path]), s.dtype), s.sharding)
     return map_paths(lambda path, _: put(path, want[path]), spec)
+
+
+def _seen(have: dict[str, Any], want: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What there is by path, and a line, in the words of the library that it is of, on each that NumPy cannot read."""
+    seen, lines = {}, []
+    for path, x in have.items():
+        try:
+            seen[path] = _abstract(x) if path in want and hasattr(x, "dtype") else x
+        except Exception as error:  # whatever another library raises
+            lines.append(f"unreadable: {path} {array_type(x)}: {' '.join(str(error).split())}")
+    return seen, lines
 
 
 def _abstract(x: Any) -> jax.ShapeDtypeStruct:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jnn.param._dtypes import dtype_kind
@@ -15,7 +16,11 @@ def misfits(found: Mapping[str, Any], wanted: Mapping[str, Any], *, cast: bool =
 
     Args:
       found, wanted: leaves by path, as `flatten` gives them: arrays, numbers, or what says the shapes and dtypes.
-      cast: whether another dtype will do if it can be cast to the one that is wanted.
+      cast: whether another dtype will do if it can be cast to the one that is wanted. What is no number (a text, a
+        key, another library's dtype) is cast to none.
+
+    Raises:
+      TypeError: a tree is nested: `flatten` makes leaves by path of it.
 
     >>> for line in misfits({"w": np.ones(3), "n": np.ones(2, int)}, {"w": np.ones((3, 1)), "n": np.ones(2)}):
     ...     print(line)
@@ -24,6 +29,14 @@ def misfits(found: Mapping[str, Any], wanted: Mapping[str, Any], *, cast: bool =
     >>> misfits({"n": np.ones(2, int), "old": np.ones(1)}, {"n": np.ones(2), "b": np.ones(3)}, cast=True)
     ['extra: old float64[1]', 'missing: b float64[3]']
     """
+    for where, tree in (("found", found), ("wanted", wanted)):
+        for path, x in tree.items():
+            if isinstance(x, Mapping):
+                found_type = type(x).__name__
+                raise TypeError(
+                    f"misfits: expected leaves by path, found a {found_type} at {path!r} of {where}. Give "
+                    "jnn.flatten(tree)."
+                )
     lines = [f"missing: {path} {array_type(wanted[path])}" for path in wanted if path not in found]
     lines += [f"extra: {path} {array_type(found[path])}" for path in found if path not in wanted]
     both = (path for path in wanted if path in found)
@@ -35,11 +48,11 @@ def misfit(path: str, found: Any, wanted: Any, *, cast: bool = False) -> str:
     x, like = _abstract(found), _abstract(wanted)
     if tuple(x.shape) != tuple(like.shape):
         kind = "misshapen"
-    elif x.dtype != like.dtype and not (cast and dtype_kind(x.dtype) <= dtype_kind(like.dtype)):
+    elif (given := _dtype(x)) != (asked := _dtype(like)) and not (cast and _castable(given, asked)):
         kind = "mistyped"
     else:
         return ""
-    return f"{kind}: {path} is {array_type(x)}, expected {array_type(like)}"
+    return f"{kind}: {path} is {array_type(found)}, expected {array_type(wanted)}"
 
 
 def array_type(x: Any) -> str:
@@ -48,8 +61,23 @@ def array_type(x: Any) -> str:
     >>> array_type(np.ones((8, 128), np.float32))
     'float32[8,128]'
     """
-    x = _abstract(x)
-    return f"{x.dtype}[{','.join(map(str, x.shape))}]"
+    like = _abstract(x)
+    if getattr(like.dtype, "kind", "") in "OSU" and not hasattr(x, "dtype"):
+        return f"a {type(x).__name__}"
+    return f"{_dtype(like)}[{','.join(map(str, like.shape))}]"
+
+
+def _dtype(x: Any) -> Any:
+    """The dtype as an object of it; of declarations it may be a class or a name, such as `jnp.float32`."""
+    return jnp.dtype(x.dtype) if isinstance(x.dtype, type | str) else x.dtype
+
+
+def _castable(given: Any, asked: Any) -> bool:
+    """Whether numbers of one dtype have a place in another; of what holds no numbers nothing has."""
+    try:
+        return dtype_kind(given) <= dtype_kind(asked)
+    except TypeError:  # keys, texts, dtypes of other libraries
+        return False
 
 
 def _abstract(x: Any) -> Any:

@@ -189,7 +189,11 @@ def test_a_state_moves_to_another_mesh():
     [
         (12, {}, r"put_batch: 8 devices do not divide the 12 rows of batch/weight \(12,\)"),
         (16, {"activations": {"hiden": None}}, "rules: nothing has an axis 'hiden'. There are batch, embed"),
-        (8, {"microbatches": 2}, r"constrain: an activation \(4, 16\) has 4 along 'batch', which 8 devices .* data"),
+        (
+            8,
+            {"microbatches": 2},
+            r"constrain: an activation \(4, 16\) has 4 along 'batch', which 8 devices .* data.* by microbatches",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_error(rows, options, message):

@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 
 import jnn
 from jnn import Param
 from jnn.initializers import zeros
 from jnn.layers import linear_spec
+from jnn.param import misfits
 from tests.param.test_param import KEY, RULES, assert_equal, mesh_of, spec_of
 
 
@@ -148,3 +150,48 @@ def test_64_bits_are_named_where_jax_would_shorten_them():
         assert loaded(np.array([2**62 + 1]), np.int64).tolist() == [2**62 + 1]
         with pytest.raises(ValueError, match="out of range: w holds 9223372036854775807"):
             loaded(np.array([2**63 - 1]), np.float64)
+
+
+def test_what_is_no_number_is_a_line_with_its_path():
+    param = lambda: Param((2,), zeros, ("embed",))
+    odd = {
+        "bf16": torch.ones(2, dtype=torch.bfloat16),
+        "grad": torch.ones(2, requires_grad=True),
+        "key": jax.random.split(KEY),
+        "names": np.array(["a", "b"]),
+        "text": "abc",
+    }
+    with pytest.raises(ValueError, match="The arrays do not fit the spec") as error:
+        jnn.load({name: param() for name in [*odd, "good"]}, odd | {"good": torch.ones(2)})
+    lines = str(error.value).splitlines()[1:]
+    assert [line.split()[:2] for line in lines] == [
+        ["misshapen:", "text"],
+        ["mistyped:", "names"],
+        ["unreadable:", "bf16"],
+        ["unreadable:", "grad"],
+        ["unreadable:", "key"],
+    ]
+    assert "tensor.detach().numpy()" in lines[3]
+
+
+@pytest.mark.parametrize("cast", [False, True])
+def test_misfits_of_what_is_no_number_are_lines(cast):
+    found = {"key": KEY, "text": "x", "none": None, "torch": torch.ones(2), "same": KEY}
+    wanted = {"key": jax.random.key(0, impl="rbg"), "text": np.ones(()), "none": np.ones(()), "same": KEY}
+    assert misfits(found, wanted | {"torch": Param((2,), zeros, ("embed",))}, cast=cast) == [
+        "mistyped: key is key<fry>[], expected key<rbg>[]",
+        "mistyped: none is a NoneType, expected float64[]",
+        "mistyped: text is a str, expected float64[]",
+        "mistyped: torch is torch.float32[2], expected float32[2]",
+    ]
+
+
+def test_misfits_are_of_leaves_by_path():
+    flat, nested = {"a/b": np.ones(2)}, {"a": {"b": np.ones(2)}}
+    for found, wanted, which in ((nested, nested, "found"), (flat, nested, "wanted")):
+        with pytest.raises(TypeError, match=rf"found a dict at 'a' of {which}. Give jnn.flatten\(tree\)"):
+            misfits(found, wanted)
+    assert misfits(jnn.flatten(nested), flat) == []
+    assert misfits(flat, {"a/b": Param((3,), zeros, ("embed",))}) == [
+        "misshapen: a/b is float64[2], expected float32[3]"
+    ]

@@ -46,7 +46,7 @@ def model_parallel(
       repeats: how often each part goes round the stages.
 
     Raises:
-      ValueError: context is neither.
+      ValueError: context is neither, or microbatches or repeats are no integers of 1 or more.
 
     >>> from jnn.parallel import mesh
     >>> with model_parallel(mesh("context=-1")):
@@ -55,6 +55,8 @@ def model_parallel(
     ways: dict[str, Callable] = {"ring": ring_attention, "heads": ulysses_attention}
     if context not in ways:
         raise ValueError(f"model_parallel: context is 'ring' or 'heads', found {context!r}.")
+    checks.count("model_parallel", "microbatches", 1 if microbatches is None else microbatches)
+    checks.count("model_parallel", "repeats", repeats)
     functions: dict[str, tuple[str, Callable]] = {
         "context": ("dot_product_attention", ways[context]),
         "expert": ("experts", expert_parallel),

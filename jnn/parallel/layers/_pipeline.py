@@ -97,6 +97,8 @@ def pipeline(
     if layout is not None:
         layout = layout_without(layout, axis)  # what a stage computes, no other one shares
         shares = devices(layout.mesh, layout.named["batch"])
+    checks.count("pipeline", "microbatches", microbatches)
+    checks.count("pipeline", "repeats", repeats)
     turns = PipelineSchedule(axis_size("pipeline", mesh, axis), repeats, microbatches, shares)
     _check(layer, stacked, x, turns)
     along = partial(_along, mesh, axis)
@@ -172,7 +174,8 @@ def _check(layer: Layer, stacked: Any, x: Any, turns: PipelineSchedule) -> None:
         )
     if len(rows) != 1:
         raise ValueError(f"pipeline: expected leaves with one number of rows, found {sorted(rows)}.")
-    checks.divides("pipeline", max(rows), devices=shares, micro_batches=microbatches)
+    told = "the batch (model_parallel(microbatches=...) sets how many there are, else two for each stage)"
+    checks.divides("pipeline", max(rows), of=told, devices=shares, micro_batches=microbatches)
     if repeats > 1 and microbatches % stages:
         raise ValueError(
             f"pipeline: with repeats, micro-batches go in groups of {stages}, the number of stages; "

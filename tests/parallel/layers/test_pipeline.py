@@ -304,6 +304,22 @@ def test_micro_batches_that_do_not_divide_each_devices_rows_are_one_clear_error(
         pipeline(block, p, x, some("stage=2,data=4"), microbatches=4)
 
 
+@pytest.mark.parametrize("options", [{"microbatches": 0}, {"microbatches": -2}, {"microbatches": 2.0}, {"repeats": 0}])
+def test_numbers_of_parts_that_mean_nothing(options):
+    ((name, found),) = options.items()
+    with pytest.raises(ValueError, match=f"model_parallel: expected {name} of 1 or more, found {found}"):
+        model_parallel(some("stage=2"), **options)
+
+
+def test_rows_that_do_not_divide_into_parts_that_nobody_asked_for_say_where_to():
+    p, x = arguments()
+    with (
+        model_parallel(some("stage=2")),
+        pytest.raises(ValueError, match=r"4 micro-batches do not divide the 7 rows.*model_parallel\(microbatches="),
+    ):
+        scan_layers(lambda p, x, key, _: block(p, x), p, x[:7], "embed")
+
+
 def test_a_model_without_rows_is_one_clear_error():
     p = jnn.init(TRANSFORMER.spec, jax.random.key(0))
     with (

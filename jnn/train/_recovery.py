@@ -45,8 +45,9 @@ class Recovery:
     """Recovery from bad steps: those with a watched metric, or a parameter, that is not finite.
 
     Args:
-      on: "stop" raises; "skip" leaves out the call of the step that made it; "rollback" also all updates since the
-        last checkpoint. The last two need checkpoints.
+      on: "stop" raises; "skip" leaves out the call of the step that made it, with all its `steps_per_call` updates;
+        "rollback" also all updates since the last checkpoint. The last two need checkpoints. A row whose calls were
+        all left out has no metrics of the training.
       max_skips: how often to do so before stopping after all.
       spike: a watched number of more than this many times the last row's mean is as bad as one that is not finite.
       watch: the names of the metrics that a step is judged by; None for every one that is called "loss", or ends in

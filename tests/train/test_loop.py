@@ -242,6 +242,15 @@ def test_a_whole_call_is_left_out(tmp_path):
     assert records["skipped"] == [10]
 
 
+def test_a_row_whose_calls_were_all_left_out_has_no_loss(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        poisoned = Poisoned(tiny.arrays(), 8, seed=3)
+        skip = Recovery(on="skip")
+        _, rows = tiny.train(steps=30, batches=poisoned, checkpoints=checkpoints, recovery=skip, steps_per_call=10)
+    assert rows[1] == {"step": 20}
+    assert [row["step"] for row in rows if "train/loss" in row] == [10, 30]
+
+
 def test_a_loss_that_stays_bad_ends_the_run(tmp_path):
     poisoned = Poisoned(tiny.arrays(), 8, seed=3)
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(FloatingPointError, match="the loss of step 12 is nan"):

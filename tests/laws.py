@@ -14,18 +14,13 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jnn
 from jnn.laws import LAWS, broken_by, laws_of, value_and_gradient
-from tests.table import BLOCKS, LOSSES, zoo
+from tests.table import BLOCKS, LOSSES, of_a_large_model, zoo
 from tests.tolerance import loosened
 
 loss_table = pytest.mark.parametrize("loss", LOSSES, ids=lambda row: row.name)
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 OF_ALL_AT_ONCE = "a draw hangs on its path"
 TRACED = {"float64 stays float64"}  # nothing is compiled
-
-
-def of_a_large_model(block, *what):
-    """A row, slow where its programs take seconds to compile."""
-    return pytest.param(block, *what, marks=pytest.mark.slow if block in zoo.BLOCKS else ())
 
 
 def equations(jaxpr):

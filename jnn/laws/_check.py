@@ -70,7 +70,8 @@ def check(
       laws: names of `LAWS`; by default all that apply.
       per_example: False where examples of a batch see each other.
       causal: whether an output at a time, the first axis of an example, sees inputs up to that time alone.
-      chunk: `(params, *inputs, memory) -> (outputs, memory)`, the function of a part of a sequence.
+      chunk: `(params, *inputs, memory) -> (outputs, memory)`, the function of a part of a sequence; where the function
+        returns a tuple and this one array, it is the first.
       begin: `(params, length, leading) -> memory`, that of sequences with these leading axes that have not begun; None
         by default. Of cached attention: `lambda p, length, leading: attention_cache(p, length, leading=leading)`.
 

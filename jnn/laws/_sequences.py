@@ -37,11 +37,12 @@ def parts_are_the_whole(block: Block) -> None:
     assert block.chunk is not None
     params, inputs = block.params, tuple(np.asarray(x) for x in block.inputs(2, 3))
     length, chunk = inputs[0].shape[2], jax.jit(block.chunk)
-    whole = block.compiled(params, *inputs, key=None)
+    whole = block.compiled(params, *inputs, key=None)  # a function may give its last memory besides
     for cuts in ((), (length // 2,), tuple(range(1, length)), (1, length - 1)):
         memory, found = block.begin(params, length, (2, 3)), []
         for start, end in itertools.pairwise((0, *cuts, length)):
             y, memory = chunk(params, *(x[:, :, start:end] for x in inputs), memory)
             found.append(y)
         together = jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *found)
-        assert_close(together, whole, what=f"cut at {list(cuts)}, and whole")
+        besides = isinstance(whole, tuple) and not isinstance(together, tuple)
+        assert_close(together, whole[0] if besides else whole, what=f"cut at {list(cuts)}, and whole")

@@ -24,7 +24,7 @@ from jnn.losses._adversarial import (
 from jnn.losses._angular import arcface, cosface, sphereface
 from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
-from jnn.losses._class_centers import center_loss, prototypes, prototypical, update_centers
+from jnn.losses._class_centers import center_loss, update_centers
 from jnn.losses._classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -194,8 +194,6 @@ __all__ = [
     "policy_gradient",
     "poly_loss",
     "ppo",
-    "prototypes",
-    "prototypical",
     "q_learning",
     "quantile_loss",
     "quantile_regression",

@@ -1,10 +1,9 @@
-"""Losses of classes by their places: centers that follow their classes, and prototypes of a few examples.
+"""Center loss: classes have places in the space of embeddings, centers that follow their examples.
 
     center_loss, update_centers         squared distance to the own class's center, a memory
-    prototypes, prototypical            cross-entropy of distances to means of support examples
 
-Laws: labels out of range are a ValueError where values are known, and NaN under `jit` (of updates and prototypes: such
-rows count for nothing); float32 at least.
+Laws: labels out of range are a ValueError where values are known, and NaN under `jit` (of updates: such rows count for
+nothing); float32 at least. For prototypes see `jnn.models.prototypical_logits`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._classification import cross_entropy
 from jnn.losses._embeddings import positive, present
 from jnn.precision import take, wide
 
@@ -73,59 +71,6 @@ def update_centers(
     total, count = _class_sums(embeddings, labels, centers.shape[0], present("update_centers", mask, labels.shape))
     moved = wide(centers) + rate * (total - count * wide(centers)) / (1 + count)
     return jax.lax.stop_gradient(moved)
-
-
-def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, mask: jax.Array | None = None) -> jax.Array:
-    """Prototypes: the mean embedding of each class's support examples.
-
-    Args:
-      support: (n, d), floating point.
-      labels: (n,), integers in 0..classes-1.
-      classes: how many.
-      mask: (n,), true or not 0 where a row is there.
-
-    Returns:
-      (classes, d), in float32 at least; 0 for a class without examples.
-
-    Raises:
-      TypeError: embeddings are not floating point, or labels not integers.
-      ValueError: shapes do not fit, or labels known to lie out of range.
-
-    >>> prototypes(jnp.array([[1.0], [3.0], [5.0]]), jnp.array([0, 0, 1]), 2).tolist()
-    [[2.0], [5.0]]
-    """
-    _check_places("prototypes", support, labels, classes)
-    total, count = _class_sums(support, labels, classes, present("prototypes", mask, labels.shape))
-    return total / jnp.maximum(count, 1)
-
-
-def prototypical(queries: jax.Array, means: jax.Array, labels: jax.Array) -> jax.Array:
-    """Prototypical loss: cross-entropy of softmax(-squared distance to each prototype).
-
-    See "Prototypical Networks for Few-shot Learning", Snell, Swersky and Zemel, 2017.
-
-    Args:
-      queries: (..., d), floating point.
-      means: (classes, d), as `prototypes` makes them.
-      labels: (...), integers in 0..classes-1.
-
-    Returns:
-      (...): one number per query.
-
-    Raises:
-      TypeError: embeddings are not floating point, or labels not integers.
-      ValueError: shapes do not fit, or labels known to lie out of range.
-
-    >>> prototypical(jnp.array([[1.0]]), jnp.array([[0.0], [2.0]]), jnp.array([0])).round(4)
-    Array([0.6931], dtype=float32)
-    """
-    checks.floats("prototypical", queries)
-    checks.floats("prototypical", means, ndim=2)
-    _check_places("prototypical", queries, labels, means.shape[0])
-    checks.trailing("prototypical", queries, means.shape[1:])
-    # without the query's own square, which all classes share: |m|^2 - 2 x m
-    square = jnp.sum(jnp.square(wide(means)), axis=-1).reshape((1,) * labels.ndim + (-1,))
-    return cross_entropy(2 * jnp.einsum("...d,cd->...c", wide(queries), wide(means)) - square, labels)
 
 
 def _check_places(name: str, x: jax.Array, labels: jax.Array, classes: int) -> None:

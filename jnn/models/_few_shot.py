@@ -1,6 +1,6 @@
 """Heads that compare: a prototype of each class for learning from a few examples, and two things as alike or not.
 
-    prototypical_logits(x, prototypes(support, labels, classes))
+    prototypical_logits(x, prototypes(support, labels, classes))    for `jnn.losses.cross_entropy`
     siamese(p, a, b) -> logit of "the same"
 
 Both read what a model has made of its inputs. Laws: a row of weight 0 is not there; a and b may change places.
@@ -58,6 +58,8 @@ def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, weight: j
 
 def prototypical_logits(x: jax.Array, of_classes: jax.Array) -> jax.Array:
     """Prototypical logits: minus the squared distance of a vector from the prototype of each class.
+
+    See "Prototypical Networks for Few-shot Learning", Snell, Swersky and Zemel, 2017: its loss is their cross-entropy.
 
     Args:
       x: (..., n, d), floating point.

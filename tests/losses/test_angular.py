@@ -1,4 +1,4 @@
-"""Angular margins, centers and prototypes against angles in torch, loops over classes, and at the edges."""
+"""Angular margins and centers against angles in torch, loops over classes, and at the edges."""
 
 import math
 
@@ -59,23 +59,18 @@ def test_margins_are_finite_at_the_edges():
 
 
 @pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
-def test_centers_and_prototypes_are_means_of_classes(rng):
+def test_centers_move_to_the_means_of_their_classes(rng):
     x, centers = (rng.normal(size=(n, 3)).astype(np.float32) for n in (8, 4))
     labels, mask = rng.integers(0, 4, 8), np.arange(8) < 6
     square = lambda x, c, y: ((x - c[y.long()].detach()) ** 2).sum(-1) / 2
     assert_matches_torch(losses.center_loss, square, [x, centers, labels])
-    moved, means = centers.astype(np.float64), np.zeros((4, 3))
+    moved = centers.astype(np.float64)
     for k in range(4):
         of_class = x[mask & (labels == k)]
         moved[k] += 0.3 * (of_class - centers[k]).sum(0) / (1 + len(of_class))
-        means[k] = of_class.mean(0) if len(of_class) else 0
     x = np.where(mask[:, None], x, np.nan)
     ours = losses.update_centers(*map(jnp.asarray, (centers, x, labels)), rate=0.3, mask=jnp.asarray(mask))
     np.testing.assert_allclose(ours, moved, rtol=1e-5, atol=1e-6)
-    found = losses.prototypes(*map(jnp.asarray, (x, labels)), 4, mask=jnp.asarray(mask))
-    np.testing.assert_allclose(found, means, rtol=1e-5, atol=1e-6)
-    proto = lambda q, m, y: F.cross_entropy(-(torch.cdist(q, m) ** 2), y.long(), reduction="none")
-    assert_matches_torch(losses.prototypical, proto, [rng.normal(size=(8, 3)).astype(np.float32), centers, labels])
 
 
 X, LABELS = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
@@ -93,8 +88,6 @@ X, LABELS = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
         (lambda: losses.cosface(X, X, LABELS, scale=-1.0), "scale > 0"),
         (lambda: losses.sphereface(X, X, LABELS, margin=0), "sphereface: expected a margin of 1 or more"),
         (lambda: losses.center_loss(X, X[:2], LABELS + 2), r"center_loss: expected labels in 0\.\.1"),
-        (lambda: losses.prototypes(X, LABELS + 9, 2), r"prototypes: expected labels in 0\.\.1"),
-        (lambda: losses.prototypical(X, X[:, :2], LABELS), "prototypical: its parameters expect"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, message):

@@ -4,8 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.neighbors import NearestCentroid
 
+from jnn.losses import cross_entropy
 from jnn.models import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.parity import check
 from tests.oracle import assert_matches_torch
@@ -21,6 +23,13 @@ def test_prototypes_are_scikit_learns_centroids():
     np.testing.assert_allclose(ours, theirs.centroids_, atol=1e-6)
     nearest = np.argmax(prototypical_logits(jnp.asarray(queries), ours), 1)
     np.testing.assert_array_equal(nearest, theirs.predict(queries))
+
+
+def test_their_cross_entropy_is_that_of_distances_in_torch():
+    loss = lambda x, c, y: cross_entropy(prototypical_logits(x, c), y)
+    torchs = lambda x, c, y: F.cross_entropy(-(torch.cdist(x, c) ** 2), y.long(), reduction="none")
+    x, centres = (RNG.normal(size=(n, 3)).astype(np.float32) for n in (8, 4))
+    assert_matches_torch(loss, torchs, [x, centres, RNG.integers(0, 4, 8)])
 
 
 @pytest.mark.slow

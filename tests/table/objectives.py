@@ -42,7 +42,6 @@ LOSSES = [
     # embeddings: each for itself
     Loss("dino_loss", lambda x, y: losses.dino_loss(x, y, CENTER), pair(4)),
     Loss("arcface", lambda x, y: losses.arcface(x, TABLE.astype(x.dtype), y, scale=4.0), labelled(3, 4)),
-    Loss("prototypical", lambda x, y: losses.prototypical(x, TABLE.astype(x.dtype), y), labelled(3, 4)),
     # sequences
     Loss("ctc_loss", lambda x, y: losses.ctc_loss(x, y, *whole(y, 5)), spoken(5, 3)),
     Loss("transducer_loss", lambda x, y: losses.transducer_loss(x, y, *whole(y, 4)), spoken(4, 3, 3)),

@@ -1,6 +1,6 @@
 """ConvNeXt's block: a large depthwise convolution, then a wide map of each place, added to the input.
 
-Laws: no example sees another; with a "scale" of zeros it is the identity.
+Laws: no example sees another; with a "layer_scale" of zeros it is the identity.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def convnext_block_spec(
     *,
     kernel: Sequence[int] = (7, 7),
     expand: int = 4,
-    scale: float = 1e-6,
+    layer_scale: float = 1e-6,
     init: Initializer | VarianceScaling = SMALL,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
@@ -39,12 +39,12 @@ def convnext_block_spec(
       channels: of input and output.
       kernel: of the depthwise convolution.
       expand: how many times wider it is within.
-      scale: initial values of "scale", of what is added to the input.
+      layer_scale: initial values of "layer_scale", of what is added to the input.
       init: initial values of the weights.
       dtype: of all parameters.
 
     Returns:
-      {"depthwise": conv, "norm": layer norm, "up": linear, "down": linear, "scale": (channels,)}
+      {"depthwise": conv, "norm": layer norm, "up": linear, "down": linear, "layer_scale": (channels,)}
 
     >>> convnext_block_spec(8)["up"]["w"].shape
     (8, 32)
@@ -55,17 +55,18 @@ def convnext_block_spec(
         "norm": layer_norm_spec(channels, axes=("channels",), dtype=dtype),
         "up": linear_spec(channels, wider, axes=("channels", "hidden"), init=init, dtype=dtype),
         "down": linear_spec(wider, channels, axes=("hidden", "channels"), init=init, dtype=dtype),
-        "scale": Param((channels,), constant(scale), ("channels",), dtype),
+        "layer_scale": Param((channels,), constant(layer_scale), ("channels",), dtype),
     }
 
 
 def convnext_block(p: dict[str, Any], x: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
-    """ConvNeXt block: `x + scale * down(gelu(up(norm(depthwise(x)))))`.
+    """ConvNeXt block: `x + layer_scale * down(gelu(up(norm(depthwise(x)))))`.
 
-    See "A ConvNet for the 2020s", Liu et al., 2022.
+    See "A ConvNet for the 2020s", Liu et al., 2022; for layer scale "Going Deeper with Image Transformers", Touvron et
+    al., 2021.
 
     Args:
-      p: as `convnext_block_spec` returns, "scale" optional.
+      p: as `convnext_block_spec` returns, "layer_scale" optional.
       x: (..., *spatial, channels), floating point.
       epsilon: of the norm.
 
@@ -80,9 +81,9 @@ def convnext_block(p: dict[str, Any], x: jax.Array, *, epsilon: float = 1e-6) ->
     >>> convnext_block(p, jnp.ones((1, 1, 2))).tolist()
     [[[1.0, 1.0]]]
     """
-    checks.params("convnext_block", p, "depthwise", "norm", "up", "down", may=("scale",))
+    checks.params("convnext_block", p, "depthwise", "norm", "up", "down", may=("layer_scale",))
     h = layer_norm(p["norm"], depthwise_conv(p["depthwise"], x), epsilon=epsilon)
     h = wide(linear(p["down"], gelu(linear(p["up"], h), approximate=False)))
-    if "scale" in p:
-        h = h * over_last_axes(p["scale"], h)
+    if "layer_scale" in p:
+        h = h * over_last_axes(p["layer_scale"], h)
     return (wide(x) + h).astype(x.dtype)

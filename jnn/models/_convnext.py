@@ -14,13 +14,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.activations import gelu
 from jnn.axes import constrain, gather
-from jnn.initializers import constant, truncated_normal
+from jnn.initializers import truncated_normal
 from jnn.layers import (
     conv_spec,
-    depthwise_conv,
-    depthwise_conv_spec,
+    convnext_block,
+    convnext_block_spec,
     global_avg_pool,
     layer_norm,
     layer_norm_spec,
@@ -29,8 +28,7 @@ from jnn.layers import (
     scan_layers,
 )
 from jnn.models._patches import patches
-from jnn.param import Param, Params, Spec, stack
-from jnn.precision import over_last_axes, wide
+from jnn.param import Params, Spec, stack
 from jnn.remat import Remat
 
 SMALL = truncated_normal(0.02)
@@ -79,21 +77,12 @@ def convnext_spec(
         )
     norm = lambda c: layer_norm_spec(c, axes=("channels",), dtype=dtype)
 
-    def block(c: int) -> Spec:
-        return {
-            "depthwise": depthwise_conv_spec(c, (7, 7), init=SMALL, dtype=dtype),
-            "norm": norm(c),
-            "up": linear_spec(c, 4 * c, axes=("channels", "hidden"), init=SMALL, dtype=dtype),
-            "down": linear_spec(4 * c, c, axes=("hidden", "channels"), init=SMALL, dtype=dtype),
-            "layer_scale": Param((c,), constant(1e-6), ("channels",), dtype),
-        }
-
     spec: Spec = {}
     for i, (depth, c_in, c_out) in enumerate(zip(depths, (channels, *widths[:-1]), widths, strict=True)):
         size = patch if i == 0 else 2
         down = {"conv": conv_spec(c_in, c_out, (size, size), init=SMALL, dtype=dtype)}
         down["norm"] = norm(c_out if i == 0 else c_in)
-        spec[f"stage{i + 1}"] = {"down": down, "blocks": stack(block(c_out), depth)}
+        spec[f"stage{i + 1}"] = {"down": down, "blocks": stack(convnext_block_spec(c_out, dtype=dtype), depth)}
     out = linear_spec(widths[-1], classes, axes=("channels", "classes"), init=SMALL, dtype=dtype)
     return spec | {"norm": norm(widths[-1]), "out": out}
 
@@ -123,10 +112,11 @@ def convnext(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
     """
     checks.params("convnext", p, "stage1", "norm")
     checks.floats("convnext", x, ndim=3)
+    block = lambda p, x, key, _: convnext_block(p, x)
     for i in range(1, 1 + sum(name.startswith("stage") for name in p)):
         name = f"stage{i}"
         x = _down(gather(p[name]["down"], f"{name}/down"), x, first=i == 1)
-        x = scan_layers(_block, p[name]["blocks"], x, "y", "x", "channels", path=f"{name}/blocks", remat=remat)
+        x = scan_layers(block, p[name]["blocks"], x, "y", "x", "channels", path=f"{name}/blocks", remat=remat)
     x = layer_norm(gather(p["norm"], "norm"), global_avg_pool(x), epsilon=EPSILON)
     return linear(gather(p["out"], "out"), x) if "out" in p else x
 
@@ -136,9 +126,3 @@ def _down(p: Params, x: jax.Array, *, first: bool) -> jax.Array:
     norm = lambda x: layer_norm(p["norm"], x, epsilon=EPSILON)
     x = norm(patches(p["conv"], x)) if first else patches(p["conv"], norm(x))
     return constrain(x, "y", "x", "channels")
-
-
-def _block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:
-    h = layer_norm(p["norm"], depthwise_conv(p["depthwise"], x), epsilon=EPSILON)
-    h = wide(linear(p["down"], gelu(linear(p["up"], h))))
-    return x + (h * over_last_axes(p["layer_scale"], h)).astype(x.dtype)

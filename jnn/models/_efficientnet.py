@@ -17,7 +17,7 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import batch_norm, conv, depthwise_conv, dropout, global_avg_pool, linear, linear_spec
 from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._mobilenet import _rounded as rounded
+from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec, rounded
 from jnn.models._residual_stages import through_stages
 from jnn.param import Params, Spec, check_key, path_key, stack
 
@@ -66,19 +66,13 @@ def efficientnet_lite_spec(
     (1, 5, 5, 1, 240)
     """
 
-    def block(c_in: int, c_out: int, kernel: int, widen: int) -> Spec:
-        c = c_in * widen
-        expand = {"expand": conv_norm_spec(c_in, c, 1, dtype=dtype)} if widen > 1 else {}
-        depthwise = conv_norm_spec(c, c, kernel, groups=c, dtype=dtype)
-        return expand | {"depthwise": depthwise, "project": conv_norm_spec(c, c_out, 1, dtype=dtype)}
-
     spec: Spec = {"stem": conv_norm_spec(channels, stem, dtype=dtype)}
     c = stem
     for i, (kernel, widen, c_out, blocks) in enumerate(stages, 1):
         before, c = c, rounded(c_out * width)
         n = blocks if i in (1, len(stages)) else math.ceil(blocks * depth)
-        rest = {"rest": stack(block(c, c, kernel, widen), n - 1)} if n > 1 else {}
-        spec[f"stage{i}"] = {"first": block(before, c, kernel, widen)} | rest
+        rest = {"rest": stack(inverted_residual_spec(c, c, kernel, widen, dtype), n - 1)} if n > 1 else {}
+        spec[f"stage{i}"] = {"first": inverted_residual_spec(before, c, kernel, widen, dtype)} | rest
     spec["last"] = conv_norm_spec(c, last, 1, dtype=dtype)
     return spec | {"out": linear_spec(last, classes, axes=("channels", "classes"), dtype=dtype)}
 
@@ -126,36 +120,20 @@ def efficientnet_lite(
     if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
         raise ValueError(f"efficientnet_lite: expected a stride of each of {stages} stages, found {tuple(strides)}.")
     h, first = _unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2, weight=weight)
-    h, seen = through_stages(p, jax.nn.relu6(h), stats, _inverted_residual, None, strides=strides, weight=weight)
+    h, seen = through_stages(
+        p, jax.nn.relu6(h), stats, inverted_residual, None, strides=strides, weight=weight, unit=_unit
+    )
     h, last = _unit(gather(p["last"], "last"), h, stats and stats["last"], weight=weight)
     h = global_avg_pool(constrain(jax.nn.relu6(h), "y", "x", "channels"))
     h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
     return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
 
 
-def _inverted_residual(
-    p: Params, x: jax.Array, stats: Stats | None, key: None, *, stride: int, weight: jax.Array | None
-) -> tuple[jax.Array, Stats]:
-    h, seen = x, {}
-    for name in ("expand", "depthwise", "project"):
-        if name in p:
-            depthwise = name == "depthwise"
-            here, given = stride if depthwise else 1, stats and stats[name]
-            h, seen[name] = _unit(p[name], h, given, depthwise=depthwise, stride=here, weight=weight)
-            h = jax.nn.relu6(h) if name != "project" else h
-    return (x + h if x.shape == h.shape else h), seen
-
-
 def _unit(
-    p: Params,
-    x: jax.Array,
-    stats: Stats | None,
-    *,
-    depthwise: bool = False,
-    stride: int = 1,
-    weight: jax.Array | None = None,
+    p: Params, x: jax.Array, stats: Stats | None, *, stride: int = 1, weight: jax.Array | None = None
 ) -> tuple[jax.Array, Stats]:
     """`conv_norm` with the padding and the epsilon of TensorFlow."""
+    depthwise = p["conv"]["w"].shape[-2] == 1 < x.shape[-1]
     h = (depthwise_conv if depthwise else conv)(p["conv"], x, stride=stride)
     h, seen = batch_norm(p["norm"], h, stats and stats["norm"], weight=weight, epsilon=EPSILON)
     return h, {"norm": seen}

@@ -15,6 +15,7 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import dropout, global_avg_pool, linear, linear_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
+from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec, rounded
 from jnn.models._residual_stages import through_stages
 from jnn.param import Params, Spec, check_key, path_key, stack
 
@@ -52,19 +53,13 @@ def mobilenet_v2_spec(
     (1, 3, 3, 1, 144)
     """
 
-    def block(c_in: int, c_out: int, widen: int) -> Spec:
-        c = c_in * widen
-        expand = {"expand": conv_norm_spec(c_in, c, 1, dtype=dtype)} if widen > 1 else {}
-        depthwise = conv_norm_spec(c, c, 3, groups=c, dtype=dtype)
-        return expand | {"depthwise": depthwise, "project": conv_norm_spec(c, c_out, 1, dtype=dtype)}
-
-    c = _rounded(stem * multiplier)
+    c = rounded(stem * multiplier)
     spec: Spec = {"stem": conv_norm_spec(channels, c, dtype=dtype)}
     for i, (widen, width, depth) in enumerate(stages, 1):
-        before, c = c, _rounded(width * multiplier)
-        rest = {"rest": stack(block(c, c, widen), depth - 1)} if depth > 1 else {}
-        spec[f"stage{i}"] = {"first": block(before, c, widen)} | rest
-    wide = max(last, _rounded(last * multiplier)) if multiplier > 1 else last
+        before, c = c, rounded(width * multiplier)
+        rest = {"rest": stack(inverted_residual_spec(c, c, 3, widen, dtype), depth - 1)} if depth > 1 else {}
+        spec[f"stage{i}"] = {"first": inverted_residual_spec(before, c, 3, widen, dtype)} | rest
+    wide = max(last, rounded(last * multiplier)) if multiplier > 1 else last
     spec["last"] = conv_norm_spec(c, wide, 1, dtype=dtype)
     return spec | {"out": linear_spec(wide, classes, axes=("channels", "classes"), dtype=dtype)}
 
@@ -110,26 +105,8 @@ def mobilenet_v2(
     if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
         raise ValueError(f"mobilenet_v2: expected a stride of each of {stages} stages, found {tuple(strides)}.")
     h, first = conv_norm(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2, weight=weight)
-    h, seen = through_stages(p, jax.nn.relu6(h), stats, _inverted_residual, None, strides=strides, weight=weight)
+    h, seen = through_stages(p, jax.nn.relu6(h), stats, inverted_residual, None, strides=strides, weight=weight)
     h, last = conv_norm(gather(p["last"], "last"), h, stats and stats["last"], weight=weight)
     h = global_avg_pool(constrain(jax.nn.relu6(h), "y", "x", "channels"))
     h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
     return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
-
-
-def _inverted_residual(
-    p: Params, x: jax.Array, stats: Stats | None, key: None, *, stride: int, weight: jax.Array | None
-) -> tuple[jax.Array, Stats]:
-    h, seen = x, {}
-    for name in ("expand", "depthwise", "project"):
-        if name in p:
-            here = stride if name == "depthwise" else 1
-            h, seen[name] = conv_norm(p[name], h, stats and stats[name], stride=here, weight=weight)
-            h = jax.nn.relu6(h) if name != "project" else h
-    return (x + h if x.shape == h.shape else h), seen
-
-
-def _rounded(c: float) -> int:
-    """The nearest multiple of 8, and not less than nine tenths of c."""
-    near = max(8, int(c + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * c else near

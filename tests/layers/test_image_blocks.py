@@ -147,7 +147,7 @@ def test_convnext_block_matches_torch(seed):
         h = same(x, p["depthwise"]["w"], p["depthwise"]["b"], groups=4)
         h = F.layer_norm(h, (4,), p["norm"]["scale"], p["norm"]["bias"], 1e-6)
         h = F.gelu(h @ p["up"]["w"] + p["up"]["b"]) @ p["down"]["w"] + p["down"]["b"]
-        return x + p["scale"] * h
+        return x + p["layer_scale"] * h
 
     spec = layers.convnext_block_spec(4, kernel=(5, 3))
     assert_block_matches(spec, layers.convnext_block, theirs, (2, 5, 4, 4), seed=seed)

@@ -1,5 +1,7 @@
 """What tests of image models share: images, the names of parameters beside statistics, torch's layout."""
 
+from fnmatch import fnmatchcase
+
 import jax
 import numpy as np
 
@@ -33,10 +35,21 @@ def trained(module, seed=0):
     return module
 
 
+def matching(names, spec):
+    """Those of the names whose pattern is like a path of the spec."""
+    paths = jnn.param.flatten(spec)
+    return {pattern: name for pattern, name in names.items() if any(fnmatchcase(path, pattern) for path in paths)}
+
+
+def with_stats(names, both):
+    """The names of parameters, for params and stats of them."""
+    return matching({f"{part}/{path}": name for part in both for path, name in names.items()}, both)
+
+
 def check_with_stats(model, spec, module, x, names=None, **how):
     """Parity of `model(params, x, stats) -> (output, stats)` with a module that normalizes by its statistics."""
     both = {"params": spec, "stats": batch_stats_spec(spec)}
-    named = {f"{part}/{path}": name for part in both for path, name in {**(names or {}), "*": "*"}.items()}
+    named = with_stats({**(names or {}), "*": "*"}, both)
     ours = lambda p, x: model(p["params"], x, jax.lax.stop_gradient(p["stats"]))[0]
     return check(ours, both, trained(module), x, names=named, call=channels_last, **how)
 

@@ -14,7 +14,7 @@ import jnn
 from jnn.data import data_root
 from jnn.interop.torch import load_state_dict
 from jnn.models import EFFICIENTNET_LITES, batch_stats_spec, efficientnet_lite, efficientnet_lite_spec
-from tests.models.images import check_with_stats, images
+from tests.models.images import check_with_stats, images, with_stats
 
 FILE = "weights/efficientnet_lite0/efficientnet-lite0-57934424.pth"
 PALACE, DAISY = 698, 985  # of ImageNet's classes
@@ -144,8 +144,7 @@ def photographs():
 def test_real_weights_give_torchs_logits_on_photographs(weights):
     spec = efficientnet_lite_spec(1000)
     both = {"params": spec, "stats": batch_stats_spec(spec)}
-    named = {f"{part}/{path}": name for part in both for path, name in NAMES.items()}
-    loaded = load_state_dict(both, weights, named)
+    loaded = load_state_dict(both, weights, with_stats(NAMES, both))
     x = photographs()
     ours, _ = jax.jit(lambda p, x: efficientnet_lite(p["params"], x, p["stats"], key=None))(loaded, x)
     module = TorchLite(LITE0, 1000).eval()

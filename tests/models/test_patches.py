@@ -10,7 +10,7 @@ from torch import nn
 import jnn
 from jnn.models import CONVNEXTS, MIXERS, VITS, convnext, convnext_spec, mixer, mixer_spec, vit, vit_spec
 from jnn.parity import check
-from tests.models.images import channels_last, images
+from tests.models.images import channels_last, images, matching
 
 ATTENTION = {
     f"blocks/attention/{name}/{ours}": f"blocks.{{i}}.self_attn.in_proj_{theirs}[{n}/3]"
@@ -71,7 +71,7 @@ def test_vit_matches_torch(plain):
     spec = vit_spec((4, 6, 2), 2, 3, layers=2, heads=2, embed=8, hidden=12, **how)
     module = TorchViT(0 if plain else 7)
     ours = lambda p, x: vit(frozen(p, "blocks", "attention", "k", "b"), x, key=None)
-    check(ours, spec, module, images(3, 4, 6, 2), names=ENCODER, call=call_without_key_bias)
+    check(ours, spec, module, images(3, 4, 6, 2), names=matching(ENCODER, spec), call=call_without_key_bias)
 
 
 class TorchMixer(nn.Module):
@@ -122,7 +122,7 @@ class TorchConvNeXt(nn.Module):
 
         def forward(self, x):
             h = self.norm(self.depthwise(x).movedim(1, -1))
-            return x + (self.down(gelu(self.up(h))) * self.layer_scale).movedim(-1, 1)
+            return x + (self.down(nn.functional.gelu(self.up(h))) * self.layer_scale).movedim(-1, 1)
 
     def __init__(self):
         super().__init__()

@@ -20,7 +20,7 @@ from jnn.models import (
     resnet,
     resnet_spec,
 )
-from tests.models.images import check_with_stats, images
+from tests.models.images import check_with_stats, images, matching
 
 PUBLISHED = {  # torchvision's documentation
     "resnet18": 11_689_512,
@@ -177,7 +177,8 @@ def weights():
 def test_a_real_resnet50_gives_torchs_outputs(weights):
     spec = resnet_spec(**RESNETS["resnet50"], classes=768)
     params = load_state_dict(spec, weights, TORCHVISION_RESNET, ignore=["*running*"])
-    stats = load_state_dict(batch_stats_spec(spec), weights, TORCHVISION_RESNET, ignore=["*weight", "*bias"])
+    of_stats = batch_stats_spec(spec)
+    stats = load_state_dict(of_stats, weights, matching(TORCHVISION_RESNET, of_stats), ignore=["*weight", "*bias"])
     module = TorchResNet(**RESNETS["resnet50"], classes=768).eval()
     module.load_state_dict(weights)
     x = images(2, 224, 224, 3)

@@ -155,7 +155,7 @@ BLOCKS = [
     ),
     Block(
         "convnext_block",
-        layers.convnext_block_spec(4, kernel=(3, 3), scale=1.0),
+        layers.convnext_block_spec(4, kernel=(3, 3), layer_scale=1.0),
         lambda p, x, key: layers.convnext_block(p, x),
         floats(3, 4, 4),
     ),

@@ -27,6 +27,7 @@ BELOW = {
     "param": "activations checks data initializers inspect launch layers losses metrics models parallel train",
     "boxes": "activations data inspect launch layers losses metrics models parallel preflight train",
     "image_similarity": "activations data inspect launch layers losses metrics models parallel preflight train",
+    "vectors": "activations data inspect launch layers losses metrics models parallel preflight train",
     "metrics": "data inspect launch layers losses models parallel preflight train",
     "layers": "data inspect launch losses models parallel preflight train",
     "losses": "data inspect launch layers models parallel preflight train",

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.layers._pool import pooling_window
-from jnn.layers._unit_norm import unit_of
 from jnn.layers._window import Padding, one_batch_axis, sliding
 from jnn.param import check_key
 from jnn.precision import wide, wide_dtype
+from jnn.vectors import scale_of
 
 
 def lp_pool(
@@ -48,9 +48,9 @@ def lp_pool(
     slide = pooling_window("lp_pool", window, stride, padding)
     flat, leading = one_batch_axis("lp_pool", x, len(slide.size))
     taps = [jnp.abs(tap) for tap in slide.taps(slide.pad(wide(flat)), flat.shape[1:-1])]
-    there, unit = unit_of(functools.reduce(jnp.maximum, taps))
-    total = functools.reduce(jnp.add, [(tap / unit) ** norm for tap in taps])
-    y = unit * jnp.where(there, jnp.where(there, total, 1.0) ** (1 / norm), 0.0)
+    there, scale = scale_of(functools.reduce(jnp.maximum, taps))
+    total = functools.reduce(jnp.add, [(tap / scale) ** norm for tap in taps])
+    y = scale * jnp.where(there, jnp.where(there, total, 1.0) ** (1 / norm), 0.0)
     return y.reshape(*leading, *y.shape[1:]).astype(x.dtype)
 
 

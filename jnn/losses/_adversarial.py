@@ -17,8 +17,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
-from jnn.precision import wide
+from jnn.losses._inputs import alike
 
 
 def gan_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -40,7 +39,7 @@ def gan_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
     >>> gan_critic(jnp.array([0.0]), jnp.array([0.0]))
     Array([1.3862944], dtype=float32)
     """
-    real, fake = _scores("gan_critic", real=real, fake=fake)
+    real, fake = alike("gan_critic", real=real, fake=fake)
     return jax.nn.softplus(-real) + jax.nn.softplus(fake)
 
 
@@ -61,7 +60,7 @@ def gan_generator(fake: jax.Array) -> jax.Array:
     >>> gan_generator(jnp.array([0.0]))
     Array([0.6931472], dtype=float32)
     """
-    (fake,) = _scores("gan_generator", fake=fake)
+    (fake,) = alike("gan_generator", fake=fake)
     return jax.nn.softplus(-fake)
 
 
@@ -82,7 +81,7 @@ def minimax_generator(fake: jax.Array) -> jax.Array:
     >>> minimax_generator(jnp.array([0.0]))
     Array([-0.6931472], dtype=float32)
     """
-    (fake,) = _scores("minimax_generator", fake=fake)
+    (fake,) = alike("minimax_generator", fake=fake)
     return -jax.nn.softplus(fake)
 
 
@@ -105,7 +104,7 @@ def least_squares_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
     >>> least_squares_critic(jnp.array([1.0]), jnp.array([2.0]))
     Array([2.], dtype=float32)
     """
-    real, fake = _scores("least_squares_critic", real=real, fake=fake)
+    real, fake = alike("least_squares_critic", real=real, fake=fake)
     return 0.5 * (jnp.square(real - 1) + jnp.square(fake))
 
 
@@ -126,7 +125,7 @@ def least_squares_generator(fake: jax.Array) -> jax.Array:
     >>> least_squares_generator(jnp.array([3.0]))
     Array([2.], dtype=float32)
     """
-    (fake,) = _scores("least_squares_generator", fake=fake)
+    (fake,) = alike("least_squares_generator", fake=fake)
     return 0.5 * jnp.square(fake - 1)
 
 
@@ -149,7 +148,7 @@ def hinge_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
     >>> hinge_critic(jnp.array([3.0]), jnp.array([0.0]))
     Array([1.], dtype=float32)
     """
-    real, fake = _scores("hinge_critic", real=real, fake=fake)
+    real, fake = alike("hinge_critic", real=real, fake=fake)
     return jax.nn.relu(1 - real) + jax.nn.relu(1 + fake)
 
 
@@ -172,7 +171,7 @@ def wasserstein_critic(real: jax.Array, fake: jax.Array) -> jax.Array:
     >>> wasserstein_critic(jnp.array([3.0]), jnp.array([1.0]))
     Array([-2.], dtype=float32)
     """
-    real, fake = _scores("wasserstein_critic", real=real, fake=fake)
+    real, fake = alike("wasserstein_critic", real=real, fake=fake)
     return fake - real
 
 
@@ -193,12 +192,5 @@ def wasserstein_generator(fake: jax.Array) -> jax.Array:
     >>> wasserstein_generator(jnp.array([3.0]))
     Array([-3.], dtype=float32)
     """
-    (fake,) = _scores("wasserstein_generator", fake=fake)
+    (fake,) = alike("wasserstein_generator", fake=fake)
     return -fake
-
-
-def _scores(name: str, **scores: jax.Array) -> tuple[jax.Array, ...]:
-    for x in scores.values():
-        checks.floats(name, x, ndim=0)
-    checks.same_shape(name, **scores)
-    return tuple(wide(x) for x in scores.values())

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._classification import cross_entropy
-from jnn.losses._embeddings import length, positive, unit
+from jnn.losses._inputs import one_of, positive
 from jnn.precision import wide
+from jnn.vectors import length, unit
 
 SHARP = 1e-6  # sines are kept above its root: at 0 their gradient is infinite
 
@@ -141,8 +142,5 @@ def _of_classes(name: str, cosine: jax.Array, own: jax.Array, labels: jax.Array,
     """Cross-entropy of scaled cosines, and of `own` for the class of the label."""
     if not isinstance(scale, jax.Array) or not scale.ndim:
         scale = positive(name, "scale", scale, cosine)
-    checks.integers(name, labels, name="labels")
-    if labels.shape != cosine.shape[:-1]:
-        raise ValueError(f"{name}: expected labels {cosine.shape[:-1]}, found {checks.describe(labels)}.")
-    mine = jax.lax.broadcasted_iota(jnp.int32, cosine.shape, labels.ndim) == labels[..., None].astype(jnp.int32)
+    _, mine = one_of(name, cosine, labels)
     return cross_entropy(jnp.where(mine, own, cosine) * scale, labels)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import positive, present
+from jnn.losses._inputs import masked, positive
 from jnn.precision import take, wide
 
 
@@ -68,7 +68,7 @@ def update_centers(
     """
     _check_places("update_centers", embeddings, labels, centers.shape[0])
     rate = positive("update_centers", "rate", rate, wide(centers))
-    total, count = _class_sums(embeddings, labels, centers.shape[0], present("update_centers", mask, labels.shape))
+    total, count = _class_sums(embeddings, labels, centers.shape[0], masked("update_centers", mask, labels.shape))
     moved = wide(centers) + rate * (total - count * wide(centers)) / (1 + count)
     return jax.lax.stop_gradient(moved)
 

@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.losses._inputs import unit_interval
 from jnn.precision import wide
 
-ROUNDING = 1e-6  # what float32 sums of probabilities miss 1 by; twice the last place of a dtype of 16 bits
 CLIP = 1e-7  # probabilities are kept this far from 0 and 1; nearer, float32 cannot tell 1 - p from 0
 
 
@@ -52,7 +52,7 @@ def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Ar
     """
     checks.floats("binary_cross_entropy", probabilities)
     targets = _binary_targets("binary_cross_entropy", probabilities, targets)
-    p = _unit_interval("binary_cross_entropy", "probabilities", probabilities)
+    p = unit_interval("binary_cross_entropy", "probabilities", probabilities)
     valid = ~jnp.isnan(p)
     p = jnp.clip(p, CLIP, 1 - CLIP)
     values = -(targets * jnp.log(p) + (1 - targets) * jnp.log1p(-p))
@@ -160,17 +160,7 @@ def soft_cross_entropy(
 
 def _binary_targets(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
     checks.same_shape(name, predictions=predictions, targets=targets)
-    return _unit_interval(name, "targets", targets)
-
-
-def _unit_interval(name: str, what: str, x: jax.Array) -> jax.Array:
-    """x in [0, 1], in float32 at least: rounding outside it counts as its end, and what is further out is NaN."""
-    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize == 2
-    rounding = 2 * float(jnp.finfo(x.dtype).eps) if narrow else ROUNDING
-    checks.in_unit_interval(name, what, x, tolerance=rounding)
-    x = wide(x)
-    inside = jnp.where(x < 0, 0, jnp.where(x > 1, 1, x))
-    return jnp.where((x >= -rounding) & (x <= 1 + rounding), inside, jnp.nan)
+    return unit_interval(name, "targets", targets)
 
 
 def _check_labels(logits: jax.Array, labels: jax.Array) -> None:

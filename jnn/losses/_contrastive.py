@@ -20,7 +20,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import eye, own_column, positive, rows, same_label, similarities, unit
+from jnn.losses._embeddings import eye, own_column, rows, same_label, similarities
+from jnn.losses._inputs import positive
+from jnn.vectors import unit
 
 
 def info_nce(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import positive, present
+from jnn.losses._inputs import masked, positive
 from jnn.precision import wide
 
 
@@ -74,7 +74,7 @@ def update_center(
     _check_center("update_center", teacher, center)
     in_range = lambda m: (m >= 0) & (m <= 1)
     momentum = checks.number("update_center", "momentum", momentum, in_range, "in [0, 1]", like=wide(center))
-    there = present("update_center", mask, teacher.shape[:-1])
+    there = masked("update_center", mask, teacher.shape[:-1])
     axes, count = tuple(range(teacher.ndim - 1)), jnp.sum(there)
     mean = jnp.sum(jnp.where(there[..., None], wide(teacher), 0), axis=axes) / jnp.maximum(count, 1)
     after = momentum * wide(center) + (1 - momentum) * mean

@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import positive, unit
+from jnn.losses._divergence import categorical_kl
+from jnn.losses._inputs import positive
 from jnn.losses._regression import squared_error
 from jnn.precision import wide
+from jnn.vectors import unit
 
 
 def distillation(student: jax.Array, teacher: jax.Array, *, temperature: jax.Array | float = 2.0) -> jax.Array:
@@ -39,12 +41,9 @@ def distillation(student: jax.Array, teacher: jax.Array, *, temperature: jax.Arr
     """
     _check("distillation", student, teacher, 1)
     temperature = positive("distillation", "temperature", temperature, wide(student))
-    ours, theirs = (jax.nn.log_softmax(wide(x) / temperature, axis=-1) for x in (student, teacher))
-    theirs = jax.lax.stop_gradient(theirs)
+    soft = jax.lax.stop_gradient(wide(teacher) / temperature)
     # a class masked by -inf costs nothing: on both sides, for 0 * inf is nan
-    there = theirs > -jnp.inf
-    gaps = jnp.where(there, theirs, 0) - jnp.where(there, ours, 0)
-    return temperature**2 * jnp.sum(jnp.exp(theirs) * gaps, axis=-1)
+    return temperature**2 * categorical_kl(soft, wide(student) / temperature)
 
 
 def hint(student: jax.Array, teacher: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._temporal_difference import huberized
+from jnn.losses._regression import huberized
 from jnn.precision import wide
 
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import length
 from jnn.precision import wide
+from jnn.vectors import length
 
 Critic = Callable[[jax.Array], jax.Array]
 

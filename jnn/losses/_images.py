@@ -16,8 +16,8 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.image_similarity import SCALES, ms_ssim, ssim
-from jnn.losses._inputs import direction
 from jnn.precision import wide
+from jnn.vectors import unit
 
 
 def ssim_loss(
@@ -136,5 +136,5 @@ def _layer_distance(a: jax.Array, b: jax.Array, weights: jax.Array) -> jax.Array
         checks.floats("lpips", x, ndim=3)
     checks.same_shape("lpips", features_a=a, features_b=b)
     checks.trailing("lpips", a, jnp.shape(weights))
-    square = jnp.square(direction(wide(a)) - direction(wide(b)))
+    square = jnp.square(unit(a) - unit(b))
     return jnp.mean(jnp.einsum("...yxc,c->...yx", square, wide(jnp.asarray(weights))), axis=(-2, -1))

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.losses._classification import _unit_interval as unit_interval
 from jnn.precision import wide, wide_dtype
 
-__all__ = ["beside", "direction", "fitting", "masked", "one_of", "pair", "pixels", "scored", "unit_interval", "yes_no"]
+ROUNDING = 1e-6  # what float32 sums of probabilities miss 1 by; twice the last place of a dtype of 16 bits
 
 
 def pair(name: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
@@ -28,6 +27,14 @@ def beside(predictions: jax.Array, x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(wide_dtype(predictions), wide_dtype(x)))
 
 
+def alike(name: str, **arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Arrays of one shape, each in float32 at least."""
+    for x in arrays.values():
+        checks.floats(name, x, ndim=0)
+    checks.same_shape(name, **arrays)
+    return tuple(wide(x) for x in arrays.values())
+
+
 def fitting(
     name: str, what: str, x: jax.Array, fits: Callable[[Any], Any], expected: str, *, like: jax.Array
 ) -> jax.Array:
@@ -38,6 +45,16 @@ def fitting(
             raise ValueError(f"{name}: expected {what} {expected}, found values from {values.min()} to {values.max()}.")
     x = beside(like, x)
     return jnp.where(fits(x), x, jnp.nan)
+
+
+def unit_interval(name: str, what: str, x: jax.Array) -> jax.Array:
+    """x in [0, 1], in float32 at least: rounding outside it counts as its end, and what is further out is NaN."""
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize == 2
+    rounding = 2 * float(jnp.finfo(x.dtype).eps) if narrow else ROUNDING
+    checks.in_unit_interval(name, what, x, tolerance=rounding)
+    x = wide(x)
+    inside = jnp.where(x < 0, 0, jnp.where(x > 1, 1, x))
+    return jnp.where((x >= -rounding) & (x <= 1 + rounding), inside, jnp.nan)
 
 
 def yes_no(name: str, scores: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -76,17 +93,14 @@ def masked(name: str, mask: jax.Array | None, shape: tuple[int, ...]) -> jax.Arr
     return jnp.asarray(mask) != 0
 
 
-def direction(x: jax.Array) -> jax.Array:
-    """x divided by its length, which is never squared at its own scale; zero where x is."""
-    most = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
-    zero = most == 0
-    x = jnp.where(zero, 0.0, x / jnp.where(zero, 1.0, most))
-    square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
-    return x / jnp.sqrt(jnp.where(zero, 1.0, square))
-
-
 def pixels(name: str, mask: jax.Array | None, of: jax.Array, spatial: int) -> jax.Array:
     """The mask of pixels `of`, an array (..., *spatial)."""
     if of.ndim < spatial:
         raise ValueError(f"{name}: expected {spatial} spatial axes, found pixels {checks.describe(of)}.")
     return masked(name, mask, of.shape)
+
+
+def positive(name: str, what: str, value: jax.Array | float, like: jax.Array) -> jax.Array | float:
+    """A number above 0, such as a temperature; NaN where a traced one is not."""
+    number: jax.Array | float = checks.number(name, what, value, lambda t: t > 0, "> 0", like=like)
+    return number

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import positive
+from jnn.losses._inputs import alike, positive
 from jnn.precision import wide
 
 WIDEST = 60.0  # of a log-ratio: exp of it, times an advantage, fits into float32
@@ -39,7 +39,7 @@ def policy_gradient(log_probabilities: jax.Array, advantages: jax.Array) -> jax.
     >>> policy_gradient(jnp.array([-0.5]), jnp.array([2.0]))
     Array([1.], dtype=float32)
     """
-    log_p, gain = _same("policy_gradient", log_probabilities=log_probabilities, advantages=advantages)
+    log_p, gain = alike("policy_gradient", log_probabilities=log_probabilities, advantages=advantages)
     return -log_p * jax.lax.stop_gradient(gain)
 
 
@@ -67,7 +67,7 @@ def ppo(
     >>> ppo(jnp.log(jnp.array([2.0, 2.0])), jnp.zeros(2), jnp.array([1.0, -1.0]))
     Array([-1.2,  2. ], dtype=float32)
     """
-    log_p, old, gain = _same("ppo", log_probabilities=log_probabilities, old=old, advantages=advantages)
+    log_p, old, gain = alike("ppo", log_probabilities=log_probabilities, old=old, advantages=advantages)
     clip, gain = positive("ppo", "clip", clip, log_p), jax.lax.stop_gradient(gain)
     ratio = jnp.exp(jnp.clip(log_p - jax.lax.stop_gradient(old), -WIDEST, WIDEST))
     return -jnp.minimum(ratio * gain, jnp.clip(ratio, 1 - clip, 1 + clip) * gain)
@@ -94,7 +94,7 @@ def clipped_value(values: jax.Array, old: jax.Array, returns: jax.Array, *, clip
     >>> clipped_value(jnp.array([2.0]), jnp.array([0.0]), jnp.array([2.0]), clip=1.0)
     Array([0.5], dtype=float32)
     """
-    values, old, returns = _same("clipped_value", values=values, old=old, returns=returns)
+    values, old, returns = alike("clipped_value", values=values, old=old, returns=returns)
     clip, old, returns = positive("clipped_value", "clip", clip, values), *map(jax.lax.stop_gradient, (old, returns))
     near = old + jnp.clip(values - old, -clip, clip)
     return 0.5 * jnp.maximum(jnp.square(values - returns), jnp.square(near - returns))
@@ -121,10 +121,3 @@ def categorical_entropy(logits: jax.Array) -> jax.Array:
     log_p = jax.nn.log_softmax(wide(logits), axis=-1)
     there = log_p > -jnp.inf
     return -jnp.sum(jnp.exp(log_p) * jnp.where(there, log_p, 0), axis=-1)
-
-
-def _same(name: str, **arrays: jax.Array) -> tuple[jax.Array, ...]:
-    for x in arrays.values():
-        checks.floats(name, x, ndim=0)
-    checks.same_shape(name, **arrays)
-    return tuple(wide(x) for x in arrays.values())

@@ -17,8 +17,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._classification import cross_entropy
-from jnn.losses._embeddings import positive, present
-from jnn.precision import wide
+from jnn.losses._inputs import alike, masked, positive
 
 
 def sequence_log_probability(
@@ -42,7 +41,7 @@ def sequence_log_probability(
     >>> sequence_log_probability(jnp.zeros((1, 3, 2)), jnp.zeros((1, 3), int), jnp.array([[0, 1, 1]]))
     Array([-1.3862944], dtype=float32)
     """
-    there = present("sequence_log_probability", mask, tokens.shape)
+    there = masked("sequence_log_probability", mask, tokens.shape)
     total = -jnp.sum(jnp.where(there, cross_entropy(logits, tokens), 0), axis=-1)
     return total / jnp.maximum(jnp.sum(there, axis=-1), 1) if average else total
 
@@ -145,7 +144,7 @@ def kto_loss(
     >>> kto_loss(jnp.array([0.0, 0.0]), jnp.array([0.0, 0.0]), jnp.array([1, 0]), 0.0)
     Array([0.5, 0.5], dtype=float32)
     """
-    ours, theirs = _same("kto_loss", log_probabilities=log_probabilities, reference=reference)
+    ours, theirs = alike("kto_loss", log_probabilities=log_probabilities, reference=reference)
     checks.same_shape("kto_loss", log_probabilities=log_probabilities, desirable=desirable)
     beta = positive("kto_loss", "beta", beta, ours)
     reward = ours - jax.lax.stop_gradient(theirs)
@@ -172,7 +171,7 @@ def orpo_loss(chosen: jax.Array, rejected: jax.Array, *, strength: jax.Array | f
     >>> orpo_loss(jnp.array([-1.0]), jnp.array([-1.0]), strength=1.0)
     Array([1.6931472], dtype=float32)
     """
-    ours, theirs = _same("orpo_loss", chosen=chosen, rejected=rejected)
+    ours, theirs = alike("orpo_loss", chosen=chosen, rejected=rejected)
     odds = _log_odds(ours) - _log_odds(theirs)
     return -ours + positive("orpo_loss", "strength", strength, ours) * jax.nn.softplus(-odds)
 
@@ -204,7 +203,7 @@ def simpo_loss(
     >>> simpo_loss(jnp.array([-1.0]), jnp.array([-1.5]))
     Array([0.6931472], dtype=float32)
     """
-    ours, theirs = _same("simpo_loss", chosen=chosen, rejected=rejected)
+    ours, theirs = alike("simpo_loss", chosen=chosen, rejected=rejected)
     return jax.nn.softplus(margin - positive("simpo_loss", "beta", beta, ours) * (ours - theirs))
 
 
@@ -227,18 +226,11 @@ def bradley_terry(chosen: jax.Array, rejected: jax.Array, *, margin: jax.Array |
     >>> bradley_terry(jnp.array([1.0]), jnp.array([1.0]))
     Array([0.6931472], dtype=float32)
     """
-    ours, theirs = _same("bradley_terry", chosen=chosen, rejected=rejected)
+    ours, theirs = alike("bradley_terry", chosen=chosen, rejected=rejected)
     return jax.nn.softplus(margin - (ours - theirs))
 
 
 def _log_ratio(name: str, *log_probabilities: jax.Array) -> jax.Array:
     names = ("chosen", "rejected", "reference_chosen", "reference_rejected")
-    chosen, rejected, of_chosen, of_rejected = _same(name, **dict(zip(names, log_probabilities, strict=True)))
+    chosen, rejected, of_chosen, of_rejected = alike(name, **dict(zip(names, log_probabilities, strict=True)))
     return chosen - rejected - jax.lax.stop_gradient(of_chosen - of_rejected)
-
-
-def _same(name: str, **arrays: jax.Array) -> tuple[jax.Array, ...]:
-    for x in arrays.values():
-        checks.floats(name, x, ndim=0)
-    checks.same_shape(name, **arrays)
-    return tuple(wide(x) for x in arrays.values())

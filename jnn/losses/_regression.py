@@ -10,8 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
-from jnn.precision import wide
+from jnn.losses._inputs import pair, positive
 
 
 def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -31,7 +30,7 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 0.0]]))
     Array([2.5], dtype=float32)
     """
-    return jnp.mean(jnp.square(_error("squared_error", predictions, targets)), axis=-1)
+    return jnp.mean(jnp.square(difference("squared_error", predictions, targets)), axis=-1)
 
 
 def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -51,7 +50,7 @@ def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> absolute_error(jnp.array([[1.0, -2.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.5], dtype=float32)
     """
-    return jnp.mean(jnp.abs(_error("absolute_error", predictions, targets)), axis=-1)
+    return jnp.mean(jnp.abs(difference("absolute_error", predictions, targets)), axis=-1)
 
 
 def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> jax.Array:
@@ -74,13 +73,17 @@ def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> 
     >>> huber(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.3125], dtype=float32)
     """
-    error = jnp.abs(_error("huber", predictions, targets))
-    delta = checks.number("huber", "delta", delta, lambda d: d > 0, "> 0", like=error)
-    near = jnp.minimum(error, delta)  # error = near + far; the square of the first, the second's slope
-    return jnp.mean(0.5 * near**2 + delta * (error - near), axis=-1)
+    return jnp.mean(huberized("huber", difference("huber", predictions, targets), delta), axis=-1)
 
 
-def _error(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    checks.floats(name, predictions)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    return wide(predictions) - wide(targets)
+def huberized(name: str, error: jax.Array, delta: jax.Array | float) -> jax.Array:
+    """Half the square of an error up to delta, linear beyond."""
+    size, delta = jnp.abs(error), positive(name, "delta", delta, error)
+    near = jnp.minimum(size, delta)
+    return near * (size - 0.5 * near)  # without delta as a factor: it may be infinite
+
+
+def difference(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
+    """Predictions minus targets, of one shape."""
+    predictions, targets = pair(name, predictions, targets)
+    return predictions - targets

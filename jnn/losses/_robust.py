@@ -18,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.losses._inputs import direction, fitting, pair
+from jnn.losses._inputs import fitting, pair
+from jnn.losses._regression import difference
+from jnn.vectors import unit
 
 
 def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -40,7 +42,7 @@ def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> round(float(log_cosh(jnp.array([[1000.0]]), jnp.array([[0.0]]))[0]), 2)
     999.31
     """
-    error = jnp.abs(_error("log_cosh", predictions, targets))
+    error = jnp.abs(difference("log_cosh", predictions, targets))
     # near zero log(2 cosh) - log(2) is a difference of equals: cosh(e) = 1 + 2 sinh(e / 2)^2 has none
     near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.minimum(error, 1) / 2)))
     far = error + jnp.log1p(jnp.exp(-2 * error)) - math.log(2)
@@ -67,7 +69,7 @@ def smooth_l1(predictions: jax.Array, targets: jax.Array, *, beta: float = 1.0) 
     >>> smooth_l1(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]), beta=2.0)
     Array([1.03125], dtype=float32)
     """
-    error = jnp.abs(_error("smooth_l1", predictions, targets))
+    error = jnp.abs(difference("smooth_l1", predictions, targets))
     beta = checks.number("smooth_l1", "beta", beta, lambda b: b > 0, "> 0", like=error)
     near = jnp.minimum(error, beta)
     return jnp.mean(0.5 * near * (near / beta) + (error - near), axis=-1)
@@ -93,7 +95,7 @@ def charbonnier(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 
     >>> charbonnier(jnp.array([[3.0]]), jnp.array([[0.0]]), epsilon=4.0)
     Array([5.], dtype=float32)
     """
-    error = jnp.abs(_error("charbonnier", predictions, targets))
+    error = jnp.abs(difference("charbonnier", predictions, targets))
     epsilon = checks.number("charbonnier", "epsilon", epsilon, lambda e: e > 0, "> 0", like=error)
     most = jax.lax.stop_gradient(jnp.maximum(error, epsilon))  # whose square may overflow
     return jnp.mean(most * jnp.sqrt(jnp.square(error / most) + jnp.square(epsilon / most)), axis=-1)
@@ -120,7 +122,7 @@ def quantile_loss(predictions: jax.Array, targets: jax.Array, *, quantile: jax.A
     >>> quantile_loss(jnp.array([[0.0, 0.0]]), jnp.array([[1.0, -1.0]]), quantile=0.9)
     Array([0.5], dtype=float32)
     """
-    error = -_error("quantile_loss", predictions, targets)
+    error = -difference("quantile_loss", predictions, targets)
     share: Any = quantile if isinstance(quantile, jax.Array) else np.asarray(quantile, error.dtype)
     if share.ndim and share.shape != error.shape[-1:]:
         raise ValueError(
@@ -152,7 +154,7 @@ def epsilon_insensitive(predictions: jax.Array, targets: jax.Array, *, epsilon: 
     >>> epsilon_insensitive(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]), epsilon=1.0)
     Array([1.], dtype=float32)
     """
-    error = jnp.abs(_error("epsilon_insensitive", predictions, targets))
+    error = jnp.abs(difference("epsilon_insensitive", predictions, targets))
     epsilon = checks.number("epsilon_insensitive", "epsilon", epsilon, lambda e: e >= 0, ">= 0", like=error)
     return jnp.mean(jax.nn.relu(error - epsilon), axis=-1)
 
@@ -202,9 +204,4 @@ def cosine_distance(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     Array([1., 0.], dtype=float32)
     """
     x, y = pair("cosine_distance", predictions, targets)
-    return 1 - jnp.sum(direction(x) * direction(y), axis=-1)
-
-
-def _error(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    predictions, targets = pair(name, predictions, targets)
-    return predictions - targets
+    return 1 - jnp.sum(unit(x) * unit(y), axis=-1)

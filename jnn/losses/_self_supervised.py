@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import eye, positive, rows, unit
+from jnn.losses._embeddings import eye, rows
+from jnn.losses._inputs import positive
+from jnn.vectors import unit
 
 
 def negative_cosine(predictions: jax.Array, targets: jax.Array) -> jax.Array:

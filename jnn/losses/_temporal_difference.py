@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import positive
+from jnn.losses._regression import huberized
 from jnn.precision import wide
 
 
@@ -145,10 +145,3 @@ def _of_action(q: jax.Array, actions: jax.Array) -> jax.Array:
     """The value of each action; NaN where there is no such action."""
     own = jax.lax.broadcasted_iota(jnp.int32, q.shape, actions.ndim) == actions[..., None].astype(jnp.int32)
     return jnp.where(jnp.any(own, axis=-1), jnp.sum(jnp.where(own, q, 0), axis=-1), jnp.nan)
-
-
-def huberized(name: str, error: jax.Array, delta: jax.Array | float) -> jax.Array:
-    """Half the square of an error up to delta, linear beyond."""
-    size, delta = jnp.abs(error), positive(name, "delta", delta, error)
-    near = jnp.minimum(size, delta)
-    return near * (size - 0.5 * near)  # without delta as a factor: it may be infinite

@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._embeddings import length, positive, rows, same_label, similarities, unit
+from jnn.losses._embeddings import rows, same_label, similarities
+from jnn.losses._inputs import positive
 from jnn.precision import wide
+from jnn.vectors import length, unit
 
 
 def triplet_margin(

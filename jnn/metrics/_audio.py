@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.metrics._sums import Mean, mean
 from jnn.precision import wide
+from jnn.vectors import unit
 
 
 def si_sdr(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
@@ -53,17 +54,9 @@ def _decibels(name: str, predictions: jax.Array, targets: jax.Array, *, centred:
     if centred:
         p, y = (x - jnp.mean(x, -1, keepdims=True) for x in (p, y))
     # signals of norm 1, whose energies neither over- nor underflow
-    p, y = _unit(p), _unit(y)
+    p, y = unit(p), unit(y)
     signal = jnp.sum(p * y, -1, keepdims=True) * y
     energy = lambda x: jnp.sum(x**2, -1)
     noise = jnp.where(energy(p) == 0, 1.0, energy(p - signal))
     decibels = lambda x: 10 * jnp.log10(x + jnp.finfo(y.dtype).eps)
     return decibels(energy(signal)) - decibels(noise)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    """x over its norm, 0 where it is 0."""
-    peak = jnp.max(jnp.abs(x), -1, keepdims=True)
-    x = x / jnp.where(peak == 0, 1.0, peak)
-    norm = jnp.sqrt(jnp.sum(x**2, -1, keepdims=True))
-    return x / jnp.where(norm == 0, 1.0, norm)

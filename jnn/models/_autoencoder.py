@@ -1,7 +1,7 @@
 """Autoencoder and variational autoencoder (VAE): a perceptron that narrows, and one that widens again.
 
     autoencoder(p, x) -> reconstruction
-    vae(p, x, key=key) -> (reconstruction, mean, log_var)       what the evidence lower bound (ELBO) is made of
+    vae(p, x, key=key) -> (reconstruction, mean, log_scale)       what the evidence lower bound (ELBO) is made of
 
 Encoder and decoder are functions, so that convolutions may stand in place of perceptrons.
 Laws: without a key, the VAE decodes the mean; leading axes are free.
@@ -21,7 +21,7 @@ from jnn.param import Params, Spec, check_key
 from jnn.precision import wide
 
 Coder = Callable[[Params, jax.Array], jax.Array]
-LIMIT = 60.0  # of a log-variance
+LIMIT = 30.0  # of a log-scale
 
 
 def autoencoder_spec(sizes: Sequence[int], *, dtype: DTypeLike = jnp.float32) -> Spec:
@@ -78,7 +78,7 @@ def vae_spec(sizes: Sequence[int], *, dtype: DTypeLike = jnp.float32) -> Spec:
       dtype: of all.
 
     Returns:
-      {"encoder": as `mlp_spec`, which ends in mean and log-variance side by side, "decoder": as `mlp_spec`}
+      {"encoder": as `mlp_spec`, which ends in mean and log-scale side by side, "decoder": as `mlp_spec`}
 
     Raises:
       ValueError: fewer than two sizes.
@@ -106,11 +106,12 @@ def vae(
       p: {"encoder", "decoder"}, such as `vae_spec` declares.
       x: what the encoder reads.
       key: draws the latent, such as `ctx.draw`; None takes its mean.
-      encoder: `(params, x) -> (..., 2 * latent)`, mean and log-variance side by side.
+      encoder: `(params, x) -> (..., 2 * latent)`, mean and log-scale side by side.
       decoder: `(params, latent) -> reconstruction`, or what its distribution is made of, such as logits.
 
     Returns:
-      The reconstruction; and the latent's mean and log-variance, (..., latent) each.
+      The reconstruction; and the latent's mean and log-scale (the log of its standard deviation), (..., latent) each,
+      as `jnn.losses.standard_gaussian_kl` takes them.
 
     Raises:
       ValueError: the encoder returns an odd number of features.
@@ -125,20 +126,20 @@ def vae(
     moments = encoder(p["encoder"], x)
     if moments.shape[-1] % 2:
         raise ValueError(
-            f"vae: expected mean and log-variance of the encoder, an even number of features; found "
+            f"vae: expected mean and log-scale of the encoder, an even number of features; found "
             f"{checks.describe(moments)}."
         )
-    mean, log_var = jnp.split(moments, 2, axis=-1)
-    return decoder(p["decoder"], reparametrize(mean, log_var, key=key)), mean, log_var
+    mean, log_scale = jnp.split(moments, 2, axis=-1)
+    return decoder(p["decoder"], reparametrize(mean, log_scale, key=key)), mean, log_scale
 
 
-def reparametrize(mean: jax.Array, log_var: jax.Array, *, key: jax.Array | None) -> jax.Array:
-    """Reparametrization: a normal draw, `mean + exp(log_var / 2) * noise`, through which gradients pass.
+def reparametrize(mean: jax.Array, log_scale: jax.Array, *, key: jax.Array | None) -> jax.Array:
+    """Reparametrization: a normal draw, `mean + exp(log_scale) * noise`, through which gradients pass.
 
-    A log-variance beyond -60 or 60 counts as that, so that the draw and its gradient are finite in float32.
+    A log-scale beyond -30 or 30 counts as that, so that the draw and its gradient are finite in float32.
 
     Args:
-      mean, log_var: (...), floating point, of one shape.
+      mean, log_scale: (...), floating point, of one shape.
       key: makes the noise; None makes none.
 
     Returns:
@@ -150,9 +151,9 @@ def reparametrize(mean: jax.Array, log_var: jax.Array, *, key: jax.Array | None)
     >>> reparametrize(jnp.ones(3), jnp.zeros(3), key=None).tolist()
     [1.0, 1.0, 1.0]
     """
-    checks.same_shape("reparametrize", mean=mean, log_var=log_var)
+    checks.same_shape("reparametrize", mean=mean, log_scale=log_scale)
     if key is None:
         return mean
-    h, spread = wide(mean), jnp.exp(jnp.clip(wide(log_var), -LIMIT, LIMIT) / 2)
+    h, spread = wide(mean), jnp.exp(jnp.clip(wide(log_scale), -LIMIT, LIMIT))
     noise = jax.random.normal(key, h.shape, h.dtype)
     return (h + spread * noise).astype(mean.dtype)

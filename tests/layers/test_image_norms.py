@@ -121,6 +121,10 @@ def test_conditional_norms_begin_as_if_there_were_no_condition():
     np.testing.assert_array_equal(gate, np.zeros((2, 1, 4)))
 
 
+def test_unit_norm_of_nan_is_nan():
+    assert jnp.isnan(layers.unit_norm(jnp.array([[jnp.nan, 1.0]]))).all()
+
+
 def test_unit_norm_of_weights_is_flaxs():
     (x,) = normals(np.random.default_rng(0), (4, 6))
     theirs = flax.linen.WeightNorm(flax.linen.Dense(3, use_bias=False), use_scale=False, epsilon=0.0)

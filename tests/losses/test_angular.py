@@ -84,7 +84,10 @@ X, LABELS = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
             r"a table \('classes', 3\), a row for each class, found float32\[3,4\]",
         ),
         (lambda: losses.arcface(X, X, LABELS, margin=4.0), r"arcface: expected margin in \[0, pi\), found 4.0"),
-        (lambda: losses.cosface(X, X, LABELS[:2]), r"cosface: expected labels \(4,\), found int32\[2\]"),
+        (
+            lambda: losses.cosface(X, X, LABELS[:2]),
+            r"expected labels \(4,\) for float32\[4,4\], found int32\[2\]",
+        ),
         (lambda: losses.cosface(X, X, LABELS, scale=-1.0), "scale > 0"),
         (lambda: losses.sphereface(X, X, LABELS, margin=0), "sphereface: expected a margin of 1 or more"),
         (lambda: losses.center_loss(X, X[:2], LABELS + 2), r"center_loss: expected labels in 0\.\.1"),

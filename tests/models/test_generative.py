@@ -49,11 +49,11 @@ def test_autoencoders_match_torch():
 
 
 def test_reparametrization_draws_with_the_moments_that_it_is_given():
-    mean, log_var = jnp.full(20_000, 3.0), jnp.full(20_000, np.log(0.25))
-    z = reparametrize(mean, log_var, key=jax.random.key(0))
+    mean, log_scale = jnp.full(20_000, 3.0), jnp.full(20_000, np.log(0.5))
+    z = reparametrize(mean, log_scale, key=jax.random.key(0))
     np.testing.assert_allclose([z.mean(), z.std()], [3.0, 0.5], rtol=0.02)
     with pytest.raises(ValueError, match=r"reparametrize: expected equal shapes"):
-        reparametrize(mean, log_var[:3], key=None)
+        reparametrize(mean, log_scale[:3], key=None)
 
 
 class TorchGenerator(nn.Module):
@@ -143,7 +143,7 @@ def test_an_image_that_cannot_be_halved_is_one_clear_error():
         jax.eval_shape(unet, p, jnp.ones((2, 8, 6, 3)))
 
 
-def test_an_encoder_without_log_variance_is_one_clear_error():
+def test_an_encoder_without_log_scale_is_one_clear_error():
     p = jnn.param.abstract(autoencoder_spec((4, 3)))
-    with pytest.raises(ValueError, match=r"vae: expected mean and log-variance.*found float32\[2,3\]"):
+    with pytest.raises(ValueError, match=r"vae: expected mean and log-scale.*found float32\[2,3\]"):
         jax.eval_shape(lambda p, x: vae(p, x, key=None), p, jnp.ones((2, 4)))

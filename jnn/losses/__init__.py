@@ -44,8 +44,8 @@ from jnn.losses._diffusion import (
     linear_noise_schedule,
 )
 from jnn.losses._dino import dino_loss, update_center
-from jnn.losses._distillation import attention_transfer, distillation, hint
-from jnn.losses._distributional import categorical_projection, quantile_regression
+from jnn.losses._distillation import attention_transfer_loss, distillation_loss, hint_loss
+from jnn.losses._distributional import categorical_projection, quantile_regression_loss
 from jnn.losses._divergence import (
     categorical_kl,
     gaussian_kl,
@@ -60,11 +60,18 @@ from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths, multi_lab
 from jnn.losses._images import lpips, ms_ssim_loss, ssim_loss, total_variation
 from jnn.losses._likelihood import gaussian_mixture_nll, gaussian_nll, laplace_nll, student_t_nll
 from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
-from jnn.losses._margin import hinge, modified_huber, multi_class_hinge, perceptron_loss, sigmoid_loss, squared_hinge
+from jnn.losses._margin import (
+    hinge_loss,
+    modified_huber_loss,
+    multiclass_hinge_loss,
+    perceptron_loss,
+    sigmoid_loss,
+    squared_hinge_loss,
+)
 from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
 from jnn.losses._ordinal import coral_loss, ordinal_cross_entropy
 from jnn.losses._penalty import l1, l2
-from jnn.losses._policy import categorical_entropy, clipped_value, policy_gradient, ppo
+from jnn.losses._policy import categorical_entropy, clipped_value_loss, policy_gradient_loss, ppo_loss
 from jnn.losses._preference import (
     bradley_terry,
     dpo_loss,
@@ -74,7 +81,7 @@ from jnn.losses._preference import (
     sequence_log_probability,
     simpo_loss,
 )
-from jnn.losses._ranking import approximate_ndcg, lambda_rank, listmle, listnet, margin_ranking, ranknet
+from jnn.losses._ranking import approximate_ndcg, lambdarank, listmle, listnet, margin_ranking_loss, ranknet
 from jnn.losses._regression import absolute_error, huber, squared_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
 from jnn.losses._robust import (
@@ -89,18 +96,18 @@ from jnn.losses._robust import (
 from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
 from jnn.losses._survival import cox_partial_likelihood
-from jnn.losses._temporal_difference import double_q_learning, q_learning, td_loss
+from jnn.losses._temporal_difference import double_q_learning_loss, q_learning_loss, td_loss
 from jnn.losses._transducer import transducer_loss
-from jnn.losses._triplet import batch_hard_triplet, contrastive_pairs, semi_hard_triplet, triplet_margin
+from jnn.losses._triplet import batch_hard_triplet_loss, contrastive_loss, semi_hard_triplet_loss, triplet_margin_loss
 
 __all__ = [
     "absolute_error",
     "add_noise",
     "approximate_ndcg",
     "arcface",
-    "attention_transfer",
+    "attention_transfer_loss",
     "barlow_twins",
-    "batch_hard_triplet",
+    "batch_hard_triplet_loss",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "binary_focal_loss",
@@ -113,8 +120,8 @@ __all__ = [
     "chunked_cross_entropy",
     "ciou_loss",
     "clip_loss",
-    "clipped_value",
-    "contrastive_pairs",
+    "clipped_value_loss",
+    "contrastive_loss",
     "coral_loss",
     "cosface",
     "cosine_distance",
@@ -127,8 +134,8 @@ __all__ = [
     "dice_loss",
     "dino_loss",
     "diou_loss",
-    "distillation",
-    "double_q_learning",
+    "distillation_loss",
+    "double_q_learning_loss",
     "dpo_loss",
     "ensemble_crps",
     "epsilon_insensitive",
@@ -147,9 +154,9 @@ __all__ = [
     "generalized_dice_loss",
     "giou_loss",
     "hierarchical_softmax",
-    "hinge",
     "hinge_critic",
-    "hint",
+    "hinge_loss",
+    "hint_loss",
     "huber",
     "huffman_paths",
     "importance_weighted_elbo_loss",
@@ -161,8 +168,8 @@ __all__ = [
     "kto_loss",
     "l1",
     "l2",
-    "lambda_rank",
     "lambda_returns",
+    "lambdarank",
     "laplace_nll",
     "least_squares_critic",
     "least_squares_generator",
@@ -173,13 +180,13 @@ __all__ = [
     "lovasz_hinge",
     "lovasz_softmax",
     "lpips",
-    "margin_ranking",
+    "margin_ranking_loss",
     "min_snr_weight",
     "minimax_generator",
-    "modified_huber",
+    "modified_huber_loss",
     "ms_ssim_loss",
-    "multi_class_hinge",
     "multi_label_cross_entropy",
+    "multiclass_hinge_loss",
     "n_pairs",
     "negative_binomial_nll",
     "negative_cosine",
@@ -191,16 +198,16 @@ __all__ = [
     "perceptron_loss",
     "poisson_deviance",
     "poisson_nll",
-    "policy_gradient",
+    "policy_gradient_loss",
     "poly_loss",
-    "ppo",
-    "q_learning",
+    "ppo_loss",
+    "q_learning_loss",
     "quantile_loss",
-    "quantile_regression",
+    "quantile_regression_loss",
     "r1_penalty",
     "r2_penalty",
     "ranknet",
-    "semi_hard_triplet",
+    "semi_hard_triplet_loss",
     "sequence_log_probability",
     "siglip_loss",
     "sigmoid_loss",
@@ -210,7 +217,7 @@ __all__ = [
     "soft_cross_entropy",
     "sphereface",
     "squared_error",
-    "squared_hinge",
+    "squared_hinge_loss",
     "squared_logarithmic_error",
     "ssim_loss",
     "standard_gaussian_kl",
@@ -219,7 +226,7 @@ __all__ = [
     "td_loss",
     "total_variation",
     "transducer_loss",
-    "triplet_margin",
+    "triplet_margin_loss",
     "tversky_loss",
     "tweedie_deviance",
     "update_center",

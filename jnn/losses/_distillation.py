@@ -1,8 +1,8 @@
 """Distillation: a student learns what a teacher says, or what it sees. No gradient goes to the teacher.
 
-distillation(student, teacher)          logits: softened distributions
-hint(student, teacher)                  features of one layer
-attention_transfer(student, teacher)    where in an image features are active
+distillation_loss(student, teacher)          logits: softened distributions
+hint_loss(student, teacher)                  features of one layer
+attention_transfer_loss(student, teacher)    where in an image features are active
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jnn.precision import wide
 from jnn.vectors import unit
 
 
-def distillation(student: jax.Array, teacher: jax.Array, *, temperature: jax.Array | float = 2.0) -> jax.Array:
+def distillation_loss(student: jax.Array, teacher: jax.Array, *, temperature: jax.Array | float = 2.0) -> jax.Array:
     """Knowledge distillation: the divergence KL(teacher || student) of softened distributions, times temperature^2.
 
     The factor keeps gradients as large as those of labels, beside which it is usually trained: `alpha * distillation +
@@ -36,17 +36,17 @@ def distillation(student: jax.Array, teacher: jax.Array, *, temperature: jax.Arr
       TypeError: logits are not floating point.
       ValueError: shapes differ, or temperature <= 0.
 
-    >>> distillation(jnp.array([[0.0, 0.0]]), jnp.array([[100.0, 0.0]]), temperature=1.0)
+    >>> distillation_loss(jnp.array([[0.0, 0.0]]), jnp.array([[100.0, 0.0]]), temperature=1.0)
     Array([0.6931472], dtype=float32)
     """
-    _check("distillation", student, teacher, 1)
-    temperature = positive("distillation", "temperature", temperature, wide(student))
+    _check("distillation_loss", student, teacher, 1)
+    temperature = positive("distillation_loss", "temperature", temperature, wide(student))
     soft = jax.lax.stop_gradient(wide(teacher) / temperature)
     # a class masked by -inf costs nothing: on both sides, for 0 * inf is nan
     return temperature**2 * categorical_kl(soft, wide(student) / temperature)
 
 
-def hint(student: jax.Array, teacher: jax.Array) -> jax.Array:
+def hint_loss(student: jax.Array, teacher: jax.Array) -> jax.Array:
     """Hint loss, feature distillation: the mean squared error of the student's features, mapped to the teacher's size.
 
     See "FitNets: Hints for Thin Deep Nets", Romero et al., 2015.
@@ -62,14 +62,14 @@ def hint(student: jax.Array, teacher: jax.Array) -> jax.Array:
       TypeError: features are not floating point.
       ValueError: shapes differ.
 
-    >>> hint(jnp.array([[1.0, 2.0]]), jnp.zeros((1, 2)))
+    >>> hint_loss(jnp.array([[1.0, 2.0]]), jnp.zeros((1, 2)))
     Array([2.5], dtype=float32)
     """
-    _check("hint", student, teacher, 1)
+    _check("hint_loss", student, teacher, 1)
     return squared_error(student, jax.lax.stop_gradient(teacher))
 
 
-def attention_transfer(student: jax.Array, teacher: jax.Array) -> jax.Array:
+def attention_transfer_loss(student: jax.Array, teacher: jax.Array) -> jax.Array:
     """Attention transfer: the mean squared difference of normalized maps of activity, the mean square over channels.
 
     See "Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via Attention
@@ -86,10 +86,10 @@ def attention_transfer(student: jax.Array, teacher: jax.Array) -> jax.Array:
       TypeError: features are not floating point.
       ValueError: sizes of images differ.
 
-    >>> attention_transfer(jnp.ones((1, 1, 2, 3)), jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1)).round(4)
+    >>> attention_transfer_loss(jnp.ones((1, 1, 2, 3)), jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1)).round(4)
     Array([0.2929], dtype=float32)
     """
-    _check("attention_transfer", student, teacher, 3)
+    _check("attention_transfer_loss", student, teacher, 3)
     gap = _activity(student) - jax.lax.stop_gradient(_activity(teacher))
     return jnp.mean(jnp.square(gap), axis=-1)
 

@@ -1,7 +1,7 @@
 """Distributional reinforcement learning: what a return may be, as probabilities of atoms or as quantiles.
 
-    categorical_projection(support, probabilities, onto)        C51's targets
-    quantile_regression(quantiles, targets)                     QR-DQN
+    categorical_projection(support, probabilities, onto)    C51's targets
+    quantile_regression_loss(quantiles, targets)            QR-DQN
 
 Targets are taken as they are: no gradient goes there. Laws: float32 at least.
 """
@@ -54,7 +54,7 @@ def categorical_projection(support: jax.Array, probabilities: jax.Array, onto: j
     return jax.lax.stop_gradient(jnp.einsum("...mk,...k->...m", shares, wide(probabilities)))
 
 
-def quantile_regression(quantiles: jax.Array, targets: jax.Array, *, delta: jax.Array | float = 1.0) -> jax.Array:
+def quantile_regression_loss(quantiles: jax.Array, targets: jax.Array, *, delta: jax.Array | float = 1.0) -> jax.Array:
     """Quantile regression, QR-DQN's loss: Huberized errors, those below a quantile and above it weighed by its level.
 
     Quantile i of n has the level (i + 1/2) / n. The mean over targets, the sum over quantiles. See "Distributional
@@ -72,17 +72,17 @@ def quantile_regression(quantiles: jax.Array, targets: jax.Array, *, delta: jax.
       TypeError: arrays are not floating point.
       ValueError: shapes do not fit, or delta <= 0.
 
-    >>> quantile_regression(jnp.array([[0.0]]), jnp.array([[3.0]]))
+    >>> quantile_regression_loss(jnp.array([[0.0]]), jnp.array([[3.0]]))
     Array([1.25], dtype=float32)
     """
-    checks.floats("quantile_regression", quantiles)
-    checks.floats("quantile_regression", targets)
+    checks.floats("quantile_regression_loss", quantiles)
+    checks.floats("quantile_regression_loss", targets)
     if quantiles.shape[:-1] != targets.shape[:-1]:
         found = f"{checks.describe(quantiles)} and {checks.describe(targets)}"
-        raise ValueError(f"quantile_regression: expected equal leading axes, found {found}.")
+        raise ValueError(f"quantile_regression_loss: expected equal leading axes, found {found}.")
     error = jax.lax.stop_gradient(wide(targets))[..., None, :] - wide(quantiles)[..., :, None]
     n = quantiles.shape[-1]
     level = ((jnp.arange(n, dtype=error.dtype) + 0.5) / n).reshape((1,) * (error.ndim - 2) + (n, 1))
     weight = jnp.where(error < 0, 1 - level, level)
-    costs = weight * huberized("quantile_regression", error, delta) / delta
+    costs = weight * huberized("quantile_regression_loss", error, delta) / delta
     return jnp.sum(jnp.mean(costs, axis=-1), axis=-1)

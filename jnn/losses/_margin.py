@@ -1,7 +1,8 @@
 """Margin losses: of scores of any scale, whose sign (or greatest) is the answer.
 
-    hinge, squared_hinge, modified_huber, perceptron_loss, sigmoid_loss     yes/no answers, mean over the last axis
-    multi_class_hinge                                                       one of many classes
+    hinge_loss, squared_hinge_loss, modified_huber_loss     yes/no answers, mean over the last axis
+    perceptron_loss, sigmoid_loss                           the same
+    multiclass_hinge_loss                                   one of many classes
 
 Targets are 0 and 1, as everywhere in this room; m is the margin: the score, its sign turned where the target is 0.
 The multi-label soft margin loss of torch is `binary_cross_entropy_with_logits`. Targets or labels out of range are
@@ -17,7 +18,7 @@ from jnn import checks
 from jnn.losses._inputs import one_of, yes_no
 
 
-def hinge(scores: jax.Array, targets: jax.Array) -> jax.Array:
+def hinge_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     """Hinge loss of a support vector machine: what a margin lacks to 1.
 
     See "Support-Vector Networks", Cortes and Vapnik, 1995.
@@ -33,50 +34,50 @@ def hinge(scores: jax.Array, targets: jax.Array) -> jax.Array:
       TypeError: scores are not floating point.
       ValueError: shapes differ, or are empty, or targets known to be neither 0 nor 1.
 
-    >>> hinge(jnp.array([[0.5, -3.0]]), jnp.array([[1, 0]]))
+    >>> hinge_loss(jnp.array([[0.5, -3.0]]), jnp.array([[1, 0]]))
     Array([0.25], dtype=float32)
     """
-    return jnp.mean(jax.nn.relu(1 - _margin("hinge", scores, targets)), axis=-1)
+    return jnp.mean(jax.nn.relu(1 - _margin("hinge_loss", scores, targets)), axis=-1)
 
 
-def squared_hinge(scores: jax.Array, targets: jax.Array) -> jax.Array:
+def squared_hinge_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     """Squared hinge loss: smooth where the hinge has a corner.
 
     See "Deep Learning using Linear Support Vector Machines", Tang, 2013.
 
     Args:
-      scores, targets: as for `hinge`.
+      scores, targets: as for `hinge_loss`.
 
     Returns:
       (...): `max(0, 1 - m)**2`, mean over the last axis; infinite for margins beyond 1e19 in float32.
 
     Raises:
-      TypeError, ValueError: as `hinge` does.
+      TypeError, ValueError: as `hinge_loss` does.
 
-    >>> squared_hinge(jnp.array([[0.5, -3.0]]), jnp.array([[1, 0]]))
+    >>> squared_hinge_loss(jnp.array([[0.5, -3.0]]), jnp.array([[1, 0]]))
     Array([0.125], dtype=float32)
     """
-    return jnp.mean(jnp.square(jax.nn.relu(1 - _margin("squared_hinge", scores, targets))), axis=-1)
+    return jnp.mean(jnp.square(jax.nn.relu(1 - _margin("squared_hinge_loss", scores, targets))), axis=-1)
 
 
-def modified_huber(scores: jax.Array, targets: jax.Array) -> jax.Array:
+def modified_huber_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     """Modified Huber loss: the squared hinge, linear where the margin is below -1, so that outliers cost less.
 
     See "Solving Large Scale Linear Prediction Problems Using Stochastic Gradient Descent Algorithms", Zhang, 2004.
 
     Args:
-      scores, targets: as for `hinge`.
+      scores, targets: as for `hinge_loss`.
 
     Returns:
       (...): `max(0, 1 - m)**2`, or `-4 m` where m < -1, mean over the last axis.
 
     Raises:
-      TypeError, ValueError: as `hinge` does.
+      TypeError, ValueError: as `hinge_loss` does.
 
-    >>> modified_huber(jnp.array([[0.5, 3.0]]), jnp.array([[1, 0]]))
+    >>> modified_huber_loss(jnp.array([[0.5, 3.0]]), jnp.array([[1, 0]]))
     Array([6.125], dtype=float32)
     """
-    lack = jax.nn.relu(1 - _margin("modified_huber", scores, targets))
+    lack = jax.nn.relu(1 - _margin("modified_huber_loss", scores, targets))
     near = jnp.minimum(lack, 2)  # lack = near + far; the square of the first, the second's slope of 4
     return jnp.mean(near**2 + 4 * (lack - near), axis=-1)
 
@@ -87,13 +88,13 @@ def perceptron_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     See "The Perceptron: A Probabilistic Model for Information Storage and Organization in the Brain", Rosenblatt, 1958.
 
     Args:
-      scores, targets: as for `hinge`.
+      scores, targets: as for `hinge_loss`.
 
     Returns:
       (...): `max(0, -m)`, mean over the last axis.
 
     Raises:
-      TypeError, ValueError: as `hinge` does.
+      TypeError, ValueError: as `hinge_loss` does.
 
     >>> perceptron_loss(jnp.array([[0.5, 3.0]]), jnp.array([[1, 0]]))
     Array([1.5], dtype=float32)
@@ -107,13 +108,13 @@ def sigmoid_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     See "Boosting Algorithms as Gradient Descent", Mason et al., 1999.
 
     Args:
-      scores, targets: as for `hinge`.
+      scores, targets: as for `hinge_loss`.
 
     Returns:
       (...): `sigmoid(-m)`, mean over the last axis.
 
     Raises:
-      TypeError, ValueError: as `hinge` does.
+      TypeError, ValueError: as `hinge_loss` does.
 
     >>> sigmoid_loss(jnp.array([[0.0, 1000.0]]), jnp.array([[1, 0]]))
     Array([0.75], dtype=float32)
@@ -121,7 +122,7 @@ def sigmoid_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.mean(jax.nn.sigmoid(-_margin("sigmoid_loss", scores, targets)), axis=-1)
 
 
-def multi_class_hinge(scores: jax.Array, labels: jax.Array, *, margin: float = 1.0) -> jax.Array:
+def multiclass_hinge_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1.0) -> jax.Array:
     """Multi-class hinge loss: how near, within a margin, the best wrong class comes to the right one.
 
     See "On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines", Crammer and Singer, 2001. A
@@ -139,11 +140,11 @@ def multi_class_hinge(scores: jax.Array, labels: jax.Array, *, margin: float = 1
       TypeError: scores are not floating point, or labels not integers.
       ValueError: shapes do not fit, labels known to be out of range, or a negative margin.
 
-    >>> multi_class_hinge(jnp.array([[1.0, 0.5, -2.0]]), jnp.array([0]))
+    >>> multiclass_hinge_loss(jnp.array([[1.0, 0.5, -2.0]]), jnp.array([0]))
     Array([0.5], dtype=float32)
     """
-    scores, own = one_of("multi_class_hinge", scores, labels)
-    margin = checks.number("multi_class_hinge", "margin", margin, lambda m: m >= 0, ">= 0", like=scores)
+    scores, own = one_of("multiclass_hinge_loss", scores, labels)
+    margin = checks.number("multiclass_hinge_loss", "margin", margin, lambda m: m >= 0, ">= 0", like=scores)
     right = jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True)
     lead = jnp.max(jnp.where(own, 0.0, margin + scores - right), axis=-1)
     return jnp.where(jnp.any(own, axis=-1), lead, jnp.nan)

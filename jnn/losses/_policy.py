@@ -1,9 +1,9 @@
 """Policy losses of reinforcement learning, one number per action taken.
 
-    policy_gradient(log_probabilities, advantages)      REINFORCE; with a baseline, advantages are returns less it
-    ppo(log_probabilities, old, advantages)             proximal: no gain beyond a ratio of 1 + clip
-    clipped_value(values, old, returns)                 PPO's loss of the critic
-    categorical_entropy(logits)                         a bonus: `loss - 0.01 * categorical_entropy(logits)`
+    policy_gradient_loss(log_probabilities, advantages)      REINFORCE; with a baseline, advantages are returns less it
+    ppo_loss(log_probabilities, old, advantages)             proximal: no gain beyond a ratio of 1 + clip
+    clipped_value_loss(values, old, returns)                 PPO's loss of the critic
+    categorical_entropy(logits)                              a bonus: `loss - 0.01 * categorical_entropy(logits)`
 
 Advantages, returns and what is old are taken as they are: no gradient goes there. Laws: float32 at least.
 """
@@ -20,7 +20,7 @@ from jnn.precision import wide
 WIDEST = 60.0  # of a log-ratio: exp of it, times an advantage, fits into float32
 
 
-def policy_gradient(log_probabilities: jax.Array, advantages: jax.Array) -> jax.Array:
+def policy_gradient_loss(log_probabilities: jax.Array, advantages: jax.Array) -> jax.Array:
     """REINFORCE, the policy gradient's loss: minus the log-probability of an action, times what it was worth.
 
     See "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning", Williams, 1992.
@@ -36,14 +36,14 @@ def policy_gradient(log_probabilities: jax.Array, advantages: jax.Array) -> jax.
       TypeError: log-probabilities or advantages are not floating point.
       ValueError: shapes differ.
 
-    >>> policy_gradient(jnp.array([-0.5]), jnp.array([2.0]))
+    >>> policy_gradient_loss(jnp.array([-0.5]), jnp.array([2.0]))
     Array([1.], dtype=float32)
     """
-    log_p, gain = alike("policy_gradient", log_probabilities=log_probabilities, advantages=advantages)
+    log_p, gain = alike("policy_gradient_loss", log_probabilities=log_probabilities, advantages=advantages)
     return -log_p * jax.lax.stop_gradient(gain)
 
 
-def ppo(
+def ppo_loss(
     log_probabilities: jax.Array, old: jax.Array, advantages: jax.Array, *, clip: jax.Array | float = 0.2
 ) -> jax.Array:
     """PPO, the clipped surrogate: `-min(ratio * advantage, clip(ratio, 1 - clip, 1 + clip) * advantage)`.
@@ -64,16 +64,18 @@ def ppo(
       TypeError: arrays are not floating point.
       ValueError: shapes differ, or clip <= 0.
 
-    >>> ppo(jnp.log(jnp.array([2.0, 2.0])), jnp.zeros(2), jnp.array([1.0, -1.0]))
+    >>> ppo_loss(jnp.log(jnp.array([2.0, 2.0])), jnp.zeros(2), jnp.array([1.0, -1.0]))
     Array([-1.2,  2. ], dtype=float32)
     """
-    log_p, old, gain = alike("ppo", log_probabilities=log_probabilities, old=old, advantages=advantages)
-    clip, gain = positive("ppo", "clip", clip, log_p), jax.lax.stop_gradient(gain)
+    log_p, old, gain = alike("ppo_loss", log_probabilities=log_probabilities, old=old, advantages=advantages)
+    clip, gain = positive("ppo_loss", "clip", clip, log_p), jax.lax.stop_gradient(gain)
     ratio = jnp.exp(jnp.clip(log_p - jax.lax.stop_gradient(old), -WIDEST, WIDEST))
     return -jnp.minimum(ratio * gain, jnp.clip(ratio, 1 - clip, 1 + clip) * gain)
 
 
-def clipped_value(values: jax.Array, old: jax.Array, returns: jax.Array, *, clip: jax.Array | float = 0.2) -> jax.Array:
+def clipped_value_loss(
+    values: jax.Array, old: jax.Array, returns: jax.Array, *, clip: jax.Array | float = 0.2
+) -> jax.Array:
     """PPO's clipped value loss: half the squared error, or that of a value no further than `clip` from the old one.
 
     The greater of the two counts. See "Implementation Matters in Deep Policy Gradients", Engstrom et al., 2020.
@@ -91,11 +93,14 @@ def clipped_value(values: jax.Array, old: jax.Array, returns: jax.Array, *, clip
       TypeError: arrays are not floating point.
       ValueError: shapes differ, or clip <= 0.
 
-    >>> clipped_value(jnp.array([2.0]), jnp.array([0.0]), jnp.array([2.0]), clip=1.0)
+    >>> clipped_value_loss(jnp.array([2.0]), jnp.array([0.0]), jnp.array([2.0]), clip=1.0)
     Array([0.5], dtype=float32)
     """
-    values, old, returns = alike("clipped_value", values=values, old=old, returns=returns)
-    clip, old, returns = positive("clipped_value", "clip", clip, values), *map(jax.lax.stop_gradient, (old, returns))
+    values, old, returns = alike("clipped_value_loss", values=values, old=old, returns=returns)
+    clip, old, returns = (
+        positive("clipped_value_loss", "clip", clip, values),
+        *map(jax.lax.stop_gradient, (old, returns)),
+    )
     near = old + jnp.clip(values - old, -clip, clip)
     return 0.5 * jnp.maximum(jnp.square(values - returns), jnp.square(near - returns))
 

@@ -1,9 +1,9 @@
 """Learning to rank: scores of the items of a list against how relevant each is, one number per list.
 
-    ranknet, lambda_rank                pairs of items, the latter weighed by what a swap changes in NDCG
+    ranknet, lambdarank                 pairs of items, the latter weighed by what a swap changes in NDCG
     listnet, listmle                    whole lists: the chance of the best first item, and of the best order
     approximate_ndcg                    the metric itself, with soft ranks
-    margin_ranking(higher, lower)       of pairs that are given as such
+    margin_ranking_loss(higher, lower)  of pairs that are given as such
 
 Items are on the last axis; `mask` (of the scores' shape) is 0 or False for padded ones, which nobody meets, whatever
 they hold. A list without items, or where all are as relevant, has no pairs: it costs 0. Float32 at least. Pairs take
@@ -48,7 +48,7 @@ def ranknet(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None =
     return _mean(costs, better, (-2, -1))
 
 
-def lambda_rank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+def lambdarank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
     """LambdaRank loss: RankNet's pairs, each weighed by how much NDCG changes if the two are swapped.
 
     See "Learning to Rank with Nonsmooth Cost Functions", Burges et al., 2006; "The LambdaLoss Framework for Ranking
@@ -63,13 +63,13 @@ def lambda_rank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | No
     Raises:
       TypeError, ValueError: as `ranknet` does.
 
-    >>> round(float(lambda_rank(jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]]))[0]), 4)
+    >>> round(float(lambdarank(jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]]))[0]), 4)
     0.2558
     """
-    scores, relevance, there = _listed("lambda_rank", scores, relevance, mask)
+    scores, relevance, there = _listed("lambdarank", scores, relevance, mask)
     better = _pairs(jnp.greater, relevance) & _pairs(jnp.logical_and, there)
     rank = 1 + jnp.argsort(jnp.argsort(-jnp.where(there, scores, -jnp.inf), axis=-1), axis=-1).astype(scores.dtype)
-    gain = _gain("lambda_rank", relevance)
+    gain = _gain("lambdarank", relevance)
     swap = jnp.abs(_pairs(jnp.subtract, gain) * _pairs(jnp.subtract, _discount(rank)))
     ideal = _ideal(gain)[..., None, None]
     costs = jax.lax.stop_gradient(swap) * jax.nn.softplus(-_pairs(jnp.subtract, scores))
@@ -155,7 +155,7 @@ def approximate_ndcg(
     return jnp.where(ideal == 0, 0.0, 1 - dcg / jnp.where(ideal == 0, 1.0, ideal))
 
 
-def margin_ranking(higher: jax.Array, lower: jax.Array, *, margin: float = 0.0) -> jax.Array:
+def margin_ranking_loss(higher: jax.Array, lower: jax.Array, *, margin: float = 0.0) -> jax.Array:
     """Margin ranking loss of pairs: by how much the lower one comes within a margin of the higher one.
 
     Args:
@@ -170,11 +170,11 @@ def margin_ranking(higher: jax.Array, lower: jax.Array, *, margin: float = 0.0) 
       TypeError: higher is not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty, or the margin is negative.
 
-    >>> margin_ranking(jnp.array([2.0, 1.0]), jnp.array([1.0, 2.0]), margin=0.5)
+    >>> margin_ranking_loss(jnp.array([2.0, 1.0]), jnp.array([1.0, 2.0]), margin=0.5)
     Array([0. , 1.5], dtype=float32)
     """
-    higher, lower = pair("margin_ranking", higher, lower, ndim=0)
-    margin = checks.number("margin_ranking", "margin", margin, lambda m: m >= 0, ">= 0", like=higher)
+    higher, lower = pair("margin_ranking_loss", higher, lower, ndim=0)
+    margin = checks.number("margin_ranking_loss", "margin", margin, lambda m: m >= 0, ">= 0", like=higher)
     return jax.nn.relu(margin - (higher - lower))
 
 

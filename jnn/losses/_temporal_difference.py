@@ -1,7 +1,8 @@
 """Temporal-difference losses of values, one number per step.
 
-    td_loss(values, rewards, discounts, next_values)                    TD(0)
-    q_learning, double_q_learning(q, actions, rewards, discounts, ...)  the best next action's value
+    td_loss(values, rewards, discounts, next_values)            TD(0)
+    q_learning_loss(q, actions, rewards, discounts, next_q)     the best next action's value
+    double_q_learning_loss(..., selector)                       the same, of an action that another network selects
 
 Discounts are gamma, or 0 where the episode ends. Targets are taken as they are: no gradient goes there. Errors are
 Huberized: half a square up to `delta`, linear beyond; `delta=jnp.inf` leaves the square. Laws: float32 at least; an
@@ -53,7 +54,7 @@ def td_loss(
     return huberized("td_loss", wide(values) - jax.lax.stop_gradient(target), delta)
 
 
-def q_learning(
+def q_learning_loss(
     q: jax.Array,
     actions: jax.Array,
     rewards: jax.Array,
@@ -80,13 +81,13 @@ def q_learning(
       TypeError: arrays are not floating point, or actions not integers.
       ValueError: shapes do not fit, actions known to lie out of range, or delta <= 0.
 
-    >>> q_learning(jnp.zeros((1, 2)), jnp.array([0]), jnp.ones(1), jnp.ones(1), jnp.array([[0.0, 2.0]]))
+    >>> q_learning_loss(jnp.zeros((1, 2)), jnp.array([0]), jnp.ones(1), jnp.ones(1), jnp.array([[0.0, 2.0]]))
     Array([2.5], dtype=float32)
     """
-    return _q("q_learning", q, actions, rewards, discounts, next_q, next_q, delta)
+    return _q("q_learning_loss", q, actions, rewards, discounts, next_q, next_q, delta)
 
 
-def double_q_learning(
+def double_q_learning_loss(
     q: jax.Array,
     actions: jax.Array,
     rewards: jax.Array,
@@ -101,20 +102,20 @@ def double_q_learning(
     See "Deep Reinforcement Learning with Double Q-learning", van Hasselt, Guez and Silver, 2016.
 
     Args:
-      q, actions, rewards, discounts, next_q, delta: as for `q_learning`.
+      q, actions, rewards, discounts, next_q, delta: as for `q_learning_loss`.
       selector: (..., actions), the online network's values of the next state.
 
     Returns:
       (...).
 
     Raises:
-      TypeError, ValueError: as for `q_learning`.
+      TypeError, ValueError: as for `q_learning_loss`.
 
     >>> next_q, selector = jnp.array([[0.5, 2.0]]), jnp.array([[1.0, 0.0]])
-    >>> double_q_learning(jnp.zeros((1, 2)), jnp.array([0]), jnp.ones(1), jnp.ones(1), next_q, selector)
+    >>> double_q_learning_loss(jnp.zeros((1, 2)), jnp.array([0]), jnp.ones(1), jnp.ones(1), next_q, selector)
     Array([1.], dtype=float32)
     """
-    return _q("double_q_learning", q, actions, rewards, discounts, next_q, selector, delta)
+    return _q("double_q_learning_loss", q, actions, rewards, discounts, next_q, selector, delta)
 
 
 def _q(

@@ -1,9 +1,9 @@
 """Triplet and pair losses of embeddings: what belongs together is nearer than what does not, by a margin.
 
-    triplet_margin(anchors, positives, negatives)     triplets that are given
-    batch_hard_triplet(x, labels)                     for each row its farthest positive and nearest negative
-    semi_hard_triplet(x, labels)                      for each positive the nearest negative that is farther
-    contrastive_pairs(first, second, same)            pairs
+    triplet_margin_loss(anchors, positives, negatives)     triplets that are given
+    batch_hard_triplet_loss(x, labels)                     for each row its farthest positive and nearest negative
+    semi_hard_triplet_loss(x, labels)                      for each positive the nearest negative that is farther
+    contrastive_loss(first, second, same)                  pairs
 
 Laws: as of the contrastive losses: with `mask`, a row that is not there costs 0 and is nobody's triplet; mined rows see
 each other, so under micro-batches each part sees its own rows only. Of given triplets and pairs each row stands alone:
@@ -22,7 +22,7 @@ from jnn.precision import wide
 from jnn.vectors import length, unit
 
 
-def triplet_margin(
+def triplet_margin_loss(
     anchors: jax.Array, positives: jax.Array, negatives: jax.Array, *, margin: jax.Array | float = 1.0
 ) -> jax.Array:
     """Triplet loss: by how much a positive is not nearer than a negative, and a margin, in Euclidean distance.
@@ -40,18 +40,18 @@ def triplet_margin(
       TypeError: embeddings are not floating point.
       ValueError: shapes differ, or margin <= 0.
 
-    >>> triplet_margin(jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]]), jnp.array([[3.0, 4.0]]), margin=5.0)
+    >>> triplet_margin_loss(jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]]), jnp.array([[3.0, 4.0]]), margin=5.0)
     Array([1.], dtype=float32)
     """
     for x in (anchors, positives, negatives):
-        checks.floats("triplet_margin", x)
-    checks.same_shape("triplet_margin", anchors=anchors, positives=positives, negatives=negatives)
-    margin = positive("triplet_margin", "margin", margin, wide(anchors))
+        checks.floats("triplet_margin_loss", x)
+    checks.same_shape("triplet_margin_loss", anchors=anchors, positives=positives, negatives=negatives)
+    margin = positive("triplet_margin_loss", "margin", margin, wide(anchors))
     near, far = (length(wide(anchors) - wide(x)) for x in (positives, negatives))
     return jax.nn.relu(near - far + margin)
 
 
-def batch_hard_triplet(
+def batch_hard_triplet_loss(
     embeddings: jax.Array, labels: jax.Array, *, margin: jax.Array | float = 1.0, mask: jax.Array | None = None
 ) -> jax.Array:
     """Batch-hard triplet loss: each row with its farthest positive and nearest negative of the batch.
@@ -72,11 +72,11 @@ def batch_hard_triplet(
       ValueError: shapes do not fit, or margin <= 0.
 
     >>> x = jnp.array([[0.0], [1.0], [3.0]])
-    >>> batch_hard_triplet(x, jnp.array([0, 0, 1]), margin=2.0)
+    >>> batch_hard_triplet_loss(x, jnp.array([0, 0, 1]), margin=2.0)
     Array([0., 1., 0.], dtype=float32)
     """
-    there, x = rows("batch_hard_triplet", mask, embeddings=embeddings)
-    belong, differ = same_label("batch_hard_triplet", labels, there)
+    there, x = rows("batch_hard_triplet_loss", mask, embeddings=embeddings)
+    belong, differ = same_label("batch_hard_triplet_loss", labels, there)
     # who is far is asked of dot products, up to what a row has in common; the distances to those two are taken anew
     y = jax.lax.stop_gradient(_balanced(x))
     far = jnp.sum(jnp.square(y), axis=-1)[..., None, :] - 2 * similarities(y, y)
@@ -84,7 +84,7 @@ def batch_hard_triplet(
         jnp.argmax(jnp.where(belong, far, -jnp.inf), axis=-1),
         jnp.argmin(jnp.where(differ, far, jnp.inf), axis=-1),
     )
-    values = triplet_margin(x, *(jnp.take_along_axis(x, i[..., None], axis=-2) for i in hardest), margin=margin)
+    values = triplet_margin_loss(x, *(jnp.take_along_axis(x, i[..., None], axis=-2) for i in hardest), margin=margin)
     return jnp.where(jnp.any(belong, axis=-1) & jnp.any(differ, axis=-1), values, 0)
 
 
@@ -94,7 +94,7 @@ def _balanced(x: jax.Array) -> jax.Array:
     return x - jnp.mean(x, axis=-2, keepdims=True)
 
 
-def semi_hard_triplet(
+def semi_hard_triplet_loss(
     embeddings: jax.Array, labels: jax.Array, *, margin: jax.Array | float = 0.2, mask: jax.Array | None = None
 ) -> jax.Array:
     """Semi-hard triplet loss: each positive with the nearest negative farther than it; the mean over a row's positives.
@@ -116,12 +116,12 @@ def semi_hard_triplet(
       ValueError: shapes do not fit, or margin <= 0.
 
     >>> x = jnp.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> semi_hard_triplet(x, jnp.array([0, 0, 1]), margin=3.0)
+    >>> semi_hard_triplet_loss(x, jnp.array([0, 0, 1]), margin=3.0)
     Array([1., 1., 0.], dtype=float32)
     """
-    there, x = rows("semi_hard_triplet", mask, embeddings=embeddings)
-    belong, differ = same_label("semi_hard_triplet", labels, there)
-    margin = positive("semi_hard_triplet", "margin", margin, x)
+    there, x = rows("semi_hard_triplet_loss", mask, embeddings=embeddings)
+    belong, differ = same_label("semi_hard_triplet_loss", labels, there)
+    margin = positive("semi_hard_triplet_loss", "margin", margin, x)
     far = 2 - 2 * similarities(unit(x), unit(x))
     negatives = jnp.sort(jnp.where(differ, far, jnp.inf), axis=-1)  # with it memory stays n^2, not n^3
     search = jnp.vectorize(lambda ordered, x: jnp.searchsorted(ordered, x, side="right"), signature="(n),(m)->(m)")
@@ -133,7 +133,7 @@ def semi_hard_triplet(
     return jnp.sum(costs, axis=-1) / jnp.maximum(jnp.sum(counts, axis=-1), 1)
 
 
-def contrastive_pairs(
+def contrastive_loss(
     first: jax.Array, second: jax.Array, same: jax.Array, *, margin: jax.Array | float = 1.0
 ) -> jax.Array:
     """Contrastive loss of pairs: half the squared distance of like ones, of others half the square that a margin lacks.
@@ -152,17 +152,17 @@ def contrastive_pairs(
       TypeError: embeddings are not floating point.
       ValueError: shapes do not fit, or margin <= 0.
 
-    >>> contrastive_pairs(jnp.zeros((2, 1)), jnp.ones((2, 1)), jnp.array([1, 0]), margin=3.0)
+    >>> contrastive_loss(jnp.zeros((2, 1)), jnp.ones((2, 1)), jnp.array([1, 0]), margin=3.0)
     Array([0.5, 2. ], dtype=float32)
     """
-    checks.floats("contrastive_pairs", first)
-    checks.floats("contrastive_pairs", second)
-    checks.same_shape("contrastive_pairs", first=first, second=second)
-    checks.array("contrastive_pairs", same, "same")
+    checks.floats("contrastive_loss", first)
+    checks.floats("contrastive_loss", second)
+    checks.same_shape("contrastive_loss", first=first, second=second)
+    checks.array("contrastive_loss", same, "same")
     if same.shape != first.shape[:-1]:
         raise ValueError(
-            f"contrastive_pairs: expected same {first.shape[:-1]}, one a pair, found {checks.describe(same)}."
+            f"contrastive_loss: expected same {first.shape[:-1]}, one a pair, found {checks.describe(same)}."
         )
-    margin = positive("contrastive_pairs", "margin", margin, wide(first))
+    margin = positive("contrastive_loss", "margin", margin, wide(first))
     distance = length(wide(first) - wide(second))
     return 0.5 * jnp.square(jnp.where(same != 0, distance, jax.nn.relu(margin - distance)))

@@ -106,8 +106,16 @@ IN_BATCH = {
         True,
     ),
     "n_pairs": (lambda x, y, c, m: losses.n_pairs(x, y, mask=m), n_pairs, False),
-    "batch_hard_triplet": (lambda x, y, c, m: losses.batch_hard_triplet(x, c, margin=1.5, mask=m), batch_hard, False),
-    "semi_hard_triplet": (lambda x, y, c, m: losses.semi_hard_triplet(x, c, margin=0.4, mask=m), semi_hard, True),
+    "batch_hard_triplet_loss": (
+        lambda x, y, c, m: losses.batch_hard_triplet_loss(x, c, margin=1.5, mask=m),
+        batch_hard,
+        False,
+    ),
+    "semi_hard_triplet_loss": (
+        lambda x, y, c, m: losses.semi_hard_triplet_loss(x, c, margin=0.4, mask=m),
+        semi_hard,
+        True,
+    ),
     "barlow_twins": (lambda x, y, c, m: losses.barlow_twins(x, y, redundancy=0.1, mask=m), barlow_twins, False),
     "vicreg": (
         lambda x, y, c, m: losses.vicreg(x, y, invariance=5.0, variance=2.0, covariance=3.0, mask=m),
@@ -167,14 +175,14 @@ def test_losses_and_gradients_are_finite_at_the_edges(name):
 def test_given_pairs_and_triplets_match_torch(rng):
     arrays = [rng.normal(size=(2, 3, 4)).astype(np.float32) for _ in range(3)]
     margin = lambda *x: F.triplet_margin_loss(*x, margin=0.5, reduction="none", eps=0)
-    assert_matches_torch(lambda *x: losses.triplet_margin(*x, margin=0.5), margin, arrays)
+    assert_matches_torch(lambda *x: losses.triplet_margin_loss(*x, margin=0.5), margin, arrays)
     same = rng.integers(0, 2, (2, 3))
 
     def pairs(x, y):
         d = (x - y).norm(dim=-1)
         return torch.where(torch.tensor(same) == 1, d**2, F.relu(2.5 - d) ** 2) / 2
 
-    assert_matches_torch(lambda x, y: losses.contrastive_pairs(x, y, jnp.asarray(same), margin=2.5), pairs, arrays[:2])
+    assert_matches_torch(lambda x, y: losses.contrastive_loss(x, y, jnp.asarray(same), margin=2.5), pairs, arrays[:2])
 
 
 @pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
@@ -213,9 +221,9 @@ ROWS, LABEL = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
         (lambda: losses.nt_xent(ROWS, ROWS, mask=LABEL[:2]), r"a mask \(4,\), found int32\[2\]"),
         (lambda: losses.clip_loss(ROWS[0], ROWS[0], 1.0), "rank 2 or more"),
         (lambda: losses.supervised_contrastive(ROWS, LABEL[:2]), r"labels \(4,\), one a row, found int32\[2\]"),
-        (lambda: losses.semi_hard_triplet(ROWS, LABEL, margin=0), "margin > 0"),
-        (lambda: losses.contrastive_pairs(ROWS, ROWS, LABEL[:2]), r"expected same \(4,\), one a pair"),
-        (lambda: losses.triplet_margin(ROWS, ROWS, ROWS[:1]), "triplet_margin: expected equal shapes"),
+        (lambda: losses.semi_hard_triplet_loss(ROWS, LABEL, margin=0), "margin > 0"),
+        (lambda: losses.contrastive_loss(ROWS, ROWS, LABEL[:2]), r"expected same \(4,\), one a pair"),
+        (lambda: losses.triplet_margin_loss(ROWS, ROWS, ROWS[:1]), "triplet_margin_loss: expected equal shapes"),
         (lambda: losses.dino_loss(ROWS, ROWS, jnp.ones(4)), r"expected a center \(3,\), found float32\[4\]"),
         (lambda: losses.update_center(jnp.ones(3), ROWS, momentum=2.0), r"momentum in \[0, 1\], found 2.0"),
     ],

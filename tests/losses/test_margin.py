@@ -14,9 +14,9 @@ from tests.losses.exact import assert_exact, in_float64, leading
 from tests.oracle import configurations
 
 BINARY = (
-    losses.hinge,
-    losses.squared_hinge,
-    losses.modified_huber,
+    losses.hinge_loss,
+    losses.squared_hinge_loss,
+    losses.modified_huber_loss,
     losses.perceptron_loss,
     losses.sigmoid_loss,
 )
@@ -40,7 +40,7 @@ def test_binary_losses_match_their_definitions(rng):
 
     assert_exact(lambda s, t: jnp.stack([loss(s, t) for loss in BINARY]), theirs, scores, targets)
     for loss, optaxs in (
-        (losses.hinge, optax.losses.hinge_loss),
+        (losses.hinge_loss, optax.losses.hinge_loss),
         (losses.perceptron_loss, optax.losses.perceptron_loss),
     ):
         x, y = jnp.asarray(scores, jnp.float32), jnp.asarray(targets)
@@ -52,7 +52,7 @@ def test_multi_class_hinge_matches_scikit_learn_and_optax(rng):
     n, classes = int(rng.integers(2, 6)), int(rng.integers(3, 6))
     scores, labels = rng.normal(size=(n, classes)), rng.integers(0, classes, n)
     with_margin, without = in_float64(
-        lambda s, t: jnp.stack([losses.multi_class_hinge(s, t), losses.multi_class_hinge(s, t, margin=0.0)]),
+        lambda s, t: jnp.stack([losses.multiclass_hinge_loss(s, t), losses.multiclass_hinge_loss(s, t, margin=0.0)]),
         scores,
         labels,
     )
@@ -61,7 +61,7 @@ def test_multi_class_hinge_matches_scikit_learn_and_optax(rng):
     x, y = jnp.asarray(scores, jnp.float32), jnp.asarray(labels)
     np.testing.assert_allclose(without, optax.losses.multiclass_perceptron_loss(x, y), rtol=1e-5, atol=1e-6)
     assert_exact(
-        losses.multi_class_hinge,
+        losses.multiclass_hinge_loss,
         lambda s, t: F.relu(1 + s - s.gather(1, t[:, None])).scatter(1, t[:, None], 0.0).max(1).values,
         scores,
         labels,
@@ -79,15 +79,15 @@ def test_a_target_that_is_neither_raises_or_gives_nan_for_that_example(loss):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: losses.hinge(x, x[0]), ValueError, "hinge: expected equal shapes"),
-        (lambda x: losses.hinge(x > 0, x), TypeError, "expected floating-point input, found bool"),
-        (lambda x: losses.multi_class_hinge(x, x), TypeError, "expected integers"),
+        (lambda x: losses.hinge_loss(x, x[0]), ValueError, "hinge_loss: expected equal shapes"),
+        (lambda x: losses.hinge_loss(x > 0, x), TypeError, "expected floating-point input, found bool"),
+        (lambda x: losses.multiclass_hinge_loss(x, x), TypeError, "expected integers"),
         (
-            lambda x: losses.multi_class_hinge(x, jnp.zeros(2, int), margin=-1.0),
+            lambda x: losses.multiclass_hinge_loss(x, jnp.zeros(2, int), margin=-1.0),
             ValueError,
             "expected margin >= 0, found -1.0",
         ),
-        (lambda x: losses.multi_class_hinge(x, jnp.array([0, 3])), ValueError, r"expected labels in 0\.\.2"),
+        (lambda x: losses.multiclass_hinge_loss(x, jnp.array([0, 3])), ValueError, r"expected labels in 0\.\.2"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -90,21 +90,21 @@ def test_distillation_matches_torch(rng):
         y = (y.detach() / 3).softmax(-1)
         return 9 * F.kl_div((x / 3).log_softmax(-1), y, reduction="none").sum(-1)
 
-    ours = lambda x, y: jnp.stack([losses.distillation(x, y, temperature=3.0), losses.hint(x, y)])
+    ours = lambda x, y: jnp.stack([losses.distillation_loss(x, y, temperature=3.0), losses.hint_loss(x, y)])
     squares = lambda x, y: F.mse_loss(x, y.detach(), reduction="none").mean(-1)
     assert_matches_torch(ours, lambda x, y: torch.stack([soft(x, y), squares(x, y)]), [student, teacher])
     where = lambda x: F.normalize(x.pow(2).mean(-1).flatten(-2), dim=-1)  # as in the authors' code
     images = [rng.normal(size=(2, 3, 2, c)).astype(np.float32) for c in (4, 5)]
     attention = lambda x, y: (where(x) - where(y).detach()).pow(2).mean(-1)
-    assert_matches_torch(losses.attention_transfer, attention, images)
+    assert_matches_torch(losses.attention_transfer_loss, attention, images)
 
 
 def test_distillation_is_finite_at_the_edges():
     x = np.float32([[0, 0, 0], [1e30, -1e30, 0], [1e-30, 0, -1e30], [2, -np.inf, 1]])  # a teacher may mask classes
-    run = jax.jit(jax.value_and_grad(lambda student, teacher: losses.distillation(student, teacher).sum()))
+    run = jax.jit(jax.value_and_grad(lambda student, teacher: losses.distillation_loss(student, teacher).sum()))
     for teacher in x:
         assert all(jnp.isfinite(part).all() for part in run(x[:3], np.broadcast_to(teacher, (3, 3))))
-    run = jax.jit(jax.value_and_grad(lambda s: losses.attention_transfer(s, jnp.ones((1, 2, 3)))))
+    run = jax.jit(jax.value_and_grad(lambda s: losses.attention_transfer_loss(s, jnp.ones((1, 2, 3)))))
     for size in (0.0, 1e-30, 1e30):
         assert all(jnp.isfinite(part).all() for part in run(np.full((1, 2, 3), size, np.float32)))
 
@@ -120,9 +120,13 @@ X = -jnp.ones((4, 3))
         (lambda: losses.dpo_loss(X, X, X, X, smoothing=0.5), ValueError, r"smoothing in \[0, 0.5\), found 0.5"),
         (lambda: losses.kto_loss(X, X, X[0], 0.0), ValueError, "kto_loss: expected equal shapes"),
         (lambda: losses.orpo_loss(X.astype(int), X), TypeError, "orpo_loss: expected floating-point input"),
-        (lambda: losses.distillation(X, X, temperature=-1.0), ValueError, "temperature > 0"),
-        (lambda: losses.attention_transfer(X, X), ValueError, "attention_transfer: expected an array of rank 3"),
-        (lambda: losses.attention_transfer(X[None], X[None, :2]), ValueError, "expected images of one size"),
+        (lambda: losses.distillation_loss(X, X, temperature=-1.0), ValueError, "temperature > 0"),
+        (
+            lambda: losses.attention_transfer_loss(X, X),
+            ValueError,
+            "attention_transfer_loss: expected an array of rank 3",
+        ),
+        (lambda: losses.attention_transfer_loss(X[None], X[None, :2]), ValueError, "expected images of one size"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

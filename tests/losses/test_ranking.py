@@ -16,7 +16,7 @@ from tests.losses.exact import assert_exact, in_float64
 from tests.oracle import configurations
 
 TEMPERATURE = 0.7
-OURS = (losses.ranknet, losses.lambda_rank, losses.listnet, losses.listmle)
+OURS = (losses.ranknet, losses.lambdarank, losses.listnet, losses.listmle)
 
 
 def dcg(gains, ranks):
@@ -82,7 +82,7 @@ def test_the_probabilities_of_listmle_add_up_over_all_orders():
 def test_margin_ranking_matches_torch():
     a, b = np.random.default_rng(0).normal(size=(2, 3, 4))
     theirs = lambda a, b: F.margin_ranking_loss(a, b, torch.ones(3, 4), margin=0.3, reduction="none")
-    assert_exact(lambda a, b: losses.margin_ranking(a, b, margin=0.3), theirs, a, b)
+    assert_exact(lambda a, b: losses.margin_ranking_loss(a, b, margin=0.3), theirs, a, b)
 
 
 def test_approximate_ndcg_of_a_low_temperature_is_the_metric():
@@ -124,10 +124,10 @@ def test_bad_shapes_are_one_clear_error(loss):
 def test_bad_numbers_are_one_clear_error():
     with pytest.raises(ValueError, match=r"expected temperature > 0, found 0.0"):
         losses.approximate_ndcg(X, X, temperature=0.0)
-    for loss in (losses.lambda_rank, losses.approximate_ndcg):
+    for loss in (losses.lambdarank, losses.approximate_ndcg):
         with pytest.raises(
             ValueError, match=f"{loss.__name__}: expected relevance >= 0, found values from -1.0 to -1.0"
         ):
             loss(X, X - 1)
     with pytest.raises(ValueError, match=r"expected margin >= 0, found -1.0"):
-        losses.margin_ranking(X, X, margin=-1.0)
+        losses.margin_ranking_loss(X, X, margin=-1.0)

@@ -63,7 +63,7 @@ def test_policy_losses_match_their_formulas(rng):
     arrays = [rng.normal(size=(5, 4)).astype(np.float32) for _ in range(3)]
 
     def ours(x, y, z):
-        rows = losses.policy_gradient(x, y), losses.ppo(x, y, z), losses.clipped_value(x, y, z, clip=0.5)
+        rows = losses.policy_gradient_loss(x, y), losses.ppo_loss(x, y, z), losses.clipped_value_loss(x, y, z, clip=0.5)
         return jnp.concatenate([jnp.stack([*rows]), losses.categorical_entropy(x)[None, :, None] * jnp.ones((1, 1, 4))])
 
     def theirs(x, y, z):
@@ -86,8 +86,8 @@ def test_temporal_differences_match_loops(rng):
 
     def ours(q, after, online, r, d):
         options = {"delta": 0.7}
-        one = losses.q_learning(q, jnp.asarray(actions), r, d, after, **options)
-        double = losses.double_q_learning(q, jnp.asarray(actions), r, d, after, online, **options)
+        one = losses.q_learning_loss(q, jnp.asarray(actions), r, d, after, **options)
+        double = losses.double_q_learning_loss(q, jnp.asarray(actions), r, d, after, online, **options)
         first = losses.td_loss(q[:, 0], r, d, after[:, 0], **options)
         return jnp.stack([one, double, first, losses.td_loss(q[:, 0], r, d, after[:, 0])])
 
@@ -135,11 +135,13 @@ def test_quantile_regression_is_the_sum_over_pairs(rng):
         return torch.stack(out)
 
     arrays = [rng.normal(size=(5, n)).astype(np.float32) for n in (3, 4)]
-    assert_matches_torch(lambda x, y: losses.quantile_regression(x, y, delta=0.5), theirs, arrays)
+    assert_matches_torch(lambda x, y: losses.quantile_regression_loss(x, y, delta=0.5), theirs, arrays)
 
 
 def test_values_and_gradients_are_finite_at_the_edges():
-    total = lambda x, y, z: (losses.ppo(x, y, z) + losses.clipped_value(x, y, z) + losses.categorical_entropy(x)).sum()
+    total = lambda x, y, z: (
+        losses.ppo_loss(x, y, z) + losses.clipped_value_loss(x, y, z) + losses.categorical_entropy(x)
+    ).sum()
     run = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
     for x, y, z in np.float32([(0, 0, 0), (1e4, -1e4, -1), (-1e4, 1e4, -1), (-1e4, 1e4, 1e4)])[..., None]:
         assert all(jnp.isfinite(part).all() for part in jax.tree.leaves(run(x, y, z)))
@@ -160,13 +162,16 @@ X, T = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
         (lambda: losses.generalized_advantages(X, X, jnp.ones((4, 4)), decay=2.0), r"decay in \[0, 1\], found 2.0"),
         (lambda: losses.vtrace(X, X, jnp.ones((4, 4)), X[:1]), "vtrace: expected equal shapes"),
         (lambda: losses.vtrace(X, X, jnp.ones((4, 4)), X, most=0), "most > 0"),
-        (lambda: losses.ppo(X, X, X, clip=0), "clip > 0"),
-        (lambda: losses.policy_gradient(X, X[0]), "policy_gradient: expected equal shapes"),
-        (lambda: losses.q_learning(X, T + 3, X[:, 0], X[:, 0], X), r"q_learning: expected actions in 0\.\.2"),
-        (lambda: losses.q_learning(X, T, X, X[:, 0], X), r"q_learning: expected rewards \(4,\), found float32\[4,3\]"),
+        (lambda: losses.ppo_loss(X, X, X, clip=0), "clip > 0"),
+        (lambda: losses.policy_gradient_loss(X, X[0]), "policy_gradient_loss: expected equal shapes"),
+        (lambda: losses.q_learning_loss(X, T + 3, X[:, 0], X[:, 0], X), r"q_learning_loss: expected actions in 0\.\.2"),
+        (
+            lambda: losses.q_learning_loss(X, T, X, X[:, 0], X),
+            r"q_learning_loss: expected rewards \(4,\), found float32\[4,3\]",
+        ),
         (lambda: losses.td_loss(X, X, X, X, delta=0), "td_loss: expected delta > 0"),
         (lambda: losses.categorical_projection(X, X, X), r"onto, \(m,\), found float32\[4,3\]"),
-        (lambda: losses.quantile_regression(X, X[:2]), "equal leading axes"),
+        (lambda: losses.quantile_regression_loss(X, X[:2]), "equal leading axes"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, message):
@@ -175,5 +180,5 @@ def test_bad_input_is_one_clear_error(call, message):
 
 
 def test_an_unknown_action_under_jit_costs_nan_for_that_step():
-    found = jax.jit(losses.q_learning)(X, jnp.array([0, 3, -1, 2]), X[:, 0], X[:, 0], X)
+    found = jax.jit(losses.q_learning_loss)(X, jnp.array([0, 3, -1, 2]), X[:, 0], X[:, 0], X)
     assert jnp.isnan(found).tolist() == [False, True, True, False]

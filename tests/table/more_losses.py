@@ -75,12 +75,12 @@ LOSSES = [
     Loss("generalized_cross_entropy", losses.generalized_cross_entropy, classes(4)),
     Loss("poly_loss", losses.poly_loss, classes(4)),
     # margins
-    Loss("hinge", losses.hinge, yes_no),
-    Loss("squared_hinge", losses.squared_hinge, yes_no),
-    Loss("modified_huber", losses.modified_huber, yes_no),
+    Loss("hinge_loss", losses.hinge_loss, yes_no),
+    Loss("squared_hinge_loss", losses.squared_hinge_loss, yes_no),
+    Loss("modified_huber_loss", losses.modified_huber_loss, yes_no),
     Loss("perceptron_loss", losses.perceptron_loss, yes_no),
     Loss("sigmoid_loss", losses.sigmoid_loss, yes_no),
-    Loss("multi_class_hinge", losses.multi_class_hinge, classes(4)),
+    Loss("multiclass_hinge_loss", losses.multiclass_hinge_loss, classes(4)),
     # regression
     Loss("log_cosh", losses.log_cosh, pair(3)),
     Loss("smooth_l1", losses.smooth_l1, pair(3)),
@@ -139,11 +139,11 @@ LOSSES = [
     Loss("lpips", lambda x, y: losses.lpips([x, x**2], [y, y], [np.ones(2, np.float32)] * 2), images),
     # lists and trees
     Loss("ranknet", losses.ranknet, ranked),
-    Loss("lambda_rank", losses.lambda_rank, ranked),
+    Loss("lambdarank", losses.lambdarank, ranked),
     Loss("listnet", losses.listnet, ranked),
     Loss("listmle", losses.listmle, ranked),
     Loss("approximate_ndcg", lambda x, y: losses.approximate_ndcg(x, y, mask=mask_of_first(x)), ranked),
-    Loss("margin_ranking", lambda x, y: losses.margin_ranking(x, y, margin=0.5), pair()),
+    Loss("margin_ranking_loss", lambda x, y: losses.margin_ranking_loss(x, y, margin=0.5), pair()),
     Loss(
         "hierarchical_softmax",
         lambda x, y: losses.hierarchical_softmax(x, TABLE, y, nodes=NODES, codes=CODES),

@@ -37,7 +37,7 @@ LOSSES = [
     # embeddings: rows see each other
     Loss("info_nce", losses.info_nce, pair(5, 3)),
     Loss("clip_loss", lambda x, y: losses.clip_loss(x, y, 5.0), pair(5, 3)),
-    Loss("batch_hard_triplet", losses.batch_hard_triplet, labelled(2, 5, 3)),
+    Loss("batch_hard_triplet_loss", losses.batch_hard_triplet_loss, labelled(2, 5, 3)),
     Loss("vicreg", losses.vicreg, pair(5, 3)),
     # embeddings: each for itself
     Loss("dino_loss", lambda x, y: losses.dino_loss(x, y, CENTER), pair(4)),
@@ -51,10 +51,10 @@ LOSSES = [
         labelled(3, 4),
     ),
     # teachers, preferences, rewards
-    Loss("distillation", losses.distillation, pair(4)),
+    Loss("distillation_loss", losses.distillation_loss, pair(4)),
     Loss("dpo_loss", lambda x, y: losses.dpo_loss(x[..., 0], x[..., 1], y[..., 0], y[..., 1]), pair(2)),
-    Loss("ppo", lambda x, y: losses.ppo(x[..., 0], y[..., 0], y[..., 1]), pair(2)),
-    Loss("quantile_regression", losses.quantile_regression, pair(3)),
+    Loss("ppo_loss", lambda x, y: losses.ppo_loss(x[..., 0], y[..., 0], y[..., 1]), pair(2)),
+    Loss("quantile_regression_loss", losses.quantile_regression_loss, pair(3)),
     Loss(
         "generalized_advantages",
         lambda v, r: losses.generalized_advantages(r, 0.9 + 0 * r, v[..., 0]),

@@ -23,6 +23,7 @@ from jax.nn.initializers import constant, normal, ones, truncated_normal, unifor
 from jnn.param import Initializer, Param
 
 __all__ = [
+    "Init",
     "Orthogonal",
     "VarianceScaling",
     "constant",
@@ -84,6 +85,9 @@ class VarianceScaling:
             batch_axis=index(_beside(param)),
         )
         return lambda key, shape, dtype: draw(key, (*shape, 1), dtype)[..., 0]
+
+
+Init = Initializer | VarianceScaling  # what a spec takes for a parameter's initial values
 
 
 lecun_normal = VarianceScaling(1.0, "fan_in", "truncated_normal")

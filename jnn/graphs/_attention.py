@@ -15,12 +15,10 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.graphs._graph import Edges, check_edges, with_self_loops
 from jnn.graphs._segments import gather, segment_softmax, segment_sum
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, wide
-
-Init = Initializer | VarianceScaling
 
 
 def gat_spec(

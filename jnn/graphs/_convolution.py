@@ -17,12 +17,10 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.graphs._graph import Edges, check_edges, with_self_loops
 from jnn.graphs._segments import Aggregate, gather, segment_mean, segment_sum
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform, zeros
+from jnn.initializers import Init, glorot_uniform, zeros
 from jnn.layers import linear, linear_spec
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, wide
-
-Init = Initializer | VarianceScaling
 
 
 def gcn_spec(

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._convolution import Init, mlp, mlp_spec
+from jnn.graphs._convolution import mlp, mlp_spec
 from jnn.graphs._graph import Edges, check_edges
 from jnn.graphs._segments import Aggregate, gather, segment_max, segment_sum
-from jnn.initializers import glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec
 from jnn.param import Params, Spec
 

@@ -17,12 +17,10 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.graphs._graph import Edges, Graph
 from jnn.graphs._segments import Aggregate, gather, segment_count, segment_mean, segment_softmax, segment_sum
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec
 from jnn.param import Params, Spec
 from jnn.precision import over_steps, wide
-
-Init = Initializer | VarianceScaling
 
 
 def pool_nodes(x: jax.Array, graph: Graph, *, aggregate: Aggregate = segment_mean) -> jax.Array:

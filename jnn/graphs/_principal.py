@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._convolution import Init
 from jnn.graphs._graph import Edges, check_edges
 from jnn.graphs._segments import gather, segment_count, segment_max, segment_mean
-from jnn.initializers import glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec
 from jnn.param import Params, Spec
 from jnn.precision import wide

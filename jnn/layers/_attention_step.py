@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._rnn import Carry, Cell
 from jnn.layers._score_attention import (
@@ -25,8 +25,6 @@ from jnn.layers._score_attention import (
     multiplicative_attention_spec,
 )
 from jnn.param import Params, Spec
-
-Init = Initializer | VarianceScaling
 
 
 def bahdanau_spec(

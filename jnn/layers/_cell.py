@@ -21,13 +21,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, orthogonal, zeros
+from jnn.initializers import Init, orthogonal, zeros
 from jnn.layers._linear import linear_spec
 from jnn.param import Param, Spec
 from jnn.precision import over_last_axes, wide
 
 CellParams = dict[str, dict[str, jax.Array]]
-Init = Initializer | VarianceScaling
 
 
 orthogonal_init = orthogonal()  # a state neither grows nor fades

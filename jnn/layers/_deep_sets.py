@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
-from jnn.layers._set_transformer import Init, check_elements
+from jnn.layers._set_transformer import check_elements
 from jnn.param import Params, Spec
 from jnn.precision import wide
 

@@ -25,7 +25,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from jnn import backend, checks
 from jnn.layers._masks import check_mask, check_window, within
-from jnn.layers._scores import Bias, Scores, by_group, shaped
+from jnn.layers._scores import Bias, Scores, by_group, masked_softmax, shaped
 from jnn.layers.kernels import _attention as kernels
 from jnn.overrides import overridden
 from jnn.precision import wide_dtype
@@ -154,12 +154,7 @@ def _attend_heads_first(
     scores = how.capped(scores.reshape(*leading, g, h // g, t, s))
     if isinstance(how.bias, jax.Array):
         scores = scores + by_group(how.bias, g, len(leading) + 3).astype(exact)
-    if mask is None:
-        weights = how.softmax(scores)
-    else:  # -inf lies below any score; a row in which nothing is visible is zeros instead, and stays finite
-        mask = mask[..., None, None, :, :]
-        fill = jnp.where(mask.any(-1, keepdims=True), -jnp.inf, 0.0).astype(exact)
-        weights = jnp.where(mask, how.softmax(jnp.where(mask, scores, fill)), 0.0)
+    weights = how.softmax(scores) if mask is None else masked_softmax(scores, mask[..., None, None, :, :], how.softmax)
     weights = how.dropped(weights).astype(v.dtype).reshape(*leading, g, h // g * t, s)
     y = jnp.einsum("...ts,...sk->...tk", weights, v).reshape(*leading, g, h // g, t, size)
     return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)

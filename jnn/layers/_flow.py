@@ -16,12 +16,11 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Params, Spec
 from jnn.precision import wide
 
-Init = Initializer | VarianceScaling
 BOUND = 5.0  # of a log-scale: e^5 stretches enough, and a product of many stays finite
 
 

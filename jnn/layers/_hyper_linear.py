@@ -10,11 +10,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Params, Spec
-
-Init = Initializer | VarianceScaling
 
 
 def hyper_linear_spec(

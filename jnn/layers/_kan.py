@@ -14,12 +14,11 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform, normal
+from jnn.initializers import Init, glorot_uniform, normal
 from jnn.layers._linear import linear
 from jnn.param import Param, Spec
 from jnn.precision import narrow, wide
 
-Init = Initializer | VarianceScaling
 small = normal(0.1)
 
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import constant, lecun_normal
-from jnn.layers._cell import Init, same_carry
+from jnn.initializers import Init, constant, lecun_normal
+from jnn.layers._cell import same_carry
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
 from jnn.precision import over_last_axes, wide

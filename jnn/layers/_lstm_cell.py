@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.initializers import glorot_uniform
-from jnn.layers._cell import CellParams, Init, check_carry, gated_spec, gates, orthogonal_init, state_carry
+from jnn.initializers import Init, glorot_uniform
+from jnn.layers._cell import CellParams, check_carry, gated_spec, gates, orthogonal_init, state_carry
 from jnn.layers._linear import linear
 from jnn.param import Param, Spec
 

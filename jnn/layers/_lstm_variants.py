@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import glorot_uniform, lecun_normal, zeros
-from jnn.layers._cell import CellParams, Init, check_carry, gated_spec, gates, orthogonal_init, state_carry, times
+from jnn.initializers import Init, glorot_uniform, lecun_normal, zeros
+from jnn.layers._cell import CellParams, check_carry, gated_spec, gates, orthogonal_init, state_carry, times
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
 from jnn.param import Param, Params, Spec

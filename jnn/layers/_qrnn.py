@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import glorot_uniform
-from jnn.layers._cell import Init, gates, same_carry
+from jnn.initializers import Init, glorot_uniform
+from jnn.layers._cell import gates, same_carry
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Params, Spec
 from jnn.precision import narrow, wide

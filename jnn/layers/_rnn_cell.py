@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.initializers import glorot_uniform, zeros
-from jnn.layers._cell import CellParams, Init, check_carry, orthogonal_init, state_carry
+from jnn.initializers import Init, glorot_uniform, zeros
+from jnn.layers._cell import CellParams, check_carry, orthogonal_init, state_carry
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Spec
 from jnn.precision import wide

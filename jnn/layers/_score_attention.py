@@ -14,13 +14,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._masks import check_mask
+from jnn.layers._scores import masked_softmax
 from jnn.param import Params, Spec
 from jnn.precision import wide
-
-Init = Initializer | VarianceScaling
 
 
 def additive_attention_spec(
@@ -153,7 +152,6 @@ def mean_of_keys(layer: str, scores: jax.Array, keys: jax.Array, mask: jax.Array
     else:
         check_mask(layer, mask, scores.shape)
         mask = jnp.broadcast_to(mask.reshape((1,) * (scores.ndim - mask.ndim) + mask.shape), scores.shape)
-        fill = jnp.where(mask.any(-1, keepdims=True), -jnp.inf, 0).astype(exact.dtype)
-        weights = jnp.where(mask, jax.nn.softmax(jnp.where(mask, exact, fill)), 0)
+        weights = masked_softmax(exact, mask)
     context = jnp.einsum("...ts,...sd->...td", weights, wide(keys))
     return context.astype(keys.dtype), weights.astype(scores.dtype)

@@ -86,6 +86,15 @@ def by_group(bias: jax.Array, g: int, ndim: int) -> jax.Array:
     return bias.reshape(*leading, *((1, 1) if h == 1 else (g, h // g)), t, s)
 
 
+def masked_softmax(
+    scores: jax.Array, mask: jax.Array, softmax: Callable[[jax.Array], jax.Array] = jax.nn.softmax
+) -> jax.Array:
+    """Softmax of what the mask, of as many axes, shows; zeros in a row in which nothing is visible."""
+    # -inf lies below any score; a row of it alone is zeros instead, and stays finite
+    fill = jnp.where(mask.any(-1, keepdims=True), -jnp.inf, 0.0).astype(scores.dtype)
+    return jnp.where(mask, softmax(jnp.where(mask, scores, fill)), 0.0)
+
+
 def _check_bias(layer: str, bias: jax.Array, want: tuple[int, ...]) -> None:
     checks.array(layer, bias, "bias")
     if not jnp.issubdtype(bias.dtype, jnp.floating):

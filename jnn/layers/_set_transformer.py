@@ -15,14 +15,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers._attention import attention, attention_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._norm import layer_norm, layer_norm_spec
 from jnn.param import Param, Params, Spec
 from jnn.precision import wide
-
-Init = Initializer | VarianceScaling
 
 
 def multihead_attention_block_spec(

@@ -17,12 +17,11 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.activations import gumbel_softmax
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, normal
+from jnn.initializers import Init, lecun_normal, normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
 from jnn.precision import take, wide
 
-Init = Initializer | VarianceScaling
 standard = normal(1.0)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.metrics._counting import histogram
-from jnn.metrics._sums import floored, ratio, spread
+from jnn.metrics._sums import entropy, floored, ratio, spread
 
 BLOCK = 2**10  # rows whose distances to all others are held at once
 ROUNDING = 1e-13  # of squared distances: equal rows are 0 apart
@@ -71,15 +71,9 @@ class Contingency(NamedTuple):
     def _entropies(self) -> tuple[Any, Any, Any]:
         """Of classes and clusters, and their mutual information, in nats and 0 at least: (...) each."""
         p = ratio(self.table, self.table.sum((-2, -1), keepdims=True))
-        classes, clusters, both = _entropy(p.sum(-1)), _entropy(p.sum(-2)), _entropy(p.reshape(*p.shape[:-2], -1))
+        classes, clusters, both = entropy(p.sum(-1)), entropy(p.sum(-2)), entropy(p.reshape(*p.shape[:-2], -1))
         mutual = classes + clusters - both
         return classes, clusters, floored(mutual)
-
-
-def _entropy(p: Any) -> Any:
-    """-sum p log p over the last axis."""
-    xp: Any = jnp if isinstance(p, jax.Array) else np
-    return 0.0 - (p * xp.log(xp.where(p == 0, 1.0, p))).sum(-1)
 
 
 def contingency(

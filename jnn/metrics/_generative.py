@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.metrics._sums import ratio, spread, total
+from jnn.metrics._sums import entropy, ratio, spread, total
 from jnn.precision import wide
 
 BLOCK = 2**11  # rows whose kernel with all others is held at once
@@ -153,8 +153,7 @@ class InceptionScore(NamedTuple):
         """exp of the mean divergence of p from its mean: from 1 to the number of classes."""
         xp: Any = jnp if isinstance(self.classes, jax.Array) else np
         mean = ratio(self.classes, self.weight[..., None])
-        spread_out = -(mean * xp.log(xp.where(mean == 0, 1.0, mean))).sum(-1)
-        return xp.exp(ratio(self.certainty, self.weight) + spread_out)
+        return xp.exp(ratio(self.certainty, self.weight) + entropy(mean))
 
 
 def inception_score(logits: jax.Array, weight: jax.Array | None = None) -> InceptionScore:

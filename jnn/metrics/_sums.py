@@ -90,6 +90,12 @@ def floored(x: Any) -> Any:
     return (x + abs(x)) / 2
 
 
+def entropy(p: Any) -> Any:
+    """-sum p log p over the last axis."""
+    xp: Any = jnp if isinstance(p, jax.Array) else np
+    return 0.0 - (p * xp.log(xp.where(p == 0, 1.0, p))).sum(-1)
+
+
 def spread(name: str, weight: jax.Array | None, values: jax.Array) -> jax.Array:
     """The weight of each value, from weights of the leading axes."""
     checks.rank(name, values, 0)

@@ -25,6 +25,8 @@ from jnn.precision import wide
 def categorical_kl(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
     """KL divergence of two categorical distributions, given by their logits.
 
+    See "On Information and Sufficiency", Kullback and Leibler, 1951.
+
     Args:
       logits_p: (..., classes), floating point: of the distribution that is averaged over, such as a teacher's.
       logits_q: the same shape.

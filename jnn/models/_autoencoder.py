@@ -136,6 +136,8 @@ def vae(
 def reparametrize(mean: jax.Array, log_scale: jax.Array, *, key: jax.Array | None) -> jax.Array:
     """Reparametrization: a normal draw, `mean + exp(log_scale) * noise`, through which gradients pass.
 
+    See "Auto-Encoding Variational Bayes", Kingma and Welling, 2014.
+
     A log-scale beyond -30 or 30 counts as that, so that the draw and its gradient are finite in float32.
 
     Args:

@@ -170,6 +170,8 @@ def diffusion_unet(
 def time_embedding(t: jax.Array, d: int, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """Time embedding: sines and cosines of d/2 wavelengths, of integers or of numbers between them.
 
+    See "Denoising Diffusion Probabilistic Models", Ho, Jain and Abbeel, 2020.
+
     Args:
       t: (...), the times.
       d: how many features; even.

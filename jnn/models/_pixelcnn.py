@@ -98,6 +98,8 @@ def pixelcnn(p: Params, x: jax.Array) -> jax.Array:
 def masked_conv(p: Params, x: jax.Array, kind: Literal["A", "B"], channels: int = 1) -> jax.Array:
     """Masked convolution: of an image, in which a pixel sees those before it alone, row by row.
 
+    See "Pixel Recurrent Neural Networks", van den Oord, Kalchbrenner and Kavukcuoglu, 2016.
+
     Args:
       p: {"w": (y, x, c_in, c_out), "b": (c_out,)}, the bias optional, as `conv_spec` declares.
       x: (..., y, x, c_in), floating point.

@@ -34,7 +34,7 @@ PLATFORMS = {  # JAX's platforms, and XLA's flags
     ),
     "gpu": ("cuda,cpu", "--xla_force_host_platform_device_count=8", "--xla_gpu_deterministic_ops=true"),
 }
-ROOM = 2.5e9  # bytes of a worker, beyond which it forgets what it has compiled
+ROOM = 3e9  # bytes of a worker, beyond which it forgets what it has compiled
 TOO_FEW = re.compile(r"Number of devices \d+ must be >=|do not make up the number of devices")
 
 
@@ -118,9 +118,9 @@ def _source_lines_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _forget_compiled_programs() -> Iterator[None]:
-    """A run of all tests compiles thousands of programs: of those of other files, as many as there is room for stay."""
+    """A run of all tests compiles thousands of programs: as many as there is room for stay."""
     yield
     if _resident_bytes() > ROOM:
         jax.clear_caches()

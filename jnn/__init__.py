@@ -6,13 +6,14 @@ Parameters are plain nested dicts of arrays; everything else is a map over the d
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
 blocks under `jnn.layers`, `jnn.graphs`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
 stateless train step under `jnn.train`, what puts it on many devices under `jnn.parallel`, its processes under
-`jnn.launch`, and what it would take on machines that are not there under `jnn.preflight`.
+`jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
+`jnn.interop` and `jnn.parity`, and what must hold for every block under `jnn.laws`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jnn import activations, backend, graphs, initializers, layers, losses, metrics, models
+from jnn import backend, initializers
 from jnn.param import (
     Param,
     abstract,
@@ -30,7 +31,25 @@ from jnn.param import (
 )
 
 if TYPE_CHECKING:
-    from jnn import data, inspect, launch, parallel, preflight, train
+    from jnn import (
+        activations,
+        boxes,
+        data,
+        graphs,
+        image_similarity,
+        inspect,
+        interop,
+        launch,
+        laws,
+        layers,
+        losses,
+        metrics,
+        models,
+        parallel,
+        parity,
+        preflight,
+        train,
+    )
 
 __version__ = "0.1.0"
 
@@ -39,14 +58,18 @@ __all__ = [
     "abstract",
     "activations",
     "backend",
+    "boxes",
     "count_params",
     "data",
     "flatten",
     "graphs",
+    "image_similarity",
     "init",
     "initializers",
     "inspect",
+    "interop",
     "launch",
+    "laws",
     "layers",
     "load",
     "losses",
@@ -54,6 +77,7 @@ __all__ = [
     "metrics",
     "models",
     "parallel",
+    "parity",
     "path_key",
     "preflight",
     "shardings",
@@ -66,7 +90,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Rooms with heavier dependencies are imported when they are first used."""
-    if name in {"data", "inspect", "launch", "parallel", "preflight", "train"}:
+    """Rooms are imported when they are first used."""
+    if name in __all__:
         return importlib.import_module(f"jnn.{name}")
     raise AttributeError(f"module 'jnn' has no attribute {name!r}")

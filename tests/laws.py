@@ -148,6 +148,8 @@ SPECS = {
     "conv_norm_spec": (2, 3),
     "mobilenet_v2_spec": (2,),
     "efficientnet_lite_spec": (2,),
+    "efficientnet_spec": (2,),
+    "mobilenet_v3_spec": (2,),
     "siamese_spec": (2,),
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),

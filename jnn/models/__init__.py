@@ -10,11 +10,19 @@ from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
 from jnn.models._efficientnet import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
+from jnn.models._gated_efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._mobilenet import mobilenet_v2, mobilenet_v2_spec
+from jnn.models._mobilenet_v3 import (
+    MOBILENET_V3_LARGE,
+    MOBILENET_V3_SMALL,
+    MobileBlock,
+    mobilenet_v3,
+    mobilenet_v3_spec,
+)
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
@@ -31,14 +39,18 @@ from jnn.models._wavenet import wavenet, wavenet_spec
 __all__ = [
     "CONVNEXTS",
     "DENSENETS",
+    "EFFICIENTNETS",
     "EFFICIENTNET_LITES",
     "MIXERS",
+    "MOBILENET_V3_LARGE",
+    "MOBILENET_V3_SMALL",
     "RESNETS",
     "TORCHVISION_RESNET",
     "VGGS",
     "VITS",
     "Arrange",
     "Branch",
+    "MobileBlock",
     "Norm",
     "alexnet",
     "alexnet_spec",
@@ -61,8 +73,10 @@ __all__ = [
     "densenet_spec",
     "diffusion_unet",
     "diffusion_unet_spec",
+    "efficientnet",
     "efficientnet_lite",
     "efficientnet_lite_spec",
+    "efficientnet_spec",
     "generate",
     "last_state",
     "lenet5",
@@ -75,6 +89,8 @@ __all__ = [
     "mlp_spec",
     "mobilenet_v2",
     "mobilenet_v2_spec",
+    "mobilenet_v3",
+    "mobilenet_v3_spec",
     "parallel",
     "perceptron",
     "perceptron_fit",

@@ -28,6 +28,7 @@ def of_two(support: jax.Array) -> jax.Array:
     return models.prototypes(support, jnp.broadcast_to(jnp.arange(4) % 2, support.shape[:-1]), 2)
 
 
+MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
 BLOCKS = [
     normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
     normalized("resnet", models.resnet, models.resnet_spec((2,), (4,), 3, stem=2, kernel=3, channels=1), 4, 4, 1),
@@ -152,6 +153,20 @@ BLOCKS = [
         "efficientnet_lite",
         lambda *args, key: models.efficientnet_lite(*args, key=key, strides=(1, 2)),
         models.efficientnet_lite_spec(3, stages=((3, 1, 8, 1), (5, 2, 8, 2)), stem=8, last=8, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    normalized(
+        "efficientnet",
+        lambda *args, key: models.efficientnet(*args, key=key, strides=(1, 2)),
+        models.efficientnet_spec(3, stages=((3, 1, 8, 1), (5, 2, 8, 2)), stem=8, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    normalized(
+        "mobilenet_v3",
+        lambda *args, key: models.mobilenet_v3(*args, key=key, blocks=MOBILE),
+        models.mobilenet_v3_spec(3, blocks=MOBILE, stem=8, head=4, channels=1),
         *(4, 4, 1),
         noisy=True,
     ),

@@ -1,0 +1,134 @@
+"""EfficientNet: inverted residual blocks with gates and SiLU, in sizes that two factors give.
+
+Stages are those of `_residual_stages`: blocks that repeat are stacked and scanned. (Without gates, for phones:
+`_efficientnet`.) Laws: as in `_resnet`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.axes import constrain, gather
+from jnn.layers import dropout, global_avg_pool, linear, linear_spec, squeeze_excitation
+from jnn.models._conv_norm import Stats, conv_norm_spec
+from jnn.models._efficientnet import STAGES, STRIDES
+from jnn.models._gated_residual import gated_residual, gated_residual_spec, unit
+from jnn.models._mobilenet import _rounded as rounded
+from jnn.models._residual_stages import through_stages
+from jnn.param import Params, Spec, check_key, path_key, stack
+
+EFFICIENTNETS: dict[str, dict[str, float]] = {  # factors for `efficientnet_spec`
+    "efficientnet_b0": {"width": 1.0, "depth": 1.0},  # for images of 224
+    "efficientnet_b1": {"width": 1.0, "depth": 1.1},  # 240
+    "efficientnet_b2": {"width": 1.1, "depth": 1.2},  # 260
+    "efficientnet_b3": {"width": 1.2, "depth": 1.4},  # 300
+    "efficientnet_b4": {"width": 1.4, "depth": 1.8},  # 380
+    "efficientnet_b5": {"width": 1.6, "depth": 2.2},  # 456
+    "efficientnet_b6": {"width": 1.8, "depth": 2.6},  # 528
+    "efficientnet_b7": {"width": 2.0, "depth": 3.1},  # 600
+}
+GATE = functools.partial(squeeze_excitation, activation=jax.nn.silu)
+
+
+def efficientnet_spec(
+    classes: int,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stages: Sequence[tuple[int, int, int, int]] = STAGES,
+    stem: int = 32,
+    channels: int = 3,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares an EfficientNet; the factors of the published ones are in `EFFICIENTNETS`.
+
+    Args:
+      classes: how many logits.
+      width: factor of all channels, which are rounded to multiples of 8.
+      depth: factor of the number of blocks of all stages, rounded up.
+      stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, and how many
+        blocks there are.
+      stem: channels of the first convolution; the last one has four times those of the last stage.
+      channels: of the images.
+      dtype: of all.
+
+    Returns:
+      {"stem": {"conv", "norm"}, "stage1": {"first": block, "rest": stacked blocks}, ..., "last": {"conv", "norm"},
+      "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}, and
+      "squeeze", a gate of a quarter of the block's channels
+
+    >>> efficientnet_spec(1000)["stage3"]["rest"]["squeeze"]["down"]["w"].shape
+    (1, 240, 10)
+    """
+
+    def block(c_in: int, c_out: int, kernel: int, widen: int) -> Spec:
+        return gated_residual_spec(c_in, c_in * widen, c_out, kernel, max(1, c_in // 4), dtype=dtype)
+
+    c = rounded(stem * width)
+    spec: Spec = {"stem": conv_norm_spec(channels, c, dtype=dtype)}
+    for i, (kernel, widen, c_out, blocks) in enumerate(stages, 1):
+        before, c, n = c, rounded(c_out * width), math.ceil(blocks * depth)
+        rest = {"rest": stack(block(c, c, kernel, widen), n - 1)} if n > 1 else {}
+        spec[f"stage{i}"] = {"first": block(before, c, kernel, widen)} | rest
+    spec["last"] = conv_norm_spec(c, 4 * c, 1, dtype=dtype)
+    return spec | {"out": linear_spec(4 * c, classes, axes=("channels", "classes"), dtype=dtype)}
+
+
+def efficientnet(
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None = None,
+    *,
+    key: jax.Array | None,
+    rate: float = 0.2,
+    strides: Sequence[int] = STRIDES,
+    epsilon: float = 1e-5,
+    weight: jax.Array | None = None,
+) -> tuple[jax.Array, Stats]:
+    """EfficientNet: blocks (MBConv) `x + project(gate(depthwise(expand(x))))` with SiLU.
+
+    See "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019. Padding is the
+    same on all sides, as in torchvision. No block is dropped (stochastic depth).
+
+    Args:
+      p: as `efficientnet_spec` declares.
+      x: (..., y, x, c), floating point.
+      stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
+      key: noise for dropout, None for none.
+      rate: of dropout before the logits; the paper's grows from 0.2 (B0) to 0.5 (B7).
+      strides: of the first block of each stage.
+      epsilon: of the batch norms; 1e-3 in the paper's code, and in torchvision from B5 on.
+      weight: of each example, as in `batch_norm`.
+
+    Returns:
+      (..., classes) logits, in x's dtype; and the statistics used.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has other channels than p was declared for, or is empty; strides are not one of each stage.
+
+    >>> from jnn.param import abstract
+    >>> spec = efficientnet_spec(10, stages=((3, 1, 8, 1), (5, 6, 16, 2)))
+    >>> p, images = abstract(spec), jax.ShapeDtypeStruct((8, 32, 32, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: efficientnet(p, x, key=None, strides=(1, 2))[0], p, images).shape
+    (8, 10)
+    """
+    checks.params("efficientnet", p, "stem", "stage1", "last", "out")
+    checks.floats("efficientnet", x, ndim=3)
+    check_key("efficientnet", key, optional=True)
+    if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
+        raise ValueError(f"efficientnet: expected a stride of each of {stages} stages, found {tuple(strides)}.")
+    h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2, epsilon=epsilon, weight=weight)
+    how = {"activation": jax.nn.silu, "gate": GATE, "epsilon": epsilon}
+    h, seen = through_stages(p, jax.nn.silu(h), stats, gated_residual, None, strides=strides, weight=weight, **how)
+    h, last = unit(gather(p["last"], "last"), h, stats and stats["last"], epsilon=epsilon, weight=weight)
+    h = global_avg_pool(constrain(jax.nn.silu(h), "y", "x", "channels"))
+    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
+    return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}

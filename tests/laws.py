@@ -150,6 +150,8 @@ SPECS = {
     "efficientnet_lite_spec": (2,),
     "efficientnet_spec": (2,),
     "mobilenet_v3_spec": (2,),
+    "node_classifier_spec": (2, 3, 4),
+    "graph_classifier_spec": (2, 3, 4),
     "siamese_spec": (2,),
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),

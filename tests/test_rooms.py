@@ -21,24 +21,24 @@ MODULES = {
 DOORS_OF_THEIR_OWN = {
     *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
 }
-OUTERMOST = ["graphs", "interop", "laws", "parity"]  # a room knows those of them that stand before it
+OUTERMOST = ["interop", "laws", "parity"]  # a room knows those of them that stand before it
 # a room, and which others it may not know
 BELOW = {
-    "param": "activations checks data initializers inspect launch layers losses metrics models parallel train",
-    "boxes": "activations data inspect launch layers losses metrics models parallel preflight train",
-    "image_similarity": "activations data inspect launch layers losses metrics models parallel preflight train",
-    "vectors": "activations data inspect launch layers losses metrics models parallel preflight train",
-    "metrics": "data inspect launch layers losses models parallel preflight train",
-    "layers": "data inspect launch losses models parallel preflight train",
-    "losses": "data inspect launch layers models parallel preflight train",
+    "param": "activations checks data graphs initializers inspect launch layers losses metrics models parallel train",
+    "boxes": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
+    "image_similarity": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
+    "vectors": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
+    "metrics": "data graphs inspect launch layers losses models parallel preflight train",
+    "layers": "data graphs inspect launch losses models parallel preflight train",
+    "losses": "data graphs inspect launch layers models parallel preflight train",
     "graphs": "data inspect launch losses models parallel preflight train",
     "models": "data inspect launch losses parallel preflight train",
-    "data": "inspect launch layers losses models parallel preflight train",
-    "inspect": "data launch layers losses models parallel preflight train",
-    "train": "data launch layers losses models parallel preflight",
-    "parallel": "data launch losses models preflight",
-    "launch": "data layers losses models parallel preflight",
-    "preflight": "data launch losses models",
+    "data": "graphs inspect launch layers losses models parallel preflight train",
+    "inspect": "data graphs launch layers losses models parallel preflight train",
+    "train": "data graphs launch layers losses models parallel preflight",
+    "parallel": "data graphs launch losses models preflight",
+    "launch": "data graphs layers losses models parallel preflight",
+    "preflight": "data graphs launch losses models",
     "laws": "data inspect launch layers losses models preflight",
     "interop": "activations data inspect launch layers losses metrics models parallel preflight train",
     "parity": "activations data launch layers losses metrics models parallel preflight train",

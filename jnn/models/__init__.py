@@ -12,6 +12,12 @@ from jnn.models._efficientnet import EFFICIENTNET_LITES, efficientnet_lite, effi
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._gated_efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
+from jnn.models._graph_classifier import (
+    graph_classifier,
+    graph_classifier_spec,
+    node_classifier,
+    node_classifier_spec,
+)
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
@@ -78,6 +84,8 @@ __all__ = [
     "efficientnet_lite_spec",
     "efficientnet_spec",
     "generate",
+    "graph_classifier",
+    "graph_classifier_spec",
     "last_state",
     "lenet5",
     "lenet5_spec",
@@ -91,6 +99,8 @@ __all__ = [
     "mobilenet_v2_spec",
     "mobilenet_v3",
     "mobilenet_v3_spec",
+    "node_classifier",
+    "node_classifier_spec",
     "parallel",
     "perceptron",
     "perceptron_fit",

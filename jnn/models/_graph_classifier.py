@@ -8,6 +8,8 @@ Laws: as in `jnn.graphs`: the order of nodes and edges does not matter; what is 
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 
 import jax
@@ -63,9 +65,9 @@ def node_classifier_spec(
         )
     sizes = [d, *[hidden] * (layers - 1), classes]
     specs = []
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
-        split = () if heads is None else (1,) if i == layers else (heads,)
-        specs.append(layer_spec(a, *split, b // (split or (1,))[0], dtype=dtype))
+    for i, (a, b) in enumerate(itertools.pairwise(sizes), 1):
+        split = [] if heads is None else [1 if i == layers else heads]
+        specs.append(layer_spec(a, *split, b // math.prod(split), dtype=dtype))
     return {"layers": specs}
 
 
@@ -104,7 +106,6 @@ def node_classifier(
     >>> node_classifier(p, jnp.ones((5, 3)), Edges(jnp.array([0]), jnp.array([1])), key=None).shape
     (5, 2)
     """
-    checks.params("node_classifier", p, "layers")
     checks.floats("node_classifier", x, ndim=2)
     check_key("node_classifier", key, optional=True)
     for i, one in enumerate(p["layers"]):
@@ -133,7 +134,7 @@ def graph_classifier_spec(
     """
     sizes = [d, *[hidden] * layers]
     return {
-        "layers": [gin_spec(a, b, b, dtype=dtype) for a, b in zip(sizes, sizes[1:], strict=False)],
+        "layers": [gin_spec(a, b, b, dtype=dtype) for a, b in itertools.pairwise(sizes)],
         "out": linear_spec(sum(sizes), classes, axes=("embed", "classes"), dtype=dtype),
     }
 
@@ -170,7 +171,7 @@ def graph_classifier(
     >>> graph_classifier(init(graph_classifier_spec(2, 4, 5, layers=2), jax.random.key(0)), one, key=None).shape
     (1, 5)
     """
-    checks.params("graph_classifier", p, "layers", "out")
+    checks.params("graph_classifier", p, "out")
     check_key("graph_classifier", key, optional=True)
     checks.floats("graph_classifier", graph.nodes, ndim=2)
     x = jnp.asarray(graph.nodes)

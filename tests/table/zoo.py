@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import layers, models
+from jnn import graphs, layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
+from tests.table.graphs import one_graph, pooling
 from tests.table.rows import floats, integers
 
 
@@ -26,6 +27,15 @@ def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, no
 def of_two(support: jax.Array) -> jax.Array:
     """Prototypes of two classes, of two examples each."""
     return models.prototypes(support, jnp.broadcast_to(jnp.arange(4) % 2, support.shape[:-1]), 2)
+
+
+def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
+    """A classifier of nodes, with dropout."""
+
+    def apply(p: Any, x: Any, *edges: Any, key: Any) -> Any:
+        return models.node_classifier(p, x, graphs.Edges(*edges), key=key, layer=layer)
+
+    return Block(name, spec, apply, one_graph, noisy=True)
 
 
 MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
@@ -169,6 +179,22 @@ BLOCKS = [
         models.mobilenet_v3_spec(3, blocks=MOBILE, stem=8, head=4, channels=1),
         *(4, 4, 1),
         noisy=True,
+    ),
+    classifying("node_classifier_gcn", graphs.gcn, models.node_classifier_spec(3, 4, 2)),
+    classifying(
+        "node_classifier_gat",
+        graphs.gat,
+        models.node_classifier_spec(3, 4, 2, layer_spec=graphs.gat_spec, heads=2),
+    ),
+    classifying(
+        "node_classifier_graph_sage",
+        graphs.graph_sage,
+        models.node_classifier_spec(3, 4, 2, layer_spec=graphs.graph_sage_spec),
+    ),
+    pooling(
+        "graph_classifier",
+        models.graph_classifier_spec(3, 4, 2, layers=2),
+        lambda p, x, graph: models.graph_classifier(p, graph, key=None),
     ),
     Block(
         "prototypical_logits",

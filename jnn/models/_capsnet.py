@@ -1,0 +1,174 @@
+"""CapsNet: two convolutions, capsules with routing between them, and a decoder that draws the image of one capsule.
+
+    capsnet(p, x) -> (..., classes, d)                     one capsule a class; its length says how sure it is
+    capsnet_reconstruct(p, capsules, labels) -> images     of the label's capsule alone
+    capsule_margin(capsules, labels) -> (...)              the margin loss
+
+Laws: lengths are in [0, 1); an image drawn depends on the label's capsule alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.axes import gather
+from jnn.layers import capsules, capsules_spec, conv, conv_spec, linear, linear_spec, one_hot, squash
+from jnn.param import Params, Spec
+from jnn.precision import wide
+
+
+def capsnet_spec(
+    classes: int = 10,
+    *,
+    image: tuple[int, int, int] = (28, 28, 1),
+    width: int = 256,
+    kernel: int = 9,
+    maps: int = 32,
+    below: int = 8,
+    above: int = 16,
+    decoder: tuple[int, ...] = (512, 1024),
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares a CapsNet; as it stands, the paper's for MNIST.
+
+    Args:
+      classes: capsules above.
+      image: height, width and channels of the images.
+      width: channels of the first convolution.
+      kernel: height and width of both; the second has stride 2.
+      maps: how many capsules there are at a place.
+      below: features of a capsule at a place.
+      above: features of a class's capsule.
+      decoder: features of the layers that draw; () for none, without "decoder".
+      dtype: of all.
+
+    Returns:
+      {"conv", "primary", "capsules", "decoder": [linear, ...]}
+
+    Raises:
+      ValueError: the image is too small.
+
+    >>> capsnet_spec()["capsules"]["w"].shape
+    (1152, 8, 10, 16)
+    """
+    *sides, channels = image
+    places = [(side - 2 * kernel + 1) // 2 + 1 for side in sides]
+    if min(places) < 1:
+        raise ValueError(f"capsnet_spec: expected images of {2 * kernel - 1} pixels a side or more, found {image}.")
+    spec: Spec = {
+        "conv": conv_spec(channels, width, (kernel, kernel), dtype=dtype),
+        "primary": conv_spec(width, maps * below, (kernel, kernel), dtype=dtype),
+        "capsules": capsules_spec(math.prod(places) * maps, below, classes, above, dtype=dtype),
+    }
+    if not decoder:
+        return spec
+    sizes = [classes * above, *decoder, math.prod(image)]
+    one = lambda i: linear_spec(sizes[i], sizes[i + 1], dtype=dtype)
+    return spec | {"decoder": [one(i) for i in range(len(sizes) - 1)]}
+
+
+def capsnet(p: Params, x: jax.Array, *, iterations: int = 3) -> jax.Array:
+    """CapsNet: convolution, capsules at places, and capsules of classes by dynamic routing.
+
+    See "Dynamic Routing Between Capsules", Sabour, Frosst and Hinton, 2017.
+
+    Args:
+      p: as declared by `capsnet_spec`.
+      x: (..., y, x, c), floating point.
+      iterations: of the routing.
+
+    Returns:
+      (..., classes, d), in x's dtype; the class is the longest one's.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has another shape than p was declared for.
+
+    >>> from jnn.param import init
+    >>> p = init(capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4), jax.random.key(0))
+    >>> capsnet(p, jnp.ones((7, 5, 5, 1))).shape
+    (7, 3, 4)
+    """
+    checks.params("capsnet", p, "conv", "primary", "capsules", may=("decoder",))
+    checks.floats("capsnet", x, ndim=3)
+    h = jax.nn.relu(conv(gather(p["conv"], "conv"), x, padding="VALID"))
+    h = conv(gather(p["primary"], "primary"), h, stride=2, padding="VALID")
+    w = gather(p["capsules"], "capsules")
+    h = h.reshape(*h.shape[:-3], -1, w["w"].shape[1])
+    return capsules(w, squash(h), iterations=iterations)
+
+
+def capsnet_reconstruct(p: Params, capsules: jax.Array, labels: jax.Array) -> jax.Array:
+    """CapsNet's decoder: the image of the label's capsule, all others set to zero, in [0, 1].
+
+    Args:
+      p: as declared by `capsnet_spec`, with "decoder".
+      capsules: (..., classes, d), as `capsnet` returns.
+      labels: (...), integers: the true classes, or those of the longest capsules.
+
+    Returns:
+      (..., pixels), in the capsules' dtype: rows of the image one behind the other. The paper adds 0.0005 of the sum of
+      squared differences to the margin loss.
+
+    Raises:
+      TypeError: capsules are not floating point, or labels not integers.
+
+    >>> from jnn.param import init
+    >>> p = init(capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4), jax.random.key(0))
+    >>> capsnet_reconstruct(p, jnp.ones((7, 3, 4)), jnp.zeros(7, int)).shape
+    (7, 25)
+    """
+    checks.params("capsnet_reconstruct", p, "decoder", may=("conv", "primary", "capsules"))
+    chosen = _of_labels("capsnet_reconstruct", capsules, labels).astype(capsules.dtype)
+    h = (capsules * chosen[..., None]).reshape(*labels.shape, -1)
+    for i, one in enumerate(p["decoder"]):
+        h = linear(gather(one, f"decoder/{i}"), jax.nn.relu(h) if i else h)
+    return jax.nn.sigmoid(h)
+
+
+def capsule_margin(
+    capsules: jax.Array, labels: jax.Array, *, present: float = 0.9, absent: float = 0.1, down: float = 0.5
+) -> jax.Array:
+    """Capsule margin loss: `max(0, 0.9 - |v|)^2` of the true class, half of `max(0, |v| - 0.1)^2` of each other one.
+
+    See "Dynamic Routing Between Capsules", Sabour, Frosst and Hinton, 2017.
+
+    Args:
+      capsules: (..., classes, d), floating point.
+      labels: (...), integers in 0..classes-1.
+      present: how long the true class's capsule should be at least.
+      absent: how long others should be at most.
+      down: weight of the others.
+
+    Returns:
+      (...), in float32 at least: one number per example.
+
+    Raises:
+      TypeError: capsules are not floating point, or labels not integers.
+      ValueError: there is not one label for each example.
+
+    >>> capsule_margin(jnp.array([[0.5], [0.3]]), jnp.array(0)).round(3).item()
+    0.18
+    """
+    true = _of_labels("capsule_margin", capsules, labels)
+    square = jnp.sum(jnp.square(wide(capsules)), -1)
+    length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+    short, long = (jnp.square(jnp.maximum(x, 0)) for x in (present - length, length - absent))
+    return jnp.sum(true * short + down * (1 - true) * long, -1)
+
+
+def _of_labels(where: str, capsules: jax.Array, labels: jax.Array) -> jax.Array:
+    """(..., classes): 1 for the label's capsule, 0 for the others; NaN for a label that under jit is out of range."""
+    checks.floats(where, capsules, ndim=2)
+    checks.integers(where, labels, name="labels")
+    if labels.shape != capsules.shape[:-2]:
+        raise ValueError(
+            f"{where}: expected a label for each example of {checks.describe(capsules)}, found "
+            f"{checks.describe(labels)}."
+        )
+    return one_hot(labels, capsules.shape[-2])

@@ -152,6 +152,8 @@ SPECS = {
     "mobilenet_v3_spec": (2,),
     "node_classifier_spec": (2, 3, 4),
     "graph_classifier_spec": (2, 3, 4),
+    "seq2seq_spec": (5, 4, 2, 3),
+    "capsnet_spec": (),
     "siamese_spec": (2,),
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),

@@ -2,6 +2,7 @@
 
 from jnn.models._arrange import Arrange, Branch, Norm, parallel, post_norm, pre_norm
 from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
+from jnn.models._capsnet import capsnet, capsnet_reconstruct, capsnet_spec, capsule_margin
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
@@ -34,6 +35,7 @@ from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
+from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
 from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import cached_block, transformer_block, transformer_block_spec
@@ -65,6 +67,10 @@ __all__ = [
     "batch_stats_spec",
     "cached_block",
     "cached_transformer",
+    "capsnet",
+    "capsnet_reconstruct",
+    "capsnet_spec",
+    "capsule_margin",
     "cnn",
     "cnn_spec",
     "conv_norm",
@@ -118,6 +124,9 @@ __all__ = [
     "reparametrize",
     "resnet",
     "resnet_spec",
+    "seq2seq",
+    "seq2seq_decode",
+    "seq2seq_spec",
     "siamese",
     "siamese_spec",
     "tcn",

@@ -17,7 +17,8 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import gather
-from jnn.layers import capsules, capsules_spec, conv, conv_spec, linear, linear_spec, one_hot, squash
+from jnn.layers import capsules, capsules_spec, conv, conv_spec, one_hot, squash
+from jnn.models._mlp import mlp, mlp_spec
 from jnn.param import Params, Spec
 from jnn.precision import wide
 
@@ -48,7 +49,7 @@ def capsnet_spec(
       dtype: of all.
 
     Returns:
-      {"conv", "primary", "capsules", "decoder": [linear, ...]}
+      {"conv", "primary", "capsules", "decoder": as `mlp_spec`}
 
     Raises:
       ValueError: the image is too small.
@@ -67,9 +68,7 @@ def capsnet_spec(
     }
     if not decoder:
         return spec
-    sizes = [classes * above, *decoder, math.prod(image)]
-    one = lambda i: linear_spec(sizes[i], sizes[i + 1], dtype=dtype)
-    return spec | {"decoder": [one(i) for i in range(len(sizes) - 1)]}
+    return spec | {"decoder": mlp_spec((classes * above, *decoder, math.prod(image)), dtype=dtype)}
 
 
 def capsnet(p: Params, x: jax.Array, *, iterations: int = 3) -> jax.Array:
@@ -89,9 +88,9 @@ def capsnet(p: Params, x: jax.Array, *, iterations: int = 3) -> jax.Array:
       TypeError: x is not floating point.
       ValueError: x has another shape than p was declared for.
 
-    >>> from jnn.param import init
-    >>> p = init(capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4), jax.random.key(0))
-    >>> capsnet(p, jnp.ones((7, 5, 5, 1))).shape
+    >>> from jnn.param import abstract
+    >>> p = abstract(capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4))
+    >>> jax.eval_shape(capsnet, p, jax.ShapeDtypeStruct((7, 5, 5, 1), jnp.float32)).shape
     (7, 3, 4)
     """
     checks.params("capsnet", p, "conv", "primary", "capsules", may=("decoder",))
@@ -118,17 +117,15 @@ def capsnet_reconstruct(p: Params, capsules: jax.Array, labels: jax.Array) -> ja
     Raises:
       TypeError: capsules are not floating point, or labels not integers.
 
-    >>> from jnn.param import init
-    >>> p = init(capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4), jax.random.key(0))
-    >>> capsnet_reconstruct(p, jnp.ones((7, 3, 4)), jnp.zeros(7, int)).shape
+    >>> from jnn.param import abstract
+    >>> p = abstract(capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4))
+    >>> jax.eval_shape(lambda p: capsnet_reconstruct(p, jnp.ones((7, 3, 4)), jnp.zeros(7, int)), p).shape
     (7, 25)
     """
     checks.params("capsnet_reconstruct", p, "decoder", may=("conv", "primary", "capsules"))
     chosen = _of_labels("capsnet_reconstruct", capsules, labels).astype(capsules.dtype)
     h = (capsules * chosen[..., None]).reshape(*labels.shape, -1)
-    for i, one in enumerate(p["decoder"]):
-        h = linear(gather(one, f"decoder/{i}"), jax.nn.relu(h) if i else h)
-    return jax.nn.sigmoid(h)
+    return jax.nn.sigmoid(mlp(p["decoder"], h, key=None))
 
 
 def capsule_margin(
@@ -152,8 +149,8 @@ def capsule_margin(
       TypeError: capsules are not floating point, or labels not integers.
       ValueError: there is not one label for each example.
 
-    >>> capsule_margin(jnp.array([[0.5], [0.3]]), jnp.array(0)).round(3).item()
-    0.18
+    >>> capsule_margin(jnp.array([[0.5], [0.3]]), jnp.array(0)).round(3)
+    Array(0.18, dtype=float32)
     """
     true = _of_labels("capsule_margin", capsules, labels)
     square = jnp.sum(jnp.square(wide(capsules)), -1)

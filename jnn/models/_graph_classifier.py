@@ -101,9 +101,9 @@ def node_classifier(
     Raises:
       TypeError, ValueError: x, edges and p do not fit.
 
-    >>> from jnn.param import init
-    >>> p = init(node_classifier_spec(3, 4, 2), jax.random.key(0))
-    >>> node_classifier(p, jnp.ones((5, 3)), Edges(jnp.array([0]), jnp.array([1])), key=None).shape
+    >>> from jnn.param import abstract
+    >>> p, edges = abstract(node_classifier_spec(3, 4, 2)), Edges(jnp.array([0]), jnp.array([1]))
+    >>> jax.eval_shape(lambda p: node_classifier(p, jnp.ones((5, 3)), edges, key=None), p).shape
     (5, 2)
     """
     checks.floats("node_classifier", x, ndim=2)
@@ -166,9 +166,10 @@ def graph_classifier(
 
     >>> import numpy as np
     >>> from jnn.graphs import graph
-    >>> from jnn.param import init
+    >>> from jnn.param import abstract
     >>> one = graph(np.ones((3, 2), np.float32), np.array([0, 1]), np.array([1, 2]))
-    >>> graph_classifier(init(graph_classifier_spec(2, 4, 5, layers=2), jax.random.key(0)), one, key=None).shape
+    >>> p = abstract(graph_classifier_spec(2, 4, 5, layers=2))
+    >>> jax.eval_shape(lambda p: graph_classifier(p, one, key=None), p).shape
     (1, 5)
     """
     checks.params("graph_classifier", p, "out")

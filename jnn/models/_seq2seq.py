@@ -113,9 +113,10 @@ def seq2seq(
       TypeError: source, target or lengths are not integers.
       ValueError: their shapes do not fit, or they are empty.
 
-    >>> from jnn.param import init
-    >>> p = init(seq2seq_spec(10, 9, 4, 5), jax.random.key(0))
-    >>> seq2seq(p, jnp.ones((2, 7), int), jnp.ones((2, 6), int), lengths=jnp.array([7, 3])).shape
+    >>> from jnn.param import abstract
+    >>> p = abstract(seq2seq_spec(10, 9, 4, 5))
+    >>> tokens = jax.ShapeDtypeStruct((2, 7), jnp.int32)
+    >>> jax.eval_shape(seq2seq, p, tokens, jax.ShapeDtypeStruct((2, 6), jnp.int32)).shape
     (2, 6, 9)
     """
     _check("seq2seq", p, source)
@@ -153,9 +154,9 @@ def seq2seq_decode(
       TypeError: source, start or lengths are not integers.
       ValueError: their shapes do not fit, or steps is less than 1.
 
-    >>> from jnn.param import init
-    >>> p = init(seq2seq_spec(10, 9, 4, 5), jax.random.key(0))
-    >>> seq2seq_decode(p, jnp.ones((2, 7), int), jnp.zeros(2, int), 3).shape
+    >>> from jnn.param import abstract
+    >>> p = abstract(seq2seq_spec(10, 9, 4, 5))
+    >>> jax.eval_shape(lambda p: seq2seq_decode(p, jnp.ones((2, 7), int), jnp.zeros(2, int), 3), p).shape
     (2, 3)
     """
     _check("seq2seq_decode", p, source)

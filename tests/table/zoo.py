@@ -13,7 +13,7 @@ from jnn import graphs, layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
 from tests.table.graphs import one_graph, pooling
-from tests.table.rows import floats, integers
+from tests.table.rows import Loss, floats, integers
 
 
 def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, noisy: bool = False) -> Block:
@@ -38,6 +38,8 @@ def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
     return Block(name, spec, apply, one_graph, noisy=True)
 
 
+CAPSULES = models.capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4, decoder=(5,))
+LUONG = models.seq2seq_spec(5, 4, 3, 2, cell_spec=layers.lstm_cell_spec, step_spec=layers.luong_spec, both_ways=False)
 MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
 BLOCKS = [
     normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
@@ -197,6 +199,25 @@ BLOCKS = [
         lambda p, x, graph: models.graph_classifier(p, graph, key=None),
     ),
     Block(
+        "seq2seq_bahdanau",
+        models.seq2seq_spec(5, 4, 3, 2),
+        lambda p, x, y, key: models.seq2seq(p, x, y),
+        lambda rng: (*integers(5, 6)(rng), *integers(4, 3)(rng)),
+    ),
+    Block(
+        "seq2seq_luong",
+        LUONG,
+        lambda p, x, y, key: models.seq2seq(p, x, y, cell=layers.lstm_cell, step=layers.luong_step),
+        lambda rng: (*integers(5, 6)(rng), *integers(4, 3)(rng)),
+    ),
+    Block("capsnet", CAPSULES, lambda p, x, key: models.capsnet(p, x), floats(5, 5, 1)),
+    Block(
+        "capsnet_reconstruct",
+        CAPSULES,
+        lambda p, x, label, key: models.capsnet_reconstruct(p, x, label),
+        lambda rng: (*floats(3, 4)(rng), *integers(3)(rng)),
+    ),
+    Block(
         "prototypical_logits",
         {},
         lambda p, x, support, key: models.prototypical_logits(x, of_two(support)),
@@ -207,5 +228,12 @@ BLOCKS = [
         models.siamese_spec(4),
         lambda p, a, b, key: models.siamese(p, a, b),
         lambda rng: (*floats(4)(rng), *floats(4)(rng)),
+    ),
+]
+LOSSES = [
+    Loss(
+        "capsule_margin",
+        models.capsule_margin,
+        lambda rng: (*floats(3, 4)(rng), *integers(3)(rng)),
     ),
 ]

@@ -168,4 +168,4 @@ def _of_labels(where: str, capsules: jax.Array, labels: jax.Array) -> jax.Array:
             f"{where}: expected a label for each example of {checks.describe(capsules)}, found "
             f"{checks.describe(labels)}."
         )
-    return one_hot(labels, capsules.shape[-2])
+    return one_hot(labels, capsules.shape[-2], dtype=wide(capsules).dtype)

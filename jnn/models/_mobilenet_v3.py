@@ -6,6 +6,7 @@ both take. Blocks are unlike each other: none is stacked. Laws: as in `_resnet`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -142,6 +143,7 @@ def mobilenet_v3(
             f"mobilenet_v3: expected the {declared} blocks that its parameters are declared for, found {len(blocks)}."
         )
     swish, seen = jax.nn.hard_swish, {}
+    block = functools.partial(gated_residual, gate=_hard_gate, epsilon=EPSILON, weight=weight)
 
     def outer(name: str, h: jax.Array, stride: int) -> jax.Array:
         given = stats and stats[name]
@@ -151,8 +153,8 @@ def mobilenet_v3(
     h = outer("stem", x, 2)
     for i, one in enumerate(blocks, 1):
         name, activation = f"block{i}", swish if one.swish else jax.nn.relu
-        how = {"activation": activation, "gate": _hard_gate, "epsilon": EPSILON, "weight": weight}
-        h, seen[name] = gated_residual(gather(p[name], name), h, stats and stats[name], None, stride=one.stride, **how)
+        here, given = gather(p[name], name), stats and stats[name]
+        h, seen[name] = block(here, h, given, None, stride=one.stride, activation=activation)
     h = swish(linear(gather(p["head"], "head"), global_avg_pool(outer("last", h, 1))))
     h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
     return linear(gather(p["out"], "out"), h), seen

@@ -79,7 +79,7 @@ def seq2seq_spec(
         "encoder": bidirectional_spec(cell) if both_ways else cell,
         "target": embed_spec(target, d, dtype=dtype),
         "decoder": decoder,
-        "out": linear_spec(d_out, target, axes=("hidden", "vocab"), dtype=dtype),
+        "out": linear_spec(d_out, target, axes=("embed", "vocab"), dtype=dtype),
     }
 
 

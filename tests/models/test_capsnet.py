@@ -11,7 +11,7 @@ import jnn
 from jnn.models import capsnet, capsnet_reconstruct, capsnet_spec, capsule_margin
 from tests.oracle import assert_matches_torch
 
-SMALL = capsnet_spec(3, image=(8, 6, 2), width=4, kernel=3, maps=2, below=3, above=4, decoder=(5, 6))
+SMALL = capsnet_spec(3, image=(8, 6, 2), width=4, kernel=3, maps=2, below=3, above=4, decoder=(32, 32))
 
 
 def test_published_size():

@@ -39,7 +39,8 @@ def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
 
 
 CAPSULES = models.capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4, decoder=(5,))
-LUONG = models.seq2seq_spec(5, 4, 3, 2, cell_spec=layers.lstm_cell_spec, step_spec=layers.luong_spec, both_ways=False)
+DRAWING = {"decoder": CAPSULES.pop("decoder")}
+LUONG = models.seq2seq_spec(6, 4, 4, 2, cell_spec=layers.lstm_cell_spec, step_spec=layers.luong_spec, both_ways=False)
 MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
 BLOCKS = [
     normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
@@ -200,20 +201,20 @@ BLOCKS = [
     ),
     Block(
         "seq2seq_bahdanau",
-        models.seq2seq_spec(5, 4, 3, 2),
+        models.seq2seq_spec(6, 4, 4, 2),
         lambda p, x, y, key: models.seq2seq(p, x, y),
-        lambda rng: (*integers(5, 6)(rng), *integers(4, 3)(rng)),
+        lambda rng: (*integers(6, 6)(rng), *integers(4, 3)(rng)),
     ),
     Block(
         "seq2seq_luong",
         LUONG,
         lambda p, x, y, key: models.seq2seq(p, x, y, cell=layers.lstm_cell, step=layers.luong_step),
-        lambda rng: (*integers(5, 6)(rng), *integers(4, 3)(rng)),
+        lambda rng: (*integers(6, 6)(rng), *integers(4, 3)(rng)),
     ),
     Block("capsnet", CAPSULES, lambda p, x, key: models.capsnet(p, x), floats(5, 5, 1)),
     Block(
         "capsnet_reconstruct",
-        CAPSULES,
+        DRAWING,
         lambda p, x, label, key: models.capsnet_reconstruct(p, x, label),
         lambda rng: (*floats(3, 4)(rng), *integers(3)(rng)),
     ),

@@ -20,7 +20,7 @@ from jnn.layers import dropout, global_avg_pool, linear, linear_spec, squeeze_ex
 from jnn.models._conv_norm import Stats, conv_norm_spec
 from jnn.models._efficientnet import STAGES, STRIDES
 from jnn.models._gated_residual import gated_residual, gated_residual_spec, unit
-from jnn.models._mobilenet import _rounded as rounded
+from jnn.models._mobilenet import rounded
 from jnn.models._residual_stages import through_stages
 from jnn.param import Params, Spec, check_key, path_key, stack
 

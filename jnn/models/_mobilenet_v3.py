@@ -19,7 +19,7 @@ from jnn.axes import constrain, gather
 from jnn.layers import dropout, global_avg_pool, linear, linear_spec
 from jnn.models._conv_norm import Stats, conv_norm_spec
 from jnn.models._gated_residual import gated_residual, gated_residual_spec, unit
-from jnn.models._mobilenet import _rounded as rounded
+from jnn.models._mobilenet import rounded
 from jnn.param import Params, Spec, check_key, path_key
 
 

@@ -1,6 +1,7 @@
 """Errors that teach: what a layer was given, what it expected, what to do. Trace-time only.
 
     params(layer, p, "w", may=("b",))               the parameters that a layer reads
+    maps(layer, p, "up", "down")                    the linear maps among them
     array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
@@ -32,6 +33,7 @@ ELSEWHERE = {
     "k": ("key", "k_proj", "wk"),
     "v": ("value", "v_proj", "wv"),
     "o": ("out", "out_proj", "wo"),
+    "angles": ("weights", "params", "thetas"),
     "slope": ("weight", "negative_slope", "alpha"),
     "mean": ("running_mean", "moving_mean"),
     "var": ("running_var", "moving_variance", "variance"),
@@ -94,6 +96,13 @@ def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str 
         elif own in need:
             found = f"found the names {sorted(map(str, p))}.{_inside(p, own, what)}"
             raise ValueError(f"{layer}: {_wanted(what, need + may)}; {found}")
+
+
+def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> None:
+    """Raises unless p holds linear maps under these names, each with a "w" and at most a "b", and more."""
+    params(layer, p, *names, *more, may=may)
+    for name in names:
+        params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
 
 
 def _wanted(what: str, names: tuple[str, ...]) -> str:

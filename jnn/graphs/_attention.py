@@ -115,7 +115,7 @@ def gatv2(p: Params, x: jax.Array, edges: Edges, *, slope: float = 0.2) -> jax.A
     >>> gatv2(p, jnp.ones((5, 3)), Edges(jnp.array([0]), jnp.array([1]))).shape
     (5, 8)
     """
-    checks.params("gatv2", p, "sender", "receiver", "score")
+    checks.maps("gatv2", p, "sender", "receiver", more=("score",))
     check_edges("gatv2", x, edges, p["sender"]["w"].shape[0])
     edges = with_self_loops(edges, x.shape[-2])
     sent, own = gather(linear(p["sender"], x), edges.senders), gather(linear(p["receiver"], x), edges.receivers)
@@ -176,7 +176,7 @@ def graph_transformer(p: Params, x: jax.Array, edges: Edges, features: jax.Array
     >>> graph_transformer(p, jnp.ones((5, 3)), Edges(jnp.array([0]), jnp.array([1]))).shape
     (5, 8)
     """
-    checks.params("graph_transformer", p, "q", "k", "v", "self", may=("edge",))
+    checks.maps("graph_transformer", p, "q", "k", "v", "self", may=("edge",))
     check_edges("graph_transformer", x, edges, p["q"]["w"].shape[0], features)
     if (features is None) != ("edge" not in p):
         found = "none" if features is None else checks.describe(features)

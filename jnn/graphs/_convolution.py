@@ -101,7 +101,7 @@ def graph_sage(p: Params, x: jax.Array, edges: Edges, *, aggregate: Aggregate = 
     >>> graph_sage(p, jnp.array([[1.0], [3.0]]), Edges(jnp.array([0]), jnp.array([1]))).tolist()
     [[1.0], [4.0]]
     """
-    checks.params("graph_sage", p, "self", "neighbors")
+    checks.maps("graph_sage", p, "self", "neighbors")
     check_edges("graph_sage", x, edges, p["self"]["w"].shape[0])
     told = aggregate(gather(x, edges.senders), edges.receivers, x.shape[-2], mask=edges.mask)
     return linear(p["self"], x) + linear(p["neighbors"], told)
@@ -138,7 +138,7 @@ def gin(p: Params, x: jax.Array, edges: Edges) -> jax.Array:
     >>> gin(p, jnp.array([[0.0], [3.0]]), Edges(jnp.array([0]), jnp.array([1]))).tolist()
     [[3.0], [15.0]]
     """
-    checks.params("gin", p, "epsilon", "up", "down")
+    checks.maps("gin", p, "up", "down", more=("epsilon",))
     check_edges("gin", x, edges, p["up"]["w"].shape[0])
     told = segment_sum(wide(gather(x, edges.senders)), edges.receivers, x.shape[-2], mask=edges.mask)
     own = wide(x) * (1 + wide(p["epsilon"]).astype(told.dtype).reshape((1,) * x.ndim))

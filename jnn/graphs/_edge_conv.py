@@ -53,7 +53,7 @@ def edge_conv(p: Params, x: jax.Array, edges: Edges, *, aggregate: Aggregate = s
     >>> edge_conv(p, jnp.array([[1.0], [3.0]]), Edges(jnp.array([0]), jnp.array([1]))).tolist()
     [[0.0], [3.0]]
     """
-    checks.params("edge_conv", p, "up", "down")
+    checks.maps("edge_conv", p, "up", "down")
     check_edges("edge_conv", x, edges, p["up"]["w"].shape[0] // 2)
     own, other = gather(x, edges.receivers), gather(x, edges.senders)
     return aggregate(mlp(p, jnp.concatenate([own, other - own], -1)), edges.receivers, x.shape[-2], mask=edges.mask)
@@ -105,7 +105,7 @@ def edge_conditioned_conv(
     >>> edge_conditioned_conv(p, jnp.ones((4, 3)), edges, jnp.ones((1, 2))).shape
     (4, 5)
     """
-    checks.params("edge_conditioned_conv", p, "edge", "kernel", "self")
+    checks.maps("edge_conditioned_conv", p, "edge", "kernel", "self")
     check_edges("edge_conditioned_conv", x, edges, p["self"]["w"].shape[0], features)
     kernels = linear(p["kernel"], jax.nn.relu(linear(p["edge"], features)))
     sent = jnp.einsum("...ei,...eio->...eo", gather(x, edges.senders), kernels.astype(x.dtype))

@@ -49,7 +49,7 @@ def gated_graph_conv(p: Params, x: jax.Array, edges: Edges, *, steps: int) -> ja
     >>> gated_graph_conv(p, jnp.ones((5, 3)), Edges(jnp.array([0]), jnp.array([1])), steps=2).shape
     (5, 3)
     """
-    checks.params("gated_graph_conv", p, "messages", "cell")
+    checks.maps("gated_graph_conv", p, "messages", more=("cell",))
     check_edges("gated_graph_conv", x, edges, p["messages"]["w"].shape[0])
     params = over_steps(p)
 

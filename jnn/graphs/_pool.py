@@ -80,7 +80,7 @@ def attention_pool(p: Params, x: jax.Array, graph: Graph) -> jax.Array:
     >>> attention_pool(p, jnp.ones((3, 2)), one).tolist()
     [[3.0, 3.0]]
     """
-    checks.params("attention_pool", p, "score", "value")
+    checks.maps("attention_pool", p, "score", "value")
     _check("attention_pool", x, graph, p["score"]["w"].shape[0])
     return _attend(linear(p["score"], x)[..., 0], linear(p["value"], x), graph)
 
@@ -118,7 +118,7 @@ def set2set(p: Params, x: jax.Array, graph: Graph, *, steps: int) -> jax.Array:
     >>> set2set(p, jnp.ones((3, 2)), one, steps=2).shape
     (1, 4)
     """
-    checks.params("set2set", p, "input", "recurrent")
+    checks.maps("set2set", p, "input", "recurrent")
     d = p["recurrent"]["w"].shape[0]
     _check("set2set", x, graph, d)
     nothing, params = jnp.zeros((*graph.graph_mask.shape, d), x.dtype), over_steps(p)

@@ -54,6 +54,7 @@ def attention_decoder(
     >>> attention_decoder(partial(luong_step, gru_cell), p, jnp.ones((2, 7, 3)), jnp.ones((2, 6, 4)))[0].shape
     (2, 7, 5)
     """
+    checks.array("attention_decoder", memory, "memory")
 
     def cell(both: Any, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
         return step(both["params"], carry, x, both["memory"], mask=mask)

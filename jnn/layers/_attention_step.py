@@ -85,6 +85,7 @@ def bahdanau_step(
     """
     checks.params("bahdanau_step", p, "attention", "cell")
     checks.floats("bahdanau_step", x)
+    checks.array("bahdanau_step", memory, "memory")
     if carry is None:
         wider = jax.ShapeDtypeStruct((*x.shape[:-1], x.shape[-1] + memory.shape[-1]), x.dtype)
         carry = _zeros(cell, p["cell"], wider)
@@ -158,7 +159,7 @@ def luong_step(
     >>> luong_step(gru_cell, p, None, jnp.ones((2, 3)), jnp.ones((2, 6, 4)))[1].shape
     (2, 5)
     """
-    checks.params("luong_step", p, "attention", "cell", "output")
+    checks.maps("luong_step", p, "output", more=("attention", "cell"))
     checks.floats("luong_step", x)
     before, inner = (jnp.zeros((*x.shape[:-1], p["output"]["w"].shape[1]), x.dtype), None) if carry is None else carry
     inner, h = cell(p["cell"], inner, jnp.concatenate([x, before], -1))

@@ -85,9 +85,7 @@ def times(x: jax.Array, v: jax.Array) -> jax.Array:
 
 def check_params(name: str, p: CellParams, *more: str) -> None:
     """Raises unless p holds a cell's two maps, and more."""
-    checks.params(name, p, "input", "recurrent", *more)
-    for part in ("input", "recurrent"):
-        checks.params(name, p[part], "w", may=("b",), what=f"params[{part!r}]")
+    checks.maps(name, p, "input", "recurrent", more=more)
 
 
 def check_carry(name: str, p: CellParams, carry: Any, x: jax.Array, start: Callable[..., Any], *more: str) -> Any:

@@ -105,6 +105,7 @@ def autoregressive_flow(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def inverse_autoregressive_flow(p: Params, y: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Inverse of `autoregressive_flow`: x of y, a feature a pass, and the log_det of this direction."""
+    checks.floats("inverse_autoregressive_flow", y)
 
     def one(x: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
         s, t = _conditioned("inverse_autoregressive_flow", p, x)
@@ -128,7 +129,7 @@ def _affine(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _halves(layer: str, p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    checks.params(layer, p, "up", "down")
+    checks.maps(layer, p, "up", "down")
     checks.floats(layer, x)
     first = p["up"]["w"].shape[0]
     checks.trailing(layer, x, (first + p["down"]["w"].shape[-1],))
@@ -138,7 +139,7 @@ def _halves(layer: str, p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array, 
 
 def _conditioned(layer: str, p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Log-scale and offset of each feature, by those before it alone."""
-    checks.params(layer, p, "up", "down")
+    checks.maps(layer, p, "up", "down")
     checks.floats(layer, x)
     d, hidden = p["up"]["w"].shape
     checks.trailing(layer, x, (d,))

@@ -98,7 +98,7 @@ def lif_cell(
     >>> lif_cell(p, None, jnp.array([1.5]))
     (Array([0.5], dtype=float32), Array([1.], dtype=float32))
     """
-    checks.params("lif_cell", p, "input", "decay")
+    checks.maps("lif_cell", p, "input", more=("decay",))
     checks.floats("lif_cell", x)
     checks.trailing("lif_cell", x, p["input"]["w"].shape[:1])
     v = same_carry("lif_cell", p, carry, x, _rest)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import checks
 from jnn.initializers import glorot_uniform, zeros
 from jnn.layers._cell import (
     CellParams,
@@ -18,7 +17,6 @@ from jnn.layers._cell import (
     gated_spec,
     gates,
     orthogonal_init,
-    same_carry,
     state_carry,
     times,
 )
@@ -129,10 +127,7 @@ def sru_cell(p: CellParams, carry: jax.Array | None, x: jax.Array) -> tuple[jax.
     >>> sru_cell(p, None, jnp.zeros((5, 3)))[1].shape
     (5, 2)
     """
-    checks.params("sru_cell", p, "input", "recurrent")
-    checks.floats("sru_cell", x)
-    checks.trailing("sru_cell", x, p["input"]["w"].shape[:1])
-    c = same_carry("sru_cell", p, carry, x, _sru_carry)
+    c = check_carry("sru_cell", p, carry, x, _sru_carry)
     new, f, r, *highway = gates(linear(p["input"], x))
     side = jnp.stack([f, r], -2) + times(jnp.stack([c, c], -2), p["recurrent"]["w"])
     f, r = gates(jax.nn.sigmoid(add_bias(side, p["recurrent"]["b"]) if "b" in p["recurrent"] else side))

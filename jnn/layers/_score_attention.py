@@ -74,7 +74,7 @@ def additive_attention(
     >>> context.shape, weights.shape
     ((7, 2, 4), (7, 2, 6))
     """
-    checks.params("additive_attention", p, "query", "key", "score")
+    checks.maps("additive_attention", p, "query", "key", "score")
     _check("additive_attention", query, keys, p["query"]["w"].shape[0], p["key"]["w"].shape[0])
     q, k = linear(p["query"], query), linear(p["key"], keys)
     hidden = jnp.tanh(q[..., :, None, :] + k[..., None, :, :])

@@ -65,6 +65,7 @@ def stacked_rnn(
             f"stacked_rnn: expected a list of layers' parameters, found {type(p).__name__}: a dict has no order."
         )
     check_key("stacked_rnn", key, optional=True)
+    checks.array("stacked_rnn", x)
     if not p:
         raise ValueError("stacked_rnn: expected at least one layer's parameters, found none.")
     carries = [None] * len(p) if carry is None else list(carry)

@@ -31,9 +31,10 @@ def pooling(name, spec, pool):
     """A pooling of two graphs side by side."""
 
     def apply(p, x, senders, receivers, mask, key):
-        owners = jnp.broadcast_to(jnp.array([0, 0, 1, 1], jnp.int32), x.shape[:-1])
-        there = jnp.broadcast_to(jnp.array([True, True, True, False]), x.shape[:-1])
-        graph_mask = jnp.ones((*x.shape[:-2], 2), bool)
+        leading = senders.shape[:-1]
+        owners = jnp.broadcast_to(jnp.array([0, 0, 1, 1], jnp.int32), (*leading, N))
+        there = jnp.broadcast_to(jnp.array([True, True, True, False]), (*leading, N))
+        graph_mask = jnp.ones((*leading, 2), bool)
         graph = graphs.Graph(x, graphs.Edges(senders, receivers, mask), None, owners, there, graph_mask)
         return pool(p, x, graph)
 

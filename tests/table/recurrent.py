@@ -23,6 +23,12 @@ def decoding(name, spec, step):
     )
 
 
+def resetting(p, x, key):
+    """A residual stack whose layers begin anew where the first feature of x is positive."""
+    layer = lambda p, y, **more: layers.rnn(layers.minimal_gated_cell, p, y, resets=x[..., 0] > 0, **more)
+    return layers.stacked_rnn(partial(layers.residual_rnn, layer), p, x, key=None)
+
+
 BLOCKS = [
     recurring("peephole_lstm", layers.peephole_lstm_cell_spec(3, 4), layers.peephole_lstm_cell),
     recurring("projected_lstm", layers.projected_lstm_cell_spec(3, 4, 2), layers.projected_lstm_cell),
@@ -40,12 +46,7 @@ BLOCKS = [
     Block(
         "stacked-residual-resets",
         [layers.minimal_gated_cell_spec(4, 4)] * 2,
-        lambda p, x, key: layers.stacked_rnn(
-            partial(layers.residual_rnn, partial(layers.rnn, layers.minimal_gated_cell, resets=x[..., 0] > 0)),
-            p,
-            x,
-            key=None,
-        ),
+        resetting,
         floats(3, 4),
         causal=True,
     ),

@@ -181,9 +181,7 @@ def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Arr
 
 def queries(layer: str, p: Params, x: jax.Array) -> jax.Array:
     """Queries of x, (..., t, h, k), normalized iff p has a norm."""
-    checks.params(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks"))
-    for name in ("q", "k", "v", "o"):
-        checks.params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
+    checks.maps(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks"))
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, p["q"]["w"].shape[:1])
     q = linear(p["q"], x)

@@ -54,8 +54,8 @@ def arcface(
     >>> round(float(arcface(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=0.0, scale=1.0)[0]), 4)
     0.3133
     """
-    checks.number("arcface", "margin", margin, lambda m: (m >= 0) & (m < math.pi), "in [0, pi)", like=wide(embeddings))
     cosine = _cosines("arcface", embeddings, table)
+    checks.number("arcface", "margin", margin, lambda m: (m >= 0) & (m < math.pi), "in [0, pi)", like=cosine)
     sine = jnp.sqrt(jnp.maximum(1 - jnp.square(cosine), SHARP))
     turned = cosine * math.cos(margin) - sine * math.sin(margin)
     own = jnp.where(cosine > math.cos(math.pi - margin), turned, cosine - margin * math.sin(margin))
@@ -91,8 +91,8 @@ def cosface(
     >>> cosface(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=1.0, scale=1.0).round(4)
     Array([0.6931, 0.6931], dtype=float32)
     """
-    checks.number("cosface", "margin", margin, lambda m: m >= 0, ">= 0", like=wide(embeddings))
     cosine = _cosines("cosface", embeddings, table)
+    checks.number("cosface", "margin", margin, lambda m: m >= 0, ">= 0", like=cosine)
     return _of_classes("cosface", cosine, cosine - margin, labels, scale)
 
 

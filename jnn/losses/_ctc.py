@@ -40,7 +40,8 @@ def ctc_loss(
     0.75
     """
     checks.floats("ctc_loss", logits, ndim=2)
-    if logits.ndim != jnp.ndim(labels) + 1:
+    checks.array("ctc_loss", labels, "labels")
+    if logits.ndim != labels.ndim + 1:
         raise ValueError(
             "ctc_loss: expected logits (..., frames, symbols) and labels (..., labels), found "
             f"{checks.describe(logits)} and {checks.describe(labels)}."

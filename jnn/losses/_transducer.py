@@ -40,7 +40,8 @@ def transducer_loss(
     0.25
     """
     checks.floats("transducer_loss", logits, ndim=3)
-    if logits.ndim != jnp.ndim(labels) + 2 or logits.shape[-2] != labels.shape[-1] + 1:
+    checks.array("transducer_loss", labels, "labels")
+    if logits.ndim != labels.ndim + 2 or logits.shape[-2] != labels.shape[-1] + 1:
         raise ValueError(
             "transducer_loss: expected logits (..., frames, labels + 1, symbols) and labels (..., labels), found "
             f"{checks.describe(logits)} and {checks.describe(labels)}."

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jnn import losses
-from tests.table.rows import Loss, Rng, classes, pair, probabilities
+from tests.table.rows import Loss, Rng, at, classes, pair, probabilities
 
 NODES, CODES = losses.huffman_paths([5, 1, 2, 1, 3])
 TABLE = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -55,18 +56,24 @@ def split(loss: Callable[..., Any]) -> Callable[..., Any]:
 
 def parts(p: Any) -> list[Any]:
     """The parts along the last axis."""
-    return [p[..., i] for i in range(p.shape[-1])]
+    return [at(p, i) for i in range(np.shape(p)[-1])]
 
 
-def mask_of_first(x: Any) -> Any:
+def summed(loss: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A loss of one array, of both."""
+    return lambda x, y: loss(x) + loss(y)
+
+
+def mask_of_first(shape: tuple[Any, ...]) -> Any:
     """A mask without the first of the last axis."""
-    return (x * 0 + np.arange(x.shape[-1], dtype=np.float32).reshape((1,) * (x.ndim - 1) + (-1,))) > 0
+    return jnp.broadcast_to(np.arange(shape[-1]) > 0, shape)
 
 
 yes_no = drawn(normal(3), whole(2, 3))
 two_normals = drawn(normal(3, 2), normal(3))
 ranked = drawn(normal(5), whole(4, 5))
 images = drawn(lambda rng: rng.uniform(size=(6, 6, 2)), lambda rng: rng.uniform(size=(6, 6, 2)))
+LAYERS = list(np.float32([[1.0, 1.0], [0.5, 2.0]]))
 SMALL = {"window": 3, "scales": (0.4, 0.6)}
 
 LOSSES = [
@@ -100,14 +107,14 @@ LOSSES = [
     Loss("negative_binomial_nll", split(losses.negative_binomial_nll), drawn(normal(3, 2), whole(5, 3))),
     Loss(
         "gaussian_mixture_nll",
-        lambda p, y: losses.gaussian_mixture_nll(p[..., 0], p[..., 1:3], p[..., 3:], y),
+        lambda p, y: losses.gaussian_mixture_nll(at(p, 0), at(p, slice(1, 3)), at(p, slice(3, 5)), y),
         drawn(normal(4, 5), normal(2)),
     ),
     Loss("gaussian_crps", split(losses.gaussian_crps), two_normals),
     Loss("ensemble_crps", lambda x, y: losses.ensemble_crps(x, y, fair=True), drawn(normal(4, 2), normal(2))),
     Loss(
         "cox_partial_likelihood",
-        lambda x, y: losses.cox_partial_likelihood(x, y[..., 0], y[..., 1], mask=mask_of_first(x)),
+        lambda x, y: losses.cox_partial_likelihood(x, *parts(y), mask=mask_of_first(np.shape(x))),
         drawn(normal(6), lambda rng: rng.integers(0, 3, (6, 2)) > 0),
     ),
     Loss(
@@ -120,12 +127,16 @@ LOSSES = [
     Loss("gaussian_kl", lambda p, q: losses.gaussian_kl(*parts(p), *parts(q)), pair(3, 2)),
     Loss("standard_gaussian_kl", losses.standard_gaussian_kl, pair(3)),
     Loss("negative_elbo", lambda x, y: losses.negative_elbo(x, y, beta=0.5), pair()),
-    Loss("importance_weighted_elbo_loss", lambda x, y: losses.importance_weighted_elbo_loss(x - y), pair(3)),
+    Loss("importance_weighted_elbo_loss", summed(losses.importance_weighted_elbo_loss), pair(3)),
     # regions, boxes, images
     Loss("dice_loss", losses.dice_loss, probabilities(3, 4, 2)),
     Loss("generalized_dice_loss", losses.generalized_dice_loss, probabilities(3, 4, 2)),
     Loss("jaccard_loss", losses.jaccard_loss, probabilities(3, 4, 2)),
-    Loss("tversky_loss", lambda x, y: losses.tversky_loss(x, y, mask=mask_of_first(x[..., 0])), probabilities(3, 4, 2)),
+    Loss(
+        "tversky_loss",
+        lambda x, y: losses.tversky_loss(x, y, mask=mask_of_first(np.shape(x)[:-1])),
+        probabilities(3, 4, 2),
+    ),
     Loss("focal_tversky_loss", losses.focal_tversky_loss, probabilities(3, 4, 2)),
     Loss("lovasz_hinge", losses.lovasz_hinge, drawn(normal(3, 4), whole(2, 3, 4))),
     Loss("lovasz_softmax", losses.lovasz_softmax, drawn(normal(3, 4, 3), whole(3, 3, 4))),
@@ -135,14 +146,14 @@ LOSSES = [
     Loss("ciou_loss", losses.ciou_loss, drawn(boxes, boxes)),
     Loss("ssim_loss", lambda x, y: losses.ssim_loss(x, y, window=3), images),
     Loss("ms_ssim_loss", lambda x, y: losses.ms_ssim_loss(x, y, **SMALL), images),
-    Loss("total_variation", lambda x, y: losses.total_variation(x + y), images),
-    Loss("lpips", lambda x, y: losses.lpips([x, x**2], [y, y], [np.ones(2, np.float32)] * 2), images),
+    Loss("total_variation", summed(losses.total_variation), images),
+    Loss("lpips", lambda x, y: losses.lpips([x, x], [y, y], LAYERS), images),
     # lists and trees
     Loss("ranknet", losses.ranknet, ranked),
     Loss("lambdarank", losses.lambdarank, ranked),
     Loss("listnet", losses.listnet, ranked),
     Loss("listmle", losses.listmle, ranked),
-    Loss("approximate_ndcg", lambda x, y: losses.approximate_ndcg(x, y, mask=mask_of_first(x)), ranked),
+    Loss("approximate_ndcg", lambda x, y: losses.approximate_ndcg(x, y, mask=mask_of_first(np.shape(x))), ranked),
     Loss("margin_ranking_loss", lambda x, y: losses.margin_ranking_loss(x, y, margin=0.5), pair()),
     Loss(
         "hierarchical_softmax",
@@ -151,7 +162,7 @@ LOSSES = [
     ),
     Loss(
         "multi_label_cross_entropy",
-        lambda x, y: losses.multi_label_cross_entropy(x, y, mask=mask_of_first(x)),
+        lambda x, y: losses.multi_label_cross_entropy(x, y, mask=mask_of_first(np.shape(x))),
         probabilities(3),
     ),
 ]

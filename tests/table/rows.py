@@ -27,6 +27,11 @@ class Loss:
         return Block(self.name, {}, self.apply, self.example).inputs(*leading)
 
 
+def at(x: Any, i: int | slice) -> Any:
+    """x[..., i], of what x is of: lists stay lists, for the loss to refuse."""
+    return np.asarray(x)[..., i].tolist() if isinstance(x, list) else x[..., i]
+
+
 def floats(*shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
     """One normal float32 input of this shape."""
     return lambda rng: (rng.normal(size=shape).astype(np.float32),)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import losses
-from tests.table.rows import Loss, Rng, at, pair
+from tests.table.rows import Loss, Rng, at, like, pair
 
 TABLE = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 CENTER = np.float32([0.1, -0.2, 0.3, 0.0])
@@ -41,13 +41,13 @@ LOSSES = [
     Loss("vicreg", losses.vicreg, pair(5, 3)),
     # embeddings: each for itself
     Loss("dino_loss", lambda x, y: losses.dino_loss(x, y, CENTER), pair(4)),
-    Loss("arcface", lambda x, y: losses.arcface(x, TABLE, y, scale=4.0), labelled(3, 4)),
+    Loss("arcface", lambda x, y: losses.arcface(x, like(x, TABLE), y, scale=4.0), labelled(3, 4)),
     # sequences
     Loss("ctc_loss", lambda x, y: losses.ctc_loss(x, y, *whole(y, 5)), spoken(5, 3)),
     Loss("transducer_loss", lambda x, y: losses.transducer_loss(x, y, *whole(y, 4)), spoken(4, 3, 3)),
     Loss(
         "chunked_cross_entropy",
-        lambda x, y: losses.chunked_cross_entropy(x, TABLE, y, chunk=2, z_loss=0.1, soft_cap=3.0),
+        lambda x, y: losses.chunked_cross_entropy(x, like(x, TABLE), y, chunk=2, z_loss=0.1, soft_cap=3.0),
         labelled(3, 4),
     ),
     # teachers, preferences, rewards
@@ -57,7 +57,9 @@ LOSSES = [
     Loss("quantile_regression_loss", losses.quantile_regression_loss, pair(3)),
     Loss(
         "generalized_advantages",
-        lambda v, r: losses.generalized_advantages(r, jnp.full(np.shape(r), 0.9, np.float32), at(v, 0)),
+        lambda v, r: losses.generalized_advantages(
+            r, jnp.broadcast_to(like(r, np.float32(0.9)), np.shape(r)), at(v, 0)
+        ),
         lambda rng: (rng.normal(size=(4, 1)).astype(np.float32), rng.normal(size=3).astype(np.float32)),
     ),
 ]

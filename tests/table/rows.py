@@ -32,6 +32,11 @@ def at(x: Any, i: int | slice) -> Any:
     return np.asarray(x)[..., i].tolist() if isinstance(x, list) else x[..., i]
 
 
+def like(x: Any, constant: Any) -> Any:
+    """A constant in x's dtype, if x is an array of JAX or NumPy: others are for the loss to refuse."""
+    return constant.astype(x.dtype) if isinstance(x, jax.Array | np.ndarray) else constant
+
+
 def floats(*shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:
     """One normal float32 input of this shape."""
     return lambda rng: (rng.normal(size=shape).astype(np.float32),)

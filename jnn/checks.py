@@ -2,6 +2,7 @@
 
     params(layer, p, "w", may=("b",))               the parameters that a layer reads
     maps(layer, p, "up", "down")                    the linear maps among them
+    map_parts(layer, p, "q", "k")                   the same of parts, whatever else there is
     array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
@@ -35,6 +36,8 @@ ELSEWHERE = {
     "o": ("out", "out_proj", "wo"),
     "angles": ("weights", "params", "thetas"),
     "slope": ("weight", "negative_slope", "alpha"),
+    "frequency": ("A_imag",),
+    "skip": ("D",),
     "mean": ("running_mean", "moving_mean"),
     "var": ("running_var", "moving_variance", "variance"),
 }
@@ -101,8 +104,13 @@ def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str 
 def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> None:
     """Raises unless p holds linear maps under these names, each with a "w" and at most a "b", and more."""
     params(layer, p, *names, *more, may=may)
+    map_parts(layer, p, *names)
+
+
+def map_parts(layer: str, parts: Any, *names: str | int, what: str = "params") -> None:
+    """Raises unless each of these parts, of a dict or a list, is a map's: a dict with "w", and "b" where it has one."""
     for name in names:
-        params(layer, p[name], "w", may=("b",), what=f"params[{name!r}]")
+        params(layer, parts[name], "w", may=("b",), what=f"{what}[{name!r}]")
 
 
 def _wanted(what: str, names: tuple[str, ...]) -> str:

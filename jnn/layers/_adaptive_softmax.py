@@ -91,6 +91,7 @@ def adaptive_log_softmax(p: dict[str, Any], x: jax.Array) -> jax.Array:
     [2.0, 2.0, 1.0, 1.0]
     """
     checks.params("adaptive_log_softmax", p, "head")
+    checks.map_parts("adaptive_log_softmax", p, "head")
     checks.floats("adaptive_log_softmax", x)
     checks.trailing("adaptive_log_softmax", x, p["head"]["w"].shape[:1])
     clusters = len(p["tail"])

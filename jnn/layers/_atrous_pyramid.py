@@ -81,6 +81,9 @@ def atrous_pyramid(
     >>> atrous_pyramid(p, jnp.ones((5, 6, 8))).shape
     (5, 6, 4)
     """
+    checks.params("atrous_pyramid", p, "place", "mean", "out")
+    checks.map_parts("atrous_pyramid", p, "place")
+    checks.map_parts("atrous_pyramid", p["branches"], *range(len(p["branches"])), what="params['branches']")
     if len(dilations) != len(p["branches"]):
         raise ValueError(f"atrous_pyramid: expected a dilation per branch, {len(p['branches'])}, found {dilations}.")
     spatial = p["branches"][0]["w"].ndim - 2 if p["branches"] else 2

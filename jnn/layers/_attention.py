@@ -192,6 +192,7 @@ def queries(layer: str, p: Params, x: jax.Array) -> jax.Array:
 def keys_and_values(layer: str, p: Params, kv: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Keys, normalized iff p has a norm, and values of kv, (..., s, g, k)."""
     checks.params(layer, p, "k", "v", may=("k_norm",))
+    checks.map_parts(layer, p, "k", "v")
     checks.floats(f"{layer}: kv", kv, ndim=2)
     checks.trailing(f"{layer}: kv", kv, p["k"]["w"].shape[:1])
     k, v = linear(p["k"], kv), linear(p["v"], kv)

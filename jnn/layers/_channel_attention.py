@@ -68,6 +68,7 @@ def squeeze_excitation(
     [[[0.5, 0.5, 0.5]]]
     """
     checks.params("squeeze_excitation", p, "down", "up")
+    checks.map_parts("squeeze_excitation", p, "down", "up")
     checks.floats("squeeze_excitation", x, ndim=spatial + 1)
     checks.trailing("squeeze_excitation", x, p["down"]["w"].shape[:1])
     gate = jax.nn.sigmoid(_two_maps(p, global_avg_pool(x, spatial=spatial), activation))
@@ -151,6 +152,9 @@ def cbam(p: dict[str, Any], x: jax.Array) -> jax.Array:
     [[[0.25, 0.25]]]
     """
     checks.params("cbam", p, "channel", "place")
+    checks.params("cbam", p["channel"], "down", "up", what="params['channel']")
+    checks.map_parts("cbam", p["channel"], "down", "up", what="params['channel']")
+    checks.map_parts("cbam", p, "place")
     spatial = p["place"]["w"].ndim - 2
     checks.floats("cbam", x, ndim=spatial + 1)
     checks.trailing("cbam", x, p["channel"]["down"]["w"].shape[:1])

@@ -99,6 +99,7 @@ def drop_connect(p: Any, rate: float, *, key: jax.Array | None) -> Any:
     >>> drop_connect({"w": jnp.ones((2, 2))}, 0.5, key=None)["w"].shape
     (2, 2)
     """
+    checks.drawn("drop_connect", p)
     check_key("drop_connect", key, optional=True)
     own = lambda path: None if key is None else path_key(key, path)
     return map_paths(lambda path, leaf: multiplied("drop_connect", jnp.asarray(leaf), rate, own(path)), p)

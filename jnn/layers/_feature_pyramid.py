@@ -93,6 +93,8 @@ def feature_pyramid(p: dict[str, Any], maps: Sequence[jax.Array]) -> list[jax.Ar
     >>> [y.shape for y in feature_pyramid(p, [jnp.ones((4, 4, 8)), jnp.ones((2, 2, 16))])]
     [(4, 4, 4), (2, 2, 4)]
     """
+    for name in ("lateral", "out"):
+        checks.map_parts("feature_pyramid", p[name], *range(len(p[name])), what=f"params[{name!r}]")
     if len(maps) != len(p["lateral"]):
         raise ValueError(f"feature_pyramid: expected {len(p['lateral'])} maps, the finest first; found {len(maps)}.")
     spatial = p["out"][0]["w"].ndim - 2

@@ -77,6 +77,7 @@ def feed_forward(p: Params, x: jax.Array, *, activation: Callable[[jax.Array], j
     [12.0]
     """
     checks.params("feed_forward", p, "up", "down", may=("gate",))
+    checks.array("feed_forward", x)
     names = ("time",) * (x.ndim > 1)
     h = checkpoint_name(constrain(linear(p["up"], x), *names, "hidden"), "hidden")
     if "gate" in p:

@@ -122,9 +122,10 @@ def latent_attention(
     >>> latent_attention(p, jnp.ones((7, 5, 8)), causal=True).shape
     (7, 5, 8)
     """
+    _check("latent_attention", p, x)
     if mask is not None:
         check_mask("latent_attention", mask, (*x.shape[:-1], x.shape[-2]))
-    plain, turned, latent, shared = _project("latent_attention", p, x, rotate, jnp.arange(x.shape[-2]))
+    plain, turned, latent, shared = _project(p, x, rotate, jnp.arange(x.shape[-2]))
     rows = latent[..., 0, :]
     k, v = linear(p["k"], rows), linear(p["v"], rows)
     k = jnp.concatenate([k, jnp.broadcast_to(shared, (*k.shape[:-1], shared.shape[-1]))], -1)
@@ -186,9 +187,10 @@ def cached_latent_attention(
     >>> y.shape, int(cache["next"])
     ((5, 8), 5)
     """
+    _check("cached_latent_attention", p, x)
     checks.params("cached_latent_attention", cache, "latent", "turned", "next", what="cache")
     positions = cache["next"] + jnp.arange(x.shape[-2])
-    plain, turned, latent, shared = _project("cached_latent_attention", p, x, rotate, positions)
+    plain, turned, latent, shared = _project(p, x, rotate, positions)
     check_room("cached_latent_attention", x, cache, cache["latent"], None, "latent_cache")
     new = remember(cache, latent=latent, turned=shared)
     at = slot_positions(new, "latent")
@@ -202,13 +204,17 @@ def cached_latent_attention(
     return jnp.where(new["next"] > seen.shape[-3], jnp.nan, y), new
 
 
-def _project(
-    layer: str, p: Params, x: jax.Array, rotate: Rotate, positions: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Queries (..., t, h, k) and (..., t, h, r), latent vectors (..., t, 1, c), and shared keys (..., t, 1, r)."""
+def _check(layer: str, p: Params, x: jax.Array) -> None:
     checks.params(layer, p, "q", "latent", "turned", "norm", "k", "v", "o", may=("q_latent", "q_norm"))
+    checks.map_parts(layer, p, "q", "latent", "turned", "k", "v", "o")
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, p["latent"]["w"].shape[:1])
+
+
+def _project(
+    p: Params, x: jax.Array, rotate: Rotate, positions: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Queries (..., t, h, k) and (..., t, h, r), latent vectors (..., t, 1, c), and shared keys (..., t, 1, r)."""
     of = rms_norm(p["q_norm"], linear(p["q_latent"], x)) if "q_latent" in p else x
     q = constrain(linear(p["q"], of), "time", "heads", "head")
     plain, turned = jnp.split(q, [p["k"]["w"].shape[-1]], -1)

@@ -77,6 +77,7 @@ def convolved(
     layer: str, p: Params, x: jax.Array, carry: Mixed | None
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Mixed]:
     """Queries, keys (..., t, h, n), values (..., t, h, p) behind their convolutions; and the pasts of these."""
+    checks.map_parts(layer, p, "q", "k", "v")
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, p["v"]["w"].shape[:1])
     if carry is not None:

@@ -47,6 +47,7 @@ def wkv(
     checks.floats("wkv", k, ndim=2)
     checks.same_shape("wkv", k=k, v=v)
     for name, leaf in (("decay", decay), ("bonus", bonus)):
+        checks.array("wkv", leaf, name)
         if leaf.shape != k.shape[-1:]:
             raise ValueError(f"wkv: expected {name} {k.shape[-1:]}, found {checks.describe(leaf)}.")
     level, value = wide(k), wide(v)

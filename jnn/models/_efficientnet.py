@@ -133,6 +133,7 @@ def _unit(
     p: Params, x: jax.Array, stats: Stats | None, *, stride: int = 1, weight: jax.Array | None = None
 ) -> tuple[jax.Array, Stats]:
     """`conv_norm` with the padding and the epsilon of TensorFlow."""
+    checks.map_parts("efficientnet_lite", p, "conv")
     depthwise = p["conv"]["w"].shape[-2] == 1 < x.shape[-1]
     h = (depthwise_conv if depthwise else conv)(p["conv"], x, stride=stride)
     h, seen = batch_norm(p["norm"], h, stats and stats["norm"], weight=weight, epsilon=EPSILON)

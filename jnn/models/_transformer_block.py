@@ -138,6 +138,7 @@ def transformer_block(
     (5, 8)
     """
     checks.params("transformer_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    checks.array("transformer_block", x)
     attending = partial(
         attention,
         p["attention"],
@@ -182,6 +183,7 @@ def cached_block(
     ((5, 8), 5)
     """
     checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    checks.array("cached_block", x)
     grown: list[Cache] = []
 
     def attending(h: jax.Array) -> jax.Array:

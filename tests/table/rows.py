@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jnn import checks
 from jnn.laws import Block
 
 Rng = np.random.Generator
@@ -35,6 +36,12 @@ def at(x: Any, i: int | slice) -> Any:
 def like(x: Any, constant: Any) -> Any:
     """A constant in x's dtype, if x is an array of JAX or NumPy: others are for the loss to refuse."""
     return constant.astype(x.dtype) if isinstance(x, jax.Array | np.ndarray) else constant
+
+
+def weight(p: Any) -> Any:
+    """The "w" of params, for a function of arrays: read as a layer reads its own."""
+    checks.params("weight", p, "w")
+    return p["w"]
 
 
 def floats(*shape: int) -> Callable[[Rng], tuple[np.ndarray, ...]]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jnn import layers, models
 from jnn.laws import Block
 from jnn.param import Param, Spec
-from tests.table.rows import floats
+from tests.table.rows import floats, weight
 
 
 def attending(name: str, spec: Spec, how: Callable[[Any], dict[str, Any]]) -> Block:
@@ -34,7 +34,9 @@ def block(name: str, spec: Spec, **how: Any) -> Block:
     rows = jnp.cos(jnp.arange(24.0)).reshape(3, 8)
 
     def beside(p: Any, x: jax.Array) -> jax.Array | None:
-        return jnp.broadcast_to(rows.astype(x.dtype), (*x.shape[:-2], 3, 8)) if "cross" in p else None
+        if "cross" not in p or not isinstance(x, jax.Array):  # what is no array, the block refuses
+            return None
+        return jnp.broadcast_to(rows.astype(x.dtype), (*x.shape[:-2], 3, 8))
 
     def chunk(p: Any, x: jax.Array, cache: Any) -> Any:
         kv = beside(p, x)
@@ -111,13 +113,13 @@ BLOCKS = [
     mixing(
         "long_conv",
         {"w": Param((8, 4), jax.nn.initializers.normal(), ("taps", "embed"))},
-        lambda p, x, past=None: layers.long_conv(p["w"], x, past),
+        lambda p, x, past=None: layers.long_conv(weight(p), x, past),
         causal=False,
     ),
     mixing(
         "wkv",
-        {name: Param((4,), jax.nn.initializers.uniform(1.0), ("embed",)) for name in ("decay", "bonus")},
-        lambda p, x, carry=None: layers.wkv(x, 1 - x, jnp.abs(p["decay"]), p["bonus"], carry),
+        {"w": Param((2, 4), jax.nn.initializers.uniform(1.0), ("terms", "embed"))},
+        lambda p, x, carry=None: layers.wkv(x, x, *weight(p), carry),
     ),
     Block(
         "experts-shared-capacity",

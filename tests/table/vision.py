@@ -10,7 +10,7 @@ import numpy as np
 
 from jnn import layers
 from jnn.laws import Block
-from tests.table.rows import floats, integers, pair
+from tests.table.rows import floats, integers, pair, weight
 
 
 def distinct(*shape: int) -> Any:
@@ -39,6 +39,11 @@ def renormalized(p: dict, x: jax.Array, key: Any) -> Any:
     """Batch renormalization towards statistics that are not x's."""
     running = {"mean": jnp.full(3, 0.3), "var": jnp.full(3, 1.5)}
     return of_stats(layers.batch_renorm(p, x, running), x)
+
+
+def of_images(p: Any, carry: Any, x: jax.Array) -> Any:
+    """A step of images of 3x3 places and two channels, flat."""
+    return layers.conv_lstm_cell(p, carry, x.reshape(*x.shape[:-1], 3, 3, 2))
 
 
 GIVEN = {
@@ -143,8 +148,8 @@ BLOCKS = [
     Block(
         "conv_lstm",
         layers.conv_lstm_cell_spec(2, 3, (3, 3)),
-        lambda p, x, key: jnp.moveaxis(layers.rnn(layers.conv_lstm_cell, p, jnp.moveaxis(x, -4, -2))[0], -2, -4),
-        floats(3, 3, 3, 2),
+        lambda p, x, key: jnp.moveaxis(layers.rnn(of_images, p, x)[0], -2, -4),
+        floats(3, 18),
         causal=True,
     ),
     Block(
@@ -169,13 +174,13 @@ BLOCKS = [
     Block(
         "spectral_norm",
         layers.linear_spec(3, 4, bias=False),
-        lambda p, x, key: layers.linear({"w": layers.spectral_norm(p["w"], jnp.asarray(SPECTRAL_START))[0]}, x),
+        lambda p, x, key: layers.linear({"w": layers.spectral_norm(weight(p), jnp.asarray(SPECTRAL_START))[0]}, x),
         floats(3),
     ),
     Block(
         "weight_standardization",
         layers.linear_spec(3, 4, bias=False),
-        lambda p, x, key: layers.linear({"w": layers.weight_standardization(p["w"])}, x),
+        lambda p, x, key: layers.linear({"w": layers.weight_standardization(weight(p))}, x),
         floats(3),
     ),
     Block("unit_norm", {}, lambda p, x, key: layers.unit_norm(x), floats(4)),

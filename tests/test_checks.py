@@ -18,6 +18,7 @@ def test_good_input_passes():
     checks.same_shape("layer", a=X, b=X)
     checks.in_range("layer", jnp.arange(3), 3)
     checks.in_unit_interval("layer", "x", X)
+    checks.maps("layer", {"q": {"w": X}, "k": {"w": X, "b": X}}, "q", "k")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,11 @@ def test_good_input_passes():
             lambda: checks.in_unit_interval("layer", "p", -X),
             ValueError,
             r"layer: expected p in \[0, 1\], found .* -1.0",
+        ),
+        (
+            lambda: checks.maps("layer", [{"w": X}, {"kernel": X}], 0, 1, what="params['out']"),
+            ValueError,
+            r"layer: expected params\['out'\]\[1\], a dict with 'w', 'b'; found 'kernel', which is 'w' here",
         ),
         (lambda: checks.in_unit_interval("layer", "p", X * jnp.nan), ValueError, "found values from nan to nan"),
     ],

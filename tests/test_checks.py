@@ -44,7 +44,7 @@ def test_good_input_passes():
             r"layer: expected p in \[0, 1\], found .* -1.0",
         ),
         (
-            lambda: checks.maps("layer", [{"w": X}, {"kernel": X}], 0, 1, what="params['out']"),
+            lambda: checks.map_parts("layer", [{"w": X}, {"kernel": X}], 0, 1, what="params['out']"),
             ValueError,
             r"layer: expected params\['out'\]\[1\], a dict with 'w', 'b'; found 'kernel', which is 'w' here",
         ),

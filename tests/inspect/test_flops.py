@@ -26,7 +26,7 @@ from jnn.models import transformer, transformer_spec
 from jnn.parallel import model_parallel
 from tests.oracle import configurations
 from tests.parallel.sharing import some
-from tests.table import BLOCKS, of_a_large_model
+from tests.table import BLOCKS, layers, models
 
 S = jax.ShapeDtypeStruct
 
@@ -237,7 +237,14 @@ def gradients_of(layer):
 ONCE = {"spectral_norm"}  # the work on whose weights is the same for any batch
 
 
-@pytest.mark.parametrize("layer", [of_a_large_model(row) for row in BLOCKS], ids=lambda row: row.name)
+NEWER = [row for row in BLOCKS if row not in (*layers.BLOCKS, *models.BLOCKS)]  # made of the same products
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [pytest.param(row, marks=pytest.mark.slow if row in NEWER else ()) for row in BLOCKS],
+    ids=lambda row: row.name,
+)
 def test_no_layer_depends_on_the_formulation_of_a_backend(layer):
     """Values and gradients; and a batch of six is twice one of three, as is a loop over two of these."""
     args = [(jnn.abstract(layer.spec), *layer.inputs(rows)) for rows in (3, 6)]

@@ -23,16 +23,6 @@ OF_ALL_AT_ONCE = "a draw hangs on its path"
 TRACED = {"float64 stays float64"}  # nothing is compiled
 
 
-def equations(jaxpr):
-    """All of a jaxpr, those of the jaxprs within it included."""
-    for eqn in jaxpr.eqns:
-        yield eqn
-        for value in jax.tree.leaves(list(eqn.params.values())):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
-
-
 def assert_close(a, b, **tolerance):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):

@@ -41,7 +41,7 @@ def float64_stays_float64(block: Block) -> None:
         apply = functools.partial(block.apply, key=block.key)
         jaxpr = jax.make_jaxpr(functools.partial(value_and_gradient, apply))(params, *inputs)
     narrow = (np.float16, np.float32, jnp.bfloat16)
-    for eqn in _equations(jaxpr.jaxpr):
+    for eqn in equations(jaxpr.jaxpr):
         if found := [v.aval for v in eqn.outvars if getattr(v.aval, "dtype", None) in narrow]:
             raise AssertionError(f"{eqn.primitive} makes {found[0].str_short()} of what came in as float64")
 
@@ -83,11 +83,11 @@ def _in_bfloat16(tree: Any) -> Any:
     return jax.tree.map(lambda x: np.asarray(x).astype(jnp.bfloat16) if x.dtype == np.float32 else x, tree)
 
 
-def _equations(jaxpr: Any) -> Iterator[Any]:
+def equations(jaxpr: Any) -> Iterator[Any]:
     """All of a jaxpr, those of the jaxprs within it included."""
     for eqn in jaxpr.eqns:
         yield eqn
         for value in jax.tree.leaves(list(eqn.params.values())):
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
-                yield from _equations(inner)
+                yield from equations(inner)

@@ -139,6 +139,7 @@ def global_avg_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
 
 
 def pooling_window(layer: str, size: Sequence[int], stride: int | Sequence[int] | None, padding: Padding) -> Window:
+    """The window of a pooling; raises where its padding would make one that sees nothing of the input."""
     window = sliding(layer, size, stride=stride, padding=padding)
     pads = window.padding
     if not isinstance(pads, str) and any(max(pad) >= k for pad, k in zip(pads, window.size, strict=True)):

@@ -164,7 +164,7 @@ def _ranked(
     if k is not None and not 1 <= k <= scores.shape[-1]:
         raise ValueError(f"{name}: expected k in 1..{scores.shape[-1]}, found {k}.")
     absent = jnp.zeros(scores.shape, bool) if mask is None else mask == 0
-    relevance = jnp.where(absent, 0, wide(relevance.astype(jnp.promote_types(relevance.dtype, jnp.float32))))
+    relevance = jnp.where(absent, 0, wide(relevance))
     weight = spread(name, weight, relevance[..., 0])
     broken = jnp.any(~absent & (jnp.isnan(scores) | jnp.isnan(relevance)), -1)
     weight = jnp.where(jnp.any(relevance > 0, -1) | broken, weight, 0)

@@ -9,9 +9,9 @@ from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
-from jnn.models._efficientnet import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
+from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
+from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
-from jnn.models._gated_efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
 from jnn.models._graph_classifier import (
     graph_classifier,

@@ -50,16 +50,24 @@ def conv_norm_spec(
 
 
 def conv_norm(
-    p: Params, x: jax.Array, stats: Stats | None, *, stride: int = 1, weight: jax.Array | None = None
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    *,
+    stride: int = 1,
+    grouped: bool = False,
+    padding: str | int | None = None,
+    epsilon: float = 1e-5,
+    weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
-    """Convolution, then batch norm; half the kernel is padded on all sides, and groups are read off the weights.
+    """Convolution, then batch norm.
 
     Args:
       p: as `conv_norm_spec` declares.
       x: (..., y, x, c), floating point.
       stats: {"norm": {"mean", "var"}} to normalize by, or None for the batch's own.
-      stride: of the convolution.
-      weight: of each example, as in `batch_norm`.
+      stride, grouped, padding: of the convolution, as in `padded_conv`.
+      epsilon, weight: as in `batch_norm`.
 
     Returns:
       (..., y / stride, x / stride, c_out), in x's dtype; and {"norm": the statistics used}.
@@ -70,18 +78,28 @@ def conv_norm(
     >>> y.shape, stats["norm"]["mean"].shape
     ((2, 2, 2, 8), (8,))
     """
-    h, seen = batch_norm(p["norm"], padded_conv(p["conv"], x, stride=stride), stats and stats["norm"], weight=weight)
+    h = padded_conv(p["conv"], x, stride=stride, grouped=grouped, padding=padding)
+    h, seen = batch_norm(p["norm"], h, stats and stats["norm"], weight=weight, epsilon=epsilon)
     return h, {"norm": seen}
 
 
-def padded_conv(p: Params, x: jax.Array, *, stride: int = 1) -> jax.Array:
-    """Convolution of images with half its kernel of zeros on all sides, also where it strides ("SAME" has fewer)."""
+def padded_conv(
+    p: Params, x: jax.Array, *, stride: int = 1, grouped: bool = False, padding: str | int | None = None
+) -> jax.Array:
+    """Convolution of images with half its kernel of zeros on all sides, also where it strides ("SAME" has fewer).
+
+    Only a `grouped` one reads off the weights how many groups there are: whoever reads images must not take those of
+    other channels for groups.
+    """
     checks.params("conv", p, "w", may=("b",))
     checks.array("conv", x)
     size, _, c_in, _ = p["w"].shape
+    padding = size // 2 if padding is None else padding
+    if not grouped:
+        return conv(p, x, stride=stride, padding=padding)
     if c_in == 1 < x.shape[-1]:
-        return depthwise_conv(p, x, stride=stride, padding=size // 2)
-    return conv(p, x, stride=stride, padding=size // 2, groups=max(1, x.shape[-1] // c_in))
+        return depthwise_conv(p, x, stride=stride, padding=padding)
+    return conv(p, x, stride=stride, padding=padding, groups=max(1, x.shape[-1] // c_in))
 
 
 def batch_stats_spec(spec: Spec) -> Spec:

@@ -1,11 +1,12 @@
-"""EfficientNet-Lite: inverted residual blocks of 3x3 and 5x5 kernels, in sizes that two factors give.
+"""EfficientNet: inverted residual blocks with gates and SiLU, in sizes that two factors give.
 
-Stages are those of `_residual_stages`: blocks that repeat are stacked and scanned. Padding is "SAME", which is not
-symmetric where a convolution strides, as in TensorFlow. Laws: as in `_resnet`.
+Stages are those of `_residual_stages`: blocks that repeat are stacked and scanned. (Without gates, for phones:
+`_efficientnet_lite`.) Laws: as in `_resnet`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -13,71 +14,69 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import checks
-from jnn.axes import constrain, gather
-from jnn.layers import batch_norm, conv, depthwise_conv, dropout, global_avg_pool, linear, linear_spec
+from jnn.layers import linear_spec, squeeze_excitation
 from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec, rounded
-from jnn.models._residual_stages import through_stages
-from jnn.param import Params, Spec, check_key, path_key, stack
+from jnn.models._inverted_residual import inverted_network, inverted_stages_spec, rounded
+from jnn.param import Params, Spec
 
 # the kernel of a stage's blocks, by how much they widen, how many channels come out, how many blocks there are
 STAGES = ((3, 1, 16, 1), (3, 6, 24, 2), (5, 6, 40, 2), (3, 6, 80, 3), (5, 6, 112, 3), (5, 6, 192, 4), (3, 6, 320, 1))
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
-EFFICIENTNET_LITES: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
-    "efficientnet_lite0": {"width": 1.0, "depth": 1.0},  # for images of 224
-    "efficientnet_lite1": {"width": 1.0, "depth": 1.1},  # 240
-    "efficientnet_lite2": {"width": 1.1, "depth": 1.2},  # 260
-    "efficientnet_lite3": {"width": 1.2, "depth": 1.4},  # 280
-    "efficientnet_lite4": {"width": 1.4, "depth": 1.8},  # 300
+EFFICIENTNETS: dict[str, dict[str, float]] = {  # factors for `efficientnet_spec`
+    "efficientnet_b0": {"width": 1.0, "depth": 1.0},  # for images of 224
+    "efficientnet_b1": {"width": 1.0, "depth": 1.1},  # 240
+    "efficientnet_b2": {"width": 1.1, "depth": 1.2},  # 260
+    "efficientnet_b3": {"width": 1.2, "depth": 1.4},  # 300
+    "efficientnet_b4": {"width": 1.4, "depth": 1.8},  # 380
+    "efficientnet_b5": {"width": 1.6, "depth": 2.2},  # 456
+    "efficientnet_b6": {"width": 1.8, "depth": 2.6},  # 528
+    "efficientnet_b7": {"width": 2.0, "depth": 3.1},  # 600
 }
-EPSILON = 1e-3
+GATE = functools.partial(squeeze_excitation, activation=jax.nn.silu)
 
 
-def efficientnet_lite_spec(
+def efficientnet_spec(
     classes: int,
     *,
     width: float = 1.0,
     depth: float = 1.0,
     stages: Sequence[tuple[int, int, int, int]] = STAGES,
     stem: int = 32,
-    last: int = 1280,
     channels: int = 3,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an EfficientNet-Lite; the factors of published ones are in `EFFICIENTNET_LITES`.
+    """Declares an EfficientNet; the factors of the published ones are in `EFFICIENTNETS`.
 
     Args:
       classes: how many logits.
-      width: factor of the channels of all stages, which are rounded to multiples of 8.
-      depth: factor of the number of blocks of all stages but the first and the last, rounded up.
+      width: factor of all channels, which are rounded to multiples of 8.
+      depth: factor of the number of blocks of all stages, rounded up.
       stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, and how many
         blocks there are.
-      stem: channels of the first convolution.
-      last: those of the one behind the stages.
+      stem: channels of the first convolution; the last one has four times those of the last stage.
       channels: of the images.
       dtype: of all.
 
     Returns:
       {"stem": {"conv", "norm"}, "stage1": {"first": block, "rest": stacked blocks}, ..., "last": {"conv", "norm"},
-      "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}
+      "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}, and
+      "squeeze", a gate of a quarter of the block's channels
 
-    >>> efficientnet_lite_spec(1000)["stage3"]["rest"]["depthwise"]["conv"]["w"].shape
-    (1, 5, 5, 1, 240)
+    >>> efficientnet_spec(1000)["stage3"]["rest"]["squeeze"]["down"]["w"].shape
+    (1, 240, 10)
     """
+    c = rounded(stem * width)
+    scaled = [(kernel, widen, rounded(c_out * width), math.ceil(n * depth)) for kernel, widen, c_out, n in stages]
+    spec, out = inverted_stages_spec(c, scaled, gated=True, dtype=dtype)
+    return {
+        "stem": conv_norm_spec(channels, c, dtype=dtype),
+        **spec,
+        "last": conv_norm_spec(out, 4 * out, 1, dtype=dtype),
+        "out": linear_spec(4 * out, classes, axes=("channels", "classes"), dtype=dtype),
+    }
 
-    spec: Spec = {"stem": conv_norm_spec(channels, stem, dtype=dtype)}
-    c = stem
-    for i, (kernel, widen, c_out, blocks) in enumerate(stages, 1):
-        before, c = c, rounded(c_out * width)
-        n = blocks if i in (1, len(stages)) else math.ceil(blocks * depth)
-        rest = {"rest": stack(inverted_residual_spec(c, c, kernel, widen, dtype), n - 1)} if n > 1 else {}
-        spec[f"stage{i}"] = {"first": inverted_residual_spec(before, c, kernel, widen, dtype)} | rest
-    spec["last"] = conv_norm_spec(c, last, 1, dtype=dtype)
-    return spec | {"out": linear_spec(last, classes, axes=("channels", "classes"), dtype=dtype)}
 
-
-def efficientnet_lite(
+def efficientnet(
     p: Params,
     x: jax.Array,
     stats: Stats | None = None,
@@ -85,21 +84,22 @@ def efficientnet_lite(
     key: jax.Array | None,
     rate: float = 0.2,
     strides: Sequence[int] = STRIDES,
+    epsilon: float = 1e-5,
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
-    """EfficientNet-Lite: blocks (MBConv) `x + project(depthwise(expand(x)))`, without gates and with ReLU6.
+    """EfficientNet: blocks (MBConv) `x + project(gate(depthwise(expand(x))))` with SiLU.
 
-    See "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019; as for phones in
-    "Higher accuracy on vision models with EfficientNet-Lite", Liu, 2020. Published weights expect pixels `(x - 127) /
-    128`. No block is dropped (stochastic depth).
+    See "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019. Padding is the
+    same on all sides, as in torchvision. No block is dropped (stochastic depth).
 
     Args:
-      p: as `efficientnet_lite_spec` declares.
+      p: as `efficientnet_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
       key: noise for dropout, None for none.
-      rate: of dropout before the logits.
+      rate: of dropout before the logits; the paper's grows from 0.2 (B0) to 0.5 (B7).
       strides: of the first block of each stage.
+      epsilon: of the batch norms; 1e-3 in the paper's code, and in torchvision from B5 on.
       weight: of each example, as in `batch_norm`.
 
     Returns:
@@ -110,31 +110,21 @@ def efficientnet_lite(
       ValueError: x has other channels than p was declared for, or is empty; strides are not one of each stage.
 
     >>> from jnn.param import abstract
-    >>> p, images = abstract(efficientnet_lite_spec(1000)), jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
-    >>> jax.eval_shape(lambda p, x: efficientnet_lite(p, x, key=None)[0], p, images).shape
-    (8, 1000)
+    >>> spec = efficientnet_spec(10, stages=((3, 1, 8, 1), (5, 6, 16, 2)))
+    >>> p, images = abstract(spec), jax.ShapeDtypeStruct((8, 32, 32, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: efficientnet(p, x, key=None, strides=(1, 2))[0], p, images).shape
+    (8, 10)
     """
-    checks.params("efficientnet_lite", p, "stem", "stage1", "last", "out")
-    checks.floats("efficientnet_lite", x, ndim=3)
-    check_key("efficientnet_lite", key, optional=True)
-    if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
-        raise ValueError(f"efficientnet_lite: expected a stride of each of {stages} stages, found {tuple(strides)}.")
-    h, first = _unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2, weight=weight)
-    h, seen = through_stages(
-        p, jax.nn.relu6(h), stats, inverted_residual, None, strides=strides, weight=weight, unit=_unit
+    return inverted_network(
+        "efficientnet",
+        p,
+        x,
+        stats,
+        key=key,
+        rate=rate,
+        strides=strides,
+        activation=jax.nn.silu,
+        gate=GATE,
+        epsilon=epsilon,
+        weight=weight,
     )
-    h, last = _unit(gather(p["last"], "last"), h, stats and stats["last"], weight=weight)
-    h = global_avg_pool(constrain(jax.nn.relu6(h), "y", "x", "channels"))
-    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
-    return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
-
-
-def _unit(
-    p: Params, x: jax.Array, stats: Stats | None, *, stride: int = 1, weight: jax.Array | None = None
-) -> tuple[jax.Array, Stats]:
-    """`conv_norm` with the padding and the epsilon of TensorFlow."""
-    checks.map_parts("efficientnet_lite", p, "conv")
-    depthwise = p["conv"]["w"].shape[-2] == 1 < x.shape[-1]
-    h = (depthwise_conv if depthwise else conv)(p["conv"], x, stride=stride)
-    h, seen = batch_norm(p["norm"], h, stats and stats["norm"], weight=weight, epsilon=EPSILON)
-    return h, {"norm": seen}

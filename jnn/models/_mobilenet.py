@@ -11,13 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import checks
-from jnn.axes import constrain, gather
-from jnn.layers import dropout, global_avg_pool, linear, linear_spec
-from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
-from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec, rounded
-from jnn.models._residual_stages import through_stages
-from jnn.param import Params, Spec, check_key, path_key, stack
+from jnn.layers import linear_spec
+from jnn.models._conv_norm import Stats, conv_norm_spec
+from jnn.models._inverted_residual import inverted_network, inverted_stages_spec, rounded
+from jnn.param import Params, Spec
 
 # by how much a stage's blocks widen, how many channels come out, how many blocks there are
 STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
@@ -52,16 +49,16 @@ def mobilenet_v2_spec(
     >>> mobilenet_v2_spec(1000)["stage2"]["rest"]["depthwise"]["conv"]["w"].shape
     (1, 3, 3, 1, 144)
     """
-
     c = rounded(stem * multiplier)
-    spec: Spec = {"stem": conv_norm_spec(channels, c, dtype=dtype)}
-    for i, (widen, width, depth) in enumerate(stages, 1):
-        before, c = c, rounded(width * multiplier)
-        rest = {"rest": stack(inverted_residual_spec(c, c, 3, widen, dtype), depth - 1)} if depth > 1 else {}
-        spec[f"stage{i}"] = {"first": inverted_residual_spec(before, c, 3, widen, dtype)} | rest
+    scaled = [(3, widen, rounded(width * multiplier), depth) for widen, width, depth in stages]
+    spec, out = inverted_stages_spec(c, scaled, gated=False, dtype=dtype)
     wide = max(last, rounded(last * multiplier)) if multiplier > 1 else last
-    spec["last"] = conv_norm_spec(c, wide, 1, dtype=dtype)
-    return spec | {"out": linear_spec(wide, classes, axes=("channels", "classes"), dtype=dtype)}
+    return {
+        "stem": conv_norm_spec(channels, c, dtype=dtype),
+        **spec,
+        "last": conv_norm_spec(out, wide, 1, dtype=dtype),
+        "out": linear_spec(wide, classes, axes=("channels", "classes"), dtype=dtype),
+    }
 
 
 def mobilenet_v2(
@@ -99,14 +96,6 @@ def mobilenet_v2(
     >>> jax.eval_shape(lambda p, x: mobilenet_v2(p, x, key=None)[0], p, images).shape
     (8, 1000)
     """
-    checks.params("mobilenet_v2", p, "stem", "stage1", "last", "out")
-    checks.floats("mobilenet_v2", x, ndim=3)
-    check_key("mobilenet_v2", key, optional=True)
-    if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
-        raise ValueError(f"mobilenet_v2: expected a stride of each of {stages} stages, found {tuple(strides)}.")
-    h, first = conv_norm(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2, weight=weight)
-    h, seen = through_stages(p, jax.nn.relu6(h), stats, inverted_residual, None, strides=strides, weight=weight)
-    h, last = conv_norm(gather(p["last"], "last"), h, stats and stats["last"], weight=weight)
-    h = global_avg_pool(constrain(jax.nn.relu6(h), "y", "x", "channels"))
-    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
-    return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
+    return inverted_network(
+        "mobilenet_v2", p, x, stats, key=key, rate=rate, strides=strides, activation=jax.nn.relu6, weight=weight
+    )

@@ -17,9 +17,8 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import dropout, global_avg_pool, linear, linear_spec
-from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._gated_residual import gated_residual, gated_residual_spec, unit
-from jnn.models._mobilenet import rounded
+from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
+from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec, rounded
 from jnn.param import Params, Spec, check_key, path_key
 
 
@@ -92,7 +91,7 @@ def mobilenet_v3_spec(
     c = stem
     for i, one in enumerate(blocks, 1):
         squeeze = rounded(one.hidden // 4) if one.gated else None
-        spec[f"block{i}"] = gated_residual_spec(c, one.hidden, one.channels, one.kernel, squeeze, dtype=dtype)
+        spec[f"block{i}"] = inverted_residual_spec(c, one.hidden, one.channels, one.kernel, squeeze, dtype=dtype)
         c = one.channels
     spec["last"] = conv_norm_spec(c, 6 * c, 1, dtype=dtype)
     spec["head"] = linear_spec(6 * c, head, axes=("channels", "hidden"), dtype=dtype)
@@ -143,11 +142,11 @@ def mobilenet_v3(
             f"mobilenet_v3: expected the {declared} blocks that its parameters are declared for, found {len(blocks)}."
         )
     swish, seen = jax.nn.hard_swish, {}
-    block = functools.partial(gated_residual, gate=_hard_gate, epsilon=EPSILON, weight=weight)
+    unit = functools.partial(conv_norm, epsilon=EPSILON, weight=weight)
+    block = functools.partial(inverted_residual, gate=_hard_gate, unit=unit)
 
     def outer(name: str, h: jax.Array, stride: int) -> jax.Array:
-        given = stats and stats[name]
-        h, seen[name] = unit(gather(p[name], name), h, given, stride=stride, epsilon=EPSILON, weight=weight)
+        h, seen[name] = unit(gather(p[name], name), h, stats and stats[name], stride=stride)
         return constrain(swish(h), "y", "x", "channels")
 
     h = outer("stem", x, 2)

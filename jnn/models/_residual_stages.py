@@ -48,11 +48,13 @@ def _stage_stride(i: int) -> int:
 
 
 def stem_stride(stem: Params) -> int:
+    """2 of a stem of 7x7, for large images, and 1 of any other."""
     checks.params("conv", stem["conv"], "w", may=("b",))
     return 2 if stem["conv"]["w"].shape[0] == 7 else 1
 
 
 def pooled_stem(stem: Params, x: jax.Array) -> jax.Array:
+    """What follows a stem that strides: the maximum of 3x3, striding."""
     return x if stem_stride(stem) == 1 else max_pool(x, (3, 3), stride=2, padding=1)
 
 

@@ -155,7 +155,7 @@ def _residual(
     h, seen = x, {}
     for name in units:
         here = stride if name == strided_unit(p, units) else 1
-        h, seen[name] = conv_norm(p[name], h, stats and stats[name], stride=here, weight=weight)
+        h, seen[name] = conv_norm(p[name], h, stats and stats[name], stride=here, grouped=True, weight=weight)
         h = jax.nn.relu(h) if name != units[-1] else h
     if "shortcut" in p:
         x, seen["shortcut"] = conv_norm(p["shortcut"], x, stats and stats["shortcut"], stride=stride, weight=weight)

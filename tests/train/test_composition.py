@@ -12,6 +12,7 @@ import jnn
 from jnn import parallel
 from jnn.axes import gather
 from jnn.data import Batches
+from jnn.laws._dtypes import equations
 from jnn.layers import linear, linear_spec
 from jnn.models import mlp, mlp_spec
 from jnn.parallel import layout
@@ -30,7 +31,6 @@ from jnn.train import (
     replay,
     update,
 )
-from tests.laws import equations
 
 KEY = jax.random.key(0)
 SPECS = {"generator": mlp_spec((2, 8, 2)), "critic": mlp_spec((2, 8, 1))}

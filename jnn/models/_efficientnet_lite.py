@@ -1,0 +1,126 @@
+"""EfficientNet-Lite: inverted residual blocks of 3x3 and 5x5 kernels, in sizes that two factors give.
+
+Stages are those of `_residual_stages`: blocks that repeat are stacked and scanned. Padding is "SAME", which is not
+symmetric where a convolution strides, as in TensorFlow. Laws: as in `_resnet`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn.layers import linear_spec
+from jnn.models._conv_norm import Stats, conv_norm_spec
+from jnn.models._efficientnet import STAGES, STRIDES
+from jnn.models._inverted_residual import inverted_network, inverted_stages_spec, rounded
+from jnn.param import Params, Spec
+
+EFFICIENTNET_LITES: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
+    "efficientnet_lite0": {"width": 1.0, "depth": 1.0},  # for images of 224
+    "efficientnet_lite1": {"width": 1.0, "depth": 1.1},  # 240
+    "efficientnet_lite2": {"width": 1.1, "depth": 1.2},  # 260
+    "efficientnet_lite3": {"width": 1.2, "depth": 1.4},  # 280
+    "efficientnet_lite4": {"width": 1.4, "depth": 1.8},  # 300
+}
+EPSILON = 1e-3
+
+
+def efficientnet_lite_spec(
+    classes: int,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stages: Sequence[tuple[int, int, int, int]] = STAGES,
+    stem: int = 32,
+    last: int = 1280,
+    channels: int = 3,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
+    """Declares an EfficientNet-Lite; the factors of published ones are in `EFFICIENTNET_LITES`.
+
+    Args:
+      classes: how many logits.
+      width: factor of the channels of all stages, which are rounded to multiples of 8.
+      depth: factor of the number of blocks of all stages but the first and the last, rounded up.
+      stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, and how many
+        blocks there are.
+      stem: channels of the first convolution.
+      last: those of the one behind the stages.
+      channels: of the images.
+      dtype: of all.
+
+    Returns:
+      {"stem": {"conv", "norm"}, "stage1": {"first": block, "rest": stacked blocks}, ..., "last": {"conv", "norm"},
+      "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}
+
+    >>> efficientnet_lite_spec(1000)["stage3"]["rest"]["depthwise"]["conv"]["w"].shape
+    (1, 5, 5, 1, 240)
+    """
+    ends = (0, len(stages) - 1)
+    scaled = [
+        (kernel, widen, rounded(c_out * width), blocks if i in ends else math.ceil(blocks * depth))
+        for i, (kernel, widen, c_out, blocks) in enumerate(stages)
+    ]
+    spec, out = inverted_stages_spec(stem, scaled, gated=False, dtype=dtype)
+    return {
+        "stem": conv_norm_spec(channels, stem, dtype=dtype),
+        **spec,
+        "last": conv_norm_spec(out, last, 1, dtype=dtype),
+        "out": linear_spec(last, classes, axes=("channels", "classes"), dtype=dtype),
+    }
+
+
+def efficientnet_lite(
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None = None,
+    *,
+    key: jax.Array | None,
+    rate: float = 0.2,
+    strides: Sequence[int] = STRIDES,
+    weight: jax.Array | None = None,
+) -> tuple[jax.Array, Stats]:
+    """EfficientNet-Lite: blocks (MBConv) `x + project(depthwise(expand(x)))`, without gates and with ReLU6.
+
+    See "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019; as for phones in
+    "Higher accuracy on vision models with EfficientNet-Lite", Liu, 2020. Published weights expect pixels `(x - 127) /
+    128`. No block is dropped (stochastic depth).
+
+    Args:
+      p: as `efficientnet_lite_spec` declares.
+      x: (..., y, x, c), floating point.
+      stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
+      key: noise for dropout, None for none.
+      rate: of dropout before the logits.
+      strides: of the first block of each stage.
+      weight: of each example, as in `batch_norm`.
+
+    Returns:
+      (..., classes) logits, in x's dtype; and the statistics used.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has other channels than p was declared for, or is empty; strides are not one of each stage.
+
+    >>> from jnn.param import abstract
+    >>> p, images = abstract(efficientnet_lite_spec(1000)), jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: efficientnet_lite(p, x, key=None)[0], p, images).shape
+    (8, 1000)
+    """
+    return inverted_network(
+        "efficientnet_lite",
+        p,
+        x,
+        stats,
+        key=key,
+        rate=rate,
+        strides=strides,
+        activation=jax.nn.relu6,
+        padding="SAME",
+        epsilon=EPSILON,
+        weight=weight,
+    )

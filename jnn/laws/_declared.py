@@ -23,9 +23,9 @@ def spec_is_params(block: Block) -> None:
 def every_parameter_is_read(block: Block) -> None:
     """Law 1: every parameter that the spec declares goes into the outputs, whatever becomes of it there."""
     inputs, key = block.inputs(4), block.key
-    jaxpr = jax.make_jaxpr(lambda params: block.apply(params, *inputs, key=key))(block.params)
-    _, used = dce_jaxpr(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))
-    if unread := [path for path, read in zip(flatten(block.params), used, strict=True) if not read]:
+    jaxpr = jax.make_jaxpr(lambda params, *x: block.apply(params, *x, key=key))(block.params, *inputs).jaxpr
+    _, used = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))  # of parameters first, in their order, then of inputs
+    if unread := [path for path, read in zip(flatten(block.params), used, strict=False) if not read]:
         raise AssertionError(f"these parameters are declared and never read: {', '.join(unread)}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -12,15 +11,16 @@ import numpy as np
 
 from jnn.laws._block import Block, value_and_gradient
 from jnn.laws._close import assert_close
+from jnn.laws._equations import equations
 from jnn.param import flatten
 
 
 def dtype_in_is_dtype_out(block: Block) -> None:
     """Law 7: bfloat16 gives bfloat16, and about what float32 gives; of integers alone anything may come."""
-    inputs = block.inputs(4)
+    inputs = block.inputs(8)
     if not any(x.dtype == np.float32 for x in jax.tree.leaves((block.params, inputs))):
         return
-    wide = block.compiled(block.params, *inputs, key=block.key)
+    wide, _ = block.differentiated(block.params, *inputs)
     low = block.compiled(*_in_bfloat16((block.params, *inputs)), key=block.key)
     dtypes = [(a.dtype, b.dtype) for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(low), strict=True)]
     if wrong := [
@@ -81,13 +81,3 @@ def gradients_are_finite(block: Block) -> None:
 def _in_bfloat16(tree: Any) -> Any:
     """Its float32 arrays in bfloat16: cast by NumPy, for which nothing is compiled."""
     return jax.tree.map(lambda x: np.asarray(x).astype(jnp.bfloat16) if x.dtype == np.float32 else x, tree)
-
-
-def equations(jaxpr: Any) -> Iterator[Any]:
-    """All of a jaxpr, those of the jaxprs within it included."""
-    for eqn in jaxpr.eqns:
-        yield eqn
-        for value in jax.tree.leaves(list(eqn.params.values())):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)

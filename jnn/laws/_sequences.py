@@ -13,23 +13,25 @@ from jnn.laws._close import assert_close
 
 def the_past_sees_no_future(block: Block) -> None:
     """Causality: other inputs from time t on leave every output before t as it is."""
-    params, inputs, others = block.params, block.inputs(2), block.inputs(2, seed=1)
-    length = inputs[0].shape[1]
+    params, inputs, others = block.params, block.inputs(2, 3), block.inputs(2, 3, seed=1)
+    length = inputs[0].shape[2]
     if all(np.array_equal(x, y) for x, y in zip(inputs, others, strict=True)):
         raise AssertionError("the inputs are always the same; give an example that holds the greatest integer")
-    run = lambda *x: [y for y in jax.tree.leaves(block.compiled(params, *x, key=None)) if y.shape[1:2] == (length,)]
+    run = lambda *x: [y for y in jax.tree.leaves(block.compiled(params, *x, key=None)) if y.shape[2:3] == (length,)]
     expected = run(*inputs)
     for t in range(1, length):
         changed = run(*(_from(t, length, x, y) for x, y in zip(inputs, others, strict=True)))
         for found, before in zip(changed, expected, strict=True):
-            assert_close(found[:, :t], before[:, :t], what=f"an output before time {t}, with other inputs from then on")
+            assert_close(
+                found[:, :, :t], before[:, :, :t], what=f"an output before time {t}, with other inputs from then on"
+            )
 
 
 def _from(t: int, length: int, x: jax.Array, y: jax.Array) -> np.ndarray:
     """x before time t, and y from then on; what has no time stays."""
-    if x.shape[1:2] != (length,):
+    if x.shape[2:3] != (length,):
         return np.asarray(x)
-    return np.concatenate([np.asarray(x)[:, :t], np.asarray(y)[:, t:]], 1)
+    return np.concatenate([np.asarray(x)[:, :, :t], np.asarray(y)[:, :, t:]], 2)
 
 
 def parts_are_the_whole(block: Block) -> None:
@@ -38,7 +40,7 @@ def parts_are_the_whole(block: Block) -> None:
     params, inputs = block.params, tuple(np.asarray(x) for x in block.inputs(2, 3))
     length, chunk = inputs[0].shape[2], jax.jit(block.chunk)
     whole = block.compiled(params, *inputs, key=None)  # a function may give its last memory besides
-    for cuts in ((), (length // 2,), tuple(range(1, length)), (1, length - 1)):
+    for cuts in ((), range(1, length), range(2, length, 2), range(1, length, 2)):  # parts of one size: one program
         memory, found = block.begin(params, length, (2, 3)), []
         for start, end in itertools.pairwise((0, *cuts, length)):
             y, memory = chunk(params, *(x[:, :, start:end] for x in inputs), memory)

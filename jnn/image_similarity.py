@@ -1,8 +1,9 @@
-"""How alike two images are: PSNR, SSIM and multi-scale SSIM. Images are (..., y, x, channels).
+"""How alike two images are: PSNR, SSIM, multi-scale SSIM and UQI. Images are (..., y, x, channels).
 
     psnr(x, y), ssim(x, y), ms_ssim(x, y)       one number per image, of values in [0, peak]
+    universal_image_quality(x, y)               the same, of values of any range
 
-Laws: float32 at least; symmetric; of equal images 1 (SSIM) or infinite (PSNR). Losses and metrics share them.
+Laws: float32 at least; symmetric; of equal images 1 (SSIM, UQI) or infinite (PSNR). Losses and metrics share them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.precision import wide
+from jnn.vectors import scale_of
 
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the paper: how much each of five scales counts
 
@@ -108,7 +110,43 @@ def ms_ssim(
     return jnp.mean(product, axis=-1)
 
 
-def _similarity(name: str, x: jax.Array, y: jax.Array, window: int, sigma: float) -> tuple[jax.Array, jax.Array]:
+def universal_image_quality(x: jax.Array, y: jax.Array, *, window: int = 11, sigma: float = 1.5) -> jax.Array:
+    """Universal image quality index (UQI): SSIM without its constants, so that no range of values is given.
+
+    See "A Universal Image Quality Index", Wang and Bovik, 2002; the window is Gaussian here, as that of `ssim` is.
+
+    Args:
+      x, y: (..., y, x, channels), floating point, of one shape, at least as large as the window.
+      window: its side.
+      sigma: its standard deviation.
+
+    Returns:
+      (...): in [-1, 1], mean over channels and over where the window fits in. Where both images are flat, luminance
+      alone counts.
+
+    Raises:
+      TypeError: images are not floating point.
+      ValueError: shapes differ, or images are smaller than the window.
+
+    >>> image = jnp.linspace(0, 1, 12 * 12).reshape(12, 12, 1)
+    >>> universal_image_quality(image, image).round(3), universal_image_quality(image, 255 * image) < 0.1
+    (Array(1., dtype=float32), Array(True, dtype=bool))
+    """
+    x, y = _images("universal_image_quality", x, y, 1.0)
+    _, scale = scale_of(jnp.max(jnp.maximum(jnp.abs(x), jnp.abs(y)), axis=(-3, -2, -1), keepdims=True))
+    eps = float(jnp.finfo(x.dtype).eps)
+    luminance, contrast = _similarity("universal_image_quality", x / scale, y / scale, window, sigma, (eps, eps))
+    return jnp.mean(luminance * contrast, axis=(-3, -2, -1))
+
+
+def _similarity(
+    name: str,
+    x: jax.Array,
+    y: jax.Array,
+    window: int,
+    sigma: float,
+    constants: tuple[float, float] = (0.01**2, 0.03**2),
+) -> tuple[jax.Array, jax.Array]:
     """Luminance, and contrast times structure, under each place of the window; values are in [0, 1]."""
     if min(x.shape[-3:-1]) < window:
         raise ValueError(
@@ -122,7 +160,7 @@ def _similarity(name: str, x: jax.Array, y: jax.Array, window: int, sigma: float
     u, v, mean_u, mean_v = x - shift, y - shift, mean_x - shift, mean_y - shift
     variances = blur(u * u + v * v) - mean_u**2 - mean_v**2
     covariance = blur(u * v) - mean_u * mean_v
-    c1, c2 = 0.01**2, 0.03**2
+    c1, c2 = constants
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return luminance, (2 * covariance + c2) / (variances + c2)
 

@@ -5,6 +5,7 @@
     distributions       negative log-likelihoods, CRPS, KL divergences, evidence lower bounds, Cox's partial likelihood
     images              overlaps of regions, boxes, structural similarity, total variation, LPIPS
     lists               learning to rank, by pairs and by whole lists
+    sources             the best of all orders that separated sources may have
     params              penalties
 
 What lives here compares predictions with targets, or penalises params. What does not: metrics
@@ -71,6 +72,7 @@ from jnn.losses._margin import (
 from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
 from jnn.losses._ordinal import coral_loss, ordinal_cross_entropy
 from jnn.losses._penalty import l1, l2
+from jnn.losses._permutation import best_permutation, permutation_invariant_loss
 from jnn.losses._policy import categorical_entropy, clipped_value_loss, policy_gradient_loss, ppo_loss
 from jnn.losses._preference import (
     bradley_terry,
@@ -108,6 +110,7 @@ __all__ = [
     "attention_transfer_loss",
     "barlow_twins",
     "batch_hard_triplet_loss",
+    "best_permutation",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "binary_focal_loss",
@@ -196,6 +199,7 @@ __all__ = [
     "orpo_loss",
     "p2_weight",
     "perceptron_loss",
+    "permutation_invariant_loss",
     "poisson_deviance",
     "poisson_nll",
     "policy_gradient_loss",

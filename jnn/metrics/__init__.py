@@ -11,16 +11,16 @@ where they count; an example of weight 0 changes nothing, whatever it holds; lab
 ValueError where values are known, and make the metric NaN under `jit`. `value()` works on the last axes, so
 metrics of several steps at once (`steps_per_call`) give a number for each. Nothing counted gives NaN.
 
-Metrics of texts are sums too, made of strings on the host. What is no sum (ranks, matched boxes, distances between
-rows) is a function of whole arrays on the host, which a `concatenation` of rows puts together: `spearman_correlation`,
-`silhouette_score`, `mean_average_precision`, `kernel_distance`, and `roc_auc` and `average_precision`, the exact forms
-of what a histogram bounds.
+Metrics of texts are sums too, made of strings on the host, and so is `sdr`, in float64. What is no sum (ranks, matched
+boxes, distances between rows) is a function of whole arrays on the host, which a `concatenation` of rows puts together:
+`spearman_correlation`, `silhouette_score`, `mean_average_precision`, `kernel_distance`, and `roc_auc` and
+`average_precision`, the exact forms of what a histogram bounds.
 
 What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
 """
 
 from jnn.metrics._answers import exact_match, token_f1
-from jnn.metrics._audio import si_sdr, si_snr
+from jnn.metrics._audio import sdr, si_sdr, si_snr, snr
 from jnn.metrics._bleu import Bleu, ChrF, bleu, chrf, tokenize_13a
 from jnn.metrics._calibration import Calibration, brier_score, calibration_error
 from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, specificity, top_k_accuracy
@@ -37,7 +37,14 @@ from jnn.metrics._correlation import (
 )
 from jnn.metrics._counts import Counts, binary_counts, class_counts
 from jnn.metrics._detection import BoxAveragePrecision, mean_average_precision
-from jnn.metrics._edits import character_error_rate, edit_distance, rouge_l, rouge_n, word_error_rate
+from jnn.metrics._edits import edit_distance, rouge_l, rouge_n
+from jnn.metrics._error_rates import (
+    WordInformation,
+    character_error_rate,
+    match_error_rate,
+    word_error_rate,
+    word_information_preserved,
+)
 from jnn.metrics._fairness import GroupCounts, group_counts
 from jnn.metrics._forecast import (
     interval_coverage,
@@ -88,14 +95,18 @@ from jnn.metrics._regression import (
     root_mean_squared_error,
 )
 from jnn.metrics._retrieval import (
+    fall_out_at_k,
     hit_rate,
     mean_reciprocal_rank,
     ndcg,
     precision_at_k,
+    r_precision,
     recall_at_k,
     retrieval_average_precision,
 )
+from jnn.metrics._spectral import ergas, rase, spectral_angle, spectral_distortion, windowed_root_mean_squared_error
 from jnn.metrics._sums import Mean, mean, merge
+from jnn.metrics._translation import extended_edit_distance, translation_edit_rate
 
 __all__ = [
     "AucHistogram",
@@ -122,6 +133,7 @@ __all__ = [
     "RSquared",
     "RootMean",
     "Sum",
+    "WordInformation",
     "accuracy",
     "adds_up",
     "average_precision",
@@ -141,8 +153,11 @@ __all__ = [
     "confusion_matrix",
     "contingency",
     "edit_distance",
+    "ergas",
     "exact_match",
     "explained_variance",
+    "extended_edit_distance",
+    "fall_out_at_k",
     "feature_moments",
     "fold",
     "frechet_distance",
@@ -152,6 +167,7 @@ __all__ = [
     "inception_score",
     "interval_coverage",
     "kernel_distance",
+    "match_error_rate",
     "mean",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
@@ -170,7 +186,9 @@ __all__ = [
     "precision_at_k",
     "precision_at_recall",
     "quantile_error",
+    "r_precision",
     "r_squared",
+    "rase",
     "recall_at_k",
     "recall_at_precision",
     "retrieval_average_precision",
@@ -179,16 +197,23 @@ __all__ = [
     "root_mean_squared_error",
     "rouge_l",
     "rouge_n",
+    "sdr",
     "si_sdr",
     "si_snr",
     "silhouette_score",
+    "snr",
     "spearman_correlation",
     "specificity",
+    "spectral_angle",
+    "spectral_distortion",
     "subset_accuracy",
     "symmetric_mean_absolute_percentage_error",
     "to_add",
     "token_f1",
     "tokenize_13a",
     "top_k_accuracy",
+    "translation_edit_rate",
+    "windowed_root_mean_squared_error",
     "word_error_rate",
+    "word_information_preserved",
 ]

@@ -1,9 +1,9 @@
-"""Sequences compared in their order: edit distance, word and character error rates, ROUGE; on the host."""
+"""Sequences compared in their order: edit distance and ROUGE; on the host."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,44 +25,25 @@ def edit_distance(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     >>> edit_distance("kitten", "sitting"), edit_distance(["a", "b"], ["b"])
     (3, 1)
     """
-    a_codes, b_codes = _codes(a, b)
-    place = np.arange(len(b_codes) + 1)
-    row = place
-    for i, code in enumerate(a_codes):
-        step = np.minimum(row[1:] + 1, row[:-1] + (b_codes != code))
-        # insertions: the least of what any place to the left has, and the way from there
-        row = np.minimum.accumulate(np.concatenate([[i + 1], step]) - place) + place
+    *_, row = edit_rows(*codes(a, b))
     return int(row[-1])
 
 
-def word_error_rate(hypotheses: Sequence[str], references: Sequence[str], weight: Any = None) -> Mean:
-    """Word error rate (WER): edits that make the references of the hypotheses, over the words of the references.
+def edit_rows(a: np.ndarray, b: np.ndarray, edit: int = 1, match: int = 0) -> Iterator[np.ndarray]:
+    """The least costs of making the beginnings of b of the first 0, 1, ... codes of a (..., n): rows (..., len(b) + 1).
 
-    Args:
-      hypotheses: a string for each row; words are what stands between spaces.
-      references: a string for each row.
-      weight: (rows,); 0 for padding, None for 1 each.
-
-    Returns:
-      Mean: the sum of edits and the number of words, which merge.
-
-    Raises:
-      TypeError: hypotheses or references are not strings.
-      ValueError: numbers of rows differ, or a row has not one reference.
-
-    >>> float(word_error_rate(["the cat sat"], ["the bat sat down"]).value())
-    0.5
+    >>> [row.tolist() for row in edit_rows(np.array([7]), np.array([8, 7]))]
+    [[0, 1, 2], [1, 1, 1]]
     """
-    return _error_rate("word_error_rate", hypotheses, references, weight, str.split)
-
-
-def character_error_rate(hypotheses: Sequence[str], references: Sequence[str], weight: Any = None) -> Mean:
-    """Character error rate (CER): as `word_error_rate`, of characters; spaces at both ends are left out.
-
-    >>> float(character_error_rate(["kitten"], ["sitting "]).value())
-    0.42857142857142855
-    """
-    return _error_rate("character_error_rate", hypotheses, references, weight, lambda text: list(text.strip()))
+    place = edit * np.arange(len(b) + 1)
+    row = np.broadcast_to(place, (*a.shape[:-1], len(place)))
+    yield row
+    for i in range(a.shape[-1]):
+        step = np.minimum(row[..., 1:] + edit, row[..., :-1] + np.where(b == a[..., i, None], match, edit))
+        # insertions: the least of what any place to the left has, and the way from there
+        first = np.full((*a.shape[:-1], 1), edit * (i + 1))
+        row = np.minimum.accumulate(np.concatenate([first, step], -1) - place, -1) + place
+        yield row
 
 
 def rouge_n(
@@ -122,26 +103,16 @@ def _rouge(
     return Mean(total, weights)
 
 
-def _error_rate(name: str, hypotheses: Any, references: Any, weight: Any, split: Callable[[str], list[str]]) -> Mean:
-    edits = length = np.float64(0)
-    for hypothesis, own, each in rows(name, hypotheses, references, weight):
-        if len(own) > 1:
-            raise ValueError(f"{name}: expected one reference in each row, found {len(own)}.")
-        expected = split(own[0])
-        edits, length = edits + each * edit_distance(split(hypothesis), expected), length + each * len(expected)
-    return Mean(edits, length)
-
-
 def _common_subsequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     """The length of the longest one."""
-    a_codes, b_codes = _codes(a, b)
+    a_codes, b_codes = codes(a, b)
     row = np.zeros(len(b_codes) + 1, int)
     for code in a_codes:
         row[1:] = np.maximum.accumulate(np.maximum(row[1:], row[:-1] + (b_codes == code)))
     return int(row[-1])
 
 
-def _codes(*sequences: Sequence[Hashable]) -> list[np.ndarray]:
+def codes(*sequences: Sequence[Hashable]) -> list[np.ndarray]:
     """A number for each token."""
     numbers: dict[Hashable, int] = {}
     return [np.array([numbers.setdefault(token, len(numbers)) for token in one], int) for one in sequences]

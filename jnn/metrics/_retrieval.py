@@ -1,9 +1,9 @@
-"""Ranking of items for queries: NDCG, average precision, reciprocal rank, precision, recall and hits at k.
+"""Ranking of items for queries: NDCG, average precision, reciprocal rank, precision, recall, hits, fall-out at k.
 
 A query is one row of scores (..., items) and of relevance. All of them are means over queries.
 
 Laws: of equal scores the first item is the higher; a masked item is not there; a query without a relevant item
-is left out, as there is nothing to be found.
+is left out, as there is nothing to be found; of fall-out, one without an irrelevant item.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def recall_at_k(
     0.5
     """
     found, weight = _found("recall_at_k", scores, relevance, weight, k, mask)
-    return Mean(total(ratio(jnp.sum(_first(found, k), -1), jnp.sum(found, -1), empty=0.0), weight), jnp.sum(weight))
+    return _share(_first(found, k), found, weight)
 
 
 def hit_rate(
@@ -130,8 +130,46 @@ def hit_rate(
     return Mean(total(jnp.max(_first(found, k), -1), weight), jnp.sum(weight))
 
 
+def r_precision(
+    scores: jax.Array, relevance: jax.Array, weight: jax.Array | None = None, *, mask: jax.Array | None = None
+) -> Mean:
+    """R-precision: the precision at k, where k is how many relevant items a query has.
+
+    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+
+    >>> float(r_precision(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[0, 1, 1]])).value())
+    0.5
+    """
+    found, weight = _found("r_precision", scores, relevance, weight, None, mask)
+    place, relevant = jnp.arange(found.shape[-1]), jnp.sum(found, -1, keepdims=True)
+    return _share(jnp.where(over_last_axes(place, found) < relevant, found, 0), found, weight)
+
+
+def fall_out_at_k(
+    scores: jax.Array, relevance: jax.Array, k: int, weight: jax.Array | None = None, *, mask: jax.Array | None = None
+) -> Mean:
+    """Fall-out at k: the share of a query's irrelevant items that is among the first k; the lower, the better.
+
+    Args and Raises as of `ndcg`; an item is irrelevant where its relevance is 0.
+
+    Returns:
+      Mean over the queries that have an irrelevant item.
+
+    >>> float(fall_out_at_k(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[1, 0, 0]]), 2).value())
+    0.5
+    """
+    irrelevant = jnp.where(jnp.isnan(relevance), relevance, relevance <= 0)
+    found, weight = _found("fall_out_at_k", scores, irrelevant, weight, k, mask)
+    return _share(_first(found, k), found, weight)
+
+
 def _first(x: jax.Array, k: int | None) -> jax.Array:
     return x[..., :k]
+
+
+def _share(some: jax.Array, found: jax.Array, weight: jax.Array) -> Mean:
+    """How many of what is found are among some of it."""
+    return Mean(total(ratio(jnp.sum(some, -1), jnp.sum(found, -1), empty=0.0), weight), jnp.sum(weight))
 
 
 def _found(

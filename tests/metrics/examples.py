@@ -82,6 +82,12 @@ def featured(rng, n=64, size=3):
     return rng.normal(3, 1, (n, size)).astype(np.float32), rng.integers(0, 4, n)
 
 
+def imaged(rng, n=64, size=3, bands=3):
+    """Images of several bands, and what became of them."""
+    y = rng.uniform(0.5, 2, (n, size, size, bands)).astype(np.float32)
+    return y + 0.3 * rng.normal(size=y.shape).astype(np.float32), y, rng.integers(0, 4, n)
+
+
 def signals(rng, n=64, time=16):
     y = rng.normal(size=(n, time)).astype(np.float32)
     return y + 0.3 * rng.normal(size=y.shape).astype(np.float32), y, rng.integers(0, 4, n)

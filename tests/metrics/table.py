@@ -8,6 +8,7 @@ from tests.metrics.examples import (
     clustered,
     featured,
     grouped,
+    imaged,
     intervals,
     labelled,
     positive,
@@ -59,10 +60,18 @@ EVERY = {
     "precision_at_k": (lambda x, y, w=None: M.precision_at_k(x, y, 2, w), ranked),
     "recall_at_k": (lambda x, y, w=None: M.recall_at_k(x, y, 2, w), ranked),
     "hit_rate": (lambda x, y, w=None: M.hit_rate(x, y, 2, w), ranked),
+    "r_precision": (M.r_precision, ranked),
+    "fall_out_at_k": (lambda x, y, w=None: M.fall_out_at_k(x, y, 2, w), ranked),
     "contingency": (lambda x, y, w=None: M.contingency(x, y, w, num_clusters=4, num_classes=5), clustered),
     "feature_moments": (M.feature_moments, featured),
+    "snr": (M.snr, signals),
     "si_sdr": (M.si_sdr, signals),
     "si_snr": (M.si_snr, signals),
+    "spectral_angle": (M.spectral_angle, imaged),
+    "ergas": (M.ergas, imaged),
+    "rase": (M.rase, imaged),
+    "windowed_root_mean_squared_error": (lambda *a: M.windowed_root_mean_squared_error(*a, window=2), imaged),
+    "spectral_distortion": (lambda *a: M.spectral_distortion(*a, window=2), imaged),
     "panoptic_quality": (lambda *arrays: M.panoptic_quality(*arrays, num_classes=2, num_instances=2), segmented),
 }
 COUNTS = {
@@ -107,9 +116,15 @@ TEXTS = {
     "rouge_l": (M.rouge_l, texts),
     "word_error_rate": (M.word_error_rate, texts),
     "character_error_rate": (M.character_error_rate, texts),
+    "match_error_rate": (M.match_error_rate, texts),
+    "word_information_preserved": (M.word_information_preserved, texts),
+    "translation_edit_rate": (M.translation_edit_rate, texts),
+    "extended_edit_distance": (M.extended_edit_distance, texts),
     "exact_match": (M.exact_match, texts),
     "token_f1": (M.token_f1, texts),
 }
+# of arrays, but sums in float64, on the host
+ON_HOST = {"sdr": (lambda x, y, w=None: M.sdr(x, y, w, filter_length=4), signals)}
 # no sums: numbers of whole arrays, on the host
 WHOLE = {
     "roc_auc": (M.roc_auc, scored),

@@ -1,4 +1,4 @@
-"""Laws of what is computed on the host: metrics of texts, which are sums, and those of whole arrays, which are not."""
+"""Laws of what is computed on the host: metrics that are sums, of texts and others, and of whole arrays, which are not."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,11 @@ import pytest
 
 from jnn import metrics as M
 from tests.metrics.examples import repeated
-from tests.metrics.table import TEXTS, WHOLE
+from tests.metrics.table import ON_HOST, TEXTS, WHOLE
 from tests.metrics.test_laws import padded
 
+SUMS = {**TEXTS, **ON_HOST}
+sums = pytest.mark.parametrize("name", SUMS)
 texts = pytest.mark.parametrize("name", TEXTS)
 whole = pytest.mark.parametrize("name", WHOLE)
 
@@ -18,36 +20,51 @@ def assert_same(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-12), a, b)
 
 
-def of_texts(name):
-    metric, example = TEXTS[name]
+def example_of(name):
+    metric, example = SUMS[name]
     return metric, *example(np.random.default_rng(0))
 
 
-@texts
-def test_any_split_of_texts_adds_up_to_the_whole(name):
-    metric, *arrays = of_texts(name)
+def with_rubbish(arrays):
+    """With rows of weight 0 behind the others."""
+    *arrays, weight = arrays
+    if arrays[0].dtype.kind == "f":
+        return padded((*arrays, weight))
+    return *(np.append(x, [None, "a"]) for x in arrays), np.append(weight, [0, 0])
+
+
+@sums
+def test_any_split_adds_up_to_the_whole(name):
+    metric, *arrays = example_of(name)
     for cuts in ([5], [1, 6, 7]):
         parts = zip(*(np.split(x, cuts) for x in arrays), strict=True)
         assert_same(M.merge(*(metric(*part) for part in parts)), metric(*arrays))
 
 
-@texts
-def test_texts_of_weight_zero_are_not_there_and_weights_are_numbers_of_rows(name):
-    metric, *arrays = of_texts(name)
-    hypotheses, references, weight = arrays
-    holds = [np.append(x, [None, "a"]) for x in (hypotheses, references)]
-    assert_same(metric(*holds, np.append(weight, [0, 0])), metric(*arrays))
+@sums
+def test_rows_of_sums_of_weight_zero_are_not_there_and_weights_are_numbers_of_rows(name):
+    metric, *arrays = example_of(name)
+    *rows, weight = arrays
+    assert_same(metric(*with_rubbish(arrays)), metric(*arrays))
     assert_same(metric(*repeated(arrays)), metric(*arrays))
-    assert_same(metric(hypotheses, references), metric(hypotheses, references, np.ones(len(hypotheses))))
+    assert_same(metric(*rows), metric(*rows, np.ones(len(weight))))
+    assert np.isnan(metric(*rows, 0 * weight).value())
 
 
 @texts
 def test_no_texts_are_nan_and_those_of_several_steps_have_a_value_each(name):
-    metric, *arrays = of_texts(name)
+    metric, *arrays = example_of(name)
     assert np.isnan(metric([], []).value())
     steps = [metric(*(x[i::2] for x in arrays)) for i in range(2)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *steps)
     np.testing.assert_allclose(stacked.value(), [step.value() for step in steps], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ON_HOST)
+def test_nan_that_counts_makes_the_sum_nan(name):
+    metric, x, *others, weight = example_of(name)
+    x[0], weight[0] = np.nan, 1
+    assert np.isnan(metric(x, *others, weight).value())
 
 
 @whole

@@ -50,6 +50,11 @@ LOSSES = [
         lambda x, y: losses.chunked_cross_entropy(x, like(x, TABLE), y, chunk=2, z_loss=0.1, soft_cap=3.0),
         labelled(3, 4),
     ),
+    Loss(
+        "permutation_invariant_loss",
+        lambda x, y: losses.permutation_invariant_loss(losses.squared_error, x, y),
+        pair(3, 4),
+    ),
     # teachers, preferences, rewards
     Loss("distillation_loss", losses.distillation_loss, pair(4)),
     Loss("dpo_loss", lambda x, y: losses.dpo_loss(at(x, 0), at(x, 1), at(y, 0), at(y, 1)), pair(2)),

@@ -134,20 +134,30 @@ def universal_image_quality(x: jax.Array, y: jax.Array, *, window: int = 11, sig
     """
     x, y = _images("universal_image_quality", x, y, 1.0)
     _, scale = scale_of(jnp.max(jnp.maximum(jnp.abs(x), jnp.abs(y)), axis=(-3, -2, -1), keepdims=True))
-    eps = float(jnp.finfo(x.dtype).eps)
-    luminance, contrast = _similarity("universal_image_quality", x / scale, y / scale, window, sigma, (eps, eps))
+    mean_x, mean_y, squares, variances, covariance = _moments(
+        "universal_image_quality", x / scale, y / scale, window, sigma
+    )
+    luminance = _or_one(2 * mean_x * mean_y, mean_x**2 + mean_y**2, 0.0)
+    contrast = _or_one(2 * covariance, variances, 16 * jnp.finfo(x.dtype).eps * squares)  # less is rounding
     return jnp.mean(luminance * contrast, axis=(-3, -2, -1))
 
 
-def _similarity(
-    name: str,
-    x: jax.Array,
-    y: jax.Array,
-    window: int,
-    sigma: float,
-    constants: tuple[float, float] = (0.01**2, 0.03**2),
-) -> tuple[jax.Array, jax.Array]:
+def _or_one(x: jax.Array, over: jax.Array, least: jax.Array | float) -> jax.Array:
+    """x / over, and 1 where that is no more than the least."""
+    nothing = over <= least
+    return jnp.where(nothing, 1.0, x / jnp.where(nothing, 1.0, over))
+
+
+def _similarity(name: str, x: jax.Array, y: jax.Array, window: int, sigma: float) -> tuple[jax.Array, jax.Array]:
     """Luminance, and contrast times structure, under each place of the window; values are in [0, 1]."""
+    mean_x, mean_y, _, variances, covariance = _moments(name, x, y, window, sigma)
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return luminance, (2 * covariance + c2) / (variances + c2)
+
+
+def _moments(name: str, x: jax.Array, y: jax.Array, window: int, sigma: float) -> tuple[jax.Array, ...]:
+    """Under each place of the window: both means, the squares and the variances of both added up, the covariance."""
     if min(x.shape[-3:-1]) < window:
         raise ValueError(
             f"{name}: expected images as large as the window of {window} pixels at every scale, found "
@@ -158,11 +168,8 @@ def _similarity(
     # of centred images, so that the differences below are of small numbers
     shift = jax.lax.stop_gradient(jnp.mean((x + y) / 2, axis=(-3, -2), keepdims=True))
     u, v, mean_u, mean_v = x - shift, y - shift, mean_x - shift, mean_y - shift
-    variances = blur(u * u + v * v) - mean_u**2 - mean_v**2
-    covariance = blur(u * v) - mean_u * mean_v
-    c1, c2 = constants
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    return luminance, (2 * covariance + c2) / (variances + c2)
+    squares = blur(u * u + v * v)
+    return mean_x, mean_y, squares, squares - mean_u**2 - mean_v**2, blur(u * v) - mean_u * mean_v
 
 
 def _blurred(x: jax.Array, *, window: int, sigma: float) -> jax.Array:

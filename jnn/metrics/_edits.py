@@ -25,7 +25,8 @@ def edit_distance(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     >>> edit_distance("kitten", "sitting"), edit_distance(["a", "b"], ["b"])
     (3, 1)
     """
-    *_, row = edit_rows(*codes(a, b))
+    a_codes, b_codes = codes(a, b)
+    *_, row = edit_rows(a_codes, b_codes)
     return int(row[-1])
 
 

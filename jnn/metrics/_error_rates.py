@@ -101,7 +101,8 @@ def _matched(name: str, hypotheses: Any, references: Any, weight: Any) -> np.nda
     sums = np.zeros(4)
     for mine, theirs, each in _pairs(name, hypotheses, references, weight, str.split):
         much = len(mine) + 1  # one edit outweighs all matches
-        *_, row = edit_rows(*codes(mine, theirs), edit=much, match=-1)
+        a, b = codes(mine, theirs)
+        *_, row = edit_rows(a, b, edit=much, match=-1)
         edits = -(-row[-1] // much)
         sums += each * np.array([edits, edits * much - row[-1], len(mine), len(theirs)])
     return sums

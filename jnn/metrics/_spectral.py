@@ -18,7 +18,7 @@ from jnn import checks
 from jnn.image_similarity import universal_image_quality
 from jnn.metrics._sums import Mean, mean
 from jnn.precision import wide
-from jnn.vectors import length, unit
+from jnn.vectors import unit
 
 
 def spectral_angle(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
@@ -44,7 +44,7 @@ def spectral_angle(predictions: jax.Array, targets: jax.Array, weight: jax.Array
     """
     x, y = (unit(image) for image in _images("spectral_angle", predictions, targets))
     # by half the angle: the arc cosine has no digits near 0
-    return mean(jnp.mean(2 * jnp.atan2(length(x - y), length(x + y)), (-2, -1)), weight)
+    return mean(jnp.mean(2 * jnp.atan2(_root_mean_square(x - y, -1), _root_mean_square(x + y, -1)), (-2, -1)), weight)
 
 
 def ergas(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, ratio: float = 4.0) -> Mean:
@@ -148,9 +148,12 @@ def spectral_distortion(
             f"{checks.describe(fused)} and {checks.describe(coarse)}."
         )
     first, second = np.triu_indices(fused.shape[-1], 1)
-    quality = lambda a, b: universal_image_quality(a[..., None], b[..., None], window=window, sigma=sigma)
-    of_pairs = lambda image: jax.vmap(quality, -1, -1)(image[..., first], image[..., second])
-    return mean(jnp.mean(jnp.abs(of_pairs(fused) - of_pairs(coarse)), -1), weight)
+    # the bands of pairs as images of one channel, in front of all other axes
+    bands = lambda image, of: jnp.moveaxis(image[..., of], -1, 0)[..., None]
+    quality = lambda image: universal_image_quality(
+        bands(image, first), bands(image, second), window=window, sigma=sigma
+    )
+    return mean(jnp.mean(jnp.abs(quality(fused) - quality(coarse)), 0), weight)
 
 
 def _images(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,4 +1,4 @@
-"""Laws of what is computed on the host: metrics that are sums, of texts and others, and of whole arrays, which are not."""
+"""Laws of what is computed on the host: metrics that are sums, of texts and others, and those of whole arrays."""
 
 import jax
 import jax.numpy as jnp

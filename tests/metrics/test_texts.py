@@ -52,6 +52,36 @@ def test_error_rates_are_edits_over_lengths(rng):
         assert M.edit_distance(a, b) == levenshtein(a, b)
 
 
+def aligned(a, b):
+    """The least edits and, with these, the most matches, by trying all ways."""
+
+    @cache
+    def best(i, j):
+        if not i or not j:
+            return i + j, 0
+        (edits, less), same = best(i - 1, j - 1), a[i - 1] == b[j - 1]
+        ways = [(edits + (not same), less - same)]
+        return min(ways + [(edits + 1, less) for edits, less in (best(i - 1, j), best(i, j - 1))])
+
+    edits, less = best(len(a), len(b))
+    return edits, -less
+
+
+@rngs
+def test_matches_are_the_most_of_alignments_with_the_fewest_edits(rng):
+    arrays = texts(rng)
+    pairs = [(a.split(), b.split()) for a, b in zip(*repeated(arrays), strict=True)]
+    edits, matches = np.sum([aligned(*pair) for pair in pairs], 0)
+    words = np.sum([[len(a), len(b)] for a, b in pairs], 0)
+    np.testing.assert_allclose(M.match_error_rate(*arrays).value(), edits / (edits + matches), rtol=1e-12)
+    metric = M.word_information_preserved(*arrays)
+    np.testing.assert_allclose(metric.value(), matches**2 / np.prod(words), rtol=1e-12)
+    np.testing.assert_allclose(metric.lost(), 1 - matches**2 / np.prod(words), rtol=1e-12)
+    # two ways with three edits: of substitutions alone, or with a match
+    metric = M.word_information_preserved(["a b c"], ["b a d"])
+    assert (metric.matches, *M.match_error_rate(["a b c"], ["b a d"])) == (1, 3, 4)
+
+
 @rngs
 def test_rouge_is_f1_of_what_is_shared(rng):
     arrays = texts(rng)
@@ -157,3 +187,28 @@ def test_rouge_and_error_rates_are_those_of_their_packages(rng):
     lists = list(references), list(hypotheses)
     np.testing.assert_allclose(M.word_error_rate(hypotheses, references).value(), jiwer.wer(*lists), rtol=1e-12)
     np.testing.assert_allclose(M.character_error_rate(hypotheses, references).value(), jiwer.cer(*lists), rtol=1e-12)
+
+
+@slow
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_words_that_match_are_those_of_jiwer_and_torchmetrics_or_more(rng):
+    """jiwer takes any alignment with the fewest edits; torchmetrics as many as can match at most."""
+    jiwer, theirs = pytest.importorskip("jiwer"), pytest.importorskip("torchmetrics.functional.text")
+    equal = 0
+    for hypothesis, reference, _ in zip(*texts(rng), strict=True):
+        if not hypothesis.split():
+            continue
+        ours = M.word_information_preserved([hypothesis], [reference])
+        words = jiwer.process_words(reference, hypothesis)
+        assert ours.matches >= words.hits
+        if ours.matches == words.hits:
+            equal += 1
+            np.testing.assert_allclose(M.match_error_rate([hypothesis], [reference]).value(), words.mer, rtol=1e-12)
+            np.testing.assert_allclose([ours.value(), ours.lost()], [words.wip, words.wil], rtol=1e-12, atol=1e-12)
+        if ours.matches == max(ours.hypothesis, ours.reference) - jiwer.wer(reference, hypothesis) * ours.reference:
+            for metric, name in ((ours.value(), "preserved"), (ours.lost(), "lost")):
+                value = getattr(theirs, f"word_information_{name}")([hypothesis], [reference])
+                np.testing.assert_allclose(metric, value, rtol=1e-6, atol=1e-6)
+            mer = theirs.match_error_rate([hypothesis], [reference])
+            np.testing.assert_allclose(M.match_error_rate([hypothesis], [reference]).value(), mer, rtol=1e-6)
+    assert equal > 8

@@ -53,7 +53,7 @@ LOSSES = [
     Loss(
         "permutation_invariant_loss",
         lambda x, y: losses.permutation_invariant_loss(losses.squared_error, x, y),
-        pair(3, 4),
+        pair(2, 3),
     ),
     # teachers, preferences, rewards
     Loss("distillation_loss", losses.distillation_loss, pair(4)),

@@ -33,6 +33,7 @@ def extremes_of(row, dtype):
     return x
 
 
+@functools.cache
 def takes(row, dtype):
     """Whether the row takes integers of this dtype; what it refuses, it refuses clearly."""
     x, (_, n) = extremes_of(row, dtype), batch_of(row)

@@ -17,6 +17,7 @@ from jnn.train import Checkpoints, Ledger
 from jnn.train._record import RunRecord
 from jnn.train.checkpoint._manifest import body_of, seal, unseal
 from jnn.train.log.rows import RowLog, read_rows
+from tests.train.checkpoint.trees import Anything
 
 ROOT = Path(__file__).parents[2]
 ODD = [math.nan, math.inf, -math.inf]
@@ -134,8 +135,6 @@ def test_the_manifest_of_a_checkpoint():
 
 
 def test_a_record_goes_through_a_checkpoint_bit_for_bit(tmp_path):
-    from tests.train.checkpoint.test_store import Anything
-
     history = [{"step": 1, "train/loss": math.nan, "val/a": -math.inf}, {"step": 2, "train/loss": 0.1}]
     state = Anything(jnp.int32(1), {"w": jnp.ones(2)})
     with Checkpoints(tmp_path) as checkpoints:

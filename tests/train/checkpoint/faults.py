@@ -1,4 +1,4 @@
-"""What can happen to checkpoints, for `test_faults`; as a program, a process to which it happens.
+"""What can happen to checkpoints, for the tests beside this; as a program, a process to which it happens.
 
 python -m tests.train.checkpoint.faults save-on FOLDER       saves ever larger steps until it is killed
 python -m tests.train.checkpoint.faults fail FOLDER          saves 10, then 20 with files of at most 1 MB, then 30

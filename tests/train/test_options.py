@@ -1,31 +1,18 @@
-"""Options, metrics and states that mean nothing: one clear error each, and no silent number."""
+"""Options, arguments and states that mean nothing: one clear error each, which says what to type instead."""
 
-import shutil
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jnn import metrics as M
 from jnn import parallel
-from jnn.data import Batches, prefetch
 from jnn.param import Param
-from jnn.train import Checkpoints, LossOutput, compile_step, create_state, fit, make_eval, make_step
+from jnn.train import LossOutput, fit, make_eval, make_step
 from jnn.train._state import step_of
-
-KEY, SGD = jax.random.key(0), optax.sgd(0.1)
-ROWS = {"x": np.ones(8, np.float32)}
-
-
-def loss(params, batch, ctx):
-    return LossOutput(params["w"] * batch["x"])
-
-
-def state(**options):
-    return create_state({"w": jnp.ones(())}, SGD, **options)
+from tests.train.one_weight import KEY, ROWS, SGD, loss, state
 
 
 @pytest.mark.parametrize(
@@ -93,137 +80,10 @@ def test_fit_is_given_names(options, message):
         fit(make_step(loss, SGD, KEY), state(), [ROWS], steps=1, every=1, **options)
 
 
-# what is added up
-
-
-@pytest.mark.parametrize(
-    ("number", "total"),
-    [
-        (jnp.ones((), jnp.bfloat16), 1024),
-        (jnp.uint8(200), 204800),
-        (jnp.bool_(True), 1024),
-        (np.uint32(4000000), np.uint32(4096000000)),
-    ],
-    ids=str,
-)
-def test_metrics_add_without_end(number, total):
-    counting = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"n": M.Sum(number)})
-    rows = {"x": np.ones(1024, np.float32)}
-    _, metrics = make_step(counting, SGD, KEY, microbatches=1024)(state(), rows)
-    assert metrics["n"].value() == total
-
-
-@pytest.mark.parametrize("make", ["pmap", "slices"])
-def test_counts_of_many_devices_are_exact(make):
-    counting = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"n": M.Sum(jnp.int32(2**24 + 1))})
-    if make == "pmap":
-        step, at, parts = parallel.pmap_step(counting, SGD, KEY), state(), 8
-    else:
-        place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
-        step = parallel.sharded_step(counting, SGD, KEY, place, sums=parallel.compressed_sums(place))
-        at, parts = parallel.sharded_state(SGD, KEY, place), 2
-    assert step(at, ROWS)[1]["n"].value() == parts * (2**24 + 1)
-
-
-def test_memory_keeps_what_it_becomes():
-    for initial, error in ((0, True), (np.int32(0), True), (np.float32(0), False)):
-        step = make_step(loss, SGD, KEY, remember=lambda memory, *_: {"n": 0.9 * memory["n"] + 0.1})
-        at = state(memory={"n": jnp.asarray(initial)})
-        if error:
-            with pytest.raises(
-                TypeError, match=r"the memory changed .*:\n  mistyped: n is float32\[\], expected int32\[\]\nBegin"
-            ):
-                step(at, ROWS)
-        else:
-            np.testing.assert_allclose(step(at, ROWS)[0].memory["n"], 0.1, rtol=1e-6)
-
-
-@pytest.mark.parametrize("feedback", [False, True])
-def test_complex_params_between_slices(feedback):
-    """The gradient of |w|^2 has an imaginary part, of bits of its own."""
-    normal = lambda key, shape, dtype: jnp.full(shape, 1 + 1j, dtype)
-    place = parallel.layout({"w": Param((), normal, (), dtype=jnp.complex64)}, "slice=2,data=4")
-    square = lambda p, batch, ctx: LossOutput(jnp.abs(p["w"]) ** 2 * batch["x"])
-    if feedback:
-        step = parallel.error_feedback_step(square, SGD, KEY, place)
-        at = parallel.sharded_state(SGD, KEY, place, memory=lambda params: parallel.zero_residual(params, place))
-    else:
-        step = parallel.sharded_step(square, SGD, KEY, place, sums=parallel.compressed_sums(place))
-        at = parallel.sharded_state(SGD, KEY, place)
-    np.testing.assert_allclose(step(at, ROWS)[0].params["w"], 0.8 + 0.8j, rtol=1e-2)
-
-
 def test_feedback_without_a_residual():
     place = parallel.layout({"w": Param((), jax.nn.initializers.zeros, ())}, "slice=2,data=4")
     with pytest.raises(ValueError, match=r"memory lacks 'slice_residual'.*zero_residual\(params, layout\)"):
         parallel.error_feedback_step(loss, SGD, KEY, place)(parallel.sharded_state(SGD, KEY, place), ROWS)
-
-
-# what reaches the device
-
-
-BEYOND = {"x": np.ones(8, np.float32), "ids": np.full(8, 2**40)}
-
-
-@pytest.mark.parametrize(
-    "put",
-    [
-        lambda: next(prefetch([BEYOND])),
-        lambda: parallel.put_batch(BEYOND, parallel.layout({}, "data=-1")),
-        lambda: fit(make_step(loss, SGD, KEY), state(), [BEYOND], steps=1, every=1),
-    ],
-    ids=["prefetch", "put_batch", "fit"],
-)
-def test_integers_that_jax_would_wrap(put):
-    with pytest.raises(ValueError, match=r"'ids' holds 1099511627776, first in row 0, beyond the int32"):
-        put()
-
-
-@pytest.mark.parametrize(
-    ("weight", "message"),
-    [
-        (np.full(8, 1j), r"one number >= 0 per row, \(8,\); found complex128\[8\]"),
-        (np.full(8, 1e-300), "'weight' holds 1e-300, which is 0 in float32"),
-    ],
-)
-def test_weights_that_would_vanish(weight, message):
-    with pytest.raises(ValueError, match=message):
-        Batches(ROWS | {"weight": weight}, 4, seed=0)
-
-
-# other people's folders
-
-
-@pytest.mark.parametrize("name", ["0", "2024"])
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
-    """Named as a step is: Orbax would delete it in time, or take it for the newest."""
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=rf"{name} has the name of a step and is no checkpoint: it holds notes.txt"):
-        Checkpoints(tmp_path)
-    shutil.move(tmp_path / name, tmp_path / "elsewhere")
-    Checkpoints(tmp_path).close()  # the one that was refused holds no lock
-    shutil.move(tmp_path / "elsewhere", tmp_path / name)
-    assert (tmp_path / name / "notes.txt").read_text() == "mine"
-
-
-# what was found by reading
-
-
-def test_a_step_by_hand_says_how_its_metrics_combine():
-    by_hand = lambda at, batch: (at.replace(step=at.step + 1), {"lr": jnp.ones(())})
-    message = r"metrics\['lr'\] is float32\[\], which does not say how it combines"
-    with pytest.raises(TypeError, match=message):
-        compile_step(by_hand)(state(), ROWS)
-    with pytest.raises(TypeError, match=message):
-        fit(jax.jit(by_hand), state(), [ROWS], steps=1, every=1)
-
-
-def test_a_row_holds_numbers_of_any_width():
-    narrow = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"t": M.Last(jnp.bfloat16(0.5))})
-    evaluate = lambda at: {"t": M.Max(jnp.bfloat16(2))}
-    _, history = fit(make_step(narrow, SGD, KEY), state(), [ROWS], steps=1, every=1, evaluate=evaluate)
-    assert (history[0]["train/t"], history[0]["val/t"]) == (0.5, 2.0)
 
 
 @pytest.mark.parametrize("value", ["value_fn", "grad_fn"])
@@ -246,27 +106,6 @@ def test_microbatches_of_a_lane():
     step = parallel.sharded_step(loss, SGD, KEY, place, lanes=8, microbatches=2)
     with pytest.raises(ValueError, match=r"2 micro-batches do not divide the 1 rows of the batch"):
         step(parallel.sharded_state(SGD, KEY, place), ROWS)
-
-
-def test_a_norm_of_parameters_of_no_size():
-    empty = {"w": jnp.ones(()), "none": jnp.ones((0, 3))}
-    _, metrics = make_step(loss, SGD, KEY, clip_norm=1.0)(create_state(empty, SGD), ROWS)
-    assert metrics["grad_norm"].value() == 1
-
-
-def test_padding_leaves_the_scale_of_float16_alone():
-    at = state().replace(step=jnp.int32(999))
-    rows = ROWS | {"weight": np.zeros(8, np.float32)}
-    padded, _ = make_step(loss, SGD, KEY, compute_dtype=jnp.float16)(at, rows)
-    assert padded.loss_scale == state().loss_scale
-
-
-def test_weights_below_zero_are_no_weights():
-    below = lambda p, batch, ctx: LossOutput(p["w"] * batch["x"], batch["x"] - 2)
-    _, metrics = make_step(below, SGD, KEY)(state(), ROWS)
-    assert np.isnan(metrics["loss"].value())
-    with pytest.raises(FloatingPointError, match="a weight below 0"):
-        fit(make_step(below, SGD, KEY), state(), [ROWS], steps=1, every=1)
 
 
 class Forward(list):
@@ -314,36 +153,3 @@ class Pair(NamedTuple):
 def test_a_named_tuple_without_a_step_is_no_state():
     with pytest.raises(TypeError, match="expected a state with a step"):
         step_of(Pair(state(), jnp.int32(0)))
-
-
-def test_padding_of_evaluations_of_whole_batches():
-    place = parallel.layout({"w": Param((), jax.nn.initializers.ones, ())}, "data=-1")
-    at = parallel.sharded_state(SGD, KEY, place)
-    assert parallel.sharded_eval(loss, place, whole_batches=True)(at, ROWS)["loss"].weight == 8
-
-
-@pytest.mark.parametrize(
-    ("weight", "values", "fits"),
-    [((8, 1), (8,), True), ((8,), (8, 3), True), ((8, 3), (24,), False), ((8,), (24,), False), ((8, 3), (8,), False)],
-)
-def test_weights_of_the_batch_are_those_of_the_values(weight, values, fits):
-    """Row i has weight i and value 1, or 3 for the last."""
-    rows = {"x": np.array([1.0] * 7 + [3]), "weight": np.arange(8.0)}
-    rows["weight"] = np.broadcast_to(rows["weight"].reshape(8, *[1] * (len(weight) - 1)), weight).copy()
-    plain = lambda p, batch, ctx: LossOutput(
-        jnp.broadcast_to(p["w"] * batch["x"][:, None], (8, np.prod(values) // 8)).reshape(values)
-    )
-    step = make_step(plain, SGD, KEY, clip_norm=np.inf)
-    if not fits:
-        with pytest.raises(ValueError, match=r"which weight is whose\? Say it: LossOutput\(values, weights\)"):
-            step(state(), rows)
-    else:
-        np.testing.assert_allclose(step(state(), rows)[1]["grad_norm"].value(), (21 + 21) / 28, rtol=1e-6)
-
-
-def test_the_largest_of_nothing():
-    largest = lambda p, batch, ctx: loss(p, batch, ctx)._replace(metrics={"most": M.Max(batch["x"].max())})
-    step = make_step(largest, SGD, KEY)
-    padding = {"x": np.full(8, np.nan, np.float32), "weight": np.zeros(8, np.float32)}
-    none, some = step(state(), padding)[1], step(state(), ROWS)[1]
-    assert M.merge(none, some)["most"].value() == 1

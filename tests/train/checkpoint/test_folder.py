@@ -1,6 +1,7 @@
-"""Whose a folder of checkpoints is: one run's at a time, and none's where it cannot be made."""
+"""Whose a folder of checkpoints is: one run's at a time; somebody else's is left alone; some cannot be made."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -39,3 +40,16 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         Checkpoints(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("name", ["0", "2024"])
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
+    """Named as a step is: Orbax would delete it in time, or take it for the newest."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=rf"{name} has the name of a step and is no checkpoint: it holds notes.txt"):
+        Checkpoints(tmp_path)
+    shutil.move(tmp_path / name, tmp_path / "elsewhere")
+    Checkpoints(tmp_path).close()  # the one that was refused holds no lock
+    shutil.move(tmp_path / "elsewhere", tmp_path / name)
+    assert (tmp_path / name / "notes.txt").read_text() == "mine"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jnn.launch._supervise import LaunchConfig, supervise
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PULSE = """
 import os, sys, time, signal, threading
 rank = int(os.environ["JNN_PROCESS"])

@@ -10,7 +10,7 @@ import pytest
 from jnn.launch._cluster import Meeting, meeting
 from jnn.launch._supervise import free_port
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 JOB = 987_654
 SLURM = {"SLURM_JOB_ID": f"{JOB}", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "4", "SLURM_PROCID": "2"}
 OPEN_MPI = {

@@ -9,7 +9,7 @@ import pytest
 
 from jnn.train.log import live
 from jnn.train.log.live import serve
-from tests.train.log.test_live import CHROMIUM, browse, write
+from tests.train.log.browser import CHROMIUM, browse, write
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 CLICKS = Path(__file__).with_name("clicks.js").read_text()

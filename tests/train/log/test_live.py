@@ -1,38 +1,19 @@
-"""The live page: what it answers, what it refuses, and what a browser shows."""
+"""The live page: what it answers, what it refuses, and how it is served."""
 
 import html
 import http.client
 import json
-import re
-import shutil
 import socket
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import pytest
 
-from jnn.train.log import live
 from jnn.train.log.live import main, serve
-from jnn.train.log.rows import RowLog
-from tests.train.log.test_snapshot import odd_files
+from tests.train.log import browser
+from tests.train.log.browser import HOSTILE, ROWS, Tags, write
 
-HOSTILE = "<script>document.title = 'taken'<"  # a folder's name has no slash
-ROWS = [{"step": 10 * i, "train/loss": 1 / i, "val/loss": 2 / i, "train/accuracy": 0.5} for i in range(1, 5)]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture
-def page(tmp_path):
-    write(tmp_path / "run", ROWS)
-    with serve(tmp_path / "run") as page:
-        yield page
-
-
-def write(folder, rows):
-    with RowLog(folder, steps=100) as log:
-        for row in rows:
-            log(row)
+page = browser.page
 
 
 def ask(page, path="/", method="GET", host=None):
@@ -53,19 +34,6 @@ def raw(page, request):
     with socket.create_connection(("127.0.0.1", port(page)), timeout=30) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
-
-
-class Tags(HTMLParser):
-    """The tags of a page, and the names of their attributes."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.tags, self.attributes = [], set()
-        self.feed(source)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attrs}
 
 
 def test_two_resources(page):
@@ -199,72 +167,3 @@ def test_the_command_line_serves_until_it_is_ended(tmp_path):
         assert json.loads(connection.getresponse().read())["runs"][0]["step"] == 40
         connection.close()
         process.terminate()
-
-
-def browse(page, folder, *options):
-    """What headless Chromium makes of the page after some seconds of its own clock."""
-    quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command = [CHROMIUM, "--headless", "--no-sandbox", *quiet, f"--user-data-dir={folder}", "--window-size=1200,900"]
-    command += ["--virtual-time-budget=6000", *options, page.url]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_shows_curves_and_a_row_that_was_written_later(tmp_path, monkeypatch):
-    runs = tmp_path / "runs"
-    write(runs / HOSTILE, ROWS)
-    told = []
-
-    class Followed(live.Runs):
-        """The true one; after the first answer the run goes on."""
-
-        def since(self, token):
-            if len(told) == 1:
-                write(runs / HOSTILE, [{"step": 50, "train/loss": 0.0625, "val/loss": 7.125}])
-            told.append(super().since(token))
-            return told[-1]
-
-    monkeypatch.setattr(live, "Runs", Followed)
-    with serve(runs) as page:
-        seen = browse(page, tmp_path / "browser", "--dump-dom")
-    assert len(told) > 2
-    assert [run["step"] for run in told[0]["runs"] + told[1]["runs"]] == [40, 50]
-    assert not any(answer["runs"] for answer in told[2:])
-    assert "step 50 of 100" in seen
-    assert "validation 7.125" in seen
-    assert 'class="train" d="M52.0 ' in seen
-    assert 'class="val" d="M52.0 ' in seen
-    assert html.escape(HOSTILE, quote=False) in seen
-    assert "<title>runs</title>" in seen  # the script in the run's name did not run
-    assert Tags(seen).tags.count("script") == 1
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_draws_a_picture_of_it(tmp_path, page):
-    from matplotlib.image import imread
-
-    browse(page, tmp_path / "browser", f"--screenshot={tmp_path / 'page.png'}")
-    picture = imread(tmp_path / "page.png")
-    assert picture.shape[:2] == (900, 1200)
-    blue, orange = (0.18, 0.44, 0.87), (0.88, 0.39, 0.18)
-    for colour in (blue, orange):  # training and validation
-        assert (abs(picture[..., :3] - colour).max(-1) < 0.05).sum() > 50
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_shows_what_is_wrong_with_a_run_and_the_others_as_ever(tmp_path):
-    odd = odd_files(tmp_path / "runs")
-    write(tmp_path / "runs" / "good", ROWS)
-    huge = [
-        {"step": i, "train/loss": value, "constructor/x": 1e17 + 32 * i, "__proto__": 1.0}
-        for i, value in enumerate([1e308, -1e308, 0])
-    ]
-    write(tmp_path / "runs" / "huge", huge)
-    with serve(tmp_path / "runs") as page:
-        seen = browse(page, tmp_path / "browser", "--dump-dom")
-    assert seen.count("unreadable</span>") == len(odd)
-    assert f"{len(odd) + 2} runs, read at" in seen
-    assert "good validation 0.5" in seen
-    assert "NaN" not in re.sub(r"<script.*?</script>|<ul.*?</ul>", "", seen, flags=re.DOTALL)  # in no path and no mark
-    for metric in ("loss", "constructor/x", "__proto__"):
-        assert f"<h2>{metric.replace('_', ' ')}</h2>" in seen

@@ -12,7 +12,7 @@ from jnn import Param
 from jnn.initializers import zeros
 from jnn.layers import linear_spec
 from jnn.param import misfits
-from tests.param.test_param import KEY, RULES, assert_equal, mesh_of, spec_of
+from tests.param.specs import KEY, RULES, assert_equal, mesh_of, spec_of
 
 
 def test_load_takes_trees_and_flat_dicts_of_numpy_and_places_them():

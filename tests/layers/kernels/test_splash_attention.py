@@ -1,25 +1,23 @@
-"""The kernels of accelerators: their numerics by interpretation, where they refuse, and that they compile for both."""
+"""Splash attention on TPUs: its numerics by interpretation, its FLOPs, where it refuses, and that it compiles."""
 
 import functools
-import importlib.util
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax._src.cudnn import fused_attention_stablehlo  # its checks; the public door runs them on a GPU alone
 from jax.experimental.pallas.ops.tpu import splash_attention
-from jax.sharding import AxisType, NamedSharding, SingleDeviceSharding
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jnn import backend
 from jnn.axes import use_layout
 from jnn.inspect import Expect, flops, kernels, memory
 from jnn.layers import dot_product_attention
-from jnn.layers.kernels._attention import _cudnn_refuses, no_cudnn, no_splash
+from jnn.layers.kernels._attention import no_splash
 from jnn.parallel import layout, mesh
 from jnn.preflight import has_libtpu, topology
+from tests.layers.kernels.queries import K, Q, S, normal, value_and_gradients
 
 
 @pytest.fixture
@@ -27,17 +25,6 @@ def interpreted(monkeypatch):
     """Pallas kernels run on this machine's CPU."""
     make = functools.partial(splash_attention.make_splash_mha, interpret=True)
     monkeypatch.setattr(splash_attention, "make_splash_mha", make)
-
-
-def normal(t, s, h, g, size, *leading, dtype=jnp.float32):
-    shapes = [(*leading, t, h, size), (*leading, s, g, size), (*leading, s, g, size)]
-    return [jax.random.normal(jax.random.key(i), shape, dtype) for i, shape in enumerate(shapes)]
-
-
-def value_and_gradients(*args, **how):
-    """The answer, and gradients of something uneven in it."""
-    y, back = jax.vjp(functools.partial(dot_product_attention, **how), *args)
-    return y, *back(jnp.cos(3 * y))
 
 
 CASES = {
@@ -93,10 +80,6 @@ def test_its_flops_are_those_of_the_plain_formulation():
     assert fused.hardware == plain.model * 9 // 6 + rows  # of nine products, three are computed a second time
 
 
-S = jax.ShapeDtypeStruct
-Q, K = S((2, 256, 4, 64), jnp.bfloat16), S((2, 256, 2, 64), jnp.bfloat16)
-
-
 @pytest.mark.parametrize(
     ("q", "k", "how", "why"),
     [
@@ -116,83 +99,6 @@ Q, K = S((2, 256, 4, 64), jnp.bfloat16), S((2, 256, 2, 64), jnp.bfloat16)
 def test_what_splash_attention_refuses(q, k, how, why):
     with backend.target("tpu"):
         assert no_splash(q, k, **{"mask": None, "window": None} | how).startswith(why)
-
-
-@pytest.mark.parametrize(
-    ("q", "k", "how", "why"),
-    [
-        (S(Q.shape, jnp.float32), K, {}, "found float32, it takes float16 and bfloat16"),
-        (S((2, 256, 4, 60), jnp.bfloat16), K, {}, "found heads of 60, it takes multiples of 8 up to 128"),
-        (Q, S(K.shape, jnp.float16), {}, "found queries of bfloat16 and keys of float16, it takes one dtype"),
-        (
-            S((2, 255, 4, 64), jnp.bfloat16),
-            K,
-            {"mask": S((255, 256), jnp.bool_)},
-            "found 255 queries and 256 keys, its",
-        ),
-        (
-            S((1, 1, 4, 64), jnp.bfloat16),
-            S((1, 1, 4, 64), jnp.bfloat16),
-            {"causal": True},
-            "found 1 queries and 1 keys",
-        ),
-        (S((2, 0, 4, 64), jnp.bfloat16), K, {}, "found 0 queries and 256 keys, it takes some"),
-        (S((2, 128, 4, 64), jnp.bfloat16), K, {"causal": True}, "found causality over 128 queries and 256 keys"),
-        (Q, K, {"window": 9}, "it takes no window that looks ahead"),
-    ],
-)
-def test_what_cudnn_refuses(q, k, how, why):
-    assert no_cudnn(q, k, **{"mask": None, "window": None, "causal": False} | how).startswith(why)
-
-
-@pytest.fixture
-def has_cudnn(monkeypatch):
-    """JAX's own checks of a request, as where there is cuDNN; nothing can run."""
-    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91200)
-    _cudnn_refuses.cache_clear()
-    yield
-    _cudnn_refuses.cache_clear()
-
-
-GRID = list(itertools.product((0, 1, 2, 127, 128), (0, 1, 2, 128), (4, 8, 20, 128, 136), (False, True), (None, 5)))
-
-
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-def test_no_request_that_jax_refuses_reaches_cudnn(dtype, masked, has_cudnn):
-    """Over a grid of shapes, by JAX's own checks: whatever is not refused here traces, with its gradient."""
-    taken = 0
-    for t, s, size, causal, window in GRID:
-        q, k = S((3, t, 4, size), dtype), S((3, s, 2, size), dtype)
-        mask = S((3, t, s), jnp.bool_) if masked else None
-        if not no_cudnn(q, k, mask, causal=causal, window=window):
-            run = functools.partial(value_and_gradients, causal=causal, window=window)
-            with backend.target("gpu"), backend.recording() as chosen:
-                jax.eval_shape(lambda q, k, v, m, run=run: run(q, k, v, mask=m), q, k, k, mask)
-            assert [str(choice) for choice in chosen] == ["attention: cudnn"]
-            taken += 1
-    assert taken == (
-        0 if dtype == jnp.float32 else 2 * (2 * 2 + 4)
-    )  # heads of 8 and 128; causal over 2, 2 and 128, 128
-
-
-@pytest.mark.parametrize(("t", "s"), [(1, 1), (3, 3), (1, 2)])
-def test_what_cudnn_refuses_runs_in_the_plain_formulation(t, s, has_cudnn):
-    args = normal(t, s, 4, 2, 8, 3, dtype=jnp.bfloat16)
-    with backend.target("gpu"), backend.recording() as chosen:
-        found = value_and_gradients(*args, causal=t == s)
-    assert [(str(choice), choice.refused) for choice in chosen] == [("attention: fused", True)]
-    for a, b in zip(found, value_and_gradients(*args, causal=t == s), strict=True):
-        np.testing.assert_allclose(a.astype(jnp.float32), b.astype(jnp.float32), rtol=0.02, atol=0.02)
-
-
-def test_what_jax_says_beyond_our_own_rows_is_the_reason(monkeypatch, has_cudnn):
-    def picky(*args):
-        raise NotImplementedError("Compute capability 10.3 requires cuDNN version >= 9.11.")
-
-    monkeypatch.setattr(fused_attention_stablehlo, "check_is_flash_attention", picky)
-    with backend.target("gpu"):
-        assert no_cudnn(Q, K, None, causal=False, window=None).startswith("Compute capability 10.3 requires")
 
 
 def test_devices_that_a_kernel_cannot_be_shared_among(monkeypatch):
@@ -237,17 +143,3 @@ def test_it_compiles_for_a_tpu_and_holds_no_scores(text):
     assert {(row.op, row.runs) for row in ledger.rows} == {("attention", "Pallas Mosaic")}
     assert {str(choice) for row in ledger.rows for choice in row.chosen} == {"attention: splash"}
     assert held.temporaries < 4 * 4 * 1024 * 1024 * 4 / len(devices)  # the scores alone, in float32
-
-
-@pytest.mark.skipif(
-    not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)),
-    reason="no CUDA compiler: pip install 'jnn[cuda]'",
-)
-@pytest.mark.parametrize("how", [{"causal": True}, {"causal": True, "window": 100}, {}])
-def test_cudnn_compiles_for_an_h100(how):
-    place = SingleDeviceSharding(topology("h100:1").devices[0])
-    q = S((2, 256, 4, 64), jnp.bfloat16, sharding=place)
-    run = jax.jit(lambda *a: value_and_gradients(*a, **how))
-    with backend.target("cuda"):
-        ledger = kernels(run, q, q, q, strict=True, expect=Expect(attention="fused"))
-    assert {(row.op, row.runs) for row in ledger.rows} == {("attention", "cuDNN attention")}

@@ -25,6 +25,7 @@ from jnn.losses._adversarial import (
 from jnn.losses._angular import arcface, cosface, sphereface
 from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
+from jnn.losses._circle import circle_loss
 from jnn.losses._class_centers import center_loss, update_centers
 from jnn.losses._classification import (
     binary_cross_entropy,
@@ -64,6 +65,8 @@ from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
 from jnn.losses._margin import (
     hinge_loss,
     modified_huber_loss,
+    multi_label_margin_loss,
+    multi_margin_loss,
     multiclass_hinge_loss,
     perceptron_loss,
     sigmoid_loss,
@@ -71,6 +74,7 @@ from jnn.losses._margin import (
 )
 from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
 from jnn.losses._ordinal import coral_loss, ordinal_cross_entropy
+from jnn.losses._pairs import contrastive_loss, cosine_embedding_loss, hinge_embedding_loss
 from jnn.losses._penalty import l1, l2
 from jnn.losses._permutation import best_permutation, permutation_invariant_loss
 from jnn.losses._policy import categorical_entropy, clipped_value_loss, policy_gradient_loss, ppo_loss
@@ -85,6 +89,7 @@ from jnn.losses._preference import (
 )
 from jnn.losses._ranking import approximate_ndcg, lambdarank, listmle, listnet, margin_ranking_loss, ranknet
 from jnn.losses._regression import absolute_error, huber, squared_error
+from jnn.losses._relative import absolute_percentage_error, squared_logarithmic_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
 from jnn.losses._robust import (
     charbonnier,
@@ -93,17 +98,17 @@ from jnn.losses._robust import (
     log_cosh,
     quantile_loss,
     smooth_l1,
-    squared_logarithmic_error,
 )
 from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
 from jnn.losses._survival import cox_partial_likelihood
 from jnn.losses._temporal_difference import double_q_learning_loss, q_learning_loss, td_loss
 from jnn.losses._transducer import transducer_loss
-from jnn.losses._triplet import batch_hard_triplet_loss, contrastive_loss, semi_hard_triplet_loss, triplet_margin_loss
+from jnn.losses._triplet import batch_hard_triplet_loss, semi_hard_triplet_loss, triplet_margin_loss
 
 __all__ = [
     "absolute_error",
+    "absolute_percentage_error",
     "add_noise",
     "approximate_ndcg",
     "arcface",
@@ -122,12 +127,14 @@ __all__ = [
     "charbonnier",
     "chunked_cross_entropy",
     "ciou_loss",
+    "circle_loss",
     "clip_loss",
     "clipped_value_loss",
     "contrastive_loss",
     "coral_loss",
     "cosface",
     "cosine_distance",
+    "cosine_embedding_loss",
     "cosine_noise_schedule",
     "cox_partial_likelihood",
     "cross_entropy",
@@ -158,6 +165,7 @@ __all__ = [
     "giou_loss",
     "hierarchical_softmax",
     "hinge_critic",
+    "hinge_embedding_loss",
     "hinge_loss",
     "hint_loss",
     "huber",
@@ -189,6 +197,8 @@ __all__ = [
     "modified_huber_loss",
     "ms_ssim_loss",
     "multi_label_cross_entropy",
+    "multi_label_margin_loss",
+    "multi_margin_loss",
     "multiclass_hinge_loss",
     "n_pairs",
     "negative_binomial_nll",

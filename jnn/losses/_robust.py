@@ -2,7 +2,6 @@
 
     log_cosh, smooth_l1, charbonnier        squares near zero, absolute errors further out
     quantile_loss, epsilon_insensitive      absolute errors, tilted, or with a dead zone
-    squared_logarithmic_error               of positive targets over orders of magnitude
     cosine_distance                         of directions
 
 Laws: as for `squared_error`: float32 at least, finite wherever float32 holds the answer, with finite gradients.
@@ -157,32 +156,6 @@ def epsilon_insensitive(predictions: jax.Array, targets: jax.Array, *, epsilon: 
     error = jnp.abs(difference("epsilon_insensitive", predictions, targets))
     epsilon = checks.number("epsilon_insensitive", "epsilon", epsilon, lambda e: e >= 0, ">= 0", like=error)
     return jnp.mean(jax.nn.relu(error - epsilon), axis=-1)
-
-
-def squared_logarithmic_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    """Mean squared logarithmic error: of log(1 + x), so that relative errors count.
-
-    Args:
-      predictions: (..., outputs), floating point, > -1.
-      targets: the same shape, > -1.
-
-    Returns:
-      (...): `(log1p(predictions) - log1p(targets))**2`, mean over the last axis.
-
-    Raises:
-      TypeError: predictions are not floating point.
-      ValueError: shapes differ (nothing broadcasts), or are empty, or values known to be -1 or less.
-
-    >>> squared_logarithmic_error(jnp.array([[0.0]]), jnp.array([[jnp.e - 1]]))
-    Array([1.], dtype=float32)
-    """
-    name = "squared_logarithmic_error"
-    pair(name, predictions, targets)
-    x, y = (
-        jnp.log1p(fitting(name, what, values, lambda v: v > -1, "above -1", like=predictions))
-        for what, values in (("predictions", predictions), ("targets", targets))
-    )
-    return jnp.mean(jnp.square(x - y), axis=-1)
 
 
 def cosine_distance(predictions: jax.Array, targets: jax.Array) -> jax.Array:

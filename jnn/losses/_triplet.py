@@ -1,13 +1,12 @@
-"""Triplet and pair losses of embeddings: what belongs together is nearer than what does not, by a margin.
+"""Triplet losses of embeddings: what belongs together is nearer than what does not, by a margin.
 
     triplet_margin_loss(anchors, positives, negatives)     triplets that are given
     batch_hard_triplet_loss(x, labels)                     for each row its farthest positive and nearest negative
     semi_hard_triplet_loss(x, labels)                      for each positive the nearest negative that is farther
-    contrastive_loss(first, second, same)                  pairs
 
 Laws: as of the contrastive losses: with `mask`, a row that is not there costs 0 and is nobody's triplet; mined rows see
-each other, so under micro-batches each part sees its own rows only. Of given triplets and pairs each row stands alone:
-padding has weight 0. Gradients are finite, and 0 between equal embeddings.
+each other, so under micro-batches each part sees its own rows only. Of given triplets each row stands alone: padding
+has weight 0. Gradients are finite, and 0 between equal embeddings.
 """
 
 from __future__ import annotations
@@ -131,38 +130,3 @@ def semi_hard_triplet_loss(
     gaps = far - jnp.take_along_axis(jnp.where(last >= 0, negatives, 0), next_farther, axis=-1)
     costs = jnp.where(counts, jax.nn.relu(gaps + margin), 0)
     return jnp.sum(costs, axis=-1) / jnp.maximum(jnp.sum(counts, axis=-1), 1)
-
-
-def contrastive_loss(
-    first: jax.Array, second: jax.Array, same: jax.Array, *, margin: jax.Array | float = 1.0
-) -> jax.Array:
-    """Contrastive loss of pairs: half the squared distance of like ones, of others half the square that a margin lacks.
-
-    See "Dimensionality Reduction by Learning an Invariant Mapping", Hadsell, Chopra and LeCun, 2006.
-
-    Args:
-      first, second: (..., d), floating point.
-      same: (...), 1 or true where the two belong together, 0 or false where not.
-      margin: above 0.
-
-    Returns:
-      (...): one number per pair.
-
-    Raises:
-      TypeError: embeddings are not floating point.
-      ValueError: shapes do not fit, or margin <= 0.
-
-    >>> contrastive_loss(jnp.zeros((2, 1)), jnp.ones((2, 1)), jnp.array([1, 0]), margin=3.0)
-    Array([0.5, 2. ], dtype=float32)
-    """
-    checks.floats("contrastive_loss", first)
-    checks.floats("contrastive_loss", second)
-    checks.same_shape("contrastive_loss", first=first, second=second)
-    checks.array("contrastive_loss", same, "same")
-    if same.shape != first.shape[:-1]:
-        raise ValueError(
-            f"contrastive_loss: expected same {first.shape[:-1]}, one a pair, found {checks.describe(same)}."
-        )
-    margin = positive("contrastive_loss", "margin", margin, wide(first))
-    distance = length(wide(first) - wide(second))
-    return 0.5 * jnp.square(jnp.where(same != 0, distance, jax.nn.relu(margin - distance)))

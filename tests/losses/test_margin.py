@@ -20,6 +20,7 @@ BINARY = (
     losses.perceptron_loss,
     losses.sigmoid_loss,
 )
+NEITHER = (*BINARY, losses.multi_label_margin_loss)
 
 
 @pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
@@ -68,7 +69,25 @@ def test_multi_class_hinge_matches_scikit_learn_and_optax(rng):
     )
 
 
-@pytest.mark.parametrize("loss", BINARY, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+def test_margins_over_all_wrong_classes_are_torchs(rng):
+    n, classes, margin = int(rng.integers(1, 5)), int(rng.integers(2, 6)), float(rng.uniform(0, 2))
+    scores, targets = rng.normal(size=(n, classes)), rng.integers(0, 2, (n, classes))
+
+    def ours(s, t, y):
+        each = [losses.multi_margin_loss(s, y, margin=margin, p=p) for p in (1, 2)]
+        return jnp.stack([*each, losses.multi_label_margin_loss(s, t)])
+
+    def theirs(s, t, y):
+        each = [F.multi_margin_loss(s, y, p=p, margin=margin, reduction="none") for p in (1, 2)]
+        right = torch.where(t == 1, torch.arange(t.shape[1]), t.shape[1]).sort(1).values  # its labels: some, then -1
+        labels = torch.where(right < t.shape[1], right, -1)
+        return torch.stack([*each, F.multilabel_margin_loss(s, labels, reduction="none")])
+
+    assert_exact(ours, theirs, scores, targets, rng.integers(0, classes, n))
+
+
+@pytest.mark.parametrize("loss", NEITHER, ids=lambda f: f.__name__)
 def test_a_target_that_is_neither_raises_or_gives_nan_for_that_example(loss):
     x, y = jnp.zeros((2, 1)), jnp.array([[1], [-1]])
     with pytest.raises(ValueError, match=rf"{loss.__name__}: expected targets of 0 and 1, found values from -1 to 1"):
@@ -88,6 +107,10 @@ def test_a_target_that_is_neither_raises_or_gives_nan_for_that_example(loss):
             "expected margin >= 0, found -1.0",
         ),
         (lambda x: losses.multiclass_hinge_loss(x, jnp.array([0, 3])), ValueError, r"expected labels in 0\.\.2"),
+        (lambda x: losses.multi_margin_loss(x, jnp.array([0, 3])), ValueError, r"expected labels in 0\.\.2"),
+        (lambda x: losses.multi_margin_loss(x, jnp.zeros(2, int), margin=-1.0), ValueError, "margin >= 0, found -1.0"),
+        (lambda x: losses.multi_margin_loss(x, jnp.zeros(2, int), p=3), ValueError, "p of 1 or 2, found 3"),
+        (lambda x: losses.multi_label_margin_loss(x, x[0]), ValueError, "expected equal shapes"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -56,6 +56,7 @@ def test_match_scikit_learn(rng):
             losses.gamma_deviance(mean, y),
             losses.tweedie_deviance(mean, with_zeros, power=power),
             losses.squared_logarithmic_error(mean, y),
+            losses.absolute_percentage_error(mean, counts),  # zeros among them
             losses.quantile_loss(mean, y, quantile=quantiles),
         ]
         return jnp.stack(each)
@@ -71,6 +72,7 @@ def test_match_scikit_learn(rng):
         rows(sklearn.metrics.mean_gamma_deviance, y),
         rows(lambda b, a: sklearn.metrics.mean_tweedie_deviance(b, a, power=power), with_zeros),
         rows(sklearn.metrics.mean_squared_log_error, y),
+        rows(sklearn.metrics.mean_absolute_percentage_error, counts),
         rows(pinball, y),
     ]
     np.testing.assert_allclose(in_float64(ours, mean, y, counts, with_zeros), expected, rtol=1e-9, atol=1e-12)
@@ -138,6 +140,7 @@ X = jnp.ones((2, 3))
         ),
         (lambda: losses.cosine_distance(X > 0, X), TypeError, "expected floating-point input, found bool"),
         (lambda: losses.tweedie_deviance(X, X, power=0.5), ValueError, "expected power >= 1, found 0.5"),
+        (lambda: losses.absolute_percentage_error(X, X[0]), ValueError, "percentage_error: expected equal shapes"),
         (lambda: losses.gamma_deviance(X, X[0]), ValueError, "gamma_deviance: expected equal shapes"),
     ],
 )

@@ -19,13 +19,15 @@ boxes, distances between rows) is a function of whole arrays on the host, which 
 What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
 """
 
+from jnn.metrics._agreement import FleissKappa, fleiss_kappa
 from jnn.metrics._answers import exact_match, token_f1
 from jnn.metrics._audio import sdr, si_sdr, si_snr, snr
 from jnn.metrics._bleu import Bleu, ChrF, bleu, chrf, tokenize_13a
 from jnn.metrics._calibration import Calibration, brier_score, calibration_error
 from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, specificity, top_k_accuracy
-from jnn.metrics._clustering import Contingency, contingency, silhouette_score
+from jnn.metrics._clustering import silhouette_score
 from jnn.metrics._confusion import Confusion, confusion_matrix
+from jnn.metrics._contingency import Contingency, contingency
 from jnn.metrics._correlation import (
     Concordance,
     ExplainedVariance,
@@ -33,7 +35,6 @@ from jnn.metrics._correlation import (
     concordance_correlation,
     explained_variance,
     pearson_correlation,
-    spearman_correlation,
 )
 from jnn.metrics._counts import Counts, binary_counts, class_counts
 from jnn.metrics._detection import BoxAveragePrecision, mean_average_precision
@@ -48,12 +49,10 @@ from jnn.metrics._error_rates import (
 from jnn.metrics._fairness import GroupCounts, group_counts
 from jnn.metrics._forecast import (
     interval_coverage,
-    mean_absolute_percentage_error,
     mean_absolute_scaled_error,
     mean_squared_log_error,
     naive_error,
     quantile_error,
-    symmetric_mean_absolute_percentage_error,
 )
 from jnn.metrics._generative import (
     FeatureMoments,
@@ -78,6 +77,11 @@ from jnn.metrics._kinds import (
 )
 from jnn.metrics._multilabel import hamming_loss, subset_accuracy
 from jnn.metrics._panoptic import PanopticQuality, panoptic_quality
+from jnn.metrics._percentage import (
+    mean_absolute_percentage_error,
+    symmetric_mean_absolute_percentage_error,
+    weighted_absolute_percentage_error,
+)
 from jnn.metrics._precision_recall import (
     PrecisionRecall,
     average_precision,
@@ -85,6 +89,7 @@ from jnn.metrics._precision_recall import (
     precision_at_recall,
     recall_at_precision,
 )
+from jnn.metrics._rank_correlation import kendall_correlation, spearman_correlation
 from jnn.metrics._ranking import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics._regression import (
     RootMean,
@@ -104,6 +109,14 @@ from jnn.metrics._retrieval import (
     recall_at_k,
     retrieval_average_precision,
 )
+from jnn.metrics._roc import (
+    RocCurve,
+    equal_error_rate,
+    log_auc,
+    roc_curve,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+)
 from jnn.metrics._spectral import ergas, rase, spectral_angle, spectral_distortion, windowed_root_mean_squared_error
 from jnn.metrics._sums import Mean, mean, merge
 from jnn.metrics._translation import extended_edit_distance, translation_edit_rate
@@ -121,6 +134,7 @@ __all__ = [
     "Counts",
     "ExplainedVariance",
     "FeatureMoments",
+    "FleissKappa",
     "GroupCounts",
     "InceptionScore",
     "Last",
@@ -131,6 +145,7 @@ __all__ = [
     "Perplexity",
     "PrecisionRecall",
     "RSquared",
+    "RocCurve",
     "RootMean",
     "Sum",
     "WordInformation",
@@ -153,12 +168,14 @@ __all__ = [
     "confusion_matrix",
     "contingency",
     "edit_distance",
+    "equal_error_rate",
     "ergas",
     "exact_match",
     "explained_variance",
     "extended_edit_distance",
     "fall_out_at_k",
     "feature_moments",
+    "fleiss_kappa",
     "fold",
     "frechet_distance",
     "group_counts",
@@ -166,7 +183,9 @@ __all__ = [
     "hit_rate",
     "inception_score",
     "interval_coverage",
+    "kendall_correlation",
     "kernel_distance",
+    "log_auc",
     "match_error_rate",
     "mean",
     "mean_absolute_error",
@@ -194,16 +213,19 @@ __all__ = [
     "retrieval_average_precision",
     "roc_auc",
     "roc_auc_histogram",
+    "roc_curve",
     "root_mean_squared_error",
     "rouge_l",
     "rouge_n",
     "sdr",
+    "sensitivity_at_specificity",
     "si_sdr",
     "si_snr",
     "silhouette_score",
     "snr",
     "spearman_correlation",
     "specificity",
+    "specificity_at_sensitivity",
     "spectral_angle",
     "spectral_distortion",
     "subset_accuracy",
@@ -213,6 +235,7 @@ __all__ = [
     "tokenize_13a",
     "top_k_accuracy",
     "translation_edit_rate",
+    "weighted_absolute_percentage_error",
     "windowed_root_mean_squared_error",
     "word_error_rate",
     "word_information_preserved",

@@ -1,4 +1,4 @@
-"""How predictions and targets vary together: explained variance, Pearson's, Spearman's and concordance correlation."""
+"""How predictions and targets vary together: explained variance, Pearson's and concordance correlation."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jnn import checks
-from jnn.metrics._ranking import mid_rank
 from jnn.metrics._sums import floored, ratio, spread, total
 from jnn.precision import wide
 
@@ -125,35 +123,6 @@ def explained_variance(
     _check("explained_variance", predictions, targets, 2)
     errors = wide(targets) - wide(predictions)
     return ExplainedVariance(_sums("explained_variance", errors, targets, weight, 0.0, shift))
-
-
-def spearman_correlation(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> float:
-    """Spearman correlation of whole arrays: Pearson's of their ranks, equal values sharing theirs; on the host.
-
-    Args:
-      predictions: (...), floating point.
-      targets: the same shape.
-      weight: (...) or its leading axes; 0 for padding, None for 1 each: 2 is that of two equal rows.
-
-    Returns:
-      The correlation in float64, NaN where one of them does not vary or has NaN.
-
-    Raises:
-      TypeError: predictions are not floating point.
-      ValueError: shapes differ, or are empty.
-
-    >>> spearman_correlation(jnp.array([1.0, 2.0, 30.0]), jnp.array([1.0, 2.0, 3.0]))
-    1.0
-    """
-    _check("spearman_correlation", predictions, targets, 0)
-    each = np.asarray(spread("spearman_correlation", weight, predictions), np.float64).ravel()
-    rows = [np.asarray(x).ravel()[each != 0] for x in (predictions, targets)]
-    each = each[each != 0]
-    if not each.size or any(np.isnan(x).any() for x in rows):
-        return float("nan")
-    x, y = (mid_rank(row, each) for row in rows)
-    x, y = (rank - np.average(rank, weights=each) for rank in (x, y))
-    return float(ratio(np.sum(each * x * y), np.sqrt(np.sum(each * x * x) * np.sum(each * y * y))))
 
 
 def _sums(name: str, x: jax.Array, y: jax.Array, weight: jax.Array | None, *shifts: jax.Array | float) -> Pearson:

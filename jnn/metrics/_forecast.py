@@ -1,4 +1,4 @@
-"""Errors of forecasts: relative and scaled ones, of quantiles and of intervals, as weighted means."""
+"""Errors of forecasts: scaled and logarithmic ones, of quantiles and of intervals, as weighted means."""
 
 from __future__ import annotations
 
@@ -6,51 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.metrics._sums import Mean, mean, ratio
+from jnn.metrics._percentage import pair
+from jnn.metrics._sums import Mean, mean
 from jnn.precision import over_last_axes, wide, wide_dtype
-
-
-def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
-    """Mean absolute percentage error (MAPE), as a share: of |target - prediction| / |target|.
-
-    Args:
-      predictions: any shape, floating point.
-      targets: the same shape; a target of 0 counts as its dtype's step at 1, which makes its error huge.
-      weight: of the same shape, or of its leading axes; 0 for padding, None for 1 each.
-
-    Raises:
-      TypeError: predictions are not floating point.
-      ValueError: shapes differ (nothing broadcasts), or are empty.
-
-    >>> float(mean_absolute_percentage_error(jnp.array([1.0, 3.0]), jnp.array([2.0, 4.0])).value())
-    0.375
-    """
-    p, y = _pair("mean_absolute_percentage_error", predictions, targets)
-    return mean(jnp.abs(y - p) / jnp.maximum(jnp.abs(y), jnp.finfo(y.dtype).eps), weight)
-
-
-def symmetric_mean_absolute_percentage_error(
-    predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None
-) -> Mean:
-    """Symmetric mean absolute percentage error (sMAPE), as a share from 0 to 2; 0 where both are 0.
-
-    Of |target - prediction| over the mean of |target| and |prediction|: see "Accuracy measures: theoretical and
-    practical concerns", Makridakis, 1993.
-
-    Args:
-      predictions: any shape, floating point.
-      targets: the same shape.
-      weight: of the same shape, or of its leading axes; 0 for padding, None for 1 each.
-
-    Raises:
-      TypeError: predictions are not floating point.
-      ValueError: shapes differ (nothing broadcasts), or are empty.
-
-    >>> float(symmetric_mean_absolute_percentage_error(jnp.array([1.0, 0.0]), jnp.array([3.0, 0.0])).value())
-    0.5
-    """
-    p, y = _pair("symmetric_mean_absolute_percentage_error", predictions, targets)
-    return mean(ratio(2 * jnp.abs(y - p), jnp.abs(y) + jnp.abs(p), empty=0.0), weight)
 
 
 def mean_absolute_scaled_error(
@@ -74,7 +32,7 @@ def mean_absolute_scaled_error(
     >>> float(mean_absolute_scaled_error(jnp.array([6.0, 7.0]), jnp.array([7.0, 7.0]), scale).value())
     0.25
     """
-    p, y = _pair("mean_absolute_scaled_error", predictions, targets)
+    p, y = pair("mean_absolute_scaled_error", predictions, targets)
     checks.rank("mean_absolute_scaled_error", y, 1)
     if scale.shape != y.shape[:-1]:
         raise ValueError(
@@ -123,7 +81,7 @@ def mean_squared_log_error(predictions: jax.Array, targets: jax.Array, weight: j
     >>> float(mean_squared_log_error(jnp.array([0.0, 2.0]), jnp.array([0.0, 2.0])).value())
     0.0
     """
-    p, y = _pair("mean_squared_log_error", predictions, targets)
+    p, y = pair("mean_squared_log_error", predictions, targets)
     return mean((jnp.log1p(y) - jnp.log1p(p)) ** 2, weight)
 
 
@@ -179,10 +137,3 @@ def interval_coverage(lower: jax.Array, upper: jax.Array, targets: jax.Array, we
     checks.same_shape("interval_coverage", lower=lower, upper=upper, targets=targets)
     inside = ((lower <= targets) & (targets <= upper)).astype(wide_dtype(lower))
     return mean(jnp.where(jnp.isnan(lower) | jnp.isnan(upper) | jnp.isnan(targets), jnp.nan, inside), weight)
-
-
-def _pair(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-    checks.floats(name, predictions, ndim=0)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    dtype = jnp.promote_types(wide_dtype(predictions), targets.dtype)
-    return predictions.astype(dtype), targets.astype(dtype)

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.metrics._ranking import by_label
-from jnn.metrics._sums import ratio, yes_or_no
+from jnn.metrics._ranking import by_label, by_score
+from jnn.metrics._sums import ratio
 
 
 class PrecisionRecall(NamedTuple):
@@ -130,10 +130,5 @@ def precision_at_recall(scores: jax.Array, labels: jax.Array, recall: float, wei
 
 def _exact(name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None) -> PrecisionRecall:
     """A bin for each distinct score."""
-    positive, weight = yes_or_no(name, scores, labels, weight)
-    each, yes = np.asarray(weight, np.float64).ravel(), np.asarray(positive).ravel()
-    kept = each != 0
-    _, index = np.unique(np.asarray(scores).ravel()[kept], return_inverse=True)
-    bins = max(index.max(initial=0) + 1, 1)
-    count = lambda chosen: np.bincount(index, (each * chosen)[kept], bins)
-    return PrecisionRecall(count(yes), count(~yes))
+    positive, negative, _ = by_score(name, scores, labels, weight)
+    return PrecisionRecall(positive, negative)

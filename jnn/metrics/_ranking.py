@@ -1,6 +1,6 @@
 """ROC AUC: the chance that a positive example scores higher than a negative one, ties counting half.
 
-    roc_auc_histogram(scores, labels)   sums that merge; exact up to a bound that it states
+    roc_auc_histogram(scores, labels)   sums that merge; exact up to a bound that it states; the curve and what it says
     roc_auc(scores, labels)             exact, from all scores at once, on the host
 
 See "The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve", Hanley and
@@ -9,6 +9,7 @@ McNeil, 1982.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -20,9 +21,11 @@ from jnn.metrics._sums import ratio, yes_or_no
 
 
 class AucHistogram(NamedTuple):
-    """Weights of positive and negative examples by score: two arrays (..., bins).
+    """Weights of positive and negative examples by score, ascending: two arrays (..., bins).
 
-    Scores within a bin count as ties, so the value is off by at most `error_bound()`.
+    Scores within a bin count as ties, so the value is off by at most `error_bound()`. The ROC curve has a point for
+    each threshold, (..., bins + 1), from the strictest one, which takes nothing, to the one that takes all; lines join
+    them, as ties have it.
     """
 
     positive: Any
@@ -37,8 +40,64 @@ class AucHistogram(NamedTuple):
         """Half the share of pairs that fall into one bin: no arrangement within bins moves the value further."""
         return ratio(0.5 * (self.positive * self.negative).sum(-1), self._pairs())
 
+    def sensitivity(self) -> Any:
+        """The true positive rate: of the positive examples, the share that is taken: (..., bins + 1)."""
+        return _share(_taken(self.positive))
+
+    def false_positive_rate(self) -> Any:
+        """Of the negative examples, the share that is taken: (..., bins + 1)."""
+        return _share(_taken(self.negative))
+
+    def specificity(self) -> Any:
+        """The true negative rate: of the negative examples, the share that is not taken: (..., bins + 1)."""
+        taken = _taken(self.negative)
+        return ratio(taken[..., -1:] - taken, taken[..., -1:])
+
+    def sensitivity_at_specificity(self, specificity: float) -> Any:
+        """The greatest sensitivity of a threshold with this specificity or more; NaN as the value."""
+        return (self.sensitivity() * (self.specificity() >= specificity)).max(-1) + 0 * self.value()
+
+    def specificity_at_sensitivity(self, sensitivity: float) -> Any:
+        """The greatest specificity of a threshold with this sensitivity or more; NaN as the value."""
+        return (self.specificity() * (self.sensitivity() >= sensitivity)).max(-1) + 0 * self.value()
+
+    def equal_error_rate(self) -> Any:
+        """The equal error rate (EER): where the curve has as many false positives as negatives; NaN as the value."""
+        x, y = self.false_positive_rate(), self.sensitivity()
+        lead = x + y - 1  # from -1 to 1
+        share = ratio(-lead[..., :-1], _steps(lead), empty=0.0).clip(0, 1)  # of each step, what lies before 0
+        return (share * _steps(x)).sum(-1) + 0 * self.value()
+
+    def log_auc(self, low: float = 0.001, high: float = 0.1) -> Any:
+        """The mean sensitivity over the logarithm of the false positive rate, from low to high; NaN as the value.
+
+        See "Rapid Context-Dependent Ligand Desolvation in Molecular Docking", Mysinger and Shoichet, 2010.
+        """
+        if not 0 < low < high <= 1:
+            raise ValueError(f"log_auc: expected 0 < low < high <= 1, found low {low} and high {high}.")
+        xp: Any = jnp if isinstance(self.positive, jax.Array) else np
+        x, y = self.false_positive_rate(), self.sensitivity()
+        slope, inside = ratio(_steps(y), _steps(x), empty=0.0), x.clip(low, high)
+        area = (y[..., :-1] - slope * x[..., :-1]) * _steps(xp.log(inside))
+        return (area + slope * _steps(inside)).sum(-1) / math.log(high / low) + 0 * self.value()
+
     def _pairs(self) -> Any:
         return self.positive.sum(-1) * self.negative.sum(-1)
+
+
+def _steps(x: Any) -> Any:
+    """What each number is more than the one before, along the last axis."""
+    return x[..., 1:] - x[..., :-1]
+
+
+def _taken(count: Any) -> Any:
+    """What lies above each threshold, nothing first: (..., bins) -> (..., bins + 1)."""
+    xp: Any = jnp if isinstance(count, jax.Array) else np
+    return xp.concatenate([0 * count[..., :1], count[..., ::-1].cumsum(-1)], -1)
+
+
+def _share(taken: Any) -> Any:
+    return ratio(taken, taken[..., -1:])
 
 
 def roc_auc_histogram(
@@ -58,8 +117,8 @@ def roc_auc_histogram(
       ValueError: shapes differ, labels known to be neither 0 nor 1, or no bin.
 
     >>> auc = roc_auc_histogram(jnp.array([0.1, 0.4, 0.8]), jnp.array([0, 1, 1]))
-    >>> float(auc.value()), float(auc.error_bound())
-    (1.0, 0.0)
+    >>> float(auc.value()), float(auc.error_bound()), float(auc.sensitivity_at_specificity(0.9))
+    (1.0, 0.0, 1.0)
     """
     return AucHistogram(*by_label("roc_auc_histogram", scores, labels, weight, bins))
 
@@ -75,6 +134,20 @@ def by_label(
     # two histograms in one: negative examples in the first half, positive ones in the second
     counts = histogram(index + bins * positive, weight, 2 * bins)
     return counts[bins:], counts[:bins]
+
+
+def by_score(
+    name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weights of positive and of negative examples by distinct score, and these, ascending, on the host."""
+    positive, weight = yes_or_no(name, scores, labels, weight)
+    each, yes = np.asarray(weight, np.float64).ravel(), np.asarray(positive).ravel()
+    kept = each != 0
+    distinct, index = np.unique(np.asarray(scores).ravel()[kept], return_inverse=True)
+    if not distinct.size:  # a bin of nothing
+        distinct = np.full(1, np.nan, distinct.dtype)
+    count = lambda chosen: np.bincount(index, (each * chosen)[kept], distinct.size)
+    return count(yes), count(~yes), distinct
 
 
 def roc_auc(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> float:

@@ -70,6 +70,11 @@ def clustered(rng, n=64):
     return np.where(rng.uniform(size=n) < 0.6, labels % 4, rng.integers(0, 4, n)), labels, rng.integers(0, 4, n)
 
 
+def rated(rng, n=64, categories=4):
+    """How many of two to six raters chose each category."""
+    return rng.multinomial(rng.integers(2, 7, n), rng.dirichlet(np.ones(categories), n)), rng.integers(0, 4, n)
+
+
 def segmented(rng, n=64, size=4):
     """Pairs (class, instance) of pixels, some without a class; predictions are the targets, half of them changed."""
     draw = lambda: np.stack([rng.integers(-1, 2, (n, size, size)), rng.integers(0, 2, (n, size, size))], -1)

@@ -1,6 +1,7 @@
 """Every metric that is a sum, with an example: a new one joins by a row, compiled where it is many small programs."""
 
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import metrics as M
 from tests.metrics.examples import (
@@ -15,6 +16,7 @@ from tests.metrics.examples import (
     probable,
     quantiles,
     ranked,
+    rated,
     regressed,
     scaled,
     scored,
@@ -22,6 +24,12 @@ from tests.metrics.examples import (
     signals,
     texts,
 )
+
+
+def area(curve):
+    """A number that follows from every point."""
+    return np.trapezoid(curve.sensitivity, curve.false_positive_rate)
+
 
 EVERY = {
     "accuracy": (M.accuracy, classified),
@@ -50,6 +58,7 @@ EVERY = {
     "concordance_correlation": (M.concordance_correlation, regressed),
     "mean_absolute_percentage_error": (M.mean_absolute_percentage_error, positive),
     "symmetric_mean_absolute_percentage_error": (M.symmetric_mean_absolute_percentage_error, positive),
+    "weighted_absolute_percentage_error": (M.weighted_absolute_percentage_error, positive),
     "mean_squared_log_error": (M.mean_squared_log_error, positive),
     "mean_absolute_scaled_error": (M.mean_absolute_scaled_error, scaled),
     "quantile_error": (lambda x, y, w=None: M.quantile_error(x, y, jnp.array([0.1, 0.5, 0.9]), w), quantiles),
@@ -63,6 +72,7 @@ EVERY = {
     "r_precision": (M.r_precision, ranked),
     "fall_out_at_k": (lambda x, y, w=None: M.fall_out_at_k(x, y, 2, w), ranked),
     "contingency": (lambda x, y, w=None: M.contingency(x, y, w, num_clusters=4, num_classes=5), clustered),
+    "fleiss_kappa": (M.fleiss_kappa, rated),
     "feature_moments": (M.feature_moments, featured),
     "snr": (M.snr, signals),
     "si_sdr": (M.si_sdr, signals),
@@ -131,6 +141,12 @@ WHOLE = {
     "average_precision": (M.average_precision, scored),
     "recall_at_precision": (lambda x, y, w=None: M.recall_at_precision(x, y, 0.5, w), scored),
     "precision_at_recall": (lambda x, y, w=None: M.precision_at_recall(x, y, 0.5, w), scored),
+    "roc_curve": (lambda *arrays: area(M.roc_curve(*arrays)), scored),
+    "equal_error_rate": (M.equal_error_rate, scored),
+    "log_auc": (lambda *arrays: M.log_auc(*arrays, low=0.01, high=0.5), scored),
+    "sensitivity_at_specificity": (lambda x, y, w=None: M.sensitivity_at_specificity(x, y, 0.5, w), scored),
+    "specificity_at_sensitivity": (lambda x, y, w=None: M.specificity_at_sensitivity(x, y, 0.5, w), scored),
+    "kendall_correlation": (M.kendall_correlation, regressed),
     "spearman_correlation": (M.spearman_correlation, regressed),
     "silhouette_score": (lambda x, y, w=None: M.silhouette_score(x, y, w), classified),
 }

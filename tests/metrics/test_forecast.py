@@ -26,6 +26,8 @@ def test_relative_errors_are_scikit_learns_and_their_formulas(rng):
     smape = np.mean(abs(p - y) / ((abs(p) + abs(y)) / 2), dtype=float)
     ours = host(M.symmetric_mean_absolute_percentage_error, predictions, targets, weight)
     np.testing.assert_allclose(ours, smape, rtol=1e-5)
+    ours = host(M.weighted_absolute_percentage_error, predictions, targets, weight)
+    np.testing.assert_allclose(ours, np.sum(abs(p - y), dtype=float) / np.sum(y, dtype=float), rtol=1e-5)
 
 
 @rngs

@@ -39,12 +39,12 @@ def circle_loss(
       TypeError: embeddings are not floating point, or labels not integers.
       ValueError: shapes do not fit, margin is outside [0, 1], or scale <= 0.
 
-    >>> circle_loss(jnp.eye(3), jnp.array([0, 0, 1]), margin=0.5, scale=1.0).round(4)  # log(1 + exp(0.75 - 0.25))
-    Array([0.9741, 0.9741, 0.    ], dtype=float32)
+    >>> jax.jit(circle_loss)(jnp.eye(3), jnp.array([0, 0, 1])).round(1)  # 80 * (1.4 * 0.6 - 0.4 * 0.4)
+    Array([54.4, 54.4,  0. ], dtype=float32)
     """
     there, x = rows("circle_loss", mask, embeddings=embeddings)
     belong, differ = same_label("circle_loss", labels, there)
-    checks.number("circle_loss", "margin", margin, lambda m: (m >= 0) & (m <= 1), "in [0, 1]", like=x)
+    margin = checks.number("circle_loss", "margin", margin, lambda m: (m >= 0) & (m <= 1), "in [0, 1]", like=x)
     scale, cosine = positive("circle_loss", "scale", scale, x), similarities(unit(x), unit(x))
     counts = jnp.any(belong, axis=-1) & jnp.any(differ, axis=-1)
     alone = eye(cosine) & ~counts[..., None]  # itself stands in: no sum over nothing

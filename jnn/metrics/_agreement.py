@@ -46,7 +46,8 @@ def fleiss_kappa(votes: jax.Array, weight: jax.Array | None = None) -> FleissKap
       ValueError: votes are empty or without categories, weight is not of their leading axes, or votes are known to be
         negative or of fewer than 2 raters.
 
-    >>> round(float(fleiss_kappa(jnp.array([[3, 0], [0, 3], [2, 1]])).value()), 4)
+    >>> kappa = jax.jit(fleiss_kappa)(jnp.array([[3, 0], [0, 3], [2, 1]]))
+    >>> round(float(kappa.value()), 4)
     0.55
     """
     checks.integers("fleiss_kappa", votes, ndim=1, name="votes")
@@ -56,8 +57,9 @@ def fleiss_kappa(votes: jax.Array, weight: jax.Array | None = None) -> FleissKap
     known = (weight == 0) | ((raters >= 2) & jnp.all(counts >= 0, axis=-1))
     if not isinstance(known, jax.core.Tracer) and not bool(jnp.all(known)):
         raise ValueError(
-            "fleiss_kappa: expected votes of 2 raters or more for each example, none negative, found examples of "
-            f"{int(jnp.min(jnp.where(known, 2, raters)))} raters. Give those weight 0 that fewer have rated."
+            "fleiss_kappa: expected votes >= 0 of 2 raters or more for each example, found votes from "
+            f"{int(jnp.min(counts))} and examples of {int(jnp.min(jnp.where(weight == 0, jnp.inf, raters)))} raters. "
+            "Give examples weight 0 that fewer have rated."
         )
     agreeing = ratio(jnp.sum(counts * (counts - 1), axis=-1), raters * (raters - 1), empty=0.0)
     weight = jnp.where(known, weight, jnp.nan)

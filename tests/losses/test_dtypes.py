@@ -18,6 +18,7 @@ MORE = [
     Loss("circle_loss", losses.circle_loss, labelled(2, 5, 3)),
     Loss("cosine_embedding_loss", lambda x, y: losses.cosine_embedding_loss(x, x, y), labelled(2, 4, 3)),
     Loss("multi_label_margin_loss", lambda x, y: losses.multi_label_margin_loss(x[:, 0], y), labelled(2, 4, 1)),
+    Loss("multi_margin_loss", losses.multi_margin_loss, labelled(3, 4, 3)),
     Loss("n_pairs", losses.n_pairs, pair(5, 3)),
     Loss("semi_hard_triplet_loss", losses.semi_hard_triplet_loss, labelled(2, 5, 3)),
     Loss("barlow_twins", losses.barlow_twins, pair(5, 3)),

@@ -202,6 +202,15 @@ def test_targets_of_self_distillation_match_torch_and_have_no_gradient(rng):
     np.testing.assert_allclose(moved, 0.75 * center + 0.25 * arrays[0][mask == 1].mean(0), rtol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rng", configurations(6), ids=range(6))
+def test_circle_loss_is_kerass(rng):
+    keras = pytest.importorskip("keras.losses")
+    x, labels = rng.normal(size=(12, 4)).astype(np.float32), rng.integers(0, 3, 12)
+    theirs = keras.Circle(gamma=20.0, margin=0.3, reduction=None)(labels, x / np.linalg.norm(x, axis=1, keepdims=True))
+    np.testing.assert_allclose(losses.circle_loss(x, labels, margin=0.3, scale=20.0), theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_a_queue_of_negatives_counts_as_further_keys():
     arrays = [np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32) for n in (2, 6)]
     ours = lambda q, k: losses.info_nce(q, k[:2], negatives=k[2:], temperature=0.2)

@@ -71,20 +71,22 @@ def test_multi_class_hinge_matches_scikit_learn_and_optax(rng):
 
 @pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
 def test_margins_over_all_wrong_classes_are_torchs(rng):
-    n, classes, margin = int(rng.integers(1, 5)), int(rng.integers(2, 6)), float(rng.uniform(0, 2))
-    scores, targets = rng.normal(size=(n, classes)), rng.integers(0, 2, (n, classes))
+    lead, classes, margin = leading(rng), int(rng.integers(2, 6)), float(rng.uniform(0, 2))
+    scores, targets = rng.normal(size=(*lead, classes)), rng.integers(0, 2, (*lead, classes))
 
     def ours(s, t, y):
         each = [losses.multi_margin_loss(s, y, margin=margin, p=p) for p in (1, 2)]
         return jnp.stack([*each, losses.multi_label_margin_loss(s, t)])
 
     def theirs(s, t, y):
+        s, t, y = s.reshape(-1, classes), t.reshape(-1, classes), y.reshape(-1)
         each = [F.multi_margin_loss(s, y, p=p, margin=margin, reduction="none") for p in (1, 2)]
         right = torch.where(t == 1, torch.arange(t.shape[1]), t.shape[1]).sort(1).values  # its labels: some, then -1
         labels = torch.where(right < t.shape[1], right, -1)
-        return torch.stack([*each, F.multilabel_margin_loss(s, labels, reduction="none")])
+        each.append(F.multilabel_margin_loss(s, labels, reduction="none"))
+        return torch.stack(each).reshape(3, *lead)
 
-    assert_exact(ours, theirs, scores, targets, rng.integers(0, classes, n))
+    assert_exact(ours, theirs, scores, targets, rng.integers(0, classes, lead))
 
 
 @pytest.mark.parametrize("loss", NEITHER, ids=lambda f: f.__name__)

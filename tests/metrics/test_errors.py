@@ -68,7 +68,12 @@ def boxes(labels, score=1.0):
         (lambda: M.log_auc(X, X, low=0.0), ValueError, "log_auc: expected 0 < low < high <= 1, found low 0.0 and"),
         (lambda: M.weighted_absolute_percentage_error(X, Y), ValueError, "expected equal shapes"),
         (lambda: M.fleiss_kappa(X), TypeError, "fleiss_kappa: expected integers, found float32"),
-        (lambda: M.fleiss_kappa(Y[:, None] + 1), ValueError, "votes of 2 raters or more .* found examples of 1 raters"),
+        (
+            lambda: M.fleiss_kappa(Y[:, None] + 1),
+            ValueError,
+            "of 2 raters or more .* votes from 1 and examples of 1 raters",
+        ),
+        (lambda: M.fleiss_kappa(jnp.array([[4, -1]])), ValueError, "votes from -1 and examples of 3 raters"),
         (lambda: M.contingency(Y, Y + 5, num_clusters=2, num_classes=5), ValueError, r"labels in 0\.\.4 \(5 labels\)"),
         (lambda: M.silhouette_score(X, Y[:2]), ValueError, r"silhouette_score: expected x \(rows, features\)"),
         (lambda: M.feature_moments(Y), TypeError, "feature_moments: expected floating-point input"),

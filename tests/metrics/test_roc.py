@@ -128,7 +128,8 @@ def test_rates_are_torchmetrics(rng):
             np.testing.assert_allclose(M.specificity_at_sensitivity(*ours, least), found, rtol=1e-5)
     for low, high in ((0.001, 0.1), (0.05, 1.0)):  # without ties, where lines over logarithms are the curve's own
         found = theirs.binary_logauc(*given, fpr_range=(low, high))
-        np.testing.assert_allclose(M.log_auc(*ours, low=low, high=high), found, rtol=1e-4)
+        # whose ends are interpolated in float32
+        np.testing.assert_allclose(M.log_auc(*ours, low=low, high=high), found, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -88,7 +88,6 @@ LOSSES = [
     Loss("perceptron_loss", losses.perceptron_loss, yes_no),
     Loss("sigmoid_loss", losses.sigmoid_loss, yes_no),
     Loss("multiclass_hinge_loss", losses.multiclass_hinge_loss, classes(4)),
-    Loss("multi_margin_loss", lambda x, y: losses.multi_margin_loss(x, y, p=2), classes(4)),
     Loss("hinge_embedding_loss", losses.hinge_embedding_loss, drawn(lambda rng: rng.uniform(size=()), whole(2))),
     # regression
     Loss("log_cosh", losses.log_cosh, pair(3)),

@@ -27,6 +27,7 @@ from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
 from jnn.losses._circle import circle_loss
 from jnn.losses._class_centers import center_loss, update_centers
+from jnn.losses._class_margin import multi_label_margin_loss, multi_margin_loss, multiclass_hinge_loss
 from jnn.losses._classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -65,9 +66,6 @@ from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
 from jnn.losses._margin import (
     hinge_loss,
     modified_huber_loss,
-    multi_label_margin_loss,
-    multi_margin_loss,
-    multiclass_hinge_loss,
     perceptron_loss,
     sigmoid_loss,
     squared_hinge_loss,

@@ -58,6 +58,7 @@ def cosine_embedding_loss(first: jax.Array, second: jax.Array, same: jax.Array, 
 
     Returns:
       (...): `1 - cosine` where same, else `max(0, cosine - margin)`; the cosine with a vector of zeros is 0.
+      Gradients go with 1 / length: they leave float16 for vectors shorter than 1e-4.
 
     Raises:
       TypeError: embeddings are not floating point.

@@ -5,10 +5,12 @@ What lives here acts on arrays of fixed sizes: `Edges` and `Graph` are plain tup
 """
 
 from jnn.graphs._attention import gat, gat_spec, gatv2, gatv2_spec, graph_transformer, graph_transformer_spec
+from jnn.graphs._batch import batch_graphs, dynamically_batch_graphs, unbatch_graphs, unpad_graphs
 from jnn.graphs._convolution import gcn, gcn_spec, gin, gin_spec, graph_sage, graph_sage_spec
 from jnn.graphs._edge_conv import edge_conditioned_conv, edge_conditioned_conv_spec, edge_conv, edge_conv_spec
 from jnn.graphs._gated import gated_graph_conv, gated_graph_conv_spec
-from jnn.graphs._graph import Edges, Graph, batch_graphs, graph, with_self_loops
+from jnn.graphs._graph import Edges, Graph, graph, with_self_loops
+from jnn.graphs._graph_network import Update, graph_network
 from jnn.graphs._pool import (
     attention_pool,
     attention_pool_spec,
@@ -33,9 +35,11 @@ __all__ = [
     "Aggregate",
     "Edges",
     "Graph",
+    "Update",
     "attention_pool",
     "attention_pool_spec",
     "batch_graphs",
+    "dynamically_batch_graphs",
     "edge_conditioned_conv",
     "edge_conditioned_conv_spec",
     "edge_conv",
@@ -52,6 +56,7 @@ __all__ = [
     "gin",
     "gin_spec",
     "graph",
+    "graph_network",
     "graph_sage",
     "graph_sage_spec",
     "graph_transformer",
@@ -68,5 +73,7 @@ __all__ = [
     "set2set_spec",
     "top_k_pool",
     "top_k_pool_spec",
+    "unbatch_graphs",
+    "unpad_graphs",
     "with_self_loops",
 ]

@@ -1,15 +1,13 @@
 """Graphs as arrays: features of nodes, edges as two lists of indices, and masks for what fills them up.
 
     graph(nodes, senders, receivers) -> Graph               one, whole
-    batch_graphs(graphs, nodes=64, edges=256, size=8)       many, side by side, filled up to fixed sizes, on the host
     with_self_loops(edges, n) -> Edges                      an edge from every node to itself as well
 
-Laws: batching keeps every graph as it is; what fills a batch up has mask False and is never read.
+(Many, side by side: `_batch`.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -42,6 +40,7 @@ class Graph(NamedTuple):
       owners: (..., n), integers: the graph that a node is of.
       node_mask: (..., n), bool: whether there is a node.
       graph_mask: (..., g), bool: whether there is a graph.
+      graph_features: (..., g, d_graph), or None.
     """
 
     nodes: Any
@@ -50,15 +49,17 @@ class Graph(NamedTuple):
     owners: Any
     node_mask: Any
     graph_mask: Any
+    graph_features: Any = None
 
 
-def graph(nodes: Any, senders: Any, receivers: Any, edge_features: Any = None) -> Graph:
+def graph(nodes: Any, senders: Any, receivers: Any, edge_features: Any = None, graph_features: Any = None) -> Graph:
     """Graph of these nodes and edges, alone and whole.
 
     Args:
       nodes: (n, d), floating point.
       senders, receivers: (e,), integers in 0..n-1.
       edge_features: (e, d_edge), or None.
+      graph_features: (d_graph,), or None.
 
     Raises:
       ValueError: an edge begins or ends at no node, or there are not as many senders as receivers.
@@ -76,49 +77,8 @@ def graph(nodes: Any, senders: Any, receivers: Any, edge_features: Any = None) -
         raise ValueError(f"graph: expected edges in 0..{n - 1} ({n} nodes), found {ends.min()}..{ends.max()}.")
     edges = Edges(np.asarray(senders, np.int32), np.asarray(receivers, np.int32), np.ones(e, bool))
     features = None if edge_features is None else np.asarray(edge_features)
-    return Graph(np.asarray(nodes), edges, features, np.zeros(n, np.int32), np.ones(n, bool), np.ones(1, bool))
-
-
-def batch_graphs(graphs: Sequence[Graph], *, nodes: int, edges: int, size: int) -> Graph:
-    """Batch of graphs, side by side in arrays of fixed sizes, so that one compilation serves all batches.
-
-    Args:
-      graphs: of NumPy arrays, as `graph` makes them; all with edge features, or none.
-      nodes, edges, size: how many nodes, edges and graphs the batch has room for.
-
-    Returns:
-      Arrays of NumPy: nodes (nodes, d), edges (edges,), graphs (size,).
-
-    Raises:
-      ValueError: there are none, or they do not fit.
-
-    >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
-    >>> batch_graphs([one, one], nodes=8, edges=5, size=3).edges.senders.tolist()
-    [0, 1, 3, 4, 0]
-    """
-    counts = [len(g.nodes) for g in graphs]
-    starts = np.cumsum([0, *counts])
-    needed = {"nodes": sum(counts), "edges": sum(len(g.edges.senders) for g in graphs), "size": len(graphs)}
-    room = {"nodes": nodes, "edges": edges, "size": size}
-    if not graphs or any(needed[name] > room[name] for name in room):
-        raise ValueError(f"batch_graphs: expected one graph or more that fit into {room}, found {needed}.")
-
-    def fill(parts: Sequence[Any], to: int) -> np.ndarray:
-        whole = np.concatenate(parts)
-        return np.concatenate([whole, np.zeros((to - len(whole), *whole.shape[1:]), whole.dtype)])
-
-    ends = lambda name: fill(
-        [getattr(g.edges, name) + at for g, at in zip(graphs, starts, strict=False)], edges
-    ).astype(np.int32)
-    with_features = graphs[0].edge_features is not None
-    return Graph(
-        fill([g.nodes for g in graphs], nodes),
-        Edges(ends("senders"), ends("receivers"), np.arange(edges) < needed["edges"]),
-        fill([g.edge_features for g in graphs], edges) if with_features else None,
-        fill([np.full(count, i, np.int32) for i, count in enumerate(counts)], nodes),
-        np.arange(nodes) < needed["nodes"],
-        np.arange(size) < len(graphs),
-    )
+    owners, whole = np.zeros(n, np.int32), None if graph_features is None else np.asarray(graph_features)[None]
+    return Graph(np.asarray(nodes), edges, features, owners, np.ones(n, bool), np.ones(1, bool), whole)
 
 
 def with_self_loops(edges: Edges, n: int) -> Edges:

@@ -7,6 +7,7 @@ import numpy as np
 
 from jnn import graphs
 from jnn.laws import Block
+from jnn.layers import linear, linear_spec
 
 N, E = 4, 6
 
@@ -27,8 +28,8 @@ def passing(name, spec, layer, features=False):
     return Block(name, spec, apply, draw if features else one_graph)
 
 
-def pooling(name, spec, pool):
-    """A pooling of two graphs side by side."""
+def side_by_side(pool):
+    """A function of two graphs side by side."""
 
     def apply(p, x, senders, receivers, mask, key):
         leading = senders.shape[:-1]
@@ -38,8 +39,32 @@ def pooling(name, spec, pool):
         graph = graphs.Graph(x, graphs.Edges(senders, receivers, mask), None, owners, there, graph_mask)
         return pool(p, x, graph)
 
-    return Block(name, spec, apply, one_graph)
+    return apply
 
+
+def pooling(name, spec, pool):
+    """A pooling of two graphs side by side."""
+    return Block(name, spec, side_by_side(pool), one_graph)
+
+
+def updated(p, x, senders, receivers, mask, edges, whole, key):
+    """All of a graph network, of linear maps, on two graphs side by side, as `pooling` has them."""
+    concatenated = lambda name: lambda *rows: linear(p[name], jnp.concatenate(rows, -1))
+    network = lambda x, graph: graphs.graph_network(
+        graph._replace(edge_features=edges, graph_features=whole),
+        update_edge=concatenated("edge"),
+        update_node=lambda node, sent, got, whole: concatenated("node")(node, got, whole),
+        update_graph=concatenated("graph"),
+    )
+    found = side_by_side(lambda p, x, graph: network(x, graph))(p, x, senders, receivers, mask, key)
+    return found.nodes, found.edge_features, found.graph_features
+
+
+UPDATES = {  # of nodes of 3 features, edges of 2 and graphs of 2
+    "edge": linear_spec(3 + 3 + 2 + 2, 4),
+    "node": linear_spec(3 + 4 + 2, 5),
+    "graph": linear_spec(5 + 4 + 2, 3),
+}
 
 BLOCKS = [
     passing("gcn", graphs.gcn_spec(3, 4), graphs.gcn),
@@ -68,4 +93,10 @@ BLOCKS = [
     pooling("attention_pool", graphs.attention_pool_spec(3), graphs.attention_pool),
     pooling("set2set", graphs.set2set_spec(3), lambda p, x, graph: graphs.set2set(p, x, graph, steps=2)),
     pooling("top_k_pool", graphs.top_k_pool_spec(3), lambda p, x, graph: graphs.top_k_pool(p, x, graph, ratio=0.5)[0]),
+    Block(
+        "graph_network",
+        UPDATES,
+        updated,
+        lambda rng: (*one_graph(rng), *(rng.normal(size=(n, 2)).astype(np.float32) for n in (E, 2))),
+    ),
 ]

@@ -19,6 +19,15 @@ from jnn.layers._batch_norm import batch_norm, batch_norm_spec, batch_norm_stats
 from jnn.layers._batch_renorm import batch_renorm, batch_renorm_spec
 from jnn.layers._bidirectional import bidirectional, bidirectional_spec
 from jnn.layers._bilinear import bilinear, bilinear_spec
+from jnn.layers._block_patterns import (
+    bigbird_blocks,
+    fixed_blocks,
+    global_blocks,
+    random_blocks,
+    sliding_window_blocks,
+    strided_blocks,
+)
+from jnn.layers._block_sparse_attention import block_sparse_attention
 from jnn.layers._blur_pool import blur_pool
 from jnn.layers._capsules import capsules, capsules_spec, squash
 from jnn.layers._causal_conv import long_conv, short_conv
@@ -207,8 +216,10 @@ __all__ = [
     "batch_renorm_spec",
     "bidirectional",
     "bidirectional_spec",
+    "bigbird_blocks",
     "bilinear",
     "bilinear_spec",
+    "block_sparse_attention",
     "blur_pool",
     "cached_attention",
     "cached_latent_attention",
@@ -261,6 +272,7 @@ __all__ = [
     "filter_response_norm",
     "filter_response_norm_spec",
     "finite_scalar_quantize",
+    "fixed_blocks",
     "fold",
     "fourier_features",
     "fourier_features_spec",
@@ -270,6 +282,7 @@ __all__ = [
     "gaussian_dropout",
     "gaussian_noise",
     "global_avg_pool",
+    "global_blocks",
     "global_max_pool",
     "greedy_decode",
     "grid_sample",
@@ -360,6 +373,7 @@ __all__ = [
     "qrnn_spec",
     "quantum_circuit",
     "quantum_circuit_spec",
+    "random_blocks",
     "recurrent_kernel_attention",
     "relative_bias",
     "relative_bias_spec",
@@ -389,6 +403,7 @@ __all__ = [
     "sinusoidal_positions",
     "siren",
     "siren_spec",
+    "sliding_window_blocks",
     "space_to_depth",
     "spatial_dropout",
     "spatial_pyramid_pool",
@@ -400,6 +415,7 @@ __all__ = [
     "sru_cell",
     "sru_cell_spec",
     "stacked_rnn",
+    "strided_blocks",
     "token_dropout",
     "unembed",
     "unfold",

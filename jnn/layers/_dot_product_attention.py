@@ -81,7 +81,7 @@ def dot_product_attention(
         if callable(how.bias):
             how = how._replace(bias=how.bias(jnp.arange(q.shape[-3]), jnp.arange(k.shape[-3])))
         with jax.named_scope("dot_product_attention"):
-            return _plain(_attend_heads_first)(q, k, v, _ranked(mask, q), causal=causal, window=window, how=how)
+            return _plain(attend_heads_first)(q, k, v, ranked(mask, q), causal=causal, window=window, how=how)
     return overridden("dot_product_attention", _attend)(q, k, v, mask, causal=causal, window=window)
 
 
@@ -107,7 +107,7 @@ def check_attention(
 def _attend(
     q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, *, causal: bool, window: int | None
 ) -> jax.Array:
-    mask = _ranked(mask, q)
+    mask = ranked(mask, q)
     refusals = {
         "splash": lambda: kernels.no_splash(q, k, mask, window=window),
         "cudnn": lambda: kernels.no_cudnn(q, k, mask, causal=causal, window=window),
@@ -117,7 +117,7 @@ def _attend(
         return formulation(q, k, v, mask, causal=causal, window=window)
 
 
-def _ranked(mask: jax.Array | None, q: jax.Array) -> jax.Array | None:
+def ranked(mask: jax.Array | None, q: jax.Array) -> jax.Array | None:
     """A mask with as many leading axes as q (..., t, h, k) has."""
     return None if mask is None else mask.reshape((1,) * (q.ndim - 1 - mask.ndim) + mask.shape)
 
@@ -141,7 +141,7 @@ def _plain(formulation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     return dot_product_attention
 
 
-def _attend_heads_first(
+def attend_heads_first(
     q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, how: Scores = _AS_THEY_ARE
 ) -> jax.Array:
     """With heads before time, so that each head's products are plain matrix products."""
@@ -161,7 +161,7 @@ def _attend_heads_first(
 
 
 _FORMULATIONS = {
-    "heads_first": _plain(_attend_heads_first),
+    "heads_first": _plain(attend_heads_first),
     "fused": _plain(kernels.dot_product),
     "splash": kernels.splash,
     "cudnn": kernels.cudnn,

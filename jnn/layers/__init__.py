@@ -119,6 +119,7 @@ from jnn.layers._mixture_of_experts import (
     router_z,
     weigh_experts,
 )
+from jnn.layers._neural_ode import neural_ode
 from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
 from jnn.layers._one_hot import hash_buckets, one_hot
 from jnn.layers._paged_attention import paged_attention, paged_cache
@@ -357,6 +358,7 @@ __all__ = [
     "multiplicative_attention",
     "multiplicative_attention_spec",
     "nerf_encoding",
+    "neural_ode",
     "one_hot",
     "paged_attention",
     "paged_cache",

@@ -73,16 +73,16 @@ def block_sparse_attention(
     mask, found, order = ranked(mask, q), [], []
     queries, keys, values = (_cut(a, size) for a, size in ((q, rows), (k, width), (v, width)))
     for i, part in enumerate(_parts(np.asarray(blocks), rows, width, causal, window)):
-        own = jnp.moveaxis(take(queries, part.at, known=True), 0, -4)
+        y = jnp.moveaxis(take(queries, jnp.asarray(part.at), known=True), 0, -4)
         if part.size:
-            seen = (part.gathered(a) for a in (keys, values))
+            allowed, now = part.mask(mask, q.ndim - 3), part.scores(how, i)
             with jax.named_scope("dot_product_attention"), flop_marks.pairs(part.pairs, part.size):
-                found.append(attend_heads_first(own, *seen, part.mask(mask, q.ndim - 3), part.scores(how, i)))
-        else:
-            found.append(jnp.zeros_like(own))
+                y = attend_heads_first(y, part.gathered(keys), part.gathered(values), allowed, now)
+        found.append(y if part.size else jnp.zeros_like(y))
         order.append(part.at)
-    y = take(jnp.moveaxis(jnp.concatenate(found, -4), -4, 0), np.argsort(np.concatenate(order)), known=True)
-    return checkpoint_name(jnp.moveaxis(y, 0, -4).reshape(q.shape), "attended")  # for `jnn.remat`
+    back = jnp.asarray(np.argsort(np.concatenate(order)))
+    y = jnp.moveaxis(take(jnp.moveaxis(jnp.concatenate(found, -4), -4, 0), back, known=True), 0, -4)
+    return checkpoint_name(y.reshape(q.shape), "attended")  # for `jnn.remat`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,7 @@ class _Part:
 
     def gathered(self, blocks: jax.Array) -> jax.Array:
         """(n, ..., width, g, k) -> (..., m, c * width, g, k)."""
-        a = jnp.moveaxis(take(blocks, self.keys, known=True), (0, 1), (-5, -4))
+        a = jnp.moveaxis(take(blocks, jnp.asarray(self.keys), known=True), (0, 1), (-5, -4))
         return a.reshape(*a.shape[:-4], -1, *a.shape[-2:])
 
     def mask(self, mask: jax.Array | None, leading: int) -> jax.Array | None:

@@ -1,5 +1,6 @@
 """Neural ODEs against SciPy's solver and matrix exponentials, with gradients, where Diffrax is there; bad input."""
 
+import doctest
 import sys
 from functools import partial
 
@@ -93,6 +94,14 @@ def test_too_many_steps_are_an_error(f, steps):
     diffrax()
     with pytest.raises(RuntimeError, match="maximum number of solver steps"):
         neural_ode(f, jnp.ones(()), jnp.ones(2), jnp.asarray(TIMES, jnp.float32), max_steps=steps)
+
+
+@slow
+def test_the_example_runs():
+    diffrax()
+    text = neural_ode.__doc__.replace("# doctest: +SKIP", "")
+    example = doctest.DocTestParser().get_doctest(text, {"jnp": jnp, "neural_ode": neural_ode}, "example", None, None)
+    assert doctest.DocTestRunner().run(example) == (0, 3)
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

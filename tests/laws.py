@@ -163,7 +163,6 @@ OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "weight_norm_spec",
     "batch_norm_stats_spec",
     "batch_stats_spec",
-    "inverted_residual_stats_spec",
 }
 
 

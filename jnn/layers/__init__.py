@@ -86,7 +86,6 @@ from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
 from jnn.layers._highway import highway, highway_spec
 from jnn.layers._hopfield import hopfield, hopfield_energy, hopfield_retrieve, hopfield_spec
 from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weights
-from jnn.layers._inverted_residual import inverted_residual, inverted_residual_spec, inverted_residual_stats_spec
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
 from jnn.layers._latent_attention import cached_latent_attention, latent_attention, latent_attention_spec, latent_cache
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
@@ -310,9 +309,6 @@ __all__ = [
     "instance_norm_spec",
     "inverse_affine_coupling",
     "inverse_autoregressive_flow",
-    "inverted_residual",
-    "inverted_residual_spec",
-    "inverted_residual_stats_spec",
     "kan",
     "kan_spec",
     "kernel_attention",

@@ -19,6 +19,7 @@ from jnn.models._graph_classifier import (
     node_classifier,
     node_classifier_spec,
 )
+from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
@@ -92,6 +93,8 @@ __all__ = [
     "generate",
     "graph_classifier",
     "graph_classifier_spec",
+    "inverted_residual",
+    "inverted_residual_spec",
     "last_state",
     "lenet5",
     "lenet5_spec",

@@ -6,7 +6,6 @@ Stages are those of `_residual_stages`: blocks that repeat are stacked and scann
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -14,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.layers import linear_spec, squeeze_excitation
+from jnn.layers import linear_spec
 from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_residual import inverted_network, inverted_stages_spec, rounded
+from jnn.models._inverted_network import inverted_network, inverted_stages_spec, rounded
 from jnn.param import Params, Spec
 
 # the kernel of a stage's blocks, by how much they widen, how many channels come out, how many blocks there are
@@ -32,7 +31,6 @@ EFFICIENTNETS: dict[str, dict[str, float]] = {  # factors for `efficientnet_spec
     "efficientnet_b6": {"width": 1.8, "depth": 2.6},  # 528
     "efficientnet_b7": {"width": 2.0, "depth": 3.1},  # 600
 }
-GATE = functools.partial(squeeze_excitation, activation=jax.nn.silu)
 
 
 def efficientnet_spec(
@@ -124,7 +122,6 @@ def efficientnet(
         rate=rate,
         strides=strides,
         activation=jax.nn.silu,
-        gate=GATE,
         epsilon=epsilon,
         weight=weight,
     )

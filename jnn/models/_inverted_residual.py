@@ -1,36 +1,54 @@
-"""Inverted residual blocks of convolutions with batch norms, and what MobileNetV2 and EfficientNets share.
+"""Inverted residual, or MBConv: a narrow map widened, convolved depthwise and narrowed again, each with a batch norm.
 
-    inverted_residual(p, x, stats) -> (x, stats)        a part ("expand", a gate "squeeze") is used iff p has it
-    inverted_stages_spec(c, stages) -> (spec, c)        stages, of which blocks that repeat are stacked
-    inverted_network(p, x, stats) -> (logits, stats)    a stem, the stages, a last convolution, dropout and logits
-
-Laws: as in `_conv_norm`.
+Laws: as in `_conv_norm`; a part ("expand", a gate "squeeze") is used iff p has it; the input is added iff the output
+has its shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.axes import constrain, gather
-from jnn.layers import dropout, global_avg_pool, linear, squeeze_excitation, squeeze_excitation_spec
+from jnn.layers import squeeze_excitation, squeeze_excitation_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
-from jnn.models._residual_stages import through_stages
-from jnn.param import Params, Spec, check_key, path_key, stack
+from jnn.param import Params, Spec
 
 Activation = Callable[[jax.Array], jax.Array]
 Gate = Callable[[Params, jax.Array], jax.Array]  # (p, x) -> x, each channel scaled
-Unit = Callable[..., tuple[jax.Array, Stats]]  # `conv_norm`, with what is the same of all units
 
 
 def inverted_residual_spec(
-    c_in: int, hidden: int, c_out: int, kernel: int, squeeze: int | None = None, *, dtype: DTypeLike
+    c_in: int,
+    c_out: int,
+    *,
+    kernel: int = 3,
+    hidden: int | None = None,
+    squeeze: int | None = None,
+    dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """{"expand" (where hidden is not c_in), "depthwise", "squeeze" (a gate of so many features), "project"}."""
+    """Declares an inverted residual of images.
+
+    Args:
+      c_in: channels of the input.
+      c_out: channels of the output.
+      kernel: height and width of the depthwise convolution; odd.
+      hidden: channels within; 6 * c_in by default. Those of the input have no first convolution.
+      squeeze: features of a squeeze-and-excitation gate, such as c_in / 4; None: no gate.
+      dtype: of all.
+
+    Returns:
+      {"expand", "depthwise", "squeeze", "project"}, each {"conv", "norm"} but "squeeze", a gate; without "expand" or
+      "squeeze" where there is none
+
+    >>> inverted_residual_spec(8, 16)["project"]["conv"]["w"].shape
+    (1, 1, 48, 16)
+    """
+    hidden = 6 * c_in if hidden is None else hidden
     expand = {"expand": conv_norm_spec(c_in, hidden, 1, dtype=dtype)} if hidden != c_in else {}
     gate = {} if squeeze is None else {"squeeze": squeeze_excitation_spec(hidden, squeeze, dtype=dtype)}
     depthwise = conv_norm_spec(hidden, hidden, kernel, groups=hidden, dtype=dtype)
@@ -40,85 +58,56 @@ def inverted_residual_spec(
 def inverted_residual(
     p: Params,
     x: jax.Array,
-    stats: Stats | None,
-    key: None,
+    stats: Stats | None = None,
     *,
-    stride: int,
-    activation: Activation,
-    gate: Gate = squeeze_excitation,
-    unit: Unit = conv_norm,
-) -> tuple[jax.Array, Stats]:
-    """`x + project(gate(depthwise(expand(x))))`, x where the shapes are the same; a block for `through_stages`."""
-    h, seen = x, {}
-    for name in ("expand", "depthwise", "squeeze", "project"):
-        if name not in p:
-            continue
-        if name == "squeeze":
-            h = gate(p[name], h)
-            continue
-        deep = name == "depthwise"
-        h, seen[name] = unit(p[name], h, stats and stats[name], stride=stride if deep else 1, grouped=deep)
-        h = activation(h) if name != "project" else h
-    return (x + h if x.shape == h.shape else h), seen
-
-
-def inverted_stages_spec(
-    c: int, stages: Sequence[tuple[int, int, int, int]], *, gated: bool, dtype: DTypeLike
-) -> tuple[Spec, int]:
-    """{"stage1": {"first", "rest"}, ...} and the channels that come out.
-
-    Args:
-      c: channels that come in.
-      stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, how many there are.
-      gated: whether blocks have a gate of a quarter of the channels that come into them.
-      dtype: of all.
-    """
-
-    def block(c_in: int, c_out: int, kernel: int, widen: int) -> Spec:
-        return inverted_residual_spec(
-            c_in, c_in * widen, c_out, kernel, max(1, c_in // 4) if gated else None, dtype=dtype
-        )
-
-    spec: Spec = {}
-    for i, (kernel, widen, c_out, n) in enumerate(stages, 1):
-        rest = {"rest": stack(block(c_out, c_out, kernel, widen), n - 1)} if n > 1 else {}
-        spec[f"stage{i}"] = {"first": block(c, c_out, kernel, widen)} | rest
-        c = c_out
-    return spec, c
-
-
-def inverted_network(
-    where: str,
-    p: Params,
-    x: jax.Array,
-    stats: Stats | None,
-    *,
-    key: jax.Array | None,
-    rate: float,
-    strides: Sequence[int],
-    activation: Activation,
-    gate: Gate = squeeze_excitation,
+    stride: int = 1,
+    activation: Activation = jax.nn.relu6,
+    gate: Gate | None = None,
     padding: str | int | None = None,
     epsilon: float = 1e-5,
-    weight: jax.Array | None,
+    weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
-    """Logits of images, and the statistics used."""
-    checks.params(where, p, "stem", "stage1", "last", "out")
-    checks.floats(where, x, ndim=3)
-    check_key(where, key, optional=True)
-    if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
-        raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
+    """Inverted residual, or mobile bottleneck (MBConv): `x + project(gate(depthwise(expand(x))))`.
+
+    See "MobileNetV2: Inverted Residuals and Linear Bottlenecks", Sandler et al., 2018; the gate, and `jax.nn.silu`:
+    "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019.
+
+    Args:
+      p: as `inverted_residual_spec` declares.
+      x: (..., y, x, c_in), floating point.
+      stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
+      stride: of the depthwise convolution.
+      activation: behind the first two norms.
+      gate: computes with "squeeze"; `squeeze_excitation` with the same activation by default.
+      padding: of the depthwise convolution, as in `conv`; half its kernel on all sides by default, as in torch.
+      epsilon: of the batch norms.
+      weight: of each example, as in `batch_norm`.
+
+    Returns:
+      (..., y / stride, x / stride, c_out), in x's dtype; and the statistics used.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x has other channels than p was declared for, or is empty.
+
+    >>> import jnn
+    >>> p = jnn.init(inverted_residual_spec(8, 16), jax.random.key(0))
+    >>> inverted_residual(p, jnp.ones((2, 4, 4, 8)), stride=2)[0].shape
+    (2, 2, 2, 16)
+    """
+    checks.params("inverted_residual", p, "depthwise", "project")
+    checks.floats("inverted_residual", x, ndim=3)
     unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
-    h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2)
-    how = {"activation": activation, "gate": gate, "unit": unit}
-    h, seen = through_stages(p, activation(h), stats, inverted_residual, None, strides=strides, **how)
-    h, last = unit(gather(p["last"], "last"), h, stats and stats["last"])
-    h = global_avg_pool(constrain(activation(h), "y", "x", "channels"))
-    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
-    return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
-
-
-def rounded(c: float) -> int:
-    """The nearest multiple of 8, and not less than nine tenths of c."""
-    near = max(8, int(c + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * c else near
+    gate = partial(squeeze_excitation, activation=activation) if gate is None else gate
+    h, seen = x, {}
+    if "expand" in p:
+        h, seen["expand"] = unit(p["expand"], h, stats and stats["expand"])
+        h = activation(h)
+    checks.trailing(
+        "inverted_residual", h, p["depthwise"]["norm"]["scale"].shape
+    )  # else a filter twice is a multiplier
+    h, seen["depthwise"] = unit(p["depthwise"], h, stats and stats["depthwise"], stride=stride, grouped=True)
+    h = activation(h)
+    h = gate(p["squeeze"], h) if "squeeze" in p else h
+    h, seen["project"] = unit(p["project"], h, stats and stats["project"])
+    return (x + h if x.shape == h.shape else h), seen

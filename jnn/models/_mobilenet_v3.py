@@ -18,7 +18,8 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import dropout, global_avg_pool, linear, linear_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
-from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec, rounded
+from jnn.models._inverted_network import rounded
+from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.param import Params, Spec, check_key, path_key
 
 
@@ -91,7 +92,9 @@ def mobilenet_v3_spec(
     c = stem
     for i, one in enumerate(blocks, 1):
         squeeze = rounded(one.hidden // 4) if one.gated else None
-        spec[f"block{i}"] = inverted_residual_spec(c, one.hidden, one.channels, one.kernel, squeeze, dtype=dtype)
+        spec[f"block{i}"] = inverted_residual_spec(
+            c, one.channels, kernel=one.kernel, hidden=one.hidden, squeeze=squeeze, dtype=dtype
+        )
         c = one.channels
     spec["last"] = conv_norm_spec(c, 6 * c, 1, dtype=dtype)
     spec["head"] = linear_spec(6 * c, head, axes=("channels", "hidden"), dtype=dtype)
@@ -143,7 +146,7 @@ def mobilenet_v3(
         )
     swish, seen = jax.nn.hard_swish, {}
     unit = functools.partial(conv_norm, epsilon=EPSILON, weight=weight)
-    block = functools.partial(inverted_residual, gate=_hard_gate, unit=unit)
+    block = functools.partial(inverted_residual, gate=_hard_gate, epsilon=EPSILON, weight=weight)
 
     def outer(name: str, h: jax.Array, stride: int) -> jax.Array:
         h, seen[name] = unit(gather(p[name], name), h, stats and stats[name], stride=stride)
@@ -153,7 +156,7 @@ def mobilenet_v3(
     for i, one in enumerate(blocks, 1):
         name, activation = f"block{i}", swish if one.swish else jax.nn.relu
         here, given = gather(p[name], name), stats and stats[name]
-        h, seen[name] = block(here, h, given, None, stride=one.stride, activation=activation)
+        h, seen[name] = block(here, h, given, stride=one.stride, activation=activation)
     h = swish(linear(gather(p["head"], "head"), global_avg_pool(outer("last", h, 1))))
     h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
     return linear(gather(p["out"], "out"), h), seen

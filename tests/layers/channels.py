@@ -1,7 +1,10 @@
-"""Between jnn's layout, channels last, and torch's, channels first; and random images."""
+"""Between jnn's layout, channels last, and torch's, channels first; random images, and blocks of them."""
 
+import jax
 import numpy as np
 import torch
+
+from tests.oracle import assert_matches_torch
 
 
 def first(x: torch.Tensor) -> torch.Tensor:
@@ -32,3 +35,17 @@ def normals(rng, *shapes):
 def image_shape(rng, channels):
     """(b, *spatial, c) with 1 to 3 spatial axes."""
     return (3, *rng.integers(2, 5, rng.integers(1, 4)).tolist(), channels)
+
+
+def assert_block_matches(spec, ours, theirs, *shapes, seed):
+    """`ours(p, *x)` and `theirs(p, *x)`, with their gradients, of random parameters and inputs."""
+    rng = np.random.default_rng(seed)
+    declared, tree = jax.tree.flatten(spec)
+    inputs = normals(rng, *shapes)
+    leaves = [rng.normal(0.1, 0.5, p.shape).astype(np.float32) for p in declared]
+    n = len(inputs)
+    assert_matches_torch(
+        lambda *a: ours(jax.tree.unflatten(tree, a[n:]), *a[:n]),
+        lambda *a: theirs(jax.tree.unflatten(tree, a[n:]), *a[:n]),
+        [*inputs, *leaves],
+    )

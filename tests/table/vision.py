@@ -46,10 +46,6 @@ def of_images(p: Any, carry: Any, x: jax.Array) -> Any:
     return layers.conv_lstm_cell(p, carry, x.reshape(*x.shape[:-1], 3, 3, 2))
 
 
-GIVEN = {
-    name: {"mean": np.full(n, 0.2, np.float32), "var": np.full(n, 1.3, np.float32)}
-    for name, n in {"expand": 8, "depthwise": 8, "project": 4}.items()
-}
 SPECTRAL_START = np.asarray([0.6, -0.5, 0.4, 0.3], np.float32)
 
 
@@ -151,12 +147,6 @@ BLOCKS = [
         lambda p, x, key: jnp.moveaxis(layers.rnn(of_images, p, x)[0], -2, -4),
         floats(3, 18),
         causal=True,
-    ),
-    Block(
-        "inverted_residual",
-        layers.inverted_residual_spec(4, 4, expand=2, squeeze=2),
-        lambda p, x, key: layers.inverted_residual(p, x, GIVEN, activation=jax.nn.silu)[0],
-        floats(3, 3, 4),
     ),
     Block(
         "convnext_block",

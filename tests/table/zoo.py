@@ -44,6 +44,12 @@ LUONG = models.seq2seq_spec(6, 4, 4, 2, cell_spec=layers.lstm_cell_spec, step_sp
 MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
 BLOCKS = [
     normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
+    normalized(
+        "inverted_residual",
+        lambda *args: models.inverted_residual(*args, activation=jax.nn.silu),
+        models.inverted_residual_spec(4, 4, hidden=8, squeeze=2),
+        *(3, 3, 4),
+    ),
     normalized("resnet", models.resnet, models.resnet_spec((2,), (4,), 3, stem=2, kernel=3, channels=1), 4, 4, 1),
     normalized(
         "preactivation_resnet",

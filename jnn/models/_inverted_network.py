@@ -1,0 +1,88 @@
+"""Networks of inverted residuals: what MobileNetV2 and EfficientNets share.
+
+    inverted_stages_spec(c, stages) -> (spec, c)        stages, of which blocks that repeat are stacked
+    inverted_network(p, x, stats) -> (logits, stats)    a stem, the stages, a last convolution, dropout and logits
+
+Laws: as in `_conv_norm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+from jax.typing import DTypeLike
+
+from jnn import checks
+from jnn.axes import constrain, gather
+from jnn.layers import dropout, global_avg_pool, linear
+from jnn.models._conv_norm import Stats, conv_norm
+from jnn.models._inverted_residual import Activation, inverted_residual, inverted_residual_spec
+from jnn.models._residual_stages import through_stages
+from jnn.param import Params, Spec, check_key, path_key, stack
+
+
+def inverted_stages_spec(
+    c: int, stages: Sequence[tuple[int, int, int, int]], *, gated: bool, dtype: DTypeLike
+) -> tuple[Spec, int]:
+    """{"stage1": {"first", "rest"}, ...} and the channels that come out.
+
+    Args:
+      c: channels that come in.
+      stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, how many there are.
+      gated: whether blocks have a gate of a quarter of the channels that come into them.
+      dtype: of all.
+    """
+
+    def block(c_in: int, c_out: int, kernel: int, widen: int) -> Spec:
+        squeeze = max(1, c_in // 4) if gated else None
+        return inverted_residual_spec(c_in, c_out, kernel=kernel, hidden=c_in * widen, squeeze=squeeze, dtype=dtype)
+
+    spec: Spec = {}
+    for i, (kernel, widen, c_out, n) in enumerate(stages, 1):
+        rest = {"rest": stack(block(c_out, c_out, kernel, widen), n - 1)} if n > 1 else {}
+        spec[f"stage{i}"] = {"first": block(c, c_out, kernel, widen)} | rest
+        c = c_out
+    return spec, c
+
+
+def inverted_network(
+    where: str,
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    *,
+    key: jax.Array | None,
+    rate: float,
+    strides: Sequence[int],
+    activation: Activation,
+    padding: str | int | None = None,
+    epsilon: float = 1e-5,
+    weight: jax.Array | None,
+) -> tuple[jax.Array, Stats]:
+    """Logits of images, and the statistics used."""
+    checks.params(where, p, "stem", "stage1", "last", "out")
+    checks.floats(where, x, ndim=3)
+    check_key(where, key, optional=True)
+    if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
+        raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
+    how = {"padding": padding, "epsilon": epsilon, "weight": weight}
+    unit = partial(conv_norm, **how)
+    h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2)
+    h, seen = through_stages(p, activation(h), stats, _block, None, strides=strides, activation=activation, **how)
+    h, last = unit(gather(p["last"], "last"), h, stats and stats["last"])
+    h = global_avg_pool(constrain(activation(h), "y", "x", "channels"))
+    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
+    return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
+
+
+def _block(p: Params, x: jax.Array, stats: Stats | None, key: None, **how: Any) -> tuple[jax.Array, Stats]:
+    return inverted_residual(p, x, stats, **how)
+
+
+def rounded(c: float) -> int:
+    """The nearest multiple of 8, and not less than nine tenths of c."""
+    near = max(8, int(c + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * c else near

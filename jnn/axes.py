@@ -64,14 +64,14 @@ def in_force() -> Layout | None:
     return _in_force.value
 
 
-def constrain(x: jax.Array, *names: str) -> jax.Array:
+def constrain(x: jax.Array, *names: str | None) -> jax.Array:
     """Sharding constraint: names the axes of an activation, so that a layout can place it.
 
     See "GSPMD: General and Scalable Parallelization for ML Computation Graphs", Xu et al., 2021.
 
     Args:
       x: (batch, ..., *names): the first axis before the named ones is "batch", those between lie as they happen to.
-      names: of the last axes.
+      names: of the last axes; None of one that may lie anywhere.
 
     Returns:
       x.

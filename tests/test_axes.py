@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jnn
 from jnn.axes import constrain, gather, use_layout
 from jnn.inspect import collectives
-from jnn.layers import embed_spec, linear_spec
+from jnn.layers import embed_spec, feed_forward, feed_forward_spec, linear_spec
 from jnn.parallel import layout, mesh
 from jnn.param import stack
 
@@ -122,6 +123,18 @@ def test_gathered_weights_stay_on_the_axis_of_a_vmap_and_their_gradients_too():
     moved = collectives(compiled, where.mesh)
     assert {row.kind for row in moved} == {"all-gather", "all-reduce"}
     assert not any("stage" in (row.axes or ("stage",)) for row in moved)
+
+
+@pytest.mark.parametrize(
+    ("shape", "over"), [((8, 16), jax.P("data")), ((8, 16), jax.P(None)), ((8, 4, 16), jax.P("data"))]
+)
+def test_a_feed_forward_network_leaves_a_batch_of_vectors_where_it_is(shape, over):
+    spec = feed_forward_spec(16, 32)
+    where = layout(spec, mesh("data=8"))
+    x = jax.device_put(np.ones(shape, np.float32), jax.NamedSharding(where.mesh, over))
+    with use_layout(where):
+        compiled = jax.jit(feed_forward).lower(jnn.init(spec, jax.random.key(0)), x).compile()
+    assert not collectives(compiled, where.mesh)
 
 
 def test_gathered_weights_have_derivatives_in_both_modes():

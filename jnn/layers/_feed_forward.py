@@ -78,7 +78,7 @@ def feed_forward(p: Params, x: jax.Array, *, activation: Callable[[jax.Array], j
     """
     checks.params("feed_forward", p, "up", "down", may=("gate",))
     checks.array("feed_forward", x)
-    names = ("time",) * (x.ndim > 1)
+    names = ("time",) if x.ndim > 2 else (None,) * (x.ndim - 1)  # of two axes the first is the batch's, or the time
     h = checkpoint_name(constrain(linear(p["up"], x), *names, "hidden"), "hidden")
     if "gate" in p:
         gate = checkpoint_name(constrain(linear(p["gate"], x), *names, "hidden"), "hidden")

@@ -39,7 +39,7 @@ def psnr(x: jax.Array, y: jax.Array, *, peak: float = 1.0) -> jax.Array:
     >>> psnr(jnp.zeros((4, 4, 1)), jnp.full((4, 4, 1), 0.1)).round(3)
     Array(20., dtype=float32)
     """
-    x, y = _images("psnr", x, y, peak)
+    x, y, peak = _images("psnr", x, y, peak)
     error = jnp.mean(jnp.square((x - y) / peak), axis=(-3, -2, -1))
     return -10 / math.log(10) * jnp.log(error)
 
@@ -66,7 +66,7 @@ def ssim(x: jax.Array, y: jax.Array, *, peak: float = 1.0, window: int = 11, sig
     >>> ssim(image, image).round(5)
     Array(1., dtype=float32)
     """
-    x, y = _images("ssim", x, y, peak)
+    x, y, peak = _images("ssim", x, y, peak)
     luminance, contrast = _similarity("ssim", x / peak, y / peak, window, sigma)
     return jnp.mean(luminance * contrast, axis=(-3, -2, -1))
 
@@ -99,7 +99,7 @@ def ms_ssim(
     >>> ms_ssim(image, image, window=3, scales=(0.5, 0.5)).round(5)
     Array(1., dtype=float32)
     """
-    x, y = _images("ms_ssim", x, y, peak)
+    x, y, peak = _images("ms_ssim", x, y, peak)
     x, y, product = x / peak, y / peak, jnp.ones((*x.shape[:-3], x.shape[-1]), x.dtype)
     for i, exponent in enumerate(scales):
         if i:
@@ -190,9 +190,8 @@ def _halved(x: jax.Array) -> jax.Array:
     return jnp.mean(even.reshape(*leading, rows // 2, 2, columns // 2, 2, channels), axis=(-4, -2))
 
 
-def _images(name: str, x: jax.Array, y: jax.Array, peak: float) -> tuple[jax.Array, jax.Array]:
+def _images(name: str, x: jax.Array, y: jax.Array, peak: float) -> tuple[jax.Array, jax.Array, float]:
     for image in (x, y):
         checks.floats(name, image, ndim=3)
     checks.same_shape(name, x=x, y=y)
-    checks.number(name, "peak", peak, lambda p: p > 0, "> 0", like=x)
-    return wide(x), wide(y)
+    return wide(x), wide(y), checks.number(name, "peak", peak, lambda p: p > 0, "> 0", like=wide(x))

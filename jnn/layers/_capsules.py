@@ -17,6 +17,7 @@ from jnn import checks
 from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
 from jnn.param import Param, Spec
 from jnn.precision import narrow, wide
+from jnn.vectors import length, unit
 
 
 def squash(s: jax.Array) -> jax.Array:
@@ -25,10 +26,10 @@ def squash(s: jax.Array) -> jax.Array:
     >>> squash(jnp.array([0.0, 1.0])).tolist()
     [0.0, 0.5]
     """
-    exact = wide(s)
-    square = jnp.sum(jnp.square(exact), -1, keepdims=True)
-    length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
-    return (exact * (length / (1 + square))).astype(s.dtype)
+    size = length(s)[..., None]
+    short, long = jnp.minimum(size, 1), jnp.maximum(size, 1)
+    new = jnp.where(size > 1, 1 / (1 + jnp.square(1 / long)), jnp.square(short) / (1 + jnp.square(short)))
+    return (unit(s) * new).astype(s.dtype)  # no square is out of range
 
 
 def capsules_spec(

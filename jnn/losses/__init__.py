@@ -24,6 +24,7 @@ from jnn.losses._adversarial import (
 )
 from jnn.losses._angular import arcface, cosface, sphereface
 from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
+from jnn.losses._capsules import capsule_margin_loss
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
 from jnn.losses._circle import circle_loss
 from jnn.losses._class_centers import center_loss, update_centers
@@ -118,6 +119,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "binary_focal_loss",
     "bradley_terry",
+    "capsule_margin_loss",
     "categorical_entropy",
     "categorical_kl",
     "categorical_projection",

@@ -29,7 +29,7 @@ def arcface(
     table: jax.Array,
     labels: jax.Array,
     *,
-    margin: float = 0.5,
+    margin: jax.Array | float = 0.5,
     scale: jax.Array | float = 64.0,
 ) -> jax.Array:
     """ArcFace, additive angular margin loss: cross-entropy of `scale * cos(angle + margin)` for the own class.
@@ -55,10 +55,11 @@ def arcface(
     0.3133
     """
     cosine = _cosines("arcface", embeddings, table)
-    checks.number("arcface", "margin", margin, lambda m: (m >= 0) & (m < math.pi), "in [0, pi)", like=cosine)
+    fits = lambda m: (m >= 0) & (m < math.pi)
+    margin = checks.number("arcface", "margin", margin, fits, "in [0, pi)", like=cosine)
     sine = jnp.sqrt(jnp.maximum(1 - jnp.square(cosine), SHARP))
-    turned = cosine * math.cos(margin) - sine * math.sin(margin)
-    own = jnp.where(cosine > math.cos(math.pi - margin), turned, cosine - margin * math.sin(margin))
+    turned = cosine * jnp.cos(margin) - sine * jnp.sin(margin)
+    own = jnp.where(cosine > -jnp.cos(margin), turned, cosine - margin * jnp.sin(margin))
     return _of_classes("arcface", cosine, own, labels, scale)
 
 
@@ -67,7 +68,7 @@ def cosface(
     table: jax.Array,
     labels: jax.Array,
     *,
-    margin: float = 0.35,
+    margin: jax.Array | float = 0.35,
     scale: jax.Array | float = 64.0,
 ) -> jax.Array:
     """CosFace, large margin cosine loss: cross-entropy of `scale * (cos(angle) - margin)` for the own class.
@@ -92,7 +93,7 @@ def cosface(
     Array([0.6931, 0.6931], dtype=float32)
     """
     cosine = _cosines("cosface", embeddings, table)
-    checks.number("cosface", "margin", margin, lambda m: m >= 0, ">= 0", like=cosine)
+    margin = checks.number("cosface", "margin", margin, lambda m: m >= 0, ">= 0", like=cosine)
     return _of_classes("cosface", cosine, cosine - margin, labels, scale)
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
 from jnn.losses._diffusion import Predict, choose
+from jnn.losses._inputs import positive
 from jnn.precision import wide
 
 
@@ -39,7 +39,7 @@ def snr_weight(level: jax.Array, *, predict: Predict) -> jax.Array:
     return choose("snr_weight", predict, jnp.ones_like(level), level / (1 - level), level)
 
 
-def min_snr_weight(level: jax.Array, *, predict: Predict, most: float = 5.0) -> jax.Array:
+def min_snr_weight(level: jax.Array, *, predict: Predict, most: jax.Array | float = 5.0) -> jax.Array:
     """Min-SNR weighting: of x0's loss, the signal-to-noise ratio or `most` (gamma), whichever is less.
 
     See "Efficient Diffusion Training via Min-SNR Weighting Strategy", Hang et al., 2023.
@@ -59,7 +59,7 @@ def min_snr_weight(level: jax.Array, *, predict: Predict, most: float = 5.0) -> 
     Array([3., 5., 5.], dtype=float32)
     """
     level = wide(jnp.asarray(level))
-    checks.number("min_snr_weight", "most", most, lambda m: m > 0, "> 0", like=level)
+    most = positive("min_snr_weight", "most", most, level)
     # level against most * (1 - level): no ratio, so both ends are finite
     signal, noise = level, most * (1 - level)
     of_noise = jnp.where(noise < signal, noise / jnp.where(noise < signal, signal, 1), 1)
@@ -67,7 +67,9 @@ def min_snr_weight(level: jax.Array, *, predict: Predict, most: float = 5.0) -> 
     return choose("min_snr_weight", predict, of_noise, of_x0, jnp.minimum(signal, noise))
 
 
-def p2_weight(level: jax.Array, *, predict: Predict, offset: float = 1.0, power: float = 1.0) -> jax.Array:
+def p2_weight(
+    level: jax.Array, *, predict: Predict, offset: jax.Array | float = 1.0, power: jax.Array | float = 1.0
+) -> jax.Array:
     """P2 weighting: of the noise's loss, `(offset + signal-to-noise ratio) ** -power`; fine details count less.
 
     See "Perception Prioritized Training of Diffusion Models", Choi et al., 2022.
@@ -87,7 +89,6 @@ def p2_weight(level: jax.Array, *, predict: Predict, offset: float = 1.0, power:
     Array([0.25, 1.  ], dtype=float32)
     """
     level = wide(jnp.asarray(level))
-    for name, value in (("offset", offset), ("power", power)):
-        checks.number("p2_weight", name, value, lambda v: v > 0, "> 0", like=level)
+    offset, power = (positive("p2_weight", name, v, level) for name, v in (("offset", offset), ("power", power)))
     of_noise = ((1 - level) / (offset * (1 - level) + level)) ** power
     return choose("p2_weight", predict, of_noise, of_noise * level / (1 - level), of_noise * level)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.losses._inputs import positive
 from jnn.precision import wide
 
 
@@ -74,8 +75,8 @@ def vtrace(
     log_ratios: jax.Array,
     *,
     decay: jax.Array | float = 1.0,
-    most: float = 1.0,
-    most_trace: float = 1.0,
+    most: jax.Array | float = 1.0,
+    most_trace: jax.Array | float = 1.0,
 ) -> tuple[jax.Array, jax.Array]:
     """V-trace: targets of values, and advantages, from steps that another policy made.
 
@@ -102,12 +103,9 @@ def vtrace(
     rewards, discounts, values = _check("vtrace", rewards, discounts, values)
     checks.floats("vtrace", log_ratios)
     checks.same_shape("vtrace", rewards=rewards, log_ratios=log_ratios)
-    for name, cut in (("most", most), ("most_trace", most_trace)):
-        checks.number("vtrace", name, cut, lambda c: c > 0, "> 0", like=rewards)
+    cuts = [positive("vtrace", name, cut, rewards) for name, cut in (("most", most), ("most_trace", most_trace))]
     decay = _unit_interval("vtrace", decay, rewards)
-    rho, c = (
-        jnp.exp(jnp.minimum(wide(log_ratios), jnp.log(jnp.asarray(cut, rewards.dtype)))) for cut in (most, most_trace)
-    )
+    rho, c = (jnp.exp(jnp.minimum(wide(log_ratios), jnp.log(jnp.asarray(cut, rewards.dtype)))) for cut in cuts)
     now, after = values[..., :-1], values[..., 1:]
     targets = now + _backwards(rho * (rewards + discounts * after - now), discounts * decay * c)
     coming = jnp.concatenate([targets[..., 1:], values[..., -1:]], axis=-1)

@@ -188,9 +188,10 @@ def _tversky(
     """(..., classes): 1 minus each class's index, as a share of false pixels, which is exact where there are few."""
     both, predicted, true = _overlaps(name, p, targets, mask, spatial)
     numbers = {"false_positives": false_positives, "false_negatives": false_negatives, "smooth": smooth}
-    for what, value in numbers.items():
-        checks.number(name, what, value, lambda v: v >= 0, ">= 0", like=both)
-    false = false_positives * (predicted - both) + false_negatives * (true - both)
+    positives, negatives, smooth = (
+        checks.number(name, what, value, lambda v: v >= 0, ">= 0", like=both) for what, value in numbers.items()
+    )
+    false = positives * (predicted - both) + negatives * (true - both)
     total = both + false + smooth
     return jnp.where(total == 0, 0.0, false / jnp.where(total == 0, 1.0, total))
 

@@ -2,7 +2,7 @@
 
 from jnn.models._arrange import Arrange, Branch, Norm, parallel, post_norm, pre_norm
 from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
-from jnn.models._capsnet import capsnet, capsnet_reconstruct, capsnet_spec, capsule_margin
+from jnn.models._capsnet import capsnet, capsnet_reconstruct, capsnet_spec
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
@@ -71,7 +71,6 @@ __all__ = [
     "capsnet",
     "capsnet_reconstruct",
     "capsnet_spec",
-    "capsule_margin",
     "cnn",
     "cnn_spec",
     "conv_norm",

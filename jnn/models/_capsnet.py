@@ -2,7 +2,6 @@
 
     capsnet(p, x) -> (..., classes, d)                     one capsule a class; its length says how sure it is
     capsnet_reconstruct(p, capsules, labels) -> images     of the label's capsule alone
-    capsule_margin(capsules, labels) -> (...)              the margin loss
 
 Laws: lengths are in [0, 1); an image drawn depends on the label's capsule alone.
 """
@@ -20,7 +19,6 @@ from jnn.axes import gather
 from jnn.layers import capsules, capsules_spec, conv, conv_spec, one_hot, squash
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.param import Params, Spec
-from jnn.precision import wide
 
 
 def capsnet_spec(
@@ -112,7 +110,7 @@ def capsnet_reconstruct(p: Params, capsules: jax.Array, labels: jax.Array) -> ja
 
     Returns:
       (..., pixels), in the capsules' dtype: rows of the image one behind the other. The paper adds 0.0005 of the sum of
-      squared differences to the margin loss.
+      squared differences to `jnn.losses.capsule_margin_loss`.
 
     Raises:
       TypeError: capsules are not floating point, or labels not integers.
@@ -123,49 +121,13 @@ def capsnet_reconstruct(p: Params, capsules: jax.Array, labels: jax.Array) -> ja
     (7, 25)
     """
     checks.params("capsnet_reconstruct", p, "decoder", may=("conv", "primary", "capsules"))
-    chosen = _of_labels("capsnet_reconstruct", capsules, labels).astype(capsules.dtype)
-    h = (capsules * chosen[..., None]).reshape(*labels.shape, -1)
-    return jax.nn.sigmoid(mlp(p["decoder"], h, key=None))
-
-
-def capsule_margin(
-    capsules: jax.Array, labels: jax.Array, *, present: float = 0.9, absent: float = 0.1, down: float = 0.5
-) -> jax.Array:
-    """Capsule margin loss: `max(0, 0.9 - |v|)^2` of the true class, half of `max(0, |v| - 0.1)^2` of each other one.
-
-    See "Dynamic Routing Between Capsules", Sabour, Frosst and Hinton, 2017.
-
-    Args:
-      capsules: (..., classes, d), floating point.
-      labels: (...), integers in 0..classes-1.
-      present: how long the true class's capsule should be at least.
-      absent: how long others should be at most.
-      down: weight of the others.
-
-    Returns:
-      (...), in float32 at least: one number per example.
-
-    Raises:
-      TypeError: capsules are not floating point, or labels not integers.
-      ValueError: there is not one label for each example.
-
-    >>> capsule_margin(jnp.array([[0.5], [0.3]]), jnp.array(0)).round(3)
-    Array(0.18, dtype=float32)
-    """
-    true = _of_labels("capsule_margin", capsules, labels)
-    square = jnp.sum(jnp.square(wide(capsules)), -1)
-    length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
-    short, long = (jnp.square(jnp.maximum(x, 0)) for x in (present - length, length - absent))
-    return jnp.sum(true * short + down * (1 - true) * long, -1)
-
-
-def _of_labels(where: str, capsules: jax.Array, labels: jax.Array) -> jax.Array:
-    """(..., classes): 1 for the label's capsule, 0 for the others; NaN for a label that under jit is out of range."""
-    checks.floats(where, capsules, ndim=2)
-    checks.integers(where, labels, name="labels")
+    checks.floats("capsnet_reconstruct", capsules, ndim=2)
+    checks.integers("capsnet_reconstruct", labels, name="labels")
     if labels.shape != capsules.shape[:-2]:
         raise ValueError(
-            f"{where}: expected a label for each example of {checks.describe(capsules)}, found "
+            f"capsnet_reconstruct: expected a label for each example of {checks.describe(capsules)}, found "
             f"{checks.describe(labels)}."
         )
-    return one_hot(labels, capsules.shape[-2], dtype=wide(capsules).dtype)
+    chosen = one_hot(labels, capsules.shape[-2], dtype=capsules.dtype)
+    h = (capsules * chosen[..., None]).reshape(*labels.shape, -1)
+    return jax.nn.sigmoid(mlp(p["decoder"], h, key=None))

@@ -99,6 +99,19 @@ def test_a_capsule_of_length_zero_has_a_finite_gradient():
     assert not jax.grad(lambda s: layers.squash(s).sum())(jnp.zeros(3)).any()
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("share", [1, 0.7, 1e-10, 1e-19, 1e-22, 1e-38])
+def test_a_capsule_of_any_length_is_squashed_as_float64_does(dtype, share):
+    """Its gradient, too; numbers are shares of the largest that there is."""
+    s = (np.array([3.0, -4.0, 0.0]) / 4 * share * float(jnp.finfo(dtype).max)).astype(dtype)
+    ours, slope = jax.value_and_grad(lambda s: layers.squash(s)[1].astype(jnp.float32))(jnp.asarray(s))
+    exact = np.asarray(s, np.float64)
+    size = np.linalg.norm(exact)
+    wanted = exact[1] * (size / (1 + size**2))
+    np.testing.assert_allclose(ours, wanted, rtol=float(jnp.finfo(dtype).eps) * 8, atol=float(jnp.finfo(dtype).tiny))
+    assert np.isfinite(np.asarray(slope, np.float32)).all()
+
+
 def test_a_siren_starts_with_angles_alike_in_every_layer():
     """Section 3.2 of the paper: before the sine, behind the first layer, the deviation is 1."""
     x, frequency, keys = jax.random.uniform(jax.random.key(1), (512, 2), minval=-1), 30.0, jax.random.key(0)

@@ -48,6 +48,13 @@ def test_margins_match_angles_in_torch(rng):
         assert_matches_torch(ours, torch_margin(own, scale), arrays)
 
 
+@pytest.mark.parametrize("loss", [losses.arcface, losses.cosface])
+def test_a_margin_may_be_traced_and_is_then_nan_where_it_does_not_fit(loss):
+    run = jax.jit(lambda margin: loss(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=margin, scale=4.0))
+    np.testing.assert_allclose(run(0.3), loss(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), margin=0.3, scale=4.0))
+    assert jnp.isnan(run(-0.1)).all()
+
+
 def test_margins_are_finite_at_the_edges():
     table, labels = jnp.eye(3), jnp.array([0, 1, 0, 2])
     x = jnp.array([[1.0, 0, 0], [-1, 0, 0], [0, 0, 0], [0, 0, -1]])

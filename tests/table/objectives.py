@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import losses
-from tests.table.rows import Loss, Rng, at, like, pair
+from tests.table.rows import Loss, Rng, at, floats, integers, like, pair
 
 TABLE = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 CENTER = np.float32([0.1, -0.2, 0.3, 0.0])
@@ -42,6 +42,7 @@ LOSSES = [
     # embeddings: each for itself
     Loss("dino_loss", lambda x, y: losses.dino_loss(x, y, CENTER), pair(4)),
     Loss("arcface", lambda x, y: losses.arcface(x, like(x, TABLE), y, scale=4.0), labelled(3, 4)),
+    Loss("capsule_margin_loss", losses.capsule_margin_loss, lambda rng: (*floats(3, 4)(rng), *integers(3)(rng))),
     # sequences
     Loss("ctc_loss", lambda x, y: losses.ctc_loss(x, y, *whole(y, 5)), spoken(5, 3)),
     Loss("transducer_loss", lambda x, y: losses.transducer_loss(x, y, *whole(y, 4)), spoken(4, 3, 3)),

@@ -13,7 +13,7 @@ from jnn import graphs, layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
 from tests.table.graphs import one_graph, pooling
-from tests.table.rows import Loss, floats, integers
+from tests.table.rows import floats, integers
 
 
 def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, noisy: bool = False) -> Block:
@@ -235,12 +235,5 @@ BLOCKS = [
         models.siamese_spec(4),
         lambda p, a, b, key: models.siamese(p, a, b),
         lambda rng: (*floats(4)(rng), *floats(4)(rng)),
-    ),
-]
-LOSSES = [
-    Loss(
-        "capsule_margin",
-        models.capsule_margin,
-        lambda rng: (*floats(3, 4)(rng), *integers(3)(rng)),
     ),
 ]

@@ -43,7 +43,7 @@ RESNETS: dict[str, dict[str, Any]] = {  # sizes for `resnet_spec`
     "resnext50_32x4d": {"depths": (3, 4, 6, 3), "widths": WIDE, "bottleneck": 2, "groups": 32},
     "wide_resnet50_2": {"depths": (3, 4, 6, 3), "widths": WIDE, "bottleneck": 2},
 }
-# torchvision's names of parameters and statistics, for `jnn.interop.torch.load_state_dict`
+# torchvision's names of parameters and statistics, for `jnn.interop.torch.load_with_stats`
 TORCHVISION_RESNET = {
     "stem/conv/*": "conv1.*",
     "stem/norm/*": "bn1.*",

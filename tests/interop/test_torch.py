@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import jnn
-from jnn.interop.torch import load_state_dict
+from jnn.interop.torch import load_state_dict, load_with_stats
 from jnn.layers import (
     attention,
     attention_spec,
@@ -99,6 +99,20 @@ def test_running_statistics_have_their_names():
     spec = {"norm": batch_norm_spec(3), "stats": batch_norm_stats_spec(3)}
     params = load_state_dict(spec, module.state_dict(), {"norm/*": "*", "stats/*": "*"})
     np.testing.assert_array_equal(params["stats"]["var"], np.ones(3))
+
+
+def test_parameters_and_statistics_come_by_one_table_of_names():
+    module = torch.nn.ModuleDict({"bn": torch.nn.BatchNorm1d(3), "fc": torch.nn.Linear(3, 2)})
+    module["bn"].running_mean.fill_(2)
+    spec = {"norm": batch_norm_spec(3), "out": linear_spec(3, 2)}
+    seen, names = {"norm": batch_norm_stats_spec(3)}, {"norm/*": "bn.*", "out/*": "fc.*"}
+    params, stats = load_with_stats(spec, seen, module.state_dict(), names)
+    assert jnn.flatten(params).keys() == jnn.flatten(spec).keys()
+    assert (jnn.flatten(stats).keys(), stats["norm"]["mean"].tolist()) == ({"norm/mean", "norm/var"}, [2, 2, 2])
+    with pytest.raises(ValueError, match=r"left over: fc\.weight"):
+        load_with_stats({"norm": spec["norm"]}, seen, module.state_dict(), {"norm/*": "bn.*"})
+    with pytest.raises(ValueError, match="spec and stats both declare norm/bias, norm/scale"):
+        load_with_stats(spec, spec, module.state_dict(), names)
 
 
 @pytest.mark.parametrize(

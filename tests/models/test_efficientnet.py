@@ -12,9 +12,9 @@ from torch.nn.functional import pad, relu6
 
 import jnn
 from jnn.data import data_root
-from jnn.interop.torch import load_state_dict
+from jnn.interop.torch import load_with_stats
 from jnn.models import EFFICIENTNET_LITES, batch_stats_spec, efficientnet_lite, efficientnet_lite_spec
-from tests.models.images import check_with_stats, images, with_stats
+from tests.models.images import check_with_stats, images
 
 FILE = "weights/efficientnet_lite0/efficientnet-lite0-57934424.pth"
 PALACE, DAISY = 698, 985  # of ImageNet's classes
@@ -143,10 +143,9 @@ def photographs():
 @pytest.mark.slow
 def test_real_weights_give_torchs_logits_on_photographs(weights):
     spec = efficientnet_lite_spec(1000)
-    both = {"params": spec, "stats": batch_stats_spec(spec)}
-    loaded = load_state_dict(both, weights, with_stats(NAMES, both))
+    params, stats = load_with_stats(spec, batch_stats_spec(spec), weights, NAMES)
     x = photographs()
-    ours, _ = jax.jit(lambda p, x: efficientnet_lite(p["params"], x, p["stats"], key=None))(loaded, x)
+    ours, _ = jax.jit(lambda p, x, stats: efficientnet_lite(p, x, stats, key=None))(params, x, stats)
     module = TorchLite(LITE0, 1000).eval()
     module.load_state_dict(weights)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from torch import nn
 
 import jnn
 from jnn.data import data_root
-from jnn.interop.torch import load_state_dict
+from jnn.interop.torch import load_with_stats
 from jnn.models import (
     RESNETS,
     TORCHVISION_RESNET,
@@ -20,7 +20,7 @@ from jnn.models import (
     resnet,
     resnet_spec,
 )
-from tests.models.images import check_with_stats, images, matching
+from tests.models.images import channels_last, check_with_stats, images, trained
 
 PUBLISHED = {  # torchvision's documentation
     "resnet18": 11_689_512,
@@ -120,6 +120,20 @@ def test_matches_torch(sizes):
     check_with_stats(resnet, resnet_spec(**sizes, classes=5), module, images(2, 20, 19, 3), TORCHVISION_RESNET)
 
 
+def test_torchvisions_names_are_those_of_parameters_and_of_running_statistics():
+    sizes = {"depths": (1, 3), "widths": (4, 8), "bottleneck": 2, "stem": 4, "classes": 5}
+    spec, module, x = resnet_spec(**sizes), trained(TorchResNet(**sizes)).eval(), images(2, 12, 12, 3)
+    params, stats = load_with_stats(spec, batch_stats_spec(spec), module.state_dict(), TORCHVISION_RESNET)
+    assert (jax.tree.structure(params), jax.tree.structure(stats)) == (
+        jax.tree.structure(spec),
+        jax.tree.structure(batch_stats_spec(spec)),
+    )
+    with torch.no_grad():
+        theirs = channels_last(module, torch.tensor(x)).numpy()
+    ours, _ = jax.jit(resnet)(params, x, stats)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+
+
 @pytest.mark.slow
 def test_preactivation_matches_torch():
     spec = preactivation_resnet_spec((3, 3), (6, 8), 5, stem=4)
@@ -176,9 +190,7 @@ def weights():
 @pytest.mark.slow
 def test_a_real_resnet50_gives_torchs_outputs(weights):
     spec = resnet_spec(**RESNETS["resnet50"], classes=768)
-    params = load_state_dict(spec, weights, TORCHVISION_RESNET, ignore=["*running*"])
-    of_stats = batch_stats_spec(spec)
-    stats = load_state_dict(of_stats, weights, matching(TORCHVISION_RESNET, of_stats), ignore=["*weight", "*bias"])
+    params, stats = load_with_stats(spec, batch_stats_spec(spec), weights, TORCHVISION_RESNET)
     module = TorchResNet(**RESNETS["resnet50"], classes=768).eval()
     module.load_state_dict(weights)
     x = images(2, 224, 224, 3)

@@ -1,6 +1,7 @@
 """PyTorch: a state dict as the parameters of a spec, by a table of names.
 
     load_state_dict(spec, state_dict, names, ignore) -> params
+    load_with_stats(spec, stats, state_dict, names, ignore) -> (params, stats)
 
 Laws: nothing is guessed from sizes: the declaration says which axes a weight sums over and makes, so that a square
 matrix is transposed like any other; every array of the spec comes from one of the state dict, and what is left over is
@@ -9,5 +10,6 @@ named.
 
 from jnn.interop.torch._load import load_state_dict
 from jnn.interop.torch._names import Names
+from jnn.interop.torch._stats import load_with_stats
 
-__all__ = ["Names", "load_state_dict"]
+__all__ = ["Names", "load_state_dict", "load_with_stats"]

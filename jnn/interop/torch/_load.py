@@ -25,7 +25,7 @@ def load_state_dict(
     state dict does not tell a transposed convolution, (in, out, y, x) in torch, from another one: say it by a pair.
 
     Args:
-      spec: what declares the parameters, and the running statistics, if they are to be read.
+      spec: what declares the parameters; for running statistics beside them see `load_with_stats`.
       state_dict: name -> tensor or array, such as `module.state_dict()` or what a safetensors file holds.
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
         same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var

@@ -42,7 +42,7 @@ from jnn.models._transformer import transformer, transformer_spec
 from jnn.models._transformer_block import cached_block, transformer_block, transformer_block_spec
 from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
-from jnn.models._vit import VITS, vit, vit_spec
+from jnn.models._vit import TORCHVISION_VIT, VITS, vit, vit_spec
 from jnn.models._wavenet import wavenet, wavenet_spec
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "MOBILENET_V3_SMALL",
     "RESNETS",
     "TORCHVISION_RESNET",
+    "TORCHVISION_VIT",
     "VGGS",
     "VITS",
     "Arrange",

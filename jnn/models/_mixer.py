@@ -6,7 +6,8 @@ places in that order too, the logits are the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jnn.activations import gelu
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal
 from jnn.layers import conv_spec, layer_norm, layer_norm_spec, linear, linear_spec, scan_layers
+from jnn.models._arrange import Norm
 from jnn.models._patches import patches
 from jnn.param import Params, Spec, stack
 from jnn.precision import wide
@@ -84,7 +86,14 @@ def mixer_spec(
     }
 
 
-def mixer(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
+def mixer(
+    p: Params,
+    x: jax.Array,
+    *,
+    norm: Norm = layer_norm,
+    activation: Callable[[jax.Array], jax.Array] = gelu,
+    remat: Remat = None,
+) -> jax.Array:
     """MLP-Mixer: logits of an image, by perceptrons over its patches' places and over their channels.
 
     See "MLP-Mixer: An all-MLP Architecture for Vision", Tolstikhin et al., 2021.
@@ -92,6 +101,7 @@ def mixer(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
     Args:
       p: as `mixer_spec` declares.
       x: (..., y, x, c), floating point.
+      norm, activation: as in `transformer_block`; of published weights as in `vit`.
       remat: what the backward pass remembers of each block, as in `jnn.remat`.
 
     Returns:
@@ -111,13 +121,20 @@ def mixer(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
     ends = gather({name: p[name] for name in p if name != "blocks"})
     h = patches(ends["patch"], x)
     h = constrain(h.reshape(*h.shape[:-3], -1, h.shape[-1]), "time", "embed")
-    h = scan_layers(_block, p["blocks"], h, "time", "embed", path="blocks", remat=remat)
-    h = jnp.mean(wide(layer_norm(ends["norm"], h)), axis=-2).astype(h.dtype)
+    h = scan_layers(partial(_block, norm, activation), p["blocks"], h, "time", "embed", path="blocks", remat=remat)
+    h = jnp.mean(wide(norm(ends["norm"], h)), axis=-2).astype(h.dtype)
     return linear(ends["out"], h)
 
 
-def _block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:
-    mlp = lambda p, x: linear(p["down"], gelu(linear(p["up"], x)))
-    h = mlp(p["tokens"], layer_norm(p["norm1"], x).swapaxes(-1, -2))
+def _block(
+    norm: Norm,
+    activation: Callable[[jax.Array], jax.Array],
+    p: Params,
+    x: jax.Array,
+    key: jax.Array | None,
+    beside: object,
+) -> jax.Array:
+    mlp = lambda p, x: linear(p["down"], activation(linear(p["up"], x)))
+    h = mlp(p["tokens"], norm(p["norm1"], x).swapaxes(-1, -2))
     x = x + h.swapaxes(-1, -2)
-    return x + mlp(p["channels"], layer_norm(p["norm2"], x))
+    return x + mlp(p["channels"], norm(p["norm2"], x))

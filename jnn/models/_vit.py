@@ -8,7 +8,7 @@ Laws: the mean of patches without learned positions takes images of any size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.activations import gelu
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal, zeros
 from jnn.layers import (
@@ -29,6 +30,7 @@ from jnn.layers import (
     scan_layers,
     sinusoidal_positions,
 )
+from jnn.models._arrange import Norm
 from jnn.models._patches import patches
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Param, Params, Spec, check_key, stack
@@ -41,6 +43,23 @@ VITS: dict[str, dict[str, Any]] = {  # sizes for `vit_spec`
     "vit_base": {"layers": 12, "heads": 12, "embed": 768},
     "vit_large": {"layers": 24, "heads": 16, "embed": 1024},
     "vit_huge": {"layers": 32, "heads": 16, "embed": 1280},
+}
+# torchvision's names, for `jnn.interop.torch.load_state_dict`
+TORCHVISION_VIT = {
+    "patch/*": "conv_proj.*",
+    "class": "class_token",
+    "position/table": "encoder.pos_embedding",
+    **{
+        f"blocks/attention/{name}/{ours}": f"encoder.layers.encoder_layer_{{i}}.self_attention.in_proj_{theirs}[{n}/3]"
+        for n, name in enumerate("qkv")
+        for ours, theirs in (("w", "weight"), ("b", "bias"))
+    },
+    "blocks/attention/o/*": "encoder.layers.encoder_layer_{i}.self_attention.out_proj.*",
+    "blocks/norm*/*": "encoder.layers.encoder_layer_{i}.ln_*.*",
+    "blocks/up/*": "encoder.layers.encoder_layer_{i}.mlp.0.*",
+    "blocks/down/*": "encoder.layers.encoder_layer_{i}.mlp.3.*",
+    "norm/*": "encoder.ln.*",
+    "out/*": "heads.head.*",
 }
 
 
@@ -96,17 +115,29 @@ def vit_spec(
     }
 
 
-def vit(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.0, remat: Remat = None) -> jax.Array:
+def vit(
+    p: Params,
+    x: jax.Array,
+    *,
+    key: jax.Array | None,
+    rate: float = 0.0,
+    norm: Norm = layer_norm,
+    activation: Callable[[jax.Array], jax.Array] = gelu,
+    remat: Remat = None,
+) -> jax.Array:
     """Vision transformer (ViT): logits of an image, from attention between its patches.
 
     See "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", Dosovitskiy et al., 2021; for the
-    mean of the patches and fixed positions "Better Plain ViT Baselines for ImageNet-1k", Beyer et al., 2022.
+    mean of the patches and fixed positions "Better Plain ViT Baselines for ImageNet-1k", Beyer et al., 2022. Published
+    weights want `norm=partial(layer_norm, epsilon=1e-6)`; torchvision's and timm's the exact GELU, too,
+    `activation=partial(gelu, approximate=False)`, and the authors' own its approximation, the default.
 
     Args:
       p: as `vit_spec` declares.
       x: (..., y, x, c), floating point.
       key: noise for dropout, None for none.
       rate: of dropout, on the patches and on each residual branch.
+      norm, activation: as in `transformer_block`.
       remat: what the backward pass remembers of each block, as in `jnn.remat`.
 
     Returns:
@@ -129,10 +160,10 @@ def vit(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.0, re
     h = patches(ends["patch"], x)
     first = None if key is None else jax.random.fold_in(key, 0)
     h = constrain(dropout(_tokens(ends, h), rate, key=first), "time", "embed")
-    block = lambda p, x, key, _: transformer_block(p, x, key=key, rate=rate, causal=False)
-    h = layer_norm(
-        ends["norm"], scan_layers(block, p["blocks"], h, "time", "embed", path="blocks", key=key, remat=remat)
+    block = lambda p, x, key, _: transformer_block(
+        p, x, key=key, rate=rate, causal=False, norm=norm, activation=activation
     )
+    h = norm(ends["norm"], scan_layers(block, p["blocks"], h, "time", "embed", path="blocks", key=key, remat=remat))
     h = h[..., 0, :] if "class" in p else jnp.mean(wide(h), axis=-2).astype(h.dtype)
     return linear(ends["out"], h) if "out" in p else h
 

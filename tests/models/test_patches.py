@@ -1,5 +1,7 @@
 """ViT, MLP-Mixer and ConvNeXt against torch and by published sizes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,21 @@ import torch
 from torch import nn
 
 import jnn
-from jnn.models import CONVNEXTS, MIXERS, VITS, convnext, convnext_spec, mixer, mixer_spec, vit, vit_spec
+from jnn.activations import gelu
+from jnn.interop.torch import load_state_dict
+from jnn.layers import layer_norm
+from jnn.models import (
+    CONVNEXTS,
+    MIXERS,
+    TORCHVISION_VIT,
+    VITS,
+    convnext,
+    convnext_spec,
+    mixer,
+    mixer_spec,
+    vit,
+    vit_spec,
+)
 from jnn.parity import check
 from tests.models.images import channels_last, images, matching
 
@@ -36,7 +52,7 @@ def call_without_key_bias(module, x):
     return channels_last(module, x)
 
 
-def gelu(x):
+def tanh_gelu(x):
     return nn.functional.gelu(x, approximate="tanh")
 
 
@@ -46,7 +62,7 @@ class TorchViT(nn.Module):
     def __init__(self, tokens):
         super().__init__()
         self.patch, self.norm, self.out = nn.Conv2d(2, 8, 2, 2), nn.LayerNorm(8), nn.Linear(8, 3)
-        layer = lambda: nn.TransformerEncoderLayer(8, 2, 12, 0.0, gelu, batch_first=True, norm_first=True)
+        layer = lambda: nn.TransformerEncoderLayer(8, 2, 12, 0.0, tanh_gelu, batch_first=True, norm_first=True)
         self.blocks = nn.Sequential(layer(), layer())
         if tokens:
             self.cls, self.table = nn.Parameter(torch.randn(8)), nn.Parameter(torch.randn(tokens, 8))
@@ -74,6 +90,56 @@ def test_vit_matches_torch(plain):
     check(ours, spec, module, images(3, 4, 6, 2), names=matching(ENCODER, spec), call=call_without_key_bias)
 
 
+class TorchvisionViT(nn.Module):
+    """As torchvision names, initializes and computes it, at toy widths."""
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ln_1, self.ln_2 = nn.LayerNorm(8, eps=1e-6), nn.LayerNorm(8, eps=1e-6)
+            self.self_attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.mlp = nn.Sequential(nn.Linear(8, 12), nn.GELU(), nn.Dropout(0.0), nn.Linear(12, 8), nn.Dropout(0.0))
+
+        def forward(self, x):
+            h = self.ln_1(x)
+            x = x + self.self_attention(h, h, h, need_weights=False)[0]
+            return x + self.mlp(self.ln_2(x))
+
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pos_embedding = nn.Parameter(torch.randn(1, 7, 8))
+            self.layers, self.ln = nn.Sequential(), nn.LayerNorm(8, eps=1e-6)
+            for i in range(2):
+                self.layers.add_module(f"encoder_layer_{i}", TorchvisionViT.Layer())
+
+        def forward(self, x):
+            return self.ln(self.layers(x + self.pos_embedding))
+
+    def __init__(self):
+        super().__init__()
+        self.conv_proj, self.class_token = nn.Conv2d(2, 8, 2, 2), nn.Parameter(torch.randn(1, 1, 8))
+        self.encoder, self.heads = self.Encoder(), nn.Sequential()
+        self.heads.add_module("head", nn.Linear(8, 3))
+
+    def forward(self, x):
+        h = self.conv_proj(x).flatten(2).mT
+        return self.heads(self.encoder(torch.cat([self.class_token.expand(len(x), 1, 8), h], 1))[:, 0])
+
+
+def test_torchvisions_weights_are_read_and_give_its_logits():
+    spec = vit_spec((4, 6, 2), 2, 3, layers=2, heads=2, embed=8, hidden=12)
+    torch.manual_seed(0)
+    module, x = TorchvisionViT(), images(3, 4, 6, 2)
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm | nn.Linear):
+            nn.init.normal_(part.bias)
+    params = load_state_dict(spec, module.state_dict(), TORCHVISION_VIT)
+    exact = {"norm": partial(layer_norm, epsilon=1e-6), "activation": partial(gelu, approximate=False)}
+    ours = jax.jit(lambda p, x: vit(p, x, key=None, **exact))(params, x)
+    np.testing.assert_allclose(ours, channels_last(module, torch.tensor(x)).detach(), rtol=1e-4, atol=1e-5)
+
+
 class TorchMixer(nn.Module):
     class Block(nn.Module):
         def __init__(self):
@@ -82,7 +148,7 @@ class TorchMixer(nn.Module):
             self.norm1, self.tokens, self.norm2, self.channels = nn.LayerNorm(8), two(6, 5), nn.LayerNorm(8), two(8, 7)
 
         def forward(self, x):
-            mlp = lambda p, x: p["down"](gelu(p["up"](x)))
+            mlp = lambda p, x: p["down"](tanh_gelu(p["up"](x)))
             x = x + mlp(self.tokens, self.norm1(x).mT).mT
             return x + mlp(self.channels, self.norm2(x))
 

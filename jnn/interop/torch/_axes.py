@@ -30,7 +30,8 @@ def as_declared(path: str, param: Param, x: np.ndarray, axes: str | None, stacke
     if "gates" in names:
         raise ValueError("gates have an order of their own, which is another in torch; map them by hand")
     if not param.fan_in or path.rpartition("/")[2] == "table":
-        return x.reshape(shape) if x.shape == (math.prod(shape),) else x
+        batch_of_one = (1,) * (x.ndim - len(shape)) + shape  # how torch keeps what it adds to every example
+        return x.reshape(shape) if x.shape in ((math.prod(shape),), batch_of_one) else x
     if not param.receptive and len(param.fan_in) > 1 and SPATIAL & {*param.fan_in}:
         raise ValueError(f"torch flattens channels before y and x. {SAY.format('o (c y x) -> y x c o')}")
     size = dict(zip(names, shape, strict=True))

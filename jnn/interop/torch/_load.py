@@ -21,8 +21,9 @@ def load_state_dict(
     """PyTorch weights: params of a spec from a state dict, transposed as the declaration says.
 
     A weight (out, in) of torch's linear maps becomes (in, out), (out, in, y, x) of its convolutions (y, x, in, out),
-    and axes that the spec splits, such as (embed, heads, head), are split; embeddings and vectors stay as they are. The
-    state dict does not tell a transposed convolution, (in, out, y, x) in torch, from another one: say it by a pair.
+    and axes that the spec splits, such as (embed, heads, head), are split; embeddings and vectors stay as they are, but
+    for axes of size 1 in front. The state dict does not tell a transposed convolution, (in, out, y, x) in torch, from
+    another one: say it by a pair.
 
     Args:
       spec: what declares the parameters; for running statistics beside them see `load_with_stats`.

@@ -1,4 +1,4 @@
-"""Parameters and running statistics at once: torch keeps both in one module, a spec and its statistics are two trees."""
+"""Parameters and running statistics at once: torch keeps both in one module, a spec declares two trees."""
 
 from __future__ import annotations
 

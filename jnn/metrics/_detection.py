@@ -140,7 +140,11 @@ def _precision(images: list[Any], thresholds: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _box_iou(boxes: np.ndarray, true: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """Intersection over union (n, m); with a crowd, over the detection alone."""
+    """Intersection over union (n, m); with a crowd, over the detection alone.
+
+    `jnn.boxes.box_iou` on the host: each image has as many boxes as it has, which JAX would compile anew for, and at a
+    threshold float32 may round to its other side.
+    """
     low = np.maximum(boxes[:, None, :2], true[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], true[None, :, 2:])
     both = np.maximum(high - low, 0).prod(-1)
@@ -149,7 +153,7 @@ def _box_iou(boxes: np.ndarray, true: np.ndarray, crowd: np.ndarray) -> np.ndarr
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+    return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(-1)
 
 
 def _mean(scores: np.ndarray) -> Any:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from jnn import metrics as M
+from jnn.boxes import box_area, box_iou
+from jnn.metrics._detection import _area, _box_iou
 from tests.oracle import configurations
 
 CLASSES = 3
@@ -32,6 +34,13 @@ def overlap(a, b, crowd):
 
 def size(box):
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def test_overlaps_are_those_of_jnn_boxes():
+    """Of boxes whose corners are in the wrong order, too."""
+    a, b = (np.random.default_rng(0).uniform(0, 9, (n, 4)).astype(np.float32) for n in (40, 30))
+    np.testing.assert_allclose(_area(a), box_area(a), rtol=1e-5)
+    np.testing.assert_allclose(_box_iou(a, b, np.zeros(len(b), bool)), box_iou(a, b), rtol=1e-4, atol=1e-7)
 
 
 def average_precision(arrays, crowd, label, threshold, area, most):

@@ -149,7 +149,7 @@ SPECS = {
     "dcgan_discriminator_spec": (),
     "unet_spec": ((4, 8), 2),
     "vit_spec": ((4, 4, 1), 2, 3),
-    "mixer_spec": ((4, 4, 1), 2, 3),
+    "mlp_mixer_spec": ((4, 4, 1), 2, 3),
     "convnext_spec": ((1,), (4,), 2),
     "vgg_spec": (((4,),), 2),
     "alexnet_spec": (2,),
@@ -173,7 +173,7 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     sizes = {
         "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
         "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
-        "mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
+        "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
         "mamba2_spec": {"head": 3, "states": 2},
         "gated_delta_net_spec": {"head": 3, "states": 2},
         "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},

@@ -21,8 +21,8 @@ from jnn.models._graph_classifier import (
 )
 from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.models._lenet import lenet5, lenet5_spec
-from jnn.models._mixer import MIXERS, mixer, mixer_spec
 from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._mlp_mixer import MLP_MIXERS, mlp_mixer, mlp_mixer_spec
 from jnn.models._mobilenet import mobilenet_v2, mobilenet_v2_spec
 from jnn.models._mobilenet_v3 import (
     MOBILENET_V3_LARGE,
@@ -50,7 +50,7 @@ __all__ = [
     "DENSENETS",
     "EFFICIENTNETS",
     "EFFICIENTNET_LITES",
-    "MIXERS",
+    "MLP_MIXERS",
     "MOBILENET_V3_LARGE",
     "MOBILENET_V3_SMALL",
     "RESNETS",
@@ -100,9 +100,9 @@ __all__ = [
     "lenet5_spec",
     "masked_conv",
     "mean_state",
-    "mixer",
-    "mixer_spec",
     "mlp",
+    "mlp_mixer",
+    "mlp_mixer_spec",
     "mlp_spec",
     "mobilenet_v2",
     "mobilenet_v2_spec",

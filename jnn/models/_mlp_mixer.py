@@ -25,14 +25,14 @@ from jnn.param import Params, Spec, stack
 from jnn.precision import wide
 from jnn.remat import Remat
 
-MIXERS: dict[str, dict[str, Any]] = {  # sizes for `mixer_spec`
-    "mixer_small": {"layers": 8, "embed": 512, "tokens_hidden": 256, "hidden": 2048},
-    "mixer_base": {"layers": 12, "embed": 768, "tokens_hidden": 384, "hidden": 3072},
-    "mixer_large": {"layers": 24, "embed": 1024, "tokens_hidden": 512, "hidden": 4096},
+MLP_MIXERS: dict[str, dict[str, Any]] = {  # sizes for `mlp_mixer_spec`
+    "mlp_mixer_small": {"layers": 8, "embed": 512, "tokens_hidden": 256, "hidden": 2048},
+    "mlp_mixer_base": {"layers": 12, "embed": 768, "tokens_hidden": 384, "hidden": 3072},
+    "mlp_mixer_large": {"layers": 24, "embed": 1024, "tokens_hidden": 512, "hidden": 4096},
 }
 
 
-def mixer_spec(
+def mlp_mixer_spec(
     image: Sequence[int],
     patch: int,
     classes: int,
@@ -43,7 +43,7 @@ def mixer_spec(
     hidden: int,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an MLP-Mixer; the sizes of published ones are in `MIXERS`.
+    """Declares an MLP-Mixer; the sizes of published ones are in `MLP_MIXERS`.
 
     Args:
       image, patch, classes, layers, embed, dtype: as in `vit_spec`.
@@ -57,11 +57,11 @@ def mixer_spec(
     Raises:
       ValueError: patch does not divide the image.
 
-    >>> mixer_spec((224, 224, 3), 16, 1000, **MIXERS["mixer_base"])["blocks"]["tokens"]["up"]["w"].shape
+    >>> mlp_mixer_spec((224, 224, 3), 16, 1000, **MLP_MIXERS["mlp_mixer_base"])["blocks"]["tokens"]["up"]["w"].shape
     (12, 196, 384)
     """
     if len(image) != 3 or any(n < 1 or n % patch for n in image[:2]):
-        raise ValueError(f"mixer_spec: expected image (y, x, c) of whole patches of {patch}, found {tuple(image)}.")
+        raise ValueError(f"mlp_mixer_spec: expected image (y, x, c) of whole patches of {patch}, found {tuple(image)}.")
     places = (image[0] // patch) * (image[1] // patch)
 
     def two(d: int, width: int, name: str) -> Spec:
@@ -86,7 +86,7 @@ def mixer_spec(
     }
 
 
-def mixer(
+def mlp_mixer(
     p: Params,
     x: jax.Array,
     *,
@@ -99,7 +99,7 @@ def mixer(
     See "MLP-Mixer: An all-MLP Architecture for Vision", Tolstikhin et al., 2021.
 
     Args:
-      p: as `mixer_spec` declares.
+      p: as `mlp_mixer_spec` declares.
       x: (..., y, x, c), floating point.
       norm, activation: as in `transformer_block`; of published weights as in `vit`.
       remat: what the backward pass remembers of each block, as in `jnn.remat`.
@@ -112,12 +112,12 @@ def mixer(
       ValueError: x is not of the size or channels that p was declared for, or empty.
 
     >>> from jnn.param import abstract
-    >>> p = abstract(mixer_spec((224, 224, 3), 16, 1000, **MIXERS["mixer_base"]))
-    >>> jax.eval_shape(mixer, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)).shape
+    >>> p = abstract(mlp_mixer_spec((224, 224, 3), 16, 1000, **MLP_MIXERS["mlp_mixer_base"]))
+    >>> jax.eval_shape(mlp_mixer, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)).shape
     (8, 1000)
     """
-    checks.params("mixer", p, "patch", "blocks", "norm", "out")
-    checks.floats("mixer", x, ndim=3)
+    checks.params("mlp_mixer", p, "patch", "blocks", "norm", "out")
+    checks.floats("mlp_mixer", x, ndim=3)
     ends = gather({name: p[name] for name in p if name != "blocks"})
     h = patches(ends["patch"], x)
     h = constrain(h.reshape(*h.shape[:-3], -1, h.shape[-1]), "time", "embed")

@@ -15,13 +15,13 @@ from jnn.interop.torch import load_state_dict
 from jnn.layers import layer_norm
 from jnn.models import (
     CONVNEXTS,
-    MIXERS,
+    MLP_MIXERS,
     TORCHVISION_VIT,
     VITS,
     convnext,
     convnext_spec,
-    mixer,
-    mixer_spec,
+    mlp_mixer,
+    mlp_mixer_spec,
     vit,
     vit_spec,
 )
@@ -162,12 +162,12 @@ class TorchMixer(nn.Module):
 
 
 @pytest.mark.slow
-def test_mixer_matches_torch():
-    spec = mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=7)
+def test_mlp_mixer_matches_torch():
+    spec = mlp_mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=7)
     module, bias = TorchMixer(), ("blocks", "tokens", "down", "b")  # the norms take out what all channels share
     for block in module.blocks:
         block.tokens["down"].bias.requires_grad_(False)
-    ours = lambda p, x: mixer(frozen(p, *bias), x)
+    ours = lambda p, x: mlp_mixer(frozen(p, *bias), x)
     check(ours, spec, module, images(3, 4, 6, 2), names={"blocks/*": "blocks.{i}.*"}, call=channels_last)
 
 
@@ -225,8 +225,8 @@ def test_published_sizes():
         "convnext_base": 88_591_464,
         "convnext_large": 197_767_336,
     }
-    for (name, sizes), millions in zip(MIXERS.items(), (18, 59, 207), strict=True):
-        spec = mixer_spec(*IMAGENET, **sizes)
+    for (name, sizes), millions in zip(MLP_MIXERS.items(), (18, 59, 207), strict=True):
+        spec = mlp_mixer_spec(*IMAGENET, **sizes)
         assert (jnn.count_params(spec) - jnn.count_params(spec["out"])) // 1_000_000 == millions, name
 
 
@@ -248,7 +248,10 @@ def test_layer_scale_of_zero_passes_x_on():
     ("make", "message"),
     [
         (lambda: vit_spec((5, 4, 1), 2, 3, **VITS["vit_tiny"]), r"vit_spec: expected image .* of whole patches of 2"),
-        (lambda: mixer_spec((5, 4, 1), 2, 3, **MIXERS["mixer_base"]), r"mixer_spec: expected image .* patches of 2"),
+        (
+            lambda: mlp_mixer_spec((5, 4, 1), 2, 3, **MLP_MIXERS["mlp_mixer_base"]),
+            r"mlp_mixer_spec: expected image .* patches of 2",
+        ),
         (lambda: convnext_spec((2, 2), (4,), 3), r"convnext_spec: expected a depth of 1 or more and a width"),
     ],
 )

@@ -93,9 +93,9 @@ BLOCKS = [
         noisy=True,
     ),
     Block(
-        "mixer",
-        models.mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
-        lambda p, x, key: models.mixer(p, x),
+        "mlp_mixer",
+        models.mlp_mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
+        lambda p, x, key: models.mlp_mixer(p, x),
         floats(4, 6, 2),
     ),
     Block(

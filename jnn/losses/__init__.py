@@ -13,14 +13,14 @@ What lives here compares predictions with targets, or penalises params. What doe
 """
 
 from jnn.losses._adversarial import (
-    gan_critic,
-    gan_generator,
-    hinge_critic,
-    least_squares_critic,
-    least_squares_generator,
-    minimax_generator,
-    wasserstein_critic,
-    wasserstein_generator,
+    gan_discriminator_loss,
+    gan_generator_loss,
+    hinge_discriminator_loss,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+    minimax_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
 )
 from jnn.losses._angular import arcface, cosface, sphereface
 from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
@@ -64,13 +64,7 @@ from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths, multi_lab
 from jnn.losses._images import lpips, ms_ssim_loss, ssim_loss, total_variation
 from jnn.losses._likelihood import gaussian_mixture_nll, gaussian_nll, laplace_nll, student_t_nll
 from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
-from jnn.losses._margin import (
-    hinge_loss,
-    modified_huber_loss,
-    perceptron_loss,
-    sigmoid_loss,
-    squared_hinge_loss,
-)
+from jnn.losses._margin import hinge_loss, modified_huber_loss, perceptron_loss, sigmoid_loss, squared_hinge_loss
 from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
 from jnn.losses._ordinal import coral_loss, ordinal_cross_entropy
 from jnn.losses._pairs import contrastive_loss, cosine_embedding_loss, hinge_embedding_loss
@@ -90,14 +84,7 @@ from jnn.losses._ranking import approximate_ndcg, lambdarank, listmle, listnet, 
 from jnn.losses._regression import absolute_error, huber, squared_error
 from jnn.losses._relative import absolute_percentage_error, squared_logarithmic_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
-from jnn.losses._robust import (
-    charbonnier,
-    cosine_distance,
-    epsilon_insensitive,
-    log_cosh,
-    quantile_loss,
-    smooth_l1,
-)
+from jnn.losses._robust import charbonnier, cosine_distance, epsilon_insensitive, log_cosh, quantile_loss, smooth_l1
 from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
 from jnn.losses._survival import cox_partial_likelihood
@@ -153,8 +140,8 @@ __all__ = [
     "focal_loss",
     "focal_tversky_loss",
     "gamma_deviance",
-    "gan_critic",
-    "gan_generator",
+    "gan_discriminator_loss",
+    "gan_generator_loss",
     "gaussian_crps",
     "gaussian_kl",
     "gaussian_mixture_nll",
@@ -164,7 +151,7 @@ __all__ = [
     "generalized_dice_loss",
     "giou_loss",
     "hierarchical_softmax",
-    "hinge_critic",
+    "hinge_discriminator_loss",
     "hinge_embedding_loss",
     "hinge_loss",
     "hint_loss",
@@ -182,8 +169,8 @@ __all__ = [
     "lambda_returns",
     "lambdarank",
     "laplace_nll",
-    "least_squares_critic",
-    "least_squares_generator",
+    "least_squares_discriminator_loss",
+    "least_squares_generator_loss",
     "linear_noise_schedule",
     "listmle",
     "listnet",
@@ -193,7 +180,7 @@ __all__ = [
     "lpips",
     "margin_ranking_loss",
     "min_snr_weight",
-    "minimax_generator",
+    "minimax_generator_loss",
     "modified_huber_loss",
     "ms_ssim_loss",
     "multi_label_cross_entropy",
@@ -247,7 +234,7 @@ __all__ = [
     "update_centers",
     "vicreg",
     "vtrace",
-    "wasserstein_critic",
-    "wasserstein_generator",
+    "wasserstein_discriminator_loss",
+    "wasserstein_generator_loss",
     "wgan_gradient_penalty",
 ]

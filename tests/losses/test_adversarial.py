@@ -14,16 +14,16 @@ ones, zeros = torch.ones_like, torch.zeros_like
 told = lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none")
 square = lambda x, y: F.mse_loss(x, y, reduction="none") / 2
 CRITICS = {
-    "gan_critic": lambda real, fake: told(real, ones(real)) + told(fake, zeros(fake)),
-    "least_squares_critic": lambda real, fake: square(real, ones(real)) + square(fake, zeros(fake)),
-    "hinge_critic": lambda real, fake: (1 - real).clamp(min=0) + (1 + fake).clamp(min=0),
-    "wasserstein_critic": lambda real, fake: fake - real,
+    "gan_discriminator_loss": lambda real, fake: told(real, ones(real)) + told(fake, zeros(fake)),
+    "least_squares_discriminator_loss": lambda real, fake: square(real, ones(real)) + square(fake, zeros(fake)),
+    "hinge_discriminator_loss": lambda real, fake: (1 - real).clamp(min=0) + (1 + fake).clamp(min=0),
+    "wasserstein_discriminator_loss": lambda real, fake: fake - real,
 }
 GENERATORS = {
-    "gan_generator": lambda fake: told(fake, ones(fake)),
-    "minimax_generator": lambda fake: -told(fake, zeros(fake)),
-    "least_squares_generator": lambda fake: square(fake, ones(fake)),
-    "wasserstein_generator": lambda fake: -fake,
+    "gan_generator_loss": lambda fake: told(fake, ones(fake)),
+    "minimax_generator_loss": lambda fake: -told(fake, zeros(fake)),
+    "least_squares_generator_loss": lambda fake: square(fake, ones(fake)),
+    "wasserstein_generator_loss": lambda fake: -fake,
 }
 
 
@@ -40,7 +40,7 @@ def test_match_torch():
 
 
 W = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-critic = lambda w: lambda x: jnp.tanh(x.reshape(len(x), -1) @ w).sum(-1)
+discriminator = lambda w: lambda x: jnp.tanh(x.reshape(len(x), -1) @ w).sum(-1)
 
 
 def torch_slope(w, x):
@@ -53,9 +53,9 @@ def test_gradient_penalties_and_their_gradients_match_torch():
     real, fake = (np.random.default_rng(i).normal(size=(5, 2, 3)).astype(np.float32) for i in (1, 2))
     ours = lambda w: jnp.stack(
         [
-            losses.r1_penalty(critic(w), real),
-            losses.r2_penalty(critic(w), fake),
-            losses.wgan_gradient_penalty(critic(w), real, fake, key=None),
+            losses.r1_penalty(discriminator(w), real),
+            losses.r2_penalty(discriminator(w), fake),
+            losses.wgan_gradient_penalty(discriminator(w), real, fake, key=None),
         ]
     )
 
@@ -67,7 +67,7 @@ def test_gradient_penalties_and_their_gradients_match_torch():
     assert_matches_torch(ours, theirs, [W])
 
 
-def test_the_place_between_real_and_fake_is_each_examples_own_and_a_flat_critic_has_a_gradient():
+def test_the_place_between_real_and_fake_is_each_examples_own_and_a_flat_discriminator_has_a_gradient():
     real, fake, score = jnp.ones((4, 1)), jnp.zeros((4, 1)), lambda x: x[:, 0] ** 2 / 2  # its slope is the place
     root = lambda key: 1 - jnp.sqrt(losses.wgan_gradient_penalty(score, real, fake, key=key))
     places = root(jax.random.key(0))
@@ -83,10 +83,18 @@ X = jnp.ones((4, 3))
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: losses.gan_critic(X, X[:2]), ValueError, "gan_critic: expected equal shapes"),
-        (lambda: losses.gan_generator(jnp.ones(3, int)), TypeError, "gan_generator: expected floating-point input"),
+        (lambda: losses.gan_discriminator_loss(X, X[:2]), ValueError, "gan_discriminator_loss: expected equal shapes"),
+        (
+            lambda: losses.gan_generator_loss(jnp.ones(3, int)),
+            TypeError,
+            "gan_generator_loss: expected floating-point input",
+        ),
         (lambda: losses.r1_penalty(lambda x: x[:, :1], X), ValueError, r"one score per example, found float32\[4,1\]"),
-        (lambda: losses.wgan_gradient_penalty(critic(W), X, X[:1], key=None), ValueError, "expected equal shapes"),
+        (
+            lambda: losses.wgan_gradient_penalty(discriminator(W), X, X[:1], key=None),
+            ValueError,
+            "expected equal shapes",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

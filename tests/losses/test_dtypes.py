@@ -32,7 +32,7 @@ MORE = [
     Loss("hint_loss", losses.hint_loss, pair(4)),
     Loss("denoising_loss", lambda x, y: losses.denoising_loss(x, x, y, abs(x[0]), predict="v"), pair(5, 5)),
     Loss("flow_matching_loss", lambda x, y: losses.flow_matching_loss(x, y, x, y[0]), pair(5, 5)),
-    Loss("hinge_critic", losses.hinge_critic, pair(4)),
+    Loss("hinge_discriminator_loss", losses.hinge_discriminator_loss, pair(4)),
     Loss("r1_penalty", lambda x, y: losses.r1_penalty(lambda x: (x * y).sum(-1), x), pair(5, 3)),
     Loss("kto_loss", lambda x, y: losses.kto_loss(x, y, y, 0.1), pair(4)),
     Loss("orpo_loss", losses.orpo_loss, pair(4)),

@@ -99,7 +99,7 @@ LABELS = {
     "with_logits": lambda x: losses.binary_cross_entropy_with_logits(x, jnp.broadcast_to(jnp.array([0, 1]), x.shape)),
     "squared_error": lambda x: losses.squared_error(x, jnp.ones_like(x)),
     "absolute_error": lambda x: losses.absolute_error(x, jnp.ones_like(x)),
-    "huber": lambda x: losses.huber(x, jnp.ones_like(x)),
+    "huber_loss": lambda x: losses.huber_loss(x, jnp.ones_like(x)),
 }
 
 

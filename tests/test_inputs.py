@@ -222,7 +222,7 @@ def test_numbers_that_are_traced_are_what_they_are():
         (lambda r: jnn.layers.dropout(logits, r, key=key), (0.0, 0.5), (1.0, -0.1)),
         (lambda r: jnn.activations.gumbel_softmax(logits, r, key=key), (0.5, 1.0), (0.0, -1.0)),
         (lambda r: jnn.losses.cross_entropy(logits, labels, smoothing=r), (0.0, 0.1), (1.0, -0.1)),
-        (lambda r: jnn.losses.huber(logits, 0 * logits, delta=r), (0.5, 1.0), (0.0,)),
+        (lambda r: jnn.losses.huber_loss(logits, 0 * logits, delta=r), (0.5, 1.0), (0.0,)),
     ]:
         traced = jax.jit(f)
         for value in good:

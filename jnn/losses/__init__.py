@@ -35,7 +35,7 @@ from jnn.losses._classification import (
     cross_entropy,
     soft_cross_entropy,
 )
-from jnn.losses._contrastive import clip_loss, info_nce, n_pairs, nt_xent, siglip_loss, supervised_contrastive
+from jnn.losses._contrastive import clip_loss, info_nce, n_pairs_loss, nt_xent, siglip_loss, supervised_contrastive_loss
 from jnn.losses._counts import negative_binomial_nll, poisson_nll
 from jnn.losses._crps import ensemble_crps, gaussian_crps
 from jnn.losses._ctc import ctc_loss
@@ -60,7 +60,7 @@ from jnn.losses._divergence import (
 from jnn.losses._flow_matching import flow_matching_loss, interpolate_flow
 from jnn.losses._focal import binary_focal_loss, focal_loss, generalized_cross_entropy, poly_loss
 from jnn.losses._gradient_penalty import r1_penalty, r2_penalty, wgan_gradient_penalty
-from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths, multi_label_cross_entropy
+from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths
 from jnn.losses._images import lpips, ms_ssim_loss, ssim_loss, total_variation
 from jnn.losses._likelihood import gaussian_mixture_nll, gaussian_nll, laplace_nll, student_t_nll
 from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
@@ -81,10 +81,18 @@ from jnn.losses._preference import (
     simpo_loss,
 )
 from jnn.losses._ranking import approximate_ndcg, lambdarank, listmle, listnet, margin_ranking_loss, ranknet
-from jnn.losses._regression import absolute_error, huber, squared_error
-from jnn.losses._relative import absolute_percentage_error, squared_logarithmic_error
+from jnn.losses._regression import absolute_error, huber_loss, squared_error
+from jnn.losses._relative import absolute_percentage_error, squared_log_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
-from jnn.losses._robust import charbonnier, cosine_distance, epsilon_insensitive, log_cosh, quantile_loss, smooth_l1
+from jnn.losses._robust import (
+    charbonnier_loss,
+    cosine_distance,
+    epsilon_insensitive_loss,
+    log_cosh,
+    quantile_loss,
+    smooth_l1_loss,
+    squared_log_error,
+)
 from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
 from jnn.losses._survival import cox_partial_likelihood
@@ -111,7 +119,7 @@ __all__ = [
     "categorical_kl",
     "categorical_projection",
     "center_loss",
-    "charbonnier",
+    "charbonnier_loss",
     "chunked_cross_entropy",
     "ciou_loss",
     "circle_loss",
@@ -135,7 +143,7 @@ __all__ = [
     "double_q_learning_loss",
     "dpo_loss",
     "ensemble_crps",
-    "epsilon_insensitive",
+    "epsilon_insensitive_loss",
     "flow_matching_loss",
     "focal_loss",
     "focal_tversky_loss",
@@ -155,7 +163,7 @@ __all__ = [
     "hinge_embedding_loss",
     "hinge_loss",
     "hint_loss",
-    "huber",
+    "huber_loss",
     "huffman_paths",
     "importance_weighted_elbo_loss",
     "info_nce",
@@ -183,11 +191,10 @@ __all__ = [
     "minimax_generator_loss",
     "modified_huber_loss",
     "ms_ssim_loss",
-    "multi_label_cross_entropy",
     "multi_label_margin_loss",
     "multi_margin_loss",
     "multiclass_hinge_loss",
-    "n_pairs",
+    "n_pairs_loss",
     "negative_binomial_nll",
     "negative_cosine",
     "negative_elbo",
@@ -213,17 +220,17 @@ __all__ = [
     "siglip_loss",
     "sigmoid_loss",
     "simpo_loss",
-    "smooth_l1",
+    "smooth_l1_loss",
     "snr_weight",
     "soft_cross_entropy",
     "sphereface",
     "squared_error",
     "squared_hinge_loss",
-    "squared_logarithmic_error",
+    "squared_log_error",
     "ssim_loss",
     "standard_gaussian_kl",
     "student_t_nll",
-    "supervised_contrastive",
+    "supervised_contrastive_loss",
     "td_loss",
     "total_variation",
     "transducer_loss",

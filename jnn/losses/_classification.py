@@ -1,7 +1,7 @@
 """Classification losses, one number per example (or token), in float32 at least.
 
     binary_cross_entropy(probabilities, targets)        of sigmoid outputs; for logits, the next is exact
-    binary_cross_entropy_with_logits(logits, targets)   one or more independent yes/no answers
+    binary_cross_entropy_with_logits(logits, targets)   one or more independent yes/no answers, some maybe unknown
     cross_entropy(logits, labels)                       one of many classes, from integer labels
     soft_cross_entropy(logits, targets)                 the same from one-hot or soft targets
 
@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import unit_interval
+from jnn.losses._inputs import masked, unit_interval
 from jnn.precision import wide
 
 CLIP = 1e-7  # probabilities are kept this far from 0 and 1; nearer, float32 cannot tell 1 - p from 0
@@ -60,17 +60,22 @@ def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Ar
 
 
 def binary_cross_entropy_with_logits(
-    logits: jax.Array, targets: jax.Array, *, positive_weight: jax.Array | float = 1.0
+    logits: jax.Array,
+    targets: jax.Array,
+    *,
+    positive_weight: jax.Array | float = 1.0,
+    mask: jax.Array | None = None,
 ) -> jax.Array:
-    """Binary cross-entropy of logits: minus the mean log-probability of yes/no targets, yes being sigmoid(logit).
+    """Binary cross-entropy of logits (multi-label): minus the mean log-probability of yes/no targets, sigmoid(logit).
 
     Args:
       logits: (..., outputs), floating point, of any size: the loss is exact and finite.
       targets: the same shape; 0, 1 or in between, of any dtype.
       positive_weight: what a missed yes costs, relative to a false one: a number, or (outputs,).
+      mask: the same shape: 0 or False where the answer is unknown, whatever logit and target hold.
 
     Returns:
-      (...): the mean over the last axis.
+      (...): the mean over the last axis, of what is known; 0 where nothing is.
 
     Raises:
       TypeError: logits are not floating point.
@@ -79,11 +84,15 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(jnp.array([[0.0, 1000.0]]), jnp.array([[0, 1]]))
     Array([0.3465736], dtype=float32)
     """
-    checks.floats("binary_cross_entropy_with_logits", logits)
-    targets = _binary_targets("binary_cross_entropy_with_logits", logits, targets)
-    yes, no = jax.nn.log_sigmoid(wide(logits)), jax.nn.log_sigmoid(-wide(logits))
+    name = "binary_cross_entropy_with_logits"
+    checks.floats(name, logits)
+    checks.same_shape(name, logits=logits, targets=targets)
+    there = masked(name, mask, logits.shape)
+    targets = unit_interval(name, "targets", jnp.where(there, targets, 0))
+    x = jnp.where(there, wide(logits), 0.0)
+    yes, no = jax.nn.log_sigmoid(x), jax.nn.log_sigmoid(-x)
     values = -(jnp.broadcast_to(positive_weight, logits.shape) * targets * yes + (1 - targets) * no)
-    return jnp.mean(values, axis=-1)
+    return jnp.sum(jnp.where(there, values, 0.0), axis=-1) / jnp.maximum(jnp.sum(there, axis=-1), 1)
 
 
 def cross_entropy(

@@ -3,15 +3,15 @@
     info_nce(queries, keys)                one of many: InfoNCE, with the batch's other keys and those of a queue
     nt_xent(first, second)                 two views of each row among all views: SimCLR
     clip_loss, siglip_loss                 images and texts: softmax both ways, or a sigmoid for each pair
-    supervised_contrastive(x, labels)      all rows of one class
-    n_pairs(anchors, positives)            dot products instead of cosines
+    supervised_contrastive_loss(x, labels)      all rows of one class
+    n_pairs_loss(anchors, positives)            dot products instead of cosines
 
-All but `n_pairs` compare directions (cosines). The matrices are (..., n, n), of embeddings (..., n, d).
+All but `n_pairs_loss` compare directions (cosines). The matrices are (..., n, n), of embeddings (..., n, d).
 
 Laws: a row that `mask` leaves out (padding: `mask=batch["weight"] > 0`) costs 0 and is nobody's negative, whatever it
 holds. Rows see each other: under micro-batches, lanes or `pmap` each part sees its own rows only, so that such parts do
 not add up to the whole; on a mesh all rows are seen. Finite, gradients included, at 0 and for embeddings of any length
-(of `n_pairs`: where the dot products are).
+(of `n_pairs_loss`: where the dot products are).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def siglip_loss(
     return jnp.sum(jnp.where(there[..., :, None] & there[..., None, :], costs, 0), axis=-1)
 
 
-def supervised_contrastive(
+def supervised_contrastive_loss(
     embeddings: jax.Array,
     labels: jax.Array,
     *,
@@ -186,12 +186,12 @@ def supervised_contrastive(
       TypeError: embeddings are not floating point, or labels not integers.
       ValueError: shapes do not fit, or temperature <= 0.
 
-    >>> supervised_contrastive(jnp.ones((3, 2)), jnp.array([0, 0, 1])).round(4)
+    >>> supervised_contrastive_loss(jnp.ones((3, 2)), jnp.array([0, 0, 1])).round(4)
     Array([0.6931, 0.6931, 0.    ], dtype=float32)
     """
-    there, x = rows("supervised_contrastive", mask, embeddings=embeddings)
-    belong, differ = same_label("supervised_contrastive", labels, there)
-    temperature = positive("supervised_contrastive", "temperature", temperature, x)
+    there, x = rows("supervised_contrastive_loss", mask, embeddings=embeddings)
+    belong, differ = same_label("supervised_contrastive_loss", labels, there)
+    temperature = positive("supervised_contrastive_loss", "temperature", temperature, x)
     logits = similarities(unit(x), unit(x)) / temperature
     count = jnp.sum(belong, axis=-1)
     # of a row alone, itself stands in: no sum over nothing
@@ -200,7 +200,7 @@ def supervised_contrastive(
     return jnp.where(count > 0, jax.nn.logsumexp(seen, axis=-1) - mean, 0)
 
 
-def n_pairs(anchors: jax.Array, positives: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+def n_pairs_loss(anchors: jax.Array, positives: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
     """N-pairs loss: cross-entropy of each anchor's positive among all rows' positives, of plain dot products.
 
     See "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", Sohn, 2016, whose rows are of different
@@ -217,8 +217,8 @@ def n_pairs(anchors: jax.Array, positives: jax.Array, *, mask: jax.Array | None 
       TypeError: embeddings are not floating point.
       ValueError: shapes do not fit.
 
-    >>> round(float(n_pairs(jnp.eye(2), jnp.eye(2))[0]), 4)
+    >>> round(float(n_pairs_loss(jnp.eye(2), jnp.eye(2))[0]), 4)
     0.3133
     """
-    there, x, y = rows("n_pairs", mask, anchors=anchors, positives=positives)
+    there, x, y = rows("n_pairs_loss", mask, anchors=anchors, positives=positives)
     return own_column(similarities(x, y), there)

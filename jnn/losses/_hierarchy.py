@@ -1,8 +1,7 @@
-"""Classes in a tree, and several at once: cross-entropies that are products of yes/no answers.
+"""Classes in a tree: a cross-entropy that is a product of yes/no answers.
 
 huffman_paths(counts)                                           a tree where frequent classes have short paths
 hierarchical_softmax(x, table, labels, nodes=..., codes=...)    a softmax over it, at the cost of one path
-multi_label_cross_entropy(logits, targets, mask=...)            independent answers, of which some are unknown
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.losses._inputs import masked, pair, unit_interval
 from jnn.precision import take, wide
 
 
@@ -88,34 +86,6 @@ def hierarchical_softmax(
     log_p = jax.nn.log_sigmoid(jnp.where(turns == 1, logits, -logits))
     known = (labels >= 0) & (labels < len(nodes))
     return jnp.where(known, -jnp.sum(jnp.where(path >= 0, log_p, 0.0), axis=-1), jnp.nan)
-
-
-def multi_label_cross_entropy(logits: jax.Array, targets: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
-    """Multi-label cross-entropy: the binary cross-entropy of the answers that are known.
-
-    Args:
-      logits: (..., outputs), floating point.
-      targets: the same shape; 0, 1 or in between, of any dtype.
-      mask: the same shape: 0 or False where the answer is unknown, whatever the target holds.
-
-    Returns:
-      (...): the mean over known answers; 0 where none is.
-
-    Raises:
-      TypeError: logits are not floating point.
-      ValueError: shapes differ, or are empty, or targets known to lie outside [0, 1].
-
-    >>> mask = jnp.array([[True, False]])
-    >>> multi_label_cross_entropy(jnp.array([[0.0, 9.0]]), jnp.array([[1, -1]]), mask=mask)
-    Array([0.6931472], dtype=float32)
-    """
-    name = "multi_label_cross_entropy"
-    pair(name, logits, targets)
-    there = masked(name, mask, logits.shape)
-    y = unit_interval(name, "targets", jnp.where(there, targets, 0))
-    x = jnp.where(there, wide(logits), 0.0)
-    values = -(y * jax.nn.log_sigmoid(x) + (1 - y) * jax.nn.log_sigmoid(-x))
-    return jnp.sum(jnp.where(there, values, 0.0), axis=-1) / jnp.maximum(jnp.sum(there, axis=-1), 1)
 
 
 def _to_root(node: int, parents: dict[int, tuple[int, int]], classes: int) -> list[tuple[int, int]]:

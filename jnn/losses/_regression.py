@@ -53,7 +53,7 @@ def absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.mean(jnp.abs(difference("absolute_error", predictions, targets)), axis=-1)
 
 
-def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> jax.Array:
+def huber_loss(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> jax.Array:
     """Huber loss: squared error near zero, absolute error beyond `delta`, mean over the last axis.
 
     See "Robust Estimation of a Location Parameter", Huber, 1964.
@@ -70,10 +70,10 @@ def huber(predictions: jax.Array, targets: jax.Array, *, delta: float = 1.0) -> 
       TypeError: predictions are not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty.
 
-    >>> huber(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]))
+    >>> huber_loss(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]))
     Array([1.3125], dtype=float32)
     """
-    return jnp.mean(huberized("huber", difference("huber", predictions, targets), delta), axis=-1)
+    return jnp.mean(huberized("huber_loss", difference("huber_loss", predictions, targets), delta), axis=-1)
 
 
 def huberized(name: str, error: jax.Array, delta: jax.Array | float) -> jax.Array:

@@ -1,7 +1,7 @@
 """Relative errors, one number per example: of targets over orders of magnitude, the mean over the last axis.
 
     absolute_percentage_error           errors over their targets
-    squared_logarithmic_error           differences of logarithms
+    squared_log_error           differences of logarithms
 
 Laws: as for `squared_error`: float32 at least, finite wherever float32 holds the answer, with finite gradients.
 """
@@ -36,7 +36,7 @@ def absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -> jax
     return jnp.mean(jnp.abs(x - y) / jnp.maximum(jnp.abs(y), jnp.finfo(y.dtype).eps), axis=-1)
 
 
-def squared_logarithmic_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
+def squared_log_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Mean squared logarithmic error: of log(1 + x), so that relative errors count.
 
     Args:
@@ -50,10 +50,10 @@ def squared_logarithmic_error(predictions: jax.Array, targets: jax.Array) -> jax
       TypeError: predictions are not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty, or values known to be -1 or less.
 
-    >>> squared_logarithmic_error(jnp.array([[0.0]]), jnp.array([[jnp.e - 1]]))
+    >>> squared_log_error(jnp.array([[0.0]]), jnp.array([[jnp.e - 1]]))
     Array([1.], dtype=float32)
     """
-    name = "squared_logarithmic_error"
+    name = "squared_log_error"
     pair(name, predictions, targets)
     x, y = (
         jnp.log1p(fitting(name, what, values, lambda v: v > -1, "above -1", like=predictions))

@@ -1,8 +1,8 @@
 """More regression losses, one number per example: the mean over the last axis of a cost of each output's error.
 
-    log_cosh, smooth_l1, charbonnier        squares near zero, absolute errors further out
-    quantile_loss, epsilon_insensitive      absolute errors, tilted, or with a dead zone
-    cosine_distance                         of directions
+    log_cosh, smooth_l1_loss, charbonnier_loss      squares near zero, absolute errors further out
+    quantile_loss, epsilon_insensitive_loss         absolute errors, tilted, or with a dead zone
+    cosine_distance                                 of directions
 
 Laws: as for `squared_error`: float32 at least, finite wherever float32 holds the answer, with finite gradients.
 """
@@ -48,7 +48,7 @@ def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.mean(jnp.where(error < 1, near, far), axis=-1)
 
 
-def smooth_l1(predictions: jax.Array, targets: jax.Array, *, beta: float = 1.0) -> jax.Array:
+def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: float = 1.0) -> jax.Array:
     """Smooth L1 loss: the Huber loss divided by where it turns linear, so that its slope there is 1.
 
     See "Fast R-CNN", Girshick, 2015.
@@ -65,16 +65,16 @@ def smooth_l1(predictions: jax.Array, targets: jax.Array, *, beta: float = 1.0) 
       TypeError: predictions are not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty.
 
-    >>> smooth_l1(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]), beta=2.0)
+    >>> smooth_l1_loss(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]), beta=2.0)
     Array([1.03125], dtype=float32)
     """
-    error = jnp.abs(difference("smooth_l1", predictions, targets))
-    beta = checks.number("smooth_l1", "beta", beta, lambda b: b > 0, "> 0", like=error)
+    error = jnp.abs(difference("smooth_l1_loss", predictions, targets))
+    beta = checks.number("smooth_l1_loss", "beta", beta, lambda b: b > 0, "> 0", like=error)
     near = jnp.minimum(error, beta)
     return jnp.mean(0.5 * near * (near / beta) + (error - near), axis=-1)
 
 
-def charbonnier(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 1e-3) -> jax.Array:
+def charbonnier_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 1e-3) -> jax.Array:
     """Charbonnier loss: the absolute error, its corner rounded off within epsilon.
 
     See "Two deterministic half-quadratic regularization algorithms for computed imaging", Charbonnier et al., 1994.
@@ -91,11 +91,11 @@ def charbonnier(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 
       TypeError: predictions are not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty.
 
-    >>> charbonnier(jnp.array([[3.0]]), jnp.array([[0.0]]), epsilon=4.0)
+    >>> charbonnier_loss(jnp.array([[3.0]]), jnp.array([[0.0]]), epsilon=4.0)
     Array([5.], dtype=float32)
     """
-    error = jnp.abs(difference("charbonnier", predictions, targets))
-    epsilon = checks.number("charbonnier", "epsilon", epsilon, lambda e: e > 0, "> 0", like=error)
+    error = jnp.abs(difference("charbonnier_loss", predictions, targets))
+    epsilon = checks.number("charbonnier_loss", "epsilon", epsilon, lambda e: e > 0, "> 0", like=error)
     most = jax.lax.stop_gradient(jnp.maximum(error, epsilon))  # whose square may overflow
     return jnp.mean(most * jnp.sqrt(jnp.square(error / most) + jnp.square(epsilon / most)), axis=-1)
 
@@ -133,7 +133,7 @@ def quantile_loss(predictions: jax.Array, targets: jax.Array, *, quantile: jax.A
     return jnp.mean(jnp.where(error > 0, share, share - 1) * error, axis=-1)
 
 
-def epsilon_insensitive(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 0.1) -> jax.Array:
+def epsilon_insensitive_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 0.1) -> jax.Array:
     """Epsilon-insensitive loss of support vector regression: absolute error beyond epsilon, none within.
 
     See "Support Vector Regression Machines", Drucker et al., 1996.
@@ -150,11 +150,11 @@ def epsilon_insensitive(predictions: jax.Array, targets: jax.Array, *, epsilon: 
       TypeError: predictions are not floating point.
       ValueError: shapes differ (nothing broadcasts), or are empty.
 
-    >>> epsilon_insensitive(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]), epsilon=1.0)
+    >>> epsilon_insensitive_loss(jnp.array([[0.5, 3.0]]), jnp.array([[0.0, 0.0]]), epsilon=1.0)
     Array([1.], dtype=float32)
     """
-    error = jnp.abs(difference("epsilon_insensitive", predictions, targets))
-    epsilon = checks.number("epsilon_insensitive", "epsilon", epsilon, lambda e: e >= 0, ">= 0", like=error)
+    error = jnp.abs(difference("epsilon_insensitive_loss", predictions, targets))
+    epsilon = checks.number("epsilon_insensitive_loss", "epsilon", epsilon, lambda e: e >= 0, ">= 0", like=error)
     return jnp.mean(jax.nn.relu(error - epsilon), axis=-1)
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from jnn.losses import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, soft_cross_entropy
+from tests.losses.exact import assert_exact
 from tests.oracle import assert_matches_torch, configurations
 
 
@@ -55,6 +56,21 @@ def test_binary_cross_entropy_with_logits_matches_torch_and_optax(rng):
     )
     ours = binary_cross_entropy_with_logits(*map(jnp.asarray, arrays))
     np.testing.assert_allclose(ours, optax.losses.sigmoid_binary_cross_entropy(*arrays).mean(-1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+def test_masked_binary_cross_entropy_matches_torch_on_what_is_known(rng):
+    logits, targets, mask = rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)), rng.random((3, 4)) < 0.6
+    mask[0] = False
+
+    def theirs(x, y):
+        rows = [
+            F.binary_cross_entropy_with_logits(a[m], b[m]) if m.any() else 0 * a.sum()
+            for a, b, m in zip(x, y, mask, strict=True)
+        ]
+        return torch.stack(rows)
+
+    assert_exact(lambda x, y: binary_cross_entropy_with_logits(x, y, mask=mask), theirs, logits, targets)
 
 
 @pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2, 5, 7, 8)), ids=range(20))
@@ -218,6 +234,8 @@ LABELS = jnp.zeros(4, jnp.int32)
         (lambda: binary_cross_entropy(ONE, ONE[:, 0]), ValueError, "binary_cross_entropy: expected equal shapes"),
         (lambda: binary_cross_entropy(LABELS, LABELS), TypeError, r"expected floating-point input, found int32\[4\]"),
         (lambda: binary_cross_entropy_with_logits(ONE[:0], ONE[:0]), ValueError, "with_logits: expected at least one"),
+        (lambda: binary_cross_entropy_with_logits(ONE, ONE - 2), ValueError, r"expected targets in \[0, 1\]"),
+        (lambda: binary_cross_entropy_with_logits(ONE, ONE, mask=ONE[0]), ValueError, r"expected a mask \(4, 3\)"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

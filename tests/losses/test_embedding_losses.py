@@ -51,7 +51,7 @@ def supervised(x, y):
     return torch.stack(out)
 
 
-def n_pairs(x, y):
+def n_pairs_loss(x, y):
     return F.cross_entropy(x @ y.T, torch.arange(len(x)), reduction="none")
 
 
@@ -112,12 +112,12 @@ IN_BATCH = {
     "nt_xent": (lambda x, y, c, m: losses.nt_xent(x, y, mask=m), nt_xent, True),
     "clip_loss": (lambda x, y, c, m: losses.clip_loss(x, y, 5.0, mask=m), clip, True),
     "siglip_loss": (lambda x, y, c, m: losses.siglip_loss(x, y, 5.0, -2.0, mask=m), siglip, True),
-    "supervised_contrastive": (
-        lambda x, y, c, m: losses.supervised_contrastive(x, c, temperature=0.3, mask=m),
+    "supervised_contrastive_loss": (
+        lambda x, y, c, m: losses.supervised_contrastive_loss(x, c, temperature=0.3, mask=m),
         supervised,
         True,
     ),
-    "n_pairs": (lambda x, y, c, m: losses.n_pairs(x, y, mask=m), n_pairs, False),
+    "n_pairs_loss": (lambda x, y, c, m: losses.n_pairs_loss(x, y, mask=m), n_pairs_loss, False),
     "batch_hard_triplet_loss": (
         lambda x, y, c, m: losses.batch_hard_triplet_loss(x, c, margin=1.5, mask=m),
         batch_hard,
@@ -228,7 +228,7 @@ ROWS, LABEL = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
         (lambda: losses.info_nce(ROWS, ROWS, negatives=ROWS.T), r"negatives \('m', 3\), found float32\[3,4\]"),
         (lambda: losses.nt_xent(ROWS, ROWS, mask=LABEL[:2]), r"a mask \(4,\), found int32\[2\]"),
         (lambda: losses.clip_loss(ROWS[0], ROWS[0], 1.0), "rank 2 or more"),
-        (lambda: losses.supervised_contrastive(ROWS, LABEL[:2]), r"labels \(4,\), one a row, found int32\[2\]"),
+        (lambda: losses.supervised_contrastive_loss(ROWS, LABEL[:2]), r"labels \(4,\), one a row, found int32\[2\]"),
         (lambda: losses.semi_hard_triplet_loss(ROWS, LABEL, margin=0), "margin > 0"),
         (lambda: losses.circle_loss(ROWS, LABEL, margin=2.0), r"circle_loss: expected margin in \[0, 1\], found 2.0"),
         (lambda: losses.circle_loss(ROWS, LABEL, scale=0.0), "circle_loss: expected scale > 0"),

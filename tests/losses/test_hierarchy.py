@@ -1,4 +1,4 @@
-"""Hierarchical softmax and masked multi-label losses against walks through the tree, torch, and with bad input."""
+"""Hierarchical softmax against walks through the tree, torch, and with bad input."""
 
 import functools
 
@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from jnn.losses import hierarchical_softmax, huffman_paths, multi_label_cross_entropy
+from jnn.losses import hierarchical_softmax, huffman_paths
 from tests.losses.exact import assert_exact, in_float64
 from tests.oracle import configurations
 
@@ -65,21 +64,6 @@ def test_hierarchical_softmax_matches_a_walk_and_adds_up_to_one(rng):
     np.testing.assert_allclose(np.exp(-of_all).sum(), 1, rtol=1e-12)
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
-def test_multi_label_cross_entropy_matches_torch_on_what_is_known(rng):
-    logits, targets, mask = rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)), rng.random((3, 4)) < 0.6
-    mask[0] = False
-
-    def theirs(x, y):
-        rows = [
-            F.binary_cross_entropy_with_logits(a[m], b[m]) if m.any() else 0 * a.sum()
-            for a, b, m in zip(x, y, mask, strict=True)
-        ]
-        return torch.stack(rows)
-
-    assert_exact(lambda x, y: multi_label_cross_entropy(x, y, mask=mask), theirs, logits, targets)
-
-
 NODES, CODES = huffman_paths([1, 1, 1])
 X, TABLE, Y = jnp.zeros((2, 3)), jnp.zeros((2, 3)), jnp.array([0, 2])
 
@@ -100,8 +84,6 @@ def test_a_label_out_of_range_raises_or_gives_nan_for_that_example():
         (lambda: hierarchical_softmax(X, TABLE, Y[:1], nodes=NODES, codes=CODES), r"expected labels \(2,\)"),
         (lambda: hierarchical_softmax(X, TABLE, Y, nodes=NODES, codes=CODES[:2]), "expected equal shapes, found nodes"),
         (lambda: hierarchical_softmax(X, TABLE[:1], Y, nodes=NODES, codes=CODES), r"expected nodes in 0\.\.0"),
-        (lambda: multi_label_cross_entropy(X, X - 1), r"expected targets in \[0, 1\]"),
-        (lambda: multi_label_cross_entropy(X, X, mask=X[0]), r"expected a mask \(2, 3\)"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, message):

@@ -12,10 +12,10 @@ from tests.table import LOSSES
 
 PLAIN = {  # of any predictions and targets
     "log_cosh": losses.log_cosh,
-    "smooth_l1": losses.smooth_l1,
-    "charbonnier": losses.charbonnier,
+    "smooth_l1_loss": losses.smooth_l1_loss,
+    "charbonnier_loss": losses.charbonnier_loss,
     "quantile_loss": functools.partial(losses.quantile_loss, quantile=0.3),
-    "epsilon_insensitive": losses.epsilon_insensitive,
+    "epsilon_insensitive_loss": losses.epsilon_insensitive_loss,
     "cosine_distance": losses.cosine_distance,
     "categorical_kl": losses.categorical_kl,
     "margin_ranking_loss": lambda x, y: losses.margin_ranking_loss(x, y, margin=1.0)[:, 0],
@@ -46,7 +46,7 @@ PLAIN = {  # of any predictions and targets
     "cosine_embedding_loss": lambda x, y: losses.cosine_embedding_loss(x, y, y[:, 0] > 0),
     "hinge_embedding_loss": lambda x, y: losses.hinge_embedding_loss(abs(x), y > 0)[:, 0],
     "absolute_percentage_error": lambda x, y: losses.absolute_percentage_error(x, jnp.where(abs(y) < 1, 1, y)),
-    "multi_label_cross_entropy": lambda x, y: losses.multi_label_cross_entropy(x, y > 0, mask=y != 0),
+    "masked_binary_cross_entropy": lambda x, y: losses.binary_cross_entropy_with_logits(x, y > 0, mask=y != 0),
     "lovasz_hinge": lambda x, y: losses.lovasz_hinge(x, y > 0, spatial=1),
     "lovasz_softmax": lambda x, y: losses.lovasz_softmax(x[:, None, :], (y[:, :1] > 0) * 1, spatial=1),
 }

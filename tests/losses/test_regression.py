@@ -6,7 +6,7 @@ import optax
 import pytest
 import torch.nn.functional as F
 
-from jnn.losses import absolute_error, huber, squared_error
+from jnn.losses import absolute_error, huber_loss, squared_error
 from tests.oracle import assert_matches_torch, configurations
 
 
@@ -22,7 +22,7 @@ def test_match_torch_and_optax(rng):
         (squared_error, F.mse_loss, optax.losses.squared_error),
         (absolute_error, F.l1_loss, lambda x, y: jnp.abs(x - y)),
         (
-            lambda x, y: huber(x, y, delta=delta),
+            lambda x, y: huber_loss(x, y, delta=delta),
             lambda x, y, **kw: F.huber_loss(x, y, delta=delta, **kw),
             lambda x, y: optax.losses.huber_loss(x, y, delta=delta),
         ),
@@ -32,7 +32,7 @@ def test_match_torch_and_optax(rng):
         np.testing.assert_allclose(ours(*map(jnp.asarray, arrays)), optaxs(*arrays).mean(-1), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [squared_error, absolute_error, huber])
+@pytest.mark.parametrize("loss", [squared_error, absolute_error, huber_loss])
 def test_half_precision_gives_float32_values(loss):
     x, y = (jnp.asarray(a) for a in random_pair(np.random.default_rng(1)))
     half = loss(x.astype(jnp.bfloat16), y)
@@ -40,7 +40,7 @@ def test_half_precision_gives_float32_values(loss):
     np.testing.assert_allclose(half, loss(x.astype(jnp.bfloat16).astype(jnp.float32), y), rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [squared_error, absolute_error, huber], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("loss", [squared_error, absolute_error, huber_loss], ids=lambda f: f.__name__)
 @pytest.mark.parametrize(
     ("x", "y", "error", "message"),
     [
@@ -61,5 +61,5 @@ def test_bad_input_is_one_clear_error(loss, x, y, error, message):
 
 
 def test_huber_needs_a_positive_delta():
-    with pytest.raises(ValueError, match="huber: expected delta > 0, found 0"):
-        huber(jnp.ones(1), jnp.ones(1), delta=0)
+    with pytest.raises(ValueError, match="huber_loss: expected delta > 0, found 0"):
+        huber_loss(jnp.ones(1), jnp.ones(1), delta=0)

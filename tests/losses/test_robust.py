@@ -32,10 +32,10 @@ def test_match_torch_and_their_definitions(rng):
     def ours(x, y):
         each = [
             losses.log_cosh(x, y),
-            losses.smooth_l1(x, y, beta=beta),
-            losses.charbonnier(x, y, epsilon=epsilon),
+            losses.smooth_l1_loss(x, y, beta=beta),
+            losses.charbonnier_loss(x, y, epsilon=epsilon),
             losses.quantile_loss(x, y, quantile=quantile),
-            losses.epsilon_insensitive(x, y, epsilon=epsilon),
+            losses.epsilon_insensitive_loss(x, y, epsilon=epsilon),
             losses.cosine_distance(x, y),
         ]
         return jnp.stack(each)
@@ -55,7 +55,7 @@ def test_match_scikit_learn(rng):
             losses.poisson_deviance(mean, counts),
             losses.gamma_deviance(mean, y),
             losses.tweedie_deviance(mean, with_zeros, power=power),
-            losses.squared_logarithmic_error(mean, y),
+            losses.squared_log_error(mean, y),
             losses.absolute_percentage_error(mean, counts),  # zeros among them
             losses.quantile_loss(mean, y, quantile=quantiles),
         ]
@@ -110,8 +110,8 @@ def test_cosine_distance_of_zero_huge_and_tiny_vectors():
         (losses.poisson_deviance, 0.0, 1.0, "poisson_deviance: expected predictions > 0, found values from 0.0"),
         (losses.poisson_deviance, 1.0, -1.0, "poisson_deviance: expected targets >= 0"),
         (losses.gamma_deviance, 1.0, 0.0, "gamma_deviance: expected targets > 0"),
-        (losses.squared_logarithmic_error, -1.0, 0.0, "squared_logarithmic_error: expected predictions above -1"),
-        (losses.squared_logarithmic_error, 0.0, -1.0, "squared_logarithmic_error: expected targets above -1"),
+        (losses.squared_log_error, -1.0, 0.0, "squared_log_error: expected predictions above -1"),
+        (losses.squared_log_error, 0.0, -1.0, "squared_log_error: expected targets above -1"),
         (lambda x, y: losses.quantile_loss(x, x, quantile=y), 0.0, 1.5, r"expected quantile in \[0, 1\]"),
     ],
 )
@@ -130,9 +130,9 @@ X = jnp.ones((2, 3))
     ("call", "error", "message"),
     [
         (lambda: losses.log_cosh(X, X[0]), ValueError, "log_cosh: expected equal shapes"),
-        (lambda: losses.smooth_l1(X, X, beta=0.0), ValueError, "smooth_l1: expected beta > 0, found 0.0"),
-        (lambda: losses.charbonnier(X, X, epsilon=0.0), ValueError, "charbonnier: expected epsilon > 0"),
-        (lambda: losses.epsilon_insensitive(X, X, epsilon=-1.0), ValueError, "expected epsilon >= 0"),
+        (lambda: losses.smooth_l1_loss(X, X, beta=0.0), ValueError, "smooth_l1_loss: expected beta > 0, found 0.0"),
+        (lambda: losses.charbonnier_loss(X, X, epsilon=0.0), ValueError, "charbonnier_loss: expected epsilon > 0"),
+        (lambda: losses.epsilon_insensitive_loss(X, X, epsilon=-1.0), ValueError, "expected epsilon >= 0"),
         (
             lambda: losses.quantile_loss(X, X, quantile=X[0, :2]),
             ValueError,

@@ -13,7 +13,7 @@ LOSSES = [
     # regression
     Loss("squared_error", losses.squared_error, pair(3)),
     Loss("absolute_error", losses.absolute_error, pair(3)),
-    Loss("huber", losses.huber, pair(3)),
+    Loss("huber_loss", losses.huber_loss, pair(3)),
     # classification
     Loss("binary_cross_entropy", losses.binary_cross_entropy, probabilities(3)),
     Loss("binary_cross_entropy_with_logits", losses.binary_cross_entropy_with_logits, probabilities(3)),

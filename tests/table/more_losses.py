@@ -91,12 +91,12 @@ LOSSES = [
     Loss("hinge_embedding_loss", losses.hinge_embedding_loss, drawn(lambda rng: rng.uniform(size=()), whole(2))),
     # regression
     Loss("log_cosh", losses.log_cosh, pair(3)),
-    Loss("smooth_l1", losses.smooth_l1, pair(3)),
-    Loss("charbonnier", losses.charbonnier, pair(3)),
+    Loss("smooth_l1_loss", losses.smooth_l1_loss, pair(3)),
+    Loss("charbonnier_loss", losses.charbonnier_loss, pair(3)),
     Loss("quantile_loss", lambda x, y: losses.quantile_loss(x, y, quantile=0.8), pair(3)),
-    Loss("epsilon_insensitive", losses.epsilon_insensitive, pair(3)),
+    Loss("epsilon_insensitive_loss", losses.epsilon_insensitive_loss, pair(3)),
     Loss("absolute_percentage_error", losses.absolute_percentage_error, positive(3)),
-    Loss("squared_logarithmic_error", losses.squared_logarithmic_error, positive(3)),
+    Loss("squared_log_error", losses.squared_log_error, positive(3)),
     Loss("cosine_distance", losses.cosine_distance, pair(3)),
     Loss("poisson_deviance", losses.poisson_deviance, positive(3)),
     Loss("gamma_deviance", losses.gamma_deviance, positive(3)),
@@ -163,8 +163,8 @@ LOSSES = [
         drawn(normal(3), whole(5)),
     ),
     Loss(
-        "multi_label_cross_entropy",
-        lambda x, y: losses.multi_label_cross_entropy(x, y, mask=mask_of_first(np.shape(x))),
+        "masked_binary_cross_entropy_with_logits",
+        lambda x, y: losses.binary_cross_entropy_with_logits(x, y, mask=mask_of_first(np.shape(x))),
         probabilities(3),
     ),
 ]

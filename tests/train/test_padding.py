@@ -14,7 +14,8 @@ from jnn.train import LossOutput, create_state, make_eval, make_step
 KEY = jax.random.key(0)
 SPEC = {"in": linear_spec(3, 4), "norm": batch_norm_spec(4, axis="hidden"), "out": linear_spec(4, 1)}
 STATS = {"norm": batch_norm_stats_spec(4, axis="hidden")}
-LOSSES = {name: getattr(jnn.losses, name) for name in ("squared_error", "huber", "binary_cross_entropy_with_logits")}
+NAMES = ("squared_error", "huber_loss", "binary_cross_entropy_with_logits")
+LOSSES = {name: getattr(jnn.losses, name) for name in NAMES}
 
 
 def loss_of(name):
@@ -60,10 +61,10 @@ def ways():
     place = parallel.layout(SPEC, "data=8")
     options = {"stats_momentum": 0.0}
     return {
-        "micro-batches": make_step(loss_of("huber"), optax.sgd(0.1), KEY, microbatches=8, **options),
-        "pmap": parallel.pmap_step(loss_of("huber"), optax.sgd(0.1), KEY, **options),
-        "mesh": parallel.sharded_step(loss_of("huber"), optax.sgd(0.1), KEY, place, **options),
-        "lanes": parallel.sharded_step(loss_of("huber"), optax.sgd(0.1), KEY, place, lanes=8, **options),
+        "micro-batches": make_step(loss_of("huber_loss"), optax.sgd(0.1), KEY, microbatches=8, **options),
+        "pmap": parallel.pmap_step(loss_of("huber_loss"), optax.sgd(0.1), KEY, **options),
+        "mesh": parallel.sharded_step(loss_of("huber_loss"), optax.sgd(0.1), KEY, place, **options),
+        "lanes": parallel.sharded_step(loss_of("huber_loss"), optax.sgd(0.1), KEY, place, lanes=8, **options),
     }
 
 
@@ -87,7 +88,7 @@ def test_a_batch_of_padding_alone_changes_nothing_but_the_step(garbage):
     """Decay, momentum, averages, statistics and memory too."""
     optimizer = optax.adamw(0.1, weight_decay=0.5)
     remember = lambda memory, params, stats, rows, step: {"calls": memory["calls"] + 1}
-    step = make_step(loss_of("huber"), optimizer, KEY, ema_decay=0.5, remember=remember)
+    step = make_step(loss_of("huber_loss"), optimizer, KEY, ema_decay=0.5, remember=remember)
     state = create_state(
         jnn.init(SPEC, KEY), optimizer, stats=jnn.init(STATS, KEY), ema=True, memory={"calls": jnp.zeros(())}
     )

@@ -20,6 +20,9 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._inputs import fitting, masked, pair
+from jnn.metrics import exponential_gain
+
+Gain = Callable[[jax.Array], jax.Array]
 
 
 def ranknet(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
@@ -48,7 +51,9 @@ def ranknet(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None =
     return _mean(costs, better, (-2, -1))
 
 
-def lambdarank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+def lambdarank(
+    scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None, gain: Gain | None = exponential_gain
+) -> jax.Array:
     """LambdaRank loss: RankNet's pairs, each weighed by how much NDCG changes if the two are swapped.
 
     See "Learning to Rank with Nonsmooth Cost Functions", Burges et al., 2006; "The LambdaLoss Framework for Ranking
@@ -56,6 +61,7 @@ def lambdarank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | Non
 
     Args:
       scores, relevance, mask: as for `ranknet`; relevance is >= 0, such as 0..4.
+      gain: of a relevance, as in `jnn.metrics.ndcg`; None for the relevances themselves.
 
     Returns:
       (...): the sum over pairs; the weights are constants to the gradient.
@@ -69,9 +75,9 @@ def lambdarank(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | Non
     scores, relevance, there = _listed("lambdarank", scores, relevance, mask)
     better = _pairs(jnp.greater, relevance) & _pairs(jnp.logical_and, there)
     rank = 1 + jnp.argsort(jnp.argsort(-jnp.where(there, scores, -jnp.inf), axis=-1), axis=-1).astype(scores.dtype)
-    gain = _gain("lambdarank", relevance)
-    swap = jnp.abs(_pairs(jnp.subtract, gain) * _pairs(jnp.subtract, _discount(rank)))
-    ideal = _ideal(gain)[..., None, None]
+    gains = _gains("lambdarank", relevance, gain)
+    swap = jnp.abs(_pairs(jnp.subtract, gains) * _pairs(jnp.subtract, _discount(rank)))
+    ideal = _ideal(gains)[..., None, None]
     costs = jax.lax.stop_gradient(swap) * jax.nn.softplus(-_pairs(jnp.subtract, scores))
     return jnp.sum(jnp.where(better, costs / jnp.where(ideal == 0, 1.0, ideal), 0.0), axis=(-2, -1))
 
@@ -123,7 +129,12 @@ def listmle(scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None =
 
 
 def approximate_ndcg(
-    scores: jax.Array, relevance: jax.Array, *, mask: jax.Array | None = None, temperature: float = 0.1
+    scores: jax.Array,
+    relevance: jax.Array,
+    *,
+    mask: jax.Array | None = None,
+    temperature: float = 0.1,
+    gain: Gain | None = exponential_gain,
 ) -> jax.Array:
     """Approximate NDCG loss: 1 minus NDCG, each rank being 1 plus a soft count of the items with higher scores.
 
@@ -132,6 +143,7 @@ def approximate_ndcg(
     Args:
       scores, relevance, mask: as for `ranknet`; relevance is >= 0, such as 0..4.
       temperature: of the soft count, > 0; near 0 it is the metric, without a gradient.
+      gain: of a relevance, as in `jnn.metrics.ndcg`; None for the relevances themselves.
 
     Returns:
       (...): in [0, 1); 0 of a list where nothing is relevant.
@@ -149,9 +161,9 @@ def approximate_ndcg(
     )
     above = jax.nn.sigmoid(-_pairs(jnp.subtract, scores) / temperature)
     rank = 1 + jnp.sum(jnp.where(others, above, 0.0), axis=-1)
-    gain = _gain("approximate_ndcg", relevance)
-    ideal = _ideal(gain)
-    dcg = jnp.sum(gain * _discount(rank), axis=-1)
+    gains = _gains("approximate_ndcg", relevance, gain)
+    ideal = _ideal(gains)
+    dcg = jnp.sum(gains * _discount(rank), axis=-1)
     return jnp.where(ideal == 0, 0.0, 1 - dcg / jnp.where(ideal == 0, 1.0, ideal))
 
 
@@ -201,10 +213,10 @@ def _mean(x: jax.Array, there: jax.Array, axis: tuple[int, ...]) -> jax.Array:
     return jnp.sum(jnp.where(there, x, 0.0), axis=axis) / jnp.maximum(jnp.sum(there, axis=axis), 1)
 
 
-def _gain(name: str, relevance: jax.Array) -> jax.Array:
-    """2^relevance - 1: 0 where nothing is there, as relevance is."""
+def _gains(name: str, relevance: jax.Array, gain: Gain | None) -> jax.Array:
+    """0 where nothing is there, as relevance is."""
     known = fitting(name, "relevance", relevance, lambda r: r >= 0, ">= 0", like=relevance)
-    return jnp.expm1(known * math.log(2))
+    return known if gain is None else gain(known)
 
 
 def _discount(rank: jax.Array) -> jax.Array:

@@ -100,6 +100,7 @@ from jnn.metrics._regression import (
     root_mean_squared_error,
 )
 from jnn.metrics._retrieval import (
+    exponential_gain,
     fall_out_at_k,
     hit_rate,
     mean_reciprocal_rank,
@@ -172,6 +173,7 @@ __all__ = [
     "ergas",
     "exact_match",
     "explained_variance",
+    "exponential_gain",
     "extended_edit_distance",
     "fall_out_at_k",
     "feature_moments",

@@ -11,7 +11,7 @@ import sklearn.metrics
 import torch
 import torch.nn.functional as F
 
-from jnn import losses
+from jnn import losses, metrics
 from tests.losses.exact import assert_exact, in_float64
 from tests.oracle import configurations
 
@@ -91,6 +91,21 @@ def test_approximate_ndcg_of_a_low_temperature_is_the_metric():
     found = in_float64(lambda s: losses.approximate_ndcg(s, relevance, temperature=1e-6), scores)
     expected = [sklearn.metrics.ndcg_score([2.0**y - 1], [s]) for s, y in zip(scores, relevance, strict=True)]
     np.testing.assert_allclose(1 - found, expected, rtol=1e-9)
+    for gain in (None, metrics.exponential_gain):
+        found = in_float64(lambda s, g=gain: losses.approximate_ndcg(s, relevance, temperature=1e-6, gain=g), scores)
+        metric = in_float64(lambda s, g=gain: metrics.ndcg(s, relevance.astype(np.float64), gain=g).value(), scores)
+        np.testing.assert_allclose(1 - found.mean(), metric, rtol=1e-9)
+
+
+def test_lambdarank_weighs_a_swap_by_the_gains_that_are_given():
+    scores, relevance = jnp.zeros((1, 2)), jnp.array([[3, 0]])
+    assert jnp.allclose(losses.lambdarank(scores, relevance), losses.lambdarank(scores, relevance, gain=None))
+    scores, relevance = jnp.zeros((1, 3)), jnp.array([[3, 1, 0]])
+    gains = jnp.array([[7.0, 1.0, 0.0]])
+    np.testing.assert_allclose(
+        losses.lambdarank(scores, relevance), losses.lambdarank(scores, gains, gain=None), rtol=1e-6
+    )
+    assert not jnp.allclose(losses.lambdarank(scores, relevance), losses.lambdarank(scores, relevance, gain=None))
 
 
 def test_empty_lists_equal_items_and_huge_scores_are_finite():

@@ -29,7 +29,7 @@ def assert_same(name, a, b):
 COMBINING = {"adds_up", "by_kind", "check_metrics", "concatenation", "fold", "merge", "of_nothing", "to_add"}
 OF_TWO = {"frechet_distance", "kernel_distance"}  # sets of rows, with tests of their own
 OF_IMAGES = {"mean_average_precision"}
-AIDS = {"edit_distance", "naive_error", "tokenize_13a"}
+AIDS = {"edit_distance", "exponential_gain", "naive_error", "tokenize_13a"}
 
 
 def test_no_metric_is_missing_from_the_table():

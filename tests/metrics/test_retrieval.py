@@ -20,6 +20,9 @@ def test_ndcg_and_average_precision_are_scikit_learns(rng):
         theirs = sk.ndcg_score(relevance, scores, k=k, sample_weight=kept, ignore_ties=True)
         ours = host(lambda x, y, w, k=k: M.ndcg(x, y, w, k=k), scores, relevance, weight)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    theirs = sk.ndcg_score(2.0**relevance - 1, scores, sample_weight=kept, ignore_ties=True)
+    ours = host(lambda x, y, w: M.ndcg(x, y, w, gain=M.exponential_gain), scores, relevance, weight)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     theirs = sk.label_ranking_average_precision_score(relevance > 0, scores, sample_weight=kept)
     np.testing.assert_allclose(host(M.retrieval_average_precision, scores, relevance, weight), theirs, rtol=1e-5)
 

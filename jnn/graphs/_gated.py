@@ -9,15 +9,13 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.graphs._graph import Edges, check_edges
 from jnn.graphs._segments import gather, segment_sum
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers import gru_cell, gru_cell_spec, linear, linear_spec
 from jnn.param import Params, Spec
 from jnn.precision import over_steps
 
 
-def gated_graph_conv_spec(
-    d: int, *, init: Initializer | VarianceScaling = glorot_uniform, dtype: DTypeLike = jnp.float32
-) -> Spec:
+def gated_graph_conv_spec(d: int, *, init: Init = glorot_uniform, dtype: DTypeLike = jnp.float32) -> Spec:
     """Declares a gated graph convolution (`gated_graph_conv`): {"messages": {"w": (d, d)}, "cell": a `gru_cell_spec`}.
 
     >>> gated_graph_conv_spec(3)["messages"]["w"].shape

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Spec
 from jnn.precision import wide
@@ -28,7 +28,7 @@ def adaptive_log_softmax_spec(
     divisor: float = 4.0,
     axes: tuple[str, str] = ("embed", "vocab"),
     bias: bool = False,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares an adaptive softmax over classes that are sorted from frequent to rare.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, he_normal
+from jnn.initializers import Init, he_normal
 from jnn.layers._conv import conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._pool import global_avg_pool
@@ -23,7 +23,7 @@ def atrous_pyramid_spec(
     branches: int = 3,
     *,
     kernel: Sequence[int] = (3, 3),
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares atrous spatial pyramid pooling.

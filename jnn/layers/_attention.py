@@ -21,7 +21,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks, flop_marks
 from jnn.axes import constrain
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
+from jnn.initializers import Init, lecun_normal, zeros
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._masks import check_mask, check_window
@@ -43,8 +43,8 @@ def attention_spec(
     bias: bool = True,
     qk_norm: bool = False,
     sinks: bool = False,
-    init: Initializer | VarianceScaling = lecun_normal,
-    out_init: Initializer | VarianceScaling | None = None,
+    init: Init = lecun_normal,
+    out_init: Init | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares multi-head attention: its four linear maps.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
+from jnn.initializers import Init, lecun_normal, zeros
 from jnn.param import Param, Spec
 from jnn.precision import add_bias, narrow
 
@@ -19,7 +19,7 @@ def bilinear_spec(
     *,
     axes: tuple[str, str, str] = ("first", "second", "hidden"),
     bias: bool = True,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a bilinear map of two inputs.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.param import Param, Spec
 from jnn.precision import narrow, wide
 from jnn.vectors import length, unit
@@ -38,7 +38,7 @@ def capsules_spec(
     n_out: int,
     d_out: int,
     *,
-    init: Initializer | VarianceScaling = glorot_uniform,
+    init: Init = glorot_uniform,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a layer of capsules (`capsules`).

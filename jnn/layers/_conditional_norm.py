@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, zeros
+from jnn.initializers import Init, zeros
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._norm import layer_norm
 from jnn.param import Spec
@@ -24,7 +24,7 @@ def film_spec(
     channels: int,
     *,
     axes: tuple[str, str, str] = ("condition", "parts", "channels"),
-    init: Initializer | VarianceScaling = zeros,
+    init: Init = zeros,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a map from a condition to a scale and an offset of each channel.
@@ -106,7 +106,7 @@ def ada_layer_norm_zero_spec(
     d: int,
     *,
     axes: tuple[str, str, str] = ("condition", "parts", "channels"),
-    init: Initializer | VarianceScaling = zeros,
+    init: Init = zeros,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares adaptive layer normalization with a gate.

@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 
 from jnn import backend, checks
 from jnn.axes import in_force
-from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
+from jnn.initializers import Init, he_normal, zeros
 from jnn.layers._linear import linear
 from jnn.layers._window import BORDERS, Padding, Window, one_batch_axis, sliding
 from jnn.param import Param, Spec
@@ -36,7 +36,7 @@ def conv_spec(
     groups: int = 1,
     axes: tuple[str, str] = ("channels_in", "channels_out"),
     bias: bool = True,
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a convolution.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, glorot_uniform
+from jnn.initializers import Init, glorot_uniform
 from jnn.layers._cell import CellParams, check_params
 from jnn.layers._conv import SPATIAL_AXES, conv
 from jnn.layers._window import sliding
@@ -32,7 +32,7 @@ def conv_lstm_cell_spec(
     *,
     bias: bool = True,
     forget_bias: float = 1.0,
-    init: Initializer | VarianceScaling = glorot_uniform,
+    init: Init = glorot_uniform,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a convolutional long short-term memory (`conv_lstm_cell`).

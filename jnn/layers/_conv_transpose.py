@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, he_normal
+from jnn.initializers import Init, he_normal
 from jnn.layers._conv import add_channels, check_channels, conv_spec, convolve
 from jnn.layers._window import Padding, Window, one_batch_axis, per_axis, sliding
 from jnn.param import Spec
@@ -30,7 +30,7 @@ def conv_transpose_spec(
     groups: int = 1,
     axes: tuple[str, str] = ("channels_in", "channels_out"),
     bias: bool = True,
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a transposed convolution.

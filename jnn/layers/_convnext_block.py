@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.activations import gelu
-from jnn.initializers import Initializer, VarianceScaling, constant, truncated_normal
+from jnn.initializers import Init, constant, truncated_normal
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._norm import layer_norm, layer_norm_spec
@@ -30,7 +30,7 @@ def convnext_block_spec(
     kernel: Sequence[int] = (7, 7),
     expand: int = 4,
     layer_scale: float = 1e-6,
-    init: Initializer | VarianceScaling = SMALL,
+    init: Init = SMALL,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares ConvNeXt's block.

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import backend, checks
-from jnn.initializers import Initializer, VarianceScaling, he_normal
+from jnn.initializers import Init, he_normal
 from jnn.layers._conv import PADDINGS, add_channels, conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._window import Padding, one_batch_axis, sliding
@@ -28,7 +28,7 @@ def depthwise_conv_spec(
     multiplier: int = 1,
     axes: tuple[str, str] = ("channels_in", "channels_out"),
     bias: bool = True,
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a depthwise convolution: one filter (or `multiplier` filters) per channel.
@@ -106,7 +106,7 @@ def separable_conv_spec(
     *,
     multiplier: int = 1,
     bias: bool = True,
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a separable convolution: a depthwise one (without bias), and the linear map over channels behind it.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, normal
+from jnn.initializers import Init, normal
 from jnn.layers._linear import linear
 from jnn.param import Param, Spec
 from jnn.precision import take
@@ -25,7 +25,7 @@ def embed_spec(
     d: int,
     *,
     axes: tuple[str, str] = ("vocab", "embed"),
-    init: Initializer | VarianceScaling = SMALL,
+    init: Init = SMALL,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares an embedding: a table of `vocab` vectors of size d.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._adaptive_pool import adaptive_max_pool
 from jnn.layers._conv import conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
@@ -48,7 +48,7 @@ def feature_pyramid_spec(
     c_out: int,
     *,
     kernel: Sequence[int] = (3, 3),
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a feature pyramid network.

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.activations import gelu
 from jnn.axes import constrain
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Params, Spec
 
@@ -28,8 +28,8 @@ def feed_forward_spec(
     *,
     gate: bool = False,
     bias: bool = True,
-    init: Initializer | VarianceScaling = lecun_normal,
-    out_init: Initializer | VarianceScaling | None = None,
+    init: Init = lecun_normal,
+    out_init: Init | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a feed-forward network.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, ones
+from jnn.initializers import Init, lecun_normal, ones
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._linear_attention import linear_attention
 from jnn.layers._mixer import Mixed, convolved, decays, mixer_spec, normed, read_out
@@ -28,7 +28,7 @@ def gated_delta_net_spec(
     states: int,
     groups: int | None = None,
     taps: int = 4,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a gated delta net.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, constant, lecun_normal
+from jnn.initializers import Init, constant, lecun_normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
 
@@ -18,7 +18,7 @@ def highway_spec(
     d: int,
     *,
     gate_bias: float = -1.0,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a highway layer (`highway`).

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._score_attention import mean_of_keys
 from jnn.param import Params, Spec
@@ -80,7 +80,7 @@ def hopfield_spec(
     d_hidden: int,
     *,
     bias: bool = True,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a Hopfield layer (`hopfield`).

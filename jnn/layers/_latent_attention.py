@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._attention import Attend, Rotate
 from jnn.layers._attention_cache import Cache, check_room, remember, slot_positions
 from jnn.layers._dot_product_attention import dot_product_attention
@@ -39,8 +39,8 @@ def latent_attention_spec(
     turned: int,
     value: int | None = None,
     q_latent: int | None = None,
-    init: Initializer | VarianceScaling = lecun_normal,
-    out_init: Initializer | VarianceScaling | None = None,
+    init: Init = lecun_normal,
+    out_init: Init | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares multi-head latent attention, without biases.

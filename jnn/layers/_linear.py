@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import backend, checks
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
+from jnn.initializers import Init, lecun_normal, zeros
 from jnn.param import Param, Spec
 from jnn.precision import add_bias, narrow
 
@@ -25,7 +25,7 @@ def linear_spec(
     *,
     axes: Sequence[str] = ("embed", "hidden"),
     bias: bool = True,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a linear map, or dense layer: `x @ w + b`.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling, he_normal, zeros
+from jnn.initializers import Init, he_normal, zeros
 from jnn.layers._conv import SPATIAL_AXES
 from jnn.layers._unfold import unfold
 from jnn.layers._window import Padding, sliding
@@ -30,7 +30,7 @@ def locally_connected_spec(
     padding: Padding = "SAME",
     dilation: int | Sequence[int] = 1,
     bias: bool = True,
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a locally connected layer for images of one size.

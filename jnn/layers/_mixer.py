@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, ones
+from jnn.initializers import Init, lecun_normal, ones
 from jnn.layers._causal_conv import short_conv
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
@@ -31,7 +31,7 @@ def mixer_spec(
     states: int,
     head: int,
     taps: int,
-    init: Initializer | VarianceScaling,
+    init: Init,
     dtype: DTypeLike,
 ) -> Spec:
     """What both layers have."""

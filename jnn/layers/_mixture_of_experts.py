@@ -20,7 +20,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.activations import gelu
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal
+from jnn.initializers import Init, lecun_normal
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._linear import linear_spec
 from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
@@ -52,7 +52,7 @@ def mixture_of_experts_spec(
     *,
     gate: bool = False,
     shared: int | None = None,
-    init: Initializer | VarianceScaling = lecun_normal,
+    init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a mixture of experts: a router, and MLPs of two linear maps, or three, without biases.

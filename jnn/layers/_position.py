@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling
+from jnn.initializers import Init
 from jnn.layers._embed import SMALL, embed_spec, lookup
 from jnn.param import Spec
 from jnn.precision import wide, wide_dtype
@@ -28,7 +28,7 @@ def learned_positions_spec(
     d: int,
     *,
     axes: tuple[str, str] = ("position", "embed"),
-    init: Initializer | VarianceScaling = SMALL,
+    init: Init = SMALL,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares learned positions: a vector for each of `context`, {"table": (context, d)}.

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.initializers import Initializer, VarianceScaling
+from jnn.initializers import Init
 from jnn.layers._embed import SMALL, embed_spec
 from jnn.layers._scores import Bias
 from jnn.param import Spec
@@ -66,9 +66,7 @@ def alibi_slopes(heads: int) -> jax.Array:
     return jnp.array([*slopes, *between][:heads])
 
 
-def relative_bias_spec(
-    heads: int, buckets: int = 32, *, init: Initializer | VarianceScaling = SMALL, dtype: DTypeLike = jnp.float32
-) -> Spec:
+def relative_bias_spec(heads: int, buckets: int = 32, *, init: Init = SMALL, dtype: DTypeLike = jnp.float32) -> Spec:
     """Declares relative position biases (T5): a number for each bucket of distances and each head.
 
     Args:

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.initializers import Initializer, VarianceScaling, he_normal
+from jnn.initializers import Init, he_normal
 from jnn.layers import conv, conv_spec, max_pool
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.param import Params, Spec
@@ -30,7 +30,7 @@ def cnn_spec(
     classes: int,
     *,
     kernel: Sequence[int] = (3, 3),
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a convolutional classifier for images of one size.

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.initializers import Initializer, VarianceScaling, lecun_normal, zeros
+from jnn.initializers import Init, lecun_normal, zeros
 from jnn.layers import (
     attention,
     attention_spec,
@@ -63,7 +63,7 @@ def diffusion_unet_spec(
     """
     first, time = widths[0], 4 * widths[0]
 
-    def kernel(a: int, b: int, k: int = 3, init: Initializer | VarianceScaling = lecun_normal) -> Spec:
+    def kernel(a: int, b: int, k: int = 3, init: Init = lecun_normal) -> Spec:
         return conv_spec(a, b, (k, k), init=init, dtype=dtype)
 
     def block(a: int, b: int, attends: bool) -> Spec:

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.initializers import Initializer, VarianceScaling, he_normal, lecun_normal
+from jnn.initializers import Init, he_normal, lecun_normal
 from jnn.layers import dropout, linear, linear_spec
 from jnn.param import Params, Spec, check_key, path_key
 
@@ -23,7 +23,7 @@ def mlp_spec(
     sizes: Sequence[int],
     *,
     bias: bool = True,
-    init: Initializer | VarianceScaling = he_normal,
+    init: Init = he_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a multilayer perceptron: one linear map from each size to the next.

@@ -14,12 +14,12 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.activations import heaviside
-from jnn.initializers import Initializer, VarianceScaling, zeros
+from jnn.initializers import Init, zeros
 from jnn.layers import linear, linear_spec
 from jnn.param import Params, Spec
 
 
-def perceptron_spec(d_in: int, *, init: Initializer | VarianceScaling = zeros, dtype: DTypeLike = jnp.float32) -> Spec:
+def perceptron_spec(d_in: int, *, init: Init = zeros, dtype: DTypeLike = jnp.float32) -> Spec:
     """Declares a perceptron: {"w": (d_in,), "b": ()}, zero at first as the learning rule likes it.
 
     >>> perceptron_spec(2)["w"].shape

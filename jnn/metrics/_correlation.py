@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
+from jnn.metrics._pairs import pair
 from jnn.metrics._sums import floored, ratio, spread, total
-from jnn.precision import wide
 
 
 class Pearson(NamedTuple):
@@ -120,22 +119,14 @@ def explained_variance(
     >>> float(explained_variance(jnp.array([[1.0], [3.0]]), jnp.array([[0.0], [2.0]])).value())
     1.0
     """
-    _check("explained_variance", predictions, targets, 2)
-    errors = wide(targets) - wide(predictions)
+    p, y = pair("explained_variance", predictions, targets, ndim=2)
+    errors = y - p
     return ExplainedVariance(_sums("explained_variance", errors, targets, weight, 0.0, shift))
 
 
 def _sums(name: str, x: jax.Array, y: jax.Array, weight: jax.Array | None, *shifts: jax.Array | float) -> Pearson:
-    _check(name, x, y, 2)
+    x, y = pair(name, x, y, ndim=2)
     weights = spread(name, weight, x)
-    x, y = (
-        wide(a) - jnp.broadcast_to(jnp.asarray(shift, wide(a).dtype), a.shape)
-        for a, shift in zip((x, y), shifts, strict=True)
-    )
+    x, y = (a - jnp.broadcast_to(jnp.asarray(shift, a.dtype), a.shape) for a, shift in zip((x, y), shifts, strict=True))
     axes = tuple(range(x.ndim - 1))
     return Pearson(jnp.sum(weights, axes), *(total(each, weights, axes) for each in (x, y, x * x, y * y, x * y)))
-
-
-def _check(name: str, predictions: jax.Array, targets: jax.Array, ndim: int) -> None:
-    checks.floats(name, predictions, ndim=ndim)
-    checks.same_shape(name, predictions=predictions, targets=targets)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.metrics._percentage import pair
+from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean
 from jnn.precision import over_last_axes, wide, wide_dtype
 

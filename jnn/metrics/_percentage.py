@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
+from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean, ratio, spread, total
-from jnn.precision import wide_dtype
 
 
 def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
@@ -76,11 +75,3 @@ def weighted_absolute_percentage_error(
     p, y = pair("weighted_absolute_percentage_error", predictions, targets)
     weight = spread("weighted_absolute_percentage_error", weight, y)
     return Mean(total(jnp.abs(y - p), weight), total(jnp.abs(y), weight))
-
-
-def pair(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Predictions and targets of one shape, in float32 at least."""
-    checks.floats(name, predictions, ndim=0)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    dtype = jnp.promote_types(wide_dtype(predictions), targets.dtype)
-    return predictions.astype(dtype), targets.astype(dtype)

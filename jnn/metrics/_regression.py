@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean, ratio, spread, total
 from jnn.precision import wide
 
@@ -141,6 +142,5 @@ def r_squared(
 
 
 def _error(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    checks.floats(name, predictions, ndim=0)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    return wide(predictions) - wide(targets)
+    p, y = pair(name, predictions, targets)
+    return p - y

@@ -68,7 +68,7 @@ def inverted_network(
     check_key(where, key, optional=True)
     if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
         raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
-    how = {"padding": padding, "epsilon": epsilon, "weight": weight}
+    how: dict[str, Any] = {"padding": padding, "epsilon": epsilon, "weight": weight}
     unit = partial(conv_norm, **how)
     h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2)
     h, seen = through_stages(p, activation(h), stats, _block, None, strides=strides, activation=activation, **how)

@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init
 from jnn.layers._embed import SMALL, embed_spec, lookup
+from jnn.layers._rotary_rates import rates_of
 from jnn.param import Spec
 from jnn.precision import wide, wide_dtype
 
@@ -89,8 +90,8 @@ def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0
     >>> sinusoidal_positions(jnp.arange(3), 4).shape
     (3, 4)
     """
-    rates = base ** (-jnp.arange(0, _even("sinusoidal_positions", d), 2, dtype=jnp.float32) / d)
-    angles = _angles("sinusoidal_positions", positions, rates)
+    rates = rates_of("sinusoidal_positions", d, base)
+    angles = _angles("sinusoidal_positions", positions, jnp.asarray(rates, jnp.float32))
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d)
 
 
@@ -136,7 +137,7 @@ def rotary(
             f"(..., t, h, k), found {checks.describe(positions)}."
         )
     if rates is None:
-        rates = base ** (-jnp.arange(0, _even("rotary", x.shape[-1]), 2, dtype=wide_dtype(x)) / x.shape[-1])
+        rates = rates_of("rotary", x.shape[-1], base)
     elif rates.ndim != 1 or not 2 <= 2 * len(rates) <= x.shape[-1]:
         raise ValueError(f"rotary: expected 1 to {x.shape[-1] // 2} rates, a pair each, found shape {rates.shape}.")
     angles = _angles("rotary", positions, jnp.asarray(rates, wide_dtype(x)))[..., None, :]
@@ -150,12 +151,6 @@ def rotary(
         a, b = jnp.split(wide(turned), 2, axis=-1)
         y = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
     return jnp.concatenate([y.astype(x.dtype), rest], -1) if rest.size else y.astype(x.dtype)
-
-
-def _even(layer: str, d: int) -> int:
-    if d < 2 or d % 2:
-        raise ValueError(f"{layer}: pairs of features need an even size, found {d}.")
-    return d
 
 
 def _angles(layer: str, positions: jax.Array, rates: jax.Array) -> jax.Array:

@@ -36,9 +36,7 @@ def rotary_rates(size: int, *, base: float = 10_000.0) -> np.ndarray:
     >>> rotary_rates(4, base=100.0).tolist()
     [1.0, 0.1]
     """
-    if size < 2 or size % 2:
-        raise ValueError(f"rotary_rates: pairs of features need an even size, found {size}.")
-    return base ** (-np.arange(0, size, 2) / size)
+    return rates_of("rotary_rates", size, base)
 
 
 def llama3_rates(
@@ -113,6 +111,13 @@ def yarn_scale(factor: float) -> float:
     """
     _check("yarn_scale", factor, 1)
     return 0.1 * math.log(factor) + 1.0
+
+
+def rates_of(layer: str, size: int, base: float) -> np.ndarray:
+    """`rotary_rates`, for a layer whose size it is."""
+    if size < 2 or size % 2:
+        raise ValueError(f"{layer}: pairs of features need an even size, found {size}.")
+    return base ** (-np.arange(0, size, 2) / size)
 
 
 def _check(name: str, factor: float, context: int) -> None:

@@ -27,6 +27,7 @@ from jnn.layers import (
     group_norm_spec,
     linear,
     linear_spec,
+    rotary_rates,
 )
 from jnn.models._unet import check_halved
 from jnn.param import Params, Spec, check_key, path_key
@@ -188,7 +189,7 @@ def time_embedding(t: jax.Array, d: int, dtype: DTypeLike = jnp.float32) -> jax.
     """
     if d < 2 or d % 2:
         raise ValueError(f"time_embedding: pairs of features need an even size, found {d}.")
-    rates = 10_000.0 ** (-jnp.arange(d // 2, dtype=dtype) / (d // 2))
+    rates = jnp.asarray(rotary_rates(d), dtype)
     angles = t[..., None].astype(dtype) * rates.reshape((1,) * t.ndim + rates.shape)
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 

@@ -68,10 +68,10 @@ def inverted_network(
     check_key(where, key, optional=True)
     if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
         raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
-    how: dict[str, Any] = {"padding": padding, "epsilon": epsilon, "weight": weight}
-    unit = partial(conv_norm, **how)
+    unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
+    how = {"activation": activation, "padding": padding, "epsilon": epsilon, "weight": weight}
     h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2)
-    h, seen = through_stages(p, activation(h), stats, _block, None, strides=strides, activation=activation, **how)
+    h, seen = through_stages(p, activation(h), stats, _block, None, strides=strides, **how)
     h, last = unit(gather(p["last"], "last"), h, stats and stats["last"])
     h = global_avg_pool(constrain(activation(h), "y", "x", "channels"))
     h = dropout(h, rate, key=None if key is None else path_key(key, "out"))

@@ -235,3 +235,28 @@ def test_numbers_that_are_traced_are_what_they_are():
     assert (
         jax.jit(lambda x, r: jnn.layers.dropout(x, r, key=key))(logits.astype(jnp.bfloat16), 0.5).dtype == jnp.bfloat16
     )
+
+
+LEVELS, STEPS = jnp.array([0.2, 0.9]), jnp.ones((2, 4))
+MAPS = jnp.array([[[0.2], [0.9]]]), jnp.array([[[0.0], [1.0]]])
+
+
+@pytest.mark.parametrize(
+    ("f", "bad"),
+    [
+        (lambda r: jnn.losses.min_snr_weight(LEVELS, predict="x0", most=r), 0.0),
+        (lambda r: jnn.losses.p2_weight(LEVELS, predict="noise", offset=r), -0.5),
+        (lambda r: jnn.losses.p2_weight(LEVELS, predict="noise", power=r), -1.0),
+        (lambda r: jnn.losses.vtrace(STEPS[:, 1:], STEPS[:, 1:], STEPS, STEPS[:, 1:], most=r)[0], -1.0),
+        (lambda r: jnn.losses.vtrace(STEPS[:, 1:], STEPS[:, 1:], STEPS, STEPS[:, 1:], most_trace=r)[0], -1.0),
+        (lambda r: jnn.losses.tversky_loss(*MAPS, spatial=1, false_positives=r), -0.1),
+        (lambda r: jnn.losses.dice_loss(*MAPS, spatial=1, smooth=r), -0.1),
+        (lambda r: jnn.losses.ssim_loss(*(jnp.ones((12, 12, 1)) * x for x in (0.2, 0.3)), peak=r), -1.0),
+    ],
+)
+def test_a_traced_number_that_is_checked_is_what_is_used(f, bad):
+    traced = jax.jit(f)
+    np.testing.assert_allclose(traced(0.7), f(0.7), rtol=1e-5)
+    assert jnp.isnan(traced(bad)).any()
+    with pytest.raises(ValueError, match=r": expected \w+ >=? 0, found"):
+        f(bad)

@@ -62,8 +62,9 @@ def min_snr_weight(level: jax.Array, *, predict: Predict, most: jax.Array | floa
     most = positive("min_snr_weight", "most", most, level)
     # level against most * (1 - level): no ratio, so both ends are finite
     signal, noise = level, most * (1 - level)
-    of_noise = jnp.where(noise < signal, noise / jnp.where(noise < signal, signal, 1), 1)
-    of_x0 = jnp.where(noise < signal, most, signal / jnp.where(noise < signal, 1, 1 - level))
+    cut = ~(noise >= signal)  # NaN, too
+    of_noise = jnp.where(cut, noise / jnp.where(cut, signal, 1), 1)
+    of_x0 = jnp.where(cut, most, signal / jnp.where(cut, 1, 1 - level))
     return choose("min_snr_weight", predict, of_noise, of_x0, jnp.minimum(signal, noise))
 
 

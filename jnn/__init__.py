@@ -33,6 +33,7 @@ from jnn.param import (
 if TYPE_CHECKING:
     from jnn import (
         activations,
+        audio,
         boxes,
         data,
         graphs,
@@ -57,6 +58,7 @@ __all__ = [
     "Param",
     "abstract",
     "activations",
+    "audio",
     "backend",
     "boxes",
     "count_params",

@@ -27,6 +27,7 @@ BELOW = {
     "param": "activations checks data graphs initializers inspect launch layers losses metrics models parallel train",
     "boxes": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "image_similarity": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
+    "audio": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "vectors": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "metrics": "data graphs inspect launch layers losses models parallel preflight train",
     "layers": "data graphs inspect launch losses models parallel preflight train",

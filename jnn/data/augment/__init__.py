@@ -1,7 +1,7 @@
 """Augmentation on the device: a batch and a key in, a batch out. One concept a file.
 
 What lives here are pure functions of arrays and a key, for images `b y x c` (geometry, colours, blur,
-erasing, RandAugment, mixing), audio (`b t` and `b t f`) and token ids (`b t`). What does not: anything
+erasing, RandAugment, AugMix, mixing), audio (`b t` and `b t f`) and token ids (`b t`). What does not: anything
 that reads files, holds state, or knows a model.
 
 Laws: `key=None` is no noise; the same key gives the same result; dtype in = dtype out; a row's draw
@@ -15,7 +15,9 @@ are uint8 in 0..255 or floating point in [0, 1]: augment before you standardise.
 
 from jnn.data.augment._affine import random_affine, random_rotate
 from jnn.data.augment._audio import add_noise, spec_augment, time_shift
+from jnn.data.augment._augmix import augmix
 from jnn.data.augment._blur import adjust_sharpness, gaussian_blur, random_blur
+from jnn.data.augment._clahe import clahe
 from jnn.data.augment._color import (
     adjust_brightness,
     adjust_contrast,
@@ -25,10 +27,12 @@ from jnn.data.augment._color import (
     grayscale,
 )
 from jnn.data.augment._crop import random_crop, random_resized_crop
+from jnn.data.augment._elastic import random_elastic
 from jnn.data.augment._erase import cutout, random_erasing
 from jnn.data.augment._flip import random_flip
 from jnn.data.augment._masking import Masked, mask_spans, mask_tokens
 from jnn.data.augment._mix import cutmix, mixup
+from jnn.data.augment._perspective import perspective_matrix, random_perspective
 from jnn.data.augment._pixels import sometimes
 from jnn.data.augment._rand_augment import rand_augment
 from jnn.data.augment._text import replace_tokens, word_dropout
@@ -44,7 +48,9 @@ __all__ = [
     "adjust_saturation",
     "adjust_sharpness",
     "affine_matrix",
+    "augmix",
     "autocontrast",
+    "clahe",
     "color_jitter",
     "cutmix",
     "cutout",
@@ -55,13 +61,16 @@ __all__ = [
     "mask_spans",
     "mask_tokens",
     "mixup",
+    "perspective_matrix",
     "posterize",
     "rand_augment",
     "random_affine",
     "random_blur",
     "random_crop",
+    "random_elastic",
     "random_erasing",
     "random_flip",
+    "random_perspective",
     "random_resized_crop",
     "random_rotate",
     "replace_tokens",

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from jnn.data.augment._blur import adjust_sharpness
 from jnn.data.augment._color import adjust_brightness, adjust_contrast, adjust_saturation
-from jnn.data.augment._pixels import check_bound, check_colors, check_fill, white
+from jnn.data.augment._pixels import Amount, check_bound, check_colors, check_fill, white
 from jnn.data.augment._tone import autocontrast, equalize, posterize, solarize
 from jnn.data.augment._warp import affine_matrix, check_method, warp
 from jnn.param import check_key
@@ -101,9 +101,9 @@ def rand_augment(
 
 
 def apply_ops(
-    x: jax.Array, ops: jax.Array, signs: jax.Array, strength: float, *, method: str, fill: float
+    x: jax.Array, ops: jax.Array, signs: jax.Array, strength: Amount, *, method: str, fill: float
 ) -> jax.Array:
-    """Operation `ops[i]` of `OPS` on image i, with `strength` from 0 to 1 and the way `signs[i]`, 1 or -1."""
+    """Operation `ops[i]` of `OPS` on image i, with its `strength` from 0 to 1 and the way `signs[i]`, 1 or -1."""
     chosen = {name: ops == i for i, name in enumerate(OPS)}
     amount = lambda name, most: jnp.where(chosen[name], signs * strength * most, 0.0)  # 0 is neutral
     size = (x.shape[1], x.shape[2])
@@ -118,6 +118,6 @@ def apply_ops(
         x = adjust(x, 1 + amount(name, _FACTOR))
     only = lambda name, changed: jnp.where(chosen[name].reshape(-1, 1, 1, 1), changed, x)
     x = only("solarize", solarize(x, (1 - strength) * white(x)))
-    x = only("posterize", posterize(x, 8 - round(_BITS * strength)))
+    x = only("posterize", posterize(x, 8 - jnp.round(_BITS * strength)))
     x = only("autocontrast", autocontrast(x))
     return only("equalize", equalize(x))

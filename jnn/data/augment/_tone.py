@@ -74,7 +74,7 @@ def posterize(x: jax.Array, bits: int | jax.Array) -> jax.Array:
     if not isinstance(bits, jax.core.Tracer) and not ((np.asarray(bits) >= 0) & (np.asarray(bits) <= 8)).all():
         raise ValueError(f"posterize: bits lie in 0..8, found {bits}.")
     step = 8 - per_image("posterize", bits, x).astype(jnp.int32)
-    return _of_levels((_levels(x) >> step) << step, x)
+    return _of_levels((levels_of(x) >> step) << step, x)
 
 
 def autocontrast(x: jax.Array) -> jax.Array:
@@ -123,7 +123,7 @@ def equalize(x: jax.Array) -> jax.Array:
     """
     check_colors("equalize", x)
     b, height, width, c = x.shape
-    levels = jnp.moveaxis(_levels(x), -1, 1).reshape(b * c, height * width)
+    levels = jnp.moveaxis(levels_of(x), -1, 1).reshape(b * c, height * width)
     curve = jax.vmap(_equalizing)(jax.vmap(lambda one: jnp.zeros(256, jnp.int32).at[one].add(1))(levels))
     even = jnp.take_along_axis(curve, levels, 1).reshape(b, c, height, width)
     return _of_levels(jnp.moveaxis(even, 1, -1), x)
@@ -139,7 +139,7 @@ def _equalizing(counts: jax.Array) -> jax.Array:
     return jnp.where(step == 0, jnp.arange(256), curve)  # too few pixels, or one colour: the identity
 
 
-def _levels(x: jax.Array) -> jax.Array:
+def levels_of(x: jax.Array) -> jax.Array:
     """The nearest of 256 colours, int32."""
     return jnp.round(to_unit(x) * 255).astype(jnp.int32)
 

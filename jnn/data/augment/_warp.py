@@ -1,7 +1,8 @@
-"""Affine maps of images: each pixel of the result is read from where a matrix points in the input.
+"""Affine and projective maps of images: each pixel of the result is read from where a matrix points in the input.
 
     affine_matrix(size, ...) -> matrices (b, 2, 3)     rotate, translate, scale, shear about the centre
     warp(x, matrices) -> images                        (y, x) of the input = matrix @ (y, x, 1) of the result
+    read_at(x, at_y, at_x) -> images                   the same, of places given one by one
 
 Laws: the identity matrix is the identity, bit for bit; a rotation by 90 degrees is `rot90`; a pixel
 read from outside is `fill`.
@@ -64,11 +65,12 @@ def affine_matrix(
 
 
 def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: float = 0.0) -> jax.Array:
-    """Affine warp: images read at affine places of other images.
+    """Affine or projective warp: images read at affine places of other images, or at those of a perspective.
 
     Args:
       x: (b, y, x, c), floating point, or integers: of 8 or 16 bits where bilinear, any where nearest.
-      matrices: (b, 2, 3), or (2, 3) for all images: (y, x) of the input is matrix @ (y, x, 1) of the result.
+      matrices: (b, 2, 3), or (2, 3) for all images: (y, x) of the input is matrix @ (y, x, 1) of the result. Or
+        (b, 3, 3) or (3, 3), where a third row is what both are divided by; what it makes 0 or less lies outside.
       method: "bilinear", or "nearest" (which invents no value: for masks).
       fill: what lies outside of the images, in their units.
 
@@ -86,14 +88,27 @@ def warp(x: jax.Array, matrices: jax.Array, *, method: str = "bilinear", fill: f
     check_images("warp", x)
     check_method("warp", x, method, fill)
     b, height, width, _ = x.shape
-    if matrices.shape not in [(2, 3), (b, 2, 3)]:
-        raise ValueError(f"warp: expected matrices (2, 3) or ({b}, 2, 3), found {checks.describe(matrices)}.")
-    m = jnp.broadcast_to(matrices.astype(jnp.float32), (b, 2, 3))[..., None, None]
-    rows, columns = jnp.arange(height, dtype=jnp.float32)[:, None], jnp.arange(width, dtype=jnp.float32)[None, :]
+    rows = matrices.shape[-2] if matrices.ndim > 1 else 0
+    if rows not in (2, 3) or matrices.shape not in [(rows, 3), (b, rows, 3)]:
+        raise ValueError(
+            f"warp: expected matrices (2, 3) or ({b}, 2, 3), found {checks.describe(matrices)}. A perspective has "
+            "three rows of 3."
+        )
+    m = jnp.broadcast_to(matrices.astype(jnp.float32), (b, rows, 3))[..., None, None]
+    down, right = jnp.arange(height, dtype=jnp.float32)[:, None], jnp.arange(width, dtype=jnp.float32)[None, :]
     # products, not an einsum: an accelerator would round the places to bfloat16
-    place = lambda i: m[:, i, 0] * rows[None] + m[:, i, 1] * columns[None] + m[:, i, 2]
+    places = [m[:, i, 0] * down[None] + m[:, i, 1] * right[None] + m[:, i, 2] for i in range(rows)]
+    if rows == 3:
+        *places, depth = places
+        seen = depth > 0
+        places = [jnp.where(seen, place / jnp.where(seen, depth, 1), -1) for place in places]
+    return read_at(x, *places, method=method, fill=fill)
+
+
+def read_at(x: jax.Array, at_y: jax.Array, at_x: jax.Array, *, method: str, fill: float) -> jax.Array:
+    """Images read at places (b, y, x) of other images; what lies outside of these is `fill`."""
     # a frame of `fill` stands for all that lies outside: places are clipped to it
-    at_y, at_x = jnp.clip(place(0), -1, height), jnp.clip(place(1), -1, width)
+    at_y, at_x = jnp.clip(at_y, -1, x.shape[1]), jnp.clip(at_x, -1, x.shape[2])
     read = _reader(x, fill)
     if method == "nearest":
         # not `round`, which sends neighbouring halves to the same even pixel

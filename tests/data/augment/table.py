@@ -27,6 +27,7 @@ class Augmentation:
     expects: how an input of the wrong rank is refused; "" where any rank will do.
     mixes: True where rows see each other.
     error: of its floating-point arithmetic, in units of white.
+    slow: True where laws that compile are left to `-m slow`.
     """
 
     name: str
@@ -36,13 +37,14 @@ class Augmentation:
     expects: str
     mixes: bool = False
     error: float = 1e-5
+    slow: bool = False
 
 
-def images(name, apply, *, mixes=False, error=1e-5, expects="a non-empty batch of images"):
+def images(name, apply, *, mixes=False, error=1e-5, expects="a non-empty batch of images", slow=False):
     """A row for images, 6 by 5 pixels in RGB."""
     batch = lambda rng: rng.integers(0, 256, (ROWS_OF_A_BATCH, 6, 5, 3)).astype(np.uint8)
     dtypes = (jnp.uint8, jnp.float32, jnp.bfloat16)
-    return Augmentation(name, lambda x, n, key: apply(x, key), batch, dtypes, expects, mixes, error)
+    return Augmentation(name, lambda x, n, key: apply(x, key), batch, dtypes, expects, mixes, error, slow)
 
 
 def waves(name, apply, dtypes=(jnp.float32, jnp.bfloat16)):
@@ -70,6 +72,8 @@ IMAGES = [
         lambda x, key: a.random_affine(x, degrees=20, translate=0.2, scale=(0.8, 1.2), shear=0.2, key=key),
     ),
     images("random_affine-nearest", lambda x, key: a.random_affine(x, scale=(0.5, 2.0), method="nearest", key=key)),
+    images("random_perspective", lambda x, key: a.random_perspective(x, 0.5, key=key), slow=True),
+    images("random_elastic", lambda x, key: a.random_elastic(x, 4.0, 0.7, key=key), slow=True),
     images(
         "color_jitter",
         lambda x, key: a.color_jitter(x, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, key=key),
@@ -79,6 +83,7 @@ IMAGES = [
     images("cutout", lambda x, key: a.cutout(x, 3, key=key)),
     images("random_erasing", lambda x, key: a.random_erasing(x, key=key, area=(0.2, 0.4))),
     images("rand_augment", lambda x, key: a.rand_augment(x, key=key), error=0.03),
+    images("augmix", lambda x, key: a.augmix(x, key=key, chains=2, depth=2), error=0.03, slow=True),
     images("sometimes", lambda x, key: a.sometimes(x, lambda x, key: a.invert(x), 0.5, key=key), expects=""),
     images(
         "mixup",

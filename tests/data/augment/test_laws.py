@@ -15,9 +15,15 @@ from jnn.data import augment as a
 from tests.data.augment.table import IMAGES, SEQUENCES, batch_of
 
 EVERYTHING = IMAGES + SEQUENCES
-over = lambda rows: pytest.mark.parametrize("row", rows, ids=lambda row: row.name)
+over_all = pytest.mark.parametrize("row", EVERYTHING, ids=lambda row: row.name)
 KEY = jax.random.key(0)
 INTEGERS = (jnp.int16, jnp.int32, jnp.uint32)
+
+
+def over(rows):
+    """Rows whose programs are compiled: slow where they take long."""
+    marked = [pytest.param(row, marks=pytest.mark.slow if row.slow else ()) for row in rows]
+    return pytest.mark.parametrize("row", marked, ids=[row.name for row in rows])
 
 
 @functools.cache
@@ -79,7 +85,7 @@ def test_the_same_key_gives_the_same_and_another_key_another(row):
     assert not np.array_equal(changed(out), changed(compiled(row)(x, n, jax.random.key(1))))
 
 
-@over(EVERYTHING)
+@over_all
 def test_no_key_is_the_identity(row):
     for dtype in row.dtypes:
         x, n = batch_of(row, dtype)
@@ -107,7 +113,7 @@ def test_integers_are_exact_over_their_range_or_refused(row, dtype):
         np.testing.assert_allclose(out, np.asarray(exact), rtol=0, atol=0.51)
 
 
-@over(EVERYTHING)
+@over_all
 def test_what_is_no_array_is_one_clear_error(row):
     name, (x, n) = row.name.split("-")[0], batch_of(row)
     for other, found in ((x.tolist(), "list"), (torch.zeros(x.shape), "torch.Tensor")):
@@ -117,7 +123,7 @@ def test_what_is_no_array_is_one_clear_error(row):
         row.apply(np.full(x.shape, 2**40), n, KEY)
 
 
-@over(EVERYTHING)
+@over_all
 @pytest.mark.parametrize("key", [0, True, "0", jnp.arange(3), jax.random.split(jax.random.key(0), 2)], ids=repr)
 def test_what_is_no_key_is_one_clear_error(row, key):
     with pytest.raises(
@@ -211,7 +217,7 @@ def test_input_of_another_rank_is_one_clear_error(row):
         row.apply(x[..., 0], n, KEY)
 
 
-@over(EVERYTHING)
+@over_all
 def test_an_empty_batch_is_one_clear_error(row):
     x, n = batch_of(row)
     with pytest.raises(ValueError, match=rf"^{row.name.split('-')[0]}: expected .*found .*\[0,"):

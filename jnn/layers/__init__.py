@@ -78,6 +78,7 @@ from jnn.layers._flow import (
     inverse_autoregressive_flow,
 )
 from jnn.layers._fourier import fourier_features, fourier_features_spec, nerf_encoding, siren, siren_spec
+from jnn.layers._fp8_linear import fp8_linear
 from jnn.layers._gated_delta_net import gated_delta_net, gated_delta_net_spec
 from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
 from jnn.layers._grid_sample import affine_grid, grid_sample
@@ -276,6 +277,7 @@ __all__ = [
     "fold",
     "fourier_features",
     "fourier_features_spec",
+    "fp8_linear",
     "fractional_max_pool",
     "gated_delta_net",
     "gated_delta_net_spec",

@@ -79,15 +79,9 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
     >>> linear(p, jnp.ones((5, 4, 3))).shape
     (5, 4, 2)
     """
-    checks.params("linear", p, "w", may=("b",))
-    checks.array("linear", x)
-    x = narrow(x)
-    w = p["w"].astype(x.dtype)
+    x, w = operands("linear", p, x, in_axes)
+    w = w.astype(x.dtype)
     d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
-    checks.floats("linear", x, ndim=in_axes)
-    if (fitting := _fitting_axes(w, x)) not in (None, in_axes):
-        raise ValueError(f"linear: w {w.shape} and x {checks.describe(x)} fit with in_axes={fitting}, found {in_axes}.")
-    checks.trailing("linear", x, d_in)
     leading = x.shape[: x.ndim - in_axes]
     if backend.choose("dense") == "flat":
         y = x.reshape(-1, math.prod(d_in)) @ w.reshape(math.prod(d_in), -1)
@@ -95,6 +89,18 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
     else:
         y = jnp.tensordot(x, w, axes=in_axes)
     return add_bias(y, p["b"]) if "b" in p else y
+
+
+def operands(name: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int) -> tuple[jax.Array, jax.Array]:
+    """x, in the dtype in force, and w, in its own: what `name` is to multiply; raises unless they fit."""
+    checks.params(name, p, "w", may=("b",))
+    checks.array(name, x)
+    x, w = narrow(x), p["w"]
+    checks.floats(name, x, ndim=in_axes)
+    if (fitting := _fitting_axes(w, x)) not in (None, in_axes):
+        raise ValueError(f"{name}: w {w.shape} and x {checks.describe(x)} fit with in_axes={fitting}, found {in_axes}.")
+    checks.trailing(name, x, w.shape[:in_axes])
+    return x, w
 
 
 def _fitting_axes(w: jax.Array, x: jax.Array) -> int | None:

@@ -56,7 +56,6 @@ BLOCKS = [
     # linear, dropout
     Block("linear", layers.linear_spec(5, 7), lambda p, x, key: layers.linear(p, x), floats(5)),
     Block("linear-no-bias", layers.linear_spec(5, 7, bias=False), lambda p, x, key: layers.linear(p, x), floats(5)),
-    Block("fp8_linear", layers.linear_spec(5, 7), lambda p, x, key: layers.fp8_linear(p, x), floats(5)),
     Block(
         "linear-many-axes",
         layers.linear_spec((2, 3), (4, 5), axes=("heads", "head", "a", "b")),

@@ -51,6 +51,7 @@ SPECTRAL_START = np.asarray([0.6, -0.5, 0.4, 0.3], np.float32)
 
 BLOCKS = [
     # linear and shape
+    Block("fp8_linear", layers.linear_spec(5, 7), lambda p, x, key: layers.fp8_linear(p, x), floats(5)),
     Block(
         "bilinear",
         layers.bilinear_spec(3, 4, 5),

@@ -39,7 +39,7 @@ def perspective_matrix(size: tuple[int, int], corners: jax.Array) -> jax.Array:
     checks.floats("perspective_matrix", corners, ndim=2)
     if corners.shape[-2:] != (4, 2) or corners.ndim > 3 or min(size) < 2:
         raise ValueError(
-            f"perspective_matrix: expected corners (4, 2) or (b, 4, 2) and an image of two pixels or more a side, "
+            "perspective_matrix: expected corners (4, 2) or (b, 4, 2) and an image of two pixels or more a side, "
             f"found {checks.describe(corners)} and {size[0]} x {size[1]}."
         )
     zero, right, opposite, down = (corners.astype(jnp.float32)[..., i, :] for i in range(4))
@@ -53,7 +53,7 @@ def perspective_matrix(size: tuple[int, int], corners: jax.Array) -> jax.Array:
         jnp.concatenate([zero, jnp.ones_like(zero[..., :1])], -1),
     ]
     # the inverse of that map: its columns' cross products over its determinant
-    crossed = [jnp.cross(columns[1], columns[2]), jnp.cross(columns[2], columns[0]), jnp.cross(*columns[:2])]
+    crossed = [jnp.cross(columns[1], columns[2]), jnp.cross(columns[2], columns[0]), jnp.cross(columns[0], columns[1])]
     volume = jnp.sum(columns[0] * crossed[0], -1, keepdims=True)
     scale = (size[0] - 1, size[1] - 1, 1)
     return jnp.stack([row / volume * n for row, n in zip(crossed, scale, strict=True)], -2)

@@ -1,7 +1,5 @@
 """Every fan-scaled initializer: equal to jax.nn's by position, and to torch's in distribution."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -160,56 +158,6 @@ def test_orthogonal_is_jaxs_where_positions_can_say_it():
         np.testing.assert_array_equal(draw(ours, shape, axes), theirs(KEY, shape, jnp.float32))
     complex_ = np.asarray(draw(ours, (4, 4), ("in", "out"), dtype=jnp.complex64))
     np.testing.assert_allclose(complex_ @ complex_.conj().T, 4 * np.eye(4), atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [(4, 6, 3), (6, 4, 3, 5), (2, 9, 1, 3, 5)])
-@pytest.mark.parametrize("groups", [1, 2, 3])
-def test_dirac_is_torchs(size, groups):
-    c_in, c_out, *spatial = size
-    axes = (*"zyx"[3 - len(spatial) :], "in", "out")
-    theirs = torch.nn.init.dirac_(torch.empty(c_out * groups, c_in, *spatial), groups).numpy()
-    param = Param((*spatial, c_in, c_out * groups), initializers.dirac(groups), axes, fan_in=("in",), fan_out=("out",))
-    ours = dataclasses.replace(param, receptive=axes[:-2]).draw(KEY)
-    np.testing.assert_array_equal(np.moveaxis(ours, (-1, -2), (0, 1)), theirs)
-
-
-@pytest.mark.parametrize("window", [(3, 4), (1, 2)])
-def test_a_dirac_convolution_is_the_identity(window):
-    p = jnn.init(layers.conv_spec(4, 6, window, groups=2, init=initializers.dirac(2)), KEY)
-    x = jax.random.normal(KEY, (5, 4, 4))
-    y = layers.conv(p, x, groups=2, padding="SAME").reshape(5, 4, 2, 3)
-    np.testing.assert_array_equal(y[..., :2], x.reshape(5, 4, 2, 2))
-    assert not y[..., 2].any()
-
-
-@pytest.mark.parametrize("sparsity", [0.0, 0.35, 0.9, 1.0])
-def test_sparse_is_torchs(sparsity):
-    """As many zeros in each column, and no two columns with theirs at the same places; the rest is normal."""
-    torch.manual_seed(0)
-    theirs = torch.nn.init.sparse_(torch.empty(40, 300), sparsity, 0.5).numpy()
-    fans = {"fan_in": ("in", "place"), "fan_out": ("out",)}
-    param = Param((20, 300, 2), initializers.sparse(sparsity, 0.5), ("in", "out", "place"), **fans)
-    ours = np.asarray(param.draw(KEY)).transpose(0, 2, 1).reshape(40, 300)
-    np.testing.assert_array_equal((ours == 0).sum(0), (theirs == 0).sum(0))
-    alone = initializers.sparse(sparsity, 0.5)(KEY, (20, 2, 300))
-    np.testing.assert_array_equal((alone == 0).sum((0, 1)), (theirs == 0).sum(0))
-    if 0 < sparsity < 1:
-        np.testing.assert_allclose((ours == 0).mean(1), sparsity, atol=4 * (sparsity * (1 - sparsity) / 300) ** 0.5)
-    if sparsity < 1:
-        np.testing.assert_allclose(ours[ours != 0].std(), theirs[theirs != 0].std(), rtol=0.08)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: initializers.sparse(1.5), r"sparse: expected a share of zeros in \[0, 1\], found 1.5"),
-        (lambda: draw(initializers.dirac(), (2, 2), ("in", "out"), fan_in=(), fan_out=()), r"Dirac.* needs fans, but"),
-        (lambda: draw(initializers.dirac(2), (2, 3), ("in", "out")), r"Dirac\(groups=2\): the 3 outputs of the Param"),
-    ],
-)
-def test_bad_options_are_one_clear_error(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
 
 
 def one_output(layer, spec, *size, **options):

@@ -4,7 +4,7 @@ A layer is two functions side by side: one declares its parameters, the other co
 Parameters are plain nested dicts of arrays; everything else is a map over the declaration.
 
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
-blocks under `jnn.layers`, `jnn.graphs`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
+blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
 stateless train step under `jnn.train`, what puts it on many devices under `jnn.parallel`, its processes under
 `jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
 `jnn.interop` and `jnn.parity`, and what must hold for every block under `jnn.laws`.

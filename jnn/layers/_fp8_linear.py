@@ -30,8 +30,9 @@ def fp8_linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> ja
       in_axes: how many axes d_in has.
 
     Returns:
-      (..., *d_out), in x's dtype, summed in float32. A factor keeps 4 significant bits, fewer below 3e-5 of the
-      greatest of its sum, none below 2e-6. Machines without such products convert, and are slower than with `linear`.
+      (..., *d_out), in x's dtype, summed in float32. A factor keeps 4 significant bits (of gradients 3), fewer below
+      3e-5 of the greatest of its sum, none below 2e-6. Machines without such products convert, and are slower than
+      with `linear`.
 
     Raises:
       TypeError: x is not floating point.

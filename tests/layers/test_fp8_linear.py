@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import optax
 import pytest
 
+import jnn
 from jnn import layers
 from tests.oracle import configurations
 
@@ -65,6 +67,35 @@ def test_operands_are_of_8_bits():
     jaxpr = str(jax.make_jaxpr(jax.grad(lambda x: layers.fp8_linear({"w": jnp.ones((4, 3))}, x).sum()))(x))
     assert "f8_e4m3fn[2,4]" in jaxpr
     assert "f8_e5m2[2,3]" in jaxpr
+
+
+@pytest.mark.slow
+def test_a_network_learns_as_with_linear():
+    """Three layers learn what three others, of random weights, say; as far as with products of float32."""
+    spec = [layers.linear_spec(m, n) for m, n in ((16, 64), (64, 64), (64, 4))]
+    x = jax.random.normal(jax.random.key(0), (256, 16))
+
+    def network(layer, p, x):
+        for part in p[:-1]:
+            x = jax.nn.relu(layer(part, x))
+        return layer(p[-1], x)
+
+    y = network(layers.linear, jnn.init(spec, jax.random.key(1)), x)
+    adam = optax.adam(3e-3)
+
+    def fit(layer):
+        def step(state, _):
+            p, memory = state
+            value, grads = jax.value_and_grad(lambda p: jnp.mean((network(layer, p, x) - y) ** 2))(p)
+            updates, memory = adam.update(grads, memory)
+            return (optax.apply_updates(p, updates), memory), value
+
+        p = jnn.init(spec, jax.random.key(2))
+        return jax.lax.scan(step, (p, adam.init(p)), None, 300)[1]
+
+    narrow, wide = jax.jit(lambda: (fit(layers.fp8_linear), fit(layers.linear)))()
+    assert wide[-1] < 0.02 * wide[0]
+    assert narrow[-1] < 0.02 * narrow[0]
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def universal_image_quality(x: jax.Array, y: jax.Array, *, window: int = 11, sig
     >>> universal_image_quality(image, image).round(3), universal_image_quality(image, 255 * image) < 0.1
     (Array(1., dtype=float32), Array(True, dtype=bool))
     """
-    x, y = _images("universal_image_quality", x, y, 1.0)
+    x, y, _ = _images("universal_image_quality", x, y, 1.0)
     _, scale = scale_of(jnp.max(jnp.maximum(jnp.abs(x), jnp.abs(y)), axis=(-3, -2, -1), keepdims=True))
     mean_x, mean_y, squares, variances, covariance = _moments(
         "universal_image_quality", x / scale, y / scale, window, sigma

@@ -91,7 +91,6 @@ from jnn.losses._robust import (
     log_cosh,
     quantile_loss,
     smooth_l1_loss,
-    squared_log_error,
 )
 from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg

@@ -157,6 +157,11 @@ SPECS = {
     "densenet_spec": ((1,), 4, 2),
     "resnet_spec": ((1,), (4,), 3),
     "preactivation_resnet_spec": ((1,), (4,), 3),
+    "mobilenet_spec": (2,),
+    "efficientnet_v2_spec": (2,),
+    "xception_spec": (2,),
+    "inception_v3_spec": (2,),
+    "inception_resnet_spec": (2,),
 }
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "bidirectional_spec",

@@ -11,19 +11,18 @@ from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
 from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
+from jnn.models._efficientnet_v2 import EFFICIENTNET_V2S, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
-from jnn.models._graph_classifier import (
-    graph_classifier,
-    graph_classifier_spec,
-    node_classifier,
-    node_classifier_spec,
-)
+from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
+from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec
+from jnn.models._inception_v3 import inception_v3, inception_v3_spec
 from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._mlp_mixer import MLP_MIXERS, mlp_mixer, mlp_mixer_spec
 from jnn.models._mobilenet import mobilenet_v2, mobilenet_v2_spec
+from jnn.models._mobilenet_v1 import mobilenet, mobilenet_spec
 from jnn.models._mobilenet_v3 import (
     MOBILENET_V3_LARGE,
     MOBILENET_V3_SMALL,
@@ -44,12 +43,14 @@ from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
 from jnn.models._vit import TORCHVISION_VIT, VITS, vit, vit_spec
 from jnn.models._wavenet import wavenet, wavenet_spec
+from jnn.models._xception import xception, xception_spec
 
 __all__ = [
     "CONVNEXTS",
     "DENSENETS",
     "EFFICIENTNETS",
     "EFFICIENTNET_LITES",
+    "EFFICIENTNET_V2S",
     "MLP_MIXERS",
     "MOBILENET_V3_LARGE",
     "MOBILENET_V3_SMALL",
@@ -90,9 +91,15 @@ __all__ = [
     "efficientnet_lite",
     "efficientnet_lite_spec",
     "efficientnet_spec",
+    "efficientnet_v2",
+    "efficientnet_v2_spec",
     "generate",
     "graph_classifier",
     "graph_classifier_spec",
+    "inception_resnet",
+    "inception_resnet_spec",
+    "inception_v3",
+    "inception_v3_spec",
     "inverted_residual",
     "inverted_residual_spec",
     "last_state",
@@ -104,6 +111,8 @@ __all__ = [
     "mlp_mixer",
     "mlp_mixer_spec",
     "mlp_spec",
+    "mobilenet",
+    "mobilenet_spec",
     "mobilenet_v2",
     "mobilenet_v2_spec",
     "mobilenet_v3",
@@ -150,4 +159,6 @@ __all__ = [
     "vit_spec",
     "wavenet",
     "wavenet_spec",
+    "xception",
+    "xception_spec",
 ]

@@ -27,7 +27,7 @@ Stats = dict[str, Any]  # nested, by the names of the norms
 def conv_norm_spec(
     c_in: int,
     c_out: int,
-    kernel: int = 3,
+    kernel: int | tuple[int, int] = 3,
     *,
     groups: int = 1,
     scale: Initializer = ones,
@@ -37,14 +37,15 @@ def conv_norm_spec(
 
     Args:
       c_in, c_out, groups, dtype: as in `conv_spec`.
-      kernel: its height and width; odd, so that the padding of both sides is the same.
+      kernel: its height and width, one number or two; odd, so that the padding of both sides is the same.
       scale: initial values of the norm's scale.
 
     >>> conv_norm_spec(3, 8)["conv"]["w"].shape
     (3, 3, 3, 8)
     """
+    size = (kernel, kernel) if isinstance(kernel, int) else kernel
     return {
-        "conv": conv_spec(c_in, c_out, (kernel, kernel), groups=groups, bias=False, dtype=dtype),
+        "conv": conv_spec(c_in, c_out, size, groups=groups, bias=False, dtype=dtype),
         "norm": batch_norm_spec(c_out, init=scale, dtype=dtype),
     }
 
@@ -93,13 +94,13 @@ def padded_conv(
     """
     checks.params("conv", p, "w", may=("b",))
     checks.array("conv", x)
-    size, _, c_in, _ = p["w"].shape
-    padding = size // 2 if padding is None else padding
+    *size, c_in, _ = p["w"].shape
+    pads = [n // 2 for n in size] if padding is None else padding
     if not grouped:
-        return conv(p, x, stride=stride, padding=padding)
+        return conv(p, x, stride=stride, padding=pads)
     if c_in == 1 < x.shape[-1]:
-        return depthwise_conv(p, x, stride=stride, padding=padding)
-    return conv(p, x, stride=stride, padding=padding, groups=max(1, x.shape[-1] // c_in))
+        return depthwise_conv(p, x, stride=stride, padding=pads)
+    return conv(p, x, stride=stride, padding=pads, groups=max(1, x.shape[-1] // c_in))
 
 
 def batch_stats_spec(spec: Spec) -> Spec:

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from jnn.layers import linear_spec
 from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_network import inverted_network, inverted_stages_spec, rounded
+from jnn.models._inverted_network import inverted_stages_spec, rounded, staged_network
 from jnn.param import Params, Spec
 
 # the kernel of a stage's blocks, by how much they widen, how many channels come out, how many blocks there are
@@ -113,7 +113,7 @@ def efficientnet(
     >>> jax.eval_shape(lambda p, x: efficientnet(p, x, key=None, strides=(1, 2))[0], p, images).shape
     (8, 10)
     """
-    return inverted_network(
+    return staged_network(
         "efficientnet",
         p,
         x,

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jnn.layers import linear_spec
 from jnn.models._conv_norm import Stats, conv_norm_spec
 from jnn.models._efficientnet import STAGES, STRIDES
-from jnn.models._inverted_network import inverted_network, inverted_stages_spec, rounded
+from jnn.models._inverted_network import inverted_stages_spec, rounded, staged_network
 from jnn.param import Params, Spec
 
 EFFICIENTNET_LITES: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
@@ -111,7 +111,7 @@ def efficientnet_lite(
     >>> jax.eval_shape(lambda p, x: efficientnet_lite(p, x, key=None)[0], p, images).shape
     (8, 1000)
     """
-    return inverted_network(
+    return staged_network(
         "efficientnet_lite",
         p,
         x,

@@ -1,7 +1,7 @@
-"""Networks of inverted residuals: what MobileNetV2 and EfficientNets share.
+"""Networks of inverted residuals: what MobileNets and EfficientNets share.
 
     inverted_stages_spec(c, stages) -> (spec, c)        stages, of which blocks that repeat are stacked
-    inverted_network(p, x, stats) -> (logits, stats)    a stem, the stages, a last convolution, dropout and logits
+    staged_network(p, x, stats) -> (logits, stats)      a stem, the stages, a "last" convolution, dropout and logits
 
 Laws: as in `_conv_norm`.
 """
@@ -16,16 +16,21 @@ import jax
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.axes import constrain, gather
-from jnn.layers import dropout, global_avg_pool, linear
+from jnn.axes import gather
 from jnn.models._conv_norm import Stats, conv_norm
-from jnn.models._inverted_residual import Activation, inverted_residual, inverted_residual_spec
-from jnn.models._residual_stages import through_stages
-from jnn.param import Params, Spec, check_key, path_key, stack
+from jnn.models._inverted_residual import (
+    Activation,
+    fused_residual,
+    fused_residual_spec,
+    inverted_residual,
+    inverted_residual_spec,
+)
+from jnn.models._residual_stages import Block, head, through_stages
+from jnn.param import Params, Spec, check_key, stack
 
 
 def inverted_stages_spec(
-    c: int, stages: Sequence[tuple[int, int, int, int]], *, gated: bool, dtype: DTypeLike
+    c: int, stages: Sequence[tuple[int, int, int, int]], *, gated: bool, fused: int = 0, dtype: DTypeLike
 ) -> tuple[Spec, int]:
     """{"stage1": {"first", "rest"}, ...} and the channels that come out.
 
@@ -33,22 +38,25 @@ def inverted_stages_spec(
       c: channels that come in.
       stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, how many there are.
       gated: whether blocks have a gate of a quarter of the channels that come into them.
+      fused: of how many stages, from the first, the blocks are fused, and have none.
       dtype: of all.
     """
 
-    def block(c_in: int, c_out: int, kernel: int, widen: int) -> Spec:
+    def block(i: int, c_in: int, c_out: int, kernel: int, widen: int) -> Spec:
+        if i <= fused:
+            return fused_residual_spec(c_in, c_out, kernel=kernel, hidden=c_in * widen, dtype=dtype)
         squeeze = max(1, c_in // 4) if gated else None
         return inverted_residual_spec(c_in, c_out, kernel=kernel, hidden=c_in * widen, squeeze=squeeze, dtype=dtype)
 
     spec: Spec = {}
     for i, (kernel, widen, c_out, n) in enumerate(stages, 1):
-        rest = {"rest": stack(block(c_out, c_out, kernel, widen), n - 1)} if n > 1 else {}
-        spec[f"stage{i}"] = {"first": block(c, c_out, kernel, widen)} | rest
+        rest = {"rest": stack(block(i, c_out, c_out, kernel, widen), n - 1)} if n > 1 else {}
+        spec[f"stage{i}"] = {"first": block(i, c, c_out, kernel, widen)} | rest
         c = c_out
     return spec, c
 
 
-def inverted_network(
+def staged_network(
     where: str,
     p: Params,
     x: jax.Array,
@@ -58,12 +66,13 @@ def inverted_network(
     rate: float,
     strides: Sequence[int],
     activation: Activation,
+    block: Block | None = None,
     padding: str | int | None = None,
     epsilon: float = 1e-5,
     weight: jax.Array | None,
 ) -> tuple[jax.Array, Stats]:
-    """Logits of images, and the statistics used."""
-    checks.params(where, p, "stem", "stage1", "last", "out")
+    """Logits of images, and the statistics used; the convolution behind the stages is there iff p has "last"."""
+    checks.params(where, p, "stem", "stage1", "out", may=("last", *(name for name in p if name.startswith("stage"))))
     checks.floats(where, x, ndim=3)
     check_key(where, key, optional=True)
     if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
@@ -71,18 +80,22 @@ def inverted_network(
     unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
     how = {"activation": activation, "padding": padding, "epsilon": epsilon, "weight": weight}
     h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2)
-    h, seen = through_stages(p, activation(h), stats, _block, None, strides=strides, **how)
-    h, last = unit(gather(p["last"], "last"), h, stats and stats["last"])
-    h = global_avg_pool(constrain(activation(h), "y", "x", "channels"))
-    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
-    return linear(gather(p["out"], "out"), h), {"stem": first, **seen, "last": last}
+    h, seen = through_stages(p, activation(h), stats, block or _block, None, strides=strides, **how)
+    if "last" in p:
+        h, seen["last"] = unit(gather(p["last"], "last"), h, stats and stats["last"])
+        h = activation(h)
+    return head(p, h, rate, key), {"stem": first, **seen}
 
 
 def _block(p: Params, x: jax.Array, stats: Stats | None, key: None, **how: Any) -> tuple[jax.Array, Stats]:
-    return inverted_residual(p, x, stats, **how)
+    return (inverted_residual if "depthwise" in p else fused_residual)(p, x, stats, **how)
 
 
 def rounded(c: float) -> int:
     """The nearest multiple of 8, and not less than nine tenths of c."""
-    near = max(8, int(c + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * c else near
+    return near + 8 if (near := nearest(c)) < 0.9 * c else near
+
+
+def nearest(c: float) -> int:
+    """The nearest multiple of 8."""
+    return max(8, int(c + 4) // 8 * 8)

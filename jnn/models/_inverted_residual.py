@@ -1,5 +1,8 @@
 """Inverted residual, or MBConv: a narrow map widened, convolved depthwise and narrowed again, each with a batch norm.
 
+    inverted_residual(p, x, stats)      each of the three by itself
+    fused_residual(p, x, stats)         the first two, or all, are one convolution: Fused-MBConv
+
 Laws: as in `_conv_norm`; a part ("expand", a gate "squeeze") is used iff p has it; the input is added iff the output
 has its shape.
 """
@@ -110,4 +113,36 @@ def inverted_residual(
     h = activation(h)
     h = gate(p["squeeze"], h) if "squeeze" in p else h
     h, seen["project"] = unit(p["project"], h, stats and stats["project"])
+    return (x + h if x.shape == h.shape else h), seen
+
+
+def fused_residual_spec(c_in: int, c_out: int, *, kernel: int = 3, hidden: int, dtype: DTypeLike = jnp.float32) -> Spec:
+    """{"expand", "project"}, or {"project"} alone of the kernel where nothing widens, each {"conv", "norm"}."""
+    if hidden == c_in:
+        return {"project": conv_norm_spec(c_in, c_out, kernel, dtype=dtype)}
+    return {
+        "expand": conv_norm_spec(c_in, hidden, kernel, dtype=dtype),
+        "project": conv_norm_spec(hidden, c_out, 1, dtype=dtype),
+    }
+
+
+def fused_residual(
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    *,
+    stride: int,
+    activation: Activation,
+    padding: str | int | None,
+    epsilon: float,
+    weight: jax.Array | None,
+) -> tuple[jax.Array, Stats]:
+    """Fused inverted residual (Fused-MBConv): `x + project(expand(x))`; "project" alone has an activation behind it."""
+    unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
+    h, seen, wide = x, {}, "expand" in p
+    if wide:
+        h, seen["expand"] = unit(p["expand"], h, stats and stats["expand"], stride=stride)
+        h = activation(h)
+    h, seen["project"] = unit(p["project"], h, stats and stats["project"], stride=1 if wide else stride)
+    h = h if wide else activation(h)
     return (x + h if x.shape == h.shape else h), seen

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from jnn.layers import linear_spec
 from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_network import inverted_network, inverted_stages_spec, rounded
+from jnn.models._inverted_network import inverted_stages_spec, rounded, staged_network
 from jnn.param import Params, Spec
 
 # by how much a stage's blocks widen, how many channels come out, how many blocks there are
@@ -96,6 +96,6 @@ def mobilenet_v2(
     >>> jax.eval_shape(lambda p, x: mobilenet_v2(p, x, key=None)[0], p, images).shape
     (8, 1000)
     """
-    return inverted_network(
+    return staged_network(
         "mobilenet_v2", p, x, stats, key=key, rate=rate, strides=strides, activation=jax.nn.relu6, weight=weight
     )

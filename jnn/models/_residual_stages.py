@@ -7,13 +7,14 @@ that compile time grows with the number of stages alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.layers import global_avg_pool, linear, max_pool
+from jnn.layers import dropout, global_avg_pool, linear, max_pool
 from jnn.models._conv_norm import Stats
 from jnn.param import Params, Spec, path_key, stack
 
@@ -81,15 +82,24 @@ def through_stages(
         if "rest" not in stage:
             continue
 
-        def body(x: jax.Array, one: Any, name: str = name) -> tuple[jax.Array, Stats]:
-            p, stats, key = one
-            x, told = block(gather(p, f"{name}/rest"), x, stats, key, stride=1, **how)
-            return constrain(x, "y", "x", "channels"), told
-
-        depth = jax.tree.leaves(stage["rest"])[0].shape[0]
-        keys = None if noise["rest"] is None else jax.random.split(noise["rest"], depth)
-        x, seen[name]["rest"] = jax.lax.scan(body, x, (stage["rest"], given and given["rest"], keys))
+        same = partial(block, stride=1, **how)
+        x, seen[name]["rest"] = repeated(same, f"{name}/rest", stage["rest"], x, given and given["rest"], noise["rest"])
     return x, seen
+
+
+def repeated(
+    block: Block, path: str, p: Params, x: jax.Array, stats: Stats | None, key: jax.Array | None
+) -> tuple[jax.Array, Stats]:
+    """Stacked blocks `block(p, x, stats, key)`, one behind the other, as one body of code."""
+
+    def body(x: jax.Array, one: Any) -> tuple[jax.Array, Stats]:
+        p, stats, key = one
+        x, told = block(gather(p, path), x, stats, key)
+        return constrain(x, "y", "x", "channels"), told
+
+    depth = jax.tree.leaves(p)[0].shape[0]
+    keys = None if key is None else jax.random.split(key, depth)
+    return jax.lax.scan(body, x, (p, stats, keys))
 
 
 def strided_unit(p: Params, units: Sequence[str]) -> str:
@@ -97,7 +107,8 @@ def strided_unit(p: Params, units: Sequence[str]) -> str:
     return next(name for name in units if p[name]["conv"]["w"].shape[0] > 1)
 
 
-def head(p: Params, x: jax.Array) -> jax.Array:
-    """The mean over the image, and its logits iff p has "out"."""
+def head(p: Params, x: jax.Array, rate: float = 0.0, key: jax.Array | None = None) -> jax.Array:
+    """The mean over the image, with dropout where there is a key, and its logits iff p has "out"."""
     x = global_avg_pool(constrain(x, "y", "x", "channels"))
+    x = dropout(x, rate, key=None if key is None else path_key(key, "out"))
     return linear(gather(p["out"], "out"), x) if "out" in p else x

@@ -1,4 +1,7 @@
-"""EfficientNet-Lite against torch, by published sizes, with real weights of ImageNet on photographs."""
+"""EfficientNet-Lite against torch, by published sizes, with real weights of ImageNet on photographs; V2 by its sizes.
+
+Against Keras: `test_keras_applications`.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +16,15 @@ from torch.nn.functional import pad, relu6
 import jnn
 from jnn.data import data_root
 from jnn.interop.torch import load_with_stats
-from jnn.models import EFFICIENTNET_LITES, batch_stats_spec, efficientnet_lite, efficientnet_lite_spec
+from jnn.models import (
+    EFFICIENTNET_LITES,
+    EFFICIENTNET_V2S,
+    batch_stats_spec,
+    efficientnet_lite,
+    efficientnet_lite_spec,
+    efficientnet_v2,
+    efficientnet_v2_spec,
+)
 from tests.models.images import check_with_stats, images
 
 FILE = "weights/efficientnet_lite0/efficientnet-lite0-57934424.pth"
@@ -109,6 +120,20 @@ def test_published_sizes():
     sizes = {name: jnn.count_params(efficientnet_lite_spec(1000, **of)) for name, of in EFFICIENTNET_LITES.items()}
     assert [round(n / 1e6, 1) for n in sizes.values()] == [4.7, 5.4, 6.1, 8.2, 13.0]
     assert sizes["efficientnet_lite0"] == 4_652_008
+
+
+def test_published_sizes_of_v2():
+    """In millions, of the paper's table of small ones; of the others, exactly, torchvision's documentation."""
+    sizes = {name: jnn.count_params(efficientnet_v2_spec(1000, **of)) for name, of in EFFICIENTNET_V2S.items()}
+    *small, s, m, large = sizes.values()
+    assert [round(n / 1e6, 1) for n in small] == [7.1, 8.1, 10.1, 14.4]
+    assert (s, m, large) == (21_458_488, 54_139_356, 118_515_272)
+
+
+def test_a_stride_too_many_is_one_clear_error():
+    p = jnn.param.abstract(efficientnet_v2_spec(5, stages=((3, 1, 8, 1),)))
+    with pytest.raises(ValueError, match=r"efficientnet_v2: expected a stride of each of 1 stages, found \(1, 2\)"):
+        jax.eval_shape(lambda p: efficientnet_v2(p, jnp.ones((2, 8, 8, 3)), key=None, strides=(1, 2)), p)
 
 
 def test_a_missing_stride_is_one_clear_error():

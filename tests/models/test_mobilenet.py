@@ -1,4 +1,4 @@
-"""MobileNetV2 against torch, and by published sizes."""
+"""MobileNetV2 against torch, and by published sizes; the first by those. (Against Keras: `test_keras_applications`.)"""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 import jnn
-from jnn.models import mobilenet_v2, mobilenet_v2_spec
+from jnn.models import mobilenet_spec, mobilenet_v2, mobilenet_v2_spec
 from tests.models.images import check_with_stats, images
 
 
@@ -58,6 +58,12 @@ def test_published_sizes():
     assert jnn.count_params(mobilenet_v2_spec(1000)) == 3_504_872
     sizes = {m: round(jnn.count_params(mobilenet_v2_spec(1000, multiplier=m)) / 1e6, 2) for m in (0.5, 1.4)}
     assert sizes == {0.5: 1.97, 1.4: 6.11}
+
+
+def test_published_sizes_of_the_first():
+    """In millions, of the paper's tables 6 and 8."""
+    sizes = [round(jnn.count_params(mobilenet_spec(1000, multiplier=m)) / 1e6, 1) for m in (1.0, 0.75, 0.5, 0.25)]
+    assert sizes == [4.2, 2.6, 1.3, 0.5]
 
 
 def test_a_missing_stride_is_one_clear_error():

@@ -42,6 +42,9 @@ CAPSULES = models.capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, be
 DRAWING = {"decoder": CAPSULES.pop("decoder")}
 LUONG = models.seq2seq_spec(6, 4, 4, 2, cell_spec=layers.lstm_cell_spec, step_spec=layers.luong_spec, both_ways=False)
 MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
+CROSSED = ((((2, 1),), ((2, 1), (2, "cross"))), 2)  # modules of Inception: one that does not halve, one that does,
+HALVING = ((((2, 3),), ((2, (1, 7)), (2, 3))), 0)
+ADDED = (((2, 1),), ((2, 1), (2, (3, 1))))  # and the branches of a residual one
 BLOCKS = [
     normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
     normalized(
@@ -187,6 +190,45 @@ BLOCKS = [
         lambda *args, key: models.mobilenet_v3(*args, key=key, blocks=MOBILE),
         models.mobilenet_v3_spec(3, blocks=MOBILE, stem=8, head=4, channels=1),
         *(4, 4, 1),
+        noisy=True,
+    ),
+    normalized(
+        "mobilenet",
+        lambda *args, key: models.mobilenet(*args, key=key, strides=(1, 2)),
+        models.mobilenet_spec(3, stages=((4, 1), (8, 2)), stem=4, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    normalized(
+        "efficientnet_v2",
+        lambda *args, key: models.efficientnet_v2(*args, key=key, strides=(1, 2, 1)),
+        models.efficientnet_v2_spec(
+            3, stages=((3, 1, 8, 1), (3, 2, 8, 2), (3, 2, 8, 1)), fused=2, stem=8, last=8, channels=1
+        ),
+        *(4, 4, 1),
+        noisy=True,
+    ),
+    normalized(
+        "xception",
+        models.xception,
+        models.xception_spec(3, stem=(2, 4), entry=(4,), middle=2, exit=4, last=(4, 4), channels=1),
+        *(9, 9, 1),
+        noisy=True,
+    ),
+    normalized(
+        "inception_v3",
+        models.inception_v3,
+        models.inception_v3_spec(3, modules=(CROSSED, HALVING), stem=(2, 2, 2, 2, 2), channels=1),
+        *(43, 43, 1),
+        noisy=True,
+    ),
+    normalized(
+        "inception_resnet",
+        lambda *args, key: models.inception_resnet(*args, key=key, scales=(0.2, 0.1)),
+        models.inception_resnet_spec(
+            3, stages=((CROSSED, ADDED, 1), (HALVING, ADDED, 2)), stem=(2, 2, 2, 2, 2), last=4, channels=1
+        ),
+        *(43, 43, 1),
         noisy=True,
     ),
     classifying("node_classifier_gcn", graphs.gcn, models.node_classifier_spec(3, 4, 2)),

@@ -1,7 +1,4 @@
-"""Networks of images against Keras's applications: the same weights, logits and numbers of parameters.
-
-In float64: activations grow from layer to layer where the norms' statistics are none of these weights.
-"""
+"""Networks of images against Keras's applications: the same weights, logits and numbers of parameters."""
 
 import os
 from itertools import chain
@@ -52,10 +49,8 @@ OF_A_NEIGHBOUR = {"efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_m
 def keras():
     os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
-    keras.config.set_dtype_policy("float64")
-    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+    with jax.numpy_rank_promotion("allow"):
         yield keras
-    keras.config.set_dtype_policy("float32")
 
 
 def made(keras, name, size, more):
@@ -73,18 +68,23 @@ def made(keras, name, size, more):
     return model, [layer for layer in layers if layer.weights and layer is not model]
 
 
-def seen_something(keras, layers):
-    """Weights of all kinds away from where they begin."""
+def shake(layers):
+    """Moves statistics, scales and offsets from where they begin; kernels keep maps as large as they were.
+
+    Where residual blocks add as much as there was, a gate behind many of them makes much of float32's rounding.
+    """
     rng = np.random.default_rng(0)
+    begin = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0, "bias": 0.0}
     for layer in layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            *_, mean, var = layer.weights
-            for one in (layer.gamma, layer.beta, mean, var):
-                if one is not None:
-                    near = 0.0 if one is layer.beta or one is mean else 1.0
-                    one.assign(near + rng.uniform(-0.3, 0.3, one.shape))
-        elif getattr(layer, "bias", None) is not None:
-            layer.bias.assign(rng.normal(size=layer.bias.shape))
+        last, first = "project" in layer.name, layer.name.split("_")[0].endswith("a")
+        gain = (0.7 if first else 0.3) if last else 1.0
+        for weight in layer.weights:
+            if weight.name in begin:
+                weight.assign(begin[weight.name] + rng.uniform(-0.3, 0.3, weight.shape))
+            else:
+                *size, c_in, c_out = weight.shape
+                fan = np.prod(size) * (1 if c_out == 1 else c_in)  # of a depthwise kernel: (y, x, c, 1)
+                weight.assign(rng.normal(0, gain * np.sqrt(2 / fan), weight.shape))
 
 
 def maps_and_norms(keras, layers):
@@ -129,7 +129,7 @@ def like(spec, arrays):
     """Those of the arrays that the spec has, in its shapes: Keras's depthwise kernels are (y, x, c, 1)."""
     if isinstance(spec, dict):
         return {name: like(part, arrays[name]) for name, part in spec.items()}
-    return np.reshape(arrays, spec.shape)
+    return np.reshape(arrays, spec.shape).astype(np.float32)
 
 
 @pytest.mark.slow
@@ -137,15 +137,15 @@ def like(spec, arrays):
 def test_keras_weights_give_kerass_logits(keras, name):
     theirs, more, network, spec, size = NETWORKS[name]
     model, layers = made(keras, theirs, size, more)
-    seen_something(keras, layers)
+    shake(layers)
     maps, norms = maps_and_norms(keras, layers)
     arrays = filled(spec, maps, norms)
     assert [*maps, *norms] == []
-    p, stats, x = like(spec, arrays), like(batch_stats_spec(spec), arrays), images(2, size, size, 3).astype(float)
+    p, stats, x = like(spec, arrays), like(batch_stats_spec(spec), arrays), images(2, size, size, 3)
     ours, _ = jax.jit(lambda p, x, stats: network(p, x, stats, key=None))(p, x, stats)
     expected = np.asarray(model(x, training=False))
-    assert (ours.dtype, expected.dtype) == (float, float)
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+    assert np.ptp(expected, 0).max() > 0.01 * np.abs(expected).max(), "images make no difference"
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.slow

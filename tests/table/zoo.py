@@ -224,10 +224,8 @@ BLOCKS = [
     ),
     normalized(
         "inception_resnet",
-        lambda *args, key: models.inception_resnet(*args, key=key, scales=(0.2, 0.1)),
-        models.inception_resnet_spec(
-            3, stages=((CROSSED, ADDED, 1), (HALVING, ADDED, 2)), stem=(2, 2, 2, 2, 2), last=4, channels=1
-        ),
+        lambda *args, key: models.inception_resnet(*args, key=key, scales=(0.2,)),
+        models.inception_resnet_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=4, channels=1),
         *(43, 43, 1),
         noisy=True,
     ),

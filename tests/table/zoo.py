@@ -194,7 +194,7 @@ BLOCKS = [
     ),
     normalized(
         "mobilenet",
-        lambda *args, key: models.mobilenet(*args, key=key, strides=(1, 2)),
+        lambda *args, key: models.mobilenet(*args, key=key, rate=0.5, strides=(1, 2)),
         models.mobilenet_spec(3, stages=((4, 1), (8, 2)), stem=4, channels=1),
         *(4, 4, 1),
         noisy=True,
@@ -224,8 +224,8 @@ BLOCKS = [
     ),
     normalized(
         "inception_resnet",
-        lambda *args, key: models.inception_resnet(*args, key=key, scales=(0.2,)),
-        models.inception_resnet_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=4, channels=1),
+        lambda *args, key: models.inception_resnet(*args, key=key, rate=0.5, scales=(0.2,)),
+        models.inception_resnet_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=8, channels=1),
         *(43, 43, 1),
         noisy=True,
     ),

@@ -90,7 +90,8 @@ def branches(
 ) -> tuple[jax.Array, Stats]:
     """The maps of all branches, joined, and the statistics used."""
     maps, seen = [], {}
-    for name in sorted(name for name in p if name.startswith("branch")):
+    for i in range(1, 1 + sum(name.startswith("branch") for name in p)):
+        name = f"branch{i}"
         h, seen[name] = _branch(p[name], x, stats and stats[name], weight, stride=stride)
         maps.append(h)
     return jnp.concatenate(maps, -1), seen
@@ -101,8 +102,8 @@ def _branch(
 ) -> tuple[jax.Array, Stats]:
     """Units one behind the other, of which the last strides, without padding where it does."""
     seen: Stats = {}
-    for name in sorted(p):
-        here = stride if name == f"unit{len(p)}" else 1
+    for i in range(1, 1 + len(p)):
+        name, here = f"unit{i}", stride if i == len(p) else 1
         padding = None if here == 1 else "VALID"
         x, seen[name] = _unit(p[name], x, stats and stats[name], stride=here, padding=padding, weight=weight)
     return x, seen

@@ -14,19 +14,30 @@ from jnn.train import LossFn, StepBatches
 
 def look(config: Any, job: TrainingJob, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:
     """Prints what this step would take on the machine that is asked for; the exit code."""
-    steps = _length(config, job, batches)
-    wanted = {"steps": steps, "price": config.price, "budget": config.budget, "json": config.json}
-    wanted |= {"searching": config.search, "compiles": config.compiles}
-    return main(job, config.preflight, config.mesh, losses=losses, **wanted)
+    flight = config.preflight
+    return main(
+        job,
+        flight.machine,
+        config.mesh,
+        steps=_length(config, job, batches),
+        price=flight.price,
+        budget=flight.budget,
+        json=flight.json,
+        searching=flight.search,
+        compiles=flight.compiles,
+        losses=losses,
+    )
 
 
 def _length(config: Any, job: TrainingJob, batches: StepBatches) -> float:
     """The steps of the run that a pre-flight bills: as given, or of so many tokens or epochs."""
-    if config.tokens is not None:
-        return steps_of(job, config.tokens)
-    if config.epochs is None:
+    flight = config.preflight
+    if flight.tokens is not None:
+        return steps_of(job, flight.tokens)
+    if flight.epochs is None:
         return config.steps
     epoch = getattr(batches, "steps_per_epoch", None)
     if epoch is None:
-        raise ValueError(f"--epochs: {type(batches).__name__} is a stream that has none. Give --steps or --tokens.")
-    return config.epochs * epoch
+        stream = type(batches).__name__
+        raise ValueError(f"--preflight.epochs: {stream} is a stream that has none. Give --steps or --preflight.tokens.")
+    return flight.epochs * epoch

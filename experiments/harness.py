@@ -69,7 +69,7 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     config = tyro.cli(config_type, args=args, description=notes)
     try:
         check(config)
-        if config.preflight is not None:
+        if config.preflight.machine is not None:
             _fly(experiment, config)
         elif config.replay is not None:
             _replay(experiment, config)
@@ -83,7 +83,7 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
 
 def _fly(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
     """As far as the first training, which is looked at in place of being done: no folder is made or asked for."""
-    set_cpu_devices(config.preflight)
+    set_cpu_devices(config.preflight.machine)
     experiment(config)
     refuse("this experiment trains nothing that a pre-flight could look at.", USAGE)
 
@@ -185,7 +185,7 @@ def _report(folder: Path, title: str, notes: str, config: Any, outcome: Outcome,
         title=title,
         notes=notes,
         metrics=result,
-        config=dataclasses.asdict(config),
+        config={name: value for name, value in vars(config).items() if name != "preflight"},
         history=outcome.history,
         figures=outcome.figures,
         parameters=_parameters(outcome.params),

@@ -9,10 +9,27 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from experiments.refusals import refuse
 from jnn.launch import USAGE
+
+
+@dataclasses.dataclass(frozen=True)
+class Preflight:
+    """The options of a pre-flight: --preflight names the machine, and the others are typed --preflight.NAME."""
+
+    # a machine that need not be there, such as v5p:8x8x8
+    machine: Annotated[str | None, tyro.conf.arg(name="preflight", prefix_name=False)] = None
+    search: bool = False  # whether to try meshes, micro-batches and what is remembered, and rank them
+    compiles: int = 8  # how many of these are compiled, a minute each for a large model
+    budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
+    json: bool = False  # whether to print JSON
+    price: float | None = None  # of a chip-hour, for what the run costs there
+    tokens: float | None = None  # the length of the run that is billed, in place of its steps
+    epochs: float | None = None  # or in passes over the data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,19 +47,11 @@ class Common:
     kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
     tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
     replay: str | None = None  # the folder of a capsule: make its step again, do not train
-    preflight: str | None = None  # a machine that need not be there, such as v5p:8x8x8: report on it, do not train
-    search: bool = False  # whether the pre-flight tries meshes, micro-batches and what is remembered, and ranks them
-    compiles: int = 8  # how many of these are compiled, a minute each for a large model
-    budget: str | None = None  # such as memory=14e9,seconds=0.5,bytes=2e9, or "fits": exit code 1 if over it
-    json: bool = False  # whether the pre-flight prints JSON
-    price: float | None = None  # of a chip-hour, for what the run costs there
-    tokens: float | None = None  # the length of the run that the pre-flight bills, in place of its steps
-    epochs: float | None = None  # or in passes over the data
+    preflight: Preflight = Preflight()  # with a machine: report on the step there, do not train
 
 
 # of these a run may have others when it goes on
-FLIGHT = ("preflight", "search", "compiles", "budget", "json", "price", "tokens", "epochs")
-NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", "replay", *FLIGHT)
+NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", "replay", "preflight")
 
 
 def settings(config: Any) -> dict[str, Any]:
@@ -60,12 +69,12 @@ PART: Rule = ("a number between 0 and 1", lambda x: 0 < x < 1)
 TEXT: Rule = ("a text that is not empty", lambda x: x.strip() != "" and "\0" not in x)
 COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size in x))
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "compiles", "every"), COUNT),
+    **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
-    **dict.fromkeys(("learning_rate", "temperature", "scale", "tokens", "epochs"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "price"), NOT_NEGATIVE),
+    **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
-    **dict.fromkeys(("workdir", "mesh", "data_dir", "replay", "preflight", "budget"), TEXT),
+    **dict.fromkeys(("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget"), TEXT),
     **dict.fromkeys(("warmup", "sample"), ("a whole number of at least 0", lambda x: x >= 0)),
     "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),
@@ -83,19 +92,23 @@ RULES: dict[str, Rule] = {
 
 def check(config: Any) -> None:
     """Ends the process where an option is out of its range, or several mean nothing together."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name in RULES and value is not None and not RULES[field.name][1](value):
-            refuse(f"{option(field.name)}: expected {RULES[field.name][0]}, found {value!r}.", USAGE)
-    defaults = {field.name: field.default for field in dataclasses.fields(Common)}
-    given = [name for name in FLIGHT[1:] if getattr(config, name) != defaults[name]]
-    if given and config.preflight is None:
+    flight: Preflight = config.preflight
+    for name, value in (vars(config) | {"preflight": flight.machine} | _typed(flight)).items():
+        if name in RULES and value is not None and not RULES[name][1](value):
+            refuse(f"{option(name)}: expected {RULES[name][0]}, found {value!r}.", USAGE)
+    given = [name for name, value in _typed(flight).items() if value != _typed(Preflight())[name]]
+    if given and flight.machine is None:
         names = ", ".join(map(option, given))
         refuse(f"{names}: of a pre-flight alone. Add --preflight with a machine, such as v5e:16x16.", USAGE)
-    if config.replay is not None and config.preflight is not None:
+    if config.replay is not None and flight.machine is not None:
         refuse("--replay and --preflight: expected at most one of them, found both.", USAGE)
-    if config.tokens is not None and config.epochs is not None:
-        refuse("--tokens and --epochs: expected at most one of them, found both.", USAGE)
+    if flight.tokens is not None and flight.epochs is not None:
+        refuse("--preflight.tokens and --preflight.epochs: expected at most one of them, found both.", USAGE)
+
+
+def _typed(flight: Preflight) -> dict[str, Any]:
+    """Its options by the names that are typed, without the machine's."""
+    return {f"preflight.{name}": value for name, value in vars(flight).items() if name != "machine"}
 
 
 def option(name: str) -> str:

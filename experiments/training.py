@@ -89,9 +89,10 @@ def train(
       validation: batches that a row's validation is measured on; none for none.
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
-      losses: the same loss by what it remembers for its gradient, for `--search` to choose among.
+      losses: the same loss by what it remembers for its gradient, for `--preflight.search` to choose among.
 
-    With `config.preflight` nothing is trained, nor written: the report on this step is printed, and the process exits.
+    With `config.preflight.machine` nothing is trained, nor written: the report on this step is printed, and the process
+    exits.
     With `config.replay` neither, once it is the run of the capsule's name; of one before it the initial state and no
     history come back, so that a run's step may not need what another has learned.
 
@@ -99,7 +100,7 @@ def train(
       ValueError: the steps are no multiple of those of a call, the mesh's devices or the lanes do not divide the
         batch, or the devices a parameter; beside what `fit` raises.
     """
-    if config.preflight is not None:
+    if config.preflight.machine is not None:
         job = TrainingJob(spec, loss, optimizer, batches[0], lanes=config.lanes, options=options)
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:

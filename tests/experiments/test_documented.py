@@ -51,7 +51,7 @@ def problems(name, options, launched):
     config = tyro.cli(importlib.import_module(f"experiments.{name}").Config, args=options)
     sizes = {axis: int(size) for axis, size in (part.split("=") for part in config.mesh.split(","))}
     known = math.prod(size for size in sizes.values() if size > 0)
-    devices = machine(config.preflight) if config.preflight else launched
+    devices = machine(config.preflight.machine) if config.preflight.machine else launched
     if -1 in sizes.values():  # of devices that nobody names there is one at least
         sizes = {axis: (devices or known) // known if size == -1 else size for axis, size in sizes.items()}
     shared = math.prod(size for axis, size in sizes.items() if axis in ACTIVATIONS["batch"])

@@ -29,7 +29,7 @@ def test_the_length_that_a_pre_flight_bills(tmp_path, monkeypatch):
     tokens = {"x": np.zeros((30, 5), np.int32), "y": np.zeros((30, 5), np.int32)}
     batches = Batches(tokens, 8, seed=0)  # 40 tokens a step, 4 steps an epoch
     for option in ({}, {"tokens": 100.0}, {"epochs": 2.5}):
-        config = Config(workdir=str(tmp_path), preflight="cpu:8", **option)
+        config = Config(workdir=str(tmp_path), preflight=Preflight("cpu:8", **option))
         with pytest.raises(SystemExit) as exit:
             training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, every=10)
         assert exit.value.code == 0
@@ -41,8 +41,8 @@ def test_epochs_of_a_stream_are_refused(tmp_path, capsys):
         windows = Windows(np.arange(99), 4, 8, seed=0)
         training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, windows, every=10)
 
-    message = refused(capsys, 2, tmp_path, "--preflight", "cpu:8", "--epochs", "2", experiment=streamed)
-    assert "--epochs: Windows is a stream that has none. Give --steps or --tokens." in message
+    message = refused(capsys, 2, tmp_path, "--preflight", "cpu:8", "--preflight.epochs", "2", experiment=streamed)
+    assert "--preflight.epochs: Windows is a stream that has none. Give --steps or --preflight.tokens." in message
 
 
 @pytest.mark.parametrize(("variable", "value"), [("XLA_FLAGS", ""), ("JAX_NUM_CPU_DEVICES", "2")])

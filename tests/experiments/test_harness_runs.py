@@ -53,6 +53,7 @@ def test_the_last_line_is_the_result(whole):
     assert result["tiny"] == pytest.approx(1.23456789e-9, rel=1e-5)  # rounded to digits, not to zero
     assert result["params_digest"] in "".join(out.split("│"))  # in the table too, whole
     assert "40/40" in err
+    assert "preflight" not in (folder / "report.html").read_text()  # a training has none
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
         "checkpoints",

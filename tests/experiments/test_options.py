@@ -30,7 +30,10 @@ def kinds(config):
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
         kind = hints[field.name]
-        if get_origin(kind) is Literal or kind is bool:
+        if kind is options.Preflight:
+            inner = kinds(kind)
+            yield from (("preflight" if n == "machine" else f"preflight.{n}", *rest) for n, *rest in inner)
+        if get_origin(kind) is Literal or kind in (bool, options.Preflight):
             continue
         several = get_origin(kind) is tuple
         (one,) = {part for part in getattr(kind, "__args__", (kind,)) if part not in (type(None), ...)}
@@ -62,6 +65,14 @@ def end_of(name, option, *values):
     return None if begun else end.value.code
 
 
+def changed(config, option, value):
+    """A config with another value of an option, be it of the pre-flight."""
+    outer, _, inner = option.partition(".")
+    if outer == "preflight":
+        value = dataclasses.replace(config.preflight, **{inner or "machine": value})
+    return dataclasses.replace(config, **{outer: value})
+
+
 def broken(name):
     """(option, value) of all odd values that break a rule of an experiment."""
     for option, kind, several in kinds(config_of(name)):
@@ -75,7 +86,7 @@ def broken(name):
 def test_an_odd_value_breaks_the_rule_in_one_line(name, capsys):
     for option, value in broken(name):
         with pytest.raises(SystemExit) as end:
-            options.check(dataclasses.replace(config_of(name)(), **{option: value}))
+            options.check(changed(config_of(name)(), option, value))
         assert end.value.code == 2
         _, err = capsys.readouterr()
         assert err.startswith(f"error: --{option.replace('_', '-')}: expected "), err

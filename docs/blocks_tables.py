@@ -18,6 +18,7 @@ ROOMS = {
     "Initial values": "initializers",
     "Augmentation": "data.augment",
 }
+MATH = re.compile(r":math:`(?:\\mathrm\{)?(\w+)\}?`")  # in docstrings that are not the house's
 PAPER = re.compile(r'"([^"]{8,}?)",?\s+([^;]*?,?\s*(?:1[6-9]|20)\d\d)')
 Peers = dict[str, dict[str, list[str]]]  # ours -> library -> its names
 CENSUS = Path(__file__).parent / "census.json"  # peer -> its name -> ours, or why there is none
@@ -65,7 +66,7 @@ def row(room: str, name: str, function: Any, spec: Any, peers: Peers) -> str:
 
 def sentence(text: str) -> str:
     """The first sentence of a docstring."""
-    first = " ".join(text.split("\n\n")[0].split())
+    first = MATH.sub(r"\1", " ".join(text.split("\n\n")[0].split()))
     return re.split(r"(?<=[^.].)\.(?:\s|$)", first)[0]
 
 

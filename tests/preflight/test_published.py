@@ -92,17 +92,17 @@ def test_gpt3_takes_what_its_paper_says():
 @pytest.mark.parametrize(("machine", "text"), [("v5p:8x8x8", "fsdp=512"), ("v5e:16x16", "fsdp=256")])
 @pytest.mark.parametrize("name", LLAMA | GPT)
 def test_the_state_takes_twelve_bytes_a_parameter(name, machine, text):
-    """float32 masters and AdamW's two moments: 12 N, and two counters; on each device its share, to the byte."""
+    """float32 masters and AdamW's two moments: 12 N and three scalars; on each device its share, to the byte."""
     shape = (LLAMA | GPT)[name]
     spec, loss = (llama_spec(shape), llama_loss) if name in LLAMA else (gpt_spec(shape), gpt_loss)
     there = topology(machine)
     n, devices, rows = count_params(spec), len(there.devices), len(there.devices)
     placed = layout(spec, mesh(text, there.devices), uneven="replicate")
     found = prepare(job(spec, loss, rows, shape.context), placed)
-    assert found.state_bytes == 12 * n + 2 * 4
+    assert found.state_bytes == 12 * n + 3 * 4
     whole = sum(p.size for p in jax.tree.leaves(found.state.params) if p.sharding.is_fully_replicated)
     batch = 2 * 4 * shape.context  # a row
-    assert found.device_bytes == 12 * ((n - whole) // devices + whole) + 2 * 4 + batch
+    assert found.device_bytes == 12 * ((n - whole) // devices + whole) + 3 * 4 + batch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ ROOMS = {
 }
 MATH = re.compile(r":math:`(?:\\mathrm\{)?(\w+)\}?`")  # in docstrings that are not the house's
 PAPER = re.compile(r'"([^"]{8,}?)",?\s+([^;]*?,?\s*(?:1[6-9]|20)\d\d)')
+BAR = re.compile(r"(`[^`]*`)|\|")  # what ends a cell, but in code
 Peers = dict[str, dict[str, list[str]]]  # ours -> library -> its names
 CENSUS = Path(__file__).parent / "census.json"  # peer -> its name -> ours, or why there is none
 
@@ -61,7 +62,7 @@ def row(room: str, name: str, function: Any, spec: Any, peers: Peers) -> str:
         "<br>".join(filter(None, about)),
         "<br>".join(f"{library}: {', '.join(names)}" for library, names in peers.get(f"{room}.{name}", {}).items()),
     ]
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(BAR.sub(lambda bar: bar[1] or "\\|", cell.replace("\n", " ")) for cell in cells) + " |"
 
 
 def sentence(text: str) -> str:
@@ -73,7 +74,7 @@ def sentence(text: str) -> str:
 def parameters(text: str) -> str:
     """What a spec returns, in its own words: {"w": (in, out), "b": (out,)}."""
     found = re.search(r"\{(?:[^{}]|\{[^{}]*\})*\}", text)  # one within another, and no deeper
-    return " ".join(found[0].split()) if found else ""
+    return " ".join(found[0].replace("`", "").split()) if found else ""
 
 
 def paper(text: str) -> str:

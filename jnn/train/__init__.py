@@ -25,7 +25,7 @@ from jnn.train._state import TrainState, copy_buffers, create_state
 from jnn.train._step import compile_step, make_eval, make_step
 from jnn.train._update import AddUp, Remember, check_options, update
 from jnn.train._verify import verify_resume
-from jnn.train._watch import watch
+from jnn.train._watch import tell, watch
 from jnn.train.capsule import read_capsule, replay
 from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, digest
 
@@ -69,6 +69,7 @@ __all__ = [
     "overwrite_padding",
     "read_capsule",
     "replay",
+    "tell",
     "update",
     "verify_resume",
     "watch",

@@ -1,31 +1,42 @@
-"""Who sees every step of a run without a part in it: a launcher's pulse, a test.
+"""Who sees every step of a process without a part in it: a launcher's pulse, a check of resuming.
 
-watch(watcher)               watcher(step, batch) is called before every update, from now on
-tell(step, batch)            what the loop says; a loop of one's own may say it, too
+watch(watcher) -> end        watcher(step, batch) is called before every update, in whatever thread, until end()
+tell(step, batch)            what `fit` says; a loop of one's own may say it, too
+
+It is no argument of `fit`, because who watches and who calls `fit` do not know each other: the one is the machinery
+that started the process, the other a program that trains alone in the same way. Where the program had to hand it on,
+one that forgets would be watched by nobody, and nothing would say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from jnn.train._context import Batch
 
 Watcher = Callable[[int, Batch], None]
-_watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("jnn_train_watchers", default=())
+_watchers: list[Watcher] = []
 
 
-def watch(watcher: Watcher) -> None:
+def watch(watcher: Watcher) -> Callable[[], None]:
     """Watcher of steps: a function called with the number and the batch of every step, before the update.
 
-    >>> from contextvars import copy_context
-    >>> copy_context().run(lambda: (watch(lambda step, batch: print("step", step)), tell(3, {}))[1])
+    Returns:
+      What ends it.
+
+    >>> end = watch(lambda step, batch: print("step", step))
+    >>> tell(3, {})
     step 3
+    >>> end()
     """
-    _watchers.set((*_watchers.get(), watcher))
+    _watchers.append(watcher)
+    return lambda: _watchers.remove(watcher)
 
 
 def tell(step: int, batch: Batch) -> None:
-    """Calls all that watch."""
-    for watcher in _watchers.get():
+    """Step of a loop of one's own: to be said before each update, as `fit` does, for all that watch.
+
+    >>> tell(0, {"x": [1.0]})
+    """
+    for watcher in tuple(_watchers):
         watcher(step, batch)

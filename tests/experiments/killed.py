@@ -18,8 +18,7 @@ import time
 from pathlib import Path
 
 from experiments import harness
-from jnn.train import Ledger
-from jnn.train._watch import watch
+from jnn.train import Ledger, watch
 from jnn.train.checkpoint import Checkpoints
 
 # kind -> among how many calls one is chosen, the longest time from its beginning in seconds, and what ends it

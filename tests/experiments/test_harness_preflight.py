@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import flight, training
+from experiments.options import Preflight
 from jnn.data import Batches, Windows
 from tests.experiments.launches import ROOT, Config, needs_files, refused
 from tests.train import tiny

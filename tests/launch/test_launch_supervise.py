@@ -46,7 +46,7 @@ def test_a_process_that_lives_and_makes_no_step_is_noticed(tmp_path):
     """Of two that wait for each other, the one that was there first to wait for; the launcher is asked to look."""
     code = """
 from jnn.launch import initialize
-from jnn.train._watch import tell
+from jnn.train import tell
 initialize(environ={"JNN_PULSE": os.environ["JNN_PULSE"]})
 for step in range(5 if rank == 1 else 20):
     tell(step, {})

@@ -10,6 +10,8 @@ import pytest
 
 from jnn.axes import use_layout
 from jnn.inspect import executions, parse
+from jnn.layers import dot_product_attention
+from jnn.overrides import override
 from jnn.parallel import layout, mesh
 from jnn.preflight import Budget, preflight, topology
 from jnn.preflight._compile import compile_for, prepare
@@ -20,9 +22,16 @@ pytestmark = needs_libtpu
 
 
 def unconstrained(params, batch, ctx):
-    """The model without a word of where its activations lie."""
-    with use_layout(None):
+    """The model without a word of where its activations lie; splash attention runs only where that is said."""
+    with use_layout(None), override(dot_product_attention=masked):
         return gpt_loss(params, batch, ctx)
+
+
+def masked(q, k, v, mask, *, causal, window):
+    """Causal attention by a mask that is an array, which the plain formulation alone takes."""
+    assert causal
+    with override(dot_product_attention=None):
+        return dot_product_attention(q, k, v, mask=jax.numpy.tri(q.shape[-3], dtype=bool))
 
 
 def test_four_chips():
@@ -138,15 +147,14 @@ def test_along_an_axis_that_is_all_of_a_slice_there_are_but_all_reduces():
 
 
 @pytest.mark.slow
-def test_activations_without_names_are_caught():
-    """GPT-2 on 256 chips: with names a few hundred megabytes of temporaries, without them more than a chip has."""
+def test_activations_without_names_take_little_more():
+    """GPT-2 on 256 chips: the step puts together what the model does not gather, so that rows stay where they are."""
     gpt2 = job(gpt_spec(GPT2), gpt_loss, 256, GPT2.context)
-    right = preflight(gpt2, "v5e:16x16", "fsdp=256")
-    assert right.fit.fits
-    assert right.fit.parts["temporaries"] < 2**30
-    wrong = preflight(dataclasses.replace(gpt2, loss=unconstrained), "v5e:16x16", "fsdp=256", explain=False)
-    assert not wrong.fit.fits
-    assert wrong.fit.needed > 40 * right.fit.parts["temporaries"]
+    named = preflight(gpt2, "v5e:16x16", "fsdp=256")
+    bare = preflight(dataclasses.replace(gpt2, loss=unconstrained), "v5e:16x16", "fsdp=256")
+    assert named.fit.fits
+    assert bare.fit.fits
+    assert named.fit.parts["temporaries"] < bare.fit.parts["temporaries"] < 2**30
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ def test_functions_have_a_sentence_a_signature_and_a_row(room):
         assert sentence(inspect.getdoc(function) or ""), f"jnn.{room}.{name} has no docstring"
         assert inspect.signature(function).parameters, f"jnn.{room}.{name} takes nothing"
         line = row(room, name, function, None, peers)
-        assert len(re.findall(r"(?<!\\)\|", line)) == 4, line
+        ends = re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line))  # in code a bar ends no cell
+        assert len(ends) == 4, line
         assert "\n" not in line
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -17,7 +16,6 @@ from jnn.data import Batches
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
-jax.devices()  # those that all tests share: a pre-flight in a process that has none yet makes its own
 
 
 @dataclasses.dataclass(frozen=True)

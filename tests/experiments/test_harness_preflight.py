@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ from experiments.options import Preflight
 from jnn.data import Batches, Windows
 from tests.experiments.launches import ROOT, Config, needs_files, refused
 from tests.train import tiny
+
+jax.devices()  # those that all tests share: a pre-flight in a process that has none yet makes its own
 
 
 def test_a_pre_flight_without_its_data_is_one_line(tmp_path, capsys):

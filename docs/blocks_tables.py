@@ -29,16 +29,22 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Called by MkDocs for each page before it is rendered."""
     if page.file.src_path != "blocks.md":
         return markdown
+    return markdown + tables()
+
+
+def tables() -> str:
+    """All of them."""
     census = json.loads(CENSUS.read_text())
     peers = peers_of(census)
-    return markdown + "".join(table(title, room, peers) for title, room in ROOMS.items()) + absent(census)
+    return "".join(table(title, room, peers) for title, room in ROOMS.items()) + absent(census)
 
 
 def table(title: str, room: str, peers: Peers) -> str:
-    """A room's functions, one a row."""
+    """A room's functions, one a row; a declaration where no function has its name."""
     functions = functions_of(room)
     specs = {name.removesuffix("_spec"): f for name, f in functions.items() if name.endswith("_spec")}
-    lines = [row(room, name, f, specs.get(name), peers) for name, f in functions.items() if not name.endswith("_spec")]
+    beside = {f"{name}_spec" for name in functions}
+    lines = [row(room, name, f, specs.get(name), peers) for name, f in functions.items() if name not in beside]
     head = "| | what it is, its paper, its parameters | also in |\n|---|---|---|\n"
     return f"\n\n## {title}\n\n{head}" + "\n".join(lines)
 
@@ -107,3 +113,7 @@ def absent(census: dict[str, dict[str, str]]) -> str:
             lines.append(f"| {peer} | {', '.join(reasons[why])} | {why} |")
     head = "| of | what | why |\n|---|---|---|\n"
     return f"\n\n## What others have and jnn has not\n\n{head}" + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(tables())

@@ -61,7 +61,7 @@ def drop_path(x: jax.Array, rate: float, *, key: jax.Array | None, in_axes: int)
     """Stochastic depth, or drop path: sets what a residual branch adds to zero, for each example at random.
 
     See "Deep Networks with Stochastic Depth", Huang et al., 2016; by example: "FractalNet", Larsson, Maire and
-    Shakhnarovich, 2017.
+    Shakhnarovich, 2017. No model of `jnn.models` drops branches; the `arrange` of a `transformer_block` can.
 
     Args:
       x: (..., *example), floating point: the output of a branch, before it is added.

@@ -76,7 +76,8 @@ def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None 
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
 
     Returns:
-      Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`.
+      Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`. Its `value()`, and so what
+      a history shows, is the macro average of F1; mean IoU (mIoU) is `counts.macro(counts.iou())`.
 
     >>> class_counts(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).recall().tolist()
     [0.5, 1.0]

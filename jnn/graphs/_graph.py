@@ -97,6 +97,8 @@ def check_edges(layer: str, x: jax.Array, edges: Edges, d_in: int, features: jax
     """Raises unless x (..., n, d_in) and edges (..., e) fit, with features (..., e, d_edge) if there are any."""
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, (d_in,))
+    if isinstance(edges, Graph):
+        raise TypeError(f"{layer}: expected Edges, found a Graph. Give its own: graph.edges.")
     lists = {"senders": edges.senders, "receivers": edges.receivers}
     for name, ends in lists.items():
         checks.array(layer, ends, name)

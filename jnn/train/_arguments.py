@@ -37,7 +37,8 @@ def check_batch(batch: Batch, *, calls: int = 1, microbatches: int = 1) -> None:
     if len(set(sizes.values())) != 1 or any(len(shape) < leading or 0 in shape for shape in sizes.values()):
         raise ValueError(
             f"train step: expected leaves with one common, non-empty leading size, found {found}. A number that all "
-            "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given."
+            "rows share is repeated for each, or read from ctx.step, ctx.memory or ctx.given. A batch of graphs is one "
+            "row: jax.tree.map(lambda x: x[None], batch)."
         )
     (shape,) = set(sizes.values())
     checks.divides("train step", shape[-1], micro_batches=microbatches)

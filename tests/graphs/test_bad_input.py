@@ -20,6 +20,11 @@ TRANSFORMER, WITH_EDGES = (
     [
         (lambda: graphs.gcn(GCN, X[:, :2], Edges(ENDS, ENDS)), ValueError, r"gcn: its parameters expect input \[...,3"),
         (lambda: graphs.gcn(GCN, X, Edges(ENDS * 1.0, ENDS)), TypeError, "expected senders, integers, found float32"),
+        (
+            lambda: graphs.gcn(GCN, X, graphs.graph(X, ENDS, ENDS)),
+            TypeError,
+            r"found a Graph. Give its own: graph\.edges",
+        ),
         (lambda: graphs.gcn(GCN, X, Edges(ENDS, ENDS[:4])), ValueError, r"senders \(5,\), receivers \(4,\)"),
         (lambda: graphs.gcn(GCN, X, Edges(ENDS, ENDS, ENDS)), TypeError, "a bool mask of edges, found int32"),
         (lambda: graphs.gcn(GCN, X[None], Edges(ENDS, ENDS)), ValueError, r"the leading axes \(1,\) of x, found"),

@@ -133,7 +133,8 @@ def check_room(layer: str, x: jax.Array, cache: Cache, rows: jax.Array, window: 
     if rows.shape[:-3] != x.shape[:-2]:
         raise ValueError(
             f"{layer}: expected a cache with leading axes {x.shape[:-2]} for input {checks.describe(x)}, "
-            f"found {rows.shape[:-3]}. Make it by {maker}(p, length, leading={x.shape[:-2]})."
+            f"found {rows.shape[:-3]}. Make it by {maker}(p, length, leading={x.shape[:-2]}); of one step, give "
+            "x its time axis, too: x[..., None, :]."
         )
     if window is not None and size < window:
         raise ValueError(f"{layer}: a window of {window} needs a cache of that length, found {size}.")

@@ -34,7 +34,7 @@ def affine_coupling_spec(d: int, d_hidden: int, *, init: Init = glorot_uniform, 
 
 
 def affine_coupling(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Affine coupling, as in RealNVP: `y2 = x2 exp(s(x1)) + t(x1)`, with x1 the first half, which stays.
+    """Affine coupling, the normalizing flow RealNVP: `y2 = x2 exp(s(x1)) + t(x1)`, with x1 the first half, which stays.
 
     See "Density Estimation Using Real NVP", Dinh, Sohl-Dickstein and Bengio, 2017. s and t share a hidden tanh layer;
     s is within +-5.
@@ -44,7 +44,7 @@ def affine_coupling(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
       x: (..., d), floating point.
 
     Returns:
-      y (..., d), in x's dtype, and log_det (...), float32 at least.
+      y (..., d), in x's dtype, and log_det (...), float32 at least: `log p(x) = log p(y) + log_det`.
 
     Raises:
       TypeError: x is not floating point.

@@ -100,7 +100,7 @@ def latent_attention(
     rotate: Rotate = rotary,
     attend: Attend = dot_product_attention,
 ) -> jax.Array:
-    """Multi-head latent attention: of rows to each other.
+    """Multi-head latent attention (MLA): of rows to each other.
 
     See "DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language Model", DeepSeek-AI, 2024.
 

@@ -26,7 +26,8 @@ def iou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     See "UnitBox: An Advanced Object Detection Network", Yu et al., 2016, which takes the logarithm.
 
     Args:
-      predictions: (..., 4), floating point: corners.
+      predictions: (..., 4), floating point: corners x0, y0, x1, y1. Of centre, width and height make them by
+        `jnn.boxes.corners_of_centers`: a box with x1 < x0 is taken for an empty one.
       targets: the same shape.
 
     Returns:

@@ -29,7 +29,10 @@ def as_declared(path: str, param: Param, x: np.ndarray, axes: str | None, stacke
         return _said(axes, x, shape)
     if "gates" in names:
         said = "(g h) -> g h" if len(shape) == 2 else "(g h) i -> i g h"
-        raise ValueError(f"gates have an order of their own; lstm_cell's and gru_cell's is torch's. {SAY.format(said)}")
+        raise ValueError(
+            f"gates have an order of their own; lstm_cell's and gru_cell's is torch's. {SAY.format(said)}, or take "
+            "what jnn.layers.layers_from_torch makes of a recurrent module"
+        )
     if not param.fan_in or path.rpartition("/")[2] == "table":
         batch_of_one = (1,) * (x.ndim - len(shape)) + shape  # how torch keeps what it adds to every example
         return x.reshape(shape) if x.shape in ((math.prod(shape),), batch_of_one) else x

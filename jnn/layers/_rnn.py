@@ -133,6 +133,7 @@ def _scan(
     def step(carry: Carry, now: Any) -> tuple[Carry, jax.Array]:
         x, keep, reset = now
         if reset is not None:
+            reset = reset if keep is None else reset & keep
             carry = jax.tree.map(lambda a: _where(reset, jnp.zeros_like(a), a), carry)
         new, y = cell(params(), carry, x)
         if keep is not None:

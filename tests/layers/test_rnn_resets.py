@@ -37,6 +37,15 @@ def test_a_carry_that_is_reset_at_once_is_never_read():
     assert not any(g.any() for g in jax.tree.leaves(jax.grad(lambda c: run(c).sum())(carry)))
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_reset_past_the_length_is_not_there(reverse):
+    p, x, carry = random_params(rnn_cell_spec(3, 4)), inputs(1, 4, 3), inputs(1, 4)
+    resets = jnp.array([[False, True, False, True]])
+    run = lambda n, **more: rnn(rnn_cell, p, x[:, :n], carry=carry, resets=resets[:, :n], reverse=reverse, **more)
+    (y, last), (_, alone) = run(4, lengths=jnp.array([3])), run(3)
+    close((y[:, :3], last), (run(3)[0], alone))
+
+
 def test_a_residual_layer_adds_its_input_and_reads_nothing_past_the_length():
     p, x, lengths = random_params(rnn_cell_spec(3, 3)), inputs(2, 4, 3), np.array([4, 2])
     spoilt = np.where((np.arange(4) < lengths[:, None])[..., None], x, np.nan)

@@ -87,4 +87,6 @@ def gated_delta_net(p: Params, x: jax.Array, carry: Mixed | None = None, *, chun
 def _unit(a: jax.Array) -> jax.Array:
     """Vectors of length 1, or shorter near zero."""
     h = wide(a)
-    return (h * jax.lax.rsqrt(jnp.sum(jnp.square(h), -1, keepdims=True) + 1e-6)).astype(a.dtype)
+    most = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(h), -1, keepdims=True), 1.0))
+    small = h / most  # its squares are finite
+    return (small * jax.lax.rsqrt(jnp.sum(jnp.square(small), -1, keepdims=True) + 1e-6 / most / most)).astype(a.dtype)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 
 from jnn import checks
@@ -46,7 +47,7 @@ def linear_attention(
     Args:
       q, k: (..., t, h, n), floating point. With beta, keys are to have length 1 at most; others may make it diverge.
       v: (..., t, h, p).
-      decay: (..., t, h), `log a`, at most 0; 0 by default.
+      decay: (..., t, h), `log a`, at most 0, -inf where a row forgets all; 0 by default.
       beta: (..., t, h), in 0..1: how much of what a key stands for is written over; None to add without asking.
       state: (..., h, n, p), from the chunk before; zeros by default.
       chunk: how many rows are computed at a time; of one row it is the recurrence.
@@ -89,7 +90,7 @@ def _chunk(state: jax.Array, part: dict[str, jax.Array]) -> tuple[jax.Array, jax
     part = {name: wide(a) for name, a in part.items()}
     q, k, v = part["q"], part["k"], part["v"]
     # logs of decay from each row on; their differences are at most 0, so no exponential grows
-    total = jnp.cumsum(part["decay"], -1) if "decay" in part else jnp.zeros(q.shape[:-1], q.dtype)
+    total = jnp.cumsum(_at_least_nothing(part["decay"]), -1) if "decay" in part else jnp.zeros(q.shape[:-1], q.dtype)
     earlier = jnp.tri(q.shape[-2], dtype=bool).reshape((1,) * (q.ndim - 2) + (q.shape[-2],) * 2)
     kept = jnp.exp(jnp.where(earlier, total[..., :, None] - total[..., None, :], -jnp.inf))
     since = jnp.exp(total)[..., None]
@@ -102,6 +103,11 @@ def _chunk(state: jax.Array, part: dict[str, jax.Array]) -> tuple[jax.Array, jax
     y = y + jnp.einsum("...ij,...jp->...ip", kept * jnp.einsum("...in,...jn->...ij", q, k), v)
     left = jnp.exp(total[..., -1:] - total)[..., None]
     return since[..., -1:, :] * state + jnp.einsum("...jn,...jp->...np", left * k, v), y
+
+
+def _at_least_nothing(decay: jax.Array) -> jax.Array:
+    """Logs of decay, none of them below the first whose exponential is 0: of -inf no difference would be known."""
+    return jnp.maximum(decay, np.log(jnp.finfo(decay.dtype).smallest_subnormal) - 1)
 
 
 def kernel_attention(
@@ -143,7 +149,7 @@ def kernel_attention(
     if causal:
         if q.shape[-3] != k.shape[-3]:
             raise ValueError(f"kernel_attention: causal, found {q.shape[-3]} queries and {k.shape[-3]} keys.")
-        return _mean(linear_attention(q, k, v)[0], v.shape[-1] - 1)
+        return _mean(linear_attention(wide(q), k, v)[0], v.shape[-1] - 1).astype(q.dtype)
     state = jnp.einsum("...shn,...shp->...hnp", wide(k), wide(v))
     return _mean(jnp.einsum("...thn,...hnp->...thp", wide(q), state), v.shape[-1] - 1).astype(q.dtype)
 
@@ -165,8 +171,8 @@ def recurrent_kernel_attention(
     """
     check_attention("recurrent_kernel_attention", q, k, v, None, None)
     q, k, v = _featured(q, k, v, features)
-    y, state = linear_attention(q, k, v, state=state)
-    return _mean(y, v.shape[-1] - 1), state
+    y, state = linear_attention(wide(q), k, v, state=state)
+    return _mean(y, v.shape[-1] - 1).astype(q.dtype), state
 
 
 def _featured(q: jax.Array, k: jax.Array, v: jax.Array, features: Features) -> tuple[jax.Array, jax.Array, jax.Array]:

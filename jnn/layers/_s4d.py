@@ -81,8 +81,10 @@ def s4d(p: dict[str, jax.Array], x: jax.Array, carry: jax.Array | None = None) -
     t, u = x.shape[-2], wide(x)
     leaf = {name: wide(a) for name, a in p.items()}
     a = jax.lax.complex(-jnp.exp(leaf["rate"]), leaf["frequency"])
-    turn = jnp.exp(leaf["step"])[:, None] * a  # log of what a step does to an oscillation
-    b, c = jnp.expm1(turn) / a, jax.lax.complex(leaf["c"][..., 0], leaf["c"][..., 1])
+    step = jnp.exp(leaf["step"])[:, None]
+    turn, still = step * a, a == 0  # log of what a step does to an oscillation; nothing, where the rate's power is 0
+    b = jnp.where(still, step, jnp.expm1(turn) / jnp.where(still, 1, a))
+    c = jax.lax.complex(leaf["c"][..., 0], leaf["c"][..., 1])
     powers = jnp.exp(turn[None] * jnp.arange(t + 1, dtype=turn.real.dtype)[:, None, None])  # (t + 1, d, n)
     y = fft_conv(2 * jnp.sum((b * c)[None] * powers[:-1], -1).real, u)
     last = jnp.einsum("...td,tdn->...dn", u.astype(b.dtype), b[None] * powers[:-1][::-1])

@@ -67,6 +67,38 @@ def test_chunks_are_the_recurrence_row_by_row_with_its_gradient(delta, rng):
         np.testing.assert_allclose(found, wanted.grad.numpy(), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("gone", [-np.inf, -1e30])
+def test_a_row_may_forget_all_and_those_behind_it_are_as_if_alone(gone):
+    rng = np.random.default_rng(0)
+    q, k, v = rng.normal(size=(3, 5, 1, 2)).astype(np.float32)
+    decay = -rng.uniform(size=(5, 1)).astype(np.float32)
+    decay[2] = gone
+    run = jax.jit(
+        jax.value_and_grad(lambda q, d, a: (y := linear_attention(q, *a, d)[0])[2:].sum() + 0 * y.sum(), (0, 1))
+    )
+    found, gradient = run(q, decay, (k, v))
+    alone, theirs = jax.value_and_grad(lambda q, d: linear_attention(q, k[2:], v[2:], d)[0].sum(), (0, 1))(
+        q[2:], decay[2:]
+    )
+    np.testing.assert_allclose(found, alone, rtol=1e-4)
+    for a, b in zip(gradient, theirs, strict=True):
+        np.testing.assert_allclose(a[2:], b, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(a[:2], 0)
+
+
+def test_kernel_attention_is_finite_where_its_sums_leave_float16():
+    x = jnp.full((4, 1, 8), 60000, jnp.float16)
+    np.testing.assert_array_equal(kernel_attention(x, x, x, causal=True), x)
+
+
+def test_an_oscillation_whose_decay_is_nothing_adds_up():
+    p, x = init(s4d_spec(1, states=1), jax.random.key(0)), jnp.ones((3, 1))
+    p = p | {"rate": jnp.full((1, 1), -200.0), "skip": jnp.zeros(1)}
+    found, gradient = jax.jit(jax.value_and_grad(lambda p: s4d(p, x)[0][-1, 0]))(p)
+    np.testing.assert_allclose(found, 6 * p["c"][0, 0, 0] * jnp.exp(p["step"][0]), rtol=1e-5)
+    assert all(np.isfinite(g).all() for g in gradient.values())
+
+
 def silu(a):
     return a / (1 + np.exp(-a))
 

@@ -20,7 +20,7 @@ from jnn.activations import gumbel_softmax
 from jnn.initializers import Init, lecun_normal, normal
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
-from jnn.precision import take, wide
+from jnn.precision import over_last_axes, take, wide
 
 standard = normal(1.0)
 
@@ -82,10 +82,12 @@ def vector_quantize(p: dict[str, jax.Array], x: jax.Array) -> Quantized:
     checks.floats("vector_quantize", x)
     checks.trailing("vector_quantize", x, p["table"].shape[1:])
     exact, table = wide(x), wide(p["table"]).astype(wide(x).dtype)
-    fixed = jax.lax.stop_gradient(table)
+    fixed, point = jax.lax.stop_gradient((table, exact))
+    middle = jnp.mean(fixed, 0)  # what all rows have in common would cost digits
+    fixed, point = fixed - middle[None], point - over_last_axes(middle, point)
     # |x - e|^2 less |x|^2, which is the same for all rows: no array of (..., n, d)
     far = jnp.sum(jnp.square(fixed), -1) / 2
-    near = jnp.tensordot(jax.lax.stop_gradient(exact), fixed.T, 1, precision="highest")
+    near = jnp.tensordot(point, fixed.T, 1, precision="highest")
     ids = jnp.argmax(near - far.reshape((1,) * (x.ndim - 1) + far.shape), -1).astype(jnp.int32)
     rows = take(table, ids, known=True)
     apart = lambda a, b: jnp.mean(jnp.square(a - jax.lax.stop_gradient(b)), -1)

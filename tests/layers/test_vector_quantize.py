@@ -35,6 +35,12 @@ def test_the_nearest_row_and_its_gradients(rng):
     np.testing.assert_allclose(grads[1], towards + 6 * (x - table[ids]) / d, rtol=1e-9, atol=1e-9)
 
 
+def test_the_nearest_row_is_found_far_from_zero():
+    table, x = 3000 + inputs(16, 4), 3000 + inputs(50, 4)[::-1]
+    apart = ((np.asarray(x, np.float64)[:, None] - np.asarray(table, np.float64)) ** 2).sum(-1)
+    np.testing.assert_array_equal(vector_quantize({"table": table}, x).ids, apart.argmin(-1))
+
+
 def test_a_codebook_of_moving_averages_moves_to_the_means():
     """Statistics of parts add up; what is masked has no part; after many updates, rows are means of their vectors."""
     x, ids = inputs(6, 2), jnp.array([0, 1, 1, 0, 2, 2])

@@ -102,6 +102,7 @@ def paged_attention(
         )
     if lengths is not None:
         checks.integers("paged_attention", lengths, name="lengths")
+        checks.same_shape("paged_attention", lengths=lengths, next=cache["next"])
     t, (pages, page), n = x.shape[-2], cache["k"].shape[:2], cache["table"].shape[-1]
     order = jax.lax.broadcasted_iota(jnp.int32, (*x.shape[:-2], t), x.ndim - 2)
     here = order < (t if lengths is None else lengths[..., None])
@@ -114,11 +115,17 @@ def paged_attention(
     flat = lambda pool: pool.reshape(pages * page, *pool.shape[2:])
     write = lambda pool, new: flat(pool).at[slots].set(new.reshape(-1, *new.shape[-2:]).astype(pool.dtype), mode="drop")
     pools = {name: write(cache[name], new).reshape(cache[name].shape) for name, new in (("k", k), ("v", v))}
-    read = lambda pool: pool[jnp.maximum(cache["table"], 0)].reshape(*x.shape[:-2], n * page, *pool.shape[2:])
+    grown = cache["next"] + (t if lengths is None else lengths.astype(jnp.int32))
+    filled = jax.lax.broadcasted_iota(jnp.int32, (*grown.shape, n * page), grown.ndim) < grown[..., None]
+    filled = (filled & jnp.repeat(cache["table"] >= 0, page, -1))[..., None, None]  # the rest is others', or was
+
+    def read(pool: jax.Array) -> jax.Array:
+        rows = pool[jnp.maximum(cache["table"], 0)].reshape(*x.shape[:-2], n * page, *pool.shape[2:])
+        return jnp.where(filled, rows, 0).astype(q.dtype)
+
     ahead = at[..., None] - jax.lax.broadcasted_iota(jnp.int32, (*at.shape, n * page), at.ndim)
     mask = (ahead >= 0) & jnp.repeat(cache["table"] >= 0, page, -1)[..., None, :]
     mask = mask if window is None else mask & (ahead < window)
-    y = attend(q, read(pools["k"]).astype(q.dtype), read(pools["v"]).astype(q.dtype), mask, **extras(p, None))
-    grown = t if lengths is None else lengths.astype(jnp.int32)
+    y = attend(q, read(pools["k"]), read(pools["v"]), mask, **extras(p, None))
     y = jnp.where((here & homeless)[..., None], jnp.nan, linear(p["o"], y, in_axes=2))
-    return y, cache | pools | {"next": cache["next"] + grown}
+    return y, cache | pools | {"next": grown}

@@ -71,6 +71,13 @@ def test_sequences_of_other_lengths_share_pages_and_do_not_notice_each_other():
     assert np.isfinite(y[0]).all()
 
 
+def test_what_others_left_in_the_pool_is_never_read():
+    cache = paged_cache(P, 3, 2, jnp.array([[0, -1], [1, 2]]))
+    left = cache | {name: jnp.full_like(cache[name], jnp.nan) for name in "kv"}
+    run = jax.jit(lambda cache: paged_attention(P, X[:2, :1], cache)[0])
+    np.testing.assert_array_equal(run(left), run(cache))
+
+
 def test_a_full_latent_cache_is_an_error_or_nan():
     p = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
     with pytest.raises(ValueError, match=r"the cache holds 5 positions, and 7 more do not fit"):

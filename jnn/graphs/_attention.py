@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._graph import Edges, check_edges, with_self_loops
+from jnn.graphs._graph import Edges, check_edges, read_edges, with_self_loops
 from jnn.graphs._segments import gather, segment_softmax, segment_sum
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec
@@ -181,6 +181,7 @@ def graph_transformer(p: Params, x: jax.Array, edges: Edges, features: jax.Array
     if (features is None) != ("edge" not in p):
         found = "none" if features is None else checks.describe(features)
         raise ValueError(f"graph_transformer: expected features of edges iff params have 'edge', found {found}.")
+    edges, features = read_edges(edges, features)
     q, k, v = (linear(p[name], x) for name in ("q", "k", "v"))
     q, k, v = gather(q, edges.receivers), gather(k, edges.senders), gather(v, edges.senders)
     if features is not None:

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.graphs._convolution import mlp, mlp_spec
-from jnn.graphs._graph import Edges, check_edges
+from jnn.graphs._graph import Edges, check_edges, read_edges
 from jnn.graphs._segments import Aggregate, gather, segment_max, segment_sum
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec
@@ -55,6 +55,7 @@ def edge_conv(p: Params, x: jax.Array, edges: Edges, *, aggregate: Aggregate = s
     """
     checks.maps("edge_conv", p, "up", "down")
     check_edges("edge_conv", x, edges, p["up"]["w"].shape[0] // 2)
+    edges, _ = read_edges(edges)
     own, other = gather(x, edges.receivers), gather(x, edges.senders)
     return aggregate(mlp(p, jnp.concatenate([own, other - own], -1)), edges.receivers, x.shape[-2], mask=edges.mask)
 
@@ -107,6 +108,7 @@ def edge_conditioned_conv(
     """
     checks.maps("edge_conditioned_conv", p, "edge", "kernel", "self")
     check_edges("edge_conditioned_conv", x, edges, p["self"]["w"].shape[0], features)
+    edges, features = read_edges(edges, features)
     kernels = linear(p["kernel"], jax.nn.relu(linear(p["edge"], features)))
     sent = jnp.einsum("...ei,...eio->...eo", gather(x, edges.senders), kernels.astype(x.dtype))
     return linear(p["self"], x) + aggregate(sent, edges.receivers, x.shape[-2], mask=edges.mask)

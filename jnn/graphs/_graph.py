@@ -110,10 +110,29 @@ def check_edges(layer: str, x: jax.Array, edges: Edges, d_in: int, features: jax
             raise TypeError(f"{layer}: expected a bool mask of edges, found {checks.describe(edges.mask)}.")
         lists["mask"] = edges.mask
     if features is not None:
-        checks.floats(f"{layer}: edge_features", features, ndim=2)
+        if np.size(features):
+            checks.floats(f"{layer}: edge_features", features, ndim=2)
         lists["edge_features"] = features[..., 0]
     if any(a.shape[:-1] != x.shape[:-2] or a.shape != edges.senders.shape for a in lists.values()):
         found = ", ".join(f"{name} {a.shape}" for name, a in lists.items())
         raise ValueError(
             f"{layer}: expected lists of edges of one shape with the leading axes {x.shape[:-2]} of x, found {found}."
         )
+
+
+def read_edges(edges: Edges, features: Any = None) -> tuple[Edges, Any]:
+    """What a layer reads of edges: their features with zeros where masked; where there are none, one that is masked."""
+    if edges.senders.shape[-1]:
+        return edges, kept(features, edges.mask)
+    one = lambda a: (
+        None if a is None else jnp.zeros_like(a, shape=(*edges.senders.shape[:-1], 1, *a.shape[edges.senders.ndim :]))
+    )
+    mask = jnp.zeros((*edges.senders.shape[:-1], 1), bool)
+    return Edges(one(edges.senders), one(edges.receivers), mask), one(features)
+
+
+def kept(x: Any, mask: jax.Array | None) -> Any:
+    """x (..., m, *f) with zeros where the mask (..., m) is False, so that whatever stood there has no gradient."""
+    if x is None or mask is None:
+        return x
+    return jnp.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), x, 0)

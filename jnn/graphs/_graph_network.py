@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.graphs._graph import Graph, check_edges
+from jnn.graphs._graph import Graph, check_edges, kept, read_edges
 from jnn.graphs._segments import Aggregate, gather, segment_softmax, segment_sum
 from jnn.precision import wide
 
@@ -72,11 +72,11 @@ def graph_network(
     [[1.0], [14.0]]
     """
     _check(graph)
-    (senders, receivers, mask), n, g = graph.edges, graph.owners.shape[-1], graph.graph_mask.shape[-1]
+    ((senders, receivers, mask), edges), none = read_edges(*graph[1:3]), not graph.edges.senders.shape[-1]
+    n, g = graph.owners.shape[-1], graph.graph_mask.shape[-1]
     owners = jnp.take_along_axis(graph.owners, receivers, -1)  # of edges
-    nodes = _kept(graph.nodes, graph.node_mask)
-    edges, whole = _kept(graph.edge_features, mask), _kept(graph.graph_features, graph.graph_mask)
-    to_edges = lambda x, ids: None if x is None else _kept(gather(x, ids), mask)
+    nodes, whole = kept(graph.nodes, graph.node_mask), kept(graph.graph_features, graph.graph_mask)
+    to_edges = lambda x, ids: None if x is None else kept(gather(x, ids), mask)
     around = to_edges(nodes, senders), to_edges(nodes, receivers), to_edges(whole, owners)
     if update_edge is not None:
         edges = _updated("update_edge", update_edge(edges, *around), receivers, mask)
@@ -85,7 +85,7 @@ def graph_network(
         edges = _weighted(edges, segment_softmax(wide(score), receivers, n, mask=mask))
     if update_node is not None:
         sent, got = (_told(edges_to_nodes, edges, ends, n, mask) for ends in (senders, receivers))
-        own = None if whole is None else _kept(gather(whole, graph.owners), graph.node_mask)
+        own = None if whole is None else kept(gather(whole, graph.owners), graph.node_mask)
         nodes = _updated("update_node", update_node(nodes, sent, got, own), graph.owners, graph.node_mask)
     if update_graph is not None:
         told = (
@@ -93,19 +93,13 @@ def graph_network(
             _told(edges_to_graphs, edges, owners, g, mask),
         )
         whole = _updated("update_graph", update_graph(*told, whole), graph.graph_mask, graph.graph_mask)
+    edges = edges[..., :0, :] if none and edges is not None else edges
     return graph._replace(nodes=nodes, edge_features=edges, graph_features=whole)
 
 
 def _told(aggregate: Aggregate, x: jax.Array | None, ids: jax.Array, n: int, mask: jax.Array | None) -> Any:
     """What rows amount to, where there are any."""
     return None if x is None else aggregate(x, ids, n, mask=mask)
-
-
-def _kept(x: Any, mask: jax.Array | None) -> Any:
-    """x (..., m, *f) with zeros where the mask (..., m) is False, so that whatever stood there has no gradient."""
-    if x is None or mask is None:
-        return x
-    return jnp.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), x, 0)
 
 
 def _updated(name: str, x: jax.Array, rows: jax.Array, mask: jax.Array | None) -> jax.Array:
@@ -116,7 +110,7 @@ def _updated(name: str, x: jax.Array, rows: jax.Array, mask: jax.Array | None) -
             f"graph_network: expected {name} to return a row for each, with leading axes {rows.shape}, found "
             f"{checks.describe(x)}."
         )
-    return jnp.asarray(_kept(x, mask))
+    return jnp.asarray(kept(x, mask))
 
 
 def _weighted(edges: jax.Array | None, weights: jax.Array) -> jax.Array:

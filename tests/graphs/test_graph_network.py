@@ -92,6 +92,16 @@ def test_what_fills_up_is_never_read_and_comes_out_as_zero():
     assert all(not np.asarray(x)[~mask].any() for x, mask in zip(whole[0][1], masks.values(), strict=True))
 
 
+def test_a_graph_without_edges_has_none_afterwards():
+    rng = np.random.default_rng(2)
+    p, (alone,) = drawn(rng), several(rng, [(4, 0)])
+    run = jax.jit(lambda graph: graph_network(graph, **updates(p)))
+    found, batched = run(alone), run(graphs.batch_graphs([alone], nodes=4, edges=2, size=1))
+    assert found.edge_features.shape == (0, 4)
+    np.testing.assert_allclose(found.nodes, batched.nodes, rtol=1e-6)
+    np.testing.assert_allclose(found.graph_features, batched.graph_features, rtol=1e-6)
+
+
 def cases(jraph, p):
     """The cases of a graph network: ours, and Jraph's of the same functions."""
     cat = lambda name: lambda *rows: jnp.tanh(jnp.concatenate(rows, -1) @ p[name])

@@ -218,3 +218,24 @@ def test_a_batch_of_graphs_is_the_graphs_one_by_one(kind):
     whole, alone = run(p, batch, alone)
     np.testing.assert_allclose(whole[:3], np.concatenate(alone), rtol=1e-5, atol=1e-5)
     assert not whole[3].any()
+
+
+@pytest.mark.parametrize("kind", ["edge_conv", "nnconv", "transformer"])
+def test_a_graph_without_edges_is_nodes_that_nobody_tells(kind):
+    spec, layer, _ = CASES[kind]
+    rng = np.random.default_rng(3)
+    p, (x, *_) = drawn(spec, rng), problem(rng)
+    none, masked = np.zeros(0, np.int32), Edges(*np.zeros((2, 1), np.int32), np.array([False]))
+    run = jax.jit(lambda edges, features: layer(p, jnp.asarray(x), edges, features))
+    found, wanted = run(Edges(none, none), np.zeros((0, 2))), run(masked, np.zeros((1, 2)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["nnconv", "transformer"])
+def test_features_of_masked_edges_have_no_gradient(kind):
+    spec, layer, _ = CASES[kind]
+    rng = np.random.default_rng(4)
+    p, (x, edges, features) = drawn(spec, rng), problem(rng)
+    spoilt = np.where(edges.mask[:, None], features, np.nan)
+    run = jax.jit(jax.grad(lambda p, features: layer(p, jnp.asarray(x), edges, features).sum()))
+    jax.tree.map(np.testing.assert_array_equal, run(p, spoilt), run(p, np.where(edges.mask[:, None], features, 0)))

@@ -69,7 +69,7 @@ def neural_ode(
     p, x, times = jax.tree.map(jnp.asarray, (p, x, times))
 
     def field(t: jax.Array, state: Any, params: Any) -> Any:
-        return _wide(f(_like(params, p), _like(state, x), t))
+        return _like(f(_like(params, p), _like(state, x), t), state)
 
     times = times.astype(jnp.result_type(*map(wide, (times, *jax.tree.leaves(x)))))
     solution = diffrax.diffeqsolve(
@@ -95,7 +95,7 @@ def _wide(tree: Any) -> Any:
 
 def _like(tree: Any, like: Any) -> Any:
     """Leaves in the dtypes of others."""
-    return jax.tree.map(lambda a, b: a.astype(b.dtype), tree, like)
+    return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), tree, like)
 
 
 def _check(f: Field, p: Params, x: Any, times: jax.Array) -> None:

@@ -88,6 +88,15 @@ def test_trees_keep_their_dtypes_and_gradients_add_up_in_float32():
     np.testing.assert_allclose(slope.astype(np.float32), 2 * (2 / np.e - 1), rtol=2e-2)
 
 
+def test_what_f_returns_takes_the_dtype_of_the_state():
+    diffrax()
+    with jax.enable_x64(True):
+        x = neural_ode(lambda p, x, t: p, jnp.ones(()), jnp.zeros((), jnp.float32), np.array([0.0, 1.0]))
+    np.testing.assert_allclose(x, np.array([0, 1], np.float32), rtol=1e-6)
+    x = neural_ode(lambda p, x, t: 2.0, {}, jnp.zeros(()), jnp.array([0.0, 1.0]))
+    np.testing.assert_allclose(x, [0, 2], rtol=1e-6)
+
+
 @slow
 @pytest.mark.parametrize(("f", "steps"), [(lambda p, x, t: p * x, 2), (lambda p, x, t: p * x / 0, 64)])
 def test_too_many_steps_are_an_error(f, steps):

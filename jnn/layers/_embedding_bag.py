@@ -34,7 +34,8 @@ def embedding_bag(
       tokens: (..., n), integers in 0..vocab-1.
       mode: "sum", "mean" or "max" over the bag.
       weights: (..., n), how much each token counts in a "sum"; None: 1.
-      lengths: (...), integers in 0..n: how many tokens of each bag are valid, the others may be anything; None: all.
+      lengths: (...), integers in 0..n: how many tokens of each bag are valid, the others and their weights may be
+        anything; None: all.
 
     Returns:
       (..., d), in the table's dtype; zeros for a bag without tokens. Under `jit`, NaN for a token out of range.
@@ -51,12 +52,13 @@ def embedding_bag(
     _check(tokens, mode, weights)
     inside = _inside(tokens, lengths)
     rows = wide(lookup("embedding_bag", p["table"], jnp.where(inside, tokens, 0), what="tokens"))
+    if weights is not None:
+        rows = rows * jnp.where(inside, weights, 0)[..., None].astype(rows.dtype)
     inside = inside[..., None]
     if mode == "max":
         y = jnp.max(jnp.where(inside, rows, -jnp.inf), -2)
         return jnp.where(inside.any(-2), y, 0.0).astype(p["table"].dtype)
-    rows = jnp.where(inside, rows if weights is None else rows * weights[..., None].astype(rows.dtype), 0.0)
-    y = jnp.sum(rows, -2)
+    y = jnp.sum(jnp.where(inside, rows, 0.0), -2)
     if mode == "mean":
         y = y / jnp.maximum(inside.sum(-2, dtype=y.dtype), 1)
     return y.astype(p["table"].dtype)

@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from jnn import checks
+from jnn.activations import silu
 from jnn.initializers import Init, glorot_uniform, normal
 from jnn.layers._linear import linear
 from jnn.param import Param, Spec
@@ -51,11 +52,13 @@ def b_spline_basis(x: jax.Array, knots: ArrayLike, degree: int) -> jax.Array:
         )
     exact = wide(x)[..., None]
     row = lambda a: jnp.asarray(a, exact.dtype).reshape((1,) * x.ndim + (-1,))
+    # beyond all knots any factor will do, and there is one that is finite
+    near = jnp.where((exact < t[0]) | (exact > t[-1]), jnp.asarray(t[0], exact.dtype), exact)
     basis = ((exact >= row(t[:-1])) & (exact < row(t[1:]))).astype(exact.dtype)
     inverse = lambda a: np.divide(1, a, out=np.zeros_like(a), where=a > 0)  # of equal knots, 0 / 0 is 0
     for k in range(1, degree + 1):
-        left = (exact - row(t[: -k - 1])) * row(inverse(t[k:-1] - t[: -k - 1]))
-        right = (row(t[k + 1 :]) - exact) * row(inverse(t[k + 1 :] - t[1:-k]))
+        left = (near - row(t[: -k - 1])) * row(inverse(t[k:-1] - t[: -k - 1]))
+        right = (row(t[k + 1 :]) - near) * row(inverse(t[k + 1 :] - t[1:-k]))
         basis = left * basis[..., :-1] + right * basis[..., 1:]
     return basis.astype(x.dtype)
 
@@ -133,4 +136,4 @@ def kan(
     x = narrow(x)
     knots = low + (high - low) / intervals * np.arange(-degree, intervals + degree + 1)
     curves = jnp.einsum("...ik,iko->...o", b_spline_basis(x, knots, degree), p["spline"].astype(x.dtype))
-    return linear({"w": p["w"]}, jax.nn.silu(x)) + curves
+    return linear({"w": p["w"]}, silu(x)) + curves

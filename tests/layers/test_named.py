@@ -95,8 +95,11 @@ def test_a_layer_matches_its_formula(kind, rng):
     against(ours, theirs, spec(a, b), *(rng.normal(size=s).astype(np.float32) for s in shapes(a)))
 
 
-def test_a_capsule_of_length_zero_has_a_finite_gradient():
-    assert not jax.grad(lambda s: layers.squash(s).sum())(jnp.zeros(3)).any()
+def test_a_capsule_of_any_length_has_a_finite_gradient():
+    run = jax.jit(jax.value_and_grad(lambda s: layers.squash(s).sum()))
+    for capsule, long in (([0.0, 0.0], 0), ([3e38, 0.0], 1)):  # of which the squares are no floats
+        value, slope = run(jnp.array(capsule))
+        np.testing.assert_allclose([value, *slope], [long, 0, 0], rtol=1e-6, atol=1e-30)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
@@ -165,6 +168,8 @@ def test_kan_is_splines_of_scipy_and_a_silu():
     knots = -2 + 4 / 5 * np.arange(-3, 9)
     curves = [scipy.interpolate.BSpline(knots, np.asarray(p["spline"][i], np.float64), 3)(x[:, i]) for i in range(2)]
     wanted = (x / (1 + np.exp(-x))) @ np.asarray(p["w"], np.float64) + sum(curves)
+    far = jax.jit(jax.value_and_grad(lambda x: layers.b_spline_basis(x, [-1.0, 0.0, 0.4, 1.0], 2).sum()))
+    assert all(far(jnp.float32(x)) == (0, 0) for x in (-3.4e38, 3.4e38))
     found = layers.kan(p, jnp.asarray(x, jnp.float32), domain=(-2, 2))
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 

@@ -141,6 +141,12 @@ def test_adaptive_log_softmax_matches_torch(cutoffs, bias):
     assert_matches_torch(lambda x: layers.adaptive_log_softmax(p, x), theirs.log_prob, [x])
 
 
+def test_weights_past_the_length_of_a_bag_are_never_read():
+    weights, lengths = np.array([2.0, np.nan], np.float32), np.array(1)
+    bag = lambda p: layers.embedding_bag(p, np.array([0, 1]), mode="sum", weights=weights, lengths=lengths).sum()
+    np.testing.assert_array_equal(jax.grad(bag)({"table": jnp.eye(2)})["table"], [[2, 2], [0, 0]])
+
+
 X, T = jnp.ones((4, 4, 3)), jnp.zeros((2, 3), int)
 TABLE = {"table": jnp.ones((5, 2))}
 
@@ -163,6 +169,11 @@ TABLE = {"table": jnp.ones((5, 2))}
             r"embedding_bag: expected one length per bag",
         ),
         (lambda: layers.embedding_bag(TABLE, T, lengths=T[:, 0] + 4), ValueError, r"expected lengths in 0..3"),
+        (
+            lambda: layers.adaptive_log_softmax({"head": {"w": jnp.ones((3, 4))}}, X),
+            ValueError,
+            r"expected params\['tail'\], a list of clusters",
+        ),
         (lambda: layers.unfold(X, (5, 1)), ValueError, r"unfold: a window that reaches \(5, 1\) does not fit"),
         (lambda: layers.fold(jnp.ones((3, 3, 2, 2, 1)), (5, 5)), ValueError, r"fold: an image \(5, 5\) has \(4, 4\)"),
         (lambda: layers.channel_shuffle(X, 2), ValueError, r"channel_shuffle: the number of groups 2 does not divide"),

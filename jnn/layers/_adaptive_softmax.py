@@ -94,7 +94,9 @@ def adaptive_log_softmax(p: dict[str, Any], x: jax.Array) -> jax.Array:
     checks.map_parts("adaptive_log_softmax", p, "head")
     checks.floats("adaptive_log_softmax", x)
     checks.trailing("adaptive_log_softmax", x, p["head"]["w"].shape[:1])
-    clusters = len(p["tail"])
+    clusters = len(p.get("tail", ()))
+    if not clusters:
+        raise ValueError("adaptive_log_softmax: expected params['tail'], a list of clusters, found none of them.")
     head = jax.nn.log_softmax(wide(linear(p["head"], x)))
     parts = [head[..., :-clusters]]
     for i, part in enumerate(p["tail"]):

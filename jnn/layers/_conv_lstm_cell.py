@@ -1,7 +1,8 @@
 """Convolutional long short-term memory: `lstm_cell` whose maps are convolutions; the carry is (h, c), each an image.
 
 A cell for `rnn`, which reads time along the axis before the last: a video (..., t, y, x, d) goes in as
-`jnp.moveaxis(video, -4, -2)`, (..., y, x, t, d), and its maps of features come out likewise.
+`jnp.moveaxis(video, -4, -2)`, (..., y, x, t, d), and its maps of features come out likewise. To `rnn` each place is an
+example: give it one length, or row of resets, for each, (..., y, x) or (..., y, x, t), equal over an image.
 
 Laws: as in `_cell`; with kernels of size 1 it is an `lstm_cell` at each place.
 """

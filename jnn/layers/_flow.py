@@ -30,6 +30,8 @@ def affine_coupling_spec(d: int, d_hidden: int, *, init: Init = glorot_uniform, 
     >>> affine_coupling_spec(5, 8)["down"]["w"].shape
     (8, 2, 3)
     """
+    if d < 2:
+        raise ValueError(f"affine_coupling_spec: expected 2 features or more, of which half stays, found {d}.")
     return _networks(d // 2, d_hidden, d - d // 2, init, dtype)
 
 

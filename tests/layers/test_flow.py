@@ -56,3 +56,10 @@ def test_bad_input_is_one_clear_error(kind):
     for way in (flow, inverse):
         with pytest.raises(ValueError, match=rf"{way.__name__}: its parameters expect input \[...,5\], found"):
             way(random_params(spec(5, 4)), jnp.ones(3))
+
+
+def test_a_coupling_of_one_feature_is_one_clear_error():
+    with pytest.raises(
+        ValueError, match="affine_coupling_spec: expected 2 features or more, of which half stays, found 1"
+    ):
+        layers.affine_coupling_spec(1, 4)

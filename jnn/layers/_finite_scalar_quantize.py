@@ -28,7 +28,7 @@ def finite_scalar_quantize(x: jax.Array, levels: Sequence[int]) -> tuple[jax.Arr
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: x has not a feature for each of the levels, or there are fewer than 2.
+      ValueError: x has not a feature for each of the levels, there are fewer than 2, or more than 2^31 codes.
 
     >>> values, ids = finite_scalar_quantize(jnp.array([[9.0, -9.0], [0.0, 0.0]]), (3, 5))
     >>> values.tolist(), ids.tolist()
@@ -38,6 +38,10 @@ def finite_scalar_quantize(x: jax.Array, levels: Sequence[int]) -> tuple[jax.Arr
     checks.trailing("finite_scalar_quantize", x, (len(levels),))
     if min(levels) < 2:
         raise ValueError(f"finite_scalar_quantize: expected 2 levels or more for each feature, found {tuple(levels)}.")
+    if math.prod(levels) > 2**31:
+        raise ValueError(
+            f"finite_scalar_quantize: {math.prod(levels)} codes of levels {tuple(levels)} have no int32 ids."
+        )
     exact = wide(x)
     row = lambda a: jnp.asarray(a, exact.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     count = np.asarray(levels)
@@ -45,5 +49,7 @@ def finite_scalar_quantize(x: jax.Array, levels: Sequence[int]) -> tuple[jax.Arr
     bounded = jnp.tanh(exact + row(np.arctanh(offset / half))) * row(half) - row(offset)
     whole = bounded + jax.lax.stop_gradient(jnp.round(bounded) - bounded)
     digits = jnp.round(jax.lax.stop_gradient(whole)).astype(jnp.int32) + row(count // 2).astype(jnp.int32)
-    places = row([math.prod(levels[:i]) for i in range(len(levels))]).astype(jnp.int32)
+    places = np.array([math.prod(levels[:i]) for i in range(len(levels))], np.int32).reshape(
+        (1,) * (x.ndim - 1) + (-1,)
+    )
     return (whole / row(count // 2)).astype(x.dtype), jnp.sum(digits * places, -1, dtype=jnp.int32)

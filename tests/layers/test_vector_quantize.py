@@ -35,6 +35,11 @@ def test_the_nearest_row_and_its_gradients(rng):
     np.testing.assert_allclose(grads[1], towards + 6 * (x - table[ids]) / d, rtol=1e-9, atol=1e-9)
 
 
+def test_every_code_of_many_has_an_id_of_its_own():
+    _, (last, other) = finite_scalar_quantize(jnp.array([[9.0] * 11, [-9.0] + [9.0] * 10]), (7,) * 11)
+    assert (int(last), int(other)) == (7**11 - 1, 7**11 - 7)
+
+
 def test_the_nearest_row_is_found_far_from_zero():
     table, x = 3000 + inputs(16, 4), 3000 + inputs(50, 4)[::-1]
     apart = ((np.asarray(x, np.float64)[:, None] - np.asarray(table, np.float64)) ** 2).sum(-1)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._graph import Edges, Graph
+from jnn.graphs._graph import Edges, Graph, kept
 from jnn.graphs._segments import Aggregate, gather, segment_count, segment_mean, segment_softmax, segment_sum
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec
@@ -82,6 +82,7 @@ def attention_pool(p: Params, x: jax.Array, graph: Graph) -> jax.Array:
     """
     checks.maps("attention_pool", p, "score", "value")
     _check("attention_pool", x, graph, p["score"]["w"].shape[0])
+    x = kept(x, graph.node_mask)
     return _attend(linear(p["score"], x)[..., 0], linear(p["value"], x), graph)
 
 
@@ -121,6 +122,7 @@ def set2set(p: Params, x: jax.Array, graph: Graph, *, steps: int) -> jax.Array:
     checks.maps("set2set", p, "input", "recurrent")
     d = p["recurrent"]["w"].shape[0]
     _check("set2set", x, graph, d)
+    x = kept(x, graph.node_mask)
     nothing, params = jnp.zeros((*graph.graph_mask.shape, d), x.dtype), over_steps(p)
 
     def step(state: tuple[jax.Array, tuple[jax.Array, jax.Array]], _: None) -> tuple[tuple, None]:
@@ -170,7 +172,7 @@ def top_k_pool(p: Params, x: jax.Array, graph: Graph, *, ratio: float) -> tuple[
     _check("top_k_pool", x, graph, p["w"].shape[0])
     if not 0 < ratio <= 1:
         raise ValueError(f"top_k_pool: expected a ratio in (0, 1], found {ratio}.")
-    w = wide(p["w"]).astype(wide(x).dtype)
+    x, w = kept(x, graph.node_mask), wide(p["w"]).astype(wide(x).dtype)
     score = jnp.tensordot(wide(x), w, 1)[..., 0] * jax.lax.rsqrt(jnp.sum(jnp.square(w)) + 1e-12)
     graphs = graph.graph_mask.shape[-1]
     counts = segment_count(graph.owners, graphs, mask=graph.node_mask)

@@ -102,3 +102,10 @@ def test_bad_input_is_one_clear_error():
         graphs.pool_nodes(jnp.ones((3, 3)), batch)
     with pytest.raises(ValueError, match=r"top_k_pool: expected a ratio in \(0, 1\], found 2"):
         graphs.top_k_pool({"w": jnp.ones((3, 1))}, batch.nodes, batch, ratio=2)
+
+
+def test_what_a_masked_node_holds_has_no_gradient():
+    one = graphs.graph(np.ones((2, 1)), [0], [1])._replace(node_mask=np.array([True, False]))
+    p, x = {"w": jnp.ones((1, 1))}, jnp.array([[1.0], [jnp.nan]])
+    slope = jax.jit(jax.grad(lambda p: graphs.top_k_pool(p, x, one, ratio=1.0)[0].sum()))(p)
+    assert np.isfinite(slope["w"]).all()

@@ -69,6 +69,16 @@ def wide_dtype(x: Any) -> jnp.dtype:
     return jnp.promote_types(getattr(x, "dtype", x), jnp.float32)
 
 
+def wide_integers(x: Any) -> Any:
+    """Integers in 32 bits at least, with a sign: in others, bounds and differences wrap around in silence.
+
+    >>> wide_integers(jnp.ones(2, jnp.uint8)).dtype
+    dtype('int32')
+    """
+    fits = jnp.issubdtype(x.dtype, jnp.signedinteger) and x.dtype.itemsize >= 4
+    return x if fits else x.astype(jnp.int32)
+
+
 def over_last_axes(v: jax.Array, h: jax.Array) -> jax.Array:
     """v in h's dtype and rank, its axes the last of h's.
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.precision import wide
+from jnn.precision import wide, wide_integers
 
 Aggregate = Callable[..., jax.Array]  # (messages, ids, n, *, mask) -> (..., n, *f)
 
@@ -117,6 +117,7 @@ def segment_softmax(scores: jax.Array, ids: jax.Array, n: int, *, mask: jax.Arra
     [0.5, 1.0, 0.5]
     """
     exact = wide(scores)
+    ids = wide_integers(ids)
     known = _over((ids >= 0) & (ids < n) & (True if mask is None else mask), exact)
     top = gather(jax.lax.stop_gradient(segment_max(exact, ids, n, mask=mask)), ids)
     powers = jnp.where(known, jnp.exp(jnp.where(known, exact - top, 0)), 0)
@@ -135,7 +136,7 @@ def _flat(
         raise ValueError(
             f"segment: expected a message for each id {checks.describe(ids)}, found {checks.describe(messages)}."
         )
-    rows, ids = math.prod(ids.shape[:-1]), jnp.asarray(ids)
+    rows, ids = math.prod(ids.shape[:-1]), jnp.asarray(wide_integers(ids))
     there = (ids >= 0) & (ids < n) & (True if mask is None else mask)
     starts = n * jnp.arange(rows, dtype=ids.dtype).reshape(*ids.shape[:-1], 1)
     where = jnp.where(there, ids + starts, rows * n)

@@ -22,6 +22,7 @@ from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
 from jnn.param import Params
+from jnn.precision import wide_integers
 
 
 def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DTypeLike | None = None) -> Cache:
@@ -50,6 +51,7 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     """
     checks.params("paged_cache", p, "k")
     checks.integers("paged_cache", table, ndim=1, name="table")
+    table = wide_integers(table)
     checks.in_range("paged_cache", table + 1, pages + 1, what="pages (counted from 1; 0 for none)", of="with none")
     w = p["k"]["w"]
     empty = jnp.zeros((pages, page, *w.shape[-2:]), w.dtype if dtype is None else dtype)

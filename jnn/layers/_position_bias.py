@@ -21,7 +21,7 @@ from jnn.initializers import Init
 from jnn.layers._embed import SMALL, embed_spec
 from jnn.layers._scores import Bias
 from jnn.param import Spec
-from jnn.precision import take
+from jnn.precision import take, wide_integers
 
 
 def alibi(heads: int) -> Bias:
@@ -45,7 +45,7 @@ def alibi(heads: int) -> Bias:
     alibi_slopes(heads)  # an error here rather than there
 
     def bias(queries: jax.Array, keys: jax.Array) -> jax.Array:
-        slopes = alibi_slopes(heads)
+        slopes, queries, keys = alibi_slopes(heads), wide_integers(queries), wide_integers(keys)
         return -slopes[:, None, None] * jnp.abs(queries[:, None] - keys[None, :])[None]
 
     return bias
@@ -110,7 +110,8 @@ def relative_bias(
     checks.params("relative_bias", p, "table")
     for name, positions in (("queries", queries), ("keys", keys)):
         checks.integers("relative_bias", positions, ndim=1, name=name)
-    bucket = relative_buckets(keys[None, :] - queries[:, None], p["table"].shape[0], causal=causal, furthest=furthest)
+    ahead = wide_integers(keys)[None, :] - wide_integers(queries)[:, None]
+    bucket = relative_buckets(ahead, p["table"].shape[0], causal=causal, furthest=furthest)
     return jnp.moveaxis(take(p["table"], bucket, known=True), -1, 0)
 
 

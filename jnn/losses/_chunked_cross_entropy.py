@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.precision import narrow, over_steps, wide
+from jnn.precision import narrow, over_steps, wide, wide_integers
 
 Sums = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -63,6 +63,7 @@ def chunked_cross_entropy(
         sums = add(sums, table[whole * chunk :], jnp.asarray(whole * chunk))
     greatest, total, own = sums
     normalizer = greatest + jnp.log(total)
+    labels = wide_integers(labels)
     known = (labels >= 0) & (labels < classes)
     return jnp.where(known, normalizer - own + z_loss * jnp.square(normalizer), jnp.nan)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._inputs import masked, positive
-from jnn.precision import take, wide
+from jnn.precision import take, wide, wide_integers
 
 
 def center_loss(embeddings: jax.Array, centers: jax.Array, labels: jax.Array) -> jax.Array:
@@ -84,5 +84,5 @@ def _check_places(name: str, x: jax.Array, labels: jax.Array, classes: int) -> N
 def _class_sums(x: jax.Array, labels: jax.Array, classes: int, there: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The sum of each class's embeddings (classes, d), and their number (classes, 1)."""
     flat, counts = wide(x).reshape(-1, x.shape[-1]), there.reshape(-1)
-    own = jax.nn.one_hot(labels.reshape(-1), classes, dtype=flat.dtype) * counts[:, None]
+    own = jax.nn.one_hot(wide_integers(labels).reshape(-1), classes, dtype=flat.dtype) * counts[:, None]
     return own.T @ jnp.where(counts[:, None], flat, 0), jnp.sum(own, axis=0)[:, None]

@@ -84,3 +84,10 @@ def test_a_batch_holds_every_graph_and_says_what_fills_it_up():
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8])
+def test_segments_may_be_more_than_their_integers_reach(kind):
+    ids, messages = np.array([[0, 100], [127, 3]]), jnp.ones((2, 2))
+    found = graphs.segment_sum(messages, ids.astype(kind), 200)
+    np.testing.assert_array_equal(found, graphs.segment_sum(messages, ids, 200))

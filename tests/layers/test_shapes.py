@@ -141,6 +141,19 @@ def test_adaptive_log_softmax_matches_torch(cutoffs, bias):
     assert_matches_torch(lambda x: layers.adaptive_log_softmax(p, x), theirs.log_prob, [x])
 
 
+def test_classes_may_be_more_than_their_integers_reach():
+    x = np.array([3, 127], np.int8)
+    for choice in ("raise", "clip"):
+        np.testing.assert_array_equal(layers.one_hot(x, 1000, out_of_range=choice), np.eye(1000)[[3, 127]])
+
+
+def test_distances_of_positions_without_a_sign_have_one():
+    here, table = np.arange(3), {"table": jnp.arange(8.0)[:, None]}
+    plain = here.astype(np.uint8)
+    np.testing.assert_array_equal(layers.alibi(1)(plain, plain), layers.alibi(1)(here, here))
+    np.testing.assert_array_equal(layers.relative_bias(table, plain, plain), layers.relative_bias(table, here, here))
+
+
 def test_weights_past_the_length_of_a_bag_are_never_read():
     weights, lengths = np.array([2.0, np.nan], np.float32), np.array(1)
     bag = lambda p: layers.embedding_bag(p, np.array([0, 1]), mode="sum", weights=weights, lengths=lengths).sum()

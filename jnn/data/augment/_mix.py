@@ -15,7 +15,7 @@ from jnn.data.augment._given import check_input
 from jnn.data.augment._pixels import check_blendable, check_images, restore
 from jnn.data.augment._window import rectangle
 from jnn.param import check_key
-from jnn.precision import wide
+from jnn.precision import wide, wide_integers
 
 
 def mixup(
@@ -143,4 +143,4 @@ def _targets(
             f"found {checks.describe(y)} with classes={classes}."
         )
     checks.in_range(name, y, classes)
-    return jax.nn.one_hot(y, classes)
+    return jax.nn.one_hot(wide_integers(y), classes)

@@ -1,6 +1,7 @@
 """Precision: sums are computed in float32 at least, products in the dtype that a step computes in.
 
     wide(x), wide_dtype(x)          statistics, softmax, losses and metrics: float32, or wider where x is
+    wide_integers(x)                numbers of classes, rows and lengths: 32 bits, or wider where x is
     computing(dtype), narrow(x)     what a step traces its loss in; what a layer multiplies with its weights
 
 A parameter that many rows use has a gradient that sums over them, in the dtype in which it met them; in 16 bits that

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn import activations, backend, layers
+from jnn import activations, backend, graphs, layers, models
 from jnn.precision import add_bias, over_steps, take
 
 TIMES = 8192
@@ -105,3 +105,19 @@ def test_float32_is_the_plain_formula():
     assert same(add_bias, lambda x, b: x + b.reshape(1, 3), x, b)
     assert same(lambda t, r: take(t, r, known=True), lambda t, r: t[r], table, rows)
     assert same(lambda t: over_steps(t)(), lambda t: t, table)
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda i: layers.one_hot(i, 300),
+        lambda i: graphs.segment_sum(jnp.ones(2), i, 300),
+        lambda i: graphs.segment_softmax(jnp.ones(2), i, 300),
+        lambda i: graphs.segment_sum(jnp.ones((90, 2)), jnp.tile(i[None] % 2, (90, 1)), 2),
+        lambda i: models.prototypes(jnp.ones((2, 1)), i, 300),
+    ],
+)
+def test_integers_of_8_bits_count_beyond_their_range(count):
+    """3 is 259 where places are numbered in 8 bits; and 90 times 2 segments are more than int8 has."""
+    for dtype in (jnp.uint8, jnp.int8):
+        np.testing.assert_array_equal(count(jnp.array([100, 3], dtype)), count(jnp.array([100, 3])))

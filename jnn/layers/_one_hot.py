@@ -45,6 +45,7 @@ def one_hot(
     x = wide_integers(x)
     if out_of_range not in get_args(OutOfRange):
         raise ValueError(f"one_hot: out_of_range is one of {', '.join(get_args(OutOfRange))}; found {out_of_range!r}.")
+    x = wide_integers(x)
     if out_of_range == "clip":
         x = jnp.clip(x, 0, classes - 1)
     hot = jax.nn.one_hot(x, classes, dtype=dtype)

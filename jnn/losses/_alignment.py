@@ -10,17 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.precision import wide_integers
 
 NEVER = -1e30  # finite: of -inf the gradient of a sum in the log domain would be nan
 
 
 def check(
     name: str, logits: jax.Array, labels: jax.Array, logit_lengths: jax.Array, label_lengths: jax.Array, blank: int
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Raises unless they fit; logits' axes behind the leading ones are frames, whatever is between, and symbols.
 
     Returns:
-      (...): whether labels are in range within their length, and lengths within the arrays.
+      The three, wide, with labels that index safely; and (...) whether labels are in range within their length, and
+      lengths within the arrays.
     """
     lead = labels.shape[:-1]
     frames, symbols, most = logits.shape[len(lead)], logits.shape[-1], labels.shape[-1]
@@ -34,6 +36,7 @@ def check(
         raise ValueError(f"{name}: expected a blank in 0..{symbols - 1}, found {blank}.")
     checks.in_range(name, logit_lengths, frames + 1, what="logit_lengths", of="lengths")
     checks.in_range(name, label_lengths, most + 1, what="label_lengths", of="lengths")
+    labels, logit_lengths, label_lengths = map(wide_integers, (labels, logit_lengths, label_lengths))
     place = jax.lax.broadcasted_iota(jnp.int32, labels.shape, labels.ndim - 1)
     wrong = (place < label_lengths[..., None]) & ((labels < 0) | (labels >= symbols) | (labels == blank))
     if not isinstance(wrong, jax.core.Tracer) and np.asarray(wrong).any():
@@ -43,7 +46,7 @@ def check(
             "lies beyond label_lengths may be anything."
         )
     in_time = (logit_lengths >= 0) & (logit_lengths <= frames) & (label_lengths >= 0) & (label_lengths <= most)
-    return in_time & ~jnp.any(wrong, axis=-1)
+    return jnp.clip(labels, 0, symbols - 1), logit_lengths, label_lengths, in_time & ~jnp.any(wrong, axis=-1)
 
 
 def cost(log_probability: jax.Array, valid: jax.Array) -> jax.Array:

@@ -50,11 +50,11 @@ def chunked_cross_entropy(
     0.3133
     """
     z_loss, soft_cap = _check(hidden, table, labels, chunk, z_loss, soft_cap)
-    hidden = narrow(hidden)
+    hidden, labels = narrow(hidden), wide_integers(labels)
     like = wide(hidden)
     rows, classes = labels.shape, table.shape[0]
     now = over_steps(hidden)
-    add = jax.checkpoint(partial(_add, now, labels.astype(jnp.int32), soft_cap), prevent_cse=False)
+    add = jax.checkpoint(partial(_add, now, labels, soft_cap), prevent_cse=False)
     begin = jnp.full(rows, -jnp.inf, like.dtype), jnp.zeros(rows, like.dtype), jnp.zeros(rows, like.dtype)
     whole = classes // chunk
     parts = table[: whole * chunk].reshape(whole, chunk, table.shape[1])

@@ -46,8 +46,8 @@ def ctc_loss(
             "ctc_loss: expected logits (..., frames, symbols) and labels (..., labels), found "
             f"{checks.describe(logits)} and {checks.describe(labels)}."
         )
-    valid = check("ctc_loss", logits, labels, logit_lengths, label_lengths, blank)
-    states, may_skip = _states(jnp.clip(labels, 0, logits.shape[-1] - 1), blank)
+    labels, logit_lengths, label_lengths, valid = check("ctc_loss", logits, labels, logit_lengths, label_lengths, blank)
+    states, may_skip = _states(labels, blank)
     log_p = jnp.maximum(jax.nn.log_softmax(wide(logits), axis=-1), NEVER)
     # of each frame what each state says: (..., t, 2u + 1)
     said = jnp.take_along_axis(log_p, jnp.broadcast_to(states[..., None, :], (*log_p.shape[:-1], states.shape[-1])), -1)

@@ -46,8 +46,10 @@ def transducer_loss(
             "transducer_loss: expected logits (..., frames, labels + 1, symbols) and labels (..., labels), found "
             f"{checks.describe(logits)} and {checks.describe(labels)}."
         )
-    valid = check("transducer_loss", logits, labels, logit_lengths, label_lengths, blank)
-    go_on, say = _steps(wide(logits), jnp.clip(labels, 0, logits.shape[-1] - 1), blank)
+    labels, logit_lengths, label_lengths, valid = check(
+        "transducer_loss", logits, labels, logit_lengths, label_lengths, blank
+    )
+    go_on, say = _steps(wide(logits), labels, blank)
     place = jax.lax.broadcasted_iota(jnp.int32, go_on.shape[1:], go_on.ndim - 2)
     last = logit_lengths - 1 + label_lengths  # the diagonal t + u of the last blank, at u = label_lengths
     pad = [(0, 0)] * (go_on.ndim - 2)

@@ -61,8 +61,10 @@ class Confusion(NamedTuple):
 
         See "Comparing two K-category assignments by a K-category correlation coefficient", Gorodkin, 2004.
         """
-        rows = self.matrix.sum((-2, -1))
-        hits, predicted, actual = (ratio(count, rows[..., None]) for count in self.counts())
+        counts = self.counts()
+        # each over its own sum: the share of a single class is 1, whatever order others are added up in
+        predicted, actual = (ratio(count, count.sum(-1, keepdims=True)) for count in counts[1:])
+        hits = ratio(counts.hits, self.matrix.sum((-2, -1))[..., None])
         covariance = hits.sum(-1) - (predicted * actual).sum(-1)
         variance = (1 - (predicted**2).sum(-1)) * (1 - (actual**2).sum(-1))
         return ratio(covariance, variance**0.5, empty=0.0)

@@ -98,8 +98,9 @@ class Contingency(NamedTuple):
 
     def _entropies(self) -> tuple[Any, Any, Any]:
         """Of classes and clusters, and their mutual information, in nats and 0 at least: (...) each."""
-        p = ratio(self.table, self.table.sum((-2, -1), keepdims=True))
-        classes, clusters, both = entropy(p.sum(-1)), entropy(p.sum(-2)), entropy(p.reshape(*p.shape[:-2], -1))
+        counts = self.table.sum(-1), self.table.sum(-2), self.table.reshape(*self.table.shape[:-2], -1)
+        # each over its own sum: the share of a single class is 1, whatever order others are added up in
+        classes, clusters, both = (entropy(ratio(count, count.sum(-1, keepdims=True))) for count in counts)
         mutual = classes + clusters - both
         return classes, clusters, floored(mutual)
 

@@ -77,7 +77,8 @@ def pearson_correlation(
       targets: the same shape.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       shift: a number near the mean of both, or one per output (outputs,): the same for all batches that are merged.
-        It cancels in the value but not in its rounding, as in `r_squared`.
+        It cancels in the value but not in its rounding, as in `r_squared`: of what does not vary, and is far from it,
+        that is all there is, and the value anything.
 
     Raises:
       TypeError: predictions are not floating point.

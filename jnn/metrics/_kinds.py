@@ -162,7 +162,24 @@ def by_kind(metrics: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 def combine(older: Any, newer: Any) -> Any:
     """Two metrics of one kind as one."""
-    return jax.tree.map(lambda a, b: a + b, older, newer) if adds_up(older) else older.combine(newer)
+    return jax.tree.map(added, older, newer) if adds_up(older) else older.combine(newer)
+
+
+def added(*sums: Any) -> Any:
+    """The sum of sums, which are of one shape: of others, those of one class would count in all.
+
+    >>> added(np.ones(1), np.ones(2))
+    Traceback (most recent call last):
+    ValueError: metrics: expected sums of one shape, found (1,) and (2,). Metrics of other numbers of classes, bins or
+    outputs do not merge.
+    """
+    shapes = list(dict.fromkeys(map(np.shape, sums)))
+    if len(shapes) > 1:
+        raise ValueError(
+            f"metrics: expected sums of one shape, found {' and '.join(map(str, shapes))}. Metrics of other numbers of "
+            "classes, bins or outputs do not merge."
+        )
+    return sum(sums[1:], start=sums[0])
 
 
 def fold(stacked: Any) -> Any:

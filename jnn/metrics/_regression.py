@@ -119,7 +119,8 @@ def r_squared(
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       shift: a number near the targets' mean, or one per output (outputs,): the same for all batches that
         are merged. It cancels in the value but not in its rounding: with mean m and standard deviation s
-        the relative error of the variance is about 1e-7 * (1 + ((m - shift) / s)²).
+        the relative error of the variance is about 1e-7 * (1 + ((m - shift) / s)²). So of targets that do not vary,
+        and are not the shift, the value may be anything instead of NaN.
 
     Raises:
       TypeError: predictions are not floating point.

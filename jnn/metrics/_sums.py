@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.metrics._kinds import Concatenation, adds_up, combine
+from jnn.metrics._kinds import Concatenation, added, adds_up, combine
 from jnn.precision import wide, wide_dtype, wide_integers
 
 
@@ -61,7 +61,7 @@ def merge(*metrics: Any) -> Any:
 
     def of_one(*parts: Any) -> Any:
         if adds_up(parts[0]):
-            return sum(np.asarray(leaf, np.float64) for leaf in parts)
+            return added(*(np.asarray(leaf, np.float64) for leaf in parts))
         parts = jax.tree.map(np.asarray, parts)
         if isinstance(parts[0], Concatenation):  # at once: one by one each would be copied once for every later one
             return Concatenation(*map(np.concatenate, zip(*parts, strict=True)))
@@ -76,9 +76,14 @@ def ratio(total: Any, weight: Any, *, empty: float = np.nan) -> Any:
     >>> float(ratio(1.0, 0.0, empty=0.0))
     0.0
     """
-    xp: Any = jnp if isinstance(total, jax.Array) or isinstance(weight, jax.Array) else np
-    nothing = xp.asarray(weight) == 0
-    return xp.where(nothing, empty, total / xp.where(nothing, 1.0, weight))
+    if not (isinstance(total, jax.Array) or isinstance(weight, jax.Array)):
+        nothing = np.asarray(weight) == 0
+        return np.where(nothing, empty, total / np.where(nothing, 1.0, weight))
+    nothing = jnp.asarray(weight) == 0
+    some = jnp.where(nothing, 1.0, weight)
+    # XLA would multiply by the inverse of one weight of many numbers: a number over itself were not 1
+    each = jax.lax.optimization_barrier(jnp.broadcast_to(some, jnp.broadcast_shapes(jnp.shape(total), some.shape)))
+    return jnp.where(nothing, empty, total / each)
 
 
 def floored(x: Any) -> Any:

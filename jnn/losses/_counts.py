@@ -9,12 +9,16 @@ are an error where known, and NaN under `jit`.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._inputs import fitting
 from jnn.precision import wide
+
+LARGE = math.log(10)  # from where three terms of Stirling's series are exact to 1e-10
 
 
 def poisson_nll(log_mean: jax.Array, targets: jax.Array) -> jax.Array:
@@ -50,7 +54,7 @@ def negative_binomial_nll(log_mean: jax.Array, log_count: jax.Array, targets: ja
       targets: the same shape: counts, >= 0.
 
     Returns:
-      (...): the sum over outputs.
+      (...): the sum over outputs; infinite where `exp(log_mean)` and `exp(log_count)` both are.
 
     Raises:
       TypeError: log_mean or log_count are not floating point.
@@ -60,22 +64,39 @@ def negative_binomial_nll(log_mean: jax.Array, log_count: jax.Array, targets: ja
     2.0794
     """
     (m, r), y = _counts("negative_binomial_nll", targets, log_mean=log_mean, log_count=log_count)
-    arrangements = log_rising(jnp.exp(r), y) - jax.lax.lgamma(y + 1)
-    of_failures = jnp.exp(r) * jax.nn.log_sigmoid(r - m)
-    return -jnp.sum(arrangements + of_failures + y * jax.nn.log_sigmoid(m - r), axis=-1)
+    arrangements = log_rising(r, y) - jax.lax.lgamma(y + 1)
+    return jnp.sum(_of_failures(m, r) + y * jnp.logaddexp(-m, -r) - arrangements, axis=-1)
 
 
-def log_rising(x: jax.Array, n: jax.Array) -> jax.Array:
-    """log(gamma(x + n) / gamma(x)), for x > 0 and n >= 0, without the difference of two large numbers.
+def log_rising(log_x: jax.Array, n: jax.Array) -> jax.Array:
+    """log(gamma(x + n) / gamma(x)) - n log(x), for n >= 0 and any log(x), without the difference of two large numbers.
 
-    >>> [round(float(x), 4) for x in (log_rising(jnp.array(2.0), jnp.array(3.0)), jnp.log(2.0 * 3 * 4))]
-    [3.1781, 3.1781]
+    >>> [round(float(x), 4) for x in (log_rising(jnp.log(2.0), jnp.array(3.0)), jnp.log(2.0 * 3 * 4 / 2**3))]
+    [1.0986, 1.0986]
     """
-    large = x > 10  # where three terms of Stirling's series are exact to 1e-10
-    z, small = jnp.where(large, x, 11.0), jnp.where(large, 1.0, x)
-    series = lambda z: 1 / (12 * z) - 1 / (360 * z**3) + 1 / (1260 * z**5)
-    stirling = (z + n - 0.5) * jnp.log1p(n / z) + n * (jnp.log(z) - 1) + series(z + n) - series(z)
-    return jnp.where(large, stirling, jax.lax.lgamma(small + n) - jax.lax.lgamma(small))
+    large = log_x > LARGE
+    w, log_small = jnp.exp(-jnp.where(large, log_x, LARGE)), jnp.where(large, 0.0, log_x)
+    series = lambda w: w / 12 - w**3 / 360 + w**5 / 1260  # Stirling's, of 1 / x
+    stirling = n * _log1p_ratio(n * w) + (n - 0.5) * jnp.log1p(n * w) + series(w / (1 + n * w)) - series(w)
+    some = jnp.where(n > 0, n, 1)
+    x = jnp.exp(log_small)
+    plain = jax.lax.lgamma(x + some) - jax.lax.lgamma(x + 1) + (1 - some) * log_small
+    return jnp.where(large, stirling, jnp.where(n > 0, plain, 0.0))
+
+
+def _of_failures(m: jax.Array, r: jax.Array) -> jax.Array:
+    """exp(r) log(1 + exp(m - r)): the mean exp(m), where r is large."""
+    many = m < r
+    m, r, gap = jnp.where(many, m, 0.0), jnp.where(many, 0.0, r), m - r
+    below, above = (jnp.where(kind, gap, 0.0) for kind in (many, ~many))
+    return jnp.where(many, jnp.exp(m) * (1 + _log1p_ratio(jnp.exp(below))), jnp.exp(r) * jax.nn.softplus(above))
+
+
+def _log1p_ratio(x: jax.Array) -> jax.Array:
+    """log(1 + x) / x - 1, of x >= 0."""
+    tiny = x < 1e-3
+    y = jnp.where(tiny, 1.0, x)
+    return jnp.where(tiny, x * (-1 / 2 + x * (1 / 3 + x * (-1 / 4 + x / 5))), jnp.log1p(y) / y - 1)
 
 
 def _counts(name: str, targets: jax.Array, **parameters: jax.Array) -> tuple[list[jax.Array], jax.Array]:

@@ -86,10 +86,11 @@ def tweedie_deviance(predictions: jax.Array, targets: jax.Array, *, power: float
     if power in (1, 2):
         return (poisson_deviance if power == 1 else gamma_deviance)(predictions, targets)
     mean, y = _amounts("tweedie_deviance", predictions, targets, zero=power < 2)
-    a, b = 1 - power, 2 - power
     zero = y == 0
-    own = jnp.where(zero, 0.0, jnp.where(zero, 1.0, y) ** b)  # a power of 0 has no finite gradient
-    return jnp.mean(2 * (own / (a * b) - y * mean**a / a + mean**b / b), axis=-1)
+    log_ratio = jnp.log(jnp.where(zero, 1.0, y)) - jnp.log(mean)
+    # (y^k - mean^k) / k, which near k = 0 is a difference of equals
+    gained = lambda k: mean**k * jnp.where(zero, -1.0, jnp.expm1(k * log_ratio)) / k
+    return jnp.mean(2 * (jnp.where(zero, 0.0, y * gained(1 - power)) - gained(2 - power)), axis=-1)
 
 
 def _amounts(name: str, means: jax.Array, targets: jax.Array, *, zero: bool) -> tuple[jax.Array, jax.Array]:

@@ -103,7 +103,7 @@ def student_t_nll(
     z = jnp.abs(targets - mean) * jnp.exp(-log_scale) / jnp.sqrt(nu)
     near, far = jnp.minimum(z, 1), jnp.maximum(z, 1)  # log(1 + z^2) without a square that overflows
     log_tail = jnp.where(z < 1, jnp.log1p(near**2), 2 * jnp.log(far) + jnp.log1p(1 / far / far))
-    constant = 0.5 * (jnp.log(nu) + math.log(math.pi)) - log_rising(nu / 2, jnp.full_like(nu, 0.5))
+    constant = 0.5 * math.log(2 * math.pi) - log_rising(jnp.log(nu / 2), jnp.full_like(nu, 0.5))
     return jnp.sum(constant + log_scale + (nu + 1) / 2 * log_tail, axis=-1)
 
 

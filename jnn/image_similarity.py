@@ -30,7 +30,7 @@ def psnr(x: jax.Array, y: jax.Array, *, peak: float = 1.0) -> jax.Array:
       peak: the range of their values.
 
     Returns:
-      (...): `10 log10(peak**2 / mean squared error)`; infinite, without a gradient, where there is no error.
+      (...): `10 log10(peak**2 / mean squared error)`; infinite, with a gradient of 0, where there is no error.
 
     Raises:
       TypeError: images are not floating point.
@@ -41,7 +41,8 @@ def psnr(x: jax.Array, y: jax.Array, *, peak: float = 1.0) -> jax.Array:
     """
     x, y, peak = _images("psnr", x, y, peak)
     error = jnp.mean(jnp.square((x - y) / peak), axis=(-3, -2, -1))
-    return -10 / math.log(10) * jnp.log(error)
+    none = error == 0
+    return jnp.where(none, jnp.inf, -10 / math.log(10) * jnp.log(jnp.where(none, 1.0, error)))
 
 
 def ssim(x: jax.Array, y: jax.Array, *, peak: float = 1.0, window: int = 11, sigma: float = 1.5) -> jax.Array:

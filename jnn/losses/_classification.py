@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import masked, unit_interval
+from jnn.losses._inputs import asked, masked, unit_interval
 from jnn.precision import wide
 
 CLIP = 1e-7  # probabilities are kept this far from 0 and 1; nearer, float32 cannot tell 1 - p from 0
@@ -69,7 +69,7 @@ def binary_cross_entropy_with_logits(
     """Binary cross-entropy of logits (multi-label): minus the mean log-probability of yes/no targets, sigmoid(logit).
 
     Args:
-      logits: (..., outputs), floating point, of any size: the loss is exact and finite.
+      logits: (..., outputs), floating point, of any size: the loss is exact; an infinite one costs 0 where it is right.
       targets: the same shape; 0, 1 or in between, of any dtype.
       positive_weight: what a missed yes costs, relative to a false one: a number, or (outputs,).
       mask: the same shape: 0 or False where the answer is unknown, whatever logit and target hold.
@@ -90,7 +90,7 @@ def binary_cross_entropy_with_logits(
     there = masked(name, mask, logits.shape)
     targets = unit_interval(name, "targets", jnp.where(there, targets, 0))
     x = jnp.where(there, wide(logits), 0.0)
-    yes, no = jax.nn.log_sigmoid(x), jax.nn.log_sigmoid(-x)
+    yes, no = asked(targets, jax.nn.log_sigmoid(x)), asked(1 - targets, jax.nn.log_sigmoid(-x))
     values = -(jnp.broadcast_to(positive_weight, logits.shape) * targets * yes + (1 - targets) * no)
     return jnp.sum(jnp.where(there, values, 0.0), axis=-1) / jnp.maximum(jnp.sum(there, axis=-1), 1)
 
@@ -162,9 +162,8 @@ def soft_cross_entropy(
     smooth = (1 - smoothing) * targets + smoothing / logits.shape[-1]
     if weights is not None:
         smooth = smooth * weights
-    # where, not only times: a class masked by a logit of -inf has log-probability -inf, and 0 * inf is nan
-    terms = jnp.where(smooth == 0, 0.0, smooth * jax.nn.log_softmax(wide(logits), axis=-1))
-    return -jnp.sum(terms, axis=-1)
+    # a class masked by a logit of -inf has log-probability -inf
+    return -jnp.sum(smooth * asked(smooth, jax.nn.log_softmax(wide(logits), axis=-1)), axis=-1)
 
 
 def _binary_targets(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import masked, positive
+from jnn.losses._inputs import asked, masked, positive
 from jnn.precision import wide
 
 
@@ -46,7 +46,7 @@ def dino_loss(
     sharp = positive("dino_loss", "teacher_temperature", teacher_temperature, wide(teacher))
     centred = wide(teacher) - wide(center).reshape((1,) * (teacher.ndim - 1) + center.shape)
     targets = jax.lax.stop_gradient(jax.nn.softmax(centred / sharp, axis=-1))
-    return -jnp.sum(targets * jax.nn.log_softmax(wide(student) / warm, axis=-1), axis=-1)
+    return -jnp.sum(targets * asked(targets, jax.nn.log_softmax(wide(student) / warm, axis=-1)), axis=-1)
 
 
 def update_center(

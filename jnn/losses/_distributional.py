@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.losses._inputs import growing
 from jnn.losses._regression import huberized
 from jnn.precision import wide
 
@@ -32,7 +33,7 @@ def categorical_projection(support: jax.Array, probabilities: jax.Array, onto: j
 
     Raises:
       TypeError: arrays are not floating point.
-      ValueError: shapes do not fit.
+      ValueError: shapes do not fit, or `onto` is known not to grow.
 
     >>> categorical_projection(jnp.array([0.25, 9.0]), jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0, 2.0]))
     Array([0.375, 0.125, 0.5  ], dtype=float32)
@@ -43,6 +44,7 @@ def categorical_projection(support: jax.Array, probabilities: jax.Array, onto: j
     if onto.ndim != 1 or onto.size < 2:
         found = checks.describe(onto)
         raise ValueError(f"categorical_projection: expected two values or more to project onto, (m,), found {found}.")
+    growing("categorical_projection", "values to project onto", onto)
     atoms = wide(onto)
     places = jnp.clip(wide(support), atoms[0], atoms[-1])[..., None, :]
     column = lambda x: x.reshape((1,) * (places.ndim - 2) + (-1, 1))

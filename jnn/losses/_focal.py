@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import beside, one_of, pair, unit_interval
+from jnn.losses._inputs import asked, beside, one_of, pair, unit_interval
 
 
 def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0) -> jax.Array:
@@ -73,7 +73,11 @@ def binary_focal_loss(
     targets = beside(logits, unit_interval("binary_focal_loss", "targets", targets))
     gamma = checks.number("binary_focal_loss", "gamma", gamma, lambda g: g >= 0, ">= 0", like=logits)
     yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
-    of_yes, of_no = targets * jnp.exp(gamma * no) * yes, (1 - targets) * jnp.exp(gamma * yes) * no
+    least = jnp.finfo(logits.dtype).min  # of which 0 times is 0
+    of_yes, of_no = (
+        weight * jnp.exp(gamma * jnp.maximum(other, least)) * asked(weight, own)
+        for weight, own, other in ((targets, yes, no), (1 - targets, no, yes))
+    )
     if alpha is not None:
         in_range = lambda a: (a >= 0) & (a <= 1)
         alpha = checks.number("binary_focal_loss", "alpha", alpha, in_range, "in [0, 1]", like=logits)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.precision import take, wide
+from jnn.precision import take, wide, wide_integers
 
 
 def huffman_paths(counts: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +81,7 @@ def hierarchical_softmax(
     """
     name = "hierarchical_softmax"
     _check_tree(name, x, table, labels, nodes, codes)
+    labels = wide_integers(labels)
     path, turns = jnp.asarray(nodes)[labels], jnp.asarray(codes)[labels]
     logits = jnp.einsum("...nd,...d->...n", wide(take(jnp.asarray(table), jnp.maximum(path, 0))), wide(x))
     log_p = jax.nn.log_sigmoid(jnp.where(turns == 1, logits, -logits))

@@ -57,6 +57,17 @@ def unit_interval(name: str, what: str, x: jax.Array) -> jax.Array:
     return jnp.where((x >= -rounding) & (x <= 1 + rounding), inside, jnp.nan)
 
 
+def asked(weight: jax.Array, x: jax.Array) -> jax.Array:
+    """x where it has a weight, and 0 where that is 0: there x may be infinite, of which 0 times is NaN."""
+    return jnp.where(weight == 0, 0.0, x)
+
+
+def growing(name: str, what: str, x: jax.Array) -> None:
+    """Raises if values are known not to be strictly increasing."""
+    if not isinstance(x, jax.core.Tracer) and not (np.diff(np.asarray(x)) > 0).all():
+        raise ValueError(f"{name}: expected {what} that increase, found {x}. Sort or add them up.")
+
+
 def yes_no(name: str, scores: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Scores, and targets of 0 and 1 in any dtype as signs, -1 and 1."""
     scores, _ = pair(name, scores, targets)

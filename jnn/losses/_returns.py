@@ -5,7 +5,7 @@
     vtrace(rewards, discounts, values, log_ratios)          off policy
 
 Rewards and discounts are (..., t); discount t is gamma, or 0 where the episode ends with reward t, so that no sum goes
-beyond an end. Values are (..., t + 1): of the states that rewards t follow, and of the last state. Laws: float32 at
+beyond an end, whatever is there. Values are (..., t + 1): of the states that rewards t follow, and of the last state. Laws: float32 at
 least; pure and differentiable: losses take them as they are (stop-gradient).
 """
 
@@ -107,15 +107,20 @@ def vtrace(
     decay = _unit_interval("vtrace", decay, rewards)
     rho, c = (jnp.exp(jnp.minimum(wide(log_ratios), jnp.log(jnp.asarray(cut, rewards.dtype)))) for cut in cuts)
     now, after = values[..., :-1], values[..., 1:]
-    targets = now + _backwards(rho * (rewards + discounts * after - now), discounts * decay * c)
+    targets = now + _backwards(rho * (rewards + discounted(discounts, after) - now), discounts * decay * c)
     coming = jnp.concatenate([targets[..., 1:], values[..., -1:]], axis=-1)
-    return targets, rho * (rewards + discounts * coming - now)
+    return targets, rho * (rewards + discounted(discounts, coming) - now)
+
+
+def discounted(discounts: jax.Array, values: jax.Array) -> jax.Array:
+    """Values to come, at a discount; 0 beyond an end, where the discount is 0, whatever they hold."""
+    return jnp.where(discounts == 0, 0.0, discounts * values)
 
 
 def _advantages(
     name: str, rewards: jax.Array, discounts: jax.Array, values: jax.Array, decay: jax.Array | float
 ) -> jax.Array:
-    errors = rewards + discounts * values[..., 1:] - values[..., :-1]
+    errors = rewards + discounted(discounts, values[..., 1:]) - values[..., :-1]
     return _backwards(errors, discounts * _unit_interval(name, decay, rewards))
 
 
@@ -123,7 +128,7 @@ def _backwards(x: jax.Array, factors: jax.Array) -> jax.Array:
     """`y[t] = x[t] + factors[t] y[t + 1]` along the last axis, 0 beyond the end."""
 
     def step(after: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        y = now[0] + now[1] * after
+        y = now[0] + discounted(now[1], after)
         return y, y
 
     in_time = (jnp.moveaxis(x, -1, 0), jnp.moveaxis(factors, -1, 0))

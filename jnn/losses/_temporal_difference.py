@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._regression import huberized
+from jnn.losses._returns import discounted
 from jnn.precision import wide
 
 
@@ -50,7 +51,7 @@ def td_loss(
     for x in arrays.values():
         checks.floats("td_loss", x, ndim=0)
     checks.same_shape("td_loss", **arrays)
-    target = wide(rewards) + wide(discounts) * wide(next_values)
+    target = wide(rewards) + discounted(wide(discounts), wide(next_values))
     return huberized("td_loss", wide(values) - jax.lax.stop_gradient(target), delta)
 
 
@@ -138,7 +139,7 @@ def _q(
             raise ValueError(f"{name}: expected {what} {q.shape[:-1]}, found {checks.describe(x)}.")
     checks.in_range(name, actions, q.shape[-1], what="actions", of="actions")
     best = _of_action(wide(next_q), jnp.argmax(selector, axis=-1))
-    target = wide(rewards) + wide(discounts) * best
+    target = wide(rewards) + discounted(wide(discounts), best)
     return huberized(name, _of_action(wide(q), actions) - jax.lax.stop_gradient(target), delta)
 
 

@@ -77,7 +77,7 @@ def batch_hard_triplet_loss(
     there, x = rows("batch_hard_triplet_loss", mask, embeddings=embeddings)
     belong, differ = same_label("batch_hard_triplet_loss", labels, there)
     # who is far is asked of dot products, up to what a row has in common; the distances to those two are taken anew
-    y = jax.lax.stop_gradient(_balanced(x))
+    y = jax.lax.stop_gradient(_balanced(x, there))
     far = jnp.sum(jnp.square(y), axis=-1)[..., None, :] - 2 * similarities(y, y)
     hardest = (
         jnp.argmax(jnp.where(belong, far, -jnp.inf), axis=-1),
@@ -87,10 +87,11 @@ def batch_hard_triplet_loss(
     return jnp.where(jnp.any(belong, axis=-1) & jnp.any(differ, axis=-1), values, 0)
 
 
-def _balanced(x: jax.Array) -> jax.Array:
+def _balanced(x: jax.Array, there: jax.Array) -> jax.Array:
     """x (..., n, d) about its mean and at most 1, so that squares neither overflow nor cancel more than they need."""
+    there, count = there[..., None], jnp.maximum(jnp.sum(there, axis=-1), 1)[..., None, None]
     x = x / jnp.maximum(jnp.max(jnp.abs(x), axis=(-2, -1), keepdims=True), jnp.finfo(x.dtype).tiny)
-    return x - jnp.mean(x, axis=-2, keepdims=True)
+    return jnp.where(there, x - jnp.sum(x, axis=-2, keepdims=True) / count, 0)
 
 
 def semi_hard_triplet_loss(

@@ -121,9 +121,11 @@ def _boxes(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.A
 
 
 def _ratio(part: jax.Array, whole: jax.Array) -> jax.Array:
-    """part / whole, 0 of nothing."""
-    some = whole > 0
-    return jnp.where(some, part / jnp.where(some, whole, 1.0), 0.0)
+    """part / whole, 0 of nothing, and of what has no inverse."""
+    some = whole > jnp.finfo(whole.dtype).tiny
+    whole = jnp.where(some, whole, 1.0)
+    inverse = jax.lax.stop_gradient(1 / whole)  # both times it: of small boxes the gradient's square would overflow
+    return jnp.where(some, (part * inverse) / (whole * inverse), 0.0)
 
 
 def _around(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -141,6 +143,7 @@ def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
 def _slant(boxes: jax.Array) -> jax.Array:
     """The angle of the diagonal, atan(width / height); that of a square where a box has no extent."""
     sides = jax.nn.relu(boxes[..., 2:] - boxes[..., :2])
-    point = jnp.max(sides, axis=-1) == 0
-    width, height = (jnp.where(point, 1.0, sides[..., i]) for i in range(2))
+    point = jnp.max(sides, axis=-1) <= jnp.finfo(sides.dtype).tiny
+    scale = jax.lax.stop_gradient(jnp.max(sides, axis=-1))  # the squares of small sides would be 0
+    width, height = (jnp.where(point, 1.0, sides[..., i] / jnp.where(point, 1.0, scale)) for i in range(2))
     return jnp.arctan2(width, height)

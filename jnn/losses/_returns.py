@@ -5,8 +5,8 @@
     vtrace(rewards, discounts, values, log_ratios)          off policy
 
 Rewards and discounts are (..., t); discount t is gamma, or 0 where the episode ends with reward t, so that no sum goes
-beyond an end, whatever is there. Values are (..., t + 1): of the states that rewards t follow, and of the last state. Laws: float32 at
-least; pure and differentiable: losses take them as they are (stop-gradient).
+beyond an end, whatever is there. Values are (..., t + 1): of the states that rewards t follow, and of the last state.
+Laws: float32 at least; pure and differentiable: losses take them as they are (stop-gradient).
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@
 
 Laws: `barlow_twins` and `vicreg` speak of a batch's statistics: rows see each other, so under micro-batches each part
 sees its own rows only; a row that `mask` leaves out costs 0 and is in no statistic, whatever it holds. What they say of
-the batch as a whole every row says, so that the mean over rows is the paper's loss. All are finite, with gradients.
+the batch as a whole every row says, so that the mean over rows is the paper's loss. Finite, with gradients:
+`negative_cosine` for embeddings of any length, the others while fourth powers are (1e9 in float32).
 """
 
 from __future__ import annotations

@@ -128,3 +128,9 @@ def test_nothing_is_taken_from_beyond_an_end():
     discounts = jnp.array([0.5, 0.0])
     assert losses.lambda_returns(jnp.ones(2), discounts, beyond, decay=1.0).tolist() == [1.5, 1.0]
     assert losses.vtrace(jnp.ones(2), discounts, beyond, jnp.zeros(2))[0].tolist() == [1.5, 1.0]
+
+
+@pytest.mark.parametrize("loss", [losses.giou_loss, losses.ciou_loss])
+def test_small_boxes_have_gradients(loss):
+    targets = jnp.array([[0.0, 0.0, 0.0, 3.0], [0.0, 0.0, 2.0, 2.0]])
+    finite(lambda boxes: loss(boxes, targets), of_many([[0.0, 0.0, 1e-30, 1e-30]] * 2))

@@ -25,7 +25,6 @@ def finite(loss, *args):
     "loss",
     [
         losses.binary_cross_entropy_with_logits,
-        losses.multi_label_cross_entropy,
         losses.binary_focal_loss,
         functools.partial(losses.binary_focal_loss, gamma=0.0),
     ],

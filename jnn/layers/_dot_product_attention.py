@@ -55,7 +55,8 @@ def dot_product_attention(
     Args:
       q: (..., t, h, k), floating point.
       k, v: (..., s, g, k), where h is a multiple of g: each key head serves h / g neighbouring query heads.
-      mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1.
+      mask: bool, (..., t, s) or without the leading axes, True where a query may attend; sizes may be 1. What a masked
+        key and its value hold has to be finite: a weight of 0 times NaN is NaN.
       causal: row i attends to rows j <= i alone.
       window: and to rows with |i - j| < window alone.
       bias: (..., h, t, s) or (h, t, s) or (t, s), floating point, added to the scores; sizes may be 1. Or a function

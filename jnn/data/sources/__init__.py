@@ -12,6 +12,8 @@ from jnn.data.sources._cifar import cifar10, read_cifar
 from jnn.data.sources._csv import read_csv
 from jnn.data.sources._damage import Skipped
 from jnn.data.sources._embedded import breast_cancer, diabetes, digits
+from jnn.data.sources._gguf import read_gguf
+from jnn.data.sources._gguf_blocks import Quantized
 from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
@@ -27,6 +29,7 @@ from jnn.data.sources._wav import read_wav
 __all__ = [
     "HuggingFace",
     "ImageFolder",
+    "Quantized",
     "Skipped",
     "breast_cancer",
     "cifar10",
@@ -39,6 +42,7 @@ __all__ = [
     "noisy_sum",
     "read_cifar",
     "read_csv",
+    "read_gguf",
     "read_idx",
     "read_jsonl",
     "read_npy",

@@ -20,6 +20,7 @@ from jnn.data import (
     ImageFolder,
     read_cifar,
     read_csv,
+    read_gguf,
     read_idx,
     read_jsonl,
     read_npy,
@@ -28,6 +29,7 @@ from jnn.data import (
     read_wav,
     unpack,
 )
+from tests.data.sources.gguf_files import GOOD, gguf_is_right
 from tests.data.sources.writers import chunk, cifar_records, idx, safetensors, wav
 
 
@@ -194,6 +196,7 @@ READERS = [
     Reader("npy", "a.npy", tuple(saved(np.save, array) for array in NUMBERS.values()), read_npy, npy_is_right),
     Reader("npz", "a.npz", (saved(np.savez, **NUMBERS), saved(np.savez_compressed, **NUMBERS)), read_npz, npz_is_right),
     Reader("safetensors", "a.safetensors", (safetensors(NUMBERS),), read_safetensors, safetensors_are_right),
+    Reader("gguf", "a.gguf", GOOD, read_gguf, gguf_is_right),
     Reader(
         "images",
         "a/a.png",

@@ -47,3 +47,27 @@ def safetensors(arrays, **entries):
         header[name] = {"dtype": NAMES[array.dtype.str[1:]], "shape": list(array.shape), "data_offsets": offsets}
     text = json.dumps(header | entries).encode()
     return len(text).to_bytes(8, "little") + text + b"".join(array.tobytes() for array in arrays.values())
+
+
+def gguf(arrays, metadata=(), *, magic=b"GGUF", version=3, counts=None, alignment=32):
+    """A GGUF file. arrays: (name, shape, type, bytes) or that and an offset; metadata: (key, type, value as bytes)."""
+    head = magic + struct.pack("<IQQ", version, *(counts or (len(arrays), len(metadata))))
+    head += b"".join(gguf_text(key) + struct.pack("<I", kind) + value for key, kind, value in metadata)
+    data = b""
+    for name, shape, kind, content, *offset in arrays:
+        data += bytes(-len(data) % alignment)
+        head += gguf_text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1])
+        head += struct.pack("<IQ", kind, *offset or [len(data)])
+        data += content
+    return head + bytes(-len(head) % alignment if arrays else 0) + data
+
+
+def gguf_text(text):
+    """A text behind its length."""
+    content = text if isinstance(text, bytes) else text.encode()
+    return struct.pack("<Q", len(content)) + content
+
+
+def gguf_list(kind, values):
+    """A list of values that are bytes already."""
+    return struct.pack("<IQ", kind, len(values)) + b"".join(values)

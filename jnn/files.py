@@ -1,6 +1,7 @@
 """Files of a run that may be killed at any instant: written whole, under a name that is free, read up to the last end.
 
 write_whole(path, text)        the old file or the new one, never half of one
+writing(path) -> context       the same of bytes, as they come
 naming(path) -> context        an error of the system names the file, as one of a full disk does not by itself
 free_name(path) -> path        the path itself, or the first of path-2, path-3, ... that is not taken
 whole_lines(path) -> lines     without what a killed process left of a last one
@@ -13,6 +14,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -21,10 +23,29 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
       OSError: names the file; the old one is as it was.
     """
+    with writing(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file beside the old one, which takes its place when all is written.
+
+    Raises:
+      OSError: names the file; the old one is as it was.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "x"
+    >>> with writing(path) as file:
+    ...     file.write(b"new"), path.exists()
+    (3, False)
+    >>> path.read_bytes()
+    b'new'
+    """
     part = path.with_name(f"{path.name}.part")
     try:
-        with naming(path):
-            part.write_text(text, encoding="utf-8")
+        with naming(path), part.open("wb") as file:
+            yield file
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)  # half of a file may be what fills the disk

@@ -80,6 +80,7 @@ from jnn.data.sources import (
     sum_above_half,
     tinyshakespeare,
     unpack,
+    write_safetensors,
 )
 
 __all__ = [
@@ -165,4 +166,5 @@ __all__ = [
     "windows_in_order",
     "word_dropout",
     "words",
+    "write_safetensors",
 ]

@@ -1,4 +1,4 @@
-"""Sources: from files to NumPy arrays and records, one format a file.
+"""Sources: from files to NumPy arrays and records, one format a file; and arrays into files of weights.
 
 What lives here turns a path into arrays, or into a source with a length and an index, and trusts no
 byte of it: a reader gives what the file encodes or one error that names the file and the place;
@@ -22,6 +22,7 @@ from jnn.data.sources._numpy_files import read_npy, read_npz
 from jnn.data.sources._parquet import read_parquet
 from jnn.data.sources._root import data_root, find
 from jnn.data.sources._safetensors import read_safetensors
+from jnn.data.sources._safetensors_write import write_safetensors
 from jnn.data.sources._synthetic import noisy_sum, sum_above_half
 from jnn.data.sources._text import imdb, read_reviews, tinyshakespeare
 from jnn.data.sources._wav import read_wav
@@ -54,4 +55,5 @@ __all__ = [
     "sum_above_half",
     "tinyshakespeare",
     "unpack",
+    "write_safetensors",
 ]

@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data.sources._root import PathLike
+from jnn.data.sources._safetensors_index import INDEX, file_of, shards_of
 
 _LONGEST = 100_000_000  # bytes of a header: the format's own bound
-_DTYPES: dict[str, Any] = {
+DTYPES: dict[str, Any] = {
     "BOOL": np.bool_,
     "U8": np.uint8,
     "I8": np.int8,
@@ -43,18 +44,22 @@ _DTYPES: dict[str, Any] = {
 
 
 def read_safetensors(path: PathLike) -> dict[str, np.ndarray]:
-    """Safetensors: the arrays of a file by name; `jnn.load` takes them once their names are the spec's paths.
+    """Safetensors: the arrays of a file, or of a folder of them, by name.
+
+    `jnn.load` takes them once their names are the spec's paths.
 
     See "Safetensors", Hugging Face, 2022 (github.com/huggingface/safetensors).
 
     Args:
-      path: the file. It must not be cut short while its arrays are in use: they are views of it.
+      path: the file; the index of several, such as `model.safetensors.index.json`; or a folder with either. Files must
+        not be cut short while their arrays are in use: they are views of them.
 
     Returns:
-      Name -> array, read-only, in the header's order.
+      Name -> array, read-only, in the header's or the index' order. Nothing is read before it is used.
 
     Raises:
-      ValueError: a header that is too long, not JSON, or inconsistent with itself or with the file.
+      ValueError: a header that is too long, not JSON, or inconsistent with itself or with the file; an index whose
+        files are not there, or do not hold the arrays that it says.
 
     >>> import tempfile
     >>> header = b'{"w": {"dtype": "I16", "shape": [1, 2], "data_offsets": [0, 4]}}'
@@ -64,7 +69,29 @@ def read_safetensors(path: PathLike) -> dict[str, np.ndarray]:
     ...     read_safetensors(file.name)["w"].tolist()
     [[1, 2]]
     """
-    name, size = Path(path).name, Path(path).stat().st_size
+    path = file_of(Path(path))
+    return _read_shards(path) if path.name.endswith(INDEX) else _read_file(path)
+
+
+def _read_shards(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of the files that an index names, each where it says."""
+    found: dict[str, np.ndarray] = {}
+    for file, names in shards_of(path).items():
+        shard = _read_file(path.with_name(file))
+        if missing := [name for name in names if name not in shard]:
+            raise ValueError(f"{path.name}: {len(missing)} of its arrays are not in {file[:60]}: {_few(missing)}.")
+        if extra := [*shard.keys() - {*names}]:
+            raise ValueError(f"{path.name}: does not name {len(extra)} arrays of {file[:60]}: {_few(sorted(extra))}.")
+        found |= shard
+    return found
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(repr(name[:60]) for name in names[:10])
+
+
+def _read_file(path: Path) -> dict[str, np.ndarray]:
+    name, size = path.name, path.stat().st_size
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         start = 8 + length
@@ -103,14 +130,14 @@ def _problem(entry: Any) -> str | None:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         return "expected dtype, shape and data_offsets"
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        return f"expected a dtype among {', '.join(_DTYPES)}"
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        return f"expected a dtype among {', '.join(DTYPES)}"
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
             return "expected lists of integers"
     if len(shape) > 32 or any(n >= 2**48 for n in shape):  # NumPy's own bounds are near; an empty array may claim them
         return "expected a shape that an array can have"
-    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
+    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
         return "expected offsets as far apart as the shape and the dtype need"
     return None
 
@@ -133,4 +160,4 @@ def _view(where: str, data: np.ndarray, start: int, entry: dict[str, Any]) -> np
     if entry["dtype"] == "BOOL" and (content > 1).any():
         raise ValueError(f"{where}: a boolean is neither 0 nor 1.")
     # a view of bytes, since an array need not begin where its dtype would like it to
-    return content.view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return content.view(DTYPES[entry["dtype"]]).reshape(entry["shape"])

@@ -111,6 +111,19 @@ def safetensors_are_right(data, found):
     )
 
 
+def read_shards(path):
+    """Two files, of which the index is the mutated one."""
+    for name, array in NUMBERS.items():
+        (path.parent / f"{name}.safetensors").write_bytes(safetensors({name: array}))
+    return read_safetensors(path)
+
+
+def shards_are_right(data, found):
+    return found.keys() == json.loads(data)["weight_map"].keys() and all(
+        same(NUMBERS[name], found[name]) for name in found
+    )
+
+
 def image_is_right(data, found):
     with Image.open(io.BytesIO(data)) as image:
         image.load()
@@ -170,6 +183,10 @@ def tarred():
 RNG = np.random.default_rng(0)
 NUMBERS = {"a": RNG.normal(size=(5, 3)).astype(np.float32), "b": np.arange(7, dtype=np.int16)}
 IDX = (idx(NUMBERS["a"]), idx(np.arange(12, dtype=np.uint8).reshape(3, 4)))
+INDEX_FILE = "model.safetensors.index.json"
+INDEX = json.dumps(
+    {"metadata": {"total_size": 74}, "weight_map": {name: f"{name}.safetensors" for name in NUMBERS}}
+).encode()
 SOUND = RNG.integers(0, 256, 48, np.uint8).tobytes()
 WAVS = (
     wav(SOUND, 2, 8000, 16),
@@ -196,6 +213,7 @@ READERS = [
     Reader("npy", "a.npy", tuple(saved(np.save, array) for array in NUMBERS.values()), read_npy, npy_is_right),
     Reader("npz", "a.npz", (saved(np.savez, **NUMBERS), saved(np.savez_compressed, **NUMBERS)), read_npz, npz_is_right),
     Reader("safetensors", "a.safetensors", (safetensors(NUMBERS),), read_safetensors, safetensors_are_right),
+    Reader("safetensors-index", INDEX_FILE, (INDEX,), read_shards, shards_are_right),
     Reader("gguf", "a.gguf", GOOD, read_gguf, gguf_is_right),
     Reader(
         "images",

@@ -78,10 +78,10 @@ def read_gguf(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray | Qu
     if (magic := cursor.data[:4].tobytes()) != b"GGUF":
         raise cursor.error(f"expected b'GGUF', found {magic!r}")
     cursor.at = 4
-    if (version := cursor.whole("<I")) not in _VERSIONS:
+    if (version := cursor.whole(4)) not in _VERSIONS:
         swapped = " It is of a machine of the other byte order." if version & 0xFFFF == 0 else ""
         raise cursor.error(f"expected version 2 or 3, found {version}.{swapped}".removesuffix("."))
-    count, keys = cursor.whole("<Q"), cursor.whole("<Q")
+    count, keys = cursor.whole(8), cursor.whole(8)
     found = metadata(cursor, keys)
     cursor.check(count, 24)  # of the shortest one
     entries = [_entry(cursor) for _ in range(count)]
@@ -91,13 +91,13 @@ def read_gguf(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray | Qu
 
 def _entry(cursor: Cursor) -> _Entry:
     name = cursor.text()
-    dimensions = cursor.whole("<I")
+    dimensions = cursor.whole(4)
     if dimensions > 32:
         raise cursor.error(f"{name[:60]!r}: expected at most 32 axes, found {dimensions}")
-    shape = tuple(reversed([cursor.whole("<Q") for _ in range(dimensions)]))
+    shape = tuple(reversed([cursor.whole(8) for _ in range(dimensions)]))
     if any(n >= 2**48 for n in shape):  # NumPy's own bounds are near; an empty array may claim them
         raise cursor.error(f"{name[:60]!r}: expected a shape that an array can have, found {shape}")
-    kind, begin = cursor.whole("<I"), cursor.whole("<Q")
+    kind, begin = cursor.whole(4), cursor.whole(8)
     if kind in _PLAIN:
         return _Entry(name, shape, kind, begin, math.prod(shape) * np.dtype(_PLAIN[kind]).itemsize)
     if kind not in BLOCKS:

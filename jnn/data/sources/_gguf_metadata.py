@@ -6,7 +6,6 @@ metadata(cursor, count)     {key: number, boolean, text, or list of them}
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import numpy as np
@@ -38,13 +37,13 @@ class Cursor:
         if count * each > self.data.size - self.at:
             raise self.error(f"expected {count * each} bytes and more, the file ends at {self.data.size}")
 
-    def whole(self, code: str) -> int:
-        """An unsigned number: "<I" of four bytes, "<Q" of eight."""
-        return int(struct.unpack(code, self.take(struct.calcsize(code)))[0])
+    def whole(self, width: int) -> int:
+        """An unsigned number of so many bytes."""
+        return int.from_bytes(self.take(width).tobytes(), "little")
 
     def text(self) -> str:
         """A text behind its length."""
-        begin, length = self.at, self.whole("<Q")
+        begin, length = self.at, self.whole(8)
         try:
             return self.take(length).tobytes().decode()
         except UnicodeDecodeError as error:
@@ -69,7 +68,7 @@ def metadata(cursor: Cursor, count: int) -> dict[str, Any]:
 
 
 def _kind(cursor: Cursor) -> int:
-    kind = cursor.whole("<I")
+    kind = cursor.whole(4)
     if kind not in _LEAST:
         raise cursor.error(f"expected a type of metadata from 0 to {max(_LEAST)}, found {kind}")
     return kind
@@ -80,7 +79,7 @@ def _value(cursor: Cursor, kind: int) -> Any:
 
 
 def _list(cursor: Cursor, depth: int) -> list[Any]:
-    kind, count = _kind(cursor), cursor.whole("<Q")
+    kind, count = _kind(cursor), cursor.whole(8)
     cursor.check(count, _LEAST[kind])
     if kind != _LIST:
         return _values(cursor, kind, count)

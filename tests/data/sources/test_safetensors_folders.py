@@ -1,4 +1,4 @@
-"""Folders of safetensors: written and read again, by the original package too; sets that lack something; nothing half."""
+"""Folders of safetensors: written and read again, by the original package too; what lacks something; nothing half."""
 
 import json
 

@@ -19,7 +19,8 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
     """Pre-trained weights: params from somebody else's arrays, a nested tree, or a flat dict by path.
 
     An array of the declared dtype is taken bit for bit. Another one is cast: integers exactly, floating-point numbers
-    to the nearest that there is.
+    to the nearest that there is. What has a shape, a dtype and `__array__`, such as what `jnn.data.read_gguf` gives, is
+    read one array at a time, and twice where it is cast. The params share no memory with what they are made of.
 
     Raises:
       TypeError: spec is none, or arrays are one.
@@ -43,8 +44,14 @@ def load(spec: Spec, arrays: Any, *, mesh: Mesh | None = None, rules: Rules | No
     problems += [line for path in fitting if (line := _lost(path, have[path], within_x64(want[path].dtype)))]
     if problems:
         raise ValueError("The arrays do not fit the spec:\n  " + "\n  ".join(sorted(problems)))
-    put = lambda path, s: jax.device_put(cast(np.asarray(have[path]), s.dtype), s.sharding)
-    return map_paths(lambda path, _: put(path, want[path]), spec)
+    return map_paths(lambda path, _: _placed(have[path], want[path]), spec)
+
+
+def _placed(x: Any, like: jax.ShapeDtypeStruct) -> jax.Array:
+    """On the device, and no longer on the host: the next one comes when this has gone."""
+    given = x if _dtype(x) is not None else np.asarray(x)
+    own = np.array(given) if given.dtype == like.dtype else np.asarray(given)  # a CPU's memory JAX would share
+    return jax.block_until_ready(jax.device_put(cast(own, like.dtype), like.sharding))
 
 
 def _seen(have: dict[str, Any], want: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -59,13 +66,21 @@ def _seen(have: dict[str, Any], want: dict[str, Any]) -> tuple[dict[str, Any], l
 
 
 def _abstract(x: Any) -> jax.ShapeDtypeStruct:
-    """Of what NumPy makes of it: a tensor of torch has a dtype of its own."""
-    x = np.asarray(x)
+    """Of what NumPy makes of it: a tensor of torch has a dtype of its own. What says it by itself is not read."""
+    x = x if _dtype(x) is not None and hasattr(x, "__array__") else np.asarray(x)
     return jax.ShapeDtypeStruct(x.shape, x.dtype)
+
+
+def _dtype(x: Any) -> np.dtype[Any] | None:
+    """The dtype that x says it has, if it is one of NumPy's."""
+    dtype = getattr(x, "dtype", None)
+    return dtype if isinstance(dtype, np.dtype) else None
 
 
 def _lost(path: str, x: Any, dtype: np.dtype) -> str:
     """What the declared dtype cannot hold of an array, if there is anything."""
+    if _dtype(x) == dtype:
+        return ""
     x = np.asarray(x)
     where = first_lost(x, dtype)
     return "" if where is None else f"out of range: {path} holds {x[where]} at {where}, which {dtype} cannot"

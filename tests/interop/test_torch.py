@@ -1,10 +1,15 @@
 """State dicts of torch onto specs: every kind of module computes what it did there; what does not fit is named."""
 
+import tracemalloc
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 
 import jnn
+from jnn.data import read_gguf, read_safetensors, write_safetensors
 from jnn.interop.torch import load_state_dict, load_with_stats
 from jnn.layers import (
     attention,
@@ -22,7 +27,10 @@ from jnn.layers import (
     linear,
     linear_spec,
 )
+from tests.data.sources.lazy import Asked, Counted
+from tests.data.sources.writers import gguf
 from tests.oracle import assert_matches_torch
+from tests.param.specs import mesh_of
 
 RNG = np.random.default_rng(0)
 last = lambda apply: lambda x: apply(x.movedim(-1, 1)).movedim(1, -1)  # channels
@@ -173,3 +181,70 @@ def test_gates_are_not_guessed():
     cell = torch.nn.LSTMCell(3, 3)
     with pytest.raises(ValueError, match="gates have an order of their own"):
         load_state_dict(jnn.layers.lstm_cell_spec(3, 3), cell.state_dict(), {"input/w": "weight_ih"})
+
+
+LAYERS, WIDTH = 6, 32
+STACK = {"blocks/*": "h.{i}.*", "table": "emb.weight"}
+ARRAYS = {f"h.{i}.fc.weight": floats(WIDTH, 2 * WIDTH) for i in range(LAYERS)} | {
+    f"h.{i}.fc.bias": floats(WIDTH) for i in range(LAYERS)
+}
+ARRAYS |= {"emb.weight": floats(2 * WIDTH, WIDTH), "out.weight": floats(WIDTH, WIDTH), "out.bias": floats(WIDTH)}
+
+
+def stack_spec(dtype=jnp.float32):
+    blocks = jnn.stack({"fc": linear_spec(2 * WIDTH, WIDTH, dtype=dtype)}, LAYERS)
+    return {"blocks": blocks, "out": linear_spec(WIDTH, WIDTH, dtype=dtype)} | embed_spec(2 * WIDTH, WIDTH, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("kind", ["arrays", "mapping"])
+def test_one_array_at_a_time_is_read_onto_a_mesh(kind, dtype):
+    spec, mesh, rules, counted = stack_spec(dtype), mesh_of(x=8), {"embed": "x"}, Counted()
+    lazy = {name: counted.of(x) for name, x in ARRAYS.items()} if kind == "arrays" else Asked(counted, ARRAYS)
+    params = load_state_dict(spec, lazy, STACK, mesh=mesh, rules=rules)
+    assert counted.most == max(x.nbytes for x in ARRAYS.values())
+    # to place it, to see whether it can be cast, to see what it is
+    assert counted.made == len(ARRAYS) * (1 + (dtype != jnp.float32) + (kind == "mapping"))
+    assert jax.tree.map(lambda x: x.sharding, params) == jnn.shardings(spec, mesh, rules)
+    jax.tree.map(np.testing.assert_array_equal, params, load_state_dict(spec, ARRAYS, STACK))
+    weights = np.stack([ARRAYS[f"h.{i}.fc.weight"].T for i in range(LAYERS)])
+    np.testing.assert_array_equal(params["blocks"]["fc"]["w"], weights.astype(dtype))
+
+
+def test_the_host_has_room_for_one_array():
+    n, size = 8, 2**20
+    spec = {
+        f"l{i}": jnn.stack({"w": jnn.Param((size // 4,), jax.nn.initializers.zeros, ("embed",))}, 4) for i in range(n)
+    }
+    names = {f"l{i}/w": f"{i}." + "{i}" for i in range(n)}
+    counted = Counted()
+    arrays = {f"{i}.{j}": counted.of(np.broadcast_to(np.float32(i), (size // 4,))) for i in range(n) for j in range(4)}
+    tracemalloc.start()
+    try:
+        params = load_state_dict(spec, arrays, names, mesh=mesh_of(x=8), rules={"embed": "x"})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [float(params[f"l{i}"]["w"][3, -1]) for i in range(n)] == [*range(n)]
+    assert peak < 3 * 4 * size  # of a stack of 4 MiB: it, its copy, and a layer; eight of them would be 32
+
+
+def test_files_go_onto_a_mesh(tmp_path):
+    mesh, rules = mesh_of(x=8), {"embed": "x"}
+    expected = load_state_dict(stack_spec(), ARRAYS, STACK)
+    folder = write_safetensors(tmp_path / "model.safetensors", ARRAYS, max_shard_bytes=20_000).parent
+    params = load_state_dict(stack_spec(), read_safetensors(folder), STACK, mesh=mesh, rules=rules)
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    content = {name: np.float16(0.5).tobytes() + bytes(range(32)) for name in ("0", "1")}
+    blocks = [(f"h.{name}.fc.weight", (1, 32), 8, x) for name, x in content.items()]
+    (tmp_path / "a.gguf").write_bytes(gguf(blocks))
+    spec = {"fc": jnn.stack({"w": linear_spec(32, 1)["w"]}, 2)}
+    params = load_state_dict(spec, read_gguf(tmp_path / "a.gguf")[1], {"fc/*": "h.{i}.fc.*"}, mesh=mesh, rules=rules)
+    np.testing.assert_array_equal(params["fc"]["w"], np.broadcast_to(np.arange(32)[:, None] / 2, (2, 32, 1)))
+
+
+def test_layers_of_one_stack_have_one_shape():
+    spec = {"norm": jnn.stack(layer_norm_spec(4), 2)}
+    arrays = {f"{i}.{name}": np.ones(4 + i) for i in range(2) for name in ("weight", "bias")}
+    with pytest.raises(ValueError, match=r"misshapen: norm/\w+ from 0\.\w+ .*: 1\.\w+ is float64\[5\], the first of"):
+        load_state_dict(spec, arrays, {"norm/*": "{i}.*"})

@@ -12,6 +12,7 @@ from jnn import Param
 from jnn.initializers import zeros
 from jnn.layers import linear_spec
 from jnn.param import misfits
+from tests.data.sources.lazy import Counted
 from tests.param.specs import KEY, RULES, assert_equal, mesh_of, spec_of
 
 
@@ -43,6 +44,32 @@ def test_load_names_every_misfit_in_one_error():
         "  missing: a/b float32[3]",
         "  mistyped: n is float64[2], expected int32[2]",
     ]
+
+
+def test_what_reads_itself_is_read_one_at_a_time():
+    arrays = {name: np.full((8, 8), i, np.float32) for i, name in enumerate("abcdefgh")}
+    spec = lambda dtype: {name: Param((8, 8), zeros, ("embed", "hidden"), dtype) for name in arrays}
+    for dtype, reads in ((jnp.float32, 1), (jnp.bfloat16, 2)):
+        counted = Counted()
+        lazy = {name: counted.of(x) for name, x in arrays.items()}
+        params = jnn.load(spec(dtype), lazy, mesh=mesh_of(x=2, y=4), rules=RULES)
+        assert counted.made == 8 * reads
+        assert counted.most <= 2 * 256  # JAX lets go of the last one when it is given the next
+        jax.tree.map(np.testing.assert_array_equal, params, jnn.load(spec(dtype), arrays))
+    with pytest.raises(ValueError, match=r"misshapen: a is float32\[8,8\], expected float32\[2\]"):
+        jnn.load({"a": Param((2,), zeros, ("embed",))}, {"a": counted.of(arrays["a"])})
+    assert counted.made == 16
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])
+def test_params_share_no_memory_with_what_they_are_made_of(tmp_path, kind, dtype):
+    """On a CPU JAX takes an array whose address it likes as it is: a file that is written anew would be the params."""
+    np.zeros(2**16, np.float32).tofile(tmp_path / "a")
+    x = np.memmap(tmp_path / "a", np.float32, "r+")
+    params = jnn.load({"w": Param(x.shape, zeros, ("embed",), dtype)}, {"w": kind(x)})
+    x[:] = 7
+    assert not params["w"].any()
 
 
 FLOATS = [np.float32, np.float16, jnp.bfloat16, jnp.float8_e4m3fn, jnp.float8_e5m2, jnp.float8_e4m3b11fnuz]

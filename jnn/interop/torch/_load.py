@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jnn.interop.torch._axes import as_declared
 from jnn.interop.torch._names import Names, Source, arrays_of, matches, source
-from jnn.param import Param, Params, Spec, abstract, array_type, flatten, load, map_paths
+from jnn.interop.torch._taken import Taken, stand_in, to_numpy
+from jnn.param import Param, Params, Rules, Spec, abstract, array_type, flatten, load, map_paths
 
 IGNORED = ("*num_batches_tracked",)  # how often batch norm was called
 
 
 def load_state_dict(
-    spec: Spec, state_dict: Mapping[str, Any], names: Names | None = None, *, ignore: Collection[str] = ()
+    spec: Spec,
+    state_dict: Mapping[str, Any],
+    names: Names | None = None,
+    *,
+    ignore: Collection[str] = (),
+    mesh: Mesh | None = None,
+    rules: Rules | None = None,
 ) -> Params:
     """PyTorch weights: params of a spec from a state dict, transposed as the declaration says.
 
@@ -25,9 +34,13 @@ def load_state_dict(
     for axes of size 1 in front. The state dict does not tell a transposed convolution, (in, out, y, x) in torch, from
     another one: say it by a pair.
 
+    One array of the spec at a time is on the host, and a stack is filled layer by layer: of what is read when it is
+    used, as `jnn.data.read_safetensors` and `read_gguf` give it, there is never all in memory.
+
     Args:
       spec: what declares the parameters; for running statistics beside them see `load_with_stats`.
-      state_dict: name -> tensor or array, such as `module.state_dict()` or what a safetensors file holds.
+      state_dict: name -> tensor or array, such as `module.state_dict()` or what a safetensors file holds; of any
+        mapping each array is asked for when its turn comes.
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
         same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var
         are running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ...,
@@ -36,6 +49,7 @@ def load_state_dict(
         (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern matches has the name of torch's
         modules: "fc/w" is "fc.weight".
       ignore: patterns of names that nothing is made of.
+      mesh, rules: where the arrays are placed, as of `jnn.load`.
 
     Returns:
       Arrays of the dtypes that the spec declares.
@@ -66,13 +80,10 @@ def load_state_dict(
         for name in found:
             read.setdefault(name, set()).add((where.part, where.parts))
         try:
-            each = [
-                as_declared(path, param, _part(where, state_dict[name]), where.axes, where.stacked) for name in found
-            ]
+            return _taken(path, param, where, found, state_dict)
         except ValueError as error:
             problems.append(f"misshapen: {path} from {found[0]} {_type(state_dict[found[0]])}: {error}")
             return None
-        return np.stack(each) if where.stacked else each[0]
 
     taken = map_paths(take, spec)
     problems += [
@@ -84,16 +95,34 @@ def load_state_dict(
             "load_state_dict: the state dict does not fit the spec; say it by names={path: name}, ignore=[name]:\n  "
             + "\n  ".join(problems)
         )
-    return load(spec, taken)
+    return load(spec, taken, mesh=mesh, rules=rules)
 
 
-def _part(where: Source, x: Any) -> np.ndarray:
+def _taken(path: str, param: Param, where: Source, found: list[str], state_dict: Mapping[str, Any]) -> Taken:
+    """The array of a path, of which nothing is read yet.
+
+    Raises:
+      ValueError: what there is does not fit.
+    """
+
+    def layer(name: str, read: Callable[[Any], np.ndarray]) -> np.ndarray:
+        return as_declared(path, param, _part(where, read(state_dict[name])), where.axes, where.stacked)
+
+    likes = [layer(name, stand_in) for name in found]
+    for name, like in zip(found, likes, strict=True):
+        if like.shape != likes[0].shape:
+            raise ValueError(f"{name} is {array_type(like)}, the first of its stack {array_type(likes[0])}")
+    shape = (len(found),) * where.stacked + likes[0].shape
+    layers = [partial(layer, name, to_numpy) for name in found]
+    return Taken(shape, np.result_type(*likes), layers, where.stacked)
+
+
+def _part(where: Source, x: np.ndarray) -> np.ndarray:
     """The part of an array that is meant.
 
     Raises:
       ValueError: it has no such parts.
     """
-    x = _numpy(x)
     if x.ndim == 0 or len(x) % where.parts:
         if where.parts > 1:
             raise ValueError(f"its rows cannot be cut into {where.parts} parts")
@@ -107,9 +136,9 @@ def _left_over(
 ) -> list[str]:
     """A line for each array, or part of one, that no path has read."""
     lines = []
-    for name, x in state_dict.items():
+    for name in state_dict:
         if name not in read and not any(fnmatchcase(name, pattern) for pattern in ignore):
-            lines.append(f"left over: {name} {_type(x)}")
+            lines.append(f"left over: {name} {_type(state_dict[name])}")
         for parts in sorted({n for _, n in read.get(name, ())}):
             unread = [i for i in range(parts) if (i, parts) not in read[name]]
             lines += [f"left over: {name}[{i}/{parts}]" for i in unread if len(read[name]) < parts]
@@ -117,12 +146,4 @@ def _left_over(
 
 
 def _type(x: Any) -> str:
-    return array_type(_numpy(x))
-
-
-def _numpy(x: Any) -> np.ndarray:
-    """A tensor as NumPy has it; bfloat16, which it has not, exactly in float32."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        x = x.float() if str(x.dtype) == "torch.bfloat16" else x
-    return np.asarray(x)
+    return array_type(stand_in(x))

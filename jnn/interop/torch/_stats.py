@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from jax.sharding import Mesh
+
 from jnn.interop.torch._load import load_state_dict
 from jnn.interop.torch._names import Names
-from jnn.param import Params, Spec, flatten, map_paths
+from jnn.param import Params, Rules, Spec, flatten, map_paths
 
 
 def load_with_stats(
@@ -17,6 +19,8 @@ def load_with_stats(
     names: Names | None = None,
     *,
     ignore: Collection[str] = (),
+    mesh: Mesh | None = None,
+    rules: Rules | None = None,
 ) -> tuple[Params, Params]:
     """PyTorch weights and running statistics: params of a spec, and what its norms have seen, from one state dict.
 
@@ -25,7 +29,7 @@ def load_with_stats(
     Args:
       spec: what declares the parameters.
       stats: what declares the statistics, such as `jnn.models.batch_stats_spec(spec)`.
-      state_dict, names, ignore: as in `load_state_dict`.
+      state_dict, names, ignore, mesh, rules: as in `load_state_dict`.
 
     Returns:
       (params, stats), arrays of the dtypes that are declared.
@@ -43,7 +47,8 @@ def load_with_stats(
     """
     if twice := flatten(spec).keys() & flatten(stats).keys():
         raise ValueError(f"load_with_stats: spec and stats both declare {', '.join(sorted(twice))}.")
-    found = flatten(load_state_dict(_together(spec, stats), state_dict, names, ignore=ignore))
+    both = _together(spec, stats)
+    found = flatten(load_state_dict(both, state_dict, names, ignore=ignore, mesh=mesh, rules=rules))
     params, seen = (map_paths(lambda path, _: found[path], tree) for tree in (spec, stats))
     return params, seen
 

@@ -2,6 +2,6 @@
 
     jnn.interop.torch.load_state_dict(spec, state_dict, names)      PyTorch
 
-What lives here knows how others lay out what they keep. Not here: reading their files (`jnn.data` reads safetensors and
-archives), and comparing what is computed (`jnn.parity`).
+What lives here knows how others lay out what they keep. Not here: reading their files (`jnn.data` reads safetensors,
+GGUF and archives), and comparing what is computed (`jnn.parity`).
 """

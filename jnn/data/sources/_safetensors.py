@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data.sources._root import PathLike
-from jnn.data.sources._safetensors_index import INDEX, file_of, shards_of
+from jnn.data.sources._safetensors_index import INDEX, distinct, file_of, shards_of
 
 _LONGEST = 100_000_000  # bytes of a header: the format's own bound
 DTYPES: dict[str, Any] = {
@@ -106,7 +106,7 @@ def _read_file(path: Path) -> dict[str, np.ndarray]:
 def _entries(name: str, header: bytes) -> dict[str, dict[str, Any]]:
     """The header without its remarks, each entry in itself consistent."""
     try:
-        entries = json.loads(header.decode(), object_pairs_hook=_distinct)
+        entries = json.loads(header.decode(), object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name}: offset 8: not a header in JSON ({error}).") from error
     if not isinstance(entries, dict):
@@ -115,13 +115,6 @@ def _entries(name: str, header: bytes) -> dict[str, dict[str, Any]]:
     for key, entry in entries.items():
         if problem := _problem(entry):
             raise ValueError(f"{name}: {key[:60]!r}: {problem}; found {str(entry)[:200]}.")
-    return entries
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        raise ValueError("it holds a name twice")
     return entries
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 INDEX = ".index.json"
 _NAME = "model.safetensors"
@@ -37,7 +38,7 @@ def shards_of(path: Path) -> dict[str, list[str]]:
       ValueError: no such index, or one of files that are not beside it.
     """
     try:
-        index = json.loads(path.read_bytes().decode())
+        index = json.loads(path.read_bytes().decode(), object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name}: not an index in JSON ({error}).") from error
     weights = index.get("weight_map") if isinstance(index, dict) else None
@@ -52,6 +53,14 @@ def shards_of(path: Path) -> dict[str, list[str]]:
         few = ", ".join(file[:60] for file in missing[:10])
         raise ValueError(f"{path.name}: {len(missing)} of its {len(shards)} files are not beside it: {few}.")
     return shards
+
+
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose names are all different, which JSON itself does not ask for."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        raise ValueError("it holds a name twice")
+    return entries
 
 
 def _is_file(path: Path) -> bool:

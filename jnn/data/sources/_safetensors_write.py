@@ -35,7 +35,7 @@ def write_safetensors(path: PathLike, arrays: Mapping[str, Any], *, max_shard_by
       The path of the file or of the index, which `read_safetensors` takes.
 
     Raises:
-      ValueError: arrays of dtypes that the format has not.
+      ValueError: arrays of dtypes that the format has not, or of the name that it needs itself.
       FileExistsError: an index is there, or a file where an index shall be: which of them counts would be unclear.
       OSError: names the file that could not be written.
 
@@ -53,6 +53,8 @@ def write_safetensors(path: PathLike, arrays: Mapping[str, Any], *, max_shard_by
     types = {name: _type(x) for name, x in arrays.items()}
     if unknown := [f"{name} {dtype}" for name, (_, dtype) in types.items() if dtype not in _NAMES]:
         raise ValueError(f"{path.name}: expected dtypes among {', '.join(DTYPES)}, found {', '.join(unknown)}.")
+    if "__metadata__" in types:
+        raise ValueError(f"{path.name}: '__metadata__' is no array's name: the format has it for its remarks.")
     shards = _shards(
         {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in types.items()}, max_shard_bytes
     )

@@ -119,6 +119,11 @@ def test_what_the_format_has_not_is_named(tmp_path, x):
     assert not [*tmp_path.iterdir()]
 
 
+def test_the_name_of_remarks_is_taken(tmp_path):
+    with pytest.raises(ValueError, match=r"^a\.safetensors: '__metadata__' is no array's name"):
+        write_safetensors(tmp_path / "a.safetensors", {"__metadata__": np.ones(1)})
+
+
 INDEX = "model.safetensors.index.json"
 mapped = lambda **weights: json.dumps({"weight_map": weights}).encode()
 
@@ -130,6 +135,7 @@ mapped = lambda **weights: json.dumps({"weight_map": weights}).encode()
         (b"\xff", r"not an index in JSON"),
         (b"[" * 100_000, r"not an index in JSON"),
         (b"[]", r"expected a weight_map from arrays to files, found '\[\]'"),
+        (b'{"weight_map": {"v": "a", "v": "a"}}', r"not an index in JSON \(it holds a name twice\)"),
         (b'{"weight_map": {}}', r"expected a weight_map"),
         (mapped(v=1), r"'v': expected a file of this folder, found '1'"),
         (mapped(v="../a"), r"'v': expected a file of this folder, found '\.\./a'"),

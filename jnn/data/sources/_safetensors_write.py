@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,15 +49,9 @@ def write_safetensors(path: PathLike, arrays: Mapping[str, Any], *, max_shard_by
     [1.0, 1.0]
     """
     path = Path(path)
+    types = _types(path.name, arrays)
+    shards = _shards(types, max_shard_bytes)
     index = path.with_name(path.name + INDEX)
-    types = {name: _type(x) for name, x in arrays.items()}
-    if unknown := [f"{name} {dtype}" for name, (_, dtype) in types.items() if dtype not in _NAMES]:
-        raise ValueError(f"{path.name}: expected dtypes among {', '.join(DTYPES)}, found {', '.join(unknown)}.")
-    if "__metadata__" in types:
-        raise ValueError(f"{path.name}: '__metadata__' is no array's name: the format has it for its remarks.")
-    shards = _shards(
-        {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in types.items()}, max_shard_bytes
-    )
     for other in (index,) if len(shards) == 1 else (index, path):
         if other.exists():
             raise FileExistsError(f"{other}: is there already. Remove it with its files, or give another path.")
@@ -68,44 +62,61 @@ def write_safetensors(path: PathLike, arrays: Mapping[str, Any], *, max_shard_by
     for file, names in zip(files, shards, strict=True):
         _write(path.with_name(file), arrays, {name: types[name] for name in names})
     weights = {name: file for file, names in zip(files, shards, strict=True) for name in names}
-    total = sum(math.prod(shape) * dtype.itemsize for shape, dtype in types.values())
+    total = sum(one.size for one in types.values())
     write_whole(index, json.dumps({"metadata": {"total_size": total}, "weight_map": weights}, indent=2) + "\n")
     return index
 
 
-_Types = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+class _Type(NamedTuple):
+    """Of an array in the file's order of bytes."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
-def _type(x: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype in the file's order of bytes; what says them itself is not read for it."""
-    like = x if isinstance(getattr(x, "dtype", None), np.dtype) else np.asarray(x)
-    return tuple(like.shape), like.dtype.newbyteorder("<")
+def _types(file: str, arrays: Mapping[str, Any]) -> dict[str, _Type]:
+    """Shapes and dtypes; what says them itself is not read for it."""
+
+    def of(x: Any) -> _Type:
+        x = x if isinstance(getattr(x, "dtype", None), np.dtype) else np.asarray(x)
+        return _Type(tuple(x.shape), x.dtype.newbyteorder("<"))
+
+    types = {name: of(arrays[name]) for name in arrays}
+    if unknown := [f"{name} {dtype}" for name, (_, dtype) in types.items() if dtype not in _NAMES]:
+        raise ValueError(f"{file}: expected dtypes among {', '.join(DTYPES)}, found {', '.join(unknown)}.")
+    if "__metadata__" in types:
+        raise ValueError(f"{file}: '__metadata__' is no array's name: the format has it for its remarks.")
+    return types
 
 
-def _shards(sizes: Mapping[str, int], most: int) -> list[list[str]]:
+def _shards(types: Mapping[str, _Type], most: int) -> list[list[str]]:
     """The names of each file, in order: as many as there is room for."""
     shards: list[list[str]] = [[]]
     room = most
-    for name, size in sizes.items():
-        if size > room and shards[-1]:
+    for name, one in types.items():
+        if one.size > room and shards[-1]:
             shards.append([])
             room = most
         shards[-1].append(name)
-        room -= size
+        room -= one.size
     return shards
 
 
-def _write(path: Path, arrays: Mapping[str, Any], types: _Types) -> None:
+def _write(path: Path, arrays: Mapping[str, Any], types: Mapping[str, _Type]) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    order, at = sorted(types, key=lambda name: -types[name][1].itemsize), 0  # so that each begins where its dtype likes
+    order, at = sorted(types, key=lambda name: -types[name].dtype.itemsize), 0  # each begins where its dtype likes
     for name in order:
-        shape, dtype = types[name]
-        begin, at = at, at + math.prod(shape) * dtype.itemsize
-        header[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [begin, at]}
+        one, begin = types[name], at
+        at += one.size
+        header[name] = {"dtype": _NAMES[one.dtype], "shape": list(one.shape), "data_offsets": [begin, at]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with writing(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
-            content = np.ascontiguousarray(np.asarray(arrays[name]), types[name][1])
+            content = np.ascontiguousarray(np.asarray(arrays[name]), types[name].dtype)
             file.write(content.reshape(-1).view(np.uint8).data)

@@ -56,7 +56,8 @@ def test_digits(tmp_path, kinds):
     assert came == list(kinds)
 
 
-@pytest.mark.parametrize("kinds", [["save"], pytest.param(["save", "stop", "term"], marks=pytest.mark.slow)], ids=len)
+@pytest.mark.slow
+@pytest.mark.parametrize("kinds", [["save"], ["save", "stop", "term"]], ids=len)
 def test_the_launcher_begins_a_killed_job_again(tmp_path, kinds):
     """By SIGKILL in a save, by SIGSTOP, by SIGTERM to one process alone."""
     came, err = check(kinds, 2, "experiments.digits", tmp_path, ["--steps", "40", *SMALL])

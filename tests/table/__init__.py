@@ -12,6 +12,20 @@ BLOCKS = [block for file in _FILES for block in getattr(file, "BLOCKS", [])]
 LOSSES = [loss for file in _FILES for loss in getattr(file, "LOSSES", [])]
 
 
+COMPOSED = {  # of rows that are in the table by themselves, in seconds of compilation
+    "block-decoder-gated",
+    "block-parallel",
+    "block-post_norm",
+    "recurrent_classifier",
+    "transformer-rotary-grouped",
+}
+
+
+def is_large(block):
+    """Whether its programs take seconds to compile."""
+    return block in zoo.BLOCKS or block.name in COMPOSED
+
+
 def of_a_large_model(block, *what):
     """A row as a case of a test, slow where its programs take seconds to compile."""
-    return pytest.param(block, *what, marks=pytest.mark.slow if block in zoo.BLOCKS else ())
+    return pytest.param(block, *what, marks=pytest.mark.slow if is_large(block) else ())

@@ -23,6 +23,7 @@ class BoxAveragePrecision(NamedTuple):
 
     precision: np.ndarray
     recall: np.ndarray
+    combine = None  # of two halves of the images the whole's does not follow
 
     def value(self) -> Any:
         """The mean average precision over thresholds and the classes that have true boxes."""
@@ -50,8 +51,8 @@ def mean_average_precision(
 
     In the order of their scores, detections of a class take the true box of their image with which they overlap most,
     by a threshold at least, and that none has taken. The precision is made to fall with the recall, and read at 101
-    recalls. See "Microsoft COCO: Common Objects in Context", Lin et al., 2014. Two are not to be merged:
-    a `concatenation` puts the images of all batches together first.
+    recalls. See "Microsoft COCO: Common Objects in Context", Lin et al., 2014. Two are refused by
+    `merge`: a `concatenation` puts the images of all batches together first.
 
     Args:
       boxes: (images, n, 4): left, top, right and bottom.

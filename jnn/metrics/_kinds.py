@@ -6,8 +6,9 @@
     concatenation(values, weight)        every row's own value, put together on the host: scores, predictions
 
     a metric                          a pytree of arrays with `value()`; with `combine(newer)` where it does not add
+    combine = None                    what only whole arrays say, and no two combine: an average precision of boxes
     combine(a, b), fold(stacked)      two metrics, or those along a leading axis from the first to the last
-    check_metrics(metrics)            refuses what is no metric, by its name
+    check_metric(what, metric)        refuses what does not say how it combines; check_metrics: a dict of them, by name
 
 Law: `fold` of a stack is `combine` of its members in their order.
 """
@@ -188,26 +189,45 @@ def fold(stacked: Any) -> Any:
     >>> fold(Last(jnp.array([1.0, 2.0]))).value().item()
     2.0
     """
+    check_metric("fold: the stack", stacked)
     count = jax.tree.leaves(stacked)[0].shape[0]
     return functools.reduce(combine, [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(count)])
 
 
-def check_metrics(where: str, metrics: Any, taken: tuple[str, ...] = ()) -> None:
-    """Raises unless metrics are a dict of metrics, none of a name that is taken.
+def is_metric(x: Any) -> bool:
+    """Whether this is one metric, which combines or does not, rather than a tree of them."""
+    return hasattr(x, "value") or hasattr(x, "combine")
 
-    >>> check_metrics("train step", {"lr": jnp.ones(())})
+
+def check_metric(what: str, metric: Any) -> None:
+    """Raises TypeError for what does not combine: a bare number, or what only whole arrays say.
+
+    >>> check_metric("merge: metrics['auc']", 0.5)
     Traceback (most recent call last):
-    TypeError: train step: metrics['lr'] is float32[], which does not say how it combines over batches. Give
-    jnn.metrics.mean(x, weight), or jnn.metrics.Last(x), Max(x) or Sum(x).
+    TypeError: merge: metrics['auc'] is a float, which does not say how it combines over batches. Give
+    jnn.metrics.mean(x, weight), or jnn.metrics.Last(x), Max(x) or Sum(x). What only whole arrays say (an AUC, a mAP)
+    is asked once: gather the rows of all batches by jnn.metrics.concatenation(x, weight) first.
+    """
+    if callable(getattr(metric, "value", None)) and (adds_up(metric) or metric.combine is not None):
+        return
+    found = checks.describe(metric) if hasattr(metric, "dtype") else f"a {type(metric).__name__}"
+    raise TypeError(
+        f"{what} is {found}, which does not say how it combines over batches. Give jnn.metrics.mean(x, weight), or "
+        "jnn.metrics.Last(x), Max(x) or Sum(x). What only whole arrays say (an AUC, a mAP) is asked once: gather the "
+        "rows of all batches by jnn.metrics.concatenation(x, weight) first."
+    )
+
+
+def check_metrics(where: str, metrics: Any, taken: tuple[str, ...] = ()) -> None:
+    """Raises unless metrics are a dict of metrics that combine, none of a name that is taken.
+
+    >>> check_metrics("train step", {"loss": Last(1.0)}, taken=("loss",))
+    Traceback (most recent call last):
+    ValueError: train step: metrics['loss'] is the step's own; call yours by another name.
     """
     if not isinstance(metrics, Mapping):
         raise TypeError(f"{where}: expected metrics as a dict by name, found {type(metrics).__name__}.")
     for name, metric in metrics.items():
-        if not callable(getattr(metric, "value", None)):
-            found = checks.describe(metric) if hasattr(metric, "dtype") else f"a {type(metric).__name__}"
-            raise TypeError(
-                f"{where}: metrics[{name!r}] is {found}, which does not say how it combines over "
-                "batches. Give jnn.metrics.mean(x, weight), or jnn.metrics.Last(x), Max(x) or Sum(x)."
-            )
+        check_metric(f"{where}: metrics[{name!r}]", metric)
         if name in taken:
             raise ValueError(f"{where}: metrics[{name!r}] is the step's own; call yours by another name.")

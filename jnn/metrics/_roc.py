@@ -30,6 +30,7 @@ class RocCurve(NamedTuple):
     false_positive_rate: np.ndarray
     sensitivity: np.ndarray
     thresholds: np.ndarray
+    combine = None
 
 
 def roc_curve(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> RocCurve:

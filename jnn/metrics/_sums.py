@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.metrics._kinds import Concatenation, added, adds_up, combine
+from jnn.metrics._kinds import Concatenation, added, adds_up, check_metric, combine, is_metric
 from jnn.precision import wide, wide_dtype, wide_integers
 
 
@@ -55,19 +55,24 @@ def mean(values: jax.Array, weight: jax.Array | None = None) -> Mean:
 def merge(*metrics: Any) -> Any:
     """Merged metrics: combines trees of them on the host; sums are added in float64, exact for counts to 2**53.
 
+    Raises:
+      TypeError: one of them does not combine: a bare number, or what only whole arrays say.
+
     >>> float(merge(Mean(1.0, 2.0), Mean(5.0, 2.0)).value())
     1.5
     """
+    add = lambda *leaves: added(*(np.asarray(leaf, np.float64) for leaf in leaves))
 
-    def of_one(*parts: Any) -> Any:
+    def of_one(path: Any, *parts: Any) -> Any:
+        check_metric(f"merge: metrics{jax.tree_util.keystr(path)}", parts[0])
         if adds_up(parts[0]):
-            return added(*(np.asarray(leaf, np.float64) for leaf in parts))
+            return jax.tree.map(add, *parts)
         parts = jax.tree.map(np.asarray, parts)
         if isinstance(parts[0], Concatenation):  # at once: one by one each would be copied once for every later one
             return Concatenation(*map(np.concatenate, zip(*parts, strict=True)))
         return functools.reduce(combine, parts)
 
-    return jax.tree.map(of_one, *metrics, is_leaf=lambda x: not adds_up(x))
+    return jax.tree_util.tree_map_with_path(of_one, *metrics, is_leaf=is_metric)
 
 
 def ratio(total: Any, weight: Any, *, empty: float = np.nan) -> Any:

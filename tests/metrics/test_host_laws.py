@@ -10,6 +10,14 @@ from tests.metrics.examples import repeated
 from tests.metrics.table import ON_HOST, TEXTS, WHOLE
 from tests.metrics.test_laws import padded
 
+BOX, ONE = np.array([[[0.0, 0.0, 2.0, 2.0]]]), np.ones((1, 1), int)
+# no sums either, each with tests of its own
+OTHERS = {
+    "RocCurve": lambda: M.roc_curve(jnp.array([0.1, 0.9]), jnp.array([0, 1])),
+    "mean_average_precision": lambda: M.mean_average_precision(BOX, ONE + 0.9, ONE, BOX, ONE, num_classes=2),
+    "frechet_distance": lambda: M.frechet_distance(*[M.feature_moments(jnp.eye(3))] * 2),
+    "kernel_distance": lambda: M.kernel_distance(jnp.eye(3), jnp.eye(3)),
+}
 SUMS = {**TEXTS, **ON_HOST}
 sums = pytest.mark.parametrize("name", SUMS)
 texts = pytest.mark.parametrize("name", TEXTS)
@@ -94,3 +102,24 @@ def test_nan_that_counts_makes_the_number_nan(name):
     x, y, weight = example(np.random.default_rng(0))
     x[0], weight[0] = np.nan, 1
     assert np.isnan(metric(*map(jnp.asarray, (x, y, weight))))
+
+
+def of_whole_arrays(name):
+    if name in OTHERS:
+        return OTHERS[name]()
+    metric, example = WHOLE[name]
+    return metric(*map(jnp.asarray, example(np.random.default_rng(0))))
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *OTHERS])
+def test_what_whole_arrays_say_is_not_merged(name):
+    number = of_whole_arrays(name)
+    for combined in (
+        lambda: M.merge(number),
+        lambda: M.merge(number, number),
+        lambda: M.merge({name: number}, {name: number}),
+        lambda: M.fold(jax.tree.map(lambda x: np.stack([x, x]), number)),
+        lambda: M.check_metrics("step", {name: number}),
+    ):
+        with pytest.raises(TypeError, match=r"does not say how it combines.* gather the rows of all batches by jnn"):
+            combined()

@@ -92,6 +92,22 @@ def test_what_is_no_metric_is_refused_by_name(made):
         make_step(with_metrics(lr=made), SGD, KEY)(state(), BATCH)
 
 
+@pytest.mark.parametrize("found", [0.5, M.BoxAveragePrecision(np.ones((2, 1)), np.ones((2, 1)))])
+def test_what_only_whole_arrays_say_is_refused_wherever_batches_combine(found):
+    scored = with_metrics(ap=lambda p, b, ctx: found)
+    by_hand = lambda at, batch: (at.replace(step=at.step + 1), {"ap": found})
+    for run in (
+        lambda: make_step(scored, SGD, KEY, microbatches=2)(state(), BATCH),
+        lambda: make_eval(scored)(state(), BATCH),
+        lambda: evaluate_on(lambda at, batch: {"ap": found}, [BATCH] * 3, state()),
+        lambda: fit(by_hand, state(), [BATCH], steps=1, every=1),
+    ):
+        with pytest.raises(TypeError, match=r"metrics\['ap'\] is a .* gather the rows of all batches by jnn"):
+            run()
+    _, (row,) = fit(make_step(loss, SGD, KEY), state(), [BATCH], steps=1, every=1, evaluate=lambda at: {"ap": found})
+    assert row["val/ap"] == (0.5 if found == 0.5 else 1)  # of the whole, asked once
+
+
 @pytest.mark.parametrize("name", ["loss", "grad_norm"])
 def test_the_steps_own_names_are_taken(name):
     taken = with_metrics(**{name: lambda p, b, ctx: M.mean(b["x"])})

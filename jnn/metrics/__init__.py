@@ -36,7 +36,7 @@ from jnn.metrics._correlation import (
     explained_variance,
     pearson_correlation,
 )
-from jnn.metrics._counts import Counts, binary_counts, class_counts
+from jnn.metrics._counts import Counts, MeanIoU, binary_counts, class_counts, mean_iou
 from jnn.metrics._detection import BoxAveragePrecision, mean_average_precision
 from jnn.metrics._edits import edit_distance, rouge_l, rouge_n
 from jnn.metrics._error_rates import (
@@ -141,6 +141,7 @@ __all__ = [
     "Last",
     "Max",
     "Mean",
+    "MeanIoU",
     "PanopticQuality",
     "Pearson",
     "Perplexity",
@@ -194,6 +195,7 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_absolute_scaled_error",
     "mean_average_precision",
+    "mean_iou",
     "mean_reciprocal_rank",
     "mean_squared_error",
     "mean_squared_log_error",

@@ -2,6 +2,9 @@
 
 Law: precision, recall, F1 and IoU of a class without a single prediction or example are 0, not NaN; a macro
 average leaves out the classes that occur in neither labels nor predictions.
+
+    class_counts, binary_counts      Counts, of which a history shows the macro average of F1
+    mean_iou                         the same counts, of which it shows the mean intersection over union
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ class Counts(NamedTuple):
         return ratio((1 + beta**2) * self.hits, self.predicted + beta**2 * self.actual, empty=0.0)
 
     def iou(self) -> Any:
-        """Intersection over union (Jaccard, 1901): (..., classes); its mean is `counts.macro(counts.iou())`."""
+        """Intersection over union (Jaccard, 1901): (..., classes); its mean is the value of `mean_iou`."""
         return ratio(self.hits, self.predicted + self.actual - self.hits, empty=0.0)
 
     def micro(self) -> Counts:
@@ -77,7 +80,7 @@ def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None 
 
     Returns:
       Counts of (classes,): the same as `confusion_matrix(logits, labels, weight).counts()`. Its `value()`, and so what
-      a history shows, is the macro average of F1; mean IoU (mIoU) is `counts.macro(counts.iou())`.
+      a history shows, is the macro average of F1, which is that of Dice coefficients; `mean_iou` shows mean IoU.
 
     >>> class_counts(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).recall().tolist()
     [0.5, 1.0]
@@ -87,6 +90,32 @@ def class_counts(logits: jax.Array, labels: jax.Array, weight: jax.Array | None 
     count = lambda index, weight: histogram(index, weight, logits.shape[-1])
     hits = jnp.where(jnp.isnan(weight) | (labels == predicted), weight, 0)
     return Counts(count(labels, hits), count(predicted, weight), count(labels, weight))
+
+
+class MeanIoU(Counts):
+    """Counts per class, whose value is the mean intersection over union.
+
+    >>> float(MeanIoU(jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]), jnp.array([1.0, 4.0])).value())
+    0.5
+    """
+
+    __slots__ = ()
+
+    def value(self) -> Any:
+        """The macro average of the intersection over union."""
+        return self.macro(self.iou())
+
+
+def mean_iou(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> MeanIoU:
+    """Mean intersection over union (mIoU, macro Jaccard index) of segmentation or classes, as counts that merge.
+
+    Takes and raises what `class_counts` does: of images logits (batch, y, x, classes) and labels (batch, y, x), pooled
+    over all pixels of all images. A weight of 0 leaves a pixel out, whatever its label: torch's `ignore_index`.
+
+    >>> float(mean_iou(jnp.array([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), jnp.array([0, 1, 0])).value())
+    0.5
+    """
+    return MeanIoU(*class_counts(logits, labels, weight))
 
 
 def binary_counts(

@@ -42,6 +42,8 @@ def test_the_confusion_matrix_and_what_follows_are_scikit_learns(rng):
     counts = metric.counts()
     without = M.class_counts(jnp.asarray(logits[kept]), jnp.asarray(labels), jnp.asarray(weight))
     assert_same("class_counts", without, counts)
+    iou = host(M.mean_iou, logits[kept], labels, weight)
+    np.testing.assert_allclose(iou, sk.jaccard_score(labels, predicted, average="macro", sample_weight=weight))
     options = {"sample_weight": weight, "zero_division": 0}
     for ours, score in [
         (counts.precision(), sk.precision_score),

@@ -202,13 +202,14 @@ def in_range(layer: str, labels: jax.Array, classes: int, *, what: str = "labels
         raise ValueError(f"{layer}: expected {what} in 0..{classes - 1} ({classes} {of}), found {low}..{high}.")
 
 
-def in_unit_interval(layer: str, what: str, x: jax.Array, *, tolerance: float = 0.0) -> None:
+def in_unit_interval(layer: str, what: str, x: jax.Array, *, tolerance: float = 0.0, advice: str = "") -> None:
     """Raises if concrete values leave [0, 1], as NaN does. Under `jit` values are unknown: nothing is checked."""
     if isinstance(x, jax.core.Tracer):
         return
     values = np.asarray(x)
     if not ((values >= -tolerance) & (values <= 1 + tolerance)).all():
-        raise ValueError(f"{layer}: expected {what} in [0, 1], found values from {values.min()} to {values.max()}.")
+        found = f"found values from {values.min()} to {values.max()}"
+        raise ValueError(f"{layer}: expected {what} in [0, 1], {found}.{advice}")
 
 
 def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expected: str, *, like: jax.Array) -> Any:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn import checks
 from jnn.metrics._counting import histogram
-from jnn.metrics._sums import Mean, classified, ratio, total
+from jnn.metrics._sums import Mean, classified, in_unit_interval, ratio, total
 from jnn.precision import wide
 
 
@@ -19,7 +18,7 @@ def brier_score(probabilities: jax.Array, labels: jax.Array, weight: jax.Array |
     See "Verification of Forecasts Expressed in Terms of Probability", Brier, 1950.
 
     Args:
-      probabilities: (..., classes), floating point, in [0, 1]. NaN among them gives NaN.
+      probabilities: (..., classes), floating point, in [0, 1]: the softmax of logits. NaN among them gives NaN.
       labels: (...), integers in 0..classes-1.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
 
@@ -71,7 +70,7 @@ def calibration_error(
     Modern Neural Networks", Guo et al., 2017.
 
     Args:
-      probabilities: (..., classes), floating point, in [0, 1]. NaN among them gives NaN.
+      probabilities: (..., classes), floating point, in [0, 1]: the softmax of logits. NaN among them gives NaN.
       labels: (...), integers in 0..classes-1.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       bins: how many: the i-th holds the confidences in (i / bins, (i + 1) / bins].
@@ -97,8 +96,6 @@ def calibration_error(
 def _of_probabilities(
     name: str, probabilities: jax.Array, labels: jax.Array, weight: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
-    """`classified`, of probabilities that are known to be some."""
+    """`classified`, of what are probabilities."""
     labels, weight = classified(name, probabilities, labels, weight)
-    counts = (weight != 0) & ~jnp.isnan(weight)
-    checks.in_unit_interval(name, "probabilities", jnp.where(counts[..., None], probabilities, 0), tolerance=1e-3)
-    return labels, weight
+    return labels, in_unit_interval(name, probabilities, weight, squash="softmax")

@@ -69,15 +69,15 @@ def average_precision_histogram(
     """Average precision as sums, from a histogram of the scores.
 
     Args:
-      scores: (...), in [0, 1]; pass logits through a sigmoid, which keeps their order. Scores outside
-        count in the first or last bin, within the bound; NaN gives NaN.
+      scores: (...), in [0, 1]; pass logits through a sigmoid, which keeps their order. NaN gives NaN, and so do
+        scores outside under `jit`.
       labels: the same shape, 0 or 1 in any dtype.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       bins: how many, of width 1 / bins.
 
     Raises:
       TypeError: scores are not floating point.
-      ValueError: shapes differ, labels known to be neither 0 nor 1, or no bin.
+      ValueError: shapes differ, labels known to be neither 0 nor 1, scores known to lie outside, or no bin.
 
     >>> found = average_precision_histogram(jnp.array([0.1, 0.4, 0.8]), jnp.array([0, 1, 1]))
     >>> float(found.value()), float(found.recall_at_precision(0.9))

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.metrics._counting import histogram
-from jnn.metrics._sums import ratio, yes_or_no
+from jnn.metrics._sums import in_unit_interval, ratio, yes_or_no
 
 
 class AucHistogram(NamedTuple):
@@ -106,15 +106,15 @@ def roc_auc_histogram(
     """ROC AUC as sums, from a histogram of the scores.
 
     Args:
-      scores: (...), in [0, 1]; pass logits through a sigmoid, which keeps their order. Scores outside
-        count in the first or last bin, within the bound; NaN gives NaN.
+      scores: (...), in [0, 1]; pass logits through a sigmoid, which keeps their order. NaN gives NaN, and so do
+        scores outside under `jit`.
       labels: the same shape, 0 or 1 in any dtype.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       bins: how many, of width 1 / bins. Distinct scores that are a bin apart are never tied.
 
     Raises:
       TypeError: scores are not floating point.
-      ValueError: shapes differ, labels known to be neither 0 nor 1, or no bin.
+      ValueError: shapes differ, labels known to be neither 0 nor 1, scores known to lie outside, or no bin.
 
     >>> auc = roc_auc_histogram(jnp.array([0.1, 0.4, 0.8]), jnp.array([0, 1, 1]))
     >>> float(auc.value()), float(auc.error_bound()), float(auc.sensitivity_at_specificity(0.9))
@@ -130,6 +130,7 @@ def by_label(
     if bins < 1:
         raise ValueError(f"{name}: expected at least one bin, found {bins}.")
     positive, weight = yes_or_no(name, scores, labels, weight)
+    weight = in_unit_interval(name, scores, weight, squash="sigmoid")
     index = jnp.clip(jnp.nan_to_num(scores) * bins, 0, bins - 1).astype(jnp.int32)
     # two histograms in one: negative examples in the first half, positive ones in the second
     counts = histogram(index + bins * positive, weight, 2 * bins)

@@ -1,4 +1,4 @@
-"""What all metrics stand on: a weighted mean as two sums, exact merging, and division that says NaN."""
+"""What all metrics stand on: a weighted mean as two sums, exact merging, division that says NaN, and what counts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 from jnn import checks
 from jnn.metrics._kinds import Concatenation, added, adds_up, check_metric, combine, is_metric
 from jnn.precision import wide, wide_dtype, wide_integers
+
+ROUNDING = 1e-3  # of probabilities in few bits
 
 
 class Mean(NamedTuple):
@@ -173,3 +175,17 @@ def yes_or_no(name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array
         raise ValueError(f"{name}: expected labels 0 and 1, found values from {jnp.min(labels)} to {jnp.max(labels)}.")
     broken = (weight != 0) & (~known | jnp.isnan(scores))
     return labels == 1, jnp.where(broken, jnp.nan, weight)
+
+
+def in_unit_interval(name: str, scores: jax.Array, weight: jax.Array, *, squash: str) -> jax.Array:
+    """The weight of each, NaN where one that counts has a score beyond [0, 1].
+
+    Raises:
+      ValueError: such scores are known: logits, most likely, which are to be squashed by this function.
+    """
+    scores = scores.reshape(*weight.shape, -1)
+    counts = (weight != 0) & ~jnp.isnan(weight)
+    advice = f" Of logits give jax.nn.{squash}(logits)."
+    seen = jnp.where(counts[..., None], scores, 0)
+    checks.in_unit_interval(name, "probabilities", seen, tolerance=ROUNDING, advice=advice)
+    return jnp.where(jnp.any((seen < -ROUNDING) | (seen > 1 + ROUNDING), axis=-1), jnp.nan, weight)

@@ -121,6 +121,8 @@ LABELS = {
     "subset_accuracy",
     "contingency",
 }
+# those that read numbers in [0, 1], whatever the threshold
+PROBABILITIES = {"roc_auc_histogram", "average_precision_histogram", "brier_score", "calibration_error"}
 # of strings, on the host
 TEXTS = {
     "bleu": (M.bleu, texts),

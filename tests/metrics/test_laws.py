@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jnn import metrics as M
-from tests.metrics.table import COUNTS, EVERY, LABELS, ON_HOST, TEXTS, WHOLE
+from tests.metrics.table import COUNTS, EVERY, LABELS, ON_HOST, PROBABILITIES, TEXTS, WHOLE
 
 every = pytest.mark.parametrize("name", EVERY)
 
@@ -141,3 +141,16 @@ def test_a_label_out_of_range_raises_and_under_jit_gives_nan(name):
         unknown = [np.isnan(leaf).any() for leaf in jax.tree.leaves(metric(x, y, *others))]
         # of two histograms, that of the examples which the label is taken for
         assert any(unknown) if name == "average_precision_histogram" else all(unknown)
+
+
+@pytest.mark.parametrize("name", sorted(PROBABILITIES))
+@pytest.mark.parametrize("beyond", [-0.1, 1.1, np.inf])
+def test_a_logit_for_a_probability_raises_and_under_jit_gives_nan(name, beyond):
+    metric, x, *others = example_of(name)
+    x[3], others[-1][3] = beyond, 1
+    with pytest.raises(ValueError, match=rf"{name}: expected probabilities in \[0, 1\], found.* jax\.nn\.(sig|soft)m"):
+        EVERY[name][0](*map(jnp.asarray, (x, *others)))
+    assert np.isnan(metric(x, *others).value())
+    others[-1][3] = 0
+    assert_same(name, metric(x, *others), EVERY[name][0](*map(jnp.asarray, (x, *others))))
+    assert np.isfinite(metric(x, *others).value())

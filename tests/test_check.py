@@ -23,6 +23,11 @@ def mixes_examples(p, x):
     return linear(p, x - x.mean(0, keepdims=True))
 
 
+def mixes_outputs(p, x):
+    y = linear(p, x)
+    return y - y.mean(0, keepdims=True)
+
+
 def knows_whether_it_is_traced(p, x):
     return linear(p, x) * (1 if isinstance(x, jax.core.Tracer) else 2)
 
@@ -94,6 +99,15 @@ def forgets_the_past(p, x, memory):
 def test_a_broken_law_is_named(function, law, options, message):
     with pytest.raises(AssertionError, match=f'(?s){function.__name__}: these laws.*"{law}" of .*{message}'):
         check(function, SPEC, X, laws=[law], **options)
+
+
+def test_what_follows_from_a_broken_law_is_not_said():
+    laws = ["long sums are wide", "batch = vmap"]
+    with pytest.raises(AssertionError, match="long sums are wide"):
+        check(mixes_outputs, SPEC, X, laws=laws[:1])
+    with pytest.raises(AssertionError, match="batch = vmap") as found:
+        check(mixes_outputs, SPEC, X, laws=laws)
+    assert "long sums are wide" not in str(found.value)
 
 
 def test_a_cache_that_forgets_is_named():

@@ -194,12 +194,21 @@ def _add_axis(arrays: dict[str, jax.Array]) -> str:
 
 def in_range(layer: str, labels: jax.Array, classes: int, *, what: str = "labels", of: str = "classes") -> None:
     """Raises if concrete labels leave 0..classes-1. Under `jit` values are unknown: nothing is checked."""
-    if isinstance(labels, jax.core.Tracer):
+    _at_most(layer, labels, classes - 1, what, f"{classes} {of}")
+
+
+def lengths(layer: str, found: jax.Array, most: int, *, of: str, what: str = "lengths") -> None:
+    """Raises if concrete lengths leave 0..most, the number of steps, tokens or whatever is counted."""
+    _at_most(layer, found, most, what, f"there are {most} {of}")
+
+
+def _at_most(layer: str, x: jax.Array, most: int, what: str, why: str) -> None:
+    if isinstance(x, jax.core.Tracer):
         return
-    values = np.asarray(labels)  # in NumPy: while something else is traced, even jnp.min(constant) is a tracer
+    values = np.asarray(x)  # in NumPy: while something else is traced, even jnp.min(constant) is a tracer
     low, high = int(values.min()), int(values.max())
-    if low < 0 or high >= classes:
-        raise ValueError(f"{layer}: expected {what} in 0..{classes - 1} ({classes} {of}), found {low}..{high}.")
+    if low < 0 or high > most:
+        raise ValueError(f"{layer}: expected {what} in 0..{most} ({why}), found {low}..{high}.")
 
 
 def in_unit_interval(layer: str, what: str, x: jax.Array, *, tolerance: float = 0.0, advice: str = "") -> None:

@@ -31,12 +31,14 @@ def batch_graphs(graphs: Sequence[Graph], *, nodes: int, edges: int, size: int) 
       Arrays of NumPy: nodes (nodes, d), edges (edges,), graphs (size,).
 
     Raises:
+      TypeError: one is no Graph.
       ValueError: there are none, or they do not fit; one is a batch, or has other features than the others.
 
     >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
     >>> batch_graphs([one, one], nodes=8, edges=5, size=3).edges.senders.tolist()
     [0, 1, 3, 4, 0]
     """
+    _check_graphs("batch_graphs", graphs)
     room, needed = {"nodes": nodes, "edges": edges, "size": size}, _sizes(graphs)
     if not graphs or any(needed[name] > room[name] for name in room):
         raise ValueError(f"batch_graphs: expected one graph or more that fit into {room}, found {needed}.")
@@ -67,6 +69,7 @@ def dynamically_batch_graphs(graphs: Iterable[Graph], *, nodes: int, edges: int,
       Batches as `batch_graphs` makes them; every graph is in one of them. The last may be far from full.
 
     Raises:
+      TypeError: one is no Graph.
       ValueError: a graph alone is more than the budget.
 
     >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
@@ -79,6 +82,7 @@ def dynamically_batch_graphs(graphs: Iterable[Graph], *, nodes: int, edges: int,
     chosen: list[Graph] = []
     held = dict.fromkeys(room, 0)
     for i, g in enumerate(graphs):
+        _check_graphs("dynamically_batch_graphs", [g])
         more = _sizes([g])
         if any(more[name] > room[name] for name in room):
             raise ValueError(
@@ -104,12 +108,14 @@ def unbatch_graphs(batch: Graph) -> list[Graph]:
       Graphs of NumPy arrays, in the batch's order.
 
     Raises:
-      ValueError: the batch has leading axes.
+      TypeError: the batch is no Graph.
+      ValueError: it has leading axes.
 
     >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
     >>> [g.edges.senders.tolist() for g in unbatch_graphs(batch_graphs([one, one], nodes=8, edges=5, size=3))]
     [[0, 1], [0, 1]]
     """
+    _check_graphs("unbatch_graphs", [batch])
     owners, size = np.asarray(batch.owners), np.size(batch.graph_mask)
     if owners.ndim != 1:
         raise ValueError(f"unbatch_graphs: expected a batch without leading axes, found owners {owners.shape}.")
@@ -146,6 +152,15 @@ def unpad_graphs(batch: Graph) -> Graph:
     """
     graphs = unbatch_graphs(batch)
     return batch_graphs(graphs, **_sizes(graphs))
+
+
+def _check_graphs(where: str, graphs: Sequence[Graph]) -> None:
+    alone = isinstance(graphs, Graph)  # a tuple itself
+    if other := ["Graph, alone"] if alone else [type(g).__name__ for g in graphs if not isinstance(g, Graph)]:
+        raise TypeError(
+            f"{where}: expected graphs, as jnn.graphs.graph(nodes, senders, receivers) makes them, in a sequence of "
+            f"them; found a {other[0]}."
+        )
 
 
 def _sizes(graphs: Sequence[Graph]) -> dict[str, int]:

@@ -44,11 +44,26 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
     >>> attention_cache(p, 16, leading=(8,))["k"].shape
     (8, 16, 2, 2)
     """
-    checks.params("attention_cache", p, "k")
-    checks.params("attention_cache", p["k"], "w", what="params['k']")
-    w = p["k"]["w"]
+    w = key_weight("attention_cache", p)
     empty = jnp.zeros((*leading, length, *w.shape[-2:]), w.dtype if dtype is None else dtype)
     return {"k": empty, "v": empty, "next": jnp.zeros((), jnp.int32)}
+
+
+def key_weight(layer: str, p: Params) -> jax.Array:
+    """What makes keys of rows: (d, kv_heads, head).
+
+    Raises:
+      TypeError, ValueError: p is not an attention's; latent attention (MLA) has a cache of its own.
+    """
+    checks.params(layer, p, "k")
+    if "latent" in p:
+        raise ValueError(
+            f"{layer}: expected params of attention_spec, found those of latent_attention_spec (MLA). Their cache is "
+            "made by latent_cache(p, length), for cached_latent_attention."
+        )
+    checks.params(layer, p["k"], "w", what="params['k']")
+    weight: jax.Array = p["k"]["w"]
+    return weight
 
 
 def cached_attention(

@@ -84,5 +84,5 @@ def _inside(tokens: jax.Array, lengths: jax.Array | None) -> jax.Array:
             f"embedding_bag: expected one length per bag of tokens {checks.describe(tokens)}, found "
             f"{checks.describe(lengths)}."
         )
-    checks.in_range("embedding_bag", lengths, n + 1, what="lengths", of=f"lengths, for {n} tokens")
+    checks.lengths("embedding_bag", lengths, n, of="tokens")
     return jnp.arange(n).reshape((1,) * lengths.ndim + (n,)) < lengths[..., None]

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers._attention import Attend, Rotate, extras, project
-from jnn.layers._attention_cache import Cache
+from jnn.layers._attention_cache import Cache, key_weight
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
@@ -49,11 +49,10 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     >>> paged_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))["k"].shape
     (8, 16, 2, 2)
     """
-    checks.params("paged_cache", p, "k")
+    w = key_weight("paged_cache", p)
     checks.integers("paged_cache", table, ndim=1, name="table")
     table = wide_integers(table)
-    checks.in_range("paged_cache", table + 1, pages + 1, what="pages (counted from 1; 0 for none)", of="with none")
-    w = p["k"]["w"]
+    checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")
     empty = jnp.zeros((pages, page, *w.shape[-2:]), w.dtype if dtype is None else dtype)
     return {"k": empty, "v": empty, "table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}
 

@@ -150,7 +150,7 @@ def valid_steps(lengths: jax.Array, t: int, leading: tuple[int, ...]) -> jax.Arr
     if lengths.shape != leading:
         want = f"[{','.join(map(str, leading))}]"
         raise ValueError(f"rnn: expected one length per example, integers{want}, found {checks.describe(lengths)}.")
-    checks.in_range("rnn", lengths, t + 1, what="lengths", of=f"lengths, for {t} steps")
+    checks.lengths("rnn", lengths, t, of="steps")
     return jnp.arange(t).reshape(t, *[1] * len(leading)) < lengths[None]
 
 

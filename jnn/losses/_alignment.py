@@ -34,8 +34,8 @@ def check(
         raise ValueError(f"{name}: expected logits {(*lead, '...')} as labels are, found {checks.describe(logits)}.")
     if not 0 <= blank < symbols:
         raise ValueError(f"{name}: expected a blank in 0..{symbols - 1}, found {blank}.")
-    checks.in_range(name, logit_lengths, frames + 1, what="logit_lengths", of="lengths")
-    checks.in_range(name, label_lengths, most + 1, what="label_lengths", of="lengths")
+    checks.lengths(name, logit_lengths, frames, of="frames", what="logit_lengths")
+    checks.lengths(name, label_lengths, most, of="labels", what="label_lengths")
     labels, logit_lengths, label_lengths = map(wide_integers, (labels, logit_lengths, label_lengths))
     place = jax.lax.broadcasted_iota(jnp.int32, labels.shape, labels.ndim - 1)
     wrong = (place < label_lengths[..., None]) & ((labels < 0) | (labels >= symbols) | (labels == blank))

@@ -89,3 +89,17 @@ ROOM = {"nodes": 9, "edges": 9, "size": 9}
 def test_bad_input_is_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: batch_graphs([{"nodes": 3}], **ROOM), "^batch_graphs: expected graphs, .* found a dict"),
+        (lambda: batch_graphs(ONE, **ROOM), "^batch_graphs: .* in a sequence of them; found a Graph, alone"),
+        (lambda: list(dynamically_batch_graphs([ONE, 3], **ROOM)), "^dynamically_batch_graphs: .* found a int"),
+        (lambda: unbatch_graphs(ONE.edges), "^unbatch_graphs: .* found a Edges"),
+    ],
+)
+def test_what_is_no_graph_is_one_clear_error(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()

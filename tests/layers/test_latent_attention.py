@@ -8,6 +8,7 @@ import pytest
 from jnn import init
 from jnn.layers import (
     attention,
+    attention_cache,
     attention_spec,
     cached_latent_attention,
     latent_attention,
@@ -51,6 +52,7 @@ def test_latent_attention_is_the_papers_formula_head_by_head(q_latent):
 
 P = init(attention_spec(8, 2), jax.random.key(0))
 X = jax.random.normal(jax.random.key(1), (3, 7, 8))
+LATENT = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
 
 
 def test_sequences_of_other_lengths_share_pages_and_do_not_notice_each_other():
@@ -79,18 +81,19 @@ def test_what_others_left_in_the_pool_is_never_read():
 
 
 def test_a_full_latent_cache_is_an_error_or_nan():
-    p = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
     with pytest.raises(ValueError, match=r"the cache holds 5 positions, and 7 more do not fit"):
-        cached_latent_attention(p, X[0], latent_cache(p, 5))
-    assert np.isnan(jax.jit(cached_latent_attention)(p, X[0], latent_cache(p, 5))[0]).all()
+        cached_latent_attention(LATENT, X[0], latent_cache(LATENT, 5))
+    assert np.isnan(jax.jit(cached_latent_attention)(LATENT, X[0], latent_cache(LATENT, 5))[0]).all()
     with pytest.raises(ValueError, match=r"Make it by latent_cache\(p, length, leading=\(3,\)\)"):
-        cached_latent_attention(p, X, latent_cache(p, 9))
+        cached_latent_attention(LATENT, X, latent_cache(LATENT, 9))
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda: latent_attention_spec(8, 2, latent=6, head=4, turned=2, value=7), ValueError, r"values of 6 or less"),
+        (lambda: attention_cache(LATENT, 4), ValueError, r"^attention_cache: .* by latent_cache\(p, length\)"),
+        (lambda: paged_cache(LATENT, 4, 2, jnp.array([[0]])), ValueError, r"^paged_cache: .* latent_cache\(p, len"),
         (lambda: paged_cache(P, 4, 2, jnp.array([[0, 4]])), ValueError, r"paged_cache: expected pages"),
         (lambda: paged_cache(P, 4, 2, jnp.ones((1, 2))), TypeError, r"paged_cache: expected integers"),
         (lambda: paged_attention(P, X, paged_cache(P, 4, 2, jnp.array([0]))), ValueError, r"leading axes \(3,\)"),

@@ -203,7 +203,7 @@ ONES = jnp.ones((2, 5, 3))
             ONES,
             {"lengths": jnp.array([1, 6])},
             ValueError,
-            r"rnn: expected lengths in 0..5 .* for 5 steps\), found 1..6",
+            r"rnn: expected lengths in 0..5 \(there are 5 steps\), found 1..6",
         ),
         (ONES, {"lengths": jnp.array([-1, 5])}, ValueError, r"rnn: expected lengths in 0..5 .*, found -1..5"),
     ],

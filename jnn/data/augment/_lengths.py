@@ -23,7 +23,7 @@ def lengths_of(name: str, x: jax.Array, lengths: jax.Array | None) -> jax.Array:
         raise ValueError(
             f"{name}: expected one length for each of {x.shape[0]} rows, found {checks.describe(lengths)}."
         )
-    checks.in_range(name, lengths, x.shape[1] + 1, what="lengths", of="lengths of rows")
+    checks.lengths(name, lengths, x.shape[1], of="places")
     return lengths.astype(jnp.int32)
 
 

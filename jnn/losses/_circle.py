@@ -29,7 +29,8 @@ def circle_loss(
       labels: (..., n), integers.
       margin: in [0, 1]: positives are to reach a cosine of 1 - margin, negatives to stay below margin.
       scale: what weighted cosines are multiplied by, above 0.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding pairs with
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): `log(1 + sum over negatives * sum over positives)` of exponentials, one number per row; 0 where masked,

@@ -9,9 +9,10 @@
 All but `n_pairs_loss` compare directions (cosines). The matrices are (..., n, n), of embeddings (..., n, d).
 
 Laws: a row that `mask` leaves out (padding: `mask=batch["weight"] > 0`) costs 0 and is nobody's negative, whatever it
-holds. Rows see each other: under micro-batches, lanes or `pmap` each part sees its own rows only, so that such parts do
-not add up to the whole; on a mesh all rows are seen. Finite, gradients included, at 0 and for embeddings of any length
-(of `n_pairs_loss`: where the dot products are).
+holds. Without a mask every row is there: padding, which a step makes copies of a row that counts, is a negative of all
+others, and its weight of 0 takes away what it costs itself, not that. Rows see each other: under micro-batches, lanes
+or `pmap` each part sees its own rows only, so that such parts do not add up to the whole; on a mesh all rows are seen.
+Finite, gradients included, at 0 and for embeddings of any length (of `n_pairs_loss`: where the dot products are).
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def info_nce(
       keys: the same shape: row i belongs to query i.
       negatives: (..., m, d), further keys that belong to no query.
       temperature: what cosines are divided by.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is a negative of
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked.
@@ -76,7 +78,8 @@ def nt_xent(
     Args:
       first, second: (..., n, d), floating point, the two views of each row.
       temperature: what cosines are divided by.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is a negative of
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked.
@@ -111,7 +114,8 @@ def clip_loss(
     Args:
       images, texts: (..., n, d), floating point; row i of one belongs to row i of the other.
       scale: what cosines are multiplied by, above 0; learned as exp(p), at most 100 in the paper, first 1 / 0.07.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is a negative of
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked.
@@ -144,7 +148,8 @@ def siglip_loss(
       images, texts: (..., n, d), floating point; row i of one belongs to row i of the other.
       scale: what cosines are multiplied by, above 0; learned as exp(p), first 10.
       bias: what is added to them; learned, first -10: most pairs do not belong together.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is a negative of
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per image, 0 where masked.
@@ -177,7 +182,8 @@ def supervised_contrastive_loss(
       embeddings: (..., n, d), floating point; several views of one example are several rows of one label.
       labels: (..., n), integers.
       temperature: what cosines are divided by.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding pairs with
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked or alone in its class.
@@ -208,7 +214,8 @@ def n_pairs_loss(anchors: jax.Array, positives: jax.Array, *, mask: jax.Array | 
 
     Args:
       anchors, positives: (..., n, d), floating point; row i of one belongs to row i of the other.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is a negative of
+        the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked.

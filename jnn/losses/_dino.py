@@ -58,7 +58,8 @@ def update_center(
       center: (k,), in float32 at least.
       teacher: (..., k), logits of all views of a batch.
       momentum: the share of the old centre, in [0, 1].
-      mask: (...), true or not 0 where a row is there. Of no rows the centre is as it was.
+      mask: (...), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is in the mean. Of no
+        rows the centre is as it was.
 
     Returns:
       (k,), without gradient.

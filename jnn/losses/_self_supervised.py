@@ -64,7 +64,8 @@ def barlow_twins(
       first, second: (..., n, d), floating point, the two views of each row.
       redundancy: the weight of what lies off the diagonal.
       eps: added to variances.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is in the statistics
+        of the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): the batch's loss, of every row; 0 where masked.
@@ -106,7 +107,8 @@ def vicreg(
       first, second: (..., n, d), floating point, the two views of each row.
       invariance, variance, covariance: the weights of the three terms.
       eps: added to variances.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is in the statistics
+        of the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): a row's own squared error, plus what the batch as a whole pays; 0 where masked.

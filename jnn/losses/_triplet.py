@@ -61,7 +61,8 @@ def batch_hard_triplet_loss(
       embeddings: (..., n, d), floating point.
       labels: (..., n), integers.
       margin: above 0.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is in the triplets
+        of the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked, or without a positive or a negative.
@@ -106,7 +107,8 @@ def semi_hard_triplet_loss(
       embeddings: (..., n, d), floating point.
       labels: (..., n), integers.
       margin: above 0.
-      mask: (..., n), true or not 0 where a row is there. Micro-batches see their own rows only.
+      mask: (..., n), true or not 0 where a row is there: `batch["weight"] > 0`. Without it padding is in the triplets
+        of the others, whatever its weight, and moves what they cost. Micro-batches see their own rows only.
 
     Returns:
       (..., n): one number per row, 0 where masked, or without a positive or a negative.

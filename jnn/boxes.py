@@ -3,6 +3,7 @@
     box_area(boxes)                                     (...)
     box_overlap(a, b)                                   intersection and union of boxes one by one
     box_iou(a, b)                                       of each of n boxes with each of m: (..., n, m)
+    ordered(name, what, boxes)                          an error where x1 < x0 or y1 < y0
     corners_of_centers(boxes), centers_of_corners(boxes)    to and from centre x, y, width, height
 
 Laws: float32 at least; a box whose corners are in the wrong order has no area, and overlaps with nothing.
@@ -11,8 +12,11 @@ What lives here is geometry, which losses and metrics share.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import checks
 from jnn.precision import wide
@@ -102,6 +106,22 @@ def checked_boxes(name: str, boxes: jax.Array, *, ndim: int = 1) -> jax.Array:
     if boxes.shape[-1] != 4:
         raise ValueError(f"{name}: expected boxes [...,4] of x0, y0, x1, y1, found {checks.describe(boxes)}.")
     return wide(boxes)
+
+
+def ordered(name: str, what: str, boxes: Any) -> Any:
+    """(...): which boxes have their corners in order; NaN is nothing that is out of it.
+
+    Raises:
+      ValueError: values are known, and some are not.
+    """
+    found = ~(boxes[..., 2:] < boxes[..., :2]).any(-1)
+    if not isinstance(found, jax.core.Tracer) and not np.asarray(found).all():
+        wrong = np.asarray(boxes)[~np.asarray(found)][0].tolist()
+        raise ValueError(
+            f"{name}: expected {what} of corners x0, y0, x1, y1 with x0 <= x1 and y0 <= y1, found {wrong}. Of x, y, "
+            "width, height give concatenate([xy, xy + size], -1); of centres, jnn.boxes.corners_of_centers(boxes)."
+        )
+    return found
 
 
 def _sides(low: jax.Array, high: jax.Array) -> jax.Array:

@@ -5,8 +5,9 @@
     diou_loss           plus the distance of the centres
     ciou_loss           plus that, and the difference of aspect ratios
 
-Boxes are (..., 4): x0, y0, x1, y1 with x0 <= x1 and y0 <= y1 (`jnn.boxes`). Float32 at least; values and gradients are
-finite for boxes without area, and for coordinates up to 1e18, whose squares float32 holds.
+Boxes are (..., 4): x0, y0, x1, y1 with x0 <= x1 and y0 <= y1 (`jnn.boxes`). A prediction whose corners are in the wrong
+order is an empty box; such a target is an error, and under `jit` costs NaN, without a gradient. Float32 at least;
+values and gradients are finite for boxes without area, and for coordinates up to 1e18, whose squares float32 holds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.boxes import box_overlap, checked_boxes
+from jnn.boxes import box_overlap, checked_boxes, ordered
 
 
 def iou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -28,20 +29,20 @@ def iou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     Args:
       predictions: (..., 4), floating point: corners x0, y0, x1, y1. Of centre, width and height make them by
         `jnn.boxes.corners_of_centers`: a box with x1 < x0 is taken for an empty one.
-      targets: the same shape.
+      targets: the same shape, with x0 <= x1 and y0 <= y1.
 
     Returns:
       (...): in [0, 1].
 
     Raises:
       TypeError: boxes are not floating point.
-      ValueError: shapes differ (nothing broadcasts), or are not of four.
+      ValueError: shapes differ (nothing broadcasts), or are not of four; targets known to have x1 < x0 or y1 < y0.
 
     >>> iou_loss(jnp.array([[0.0, 0.0, 2.0, 2.0]]), jnp.array([[0.0, 0.0, 2.0, 1.0]]))
     Array([0.5], dtype=float32)
     """
-    predictions, targets = _boxes("iou_loss", predictions, targets)
-    return 1 - _ratio(*box_overlap(predictions, targets))
+    predictions, targets, known = _boxes("iou_loss", predictions, targets)
+    return jnp.where(known, 1 - _ratio(*box_overlap(predictions, targets)), jnp.nan)
 
 
 def giou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -62,11 +63,11 @@ def giou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> giou_loss(jnp.array([[0.0, 0.0, 1.0, 1.0]]), jnp.array([[1.0, 0.0, 2.0, 1.0]]))
     Array([1.], dtype=float32)
     """
-    predictions, targets = _boxes("giou_loss", predictions, targets)
+    predictions, targets, known = _boxes("giou_loss", predictions, targets)
     both, union = box_overlap(predictions, targets)
     sides = _around(predictions, targets)
     hull = sides[..., 0] * sides[..., 1]
-    return 1 - _ratio(both, union) + _ratio(hull - union, hull)
+    return jnp.where(known, 1 - _ratio(both, union) + _ratio(hull - union, hull), jnp.nan)
 
 
 def diou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -86,8 +87,9 @@ def diou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> diou_loss(jnp.array([[0.0, 0.0, 1.0, 1.0]]), jnp.array([[1.0, 0.0, 2.0, 1.0]])).round(6)
     Array([1.2], dtype=float32)
     """
-    predictions, targets = _boxes("diou_loss", predictions, targets)
-    return 1 - _ratio(*box_overlap(predictions, targets)) + _distance(predictions, targets)
+    predictions, targets, known = _boxes("diou_loss", predictions, targets)
+    iou = _ratio(*box_overlap(predictions, targets))
+    return jnp.where(known, 1 - iou + _distance(predictions, targets), jnp.nan)
 
 
 def ciou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -107,17 +109,18 @@ def ciou_loss(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> ciou_loss(jnp.array([[0.0, 0.0, 1.0, 1.0]]), jnp.array([[1.0, 0.0, 2.0, 1.0]])).round(6)
     Array([1.2], dtype=float32)
     """
-    predictions, targets = _boxes("ciou_loss", predictions, targets)
+    predictions, targets, known = _boxes("ciou_loss", predictions, targets)
     iou = _ratio(*box_overlap(predictions, targets))
     v = (2 / math.pi * (_slant(targets) - _slant(predictions))) ** 2
     alpha = jax.lax.stop_gradient(_ratio(v, 1 - iou + v))
-    return 1 - iou + _distance(predictions, targets) + alpha * v
+    return jnp.where(known, 1 - iou + _distance(predictions, targets) + alpha * v, jnp.nan)
 
 
-def _boxes(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _boxes(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Both, and which targets are boxes; a network that is being trained may predict what is none."""
     predictions, targets = checked_boxes(name, predictions), checked_boxes(name, targets)
     checks.same_shape(name, predictions=predictions, targets=targets)
-    return predictions, targets
+    return predictions, targets, ordered(name, "targets", targets)
 
 
 def _ratio(part: jax.Array, whole: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jnn import checks
+from jnn.boxes import ordered
 from jnn.metrics._sums import ratio
 
 RECALLS = np.linspace(0, 1, 101)
@@ -23,7 +24,10 @@ class BoxAveragePrecision(NamedTuple):
 
     precision: np.ndarray
     recall: np.ndarray
-    combine = None  # of two halves of the images the whole's does not follow
+
+    @property
+    def combine(self) -> None:
+        """None: what all images say does not follow from what two halves of them say."""
 
     def value(self) -> Any:
         """The mean average precision over thresholds and the classes that have true boxes."""
@@ -58,7 +62,7 @@ def mean_average_precision(
       boxes: (images, n, 4): left, top, right and bottom.
       scores: (images, n), floating point.
       labels: (images, n), integers in 0..num_classes-1, or -1 where there is no detection.
-      true_boxes: (images, m, 4).
+      true_boxes: (images, m, 4), as boxes; COCO's files have x, y, width, height.
       true_labels: (images, m), integers in 0..num_classes-1, or -1 where there is no box.
       num_classes: how many classes there are.
       crowd: (images, m), true for regions of many: what lies in them is neither right nor wrong; None for none.
@@ -71,7 +75,8 @@ def mean_average_precision(
 
     Raises:
       TypeError: labels are not integers.
-      ValueError: shapes do not fit, labels lie out of range, or what is there has NaN.
+      ValueError: shapes do not fit, labels lie out of range, what is there has NaN, or a true box
+        its corners in the wrong order.
 
     >>> box = np.array([[[0.0, 0.0, 2.0, 2.0]]])
     >>> one = np.zeros((1, 1), int)
@@ -82,6 +87,7 @@ def mean_average_precision(
     crowd = np.zeros(true_labels.shape, bool) if crowd is None else np.asarray(crowd, bool)
     _check(boxes, labels, num_classes, scores=scores)
     _check(true_boxes, true_labels, num_classes, crowd=crowd)
+    ordered("mean_average_precision", "true boxes", true_boxes[true_labels >= 0])
     if len(boxes) != len(true_boxes):
         raise ValueError(f"mean_average_precision: {len(boxes)} images of boxes, but {len(true_boxes)} of true boxes.")
 

@@ -6,7 +6,7 @@
     concatenation(values, weight)        every row's own value, put together on the host: scores, predictions
 
     a metric                          a pytree of arrays with `value()`; with `combine(newer)` where it does not add
-    combine = None                    what only whole arrays say, and no two combine: an average precision of boxes
+    combine is None                   what only whole arrays say, and no two combine: an average precision of boxes
     combine(a, b), fold(stacked)      two metrics, or those along a leading axis from the first to the last
     check_metric(what, metric)        refuses what does not say how it combines; check_metrics: a dict of them, by name
 

@@ -30,7 +30,10 @@ class RocCurve(NamedTuple):
     false_positive_rate: np.ndarray
     sensitivity: np.ndarray
     thresholds: np.ndarray
-    combine = None
+
+    @property
+    def combine(self) -> None:
+        """None: curves do not add up."""
 
 
 def roc_curve(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> RocCurve:

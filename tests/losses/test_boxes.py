@@ -106,6 +106,20 @@ def test_bad_input_is_one_clear_error(loss):
         loss(X.astype(int), X)
 
 
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
+def test_a_target_of_x_y_width_height_is_an_error_and_nan_and_such_a_prediction_is_empty(loss):
+    box, sized = jnp.array([[5.0, 5.0, 7.0, 7.0]]), jnp.array([[5.0, 5.0, 2.0, 2.0]])
+    with pytest.raises(
+        ValueError, match=rf"{loss.__name__}: expected targets of corners .*found \[5.0, 5.0, 2.0, 2.0\]"
+    ):
+        loss(box, sized)
+    assert float(loss(sized, box)[0]) >= 1
+    both = jnp.concatenate([sized, box])
+    values, back = jax.jit(lambda *args: jax.vjp(loss, *args))(jnp.concatenate([box, box + 1]), both)
+    assert np.isnan(values).tolist() == [True, False]
+    assert all(np.isfinite(gradient).all() for gradient in back(jnp.ones(2)))  # it may be padding, of weight 0
+
+
 def test_all_pairs_want_lists_of_boxes():
     with pytest.raises(ValueError, match="box_iou: expected an array of rank 2 or more"):
         box_iou(X[0], X)

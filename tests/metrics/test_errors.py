@@ -13,8 +13,8 @@ def panoptic(image):
     return M.panoptic_quality(image, image, num_classes=2, num_instances=1)
 
 
-def boxes(labels, score=1.0):
-    return M.mean_average_precision(BOXES, score * X[:, :1], labels, BOXES, Y[:, None], num_classes=2)
+def boxes(labels, score=1.0, true=BOXES):
+    return M.mean_average_precision(BOXES, score * X[:, :1], labels, true, Y[:, None], num_classes=2)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,11 @@ def boxes(labels, score=1.0):
         (lambda: panoptic(jnp.full((1, 2, 2), 7)), ValueError, r"panoptic_quality: expected classes"),
         (lambda: boxes(Y[:, None] + 3), ValueError, r"expected labels in 0\.\.1, or -1 for none, found 3\.\.3"),
         (lambda: boxes(Y[:, None], jnp.nan), ValueError, "found NaN among the scores whose label is not -1"),
+        (
+            lambda: boxes(Y[:, None], true=-BOXES.cumsum(-1)),
+            ValueError,
+            r"true boxes of corners .*\[-1.0, -2",
+        ),
         (lambda: boxes(Y), ValueError, r"expected boxes \(images, n, 4\), and labels and scores"),
         (lambda: boxes(X[:, :1]), TypeError, "expected integer labels"),
         (lambda: M.bleu("a", ["a"]), TypeError, r"bleu: expected hypotheses as a sequence.*Give \[hypothesis\]"),

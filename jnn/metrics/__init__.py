@@ -7,14 +7,14 @@ A metric that is no sum says how it combines: the `Last` of several numbers, the
     metric.value()                            the number, from the sums
 
 Laws: the sums of any split of a batch, over any number of devices, add up to the sums of the whole, exactly
-where they count; an example of weight 0 changes nothing, whatever it holds; labels out of range are a
-ValueError where values are known, and make the metric NaN under `jit`. `value()` works on the last axes, so
-metrics of several steps at once (`steps_per_call`) give a number for each. Nothing counted gives NaN.
+where they count; an example of weight 0 changes nothing, whatever it holds; labels out of range, and logits for
+probabilities, are a ValueError where values are known, and make the metric NaN under `jit`. `value()` works on the
+last axes, so metrics of several steps at once (`steps_per_call`) give a number for each. Nothing counted gives NaN.
 
 Metrics of texts are sums too, made of strings on the host, and so is `sdr`, in float64. What is no sum (ranks, matched
 boxes, distances between rows) is a function of whole arrays on the host, which a `concatenation` of rows puts together:
 `spearman_correlation`, `silhouette_score`, `mean_average_precision`, `kernel_distance`, and `roc_auc` and
-`average_precision`, the exact forms of what a histogram bounds.
+`average_precision`, the exact forms of what a histogram bounds. Wherever metrics combine, their numbers are refused.
 
 What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
 """

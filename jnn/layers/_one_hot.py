@@ -42,7 +42,6 @@ def one_hot(
     [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
     checks.integers("one_hot", x)
-    x = wide_integers(x)
     if out_of_range not in get_args(OutOfRange):
         raise ValueError(f"one_hot: out_of_range is one of {', '.join(get_args(OutOfRange))}; found {out_of_range!r}.")
     x = wide_integers(x)

@@ -63,7 +63,6 @@ def chunked_cross_entropy(
         sums = add(sums, table[whole * chunk :], jnp.asarray(whole * chunk))
     greatest, total, own = sums
     normalizer = greatest + jnp.log(total)
-    labels = wide_integers(labels)
     known = (labels >= 0) & (labels < classes)
     return jnp.where(known, normalizer - own + z_loss * jnp.square(normalizer), jnp.nan)
 

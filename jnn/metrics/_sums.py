@@ -11,7 +11,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.metrics._kinds import Concatenation, added, adds_up, check_metric, combine, is_metric
-from jnn.precision import wide, wide_dtype, wide_integers
+from jnn.precision import wide, wide_dtype
 
 ROUNDING = 1e-3  # of probabilities in few bits
 
@@ -155,7 +155,6 @@ def classified(
     weight = spread(name, weight, labels)
     labels = jnp.where(weight == 0, 0, labels.astype(jnp.int32))
     checks.in_range(name, labels, classes)
-    labels = wide_integers(labels)
     known = (labels >= 0) & (labels < classes)
     broken = (weight != 0) & (~known | jnp.any(jnp.isnan(logits), axis=-1))
     return jnp.where(known, labels, 0), jnp.where(broken, jnp.nan, weight)

@@ -67,7 +67,7 @@ def ergas(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None =
     2.5
     """
     x, y = _images("ergas", predictions, targets)
-    checks.number("ergas", "ratio", ratio, lambda r: r > 0, "> 0", like=x)
+    ratio = checks.number("ergas", "ratio", ratio, lambda r: r > 0, "> 0", like=x)
     relative = _root_mean_square(x - y, (-3, -2)) / _size(jnp.mean(y, (-3, -2)))
     return mean(100 / ratio * _root_mean_square(relative, -1), weight)
 

@@ -124,11 +124,11 @@ def mel_spectrogram(
     return jnp.matmul(loud, filters.astype(loud.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
-def decibels(power: jax.Array, *, floor: float = 1e-10, span: float | None = None) -> jax.Array:
-    """Decibels: `10 log10(power)`, of what is at least `floor`.
+def decibels(powers: jax.Array, *, floor: float = 1e-10, span: float | None = None) -> jax.Array:
+    """Decibels: `10 log10(powers)`, of what is at least `floor`.
 
     Args:
-      power: (..., frames, bins), floating point, 0 or more. Of magnitudes, twice as many are right.
+      powers: (..., frames, bins), floating point, 0 or more. Of magnitudes, twice as many are right.
       floor: the least power, positive; below it there is no gradient.
       span: the range below the greatest of each signal's, in decibels: what is fainter is raised to that; None for all.
 
@@ -142,8 +142,8 @@ def decibels(power: jax.Array, *, floor: float = 1e-10, span: float | None = Non
     >>> decibels(jnp.array([[1.0, 0.01], [0.0, 10.0]]), span=40.0).round().tolist()
     [[0.0, -20.0], [-30.0, 10.0]]
     """
-    checks.floats("decibels", power, ndim=1 if span is None else 2)
-    h = wide(power)
+    checks.floats("decibels", powers, ndim=1 if span is None else 2)
+    h = wide(powers)
     least = checks.number("decibels", "floor", floor, lambda p: p > 0, "> 0", like=h)
     loud = 10 / math.log(10) * jnp.log(jnp.maximum(h, least))
     if span is None:

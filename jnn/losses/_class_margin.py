@@ -43,7 +43,7 @@ def multiclass_hinge_loss(scores: jax.Array, labels: jax.Array, *, margin: float
     return jnp.where(jnp.any(own, axis=-1), lead, jnp.nan)
 
 
-def multi_margin_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1.0, p: int = 1) -> jax.Array:
+def multi_margin_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1.0, power: int = 1) -> jax.Array:
     """Multi-class margin loss: how near, within a margin, every wrong class comes to the right one.
 
     See "Support Vector Machines for Multi-Class Pattern Recognition", Weston and Watkins, 1999. `multiclass_hinge_loss`
@@ -53,26 +53,28 @@ def multi_margin_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1
       scores: (..., classes), floating point.
       labels: (...), integers in 0..classes-1.
       margin: by how much the right class shall win, >= 0.
-      p: the power of what a margin lacks: 1 or 2. Squares are infinite for scores beyond 1e19 in float32.
+      power: of what a margin lacks, 1 or 2 (torch's p). Squares are infinite for scores beyond 1e19 in float32.
 
     Returns:
-      (...): the sum over wrong classes of `max(0, margin + score - score of the label)**p`, over the number of classes.
+      (...): the sum over wrong classes of `max(0, margin + score - score of the label)**power`, over the number of
+      classes.
 
     Raises:
       TypeError: scores are not floating point, or labels not integers.
-      ValueError: shapes do not fit, labels known to be out of range, a negative margin, or p is neither 1 nor 2.
+      ValueError: shapes do not fit, labels known to be out of range, a negative margin, or a power that is
+        neither 1 nor 2.
 
     >>> multi_margin_loss(jnp.array([[1.0, 0.5, 0.25]]), jnp.array([0]))
     Array([0.25], dtype=float32)
     """
     name = "multi_margin_loss"
-    if p not in (1, 2):
-        raise ValueError(f"{name}: expected p of 1 or 2, found {p!r}.")
+    if power not in (1, 2):
+        raise ValueError(f"{name}: expected a power of 1 or 2, found {power!r}.")
     scores, own = one_of(name, scores, labels)
     margin = checks.number(name, "margin", margin, lambda m: m >= 0, ">= 0", like=scores)
     right = jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True)
     lacks = jnp.where(own, 0.0, jax.nn.relu(margin + scores - right))
-    return jnp.where(jnp.any(own, axis=-1), jnp.mean(lacks**p, axis=-1), jnp.nan)
+    return jnp.where(jnp.any(own, axis=-1), jnp.mean(lacks**power, axis=-1), jnp.nan)
 
 
 def multi_label_margin_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:

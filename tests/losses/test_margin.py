@@ -75,7 +75,7 @@ def test_margins_over_all_wrong_classes_are_torchs(rng):
     scores, targets = rng.normal(size=(*lead, classes)), rng.integers(0, 2, (*lead, classes))
 
     def ours(s, t, y):
-        each = [losses.multi_margin_loss(s, y, margin=margin, p=p) for p in (1, 2)]
+        each = [losses.multi_margin_loss(s, y, margin=margin, power=power) for power in (1, 2)]
         return jnp.stack([*each, losses.multi_label_margin_loss(s, t)])
 
     def theirs(s, t, y):
@@ -111,7 +111,7 @@ def test_a_target_that_is_neither_raises_or_gives_nan_for_that_example(loss):
         (lambda x: losses.multiclass_hinge_loss(x, jnp.array([0, 3])), ValueError, r"expected labels in 0\.\.2"),
         (lambda x: losses.multi_margin_loss(x, jnp.array([0, 3])), ValueError, r"expected labels in 0\.\.2"),
         (lambda x: losses.multi_margin_loss(x, jnp.zeros(2, int), margin=-1.0), ValueError, "margin >= 0, found -1.0"),
-        (lambda x: losses.multi_margin_loss(x, jnp.zeros(2, int), p=3), ValueError, "p of 1 or 2, found 3"),
+        (lambda x: losses.multi_margin_loss(x, jnp.zeros(2, int), power=3), ValueError, "a power of 1 or 2, found 3"),
         (lambda x: losses.multi_label_margin_loss(x, x[0]), ValueError, "expected equal shapes"),
     ],
 )

@@ -21,8 +21,8 @@ from jnn.models._inverted_residual import inverted_residual, inverted_residual_s
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._mlp_mixer import MLP_MIXERS, mlp_mixer, mlp_mixer_spec
-from jnn.models._mobilenet import mobilenet_v2, mobilenet_v2_spec
 from jnn.models._mobilenet_v1 import mobilenet, mobilenet_spec
+from jnn.models._mobilenet_v2 import mobilenet_v2, mobilenet_v2_spec
 from jnn.models._mobilenet_v3 import (
     MOBILENET_V3_LARGE,
     MOBILENET_V3_SMALL,

@@ -143,6 +143,12 @@ def unbatch_graphs(batch: Graph) -> list[Graph]:
 def unpad_graphs(batch: Graph) -> Graph:
     """Unpadding: a batch without what fills it up: `batch_graphs` of its graphs, in just the room that they need.
 
+    Args:
+      batch: as in `unbatch_graphs`.
+
+    Returns:
+      Arrays of NumPy: of as many nodes, edges and graphs as are not masked.
+
     Raises:
       ValueError: the batch has leading axes, or holds no graph.
 

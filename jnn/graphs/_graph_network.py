@@ -53,8 +53,8 @@ def graph_network(
         that leave it and that reach it amount to, and its graph's. None to keep the nodes.
       update_graph: `(nodes, edges, graph) -> (..., g, d')`, of rows for each graph: what its nodes and edges amount to,
         and its features. None to keep the graphs.
-      score_edge: `(edge, sender, receiver, graph) -> (..., e, 1)` or one score for each feature of the edge: the
-        updated features are multiplied by its softmax over the edges that reach the same node. None for no attention.
+      score_edge: `(edge, sender, receiver, graph) -> (..., e, 1)`, or one score for each feature, of the updated edge:
+        its features are multiplied by the softmax over the edges that reach the same node. None for no attention.
       edges_to_nodes, edges_to_graphs, nodes_to_graphs: what rows amount to: `segment_sum`, `segment_mean`,
         `segment_max`.
 
@@ -72,7 +72,7 @@ def graph_network(
     [[1.0], [14.0]]
     """
     _check(graph)
-    ((senders, receivers, mask), edges), none = read_edges(*graph[1:3]), not graph.edges.senders.shape[-1]
+    (senders, receivers, mask), edges = read_edges(graph.edges, graph.edge_features)
     n, g = graph.owners.shape[-1], graph.graph_mask.shape[-1]
     owners = jnp.take_along_axis(graph.owners, receivers, -1)  # of edges
     nodes, whole = kept(graph.nodes, graph.node_mask), kept(graph.graph_features, graph.graph_mask)
@@ -93,7 +93,8 @@ def graph_network(
             _told(edges_to_graphs, edges, owners, g, mask),
         )
         whole = _updated("update_graph", update_graph(*told, whole), graph.graph_mask, graph.graph_mask)
-    edges = edges[..., :0, :] if none and edges is not None else edges
+    if edges is not None and not graph.edges.senders.shape[-1]:
+        edges = edges[..., :0, :]  # of the one that stood in for none
     return graph._replace(nodes=nodes, edge_features=edges, graph_features=whole)
 
 

@@ -1,8 +1,8 @@
 """Contrastive losses: what belongs together is told from the other rows of the batch, one number per row.
 
-    info_nce(queries, keys)                one of many: InfoNCE, with the batch's other keys and those of a queue
-    nt_xent(first, second)                 two views of each row among all views: SimCLR
-    clip_loss, siglip_loss                 images and texts: softmax both ways, or a sigmoid for each pair
+    info_nce(queries, keys)                     one of many: InfoNCE, with the batch's other keys and those of a queue
+    nt_xent(first, second)                      two views of each row among all views: SimCLR
+    clip_loss, siglip_loss                      images and texts: softmax both ways, or a sigmoid for each pair
     supervised_contrastive_loss(x, labels)      all rows of one class
     n_pairs_loss(anchors, positives)            dot products instead of cosines
 

@@ -1,7 +1,7 @@
 """Relative errors, one number per example: of targets over orders of magnitude, the mean over the last axis.
 
-    absolute_percentage_error           errors over their targets
-    squared_log_error           differences of logarithms
+    absolute_percentage_error       errors over their targets
+    squared_log_error               differences of logarithms
 
 Laws: as for `squared_error`: float32 at least, finite wherever float32 holds the answer, with finite gradients.
 """

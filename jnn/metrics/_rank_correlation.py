@@ -1,4 +1,4 @@
-"""Correlation of ranks, of whole arrays, on the host: Spearman's and Kendall's."""
+"""Correlation of ranks, of whole arrays, on the host: Spearman's rho and Kendall's tau."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def spearman_correlation(predictions: jax.Array, targets: jax.Array, weight: jax
 def kendall_correlation(
     predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, variant: Variant = "b"
 ) -> float:
-    """Kendall correlation of whole arrays: pairs in one order less those in opposite order, over all; on the host.
+    """Kendall rank correlation (tau) of whole arrays: pairs in one order less those in opposite order; on the host.
 
     See "A New Measure of Rank Correlation", Kendall, 1938; "The Treatment of Ties in Ranking Problems", Kendall, 1945;
     "The Estimation and Comparison of Strengths of Association in Contingency Tables", Stuart, 1953.

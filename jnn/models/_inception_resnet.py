@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.activations import identity
 from jnn.axes import constrain, gather
 from jnn.layers import linear, linear_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
@@ -170,7 +171,7 @@ def _residual(
     key: None,
     *,
     scale: float = 1.0,
-    activation: Callable[[jax.Array], jax.Array] = lambda x: x,
+    activation: Callable[[jax.Array], jax.Array] = identity,
     weight: jax.Array | None,
 ) -> tuple[jax.Array, Stats]:
     h, seen = branches(p, x, stats, weight)

@@ -106,9 +106,8 @@ def inverted_residual(
     if "expand" in p:
         h, seen["expand"] = unit(p["expand"], h, stats and stats["expand"])
         h = activation(h)
-    checks.trailing(
-        "inverted_residual", h, p["depthwise"]["norm"]["scale"].shape
-    )  # else a filter twice is a multiplier
+    # of half the channels the filters would be taken for two each, a multiplier
+    checks.trailing("inverted_residual", h, p["depthwise"]["norm"]["scale"].shape)
     h, seen["depthwise"] = unit(p["depthwise"], h, stats and stats["depthwise"], stride=stride, grouped=True)
     h = activation(h)
     h = gate(p["squeeze"], h) if "squeeze" in p else h

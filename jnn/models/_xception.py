@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.activations import identity
 from jnn.axes import constrain, gather
 from jnn.layers import batch_norm, batch_norm_spec, linear_spec, max_pool, separable_conv, separable_conv_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
@@ -130,15 +131,11 @@ def xception(
 
     x = through(stem, through(partial(stem, stride=2), x, "stem1"), "stem2")
     entries = [f"entry{i}" for i in range(1, 1 + sum(name.startswith("entry") for name in p))]
-    x = through(block, x, *entries, activation=_as_it_is)
+    x = through(block, x, *entries, activation=identity)
     middle = lambda p, x, stats, key: block(p, x, stats)
     x, seen["middle"] = repeated(middle, "middle", p["middle"], x, stats and stats["middle"], None)
-    x = through(block, x, "exit", activation=_as_it_is)
+    x = through(block, x, "exit", activation=identity)
     return head(p, through(partial(_unit, weight=weight), x, "last1", "last2"), rate, key), seen
-
-
-def _as_it_is(x: jax.Array) -> jax.Array:
-    return x
 
 
 def _block(p: Params, x: jax.Array, stats: Stats | None, *, weight: jax.Array | None) -> tuple[jax.Array, Stats]:

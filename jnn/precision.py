@@ -24,6 +24,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 # a part of the key of every `jit`, so that what was traced in one dtype is never used for another
@@ -73,11 +74,14 @@ def wide_dtype(x: Any) -> jnp.dtype:
 def wide_integers(x: Any) -> Any:
     """Integers in 32 bits at least, with a sign: in others, bounds and differences wrap around in silence.
 
-    >>> wide_integers(jnp.ones(2, jnp.uint8)).dtype
-    dtype('int32')
+    >>> wide_integers(jnp.ones(2, jnp.uint8)).dtype, wide_integers(np.array([2**32 + 1], np.uint64)).tolist()
+    (dtype('int32'), [4294967297])
     """
-    fits = jnp.issubdtype(x.dtype, jnp.signedinteger) and x.dtype.itemsize >= 4
-    return x if fits else x.astype(jnp.int32)
+    if jnp.issubdtype(x.dtype, jnp.signedinteger) and x.dtype.itemsize >= 4:
+        return x
+    wider = np.int64 if x.dtype.itemsize >= 4 else np.int32
+    # NumPy's keep all digits, so that what is out of range is seen to be; JAX's have the bits that it is set to
+    return x.astype(wider if isinstance(x, np.ndarray | np.generic) else jax.dtypes.canonicalize_dtype(wider))
 
 
 def over_last_axes(v: jax.Array, h: jax.Array) -> jax.Array:

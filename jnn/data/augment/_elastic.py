@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.data.augment._blur import gaussian_blur
-from jnn.data.augment._pixels import check_bound, check_images, check_range
+from jnn.data.augment._pixels import check_bound, check_images
 from jnn.data.augment._warp import check_method, read_at
 from jnn.param import check_key
 
@@ -49,7 +49,8 @@ def random_elastic(
     check_images("random_elastic", x)
     check_method("random_elastic", x, method, fill)
     check_bound("random_elastic", "alpha", alpha)
-    check_range("random_elastic", "sigma", (sigma, sigma), 1e-3)
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"random_elastic: sigma must be positive, found {sigma}.")
     check_key("random_elastic", key, optional=True)
     if key is None:
         return x

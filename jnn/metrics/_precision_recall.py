@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.metrics._ranking import by_label, by_score
+from jnn.metrics._ranking import by_label, by_score, checked_share
 from jnn.metrics._sums import ratio
 
 
@@ -37,11 +37,13 @@ class PrecisionRecall(NamedTuple):
 
     def recall_at_precision(self, precision: float) -> Any:
         """The greatest recall of a threshold with this precision or more; 0 where none has it, NaN as the value."""
-        return (self.recall() * (self.precision() >= precision)).max(-1) + 0 * self.value()
+        reached = self.precision() >= checked_share("recall_at_precision", "precision", precision)
+        return (self.recall() * reached).max(-1) + 0 * self.value()
 
     def precision_at_recall(self, recall: float) -> Any:
         """The greatest precision of a threshold with this recall or more; NaN as the value."""
-        return (self.precision() * (self.recall() >= recall)).max(-1) + 0 * self.value()
+        reached = self.recall() >= checked_share("precision_at_recall", "recall", recall)
+        return (self.precision() * reached).max(-1) + 0 * self.value()
 
     def value(self) -> Any:
         """The average precision, NaN where there are no positive examples."""
@@ -109,7 +111,7 @@ def recall_at_precision(
 ) -> float:
     """Recall at precision: the greatest recall of a threshold with this precision or more, on the host.
 
-    Takes and raises what `average_precision` does.
+    Takes and raises what `average_precision` does; ValueError for a precision outside [0, 1].
 
     >>> recall_at_precision(jnp.array([3.0, 2.0, 1.0, 0.0]), jnp.array([1, 0, 1, 0]), 0.9)
     0.5
@@ -120,7 +122,7 @@ def recall_at_precision(
 def precision_at_recall(scores: jax.Array, labels: jax.Array, recall: float, weight: jax.Array | None = None) -> float:
     """Precision at recall: the greatest precision of a threshold with this recall or more, on the host.
 
-    Takes and raises what `average_precision` does.
+    Takes and raises what `average_precision` does; ValueError for a recall outside [0, 1].
 
     >>> precision_at_recall(jnp.array([3.0, 2.0, 1.0, 0.0]), jnp.array([1, 0, 1, 0]), 0.5)
     1.0

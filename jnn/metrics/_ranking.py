@@ -55,11 +55,13 @@ class AucHistogram(NamedTuple):
 
     def sensitivity_at_specificity(self, specificity: float) -> Any:
         """The greatest sensitivity of a threshold with this specificity or more; NaN as the value."""
-        return (self.sensitivity() * (self.specificity() >= specificity)).max(-1) + 0 * self.value()
+        reached = self.specificity() >= checked_share("sensitivity_at_specificity", "specificity", specificity)
+        return (self.sensitivity() * reached).max(-1) + 0 * self.value()
 
     def specificity_at_sensitivity(self, sensitivity: float) -> Any:
         """The greatest specificity of a threshold with this sensitivity or more; NaN as the value."""
-        return (self.specificity() * (self.sensitivity() >= sensitivity)).max(-1) + 0 * self.value()
+        reached = self.sensitivity() >= checked_share("specificity_at_sensitivity", "sensitivity", sensitivity)
+        return (self.specificity() * reached).max(-1) + 0 * self.value()
 
     def equal_error_rate(self) -> Any:
         """The equal error rate (EER): where the curve has as many false positives as negatives; NaN as the value."""
@@ -83,6 +85,13 @@ class AucHistogram(NamedTuple):
 
     def _pairs(self) -> Any:
         return self.positive.sum(-1) * self.negative.sum(-1)
+
+
+def checked_share(name: str, what: str, value: float) -> float:
+    """A share that a threshold is to reach: 95, in percent, none would, and 0 would be the answer."""
+    if not isinstance(value, jax.core.Tracer) and not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected {what} in [0, 1], found {value}.")
+    return value
 
 
 def _steps(x: Any) -> Any:

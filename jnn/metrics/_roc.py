@@ -77,7 +77,7 @@ def sensitivity_at_specificity(
 ) -> float:
     """Sensitivity at specificity: the greatest sensitivity of a threshold with this specificity or more.
 
-    Takes and raises what `roc_curve` does; NaN where a class is missing.
+    Takes and raises what `roc_curve` does; ValueError for a specificity outside [0, 1]. NaN where a class is missing.
 
     >>> sensitivity_at_specificity(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0]), 0.9)
     0.5
@@ -91,7 +91,7 @@ def specificity_at_sensitivity(
 ) -> float:
     """Specificity at sensitivity: the greatest specificity of a threshold with this sensitivity or more.
 
-    Takes and raises what `roc_curve` does; NaN where a class is missing.
+    Takes and raises what `roc_curve` does; ValueError for a sensitivity outside [0, 1]. NaN where a class is missing.
 
     >>> specificity_at_sensitivity(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0]), 0.5)
     1.0

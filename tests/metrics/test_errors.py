@@ -1,6 +1,9 @@
 """Bad input is one clear error."""
 
+from functools import partial
+
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jnn import metrics as M
@@ -75,6 +78,19 @@ def boxes(labels, score=1.0, true=BOXES):
         ),
         (lambda: M.fleiss_kappa(jnp.array([[4, -1]])), ValueError, "votes from -1 and examples of 3 raters"),
         (lambda: M.contingency(Y, Y + 5, num_clusters=2, num_classes=5), ValueError, r"labels in 0\.\.4 \(5 labels\)"),
+        *(
+            (
+                partial(of, np.array([0.2, 0.8]), np.array([0, 1]), 95.0),
+                ValueError,
+                r"expected \w+ in \[0, 1\], found 95",
+            )
+            for of in (
+                M.sensitivity_at_specificity,
+                M.specificity_at_sensitivity,
+                M.precision_at_recall,
+                M.recall_at_precision,
+            )
+        ),
         (lambda: M.silhouette_score(X, Y[:2]), ValueError, r"silhouette_score: expected x \(rows, features\)"),
         (lambda: M.feature_moments(Y), TypeError, "feature_moments: expected floating-point input"),
         (lambda: M.kernel_distance(X, X[:1]), ValueError, "kernel_distance: expected features .* found"),

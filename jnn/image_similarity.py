@@ -159,6 +159,7 @@ def _similarity(name: str, x: jax.Array, y: jax.Array, window: int, sigma: float
 
 def _moments(name: str, x: jax.Array, y: jax.Array, window: int, sigma: float) -> tuple[jax.Array, ...]:
     """Under each place of the window: both means, the squares and the variances of both added up, the covariance."""
+    checks.count(name, "window", window)
     if min(x.shape[-3:-1]) < window:
         raise ValueError(
             f"{name}: expected images as large as the window of {window} pixels at every scale, found "

@@ -180,6 +180,8 @@ def _sizes(graphs: Sequence[Graph]) -> dict[str, int]:
 
 def _fill(parts: Sequence[Any], to: int) -> np.ndarray:
     """One array of all parts, and zeros for the rest."""
+    if len(shapes := {np.shape(part)[1:] for part in parts}) > 1:
+        raise ValueError(f"batch_graphs: expected features of one shape in all graphs, found {sorted(shapes)}.")
     whole = np.concatenate(parts)
     return np.concatenate([whole, np.zeros((to - len(whole), *whole.shape[1:]), whole.dtype)])
 

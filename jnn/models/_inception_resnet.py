@@ -124,8 +124,8 @@ def inception_resnet(
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: x has other channels than p was declared for, or is empty or less than 75 x 75; scales are not one
-        of each stage.
+      ValueError: x has other channels than p was declared for, is empty, or too small for its stages: less
+        than 75 x 75 for the published ones; scales are not one of each stage.
 
     >>> from jnn.param import abstract
     >>> p = abstract(inception_resnet_spec(10, stages=[(((((4, 1),),), 2), (((4, 1), (4, 3)),), 2)], last=8))

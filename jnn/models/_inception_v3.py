@@ -107,7 +107,8 @@ def inception_v3(
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: x has other channels than p was declared for, or is empty or less than 75 x 75.
+      ValueError: x has other channels than p was declared for, is empty, or too small for its modules:
+        less than 75 x 75 for the published ones.
 
     >>> from jnn.param import abstract
     >>> p = abstract(inception_v3_spec(10, modules=(((((4, 1),), ((4, 3),)), 2), ((((4, 3),),), 0))))

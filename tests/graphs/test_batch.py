@@ -77,6 +77,7 @@ ROOM = {"nodes": 9, "edges": 9, "size": 9}
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: batch_graphs([ONE, graph(np.ones((3, 1)), [0], [1])], **ROOM), r"of one shape .* \[\(1,\), \(2,\)\]"),
         (lambda: batch_graphs([ONE, FEATURES], **ROOM), "edge_features of all graphs or of none, found 1 of 2"),
         (lambda: batch_graphs([PAIR], **ROOM), r"alone and whole, found a batch .* 2. Take it apart first"),
         (lambda: unbatch_graphs(jax.tree.map(lambda x: x[None], PAIR)), r"without leading axes, found owners \(1, 7\)"),

@@ -126,6 +126,7 @@ X = jnp.zeros((1, 8, 8, 2))
     ("call", "error", "message"),
     [
         (lambda: ssim(X, X), ValueError, r"ssim: expected images as large as the window of 11 pixels .* found 8 x 8"),
+        (lambda: ssim(X, X, window=0), ValueError, "ssim: expected window of 1 or more, found 0"),
         (lambda: ms_ssim(X, X, window=5), ValueError, "ms_ssim: expected images as large as the window of 5 .* 4 x 4"),
         (lambda: losses.ssim_loss(X, X[..., :1]), ValueError, "ssim: expected equal shapes"),
         (lambda: psnr(X, X, peak=0.0), ValueError, r"psnr: expected peak > 0, found 0"),

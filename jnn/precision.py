@@ -2,6 +2,7 @@
 
     wide(x), wide_dtype(x)          statistics, softmax, losses and metrics: float32, or wider where x is
     wide_integers(x)                numbers of classes, rows and lengths: 32 bits, or wider where x is
+    clipped_integers(x)             in int32, where what is beyond it stays out of every range
     computing(dtype), narrow(x)     what a step traces its loss in; what a layer multiplies with its weights
 
 A parameter that many rows use has a gradient that sums over them, in the dtype in which it met them; in 16 bits that
@@ -82,6 +83,19 @@ def wide_integers(x: Any) -> Any:
     wider = np.int64 if x.dtype.itemsize >= 4 else np.int32
     # NumPy's keep all digits, so that what is out of range is seen to be; JAX's have the bits that it is set to
     return x.astype(wider if isinstance(x, np.ndarray | np.generic) else jax.dtypes.canonicalize_dtype(wider))
+
+
+def clipped_integers(x: Any) -> jax.Array:
+    """Integers as int32; what that does not hold is its nearest bound, so that it stays out of every range.
+
+    >>> clipped_integers(np.array([3, 2**32])).tolist()
+    [3, 2147483647]
+    """
+    least, most = (-(2**31), 2**31 - 1)
+    if x.dtype.itemsize >= 4 and x.dtype != np.int32:
+        on = np if isinstance(x, np.ndarray | np.generic) else jnp
+        x = on.clip(x, 0 if x.dtype.kind == "u" else least, most)
+    return jnp.asarray(x.astype(np.int32))
 
 
 def over_last_axes(v: jax.Array, h: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.metrics._counting import histogram
 from jnn.metrics._sums import entropy, floored, ratio, spread
+from jnn.precision import clipped_integers
 
 
 class Contingency(NamedTuple):
@@ -144,7 +145,7 @@ def contingency(
     known = jnp.ones(labels.shape, bool)
     index = jnp.zeros(labels.shape, jnp.int32)
     for what, given, count in (("labels", labels, num_classes), ("clusters", clusters, num_clusters)):
-        x = jnp.where(weight == 0, 0, given.astype(jnp.int32))
+        x = jnp.where(weight == 0, 0, clipped_integers(given))
         checks.in_range("contingency", x, count, what=what, of=what)
         known &= (x >= 0) & (x < count)
         index = index * count + x

@@ -11,6 +11,7 @@ import numpy as np
 from jnn import checks
 from jnn.metrics._counting import histogram
 from jnn.metrics._sums import ratio, yes_or_no
+from jnn.precision import clipped_integers
 
 
 class GroupCounts(NamedTuple):
@@ -77,7 +78,7 @@ def group_counts(
     checks.integers("group_counts", groups, name="groups")
     checks.same_shape("group_counts", scores=scores, groups=groups)
     positive, weight = yes_or_no("group_counts", scores, labels, weight)
-    groups = jnp.where(weight == 0, 0, groups.astype(jnp.int32))
+    groups = jnp.where(weight == 0, 0, clipped_integers(groups))
     checks.in_range("group_counts", groups, num_groups, what="groups", of="groups")
     known = (groups >= 0) & (groups < num_groups)
     index = 4 * jnp.where(known, groups, 0) + 2 * positive + (scores > threshold)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.metrics._sums import ratio, spread, total
+from jnn.precision import clipped_integers
 
 
 class PanopticQuality(NamedTuple):
@@ -87,7 +88,7 @@ def panoptic_quality(
 
 def _segments(x: jax.Array, weight: jax.Array, classes: int, instances: int) -> tuple[jax.Array, jax.Array]:
     """Checked classes and instances that index safely, and of each image whether all are in range."""
-    x = jnp.where(weight[..., None, None, None] == 0, 0, x.astype(jnp.int32))
+    x = jnp.where(weight[..., None, None, None] == 0, 0, clipped_integers(x))
     label, instance = x[..., 0], jnp.where(x[..., 0] == -1, 0, x[..., 1])
     checks.in_range("panoptic_quality", jnp.where(label == -1, 0, label), classes, what="classes (or -1)")
     checks.in_range("panoptic_quality", instance, instances, what="instances", of="instances")

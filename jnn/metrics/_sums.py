@@ -11,7 +11,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.metrics._kinds import Concatenation, added, adds_up, check_metric, combine, is_metric
-from jnn.precision import wide, wide_dtype
+from jnn.precision import clipped_integers, wide, wide_dtype
 
 ROUNDING = 1e-3  # of probabilities in few bits
 
@@ -153,7 +153,7 @@ def classified(
             f"found {checks.describe(labels)}."
         )
     weight = spread(name, weight, labels)
-    labels = jnp.where(weight == 0, 0, labels.astype(jnp.int32))
+    labels = jnp.where(weight == 0, 0, clipped_integers(labels))
     checks.in_range(name, labels, classes)
     known = (labels >= 0) & (labels < classes)
     broken = (weight != 0) & (~known | jnp.any(jnp.isnan(logits), axis=-1))

@@ -47,3 +47,19 @@ def test_boxes_turned_over_are_wrong_and_not_left_out():
 def test_sums_of_other_shapes_do_not_merge(together):
     with pytest.raises(ValueError, match=r"expected sums of one shape, found \(1,\) and \(4,\)"):
         together(*(M.Counts(*np.ones((3, n))) for n in (1, 4)))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda i: M.accuracy(jnp.ones((1, 3)), i),
+        lambda i: M.contingency(i, i * 0, num_clusters=3, num_classes=3),
+        lambda i: M.group_counts(jnp.ones(1), i * 0, i, num_groups=3),
+        lambda i: M.panoptic_quality(
+            np.zeros((1, 1, 1, 2), int), np.broadcast_to(i, (1, 1, 1, 2)), num_classes=3, num_instances=3
+        ),
+    ],
+)
+def test_labels_beyond_32_bits_are_not_those_whose_bits_they_share(metric):
+    with pytest.raises(ValueError, match="expected"):
+        metric(np.array([2**32]))

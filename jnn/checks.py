@@ -222,7 +222,7 @@ def in_unit_interval(layer: str, what: str, x: jax.Array, *, tolerance: float = 
 
 
 def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expected: str, *, like: jax.Array) -> Any:
-    """A number as it is, once it is known to fit; a traced one in the dtype of `like`, NaN where it does not fit."""
+    """A number once it is known to fit, of Python, which widens no dtype; a traced one like `like`, NaN if unfit."""
     if isinstance(value, jax.core.Tracer) and value.ndim == 0:
         value = value.astype(like.dtype)
         return jnp.where(fits(value), value, jnp.nan)
@@ -230,7 +230,7 @@ def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expect
         raise TypeError(f"{layer}: expected a number {name} {expected}, found {describe(value)}.")
     if not fits(float(value)):
         raise ValueError(f"{layer}: expected {name} {expected}, found {value}.")
-    return value
+    return float(value) if hasattr(value, "dtype") else value
 
 
 def count(where: str, name: str, value: Any) -> None:

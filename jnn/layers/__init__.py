@@ -60,7 +60,7 @@ from jnn.layers._deformable_conv import deformable_conv, deformable_conv_spec
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._drop_block import drop_block
-from jnn.layers._drop_path import drop_connect, drop_path, spatial_dropout, token_dropout
+from jnn.layers._drop_path import drop_connect, drop_path, drop_path_rates, spatial_dropout, token_dropout
 from jnn.layers._dropout import dropout
 from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
@@ -255,6 +255,7 @@ __all__ = [
     "drop_block",
     "drop_connect",
     "drop_path",
+    "drop_path_rates",
     "dropout",
     "efficient_channel_attention",
     "efficient_channel_attention_spec",

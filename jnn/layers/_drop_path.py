@@ -61,7 +61,7 @@ def drop_path(x: jax.Array, rate: float, *, key: jax.Array | None, in_axes: int)
     """Stochastic depth, or drop path: sets what a residual branch adds to zero, for each example at random.
 
     See "Deep Networks with Stochastic Depth", Huang et al., 2016; by example: "FractalNet", Larsson, Maire and
-    Shakhnarovich, 2017. No model of `jnn.models` drops branches; the `arrange` of a `transformer_block` can.
+    Shakhnarovich, 2017. Models of images take `drop_path=`, the last block's rate of `drop_path_rates`.
 
     Args:
       x: (..., *example), floating point: the output of a branch, before it is added.
@@ -79,6 +79,30 @@ def drop_path(x: jax.Array, rate: float, *, key: jax.Array | None, in_axes: int)
     """
     checks.floats("drop_path", x, ndim=in_axes)
     return multiplied("drop_path", x, rate, key, tuple(range(-in_axes, 0)))
+
+
+def drop_path_rates(depth: int, last: float) -> list[float]:
+    """Stochastic depth's linear schedule: at what rate each block's branch is dropped, from 0 of the first block on.
+
+    See "Deep Networks with Stochastic Depth", Huang et al., 2016; from exactly 0, as in DeiT and ConvNeXt.
+
+    Args:
+      depth: how many blocks there are.
+      last: the rate of the last one, and of a single one, in [0, 1); it may be traced.
+
+    Returns:
+      A rate of each block, for `drop_path`; `jnp.asarray` of them may be scanned with the blocks.
+
+    Raises:
+      ValueError: depth below 1, or last outside [0, 1). A traced one gives NaN there.
+
+    >>> drop_path_rates(3, 0.5)
+    [0.0, 0.25, 0.5]
+    """
+    checks.count("drop_path_rates", "depth", depth)
+    fits = lambda r: (r >= 0) & (r < 1)
+    last = checks.number("drop_path_rates", "last (rate of dropping)", last, fits, "in [0, 1)", like=jnp.zeros(()))
+    return [last * i / (depth - 1) for i in range(depth)] if depth > 1 else [last]
 
 
 def drop_connect(p: Any, rate: float, *, key: jax.Array | None) -> Any:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.param import check_key
+from jnn.precision import wide
 
 
 def dropout(x: jax.Array, rate: float, *, key: jax.Array | None, shared_axes: tuple[int, ...] = ()) -> jax.Array:
@@ -67,4 +68,5 @@ def kept(x: jax.Array, rate: float, key: jax.Array, shared_axes: tuple[int, ...]
     """Which elements stay, one draw for all along the shared axes, which have size 1."""
     shared = {axis % x.ndim for axis in shared_axes}
     shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
-    return jax.random.bernoulli(key, 1 - rate, shape)
+    keep = 1 - rate
+    return jax.random.bernoulli(key, wide(keep) if isinstance(keep, jax.Array) else keep, shape)  # by fine uniforms

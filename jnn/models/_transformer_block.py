@@ -42,8 +42,9 @@ from jnn.layers import (
     layer_norm,
     layer_norm_spec,
 )
+from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
-from jnn.param import Params, Spec
+from jnn.param import Params, Spec, path_key
 
 
 def transformer_block_spec(
@@ -98,6 +99,7 @@ def transformer_block(
     *,
     key: jax.Array | None,
     rate: float = 0.0,
+    drop_path: float = 0.0,
     causal: bool = True,
     window: int | None = None,
     mask: jax.Array | None = None,
@@ -117,8 +119,9 @@ def transformer_block(
       p: as `transformer_block_spec` declares.
       x: (..., t, d), floating point.
       kv: (..., s, d_cross), or its `cross_cache(p["cross"], kv)`, where p has cross-attention.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout, on what is added to x.
+      drop_path: of stochastic depth: how often an example leaves a branch out, each by itself, as in `drop_path`.
       causal, window, mask, rotate, bias, attend: as in `attention`.
       kv_mask: (..., t, s), of cross-attention.
       norm: `layer_norm`, or `rms_norm`.
@@ -151,11 +154,13 @@ def transformer_block(
     )
     keys = [None] * 3 if key is None else jax.random.split(key, 3 if "cross" in p else 2)
     branches: list[Branch] = [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)]
-    dropped = [
-        (name, lambda h, f=f, key=key: dropout(f(h), rate, key=key))
-        for (name, f), key in zip(branches, keys, strict=False)
-    ]
-    return arrange(p, checkpoint_name(x, "input"), dropped, norm)
+
+    def noisy(h: jax.Array, key: jax.Array | None) -> jax.Array:
+        own = None if key is None else path_key(key, "drop_path")
+        return dropped(dropout(h, rate, key=key), drop_path, key=own, in_axes=2)
+
+    added = [(name, lambda h, f=f, key=key: noisy(f(h), key)) for (name, f), key in zip(branches, keys, strict=False)]
+    return arrange(p, checkpoint_name(x, "input"), added, norm)
 
 
 def cached_block(

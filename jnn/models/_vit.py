@@ -21,6 +21,7 @@ from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal, zeros
 from jnn.layers import (
     conv_spec,
+    drop_path_rates,
     dropout,
     layer_norm,
     layer_norm_spec,
@@ -32,6 +33,7 @@ from jnn.layers import (
 )
 from jnn.models._arrange import Norm
 from jnn.models._patches import patches
+from jnn.models._stochastic_depth import depth_of, scanned_rates
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Param, Params, Spec, check_key, stack
 from jnn.precision import add_bias, wide
@@ -121,6 +123,7 @@ def vit(
     *,
     key: jax.Array | None,
     rate: float = 0.0,
+    drop_path: float = 0.0,
     norm: Norm = layer_norm,
     activation: Callable[[jax.Array], jax.Array] = gelu,
     remat: Remat = None,
@@ -135,8 +138,9 @@ def vit(
     Args:
       p: as `vit_spec` declares.
       x: (..., y, x, c), floating point.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout, on the patches and on each residual branch.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`; 0.1 in DeiT.
       norm, activation: as in `transformer_block`.
       remat: what the backward pass remembers of each block, as in `jnn.remat`.
 
@@ -160,10 +164,12 @@ def vit(
     h = patches(ends["patch"], x)
     first = None if key is None else jax.random.fold_in(key, 0)
     h = constrain(dropout(_tokens(ends, h), rate, key=first), "time", "embed")
-    block = lambda p, x, key, _: transformer_block(
-        p, x, key=key, rate=rate, causal=False, norm=norm, activation=activation
+    block = lambda one, x, key, _: transformer_block(
+        gather(one[0], "blocks"), x, key=key, rate=rate, causal=False, norm=norm, activation=activation, **one[1]
     )
-    h = norm(ends["norm"], scan_layers(block, p["blocks"], h, "time", "embed", path="blocks", key=key, remat=remat))
+    rates = scanned_rates(drop_path_rates(depth_of(p["blocks"]), drop_path), key)
+    h = scan_layers(block, (p["blocks"], rates), h, "time", "embed", key=key, remat=remat)
+    h = norm(ends["norm"], h)
     h = h[..., 0, :] if "class" in p else jnp.mean(wide(h), axis=-2).astype(h.dtype)
     return linear(ends["out"], h) if "out" in p else h
 

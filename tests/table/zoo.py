@@ -91,7 +91,7 @@ BLOCKS = [
     Block(
         "vit",
         models.vit_spec((4, 6, 2), 2, 3, layers=2, heads=2, embed=8, hidden=6),
-        lambda p, x, key: models.vit(p, x, key=key, rate=0.2),
+        lambda p, x, key: models.vit(p, x, key=key, rate=0.2, drop_path=0.5),
         floats(4, 6, 2),
         noisy=True,
     ),

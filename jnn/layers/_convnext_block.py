@@ -16,6 +16,7 @@ from jnn import checks
 from jnn.activations import gelu
 from jnn.initializers import Init, constant, truncated_normal
 from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec
+from jnn.layers._drop_path import drop_path as dropped
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._norm import layer_norm, layer_norm_spec
 from jnn.param import Param, Spec
@@ -59,7 +60,9 @@ def convnext_block_spec(
     }
 
 
-def convnext_block(p: dict[str, Any], x: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
+def convnext_block(
+    p: dict[str, Any], x: jax.Array, *, key: jax.Array | None, drop_path: float = 0.0, epsilon: float = 1e-6
+) -> jax.Array:
     """ConvNeXt block: `x + layer_scale * down(gelu(up(norm(depthwise(x)))))`.
 
     See "A ConvNet for the 2020s", Liu et al., 2022; for layer scale "Going Deeper with Image Transformers", Touvron et
@@ -68,6 +71,8 @@ def convnext_block(p: dict[str, Any], x: jax.Array, *, epsilon: float = 1e-6) ->
     Args:
       p: as `convnext_block_spec` returns, "layer_scale" optional.
       x: (..., *spatial, channels), floating point.
+      key: noise for stochastic depth, None for none.
+      drop_path: how often an example leaves out what is added to x, as in `drop_path`.
       epsilon: of the norm.
 
     Returns:
@@ -78,7 +83,7 @@ def convnext_block(p: dict[str, Any], x: jax.Array, *, epsilon: float = 1e-6) ->
       ValueError: x's channels are not those of p, or x is empty.
 
     >>> p = jax.tree.map(lambda p: jnp.zeros(p.shape), convnext_block_spec(2))
-    >>> convnext_block(p, jnp.ones((1, 1, 2))).tolist()
+    >>> convnext_block(p, jnp.ones((1, 1, 2)), key=None).tolist()
     [[[1.0, 1.0]]]
     """
     checks.params("convnext_block", p, "depthwise", "norm", "up", "down", may=("layer_scale",))
@@ -86,4 +91,5 @@ def convnext_block(p: dict[str, Any], x: jax.Array, *, epsilon: float = 1e-6) ->
     h = wide(linear(p["down"], gelu(linear(p["up"], h), approximate=False)))
     if "layer_scale" in p:
         h = h * over_last_axes(p["layer_scale"], h)
+    h = dropped(h, drop_path, key=key, in_axes=p["depthwise"]["w"].ndim - 1)
     return (wide(x) + h).astype(x.dtype)

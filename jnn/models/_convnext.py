@@ -7,6 +7,8 @@ Laws: leading axes are free; where all layer scales are 0, blocks pass x on as i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import jax
@@ -20,6 +22,7 @@ from jnn.layers import (
     conv_spec,
     convnext_block,
     convnext_block_spec,
+    drop_path_rates,
     global_avg_pool,
     layer_norm,
     layer_norm_spec,
@@ -28,7 +31,8 @@ from jnn.layers import (
     scan_layers,
 )
 from jnn.models._patches import patches
-from jnn.param import Params, Spec, stack
+from jnn.models._stochastic_depth import depth_of, scanned_rates
+from jnn.param import Params, Spec, check_key, path_key, stack
 from jnn.remat import Remat
 
 SMALL = truncated_normal(0.02)
@@ -87,7 +91,9 @@ def convnext_spec(
     return spec | {"norm": norm(widths[-1]), "out": out}
 
 
-def convnext(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
+def convnext(
+    p: Params, x: jax.Array, *, key: jax.Array | None, drop_path: float = 0.0, remat: Remat = None
+) -> jax.Array:
     """ConvNeXt: stages of depthwise 7x7 convolutions with an MLP over channels, the residual branch scaled.
 
     See "A ConvNet for the 2020s", Liu et al., 2022; for layer scale "Going Deeper with Image Transformers", Touvron et
@@ -96,6 +102,8 @@ def convnext(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
     Args:
       p: as `convnext_spec` declares.
       x: (..., y, x, c), floating point.
+      key: noise for stochastic depth, None for none.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`; 0.1 (tiny) to 0.5 (base) in the paper.
       remat: what the backward pass remembers of each block, as in `jnn.remat`.
 
     Returns:
@@ -107,18 +115,28 @@ def convnext(p: Params, x: jax.Array, *, remat: Remat = None) -> jax.Array:
 
     >>> from jnn.param import abstract
     >>> p = abstract(convnext_spec(**CONVNEXTS["convnext_tiny"], classes=1000))
-    >>> jax.eval_shape(convnext, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)).shape
+    >>> images = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: convnext(p, x, key=None), p, images).shape
     (8, 1000)
     """
     checks.params("convnext", p, "stage1", "norm")
     checks.floats("convnext", x, ndim=3)
-    block = lambda p, x, key, _: convnext_block(p, x)
-    for i in range(1, 1 + sum(name.startswith("stage") for name in p)):
-        name = f"stage{i}"
-        x = _down(gather(p[name]["down"], f"{name}/down"), x, first=i == 1)
-        x = scan_layers(block, p[name]["blocks"], x, "y", "x", "channels", path=f"{name}/blocks", remat=remat)
+    check_key("convnext", key, optional=True)
+    names = [f"stage{i + 1}" for i in range(sum(name.startswith("stage") for name in p))]
+    depths = [depth_of(p[name]["blocks"]) for name in names]
+    rates = iter(drop_path_rates(sum(depths), drop_path))
+    for name, depth in zip(names, depths, strict=True):
+        x = _down(gather(p[name]["down"], f"{name}/down"), x, first=name == "stage1")
+        own = None if key is None else path_key(key, name)
+        stacked = p[name]["blocks"], scanned_rates([*islice(rates, depth)], own)
+        x = scan_layers(partial(_block, f"{name}/blocks"), stacked, x, "y", "x", "channels", key=own, remat=remat)
     x = layer_norm(gather(p["norm"], "norm"), global_avg_pool(x), epsilon=EPSILON)
     return linear(gather(p["out"], "out"), x) if "out" in p else x
+
+
+def _block(path: str, one: tuple[Params, dict[str, Any]], x: jax.Array, key: jax.Array | None, _: Any) -> jax.Array:
+    p, rate = one
+    return convnext_block(gather(p, path), x, key=key, **rate)
 
 
 def _down(p: Params, x: jax.Array, *, first: bool) -> jax.Array:

@@ -7,7 +7,6 @@ places in that order too, the logits are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -18,10 +17,12 @@ from jnn import checks
 from jnn.activations import gelu
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal
-from jnn.layers import conv_spec, layer_norm, layer_norm_spec, linear, linear_spec, scan_layers
+from jnn.layers import conv_spec, drop_path_rates, layer_norm, layer_norm_spec, linear, linear_spec, scan_layers
+from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Norm
 from jnn.models._patches import patches
-from jnn.param import Params, Spec, stack
+from jnn.models._stochastic_depth import depth_of, scanned_rates
+from jnn.param import Params, Spec, check_key, path_key, stack
 from jnn.precision import wide
 from jnn.remat import Remat
 
@@ -90,6 +91,8 @@ def mlp_mixer(
     p: Params,
     x: jax.Array,
     *,
+    key: jax.Array | None,
+    drop_path: float = 0.0,
     norm: Norm = layer_norm,
     activation: Callable[[jax.Array], jax.Array] = gelu,
     remat: Remat = None,
@@ -101,6 +104,8 @@ def mlp_mixer(
     Args:
       p: as `mlp_mixer_spec` declares.
       x: (..., y, x, c), floating point.
+      key: noise for stochastic depth, None for none.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`; 0.1 in the paper.
       norm, activation: as in `transformer_block`; of published weights as in `vit`.
       remat: what the backward pass remembers of each block, as in `jnn.remat`.
 
@@ -113,15 +118,19 @@ def mlp_mixer(
 
     >>> from jnn.param import abstract
     >>> p = abstract(mlp_mixer_spec((224, 224, 3), 16, 1000, **MLP_MIXERS["mlp_mixer_base"]))
-    >>> jax.eval_shape(mlp_mixer, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)).shape
+    >>> images = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: mlp_mixer(p, x, key=None), p, images).shape
     (8, 1000)
     """
     checks.params("mlp_mixer", p, "patch", "blocks", "norm", "out")
     checks.floats("mlp_mixer", x, ndim=3)
+    check_key("mlp_mixer", key, optional=True)
     ends = gather({name: p[name] for name in p if name != "blocks"})
     h = patches(ends["patch"], x)
     h = constrain(h.reshape(*h.shape[:-3], -1, h.shape[-1]), "time", "embed")
-    h = scan_layers(partial(_block, norm, activation), p["blocks"], h, "time", "embed", path="blocks", remat=remat)
+    block = lambda one, x, key, _: _block(norm, activation, gather(one[0], "blocks"), x, key, **one[1])
+    rates = scanned_rates(drop_path_rates(depth_of(p["blocks"]), drop_path), key)
+    h = scan_layers(block, (p["blocks"], rates), h, "time", "embed", key=key, remat=remat)
     h = jnp.mean(wide(norm(ends["norm"], h)), axis=-2).astype(h.dtype)
     return linear(ends["out"], h)
 
@@ -132,9 +141,11 @@ def _block(
     p: Params,
     x: jax.Array,
     key: jax.Array | None,
-    beside: object,
+    drop_path: float = 0.0,
 ) -> jax.Array:
     mlp = lambda p, x: linear(p["down"], activation(linear(p["up"], x)))
+    own = lambda name: None if key is None else path_key(key, name)
     h = mlp(p["tokens"], norm(p["norm1"], x).swapaxes(-1, -2))
-    x = x + h.swapaxes(-1, -2)
-    return x + mlp(p["channels"], norm(p["norm2"], x))
+    x = x + dropped(h.swapaxes(-1, -2), drop_path, key=own("tokens"), in_axes=2)
+    h = mlp(p["channels"], norm(p["norm2"], x))
+    return x + dropped(h, drop_path, key=own("channels"), in_axes=2)

@@ -1,5 +1,7 @@
 """Gates, pyramids and ConvNeXt's block against the same written in torch; bad input."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,7 +96,7 @@ def test_convnext_block_matches_torch(seed):
         return x + p["layer_scale"] * h
 
     spec = layers.convnext_block_spec(4, kernel=(5, 3))
-    assert_block_matches(spec, layers.convnext_block, theirs, (2, 5, 4, 4), seed=seed)
+    assert_block_matches(spec, partial(layers.convnext_block, key=None), theirs, (2, 5, 4, 4), seed=seed)
 
 
 X = jnp.ones((4, 4, 3))
@@ -114,7 +116,10 @@ ZEROS = lambda spec: jax.tree.map(lambda p: jnp.zeros(p.shape), spec)
             lambda: layers.atrous_pyramid(ZEROS(layers.atrous_pyramid_spec(3, 4)), X, (1, 2)),
             r"a dilation per branch, 3",
         ),
-        (lambda: layers.convnext_block({"norm": {}}, X), r"convnext_block: expected params, a dict with 'depthwise'"),
+        (
+            lambda: layers.convnext_block({"norm": {}}, X, key=None),
+            r"convnext_block: expected params, a dict with 'depthwise'",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_error(call, message):

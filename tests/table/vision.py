@@ -152,8 +152,9 @@ BLOCKS = [
     Block(
         "convnext_block",
         layers.convnext_block_spec(4, kernel=(3, 3), layer_scale=1.0),
-        lambda p, x, key: layers.convnext_block(p, x),
+        lambda p, x, key: layers.convnext_block(p, x, key=key, drop_path=0.3),
         floats(3, 4, 4),
+        noisy=True,
     ),
     # normalization
     Block(

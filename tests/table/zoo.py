@@ -98,14 +98,16 @@ BLOCKS = [
     Block(
         "mlp_mixer",
         models.mlp_mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
-        lambda p, x, key: models.mlp_mixer(p, x),
+        lambda p, x, key: models.mlp_mixer(p, x, key=key, drop_path=0.5),
         floats(4, 6, 2),
+        noisy=True,
     ),
     Block(
         "convnext",
         models.convnext_spec((2, 1), (4, 6), 3, patch=2, channels=2),
-        lambda p, x, key: models.convnext(p, x),
+        lambda p, x, key: models.convnext(p, x, key=key, drop_path=0.5),
         floats(8, 4, 2),
+        noisy=True,
     ),
     Block(
         "autoencoder",

@@ -81,6 +81,8 @@ def efficientnet(
     *,
     key: jax.Array | None,
     rate: float = 0.2,
+    drop_path: float = 0.0,
+    stem_stride: int = 2,
     strides: Sequence[int] = STRIDES,
     epsilon: float = 1e-5,
     weight: jax.Array | None = None,
@@ -88,14 +90,17 @@ def efficientnet(
     """EfficientNet: blocks (MBConv) `x + project(gate(depthwise(expand(x))))` with SiLU.
 
     See "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019. Padding is the
-    same on all sides, as in torchvision. No block is dropped (stochastic depth).
+    same on all sides, as in torchvision.
 
     Args:
       p: as `efficientnet_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout before the logits; the paper's grows from 0.2 (B0) to 0.5 (B7).
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`: 0.2 in the paper's code; blocks
+        that add nothing are never dropped.
+      stem_stride: of the first convolution; 1 for small images, such as CIFAR's.
       strides: of the first block of each stage.
       epsilon: of the batch norms; 1e-3 in the paper's code, and in torchvision from B5 on.
       weight: of each example, as in `batch_norm`.
@@ -120,6 +125,8 @@ def efficientnet(
         stats,
         key=key,
         rate=rate,
+        drop_path=drop_path,
+        stem_stride=stem_stride,
         strides=strides,
         activation=jax.nn.silu,
         epsilon=epsilon,

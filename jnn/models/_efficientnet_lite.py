@@ -81,6 +81,8 @@ def efficientnet_lite(
     *,
     key: jax.Array | None,
     rate: float = 0.2,
+    drop_path: float = 0.0,
+    stem_stride: int = 2,
     strides: Sequence[int] = STRIDES,
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
@@ -88,14 +90,17 @@ def efficientnet_lite(
 
     See "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Tan and Le, 2019; as for phones in
     "Higher accuracy on vision models with EfficientNet-Lite", Liu, 2020. Published weights expect pixels `(x - 127) /
-    128`. No block is dropped (stochastic depth).
+    128`.
 
     Args:
       p: as `efficientnet_lite_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout before the logits.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`: blocks that add nothing are never
+        dropped.
+      stem_stride: of the first convolution; 1 for small images, such as CIFAR's.
       strides: of the first block of each stage.
       weight: of each example, as in `batch_norm`.
 
@@ -118,6 +123,8 @@ def efficientnet_lite(
         stats,
         key=key,
         rate=rate,
+        drop_path=drop_path,
+        stem_stride=stem_stride,
         strides=strides,
         activation=jax.nn.relu6,
         padding="SAME",

@@ -95,20 +95,25 @@ def efficientnet_v2(
     *,
     key: jax.Array | None,
     rate: float = 0.2,
+    drop_path: float = 0.0,
+    stem_stride: int = 2,
     strides: Sequence[int] | None = None,
     padding: str | int | None = "SAME",
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
     """EfficientNetV2: blocks `x + project(expand(x))` (Fused-MBConv), then those of EfficientNet (MBConv), with SiLU.
 
-    See "EfficientNetV2: Smaller Models and Faster Training", Tan and Le, 2021. No block is dropped (stochastic depth).
+    See "EfficientNetV2: Smaller Models and Faster Training", Tan and Le, 2021.
 
     Args:
       p: as `efficientnet_v2_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout before the logits.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`: 0.2 in the paper's code; blocks
+        that add nothing are never dropped.
+      stem_stride: of the first convolution; 1 for small images, such as CIFAR's.
       strides: of the first block of each stage; None for those of the published ones.
       padding: "SAME", which is not symmetric where a convolution strides, as in the paper's code and in Keras; None
         for the same on all sides, as in torchvision.
@@ -135,6 +140,8 @@ def efficientnet_v2(
         stats,
         key=key,
         rate=rate,
+        drop_path=drop_path,
+        stem_stride=stem_stride,
         strides=STRIDES[: sum(name.startswith("stage") for name in p)] if strides is None else strides,
         activation=jax.nn.silu,
         padding=padding,

@@ -1,7 +1,7 @@
 """Networks of inverted residuals: what MobileNets and EfficientNets share.
 
-    inverted_stages_spec(c, stages) -> (spec, c)        stages, of which blocks that repeat are stacked
-    staged_network(p, x, stats) -> (logits, stats)      a stem, the stages, a "last" convolution, dropout and logits
+    inverted_stages_spec(c, stages) -> (spec, c)            stages, of which blocks that repeat are stacked
+    staged_network(where, p, x, stats) -> (logits, stats)   a stem, the stages, a "last" convolution, dropout, logits
 
 Laws: as in `_conv_norm`.
 """
@@ -64,6 +64,8 @@ def staged_network(
     *,
     key: jax.Array | None,
     rate: float,
+    drop_path: float = 0.0,
+    stem_stride: int,
     strides: Sequence[int],
     activation: Activation,
     block: Block | None = None,
@@ -75,20 +77,21 @@ def staged_network(
     checks.params(where, p, "stem", "stage1", "out", may=("last", *(name for name in p if name.startswith("stage"))))
     checks.floats(where, x, ndim=3)
     check_key(where, key, optional=True)
+    checks.count(where, "stem_stride", stem_stride)
     if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
         raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
     unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
     how = {"activation": activation, "padding": padding, "epsilon": epsilon, "weight": weight}
-    h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=2)
-    h, seen = through_stages(p, activation(h), stats, block or _block, None, strides=strides, **how)
+    h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=stem_stride)
+    h, seen = through_stages(p, activation(h), stats, block or _block, key, strides=strides, drop_path=drop_path, **how)
     if "last" in p:
         h, seen["last"] = unit(gather(p["last"], "last"), h, stats and stats["last"])
         h = activation(h)
     return head(p, h, rate, key), {"stem": first, **seen}
 
 
-def _block(p: Params, x: jax.Array, stats: Stats | None, key: None, **how: Any) -> tuple[jax.Array, Stats]:
-    return (inverted_residual if "depthwise" in p else fused_residual)(p, x, stats, **how)
+def _block(p: Params, x: jax.Array, stats: Stats | None, key: jax.Array | None, **how: Any) -> tuple[jax.Array, Stats]:
+    return (inverted_residual if "depthwise" in p else fused_residual)(p, x, stats, key=key, **how)
 
 
 def rounded(c: float) -> int:

@@ -1,7 +1,7 @@
 """Inverted residual, or MBConv: a narrow map widened, convolved depthwise and narrowed again, each with a batch norm.
 
-    inverted_residual(p, x, stats)      each of the three by itself
-    fused_residual(p, x, stats)         the first two, or all, are one convolution: Fused-MBConv
+    inverted_residual(p, x, stats, key=key)     each of the three by itself
+    fused_residual(p, x, stats, key=key)        the first two, or all, are one convolution: Fused-MBConv
 
 Laws: as in `_conv_norm`; a part ("expand", a gate "squeeze") is used iff p has it; the input is added iff the output
 has its shape.
@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.layers import squeeze_excitation, squeeze_excitation_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
+from jnn.models._residual_stages import added
 from jnn.param import Params, Spec
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -63,6 +64,8 @@ def inverted_residual(
     x: jax.Array,
     stats: Stats | None = None,
     *,
+    key: jax.Array | None,
+    drop_path: float = 0.0,
     stride: int = 1,
     activation: Activation = jax.nn.relu6,
     gate: Gate | None = None,
@@ -79,6 +82,8 @@ def inverted_residual(
       p: as `inverted_residual_spec` declares.
       x: (..., y, x, c_in), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
+      key: noise for stochastic depth, None for none.
+      drop_path: how often an example leaves out what is added to x, as in `drop_path`; nothing where nothing is added.
       stride: of the depthwise convolution.
       activation: behind the first two norms.
       gate: computes with "squeeze"; `squeeze_excitation` with the same activation by default.
@@ -95,7 +100,7 @@ def inverted_residual(
 
     >>> import jnn
     >>> p = jnn.init(inverted_residual_spec(8, 16), jax.random.key(0))
-    >>> inverted_residual(p, jnp.ones((2, 4, 4, 8)), stride=2)[0].shape
+    >>> inverted_residual(p, jnp.ones((2, 4, 4, 8)), key=None, stride=2)[0].shape
     (2, 2, 2, 16)
     """
     checks.params("inverted_residual", p, "depthwise", "project")
@@ -112,7 +117,7 @@ def inverted_residual(
     h = activation(h)
     h = gate(p["squeeze"], h) if "squeeze" in p else h
     h, seen["project"] = unit(p["project"], h, stats and stats["project"])
-    return (x + h if x.shape == h.shape else h), seen
+    return (added(x, h, drop_path, key) if x.shape == h.shape else h), seen
 
 
 def fused_residual_spec(c_in: int, c_out: int, *, kernel: int = 3, hidden: int, dtype: DTypeLike = jnp.float32) -> Spec:
@@ -130,6 +135,8 @@ def fused_residual(
     x: jax.Array,
     stats: Stats | None,
     *,
+    key: jax.Array | None,
+    drop_path: float = 0.0,
     stride: int,
     activation: Activation,
     padding: str | int | None,
@@ -144,4 +151,4 @@ def fused_residual(
         h = activation(h)
     h, seen["project"] = unit(p["project"], h, stats and stats["project"], stride=1 if wide else stride)
     h = h if wide else activation(h)
-    return (x + h if x.shape == h.shape else h), seen
+    return (added(x, h, drop_path, key) if x.shape == h.shape else h), seen

@@ -74,6 +74,7 @@ def mobilenet(
     *,
     key: jax.Array | None,
     rate: float = 1e-3,
+    stem_stride: int = 2,
     strides: Sequence[int] = STRIDES,
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
@@ -87,6 +88,7 @@ def mobilenet(
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
       key: noise for dropout, None for none.
       rate: of dropout before the logits.
+      stem_stride: of the first convolution; 1 for small images, such as CIFAR's.
       strides: of the first block of each stage.
       weight: of each example, as in `batch_norm`.
 
@@ -110,6 +112,7 @@ def mobilenet(
         stats,
         key=key,
         rate=rate,
+        stem_stride=stem_stride,
         strides=strides,
         activation=jax.nn.relu6,
         block=_separable,
@@ -120,8 +123,17 @@ def mobilenet(
 
 
 def _separable(
-    p: Params, x: jax.Array, stats: Stats | None, key: None, *, stride: int, activation: Activation, **how: Any
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    key: jax.Array | None,
+    *,
+    stride: int,
+    activation: Activation,
+    drop_path: float = 0.0,
+    **how: Any,
 ) -> tuple[jax.Array, Stats]:
+    """A block without noise: it has no residual branch to drop."""
     h, deep = conv_norm(p["depthwise"], x, stats and stats["depthwise"], stride=stride, grouped=True, **how)
     h, point = conv_norm(p["pointwise"], activation(h), stats and stats["pointwise"], **how)
     return activation(h), {"depthwise": deep, "pointwise": point}

@@ -68,6 +68,8 @@ def mobilenet_v2(
     *,
     key: jax.Array | None,
     rate: float = 0.2,
+    drop_path: float = 0.0,
+    stem_stride: int = 2,
     strides: Sequence[int] = STRIDES,
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
@@ -79,8 +81,11 @@ def mobilenet_v2(
       p: as `mobilenet_v2_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout before the logits.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`: blocks that add nothing are never
+        dropped.
+      stem_stride: of the first convolution; 1 for small images, such as CIFAR's.
       strides: of the first block of each stage.
       weight: of each example, as in `batch_norm`.
 
@@ -97,5 +102,15 @@ def mobilenet_v2(
     (8, 1000)
     """
     return staged_network(
-        "mobilenet_v2", p, x, stats, key=key, rate=rate, strides=strides, activation=jax.nn.relu6, weight=weight
+        "mobilenet_v2",
+        p,
+        x,
+        stats,
+        key=key,
+        rate=rate,
+        drop_path=drop_path,
+        stem_stride=stem_stride,
+        strides=strides,
+        activation=jax.nn.relu6,
+        weight=weight,
     )

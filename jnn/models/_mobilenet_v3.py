@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.layers import dropout, global_avg_pool, linear, linear_spec
+from jnn.layers import drop_path_rates, dropout, global_avg_pool, linear, linear_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
 from jnn.models._inverted_network import rounded
 from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
@@ -109,6 +109,8 @@ def mobilenet_v3(
     key: jax.Array | None,
     blocks: Sequence[MobileBlock] = MOBILENET_V3_LARGE,
     rate: float = 0.2,
+    drop_path: float = 0.0,
+    stem_stride: int = 2,
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
     """MobileNetV3: blocks `x + project(gate(depthwise(expand(x))))`, with hard swish where maps are small.
@@ -119,9 +121,12 @@ def mobilenet_v3(
       p: as `mobilenet_v3_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       blocks: those that p was declared for.
       rate: of dropout before the logits.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`: blocks that add nothing are never
+        dropped.
+      stem_stride: of the first convolution; 1 for small images, such as CIFAR's.
       weight: of each example, as in `batch_norm`.
 
     Returns:
@@ -140,6 +145,7 @@ def mobilenet_v3(
     checks.params("mobilenet_v3", p, "stem", "block1", "last", "head", "out")
     checks.floats("mobilenet_v3", x, ndim=3)
     check_key("mobilenet_v3", key, optional=True)
+    checks.count("mobilenet_v3", "stem_stride", stem_stride)
     if len(blocks) != (declared := sum(name.startswith("block") for name in p)):
         raise ValueError(
             f"mobilenet_v3: expected the {declared} blocks that its parameters are declared for, found {len(blocks)}."
@@ -152,13 +158,14 @@ def mobilenet_v3(
         h, seen[name] = unit(gather(p[name], name), h, stats and stats[name], stride=stride)
         return constrain(swish(h), "y", "x", "channels")
 
-    h = outer("stem", x, 2)
-    for i, one in enumerate(blocks, 1):
+    noise = lambda name: None if key is None else path_key(key, name)
+    h = outer("stem", x, stem_stride)
+    for i, (one, drop) in enumerate(zip(blocks, drop_path_rates(len(blocks), drop_path), strict=True), 1):
         name, activation = f"block{i}", swish if one.swish else jax.nn.relu
-        here, given = gather(p[name], name), stats and stats[name]
-        h, seen[name] = block(here, h, given, stride=one.stride, activation=activation)
+        here, given, own = gather(p[name], name), stats and stats[name], noise(name)
+        h, seen[name] = block(here, h, given, key=own, drop_path=drop, stride=one.stride, activation=activation)
     h = swish(linear(gather(p["head"], "head"), global_avg_pool(outer("last", h, 1))))
-    h = dropout(h, rate, key=None if key is None else path_key(key, "out"))
+    h = dropout(h, rate, key=noise("out"))
     return linear(gather(p["out"], "out"), h), seen
 
 

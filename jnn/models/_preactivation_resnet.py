@@ -17,6 +17,7 @@ from jnn.axes import gather
 from jnn.layers import batch_norm, batch_norm_spec, conv_spec, dropout, linear_spec
 from jnn.models._conv_norm import Stats, padded_conv
 from jnn.models._residual_stages import (
+    added,
     block_sizes,
     head,
     pooled_stem,
@@ -25,7 +26,7 @@ from jnn.models._residual_stages import (
     strided_unit,
     through_stages,
 )
-from jnn.param import Params, Spec, check_key
+from jnn.param import Params, Spec, check_key, path_key
 
 
 def preactivation_resnet_spec(
@@ -85,6 +86,7 @@ def preactivation_resnet(
     *,
     key: jax.Array | None,
     rate: float = 0.0,
+    drop_path: float = 0.0,
     weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
     """Pre-activation residual network (ResNet v2, wide ResNet): blocks `shortcut(x) + convolutions(relu(norm(x)))`.
@@ -95,8 +97,9 @@ def preactivation_resnet(
     Args:
       p: as `preactivation_resnet_spec` declares.
       x, stats, weight: as in `resnet`.
-      key: noise for dropout, None for none.
+      key: noise for dropout and stochastic depth, None for none.
       rate: of dropout before the last convolution of each block.
+      drop_path: of stochastic depth, as in `resnet`.
 
     Returns:
       (..., classes) logits, in x's dtype; and the statistics used.
@@ -115,7 +118,7 @@ def preactivation_resnet(
     check_key("preactivation_resnet", key, optional=True)
     stem = {"conv": gather(p["stem"], "stem")}
     h = pooled_stem(stem, padded_conv(stem["conv"], x, stride=stem_stride(stem)))
-    h, seen = through_stages(p, h, stats, _preactivation, key, weight=weight, rate=rate)
+    h, seen = through_stages(p, h, stats, _preactivation, key, drop_path=drop_path, weight=weight, rate=rate)
     h, last = batch_norm(gather(p["norm"], "norm"), h, stats and stats["norm"], weight=weight)
     return head(p, jax.nn.relu(h)), {**seen, "norm": last}
 
@@ -129,6 +132,7 @@ def _preactivation(
     stride: int,
     weight: jax.Array | None,
     rate: float,
+    drop_path: float = 0.0,
 ) -> tuple[jax.Array, Stats]:
     units = sorted(p.keys() - {"shortcut"})
     h, seen = x, {}
@@ -139,4 +143,5 @@ def _preactivation(
             x = padded_conv(p["shortcut"], h, stride=stride)
         h = dropout(h, rate, key=key) if name == units[-1] else h
         h = padded_conv(p[name]["conv"], h, stride=stride if name == strided_unit(p, units) else 1)
-    return x + h, seen
+    own = None if key is None else path_key(key, "drop_path")
+    return (x + h if "shortcut" in p else added(x, h, drop_path, own)), seen

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import jax
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.layers import dropout, global_avg_pool, linear, max_pool
+from jnn.layers import drop_path as dropped
+from jnn.layers import drop_path_rates, dropout, global_avg_pool, linear, max_pool
 from jnn.models._conv_norm import Stats
+from jnn.models._stochastic_depth import depth_of, scanned_rates
 from jnn.param import Params, Spec, path_key, stack
 
-Block = Callable[..., tuple[jax.Array, Stats]]  # (p, x, stats, key, stride=) -> (x, stats)
+Block = Callable[..., tuple[jax.Array, Stats]]  # (p, x, stats, key, stride=, drop_path=) -> (x, stats)
 
 
 def block_sizes(c_in: int, c_out: int, bottleneck: int | None) -> list[tuple[int, int, int]]:
@@ -67,39 +70,60 @@ def through_stages(
     key: jax.Array | None,
     *,
     strides: Sequence[int] | None = None,
+    drop_path: float,
     **how: Any,
 ) -> tuple[jax.Array, Stats]:
-    """All stages; in each, the blocks behind the first, which strides, are one body of code."""
+    """All stages; in each, the blocks behind the first, which strides, are one body of code.
+
+    The rate of stochastic depth grows from block to block, up to `drop_path` of the last one.
+    """
     seen: Stats = {}
-    for i in range(sum(name.startswith("stage") for name in p)):
-        name = f"stage{i + 1}"
+    names = [f"stage{i + 1}" for i in range(sum(name.startswith("stage") for name in p))]
+    depths = [1 + (depth_of(p[name]["rest"]) if "rest" in p[name] else 0) for name in names]
+    rates = iter(drop_path_rates(sum(depths), drop_path))
+    for i, name in enumerate(names):
         stage, given = p[name], stats and stats[name]
+        rate, *more = islice(rates, depths[i])
         noise = {part: None if key is None else path_key(key, f"{name}/{part}") for part in ("first", "rest")}
         first = gather(stage["first"], f"{name}/first")
         stride = _stage_stride(i) if strides is None else strides[i]
-        x, told = block(first, x, given and given["first"], noise["first"], stride=stride, **how)
+        x, told = block(first, x, given and given["first"], noise["first"], stride=stride, drop_path=rate, **how)
         seen[name] = {"first": told}
         if "rest" not in stage:
             continue
 
-        same = partial(block, stride=1, **how)
-        x, seen[name]["rest"] = repeated(same, f"{name}/rest", stage["rest"], x, given and given["rest"], noise["rest"])
+        same, path = partial(block, stride=1, **how), f"{name}/rest"
+        x, seen[name]["rest"] = repeated(same, path, stage["rest"], x, given and given["rest"], noise["rest"], more)
     return x, seen
 
 
 def repeated(
-    block: Block, path: str, p: Params, x: jax.Array, stats: Stats | None, key: jax.Array | None
+    block: Block,
+    path: str,
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    key: jax.Array | None,
+    rates: Sequence[float] = (),
 ) -> tuple[jax.Array, Stats]:
-    """Stacked blocks `block(p, x, stats, key)`, one behind the other, as one body of code."""
+    """Stacked blocks `block(p, x, stats, key)`, one behind the other, as one body of code.
+
+    Where there are rates and noise, each gets its own as `drop_path`.
+    """
 
     def body(x: jax.Array, one: Any) -> tuple[jax.Array, Stats]:
-        p, stats, key = one
-        x, told = block(gather(p, path), x, stats, key)
+        p, stats, key, rate = one
+        x, told = block(gather(p, path), x, stats, key, **rate)
         return constrain(x, "y", "x", "channels"), told
 
     depth = jax.tree.leaves(p)[0].shape[0]
     keys = None if key is None else jax.random.split(key, depth)
-    return jax.lax.scan(body, x, (p, stats, keys))
+    return jax.lax.scan(body, x, (p, stats, keys, scanned_rates(rates, key)))
+
+
+def added(x: jax.Array, h: jax.Array, drop_path: float, key: jax.Array | None) -> jax.Array:
+    """`x + h`, of which each example leaves out h at this rate."""
+    return x + dropped(h, drop_path, key=key, in_axes=3)
 
 
 def strided_unit(p: Params, units: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Residual networks: ResNet (v1.5), wide ResNet with bottlenecks, ResNeXt. (Activation first: `_preactivation_resnet`.)
 
-    resnet(p, x, stats) -> (logits, stats)
+    resnet(p, x, stats, key=key) -> (logits, stats)
 
 What there is, is in the shapes: blocks of two 3x3 convolutions or of three with a narrow one in the middle, groups,
 and the stem: 7x7 is ImageNet's, which strides and pools, 3x3 is that for small images.
@@ -23,6 +23,7 @@ from jnn.initializers import Initializer, ones, zeros
 from jnn.layers import linear_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
 from jnn.models._residual_stages import (
+    added,
     block_sizes,
     head,
     pooled_stem,
@@ -31,7 +32,7 @@ from jnn.models._residual_stages import (
     strided_unit,
     through_stages,
 )
-from jnn.param import Params, Spec
+from jnn.param import Params, Spec, check_key
 
 NARROW, WIDE = (64, 128, 256, 512), (256, 512, 1024, 2048)
 RESNETS: dict[str, dict[str, Any]] = {  # sizes for `resnet_spec`
@@ -114,7 +115,13 @@ def resnet_spec(
 
 
 def resnet(
-    p: Params, x: jax.Array, stats: Stats | None = None, *, weight: jax.Array | None = None
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None = None,
+    *,
+    key: jax.Array | None,
+    drop_path: float = 0.0,
+    weight: jax.Array | None = None,
 ) -> tuple[jax.Array, Stats]:
     """Residual network (ResNet): blocks `relu(shortcut(x) + convolutions(x))`, then the mean over the image.
 
@@ -126,6 +133,9 @@ def resnet(
       p: as `resnet_spec` declares.
       x: (..., y, x, c), floating point.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
+      key: noise for stochastic depth, None for none.
+      drop_path: of stochastic depth, in the last block, as in `drop_path_rates`: blocks with a shortcut of their own,
+        which widen or stride, are never dropped.
       weight: of each example, as in `batch_norm`.
 
     Returns:
@@ -137,19 +147,29 @@ def resnet(
 
     >>> from jnn.param import abstract
     >>> p = abstract(resnet_spec(**RESNETS["resnet18"], classes=1000))
-    >>> jax.eval_shape(resnet, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32))[0].shape
+    >>> images = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
+    >>> jax.eval_shape(lambda p, x: resnet(p, x, key=None)[0], p, images).shape
     (8, 1000)
     """
     checks.params("resnet", p, "stem", "stage1")
     checks.floats("resnet", x, ndim=3)
+    check_key("resnet", key, optional=True)
     stem = gather(p["stem"], "stem")
     h, seen = conv_norm(stem, x, stats and stats["stem"], stride=stem_stride(stem), weight=weight)
-    h, of_stages = through_stages(p, pooled_stem(stem, jax.nn.relu(h)), stats, _residual, None, weight=weight)
+    h = pooled_stem(stem, jax.nn.relu(h))
+    h, of_stages = through_stages(p, h, stats, _residual, key, drop_path=drop_path, weight=weight)
     return head(p, h), {"stem": seen, **of_stages}
 
 
 def _residual(
-    p: Params, x: jax.Array, stats: Stats | None, key: None, *, stride: int, weight: jax.Array | None
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    key: jax.Array | None,
+    *,
+    stride: int,
+    weight: jax.Array | None,
+    drop_path: float = 0.0,
 ) -> tuple[jax.Array, Stats]:
     units = sorted(p.keys() - {"shortcut"})
     h, seen = x, {}
@@ -157,6 +177,7 @@ def _residual(
         here = stride if name == strided_unit(p, units) else 1
         h, seen[name] = conv_norm(p[name], h, stats and stats[name], stride=here, grouped=True, weight=weight)
         h = jax.nn.relu(h) if name != units[-1] else h
-    if "shortcut" in p:
-        x, seen["shortcut"] = conv_norm(p["shortcut"], x, stats and stats["shortcut"], stride=stride, weight=weight)
+    if "shortcut" not in p:
+        return jax.nn.relu(added(x, h, drop_path, key)), seen
+    x, seen["shortcut"] = conv_norm(p["shortcut"], x, stats and stats["shortcut"], stride=stride, weight=weight)
     return jax.nn.relu(x + h), seen

@@ -1,5 +1,7 @@
 """The inverted residual against the same written in torch; its statistics; bad input."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ def test_inverted_residual_matches_torch(c_out, expand, squeeze, stride, seed):
         h = norm(p["project"]["norm"], h @ p["project"]["conv"]["w"][0, 0])
         return h + x if h.shape == x.shape else h
 
-    ours = lambda p, x: models.inverted_residual(p, x, stride=stride, activation=jax.nn.silu)[0]
+    ours = lambda p, x: models.inverted_residual(p, x, key=None, stride=stride, activation=jax.nn.silu)[0]
     spec = models.inverted_residual_spec(3, c_out, hidden=3 * expand, squeeze=squeeze)
     assert_block_matches(spec, ours, theirs, (2, 5, 5, 3), seed=seed)
 
@@ -43,12 +45,14 @@ def test_statistics_of_an_inverted_residual():
     p = jax.tree.map(lambda p: np.cos(np.arange(np.prod(p.shape), dtype=np.float32)).reshape(p.shape), spec)
     (x,) = normals(np.random.default_rng(0), (4, 3, 3, 3))
 
+    run = partial(models.inverted_residual, key=None)
+
     @jax.jit
     def three(p, x, row):
-        y, stats = models.inverted_residual(p, x)
+        y, stats = run(p, x)
         given = {name: {"norm": {k: stats[name]["norm"][k] for k in of["norm"]}} for name, of in declared.items()}
-        padded = models.inverted_residual(p, jnp.concatenate([x, row]), weight=jnp.array([1.0, 1, 1, 1, 0]))
-        return y, models.inverted_residual(p, x, given)[0], padded[0][:4]
+        padded = run(p, jnp.concatenate([x, row]), weight=jnp.array([1.0, 1, 1, 1, 0]))
+        return y, run(p, x, given)[0], padded[0][:4]
 
     y, again, padded = three(p, x, np.full_like(x[:1], np.nan))
     np.testing.assert_allclose(again, y, rtol=1e-4, atol=1e-4)
@@ -60,4 +64,4 @@ def test_statistics_of_an_inverted_residual():
 def test_other_channels_are_one_clear_error(hidden, channels):
     p = jax.tree.map(lambda p: jnp.zeros(p.shape), models.inverted_residual_spec(2, 4, hidden=hidden))
     with pytest.raises(ValueError, match="its parameters expect input"):
-        models.inverted_residual(p, jnp.ones((2, 4, 4, channels)))
+        models.inverted_residual(p, jnp.ones((2, 4, 4, channels)), key=None)

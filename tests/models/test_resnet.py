@@ -1,5 +1,7 @@
 """Residual networks against torch, by published sizes, with real weights; statistics given back."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +24,7 @@ from jnn.models import (
 )
 from tests.models.images import channels_last, check_with_stats, images, trained
 
+SILENT = partial(resnet, key=None)
 PUBLISHED = {  # torchvision's documentation
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -117,7 +120,7 @@ class TorchWide(nn.Module):
 )
 def test_matches_torch(sizes):
     module = TorchResNet(**sizes, classes=5)
-    check_with_stats(resnet, resnet_spec(**sizes, classes=5), module, images(2, 20, 19, 3), TORCHVISION_RESNET)
+    check_with_stats(SILENT, resnet_spec(**sizes, classes=5), module, images(2, 20, 19, 3), TORCHVISION_RESNET)
 
 
 def test_torchvisions_names_are_those_of_parameters_and_of_running_statistics():
@@ -130,7 +133,7 @@ def test_torchvisions_names_are_those_of_parameters_and_of_running_statistics():
     )
     with torch.no_grad():
         theirs = channels_last(module, torch.tensor(x)).numpy()
-    ours, _ = jax.jit(resnet)(params, x, stats)
+    ours, _ = jax.jit(SILENT)(params, x, stats)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
 
 
@@ -158,15 +161,15 @@ def test_sizes_of_small_images():
 def test_imagenets_image_is_seen_seven_by_seven():
     spec = resnet_spec(**RESNETS["resnet50"], classes=1000)
     images = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32)
-    hlo = jax.jit(resnet).lower(jnn.param.abstract(spec), images).as_text()
+    hlo = jax.jit(SILENT).lower(jnn.param.abstract(spec), images).as_text()
     assert "2x7x7x2048x" in hlo
-    assert jax.eval_shape(resnet, jnn.param.abstract(spec), images)[0].shape == (2, 1000)
+    assert jax.eval_shape(SILENT, jnn.param.abstract(spec), images)[0].shape == (2, 1000)
 
 
 def test_statistics_given_back_give_the_same_output():
     spec = resnet_spec((1, 3), (4, 8), 5, stem=4, kernel=3)
     p = jax.tree.map(lambda x: x + 0.1, jnn.init(spec, jax.random.key(0)))
-    run, x = jax.jit(resnet), images(4, 6, 6, 3)
+    run, x = jax.jit(SILENT), images(4, 6, 6, 3)
     logits, seen = run(p, x)
     assert jnn.flatten(seen).keys() >= jnn.flatten(batch_stats_spec(spec)).keys()
     again, _ = run(p, x[:2], seen)
@@ -196,7 +199,7 @@ def test_a_real_resnet50_gives_torchs_outputs(weights):
     x = images(2, 224, 224, 3)
     with torch.no_grad():
         theirs = module(torch.tensor(x).movedim(-1, 1)).numpy()
-    ours, _ = jax.jit(resnet)(params, x, stats)
+    ours, _ = jax.jit(SILENT)(params, x, stats)
     np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
 
 
@@ -211,7 +214,7 @@ def test_it_trains_and_is_evaluated_by_its_running_statistics():
     held_out = jnn.data.in_order({"x": pictures[200:], "y": labels[200:]}, 48)  # the last one is padded
 
     def loss(params, batch, ctx):
-        logits, seen = resnet(params, batch["x"], ctx.stats, weight=batch["weight"])
+        logits, seen = resnet(params, batch["x"], ctx.stats, key=None, weight=batch["weight"])
         metrics = {"accuracy": jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])}
         values = jnn.losses.cross_entropy(logits, batch["y"])
         return jnn.train.LossOutput(values, batch["weight"], metrics=metrics, stats=seen)

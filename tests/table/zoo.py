@@ -49,14 +49,21 @@ BLOCKS = [
     normalized("conv_norm", models.conv_norm, models.conv_norm_spec(2, 3), 3, 3, 2),
     normalized(
         "inverted_residual",
-        lambda *args: models.inverted_residual(*args, activation=jax.nn.silu),
+        lambda *args, key: models.inverted_residual(*args, key=key, drop_path=0.5, activation=jax.nn.silu),
         models.inverted_residual_spec(4, 4, hidden=8, squeeze=2),
         *(3, 3, 4),
+        noisy=True,
     ),
-    normalized("resnet", models.resnet, models.resnet_spec((2,), (4,), 3, stem=2, kernel=3, channels=1), 4, 4, 1),
+    normalized(
+        "resnet",
+        lambda *args, key: models.resnet(*args, key=key, drop_path=0.5),
+        models.resnet_spec((2,), (4,), 3, stem=2, kernel=3, channels=1),
+        *(4, 4, 1),
+        noisy=True,
+    ),
     normalized(
         "preactivation_resnet",
-        lambda *args, key: models.preactivation_resnet(*args, key=key, rate=0.2),
+        lambda *args, key: models.preactivation_resnet(*args, key=key, rate=0.2, drop_path=0.5),
         models.preactivation_resnet_spec((2,), (4,), 3, stem=2, channels=1),
         *(4, 4, 1),
         noisy=True,
@@ -168,28 +175,28 @@ BLOCKS = [
     ),
     normalized(
         "mobilenet_v2",
-        lambda *args, key: models.mobilenet_v2(*args, key=key, strides=(1, 2)),
+        lambda *args, key: models.mobilenet_v2(*args, key=key, drop_path=0.5, strides=(1, 2)),
         models.mobilenet_v2_spec(3, stages=((1, 8, 1), (2, 8, 2)), stem=8, last=8, channels=1),
         *(4, 4, 1),
         noisy=True,
     ),
     normalized(
         "efficientnet_lite",
-        lambda *args, key: models.efficientnet_lite(*args, key=key, strides=(1, 2)),
+        lambda *args, key: models.efficientnet_lite(*args, key=key, drop_path=0.5, strides=(1, 2)),
         models.efficientnet_lite_spec(3, stages=((3, 1, 8, 1), (5, 2, 8, 2)), stem=8, last=8, channels=1),
         *(4, 4, 1),
         noisy=True,
     ),
     normalized(
         "efficientnet",
-        lambda *args, key: models.efficientnet(*args, key=key, strides=(1, 2)),
+        lambda *args, key: models.efficientnet(*args, key=key, drop_path=0.5, strides=(1, 2)),
         models.efficientnet_spec(3, stages=((3, 1, 8, 1), (5, 2, 8, 2)), stem=8, channels=1),
         *(4, 4, 1),
         noisy=True,
     ),
     normalized(
         "mobilenet_v3",
-        lambda *args, key: models.mobilenet_v3(*args, key=key, blocks=MOBILE),
+        lambda *args, key: models.mobilenet_v3(*args, key=key, drop_path=0.5, blocks=MOBILE),
         models.mobilenet_v3_spec(3, blocks=MOBILE, stem=8, head=4, channels=1),
         *(4, 4, 1),
         noisy=True,
@@ -203,7 +210,7 @@ BLOCKS = [
     ),
     normalized(
         "efficientnet_v2",
-        lambda *args, key: models.efficientnet_v2(*args, key=key, strides=(1, 2, 1)),
+        lambda *args, key: models.efficientnet_v2(*args, key=key, drop_path=0.5, strides=(1, 2, 1)),
         models.efficientnet_v2_spec(
             3, stages=((3, 1, 8, 1), (3, 2, 8, 2), (3, 2, 8, 1)), fused=2, stem=8, last=8, channels=1
         ),

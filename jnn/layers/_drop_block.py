@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.layers._dropout import checked_rate, is_zero
+from jnn.layers._dropout import checked_rate, happens, is_zero
 from jnn.layers._pool import max_pool
 from jnn.layers._window import sliding
 from jnn.precision import wide, wide_dtype
@@ -59,5 +59,5 @@ def _outside_of_blocks(x: jax.Array, rate: float, size: tuple[int, ...], key: ja
     for n, k, start in zip(spatial, size, starts, strict=True):
         share *= n / (k * start)
     shape = (*x.shape[: x.ndim - len(size) - 1], *starts, x.shape[-1])
-    begins = jax.random.bernoulli(key, rate * share, shape).astype(wide_dtype(x))
+    begins = happens(key, rate * share, shape).astype(wide_dtype(x))
     return 1 - max_pool(begins, size, stride=1, padding=[(k - 1, k - 1) for k in size])

@@ -5,6 +5,7 @@ Laws: the mean of the output is the input; `key=None` is the identity; the same 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import jax
@@ -68,5 +69,9 @@ def kept(x: jax.Array, rate: float, key: jax.Array, shared_axes: tuple[int, ...]
     """Which elements stay, one draw for all along the shared axes, which have size 1."""
     shared = {axis % x.ndim for axis in shared_axes}
     shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
-    keep = 1 - rate
-    return jax.random.bernoulli(key, wide(keep) if isinstance(keep, jax.Array) else keep, shape)  # by fine uniforms
+    return happens(key, 1 - rate, shape)
+
+
+def happens(key: jax.Array, p: float, shape: Sequence[int]) -> jax.Array:
+    """What happens with probability p: a traced p of 16 bits draws no coarser than another one."""
+    return jax.random.bernoulli(key, wide(p) if isinstance(p, jax.Array) else p, tuple(shape))

@@ -112,7 +112,7 @@ def inverted_residual(
         h, seen["expand"] = unit(p["expand"], h, stats and stats["expand"])
         h = activation(h)
     # of half the channels the filters would be taken for two each, a multiplier
-    checks.trailing("inverted_residual", h, p["depthwise"]["norm"]["scale"].shape)
+    checks.trailing("inverted_residual", h, p["depthwise"]["conv"]["w"].shape[-1:])
     h, seen["depthwise"] = unit(p["depthwise"], h, stats and stats["depthwise"], stride=stride, grouped=True)
     h = activation(h)
     h = gate(p["squeeze"], h) if "squeeze" in p else h

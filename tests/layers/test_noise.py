@@ -98,6 +98,17 @@ def test_traced_rates():
     assert all(np.isnan(y).any() for y, _ in both(-0.5))
 
 
+def test_a_traced_rate_of_16_bits_draws_as_finely_and_a_number_of_numpy_widens_no_dtype():
+    key, x = jax.random.key(0), jnp.ones((200, 50, 20), jnp.bfloat16)
+    keeps = lambda y: float(np.mean(np.asarray(y) != 0))
+    call = jax.jit(lambda r: (layers.dropout(x, r, key=key), layers.drop_block(x, r, (1, 1), key=key)))
+    for rate in (0.0039, 0.02, 0.13):
+        rounded = float(jnp.bfloat16(rate))
+        np.testing.assert_allclose([keeps(y) for y in call(rate)], 1 - rounded, atol=0.0025)
+    for number in (np.float64(0.2), np.float32(0.2), jnp.float32(0.2)):
+        assert layers.dropout(x, number, key=key).dtype == x.dtype
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

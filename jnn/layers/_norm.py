@@ -75,19 +75,29 @@ def layer_norm(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1, epsil
     return scale_and_shift(p, h).astype(x.dtype)
 
 
-def rms_norm_spec(size: int, *, axis: str = "embed", init: Initializer = ones, dtype: DTypeLike = jnp.float32) -> Spec:
+def rms_norm_spec(
+    size: int,
+    *,
+    axis: str = "embed",
+    zero_centered: bool = False,
+    init: Initializer | None = None,
+    dtype: DTypeLike = jnp.float32,
+) -> Spec:
     """Declares the scale of RMS normalization: {"scale": (size,)}.
 
     Args:
       size: of x's last axis.
       axis: its name.
-      init: initial values of the scale.
+      zero_centered: whether what is kept is the scale less 1, as Gemma keeps it: {"zero_centered_scale": (size,)}.
+      init: initial values; those of a scale of 1 by default.
       dtype: of the scale.
 
     >>> rms_norm_spec(64)["scale"].shape
     (64,)
     """
-    return {"scale": Param((size,), init, (axis,), dtype)}
+    if zero_centered:
+        return {"zero_centered_scale": Param((size,), init or zeros, (axis,), dtype)}
+    return {"scale": Param((size,), init or ones, (axis,), dtype)}
 
 
 def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
@@ -96,7 +106,7 @@ def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) ->
     See "Root Mean Square Layer Normalization", Zhang and Sennrich, 2019.
 
     Args:
-      p: {"scale": (size,)}, optional.
+      p: {"scale": (size,)}, optional; or {"zero_centered_scale": (size,)}, the scale less 1.
       x: (..., size), floating point.
       epsilon: added to the mean square.
 
@@ -113,6 +123,8 @@ def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) ->
     check_norm("rms_norm", p, x, 1)
     h = wide(x)
     h = h * jax.lax.rsqrt(jnp.mean(jnp.square(h), -1, keepdims=True) + epsilon)
+    if "zero_centered_scale" in p:
+        p = {**p, "scale": 1 + wide(p["zero_centered_scale"])}
     return scale_and_shift(p, h).astype(x.dtype)
 
 

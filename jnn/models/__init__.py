@@ -1,6 +1,6 @@
 """Models: one architecture a file, made of layers; a `*_spec` beside a function, one storey up."""
 
-from jnn.models._arrange import Arrange, Branch, Norm, parallel, post_norm, pre_norm
+from jnn.models._arrange import Arrange, Branch, Norm, parallel, post_norm, pre_norm, sandwich_norm
 from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
 from jnn.models._capsnet import capsnet, capsnet_reconstruct, capsnet_spec
 from jnn.models._cnn import cnn, cnn_spec
@@ -44,6 +44,24 @@ from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
 from jnn.models._vit import TORCHVISION_VIT, VITS, vit, vit_spec
 from jnn.models._wavenet import wavenet, wavenet_spec
 from jnn.models._xception import xception, xception_spec
+from jnn.models.decoders import (
+    DecoderConfig,
+    LinearScaling,
+    Llama3Scaling,
+    YarnScaling,
+    cached_decoder,
+    decoder,
+    decoder_cache,
+    decoder_from_hf,
+    decoder_spec,
+    gemma2_from_hf,
+    gemma_from_hf,
+    llama_from_hf,
+    mistral_from_hf,
+    phi3_from_hf,
+    qwen2_from_hf,
+    qwen3_from_hf,
+)
 
 __all__ = [
     "CONVNEXTS",
@@ -61,14 +79,19 @@ __all__ = [
     "VITS",
     "Arrange",
     "Branch",
+    "DecoderConfig",
+    "LinearScaling",
+    "Llama3Scaling",
     "MobileBlock",
     "Norm",
+    "YarnScaling",
     "alexnet",
     "alexnet_spec",
     "autoencoder",
     "autoencoder_spec",
     "batch_stats_spec",
     "cached_block",
+    "cached_decoder",
     "cached_transformer",
     "capsnet",
     "capsnet_reconstruct",
@@ -83,6 +106,10 @@ __all__ = [
     "dcgan_discriminator_spec",
     "dcgan_generator",
     "dcgan_generator_spec",
+    "decoder",
+    "decoder_cache",
+    "decoder_from_hf",
+    "decoder_spec",
     "densenet",
     "densenet_spec",
     "diffusion_unet",
@@ -93,6 +120,8 @@ __all__ = [
     "efficientnet_spec",
     "efficientnet_v2",
     "efficientnet_v2_spec",
+    "gemma2_from_hf",
+    "gemma_from_hf",
     "generate",
     "graph_classifier",
     "graph_classifier_spec",
@@ -105,8 +134,10 @@ __all__ = [
     "last_state",
     "lenet5",
     "lenet5_spec",
+    "llama_from_hf",
     "masked_conv",
     "mean_state",
+    "mistral_from_hf",
     "mlp",
     "mlp_mixer",
     "mlp_mixer_spec",
@@ -123,6 +154,7 @@ __all__ = [
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",
+    "phi3_from_hf",
     "pixelcnn",
     "pixelcnn_spec",
     "post_norm",
@@ -131,11 +163,14 @@ __all__ = [
     "preactivation_resnet_spec",
     "prototypes",
     "prototypical_logits",
+    "qwen2_from_hf",
+    "qwen3_from_hf",
     "recurrent_classifier",
     "recurrent_classifier_spec",
     "reparametrize",
     "resnet",
     "resnet_spec",
+    "sandwich_norm",
     "seq2seq",
     "seq2seq_decode",
     "seq2seq_spec",

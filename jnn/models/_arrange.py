@@ -1,7 +1,7 @@
 """How the branches of a block are added to its stream: before or after a norm, one after another or at once.
 
     pre_norm(p, x, branches, norm) -> x
-    post_norm, parallel                 the same signature
+    post_norm, sandwich_norm, parallel      the same signature
 
 A branch is the name of its norm in p, and a function of rows.
 """
@@ -50,6 +50,23 @@ def post_norm(p: Params, x: jax.Array, branches: Sequence[Branch], norm: Norm) -
     for i, (name, branch) in enumerate(branches):
         x = checkpoint_name(x, "stream") if i else x
         x = norm(p[name], x + branch(x))
+    return x
+
+
+def sandwich_norm(p: Params, x: jax.Array, branches: Sequence[Branch], norm: Norm) -> jax.Array:
+    """Sandwich norm: `x + norm_post(f(norm(x)))`, branch after branch; the second norm of "norm1" is "norm1_post".
+
+    See "CogView: Mastering Text-to-Image Generation via Transformers", Ding et al., 2021; "Gemma 2", Gemma Team, 2024.
+
+    >>> import jax.numpy as jnp
+    >>> p = {"n": jnp.ones(1) / 2, "n_post": jnp.ones(1) * 3}
+    >>> sandwich_norm(p, jnp.ones(1), [("n", lambda h: h)], lambda p, x: p * x).tolist()
+    [2.5]
+    """
+    checks.params("sandwich_norm", p, *(name for name, _ in branches), *(f"{name}_post" for name, _ in branches))
+    for i, (name, branch) in enumerate(branches):
+        x = checkpoint_name(x, "stream") if i else x
+        x = x + norm(p[f"{name}_post"], branch(norm(p[name], x)))
     return x
 
 

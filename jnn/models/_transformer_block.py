@@ -126,7 +126,7 @@ def transformer_block(
       kv_mask: (..., t, s), of cross-attention.
       norm: `layer_norm`, or `rms_norm`.
       activation: of the feed-forward network.
-      arrange: how branches are added up: `pre_norm`, `post_norm`, `parallel`.
+      arrange: how branches are added up: `pre_norm`, `post_norm`, `sandwich_norm`, `parallel`.
 
     Returns:
       (..., t, d), in x's dtype.

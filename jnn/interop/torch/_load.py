@@ -44,10 +44,10 @@ def load_state_dict(
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
         same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var
         are running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ...,
-        which are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array. A pair
-        (name, "i o y x -> y x i o") says how the axes lie where the rule above does not, and
-        (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern matches has the name of torch's
-        modules: "fc/w" is "fc.weight".
+        which are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array, and
+        "qkv_proj.weight[0:4/6]" its first four sixths. A pair (name, "i o y x -> y x i o") says how the axes lie where
+        the rule above does not, and (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern
+        matches has the name of torch's modules: "fc/w" is "fc.weight".
       ignore: patterns of names that nothing is made of.
       mesh, rules: where the arrays are placed, as of `jnn.load`.
 
@@ -78,7 +78,7 @@ def load_state_dict(
             problems.append(f"missing: {path} {array_type(abstract(param))}, looked for as {where.name}{counted}")
             return None
         for name in found:
-            read.setdefault(name, set()).add((where.part, where.parts))
+            read.setdefault(name, set()).update((part, where.parts) for part in range(where.first, where.last))
         try:
             return _taken(path, param, where, found, state_dict)
         except ValueError as error:
@@ -128,7 +128,7 @@ def _part(where: Source, x: np.ndarray) -> np.ndarray:
             raise ValueError(f"its rows cannot be cut into {where.parts} parts")
         return x
     rows = len(x) // where.parts
-    return x[where.part * rows : (where.part + 1) * rows]
+    return x[where.first * rows : where.last * rows]
 
 
 def _left_over(

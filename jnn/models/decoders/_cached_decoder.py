@@ -1,0 +1,92 @@
+"""A decoder of Llama's family a chunk of tokens at a time.
+
+    decoder_cache(p, config, length) -> cache                               empty
+    cached_decoder(p, tokens, cache, config) -> (logits, cache)             the next chunk of tokens
+
+Law: `cached_decoder` over any cut equals `decoder` over the whole.
+"""
+
+from __future__ import annotations
+
+import jax
+
+from jnn import checks
+from jnn.layers import Cache, attention_cache
+from jnn.models._transformer_block import cached_block
+from jnn.models.decoders._config import DecoderConfig
+from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, read_out
+from jnn.param import Params
+
+Caches = tuple[Cache, ...]
+
+
+def decoder_cache(p: Params, config: DecoderConfig, length: int, *, leading: tuple[int, ...] = ()) -> Caches:
+    """Key-value caches of a decoder, empty, for tokens (*leading, t), up to `length` of them.
+
+    A layer with a window remembers no more than it, in a ring.
+
+    Args:
+      p: as `decoder_spec` declares.
+      config: what p was declared by.
+      length: of the longest sequence.
+      leading: the leading axes of tokens.
+
+    Returns:
+      For each of config.windows the caches of its layers, stacked: (layers / n, *leading, rows, kv_heads, head).
+
+    >>> import jax.numpy as jnp
+    >>> from jnn.models import decoder_spec
+    >>> from jnn.param import init
+    >>> config = DecoderConfig(vocab=65, layers=4, heads=2, embed=8, hidden=16, windows=(6, None))
+    >>> p = init(decoder_spec(config), jax.random.key(0))
+    >>> [cache["k"].shape for cache in decoder_cache(p, config, 64, leading=(5,))]
+    [(2, 5, 6, 2, 4), (2, 5, 64, 2, 4)]
+    """
+    of_groups = groups(p["blocks"]["attention"], config)
+
+    def empty(i: int, window: int | None) -> Cache:
+        rows = length if window is None else min(window, length)
+        return jax.vmap(lambda p: attention_cache(layer(p, i), rows, leading=leading))(of_groups)
+
+    return tuple(empty(i, window) for i, window in enumerate(config.windows))
+
+
+def cached_decoder(p: Params, tokens: jax.Array, cache: Caches, config: DecoderConfig) -> tuple[jax.Array, Caches]:
+    """Cached decoder: logits of the token after each token of the next chunk of a sequence.
+
+    Args:
+      p: as `decoder_spec` declares.
+      tokens: (..., t), integers in 0..vocab-1.
+      cache: from `decoder_cache`, or from the call before.
+      config: what p was declared by.
+
+    Returns:
+      (..., t, vocab), and the cache with these tokens added. NaN once a cache without a window is exceeded.
+
+    Raises:
+      TypeError, ValueError: as `decoder`.
+
+    >>> import jax.numpy as jnp
+    >>> from jnn.models import decoder_spec
+    >>> from jnn.param import init
+    >>> config = DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16)
+    >>> p = init(decoder_spec(config), jax.random.key(0))
+    >>> logits, cache = cached_decoder(p, jnp.array([1, 2, 3]), decoder_cache(p, config, 64), config)
+    >>> logits, cache = cached_decoder(p, logits[-1:].argmax(-1), cache, config)
+    >>> logits.shape, cache[0]["next"].tolist()
+    ((1, 65), [4, 4])
+    """
+    checks.params("cached_decoder", p, "embed", "blocks", "norm", may=("out",))
+    checks.integers("cached_decoder", tokens, ndim=1, name="tokens")
+
+    def group(x: jax.Array, slices: tuple[Params, Caches]) -> tuple[jax.Array, Caches]:
+        grown = []
+        for i, (window, cache) in enumerate(zip(config.windows, slices[1], strict=True)):
+            own, rows = layer(slices[0], i), cache["k"].shape[-3]
+            seen = window if window is not None and window <= rows else None  # a shorter sequence never leaves it
+            x, new = cached_block(own, x, cache, window=seen, **block_options(own, config))
+            grown.append(new)
+        return x, tuple(grown)
+
+    x, cache = jax.lax.scan(group, embed_tokens(p, tokens, config), (groups(p["blocks"], config), cache))
+    return read_out(p, x, config), cache

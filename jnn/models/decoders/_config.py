@@ -1,0 +1,92 @@
+"""What a decoder of Llama's family is: its sizes, and the few choices in which the members of the family differ."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+
+from jnn import checks
+from jnn.activations import silu
+from jnn.models.decoders._rope_scaling import RopeScaling
+
+ATTENTION, FEED_FORWARD = ("q", "k", "v", "o"), ("gate", "up", "down")
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """Decoder config: sizes and choices of a decoder. The defaults are Llama's; `llama_from_hf` and others read one.
+
+    Attributes:
+      vocab: how many tokens there are.
+      layers: how many blocks.
+      heads: query heads of each.
+      embed: the width of the residual stream.
+      hidden: the width of the gated feed-forward network.
+      kv_heads: key and value heads; as `heads` by default.
+      head: the size of a head; embed / heads by default.
+      tied: whether the read-out's weights are those that embed.
+      bias: the linear maps that have one, of "q", "k", "v", "o", "gate", "up", "down".
+      qk_norm: whether queries and keys are normalized head by head.
+      zero_centered: whether norms keep their scale less 1.
+      post_norms: whether what a branch gives is normalized too, before it is added: `sandwich_norm`.
+      windows: how many tokens each layer sees back, itself among them, None for all; repeated over the layers.
+      rope_theta: the base of the rotary rates.
+      rope_scaling: how they are scaled.
+      rope_part: the part of each head that is turned.
+      activation: of the gate.
+      epsilon: of the norms.
+      embed_scale: what embedded tokens are multiplied by.
+      score_scale: what the scores of attention are multiplied by; head ** -0.5 by default.
+      score_cap: their soft cap.
+      logit_cap: the soft cap of the logits.
+
+    Raises:
+      ValueError: the windows do not divide the layers, or a bias is of no map.
+
+    >>> DecoderConfig(vocab=65, layers=4, heads=4, embed=64, hidden=128).head_size
+    16
+    """
+
+    vocab: int
+    layers: int
+    heads: int
+    embed: int
+    hidden: int
+    kv_heads: int | None = None
+    head: int | None = None
+    tied: bool = False
+    bias: tuple[str, ...] = ()
+    qk_norm: bool = False
+    zero_centered: bool = False
+    post_norms: bool = False
+    windows: tuple[int | None, ...] = (None,)
+    rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
+    rope_part: float = 1.0
+    activation: Callable[[jax.Array], jax.Array] = silu
+    epsilon: float = 1e-6
+    embed_scale: float = 1.0
+    score_scale: float | None = None
+    score_cap: float | None = None
+    logit_cap: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("vocab", "layers", "heads", "embed", "hidden"):
+            checks.count("DecoderConfig", name, getattr(self, name))
+        if not self.windows or self.layers % len(self.windows):
+            raise ValueError(
+                f"DecoderConfig: expected windows whose number divides the {self.layers} layers, found {self.windows}."
+            )
+        if unknown := {*self.bias} - {*ATTENTION, *FEED_FORWARD}:
+            raise ValueError(
+                f"DecoderConfig: expected biases of {(*ATTENTION, *FEED_FORWARD)}, found {sorted(unknown)}."
+            )
+        if self.qk_norm and self.epsilon != 1e-6:
+            raise ValueError(f"DecoderConfig: with qk_norm the epsilon of all norms is 1e-6, found {self.epsilon}.")
+
+    @property
+    def head_size(self) -> int:
+        """The size of a head."""
+        return self.embed // self.heads if self.head is None else self.head

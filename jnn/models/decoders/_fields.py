@@ -1,0 +1,177 @@
+"""Fields of Hugging Face's config.json: what a decoder is, read so that nothing which changes a value is passed over.
+
+    read("llama", config, attention_bias=False) -> fields       its own fields, and those of every family
+    sizes(fields) -> {...}                                      those of every family, as `DecoderConfig` has them
+    names(config, ...) -> {path: name}                          of the weights, for `jnn.interop.torch.load_state_dict`
+
+Law: a field that is not known here, or that asks for what is not computed, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+
+from jnn.activations import gelu, silu
+from jnn.models.decoders._config import DecoderConfig
+from jnn.models.decoders._rope_scaling import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
+
+Fields = dict[str, Any]
+# the fields of every family, and what Hugging Face's classes take where a file does not say; ... where it has to
+DEFAULTS: Fields = {
+    **dict.fromkeys(
+        ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"), ...
+    ),
+    **{"hidden_act": ..., "rms_norm_eps": ..., "num_key_value_heads": None, "head_dim": None},
+    **{"tie_word_embeddings": False, "rope_theta": 10_000.0, "rope_scaling": None, "rope_parameters": None},
+    "partial_rotary_factor": 1.0,
+}
+SAME: Mapping[str, tuple[Any, ...]] = {  # what is computed is this and nothing else
+    "attention_dropout": (0, None),
+    "resid_pdrop": (0,),
+    "embd_pdrop": (0,),
+    "rope_interleaved": (False,),
+    "use_bidirectional_attention": (False, None),
+    "is_encoder_decoder": (False,),
+    "add_cross_attention": (False,),
+}
+NO_VALUE = {  # fields on which no logit depends
+    *("architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path"),
+    *("bos_token_id", "eos_token_id", "pad_token_id", "use_cache", "cache_implementation", "initializer_range"),
+    *("max_position_embeddings", "original_max_position_embeddings", "pretraining_tp", "chunk_size_feed_forward"),
+    *("return_dict", "output_hidden_states", "output_attentions", "problem_type", "id2label", "label2id"),
+    *("is_llama_config", "transformers.js_config"),
+}
+exact_gelu = partial(gelu, approximate=False)
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "silu": silu,
+    "swish": silu,
+    "gelu": exact_gelu,
+    "gelu_pytorch_tanh": gelu,
+}
+
+
+def read(family: str, config: Mapping[str, Any], **defaults: Any) -> Fields:
+    """The fields of a config.json that change a value, those of every family and `defaults`, its own.
+
+    Raises:
+      TypeError: config is no mapping.
+      ValueError: it is of another family, lacks a field, or has one that is not known or asks for something else.
+    """
+    if not isinstance(config, Mapping):
+        raise TypeError(
+            f"{family}_from_hf: expected config.json as a dict, found {type(config).__name__}: json.loads(text), or "
+            "config.to_dict()."
+        )
+    known = DEFAULTS | defaults
+    problems = [f"{name} is missing" for name, value in known.items() if value is ... and name not in config]
+    for name, value in config.items():
+        if name in SAME and value not in SAME[name]:
+            problems.append(f"{name}={value!r}, where {SAME[name][0]!r} is computed")
+        elif name not in {*known, *SAME, *NO_VALUE}:
+            problems.append(f"{name}={value!r} is not known")
+    if (kind := config.get("model_type", family)) != family:
+        problems.insert(0, f"model_type={kind!r}; see decoder_from_hf")
+    if problems:
+        raise ValueError(f"{family}_from_hf: this config is not one of {family}'s: {'; '.join(problems)}.")
+    return known | {name: value for name, value in config.items() if name in known}
+
+
+def sizes(family: str, fields: Fields) -> Fields:
+    """The fields that every family has, by the names of `DecoderConfig`."""
+    if (activation := fields["hidden_act"]) not in ACTIVATIONS:
+        raise ValueError(f"{family}_from_hf: expected hidden_act among {sorted(ACTIVATIONS)}, found {activation!r}.")
+    return {
+        "vocab": fields["vocab_size"],
+        "layers": fields["num_hidden_layers"],
+        "heads": fields["num_attention_heads"],
+        "embed": fields["hidden_size"],
+        "hidden": fields["intermediate_size"],
+        "kv_heads": fields["num_key_value_heads"],
+        "head": fields["head_dim"],
+        "tied": fields["tie_word_embeddings"],
+        "activation": ACTIVATIONS[activation],
+        "epsilon": fields["rms_norm_eps"],
+        **_rope(family, fields),
+    }
+
+
+def windows(family: str, fields: Fields, size: int | None, slides: Callable[[int], bool]) -> tuple[int | None, ...]:
+    """The windows of the layers, by "layer_types" where there is that, in the shortest period."""
+    layers, kinds = fields["num_hidden_layers"], ("full_attention", "sliding_attention")
+    types = fields["layer_types"] or [kinds[slides(i)] for i in range(layers)]
+    if {*types} - {*kinds} or len(types) != layers:
+        raise ValueError(f"{family}_from_hf: expected layer_types, {layers} of {kinds}, found {types}.")
+    every = [size if kind == "sliding_attention" else None for kind in types]
+    period = next(n for n in range(1, layers + 1) if layers % n == 0 and every == every[:n] * (layers // n))
+    return tuple(every[:period])
+
+
+def names(config: DecoderConfig) -> dict[str, str]:
+    """Names of a family's weights, as most of its members have them: for `jnn.interop.torch.load_state_dict`."""
+    layer = "model.layers.{i}"
+    second, post = ("pre_feedforward", True) if config.post_norms else ("post_attention", False)
+    return {
+        "embed/*": "model.embed_tokens.*",
+        **({"blocks/attention/*_norm/*": f"{layer}.self_attn.*_norm.*"} if config.qk_norm else {}),
+        "blocks/attention/*/*": f"{layer}.self_attn.*_proj.*",
+        "blocks/norm1/*": f"{layer}.input_layernorm.*",
+        "blocks/norm2/*": f"{layer}.{second}_layernorm.*",
+        **({"blocks/norm1_post/*": f"{layer}.post_attention_layernorm.*"} if post else {}),
+        **({"blocks/norm2_post/*": f"{layer}.post_feedforward_layernorm.*"} if post else {}),
+        "blocks/*/*": f"{layer}.mlp.*_proj.*",
+        "norm/*": "model.norm.*",
+        **({} if config.tied else {"out/*": "lm_head.*"}),
+    }
+
+
+def _rope(family: str, fields: Fields) -> Fields:
+    """Rotary rates, as versions before 5 keep them, or under "rope_parameters"."""
+    given = {**(fields["rope_scaling"] or {}), **(fields["rope_parameters"] or {})}
+    theta = given.pop("rope_theta", fields["rope_theta"])
+    part = given.pop("partial_rotary_factor", fields["partial_rotary_factor"])
+    return {"rope_theta": theta, "rope_part": part, "rope_scaling": _scaling(family, given)}
+
+
+SCALINGS: Mapping[str, tuple[Callable[..., RopeScaling], Mapping[str, str]]] = {
+    "linear": (LinearScaling, {"factor": "factor"}),
+    "llama3": (
+        Llama3Scaling,
+        {
+            "factor": "factor",
+            "original_max_position_embeddings": "context",
+            "low_freq_factor": "low",
+            "high_freq_factor": "high",
+        },
+    ),
+    "yarn": (
+        YarnScaling,
+        {
+            "factor": "factor",
+            "original_max_position_embeddings": "context",
+            "beta_fast": "fast",
+            "beta_slow": "slow",
+            "attention_factor": "attention",
+        },
+    ),
+}
+
+
+def _scaling(family: str, given: Fields) -> RopeScaling | None:
+    kinds = {given.pop(name) for name in ("type", "rope_type") if name in given} or {"default"}
+    kind, where = kinds.pop(), f"{family}_from_hf: rope_scaling"
+    given = {name: value for name, value in given.items() if value is not None}
+    if kind == "default" and not given and not kinds:
+        return None
+    if kind not in SCALINGS or kinds:
+        raise ValueError(f"{where}: expected one type of {sorted(SCALINGS)}, found {sorted({kind, *kinds})}, {given}.")
+    make, table = SCALINGS[kind]
+    if unknown := given.keys() - table.keys():
+        raise ValueError(f"{where} of {kind}: expected {sorted(table)}, found {sorted(unknown)}, too.")
+    try:
+        return make(**{table[name]: value for name, value in given.items()})
+    except TypeError:
+        raise ValueError(f"{where} of {kind}: expected {sorted(table)}, found {given}.") from None

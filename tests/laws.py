@@ -129,6 +129,7 @@ SPECS = {
     "recurrent_classifier_spec": (5, 2, 3, 2),
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
+    "decoder_spec": (jnn.models.DecoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6),),
     "conv_norm_spec": (2, 3),
     "mobilenet_v2_spec": (2,),
     "efficientnet_lite_spec": (2,),

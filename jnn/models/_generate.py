@@ -2,7 +2,7 @@
 
     transformer_cache(p, length) -> cache                         empty
     cached_transformer(p, tokens, cache) -> (logits, cache)       the next chunk of tokens
-    generate(p, prompt, steps, key=key) -> tokens                 prefill, then a step a token
+    generate(p, prompt, steps, key=key) -> tokens                 prefill, then a step a token; of a `decoder`, too
 
 Laws: `cached_transformer` over any cut equals `transformer` over the whole; `generate` compiles twice, its prefill
 and its step, whatever the number of steps. Within another program it is a scan.
@@ -22,6 +22,7 @@ from jnn import checks
 from jnn.layers import Cache, attention_cache, layer_norm, unembed
 from jnn.models._transformer import embed_tokens, rotation
 from jnn.models._transformer_block import cached_block
+from jnn.models.decoders import DecoderConfig, cached_decoder, decoder_cache
 from jnn.param import Params, check_key
 
 
@@ -78,6 +79,7 @@ def generate(
     key: jax.Array | None = None,
     temperature: float | jax.Array = 1.0,
     top_k: int | None = None,
+    config: DecoderConfig | None = None,
 ) -> jax.Array:
     """Text generation: the prompt, and `steps` tokens drawn after it, each given all before it.
 
@@ -85,12 +87,13 @@ def generate(
     tokens as the prompt, always as many: nothing is compiled again.
 
     Args:
-      p: as `transformer_spec` declares.
+      p: as `transformer_spec` declares, or with a config `decoder_spec`.
       prompt: (..., t), integers in 0..vocab-1.
       steps: how many tokens to draw, at least 1.
       key: a PRNG key; draw i is a function of the key and i. A temperature of 0 needs none.
       temperature: divides the logits; 0 takes the likeliest token, the first of equally likely ones.
       top_k: draw among this many likeliest tokens alone: of equally likely ones, the first.
+      config: of a `decoder`; None for a `transformer`.
 
     Returns:
       (..., t + steps), int32. Under `jit` and `jax.export`, which trace one step for all, -1 where the logits (or the
@@ -109,12 +112,13 @@ def generate(
     """
     length = _check(p, prompt, steps, key, temperature, top_k)
     draw = (key, np.float32(temperature) if isinstance(temperature, int | float) else temperature)
-    token, cache = _prefill(p, prompt, *draw, length=length, top_k=top_k)
-    if any(isinstance(x, jax.core.Tracer) for x in (token, cache["next"])):
-        return _scanned(p, prompt, token, cache, steps, lambda *args: _step(p, *args[:2], *draw, args[2], top_k=top_k))
+    token, cache = _prefill(p, prompt, *draw, length=length, top_k=top_k, config=config)
+    step = lambda token, cache, i: _step(p, token, cache, *draw, i, top_k=top_k, config=config)
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((token, cache))):
+        return _scanned(prompt, token, cache, steps, step)
     tokens = [token]
     for i in range(1, steps):
-        token, cache = _step(p, token, cache, *draw, np.int32(i), top_k=top_k)
+        token, cache = step(token, cache, np.int32(i))
         tokens.append(token)
     drawn = np.concatenate([np.asarray(token) for token in (prompt, *tokens)], axis=-1, dtype=np.int32)
     if (drawn < 0).any():
@@ -161,11 +165,11 @@ def _warm(temperature: Any) -> bool:
 
 
 def _scanned(
-    p: Params, prompt: jax.Array, token: jax.Array, cache: Cache, steps: int, step: Callable[..., tuple[Any, Any]]
+    prompt: jax.Array, token: jax.Array, cache: Any, steps: int, step: Callable[..., tuple[Any, Any]]
 ) -> jax.Array:
     """The tokens of `generate` within another program."""
 
-    def one(carry: tuple[jax.Array, Cache], i: jax.Array) -> tuple[tuple[jax.Array, Cache], jax.Array]:
+    def one(carry: tuple[jax.Array, Any], i: jax.Array) -> tuple[tuple[jax.Array, Any], jax.Array]:
         token, cache = step(*carry, i)
         return (token, cache), token[..., 0]
 
@@ -173,27 +177,39 @@ def _scanned(
     return jnp.concatenate([prompt.astype(jnp.int32), token, jnp.moveaxis(rest, 0, -1)], axis=-1)
 
 
-@partial(jax.jit, static_argnames=("length", "top_k"))
+@partial(jax.jit, static_argnames=("length", "top_k", "config"))
 def _prefill(
-    p: Params, prompt: jax.Array, key: jax.Array | None, temperature: jax.Array, *, length: int, top_k: int | None
-) -> tuple[jax.Array, Cache]:
-    logits, cache = cached_transformer(p, prompt, transformer_cache(p, length, leading=prompt.shape[:-1]))
+    p: Params,
+    prompt: jax.Array,
+    key: jax.Array | None,
+    temperature: jax.Array,
+    *,
+    length: int,
+    top_k: int | None,
+    config: DecoderConfig | None,
+) -> tuple[jax.Array, Any]:
+    leading = prompt.shape[:-1]
+    if config is None:
+        logits, cache = cached_transformer(p, prompt, transformer_cache(p, length, leading=leading))
+    else:
+        logits, cache = cached_decoder(p, prompt, decoder_cache(p, config, length, leading=leading), config)
     return _draw(logits, key, 0, temperature, top_k), cache
 
 
-@partial(jax.jit, static_argnames="top_k", donate_argnames="cache")
+@partial(jax.jit, static_argnames=("top_k", "config"), donate_argnames="cache")
 def _step(
     p: Params,
     token: jax.Array,
-    cache: Cache,
+    cache: Any,
     key: jax.Array | None,
     temperature: jax.Array,
     i: jax.Array,
     *,
     top_k: int | None,
-) -> tuple[jax.Array, Cache]:
-    logits, cache = cached_transformer(p, token, cache)
-    return _draw(logits, key, i, temperature, top_k), cache
+    config: DecoderConfig | None,
+) -> tuple[jax.Array, Any]:
+    own = cached_transformer(p, token, cache) if config is None else cached_decoder(p, token, cache, config)
+    return _draw(own[0], key, i, temperature, top_k), own[1]
 
 
 def _draw(

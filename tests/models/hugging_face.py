@@ -38,7 +38,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @contextlib.contextmanager
 def in_double() -> Iterator[None]:
-    """Float64 for what Hugging Face's code computes in `torch.float32` whatever it is given: norms, softmax, rotations."""
+    """Float64 for what Hugging Face's code computes in `torch.float32`, whatever it is given: norms and rotations."""
     import torch
 
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jnn.interop.torch import load_state_dict
-from jnn.models import cached_decoder, decoder, decoder_cache, decoder_from_hf, decoder_spec
+from jnn.models import decoder, decoder_from_hf, decoder_spec, generate
 from tests.models.hugging_face import CASES, in_double, model_of, weights_of
 
 TOKENS = np.random.default_rng(0).integers(0, 40, (2, 12)).astype(np.int32)
@@ -49,13 +49,7 @@ def test_greedy_text_is_that_of_transformers(case, oracle):
     import torch
 
     config, p = ours(oracle, jnp.float32)
-    step = jax.jit(lambda p, tokens, cache: cached_decoder(p, tokens, cache, config))
-    text, cache = TOKENS, decoder_cache(p, config, 32, leading=(2,))
-    logits, cache = step(p, TOKENS, cache)
-    for _ in range(20):
-        token = np.asarray(logits[:, -1:].argmax(-1), np.int32)
-        text = np.concatenate([text, token], 1)
-        logits, cache = step(p, token, cache)
+    text = generate(p, jnp.asarray(TOKENS), 20, temperature=0, config=config)
     prompt = torch.tensor(TOKENS).long()
     wanted = oracle.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False)
     np.testing.assert_array_equal(text, wanted.numpy())

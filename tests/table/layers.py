@@ -122,6 +122,12 @@ BLOCKS = [
     ),
     Block("layer_norm", layers.layer_norm_spec(6), lambda p, x, key: layers.layer_norm(p, x), floats(6)),
     Block("rms_norm", layers.rms_norm_spec(6), lambda p, x, key: layers.rms_norm(p, x), floats(6)),
+    Block(
+        "rms_norm-zero-centered",
+        layers.rms_norm_spec(6, zero_centered=True),
+        lambda p, x, key: layers.rms_norm(p, x),
+        floats(6),
+    ),
     Block("group_norm", layers.group_norm_spec(6), lambda p, x, key: layers.group_norm(p, x, 3), floats(2, 3, 6)),
     Block("instance_norm", layers.instance_norm_spec(3), lambda p, x, key: layers.instance_norm(p, x), floats(4, 4, 3)),
     # embedding, position, recurrent, attention

@@ -24,6 +24,21 @@ def decoding(name: str, spec: Spec, **how: Any) -> Block:
     )
 
 
+def of_family(name: str, **choices: Any) -> Block:
+    """A decoder of Llama's family and its caches."""
+    config = models.DecoderConfig(**{"vocab": 11, "layers": 2, "heads": 2, "embed": 8, "hidden": 6} | choices)
+    return Block(
+        name,
+        models.decoder_spec(config),
+        lambda p, tokens, key: models.decoder(p, tokens, config, key=key, rate=0.2),
+        integers(11, 6),
+        noisy=True,
+        causal=True,
+        chunk=lambda p, tokens, cache: models.cached_decoder(p, tokens, cache, config),
+        begin=lambda p, length, leading: models.decoder_cache(p, config, length, leading=leading),
+    )
+
+
 BLOCKS = [
     Block("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
     Block(
@@ -46,6 +61,7 @@ BLOCKS = [
         models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1, bias=False),
         remat="full",
     ),
+    of_family("decoder", kv_heads=1, windows=(3, None)),
     Block(
         "recurrent_classifier",
         models.recurrent_classifier_spec(12, 4, 6, 2, layers=2, cell_spec=layers.gru_cell_spec, both_ways=True),

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import graphs, layers, models
+from jnn import activations, graphs, layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
 from tests.table.graphs import one_graph, pooling
+from tests.table.models import of_family
 from tests.table.rows import floats, integers
 
 
@@ -284,5 +285,21 @@ BLOCKS = [
         models.siamese_spec(4),
         lambda p, a, b, key: models.siamese(p, a, b),
         lambda rng: (*floats(4)(rng), *floats(4)(rng)),
+    ),
+    of_family("decoder_mistral", tied=True, windows=(3,)),
+    of_family("decoder_qwen2", kv_heads=1, bias=("q", "k", "v"), rope_scaling=models.YarnScaling(4.0, 4)),
+    of_family("decoder_qwen3", kv_heads=1, head=6, qk_norm=True),
+    of_family(
+        "decoder_gemma2",
+        tied=True,
+        zero_centered=True,
+        post_norms=True,
+        windows=(3, None),
+        activation=activations.gelu,
+        embed_scale=8**0.5,
+        score_scale=0.3,
+        score_cap=5.0,
+        logit_cap=3.0,
+        epsilon=0.1,  # of rows this small the norms would make thousandfold what is rounded
     ),
 ]

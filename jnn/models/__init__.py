@@ -14,6 +14,7 @@ from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite,
 from jnn.models._efficientnet_v2 import EFFICIENTNET_V2S, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._generate import cached_transformer, generate, transformer_cache
+from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
 from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec
 from jnn.models._inception_v3 import inception_v3, inception_v3_spec
@@ -123,6 +124,7 @@ __all__ = [
     "gemma2_from_hf",
     "gemma_from_hf",
     "generate",
+    "gpt2_from_hf",
     "graph_classifier",
     "graph_classifier_spec",
     "inception_resnet",

@@ -122,8 +122,8 @@ def generate(
         tokens.append(token)
     drawn = np.concatenate([np.asarray(token) for token in (prompt, *tokens)], axis=-1, dtype=np.int32)
     if (drawn < 0).any():
-        step = int((drawn < 0).any(tuple(range(drawn.ndim - 1))).argmax()) - prompt.shape[-1]
-        raise ValueError(f"generate: the logits of step {step} are NaN: no token can be drawn. Look for NaN in p.")
+        first = int((drawn < 0).any(tuple(range(drawn.ndim - 1))).argmax()) - prompt.shape[-1]
+        raise ValueError(f"generate: the logits of step {first} are NaN: no token can be drawn. Look for NaN in p.")
     return jax.device_put(drawn)
 
 
@@ -189,10 +189,12 @@ def _prefill(
     config: DecoderConfig | None,
 ) -> tuple[jax.Array, Any]:
     leading = prompt.shape[:-1]
-    if config is None:
-        logits, cache = cached_transformer(p, prompt, transformer_cache(p, length, leading=leading))
-    else:
-        logits, cache = cached_decoder(p, prompt, decoder_cache(p, config, length, leading=leading), config)
+    empty = (
+        transformer_cache(p, length, leading=leading)
+        if config is None
+        else decoder_cache(p, config, length, leading=leading)
+    )
+    logits, cache = _chunk(p, prompt, empty, config)
     return _draw(logits, key, 0, temperature, top_k), cache
 
 
@@ -208,8 +210,13 @@ def _step(
     top_k: int | None,
     config: DecoderConfig | None,
 ) -> tuple[jax.Array, Any]:
-    own = cached_transformer(p, token, cache) if config is None else cached_decoder(p, token, cache, config)
-    return _draw(own[0], key, i, temperature, top_k), own[1]
+    logits, cache = _chunk(p, token, cache, config)
+    return _draw(logits, key, i, temperature, top_k), cache
+
+
+def _chunk(p: Params, tokens: jax.Array, cache: Any, config: DecoderConfig | None) -> tuple[jax.Array, Any]:
+    """The next chunk of a transformer, or of a decoder by its config."""
+    return cached_transformer(p, tokens, cache) if config is None else cached_decoder(p, tokens, cache, config)
 
 
 def _draw(

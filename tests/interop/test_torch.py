@@ -90,6 +90,17 @@ def test_layers_are_stacked_and_parts_renamed():
     np.testing.assert_array_equal(params["blocks"]["fc"]["w"][2], blocks[2]["fc"].weight.detach().float().numpy().T)
 
 
+def test_a_map_of_several_comes_apart_in_rows_or_columns():
+    """Queries of two heads, and keys and values of one."""
+    spec = {name: linear_spec(3, size, bias=False) for name, size in {"q": 4, "k": 2, "v": 2}.items()}
+    whole, parts = np.arange(24.0).reshape(8, 3), {"q": "0:2/4", "k": "2/4", "v": "3/4"}
+    rows = {f"{name}/w": f"qkv.weight[{part}]" for name, part in parts.items()}
+    columns = {f"{name}/w": (f"qkv.weight[:, {part}]", "i o -> i o") for name, part in parts.items()}
+    for names, theirs in ((rows, whole), (columns, whole.T)):
+        p = load_state_dict(spec, {"qkv.weight": theirs}, names)
+        np.testing.assert_array_equal(np.concatenate([p[name]["w"] for name in "qkv"], 1), whole.T)
+
+
 def test_what_was_flattened_is_said_and_never_guessed():
     """torch flattens channels first."""
     x, module = floats(2, 6, 5, 4), torch.nn.Linear(120, 3)
@@ -128,6 +139,9 @@ def test_parameters_and_statistics_come_by_one_table_of_names():
     [
         ({"w": "weight[0/3]", "b": "bias[1/3]"}, r"left over: weight\[1/3\]\n.*weight\[2/3\]\n.*bias\[0/3\]"),
         ({"w": "weight[0/2]", "b": "bias"}, "its rows cannot be cut into 2 parts"),
+        ({"w": "weight[0:2/3]", "b": "bias[2/3]"}, r"misshapen: w from .*left over: weight\[2/3\]\n.*bias\[0/3\]"),
+        ({"w": "weight[:, 0/3]", "b": "bias"}, "its columns cannot be cut into 3 parts"),
+        ({"w": "weight[2:2/3]"}, r"expected a part below 3, counted from 0, found 'weight\[2:2/3\]'"),
         ({"w": "weight[3/3]"}, r"expected a part below 3, counted from 0, found 'weight\[3/3\]'"),
         ({"*": "{i}.*"}, r"looked for as \{i\}.weight, counted from there without a gap"),
         ({"layers/*": "*"}, "no path is like 'layers/\\*'"),

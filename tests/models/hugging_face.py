@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-SHAPE = {
-    **{"vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4},
-    **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64},
-    **{"pad_token_id": None, "bos_token_id": None, "eos_token_id": None},
+VOCABULARY: dict[str, Any] = {"vocab_size": 40, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+SHAPE = VOCABULARY | {
+    **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "max_position_embeddings": 64},
+    **{"num_attention_heads": 4, "num_key_value_heads": 2},
 }
 LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
@@ -32,6 +32,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma": ("Gemma", {"head_dim": 16, "num_key_value_heads": 1}),
     "gemma2": ("Gemma2", {"head_dim": 16, "sliding_window": 5, "query_pre_attn_scalar": 8}),
     "phi3": ("Phi3", {"sliding_window": 5}),
+    "gpt2": ("GPT2", {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}),
     "phi4-partial": ("Phi3", {"partial_rotary_factor": 0.75, "num_key_value_heads": 4}),
 }
 
@@ -59,9 +60,11 @@ def model_of(case: str, seed: int = 0) -> Any:
     import transformers
 
     family, own = CASES[case]
-    config = getattr(transformers, f"{family}Config")(**SHAPE | own)
+    fields = VOCABULARY | own if family == "GPT2" else SHAPE | own
+    config = getattr(transformers, f"{family}Config")(**fields)
+    of_text = {"GPT2": "GPT2LMHeadModel"}.get(family, f"{family}ForCausalLM")
     torch.manual_seed(seed)
-    model = getattr(transformers, f"{family}ForCausalLM")._from_config(config, attn_implementation="eager").eval()
+    model = getattr(transformers, of_text)._from_config(config, attn_implementation="eager").eval()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model

@@ -44,10 +44,11 @@ def load_state_dict(
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
         same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var
         are running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ...,
-        which are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array, and
-        "qkv_proj.weight[0:4/6]" its first four sixths. A pair (name, "i o y x -> y x i o") says how the axes lie where
-        the rule above does not, and (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern
-        matches has the name of torch's modules: "fc/w" is "fc.weight".
+        which are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array's rows,
+        "qkv_proj.weight[0:4/6]" their first four sixths, and "c_attn.weight[:, 0/3]" the first third of its columns. A
+        pair (name, "i o y x -> y x i o") says how the axes lie where the rule above does not, and
+        (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern matches has the name of torch's
+        modules: "fc/w" is "fc.weight".
       ignore: patterns of names that nothing is made of.
       mesh, rules: where the arrays are placed, as of `jnn.load`.
 
@@ -123,12 +124,14 @@ def _part(where: Source, x: np.ndarray) -> np.ndarray:
     Raises:
       ValueError: it has no such parts.
     """
-    if x.ndim == 0 or len(x) % where.parts:
-        if where.parts > 1:
-            raise ValueError(f"its rows cannot be cut into {where.parts} parts")
+    if where.parts == 1:
         return x
-    rows = len(x) // where.parts
-    return x[where.first * rows : where.last * rows]
+    axis = 1 if where.columns else 0
+    if x.ndim <= axis or x.shape[axis] % where.parts:
+        raise ValueError(f"its {'columns' if axis else 'rows'} cannot be cut into {where.parts} parts")
+    size = x.shape[axis] // where.parts
+    part = slice(where.first * size, where.last * size)
+    return x[:, part] if where.columns else x[part]
 
 
 def _left_over(

@@ -1,6 +1,6 @@
 """Names: where in a state dict the array of a path is.
 
-source(path, names) -> Source(name, first, last, parts, axes)   the first pattern that matches, or torch's own naming
+source(path, names) -> Source(name, first, ...)             the first pattern that matches, or torch's own naming
 arrays_of(source, state_dict) -> [name, ...]                the layers 0, 1, ... of "{i}"
 """
 
@@ -23,18 +23,19 @@ LEAVES = {
     "mean": "running_mean",
     "var": "running_var",
 }
-PART = re.compile(r"(.*)\[(\d+)(?::(\d+))?/([1-9]\d*)\]")
+PART = re.compile(r"(.*)\[(:, *)?(\d+)(?::(\d+))?/([1-9]\d*)\]")
 
 Names = Mapping[str, str | tuple[str, str]]
 
 
 class Source(NamedTuple):
-    """Where an array is: a name, from which to before which of how many parts of it, and how its axes lie, if said."""
+    """Where an array is: a name, from which to before which part of it, of rows or columns, and how its axes lie."""
 
     name: str
     first: int = 0
     last: int = 1
     parts: int = 1
+    columns: bool = False
     axes: str | None = None
 
     @property
@@ -79,11 +80,11 @@ def _with_part(name: str, axes: str | None) -> Source:
     match = PART.fullmatch(name)
     if match is None:
         return Source(name, axes=axes)
-    first, parts = int(match[2]), int(match[4])
-    last = first + 1 if match[3] is None else int(match[3])
+    first, parts = int(match[3]), int(match[5])
+    last = first + 1 if match[4] is None else int(match[4])
     if not first < last <= parts:
         raise ValueError(f"load_state_dict: expected a part below {parts}, counted from 0, found {name!r}.")
-    return Source(match[1], first, last, parts, axes)
+    return Source(match[1], first, last, parts, match[2] is not None, axes)
 
 
 def _translated(path: str) -> str:

@@ -1,8 +1,8 @@
 """Fields of Hugging Face's config.json: what a decoder is, read so that nothing which changes a value is passed over.
 
     read("llama", config, attention_bias=False) -> fields       its own fields, and those of every family
-    sizes(fields) -> {...}                                      those of every family, as `DecoderConfig` has them
-    names(config, ...) -> {path: name}                          of the weights, for `jnn.interop.torch.load_state_dict`
+    sizes("llama", fields) -> {...}                             those of every family, as `DecoderConfig` has them
+    names(config) -> {path: name}                               of the weights, for `jnn.interop.torch.load_state_dict`
 
 Law: a field that is not known here, or that asks for what is not computed, is an error.
 """
@@ -43,7 +43,8 @@ NO_VALUE = {  # fields on which no logit depends
     *("bos_token_id", "eos_token_id", "pad_token_id", "use_cache", "cache_implementation", "initializer_range"),
     *("max_position_embeddings", "original_max_position_embeddings", "pretraining_tp", "chunk_size_feed_forward"),
     *("return_dict", "output_hidden_states", "output_attentions", "problem_type", "id2label", "label2id"),
-    *("is_llama_config", "transformers.js_config"),
+    *("is_llama_config", "transformers.js_config", "reorder_and_upcast_attn", "n_ctx", "task_specific_params"),
+    *("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"),
 }
 exact_gelu = partial(gelu, approximate=False)
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
@@ -58,6 +59,15 @@ def read(family: str, config: Mapping[str, Any], **defaults: Any) -> Fields:
     """The fields of a config.json that change a value, those of every family and `defaults`, its own.
 
     Raises:
+      TypeError, ValueError: as `known_fields`.
+    """
+    return known_fields(family, config, DEFAULTS | defaults, SAME)
+
+
+def known_fields(family: str, config: Mapping[str, Any], known: Fields, same: Mapping[str, tuple[Any, ...]]) -> Fields:
+    """What a config says of the fields that are known; what these are where it says nothing, ... where it has to.
+
+    Raises:
       TypeError: config is no mapping.
       ValueError: it is of another family, lacks a field, or has one that is not known or asks for something else.
     """
@@ -66,15 +76,14 @@ def read(family: str, config: Mapping[str, Any], **defaults: Any) -> Fields:
             f"{family}_from_hf: expected config.json as a dict, found {type(config).__name__}: json.loads(text), or "
             "config.to_dict()."
         )
-    known = DEFAULTS | defaults
     problems = [f"{name} is missing" for name, value in known.items() if value is ... and name not in config]
     for name, value in config.items():
-        if name in SAME and value not in SAME[name]:
-            problems.append(f"{name}={value!r}, where {SAME[name][0]!r} is computed")
-        elif name not in {*known, *SAME, *NO_VALUE}:
+        if name in same and value not in same[name]:
+            problems.append(f"{name}={value!r}, where {same[name][0]!r} is computed")
+        elif name not in {*known, *same, *NO_VALUE}:
             problems.append(f"{name}={value!r} is not known")
     if (kind := config.get("model_type", family)) != family:
-        problems.insert(0, f"model_type={kind!r}; see decoder_from_hf")
+        problems.insert(0, f"model_type={kind!r}")
     if problems:
         raise ValueError(f"{family}_from_hf: this config is not one of {family}'s: {'; '.join(problems)}.")
     return known | {name: value for name, value in config.items() if name in known}

@@ -36,6 +36,6 @@ def decoder_from_hf(config: Mapping[str, Any]) -> tuple[DecoderConfig, dict[str,
     """
     if not isinstance(config, Mapping):
         raise TypeError(f"decoder_from_hf: expected config.json as a dict, found {type(config).__name__}.")
-    if (kind := config.get("model_type")) not in FAMILIES:
+    if (kind := config.get("model_type", "")) not in FAMILIES:
         raise ValueError(f"decoder_from_hf: expected model_type among {sorted(FAMILIES)}, found {kind!r}.")
     return FAMILIES[kind](config)

@@ -2,6 +2,7 @@
 
 from jnn.models._arrange import Arrange, Branch, Norm, parallel, post_norm, pre_norm, sandwich_norm
 from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize, vae, vae_spec
+from jnn.models._cached_transformer import cached_transformer, transformer_cache
 from jnn.models._capsnet import capsnet, capsnet_reconstruct, capsnet_spec
 from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
@@ -13,7 +14,7 @@ from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_s
 from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._efficientnet_v2 import EFFICIENTNET_V2S, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
-from jnn.models._generate import cached_transformer, generate, transformer_cache
+from jnn.models._generate import generate
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
 from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec

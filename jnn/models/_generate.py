@@ -1,11 +1,9 @@
-"""The transformer as a generator: a chunk of tokens at a time with a cache, and text drawn token by token.
+"""Text drawn token by token from a transformer, or from a decoder by its config.
 
-    transformer_cache(p, length) -> cache                         empty
-    cached_transformer(p, tokens, cache) -> (logits, cache)       the next chunk of tokens
-    generate(p, prompt, steps, key=key) -> tokens                 prefill, then a step a token; of a `decoder`, too
+    generate(p, prompt, steps, key=key) -> tokens                 prefill, then a step a token
 
-Laws: `cached_transformer` over any cut equals `transformer` over the whole; `generate` compiles twice, its prefill
-and its step, whatever the number of steps. Within another program it is a scan.
+Laws: `generate` compiles twice, its prefill and its step, whatever the number of steps. Within another program it is a
+scan.
 """
 
 from __future__ import annotations
@@ -19,56 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.layers import Cache, attention_cache, layer_norm, unembed
-from jnn.models._transformer import embed_tokens, rotation
-from jnn.models._transformer_block import cached_block
+from jnn.models._cached_transformer import cached_transformer, transformer_cache
 from jnn.models.decoders import DecoderConfig, cached_decoder, decoder_cache
 from jnn.param import Params, check_key
-
-
-def transformer_cache(p: Params, length: int, *, leading: tuple[int, ...] = ()) -> Cache:
-    """Key-value caches of a transformer, empty, of `length` tokens, for tokens (*leading, t): one for each layer.
-
-    >>> from jnn.param import init
-    >>> from jnn.models import transformer_spec
-    >>> p = init(transformer_spec(65, 64, layers=3, heads=2, embed=8), jax.random.key(0))
-    >>> transformer_cache(p, 64, leading=(5,))["k"].shape
-    (3, 5, 64, 2, 4)
-    """
-    return jax.vmap(lambda p: attention_cache(p, length, leading=leading))(p["blocks"]["attention"])
-
-
-def cached_transformer(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-    """Cached transformer: logits of the token after each token of the next chunk of a sequence.
-
-    Args:
-      p: as `transformer_spec` declares.
-      tokens: (..., t), integers in 0..vocab-1.
-      cache: from `transformer_cache`, or from the call before.
-
-    Returns:
-      (..., t, vocab), and the cache with these tokens added. Under `jit`, NaN once the cache or the learned
-      positions are exceeded.
-
-    Raises:
-      TypeError, ValueError: as `transformer`.
-
-    >>> from jnn.param import init
-    >>> from jnn.models import transformer_spec
-    >>> p = init(transformer_spec(65, 64, layers=2, heads=2, embed=8), jax.random.key(0))
-    >>> logits, cache = cached_transformer(p, jnp.array([1, 2, 3]), transformer_cache(p, 64))
-    >>> logits, cache = cached_transformer(p, logits[-1:].argmax(-1), cache)
-    >>> logits.shape, cache["next"].tolist()
-    ((1, 65), [4, 4])
-    """
-    checks.integers("cached_transformer", tokens, ndim=1)
-    x = embed_tokens(p, tokens, cache["next"][0] + jnp.arange(tokens.shape[-1]))
-
-    def layer(x: jax.Array, slice_: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
-        return cached_block(slice_[0], x, slice_[1], rotate=rotation(p))
-
-    x, cache = jax.lax.scan(layer, x, (p["blocks"], cache))
-    return unembed(p["embed"], layer_norm(p["norm"], x)), cache
 
 
 def generate(

@@ -1,4 +1,4 @@
-"""Two small decoders for tests: learned positions, and rotary ones with grouped queries and no bias."""
+"""Small decoders for tests: learned positions; rotary ones with grouped queries and no bias; what Llama's file says."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,10 @@ from jnn.models import transformer_spec
 
 LEARNED = transformer_spec(11, 8, layers=2, heads=2, embed=8)
 ROTARY = transformer_spec(11, None, layers=2, heads=2, embed=8, kv_heads=1, bias=False)
+TINY = {
+    **{"vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4},
+    **{"num_key_value_heads": 2, "rope_theta": 100.0, "rms_norm_eps": 1e-6, "hidden_act": "silu"},
+}
 VARIANTS = pytest.mark.parametrize("spec", [LEARNED, ROTARY], ids=["learned", "rotary-grouped"])
 
 

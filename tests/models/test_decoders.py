@@ -1,40 +1,27 @@
-"""Llama's family: its equations in torch, published sizes, packing, remat, tensor parallelism, config.json's errors.
+"""Llama's family: its equations in torch, packing, generation, remat, parallelism, bad input.
 
-(Against Hugging Face's own: `test_hugging_face`.)
+(Against Hugging Face's own: `test_hugging_face`. What a config.json says: `test_decoder_configs`.)
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 
 import jnn
+from jnn.data import Batches
 from jnn.interop.torch import load_state_dict
 from jnn.layers import segment_mask
-from jnn.models import (
-    DecoderConfig,
-    cached_decoder,
-    decoder,
-    decoder_cache,
-    decoder_from_hf,
-    decoder_spec,
-    gemma2_from_hf,
-    generate,
-    llama_from_hf,
-    phi3_from_hf,
-    qwen2_from_hf,
-    qwen3_from_hf,
-)
-from jnn.param import count_params
+from jnn.losses import cross_entropy
+from jnn.models import DecoderConfig, cached_decoder, decoder, decoder_cache, decoder_spec, generate, llama_from_hf
+from jnn.parallel import layout, mesh, sharded_state, sharded_step
 from jnn.remat import POLICIES
-from tests.models.decoders import moved
+from jnn.train import LossOutput, create_state, fit, make_step
+from tests.models.decoders import TINY, moved
 from tests.models.torch_llama import Llama
 
-TINY = {
-    **{"vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4},
-    **{"num_key_value_heads": 2, "rope_theta": 100.0, "rms_norm_eps": 1e-6, "hidden_act": "silu"},
-}
 WINDOWS = DecoderConfig(vocab=11, layers=4, heads=2, embed=8, hidden=12, kv_heads=1, windows=(2, None))
 
 
@@ -63,50 +50,6 @@ def test_llama_matches_its_equations_in_torch():
         np.testing.assert_allclose(logits, wanted.detach().numpy(), rtol=0, atol=1e-12)
         for path, gradient in jnn.flatten(ours).items():
             np.testing.assert_allclose(gradient, theirs[path], rtol=0, atol=1e-11, err_msg=path)
-
-
-def sized(family, *numbers, head=None, **more):
-    """A config.json of a published model, as far as its number of parameters is concerned."""
-    fields = "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads"
-    head_dim = {} if head is None else {"head_dim": head}
-    act = {"hidden_act": "gelu_pytorch_tanh" if "gemma" in family else "silu", "rms_norm_eps": 1e-6}
-    return {"model_type": family, **dict(zip(fields.split(), numbers, strict=True)), **act, **head_dim, **more}
-
-
-CAPS = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "query_pre_attn_scalar": 256}
-LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "factor": 8.0}
-PUBLISHED = {
-    "Llama-2-7b": (sized("llama", 32000, 4096, 11008, 32, 32, 32), 6_738_415_616),
-    "Llama-3.1-8B": (
-        sized(
-            *("llama", 128256, 4096, 14336, 32, 32, 8),
-            rope_scaling=LLAMA3 | {"original_max_position_embeddings": 8192},
-        ),
-        8_030_261_248,
-    ),
-    "SmolLM2-135M": (sized("llama", 49152, 576, 1536, 30, 9, 3, tie_word_embeddings=True), 134_515_008),
-    "Mistral-7B": (sized("mistral", 32000, 4096, 14336, 32, 32, 8, sliding_window=4096), 7_241_732_096),
-    "Qwen2-0.5B": (sized("qwen2", 151936, 896, 4864, 24, 14, 2, tie_word_embeddings=True), 494_032_768),
-    "Qwen3-0.6B": (sized("qwen3", 151936, 1024, 3072, 28, 16, 8, head=128, tie_word_embeddings=True), 596_049_920),
-    "gemma-2b": (sized("gemma", 256000, 2048, 16384, 18, 8, 1, head=256), 2_506_172_416),
-    "gemma-2-2b": (sized("gemma2", 256000, 2304, 9216, 26, 8, 4, head=256, sliding_window=4096, **CAPS), 2_614_341_888),
-    "Phi-3-mini-4k": (sized("phi3", 32064, 3072, 8192, 32, 32, 32, sliding_window=2047), 3_821_079_552),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_published_models_have_as_many_parameters_as_their_files(name):
-    fields, published = PUBLISHED[name]
-    assert count_params(decoder_spec(decoder_from_hf(fields)[0])) == published
-
-
-def test_windows_are_the_shortest_period_of_the_layers():
-    fields = TINY | {"num_hidden_layers": 4, "use_sliding_window": True, "sliding_window": 3}
-    windows = lambda **more: qwen2_from_hf(fields | more)[0].windows
-    assert windows(max_window_layers=2) == (None, None, 3, 3)
-    assert windows(max_window_layers=0) == (3,)
-    assert windows(max_window_layers=2, use_sliding_window=False) == (None,)
-    assert windows(layer_types=["sliding_attention", "full_attention"] * 2) == (3, None)
 
 
 def test_packed_rows_equal_the_rows_alone():
@@ -163,50 +106,22 @@ def test_tensor_parallel_equals_one_device(windows):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-NOT_THIS = [
-    ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, r"expected one type of \['linear', .*found \['dynamic'\]"),
-    ({"rope_scaling": {"rope_type": "llama3", "factor": 2.0}}, "rope_scaling of llama3: expected .*found {'factor'"),
-    ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "beta": 1}}, r"found \['beta'\], too"),
-    ({"attention_dropout": 0.1}, "attention_dropout=0.1, where 0 is computed"),
-    ({"quantization_config": {"bits": 4}}, "quantization_config={'bits': 4} is not known"),
-    ({"hidden_act": "relu2"}, "expected hidden_act among .*found 'relu2'"),
-    ({"model_type": "mistral", "sliding_window": 3}, "model_type='mistral'; sliding_window=3 is"),
-]
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["fsdp=8", "data=2,fsdp=2,tensor=2", "stage=2,data=4", "context=2,stage=2,tensor=2"])
+def test_training_on_every_mesh_is_that_of_one_device(text):
+    config = DecoderConfig(vocab=64, layers=4, heads=4, kv_heads=2, embed=32, hidden=64, windows=(5, None))
+    spec, optimizer, key = decoder_spec(config), optax.adamw(1e-2), jax.random.key(0)
+    x = np.random.default_rng(0).integers(0, 64, (16, 16)).astype(np.int32)
 
+    def loss(p, batch, ctx):
+        return LossOutput(cross_entropy(decoder(p, batch["x"], config, key=ctx.key, rate=0.1), batch["x"]))
 
-@pytest.mark.parametrize(("more", "message"), NOT_THIS)
-def test_what_is_not_computed_is_one_clear_error(more, message):
-    with pytest.raises(ValueError, match=f"llama_from_hf: .*{message}"):
-        llama_from_hf(TINY | more)
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: llama_from_hf("config.json"), TypeError, "expected config.json as a dict, found str"),
-        (lambda: decoder_from_hf(["llama"]), TypeError, "expected config.json as a dict, found list"),
-        (lambda: llama_from_hf({}), ValueError, "vocab_size is missing; hidden_size is missing;"),
-        (lambda: qwen3_from_hf(TINY | {"head_dim": 4, "rms_norm_eps": 1e-5}), ValueError, "is 1e-6, found 1e-05"),
-        (
-            lambda: qwen2_from_hf(TINY | {"layer_types": ["full"] * 2}),
-            ValueError,
-            r"expected layer_types, 2 of \('full",
-        ),
-        (lambda: gemma2_from_hf(TINY), ValueError, "head_dim is missing; attn_logit_softcapping is missing"),
-        (
-            lambda: qwen2_from_hf(TINY | {"use_sliding_window": True, "sliding_window": 3}),
-            ValueError,
-            "a sliding_window of 3 needs max_window_layers",
-        ),
-        (lambda: phi3_from_hf(TINY | {"num_key_value_heads": 3}), ValueError, "3 key and value heads do not divide 4"),
-        (lambda: DecoderConfig(11, 3, 2, 8, 8, windows=(2, None)), ValueError, "divides the 3 layers"),
-        (lambda: DecoderConfig(11, 2, 2, 8, 8, bias=("qkv",)), ValueError, r"expected biases of \('q', .*'qkv'"),
-        (lambda: DecoderConfig(0, 2, 2, 8, 8), ValueError, "expected vocab of 1 or more, found 0"),
-    ],
-)
-def test_bad_configs_are_one_clear_error(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
+    place = layout(spec, mesh(text, jax.devices()[:8]))
+    alone = make_step(loss, optimizer, key), create_state(jnn.init(spec, key), optimizer)
+    spread = sharded_step(loss, optimizer, key, place), sharded_state(optimizer, key, place)
+    one, many = (fit(*run, Batches({"x": x}, 16, seed=0), steps=3, every=1)[1] for run in (alone, spread))
+    for a, b in zip(one, many, strict=True):
+        np.testing.assert_allclose(a["train/loss"], b["train/loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

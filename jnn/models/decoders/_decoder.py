@@ -7,7 +7,8 @@
 their weights: `_llama`, `_mistral`, `_qwen`, `_gemma`, `_phi`.)
 
 The layers are stacked and scanned; where their windows differ, in groups of as many as there are windows, so that each
-window is known when the program is traced.
+window is known when the program is traced. A compiler may then have the weights of a group whole at one time, where
+devices keep pieces of them; remembered, and computed again, is layer by layer.
 
 Laws: logits at t do not depend on tokens after t; packed rows equal the rows alone; remat changes no value.
 """

@@ -93,6 +93,7 @@ def test_remat_changes_no_value(remat):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", [(None,), pytest.param((2, None), marks=pytest.mark.slow)], ids=["one", "two"])
 def test_tensor_parallel_equals_one_device(windows):
     config = DecoderConfig(vocab=16, layers=2, heads=8, kv_heads=4, embed=16, hidden=8, windows=windows)

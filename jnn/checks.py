@@ -28,6 +28,7 @@ ELSEWHERE = {
     "w": ("kernel", "weight", "weights"),
     "b": ("bias", "biases"),
     "scale": ("weight", "gamma", "w"),
+    "zero_centered_scale": ("weight",),
     "bias": ("beta", "offset", "b"),
     "table": ("embedding", "embeddings", "weight"),
     "q": ("query", "q_proj", "wq"),

@@ -120,7 +120,7 @@ def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) ->
     >>> rms_norm({}, jnp.array([3.0, -3.0])).round(3).tolist()
     [1.0, -1.0]
     """
-    check_norm("rms_norm", p, x, 1)
+    check_norm("rms_norm", p, x, 1, may=("scale", "bias", "zero_centered_scale"))
     h = wide(x)
     h = h * jax.lax.rsqrt(jnp.mean(jnp.square(h), -1, keepdims=True) + epsilon)
     if "zero_centered_scale" in p:
@@ -154,9 +154,11 @@ def _standardize_jvp(
     return y, inverse * (dx - average(dx) - y * average(y * dx))
 
 
-def check_norm(layer: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int) -> None:
+def check_norm(
+    layer: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int, *, may: tuple[str, ...] = ("scale", "bias")
+) -> None:
     """Raises unless x is floating point and its last `in_axes` axes are those of all of p."""
-    checks.params(layer, p, may=("scale", "bias"))
+    checks.params(layer, p, may=may)
     checks.floats(layer, x, ndim=in_axes)
     for leaf in p.values():
         if leaf.ndim != in_axes:

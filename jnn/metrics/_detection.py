@@ -55,8 +55,8 @@ def mean_average_precision(
 
     In the order of their scores, detections of a class take the true box of their image with which they overlap most,
     by a threshold at least, and that none has taken. The precision is made to fall with the recall, and read at 101
-    recalls. See "Microsoft COCO: Common Objects in Context", Lin et al., 2014. Two are refused by
-    `merge`: a `concatenation` puts the images of all batches together first.
+    recalls. See "Microsoft COCO: Common Objects in Context", Lin et al., 2014. Those of two batches do not merge:
+    gather the images of all by `concatenation` first.
 
     Args:
       boxes: (images, n, 4): left, top, right and bottom.
@@ -75,8 +75,8 @@ def mean_average_precision(
 
     Raises:
       TypeError: labels are not integers.
-      ValueError: shapes do not fit, labels lie out of range, what is there has NaN, or a true box
-        its corners in the wrong order.
+      ValueError: shapes do not fit, labels lie out of range, what is there has NaN, or the corners of a true box are in
+        the wrong order.
 
     >>> box = np.array([[[0.0, 0.0, 2.0, 2.0]]])
     >>> one = np.zeros((1, 1), int)

@@ -31,6 +31,7 @@ from jnn.layers import (
     scan_layers,
 )
 from jnn.models._patches import patches
+from jnn.models._residual_stages import stage_names
 from jnn.models._stochastic_depth import depth_of, scanned_rates
 from jnn.param import Params, Spec, check_key, path_key, stack
 from jnn.remat import Remat
@@ -122,7 +123,7 @@ def convnext(
     checks.params("convnext", p, "stage1", "norm")
     checks.floats("convnext", x, ndim=3)
     check_key("convnext", key, optional=True)
-    names = [f"stage{i + 1}" for i in range(sum(name.startswith("stage") for name in p))]
+    names = stage_names(p)
     depths = [depth_of(p[name]["blocks"]) for name in names]
     rates = iter(drop_path_rates(sum(depths), drop_path))
     for name, depth in zip(names, depths, strict=True):

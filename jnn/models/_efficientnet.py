@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.layers import linear_spec
-from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_network import inverted_stages_spec, rounded, staged_network
+from jnn.models._conv_norm import Stats
+from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
 # the kernel of a stage's blocks, by how much they widen, how many channels come out, how many blocks there are
@@ -65,13 +64,8 @@ def efficientnet_spec(
     """
     c = rounded(stem * width)
     scaled = [(kernel, widen, rounded(c_out * width), math.ceil(n * depth)) for kernel, widen, c_out, n in stages]
-    spec, out = inverted_stages_spec(c, scaled, gated=True, dtype=dtype)
-    return {
-        "stem": conv_norm_spec(channels, c, dtype=dtype),
-        **spec,
-        "last": conv_norm_spec(out, 4 * out, 1, dtype=dtype),
-        "out": linear_spec(4 * out, classes, axes=("channels", "classes"), dtype=dtype),
-    }
+    last = 4 * scaled[-1][2]
+    return staged_network_spec(classes, scaled, stem=c, last=last, channels=channels, gated=True, dtype=dtype)
 
 
 def efficientnet(

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.layers import linear_spec
-from jnn.models._conv_norm import Stats, conv_norm_spec
+from jnn.models._conv_norm import Stats
 from jnn.models._efficientnet import STAGES, STRIDES
-from jnn.models._inverted_network import inverted_stages_spec, rounded, staged_network
+from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
 EFFICIENTNET_LITES: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
@@ -65,13 +64,7 @@ def efficientnet_lite_spec(
         (kernel, widen, rounded(c_out * width), blocks if i in ends else math.ceil(blocks * depth))
         for i, (kernel, widen, c_out, blocks) in enumerate(stages)
     ]
-    spec, out = inverted_stages_spec(stem, scaled, gated=False, dtype=dtype)
-    return {
-        "stem": conv_norm_spec(channels, stem, dtype=dtype),
-        **spec,
-        "last": conv_norm_spec(out, last, 1, dtype=dtype),
-        "out": linear_spec(last, classes, axes=("channels", "classes"), dtype=dtype),
-    }
+    return staged_network_spec(classes, scaled, stem=stem, last=last, channels=channels, gated=False, dtype=dtype)
 
 
 def efficientnet_lite(

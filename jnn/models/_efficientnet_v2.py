@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers import linear_spec
-from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_network import inverted_stages_spec, nearest, staged_network
+from jnn.models._conv_norm import Stats
+from jnn.models._inverted_network import nearest, staged_network, staged_network_spec
+from jnn.models._residual_stages import stage_names
 from jnn.param import Params, Spec
 
 # the kernel of a stage's blocks, by how much they widen, how many channels come out, how many blocks there are
@@ -79,13 +79,9 @@ def efficientnet_v2_spec(
     """
     c, wide = nearest(stem * width), nearest(last * width)
     scaled = [(kernel, widen, nearest(c_out * width), math.ceil(n * depth)) for kernel, widen, c_out, n in stages]
-    spec, out = inverted_stages_spec(c, scaled, gated=True, fused=fused, dtype=dtype)
-    return {
-        "stem": conv_norm_spec(channels, c, dtype=dtype),
-        **spec,
-        "last": conv_norm_spec(out, wide, 1, dtype=dtype),
-        "out": linear_spec(wide, classes, axes=("channels", "classes"), dtype=dtype),
-    }
+    return staged_network_spec(
+        classes, scaled, stem=c, last=wide, channels=channels, gated=True, fused=fused, dtype=dtype
+    )
 
 
 def efficientnet_v2(
@@ -142,7 +138,7 @@ def efficientnet_v2(
         rate=rate,
         drop_path=drop_path,
         stem_stride=stem_stride,
-        strides=STRIDES[: sum(name.startswith("stage") for name in p)] if strides is None else strides,
+        strides=STRIDES[: len(stage_names(p))] if strides is None else strides,
         activation=jax.nn.silu,
         padding=padding,
         epsilon=EPSILON,

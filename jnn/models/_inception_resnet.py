@@ -30,7 +30,7 @@ from jnn.models._inception import (
     mixed,
     mixed_spec,
 )
-from jnn.models._residual_stages import head, repeated
+from jnn.models._residual_stages import head, repeated, stage_names
 from jnn.param import Params, Spec, check_key, stack
 
 Stage = tuple[Mixed, tuple[Branch, ...], int]  # its module, the branches of its residual ones, how many there are
@@ -136,7 +136,7 @@ def inception_resnet(
     checks.params("inception_resnet", p, "stem", "stage1", "end", "last", "out")
     checks.floats("inception_resnet", x, ndim=3)
     check_key("inception_resnet", key, optional=True)
-    if len(scales) != (stages := sum(name.startswith("stage") for name in p)):
+    if len(scales) != (stages := len(stage_names(p))):
         raise ValueError(f"inception_resnet: expected a scale of each of {stages} stages, found {tuple(scales)}.")
     seen: Stats = {}
     x, seen["stem"] = inception_stem(gather(p["stem"], "stem"), x, stats and stats["stem"], weight)

@@ -1,6 +1,6 @@
 """Networks of inverted residuals: what MobileNets and EfficientNets share.
 
-    inverted_stages_spec(c, stages) -> (spec, c)            stages, of which blocks that repeat are stacked
+    staged_network_spec(classes, stages, stem, last) -> spec
     staged_network(where, p, x, stats) -> (logits, stats)   a stem, the stages, a "last" convolution, dropout, logits
 
 Laws: as in `_conv_norm`.
@@ -17,7 +17,8 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import gather
-from jnn.models._conv_norm import Stats, conv_norm
+from jnn.layers import linear_spec
+from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
 from jnn.models._inverted_residual import (
     Activation,
     fused_residual,
@@ -25,18 +26,29 @@ from jnn.models._inverted_residual import (
     inverted_residual,
     inverted_residual_spec,
 )
-from jnn.models._residual_stages import Block, head, through_stages
+from jnn.models._residual_stages import Block, head, stage_names, through_stages
 from jnn.param import Params, Spec, check_key, stack
 
 
-def inverted_stages_spec(
-    c: int, stages: Sequence[tuple[int, int, int, int]], *, gated: bool, fused: int = 0, dtype: DTypeLike
-) -> tuple[Spec, int]:
-    """{"stage1": {"first", "rest"}, ...} and the channels that come out.
+def staged_network_spec(
+    classes: int,
+    stages: Sequence[tuple[int, int, int, int]],
+    *,
+    stem: int,
+    last: int,
+    channels: int,
+    gated: bool,
+    fused: int = 0,
+    dtype: DTypeLike,
+) -> Spec:
+    """{"stem", "stage1": {"first", "rest"}, ..., "last", "out"}; blocks that repeat are stacked.
 
     Args:
-      c: channels that come in.
+      classes: how many logits.
       stages: of each, the kernel of its blocks, by how much they widen, how many channels come out, how many there are.
+      stem: channels of the first convolution.
+      last: those of the one behind the stages.
+      channels: of the images.
       gated: whether blocks have a gate of a quarter of the channels that come into them.
       fused: of how many stages, from the first, the blocks are fused, and have none.
       dtype: of all.
@@ -48,12 +60,17 @@ def inverted_stages_spec(
         squeeze = max(1, c_in // 4) if gated else None
         return inverted_residual_spec(c_in, c_out, kernel=kernel, hidden=c_in * widen, squeeze=squeeze, dtype=dtype)
 
-    spec: Spec = {}
+    spec: Spec = {"stem": conv_norm_spec(channels, stem, dtype=dtype)}
+    c = stem
     for i, (kernel, widen, c_out, n) in enumerate(stages, 1):
         rest = {"rest": stack(block(i, c_out, c_out, kernel, widen), n - 1)} if n > 1 else {}
         spec[f"stage{i}"] = {"first": block(i, c, c_out, kernel, widen)} | rest
         c = c_out
-    return spec, c
+    ends = {
+        "last": conv_norm_spec(c, last, 1, dtype=dtype),
+        "out": linear_spec(last, classes, axes=("channels", "classes"), dtype=dtype),
+    }
+    return spec | ends
 
 
 def staged_network(
@@ -74,11 +91,11 @@ def staged_network(
     weight: jax.Array | None,
 ) -> tuple[jax.Array, Stats]:
     """Logits of images, and the statistics used; the convolution behind the stages is there iff p has "last"."""
-    checks.params(where, p, "stem", "stage1", "out", may=("last", *(name for name in p if name.startswith("stage"))))
+    checks.params(where, p, "stem", "stage1", "out", may=("last",))
     checks.floats(where, x, ndim=3)
     check_key(where, key, optional=True)
     checks.count(where, "stem_stride", stem_stride)
-    if len(strides) != (stages := sum(name.startswith("stage") for name in p)):
+    if len(strides) != (stages := len(stage_names(p))):
         raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
     unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
     how = {"activation": activation, "padding": padding, "epsilon": epsilon, "weight": weight}

@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn.layers import linear_spec
-from jnn.models._conv_norm import Stats, conv_norm_spec
-from jnn.models._inverted_network import inverted_stages_spec, rounded, staged_network
+from jnn.models._conv_norm import Stats
+from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
 # by how much a stage's blocks widen, how many channels come out, how many blocks there are
@@ -51,14 +50,8 @@ def mobilenet_v2_spec(
     """
     c = rounded(stem * multiplier)
     scaled = [(3, widen, rounded(width * multiplier), depth) for widen, width, depth in stages]
-    spec, out = inverted_stages_spec(c, scaled, gated=False, dtype=dtype)
     wide = max(last, rounded(last * multiplier)) if multiplier > 1 else last
-    return {
-        "stem": conv_norm_spec(channels, c, dtype=dtype),
-        **spec,
-        "last": conv_norm_spec(out, wide, 1, dtype=dtype),
-        "out": linear_spec(wide, classes, axes=("channels", "classes"), dtype=dtype),
-    }
+    return staged_network_spec(classes, scaled, stem=c, last=wide, channels=channels, gated=False, dtype=dtype)
 
 
 def mobilenet_v2(

@@ -62,6 +62,11 @@ def pooled_stem(stem: Params, x: jax.Array) -> jax.Array:
     return x if stem_stride(stem) == 1 else max_pool(x, (3, 3), stride=2, padding=1)
 
 
+def stage_names(p: Params) -> list[str]:
+    """ "stage1", "stage2", ..., as far as there are any."""
+    return [f"stage{i + 1}" for i in range(sum(name.startswith("stage") for name in p))]
+
+
 def through_stages(
     p: Params,
     x: jax.Array,
@@ -78,7 +83,7 @@ def through_stages(
     The rate of stochastic depth grows from block to block, up to `drop_path` of the last one.
     """
     seen: Stats = {}
-    names = [f"stage{i + 1}" for i in range(sum(name.startswith("stage") for name in p))]
+    names = stage_names(p)
     depths = [1 + (depth_of(p[name]["rest"]) if "rest" in p[name] else 0) for name in names]
     rates = iter(drop_path_rates(sum(depths), drop_path))
     for i, name in enumerate(names):
@@ -116,8 +121,7 @@ def repeated(
         x, told = block(gather(p, path), x, stats, key, **rate)
         return constrain(x, "y", "x", "channels"), told
 
-    depth = jax.tree.leaves(p)[0].shape[0]
-    keys = None if key is None else jax.random.split(key, depth)
+    keys = None if key is None else jax.random.split(key, depth_of(p))
     return jax.lax.scan(body, x, (p, stats, keys, scanned_rates(rates, key)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.models.decoders import known_fields
+from jnn.models._config_json import known_fields
 
 KNOWN = {
     **dict.fromkeys(("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"), ...),

@@ -7,7 +7,6 @@ llama_from_hf(config) -> (config, names)                        and `mistral_fro
 from jnn.models.decoders._cached_decoder import cached_decoder, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._decoder import decoder, decoder_spec
-from jnn.models.decoders._fields import known_fields
 from jnn.models.decoders._gemma import gemma2_from_hf, gemma_from_hf
 from jnn.models.decoders._llama import llama_from_hf
 from jnn.models.decoders._mistral import mistral_from_hf
@@ -28,7 +27,6 @@ __all__ = [
     "decoder_spec",
     "gemma2_from_hf",
     "gemma_from_hf",
-    "known_fields",
     "llama_from_hf",
     "mistral_from_hf",
     "phi3_from_hf",

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jnn.models._config_json import Fields
 from jnn.models.decoders._config import ATTENTION, DecoderConfig
-from jnn.models.decoders._fields import Fields, names, read, sizes, windows
+from jnn.models.decoders._fields import names, read, sizes, windows
 
 OWN: Fields = {
     **{"hidden_act": None, "hidden_activation": None, "tie_word_embeddings": True, "attention_bias": False},

@@ -14,7 +14,6 @@ from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_s
 from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._efficientnet_v2 import EFFICIENTNET_V2S, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
-from jnn.models._generate import generate
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
 from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec
@@ -32,6 +31,7 @@ from jnn.models._mobilenet_v3 import (
     mobilenet_v3,
     mobilenet_v3_spec,
 )
+from jnn.models._paged_transformer import TRANSFORMER, paged_transformer, paged_transformer_cache
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
@@ -55,11 +55,14 @@ from jnn.models.decoders import (
     decoder,
     decoder_cache,
     decoder_from_hf,
+    decoder_model,
     decoder_spec,
     gemma2_from_hf,
     gemma_from_hf,
     llama_from_hf,
     mistral_from_hf,
+    paged_decoder,
+    paged_decoder_cache,
     phi3_from_hf,
     qwen2_from_hf,
     qwen3_from_hf,
@@ -77,6 +80,7 @@ __all__ = [
     "RESNETS",
     "TORCHVISION_RESNET",
     "TORCHVISION_VIT",
+    "TRANSFORMER",
     "VGGS",
     "VITS",
     "Arrange",
@@ -111,6 +115,7 @@ __all__ = [
     "decoder",
     "decoder_cache",
     "decoder_from_hf",
+    "decoder_model",
     "decoder_spec",
     "densenet",
     "densenet_spec",
@@ -124,7 +129,6 @@ __all__ = [
     "efficientnet_v2_spec",
     "gemma2_from_hf",
     "gemma_from_hf",
-    "generate",
     "gpt2_from_hf",
     "graph_classifier",
     "graph_classifier_spec",
@@ -153,6 +157,10 @@ __all__ = [
     "mobilenet_v3_spec",
     "node_classifier",
     "node_classifier_spec",
+    "paged_decoder",
+    "paged_decoder_cache",
+    "paged_transformer",
+    "paged_transformer_cache",
     "parallel",
     "perceptron",
     "perceptron_fit",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,7 @@ from jnn.layers import (
     feed_forward_spec,
     layer_norm,
     layer_norm_spec,
+    paged_attention,
 )
 from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
@@ -177,8 +179,11 @@ def cached_block(
     activation: Callable[[jax.Array], jax.Array] = gelu,
     attend: Attend = dot_product_attention,
     arrange: Arrange = pre_norm,
+    lengths: jax.Array | None = None,
 ) -> tuple[jax.Array, Cache]:
     """`transformer_block` of the next chunk of a sequence, without noise; the cache as in `cached_attention`.
+
+    With a table in the cache it is that of `paged_attention`, for which `lengths` are.
 
     >>> from jnn.layers import attention_cache
     >>> from jnn.param import init
@@ -189,10 +194,18 @@ def cached_block(
     """
     checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
     checks.array("cached_block", x)
+    if bias is not None and "table" in cache:
+        raise ValueError("cached_block: found a bias and a paged cache, which takes none. Give an `attention_cache`.")
+    if lengths is not None and "table" not in cache:
+        raise ValueError("cached_block: found lengths and a cache whose rows are all as long. Give a `paged_cache`.")
+    how: dict[str, Any] = {"window": window, "rotate": rotate, "attend": attend}
     grown: list[Cache] = []
 
     def attending(h: jax.Array) -> jax.Array:
-        y, new = cached_attention(p["attention"], h, cache, window=window, rotate=rotate, bias=bias, attend=attend)
+        if "table" in cache:
+            y, new = paged_attention(p["attention"], h, cache, lengths=lengths, **how)
+        else:
+            y, new = cached_attention(p["attention"], h, cache, bias=bias, **how)
         grown.append(new)
         return y
 

@@ -5,8 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jnn.generation import GREEDY, generate
 from jnn.interop.torch import load_state_dict
-from jnn.models import decoder, decoder_from_hf, decoder_spec, generate, gpt2_from_hf, transformer, transformer_spec
+from jnn.models import (
+    TRANSFORMER,
+    decoder,
+    decoder_from_hf,
+    decoder_model,
+    decoder_spec,
+    gpt2_from_hf,
+    transformer,
+    transformer_spec,
+)
 from tests.models.hugging_face import CASES, in_double, model_of, weights_of
 
 TOKENS = np.random.default_rng(0).integers(0, 40, (2, 12)).astype(np.int32)
@@ -20,17 +30,18 @@ def oracle(case):
 
 
 def ours(model, dtype):
-    """Parameters, the logits of tokens, and the config that `generate` takes."""
+    """Parameters, the logits of tokens, and the model that `generate` takes."""
     fields = model.config.to_dict()
     if fields["model_type"] == "gpt2":
         sizes, names = gpt2_from_hf(fields)
-        config, spec = None, transformer_spec(**sizes, dtype=dtype)
+        model_of_ours, spec = TRANSFORMER, transformer_spec(**sizes, dtype=dtype)
         run = lambda p, tokens: transformer(p, tokens, key=None)
     else:
         config, names = decoder_from_hf(fields)
-        spec, run = decoder_spec(config, dtype=dtype), lambda p, tokens: decoder(p, tokens, config, key=None)
+        model_of_ours, spec = decoder_model(config), decoder_spec(config, dtype=dtype)
+        run = lambda p, tokens: decoder(p, tokens, config, key=None)
     p = load_state_dict(spec, weights_of(model), names)
-    return p, np.asarray(jax.jit(run)(p, TOKENS)), config
+    return p, np.asarray(jax.jit(run)(p, TOKENS)), model_of_ours
 
 
 @pytest.mark.slow
@@ -58,6 +69,6 @@ def test_greedy_text_is_that_of_transformers(case, oracle):
 
     prompt = torch.tensor(TOKENS).long()
     wanted = oracle.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False)
-    p, _, config = ours(oracle, jnp.float32)
-    found = generate(p, jnp.asarray(TOKENS), 20, temperature=0, config=config)
+    p, _, model = ours(oracle, jnp.float32)
+    found = generate(p, jnp.asarray(TOKENS), 20, model, GREEDY).tokens
     np.testing.assert_array_equal(found, wanted.numpy())

@@ -1,6 +1,7 @@
 """Decoders of Llama's family: one function, and what its published members are; the door is `jnn.models`.
 
 decoder_spec(config), decoder(p, tokens, config, key=key)       with `decoder_cache` and `cached_decoder`
+decoder_model(config)                                           what `jnn.generate` needs of it
 llama_from_hf(config) -> (config, names)                        and `mistral_from_hf`, ..., one a family
 """
 
@@ -10,6 +11,7 @@ from jnn.models.decoders._decoder import decoder, decoder_spec
 from jnn.models.decoders._gemma import gemma2_from_hf, gemma_from_hf
 from jnn.models.decoders._llama import llama_from_hf
 from jnn.models.decoders._mistral import mistral_from_hf
+from jnn.models.decoders._paged_decoder import decoder_model, paged_decoder, paged_decoder_cache
 from jnn.models.decoders._phi import phi3_from_hf
 from jnn.models.decoders._published import decoder_from_hf
 from jnn.models.decoders._qwen import qwen2_from_hf, qwen3_from_hf
@@ -24,11 +26,14 @@ __all__ = [
     "decoder",
     "decoder_cache",
     "decoder_from_hf",
+    "decoder_model",
     "decoder_spec",
     "gemma2_from_hf",
     "gemma_from_hf",
     "llama_from_hf",
     "mistral_from_hf",
+    "paged_decoder",
+    "paged_decoder_cache",
     "phi3_from_hf",
     "qwen2_from_hf",
     "qwen3_from_hf",

@@ -61,7 +61,11 @@ def begin(
     key, ends = check_keys(where, key, prompt.shape[:-1]), check_end(where, end, vocab)
     text, first = prefill(p, prompt, lengths, model=model, size=size)
     draw = partial(decode, p, first=first, key=key, sampling=as_numbers(sampling), model=model, end=ends, allow=allow)
-    return text, lambda text, limit: draw(text, limit=np.int32(limit))
+
+    def advance(text: Text, limit: int) -> Text:  # the cache by itself: it alone is large, and written in place
+        return draw(text._replace(cache=None), text.cache, limit=np.int32(limit))
+
+    return text, advance
 
 
 def calls(where: str, text: Text, advance: Advance, steps: int, per_call: int, stop: Stop) -> Iterator[Text]:

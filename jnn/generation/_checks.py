@@ -28,12 +28,13 @@ def check_text(where: str, p: Params, prompt: jax.Array, steps: Any, model: Any,
         raise ValueError(f"{where}: expected steps >= 1, a whole number, found {steps}, of {vocab} tokens each.")
     if lengths is not None:
         _check_lengths(where, prompt, lengths, model)
-    return _room(where, prompt.shape[-1], int(steps), model.longest(p))
+    return room(where, prompt.shape[-1], int(steps), model.longest(p))
 
 
-def _room(where: str, t: Any, steps: int, longest: int | None) -> int:
+def room(where: str, t: Any, steps: int, longest: int | None, *, beyond: int = 0) -> int:
+    """How many tokens a cache is for, `beyond` of them only perhaps."""
     if longest is None:
-        return -(-(t + steps) // ROUND) * ROUND if isinstance(t, int) else t + steps
+        return -(-(t + steps + beyond) // ROUND) * ROUND if isinstance(t, int) else t + steps + beyond
     if isinstance(t, int) and t + steps > longest:  # a symbolic t is seen when it is known: as NaN
         raise ValueError(
             f"{where}: a prompt of {t} and {steps} steps exceed the {longest} learned positions. "

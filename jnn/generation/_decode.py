@@ -85,10 +85,11 @@ def read(model: CachedModel, p: Params, tokens: jax.Array, cache: Any, lengths: 
     return model.chunk(p, tokens, cache)
 
 
-@partial(jax.jit, static_argnames=("model", "end", "allow"), donate_argnames="text")
+@partial(jax.jit, static_argnames=("model", "end", "allow"), donate_argnames="cache")
 def decode(
     p: Params,
     text: Text,
+    cache: Any,
     key: jax.Array | None,
     sampling: Sampling,
     limit: jax.Array | int,
@@ -111,6 +112,7 @@ def decode(
         logits, cache = read(model, p, last_token(text), text.cache, None)
         return n + 1, longer(text._replace(cache=cache), logits[..., 0, :])
 
+    text = text._replace(cache=cache)
     text, n = (text, 0) if first is None else (longer(text, first), 1)
     return jax.lax.while_loop(goes_on, one, (jnp.asarray(n, jnp.int32), text))[1]
 

@@ -1,5 +1,6 @@
 """Generation: greedy = argmax, draws by the key, two compilations, within programs, ragged batches, ends; bad input."""
 
+import dataclasses
 import logging
 
 import jax
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn.generation import Sampling, generate
-from jnn.models import TRANSFORMER, transformer
+from jnn.generation import GREEDY, Sampling, generate, host_mask
+from jnn.models import TRANSFORMER, DecoderConfig, decoder_model, decoder_spec, transformer
 from tests.models.decoders import LEARNED, VARIANTS, moved
 
 KEY = jax.random.key(0)
@@ -100,6 +101,80 @@ def test_within_a_program_what_cannot_be_drawn_is_marked():
     assert min(run(p, 1.0).tolist()) >= 0
 
 
+RAGGED, LENGTHS = jnp.array([[1, 2, 3], [4, 0, 0], [5, 6, 0]]), jnp.array([3, 1, 2])
+WINDOWS = DecoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, kv_heads=1, windows=(2, None))
+ALONE = dataclasses.replace(TRANSFORMER, paged_cache=None)
+MODELS = pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        pytest.param(LEARNED, TRANSFORMER, marks=pytest.mark.slow, id="transformer"),
+        pytest.param(decoder_spec(WINDOWS), decoder_model(WINDOWS), id="decoder"),
+    ],
+)
+
+
+@MODELS
+@pytest.mark.parametrize(
+    "sampling", [pytest.param(GREEDY, marks=pytest.mark.slow), Sampling(top_p=0.9, repetition=1.2)]
+)
+def test_prompts_of_different_lengths_give_the_text_that_each_gives_alone(spec, model, sampling):
+    """By chance, if each has a key of its own."""
+    p, keys = moved(spec, 0.5), jax.random.split(KEY, 3)
+    found = generate(p, RAGGED, 5, model, sampling, key=keys, lengths=LENGTHS)
+    assert found.lengths.tolist() == [8, 6, 7]
+    for i, n in enumerate(LENGTHS.tolist()):
+        alone = generate(p, RAGGED[i, :n], 5, model, sampling, key=keys[i])
+        np.testing.assert_array_equal(found.tokens[i], np.pad(alone.tokens, (0, 3 - n)))
+        np.testing.assert_allclose(found.log_probs[i, : n + 5], alone.log_probs, rtol=1e-4, atol=1e-4)
+
+
+def test_how_many_tokens_a_call_draws_changes_none():
+    p, sampling = moved(LEARNED), Sampling(top_k=5, frequency=0.5)
+    texts = [generate(p, PROMPT, 5, TRANSFORMER, sampling, key=KEY, end=9, per_call=n).tokens for n in (1, 2, 16)]
+    np.testing.assert_array_equal(texts[0], texts[1])
+    np.testing.assert_array_equal(texts[0], texts[2])
+
+
+def test_log_probs_are_the_models_own():
+    p = moved(LEARNED)
+    found = generate(p, PROMPT, STEPS, TRANSFORMER, Sampling(0.5, top_k=4), key=KEY)
+    logs = jax.jit(lambda p, tokens: jax.nn.log_softmax(transformer(p, tokens, key=None)))(p, found.tokens)
+    wanted = jnp.take_along_axis(logs[:, 2:-1], found.tokens[:, 3:, None], -1)[..., 0]
+    np.testing.assert_allclose(found.log_probs, np.pad(wanted, ((0, 0), (3, 0))), rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_ends_behind_its_first_end():
+    p = moved(LEARNED, 0.5)
+    whole = np.asarray(generate(p, PROMPT, 5, TRANSFORMER, key=KEY).tokens)
+    end = int(whole[0, 4])  # the second that the first text draws
+    found = generate(p, PROMPT, 5, TRANSFORMER, key=KEY, end=(end, 10))
+    for row, n, text in zip(found.tokens, found.lengths.tolist(), whole, strict=True):
+        ends = [i for i in range(3, 8) if text[i] in (end, 10)]
+        assert n == (ends[0] + 1 if ends else 8)
+        assert row.tolist() == [*text[:n], *[end] * (8 - n)]
+    assert found.lengths[0] <= 5
+    assert (found.log_probs[0, found.lengths[0] :] == 0).all()
+
+
+def nothing(tokens, lengths):
+    return jnp.zeros((*lengths.shape, 11), bool)
+
+
+def upward(tokens, lengths):
+    """The next token is larger than the last one, or 10."""
+    last = jnp.take_along_axis(tokens, lengths[..., None] - 1, -1)
+    return jnp.broadcast_to(jnp.arange(11), (*lengths.shape, 11)) > jnp.minimum(last, 9)
+
+
+def test_a_mask_says_what_may_come_whether_of_jax_or_of_the_host():
+    p = moved(LEARNED)
+    draw = lambda allow: generate(p, PROMPT, 5, TRANSFORMER, key=KEY, allow=allow).tokens
+    found = np.asarray(draw(upward))
+    assert ((np.diff(found[:, 2:]) > 0) | (found[:, 3:] == 10)).all()
+    asked = host_mask(lambda tokens: np.arange(11) > min(tokens[-1], 9), 11)
+    np.testing.assert_array_equal(draw(asked), found)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -121,6 +196,26 @@ def test_within_a_program_what_cannot_be_drawn_is_marked():
         (lambda p: write(p, jnp.arange(3), 2, key=KEY, temperature="warm"), ValueError, "temperature.*found warm"),
         (lambda p: write(p, jnp.arange(3), 2), ValueError, r"needs a key, found None.*GREEDY.* for the likel"),
         (lambda p: write(p, jnp.arange(3), 2, key=0), TypeError, r"generate: expected one PRNG key, found 0\."),
+        (lambda p: generate(p, jnp.arange(3), 2, None), TypeError, "generate: expected a model, such as jnn.models"),
+        (lambda p: generate(p, jnp.arange(3), 2, TRANSFORMER, 0.5), TypeError, "expected a jnn.generation.Sampling"),
+        (lambda p: write(p, jnp.arange(3), 2, KEY, top_p=0.0), ValueError, "top_p that is over 0 and at most 1"),
+        (lambda p: write(p, jnp.arange(3), 2, KEY, repetition=-1), ValueError, "a repetition that is positive"),
+        (lambda p: generate(p, RAGGED, 2, TRANSFORMER, GREEDY, lengths=LENGTHS + 1), ValueError, "expected lengths"),
+        (
+            lambda p: generate(p, RAGGED, 2, TRANSFORMER, GREEDY, lengths=LENGTHS[:2]),
+            ValueError,
+            r"lengths \(3,\), one",
+        ),
+        (
+            lambda p: generate(p, RAGGED, 2, ALONE, GREEDY, lengths=LENGTHS),
+            ValueError,
+            "different lengths need a model with a paged cache",
+        ),
+        (lambda p: generate(p, PROMPT, 2, TRANSFORMER, key=jax.random.split(KEY, 3)), ValueError, "one a row"),
+        (lambda p: generate(p, PROMPT, 2, TRANSFORMER, GREEDY, end=11), ValueError, "an end token in 0..10"),
+        (lambda p: generate(p, PROMPT, 2, TRANSFORMER, GREEDY, stop=["."]), ValueError, "stop strings that are not"),
+        (lambda p: generate(p, PROMPT, 2, TRANSFORMER, GREEDY, per_call=0), ValueError, "per_call"),
+        (lambda p: generate(p, PROMPT, 2, TRANSFORMER, GREEDY, allow=nothing), ValueError, "no token is allowed"),
         (lambda p: write(tied(jnp.nan), jnp.arange(3), 2, key=KEY), ValueError, "logits of step 0 are NaN"),
     ],
 )

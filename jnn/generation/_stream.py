@@ -27,6 +27,7 @@ def stream(
     *,
     tokenizer: Tokenizer,
     key: jax.Array | None = None,
+    lengths: jax.Array | None = None,
     end: int | Sequence[int] = (),
     stop: Sequence[str] = (),
     allow: Allow | None = None,
@@ -40,6 +41,8 @@ def stream(
       prompt: (t,), integers in 0..vocab-1.
       tokenizer: what decodes tokens, such as a `tokenizers.Tokenizer`.
       p, steps, model, sampling, key, end, allow, per_call: as in `generate`.
+      lengths: (), an integer: how many of the t tokens are the prompt; prompts that are padded to one length need no
+        program each.
       stop: strings before which the text ends.
 
     Returns:
@@ -63,7 +66,7 @@ def stream(
             f"stream: expected one prompt (t,), found {prompt.shape}. Several at a time are for `generate`."
         )
     ends = Stop("stream", tuple(stop), tokenizer)
-    begun = begin("stream", p, prompt, steps, model, sampling, key, None, end, allow)
+    begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)
     return _pieces(*begun, steps, end, per_call, ends, tokenizer)
 
 

@@ -172,6 +172,6 @@ def _written(
         tokens=jnp.where(here, jnp.take_along_axis(new, which, -1), text.tokens),
         log_probs=jnp.where(here, jnp.take_along_axis(logs, which, -1), text.log_probs),
         lengths=lengths,
-        done=text.done | (many == until) | (lengths == text.prompt + steps),
+        done=text.done | (ends.any(-1) & (many == until)) | (lengths == text.prompt + steps),
         drawn=text.drawn + 1,
     )

@@ -50,7 +50,7 @@ def test_one_beam_is_greedy_and_scores_are_log_probs():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["smollm2", "mistral", "gemma2"])
-@pytest.mark.parametrize(("beams", "penalty"), [(1, 1.0), (4, 1.0), (5, 0.0), (3, 2.0), (4, -0.5)])
+@pytest.mark.parametrize(("beams", "penalty"), [(4, 1.0), (5, 0.0), (3, 2.0), (4, -0.5)])
 def test_it_finds_what_transformers_finds(case, beams, penalty):
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")

@@ -67,7 +67,7 @@ def test_verifying_draws_by_the_rule():
     np.testing.assert_allclose(np.bincount(counts, minlength=3) / 20_000, wanted, atol=0.02)
 
 
-@pytest.mark.parametrize("draft", ["lookup", "model", pytest.param("itself", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draft", DRAFTS)
 def test_greedily_the_tokens_are_those_of_generate(draft):
     """Of prompts of different lengths, with windows, a penalty, and an end; its log-probabilities, too."""
     p, sampling = moved(decoder_spec(TARGET), 0.5), Sampling(temperature=0.0, repetition=1.1)

@@ -31,6 +31,8 @@ class CachedModel:
       chunk: (p, tokens (..., t), cache) -> logits (..., t, vocab) of the token after each, and the cache with these.
       vocab: (p) -> how many tokens there are.
       longest: (p) -> how many tokens a sequence may have, where positions are learned, or None.
+      rows: (p, tokens, cache) -> as `chunk`, but rows (..., t, d) that logits are read from; for `contrastive_search`.
+      read_out: (p, rows) -> logits.
       paged_cache: (p, pages, page, table) -> as `jnn.layers.paged_cache`: a position of its own for each sequence in
         "next", which may be set back. None where there is no such cache.
       paged_chunk: (p, tokens, cache, lengths=None) -> as `chunk`, of the first `lengths` of each row's tokens.
@@ -46,5 +48,7 @@ class CachedModel:
     chunk: Callable[[Params, jax.Array, Any], tuple[jax.Array, Any]]
     vocab: Callable[[Params], int]
     longest: Callable[[Params], int | None] = no_limit
+    rows: Callable[[Params, jax.Array, Any], tuple[jax.Array, Any]] | None = None
+    read_out: Callable[[Params, jax.Array], jax.Array] | None = None
     paged_cache: Callable[..., Any] | None = None
     paged_chunk: Callable[..., tuple[jax.Array, Any]] | None = None

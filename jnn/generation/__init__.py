@@ -18,6 +18,7 @@ from jnn.generation._adjust import (
 )
 from jnn.generation._beam import Beams, beam_search
 from jnn.generation._calls import Generated
+from jnn.generation._contrastive import contrastive_search
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._generate import generate
 from jnn.generation._host_mask import host_mask
@@ -42,6 +43,7 @@ __all__ = [
     "adjusted",
     "allowed_logits",
     "beam_search",
+    "contrastive_search",
     "frequency_logits",
     "generate",
     "host_mask",

@@ -56,17 +56,22 @@ def prefill(
         logits = jnp.take_along_axis(logits, last[..., None, None] - 1, -2)[..., 0, :]
     elif t > 1:
         _, cache = read(model, p, prompt[..., :-1], cache, None if lengths is None else lengths - 1)
+    return start(prompt, lengths, size)._replace(cache=cache), logits
+
+
+def start(prompt: jax.Array, lengths: jax.Array | None, size: int) -> Text:
+    """Texts that are nothing but their prompts (..., t), without a cache."""
+    *leading, t = prompt.shape
     count = jnp.broadcast_to(jnp.asarray(t, jnp.int32), leading) if lengths is None else lengths.astype(jnp.int32)
-    text = Text(
+    return Text(
         tokens=jnp.zeros((*leading, size), jnp.int32).at[..., :t].set(prompt.astype(jnp.int32)),
         log_probs=jnp.zeros((*leading, size), jnp.float32),
         prompt=count,
         lengths=count,
         done=jnp.zeros(leading, bool),
         drawn=jnp.zeros((), jnp.int32),
-        cache=cache,
+        cache=None,
     )
-    return text, logits
 
 
 def empty_cache(model: CachedModel, p: Params, size: int, leading: tuple[int, ...], *, paged: bool) -> Any:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.layers import Cache, layer_norm, paged_cache, unembed
-from jnn.models._cached_transformer import cached_transformer, transformer_cache
+from jnn.models._cached_transformer import cached_rows, cached_transformer, transformer_cache
 from jnn.models._transformer import embed_tokens, rotation
 from jnn.models._transformer_block import cached_block
 from jnn.param import Params
@@ -102,6 +102,8 @@ TRANSFORMER = CachedModel(
     chunk=cached_transformer,
     vocab=lambda p: p["embed"]["table"].shape[0],
     longest=_longest,
+    rows=cached_rows,
+    read_out=lambda p, rows: unembed(p["embed"], rows),
     paged_cache=paged_transformer_cache,
     paged_chunk=paged_transformer,
 )

@@ -11,10 +11,10 @@ from __future__ import annotations
 import jax
 
 from jnn import checks
-from jnn.layers import Cache, attention_cache
+from jnn.layers import Cache, attention_cache, rms_norm
 from jnn.models._transformer_block import cached_block
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, read_out
+from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, logits_of
 from jnn.param import Params
 
 Caches = tuple[Cache, ...]
@@ -76,6 +76,12 @@ def cached_decoder(p: Params, tokens: jax.Array, cache: Caches, config: DecoderC
     >>> logits.shape, cache[0]["next"].tolist()
     ((1, 65), [4, 4])
     """
+    x, cache = cached_rows(p, tokens, cache, config)
+    return logits_of(p, x, config), cache
+
+
+def cached_rows(p: Params, tokens: jax.Array, cache: Caches, config: DecoderConfig) -> tuple[jax.Array, Caches]:
+    """The rows (..., t, d) that `cached_decoder` reads logits from."""
     checks.params("cached_decoder", p, "embed", "blocks", "norm", may=("out",))
     checks.integers("cached_decoder", tokens, ndim=1, name="tokens")
 
@@ -89,4 +95,4 @@ def cached_decoder(p: Params, tokens: jax.Array, cache: Caches, config: DecoderC
         return x, tuple(grown)
 
     x, cache = jax.lax.scan(group, embed_tokens(p, tokens, config), (groups(p["blocks"], config), cache))
-    return read_out(p, x, config), cache
+    return rms_norm(p["norm"], x, epsilon=config.epsilon), cache

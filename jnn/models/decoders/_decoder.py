@@ -171,7 +171,11 @@ def embed_tokens(p: Params, tokens: jax.Array, config: DecoderConfig) -> jax.Arr
 
 def read_out(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
     """(..., d) -> (..., vocab): logits, from weights of their own iff p has them."""
-    x = rms_norm(p["norm"], x, epsilon=config.epsilon)
+    return logits_of(p, rms_norm(p["norm"], x, epsilon=config.epsilon), config)
+
+
+def logits_of(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
+    """Logits of rows that are normalized."""
     logits = linear(p["out"], x) if "out" in p else unembed(p["embed"], x)
     return logits if config.logit_cap is None else config.logit_cap * jnp.tanh(logits / config.logit_cap)
 

@@ -19,9 +19,9 @@ from jnn.cached_model import CachedModel
 from jnn.layers import Cache
 from jnn.models._paged_transformer import in_layers
 from jnn.models._transformer_block import cached_block
-from jnn.models.decoders._cached_decoder import cached_decoder, decoder_cache
+from jnn.models.decoders._cached_decoder import cached_decoder, cached_rows, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, read_out
+from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, logits_of, read_out
 from jnn.param import Params
 
 
@@ -112,6 +112,8 @@ def decoder_model(config: DecoderConfig) -> CachedModel:
         cache=lambda p, length, leading=(): decoder_cache(p, config, length, leading=leading),
         chunk=lambda p, tokens, cache: cached_decoder(p, tokens, cache, config),
         vocab=lambda p: config.vocab,
+        rows=lambda p, tokens, cache: cached_rows(p, tokens, cache, config),
+        read_out=lambda p, rows: logits_of(p, rows, config),
         paged_cache=lambda p, pages, page, table: paged_decoder_cache(p, config, pages, page, table),
         paged_chunk=lambda p, tokens, cache, lengths=None: paged_decoder(p, tokens, cache, config, lengths=lengths),
     )

@@ -1,8 +1,10 @@
 """What the host does while the device draws: it begins a text, calls for more tokens, and looks at what there is.
 
-text, advance = begin(...)                       the prompt is read
-for text in calls(..., text, advance, ...):      so many tokens more, until there are enough or all texts have ended
-finished(..., text, length)                      what the user gets
+    begun = begin(...)                       the prompt is read
+    for text in calls(..., *begun, ...):     so many tokens more, until there are enough or all texts have ended
+    finished(..., text, length, end)         what the user gets
+
+Law: what is drawn does not depend on how many tokens a call draws.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ def begin(
     lengths: jax.Array | None,
     end: int | Sequence[int],
     allow: Allow | None,
-) -> tuple[Text, Advance]:
-    """Texts that hold the prompt, and what draws more of them, once the arguments make sense."""
+) -> tuple[Text, Advance, bool]:
+    """Texts that hold the prompt, what draws more of them, and whether it is traced; once the arguments make sense."""
     size = check_text(where, p, prompt, steps, model, lengths)
     vocab = model.vocab(p)
     check_sampling(where, sampling, vocab, key)
@@ -65,13 +67,16 @@ def begin(
     def advance(text: Text, limit: int) -> Text:  # the cache by itself: it alone is large, and written in place
         return draw(text._replace(cache=None), text.cache, limit=np.int32(limit))
 
-    return text, advance
+    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((text, key, sampling)))
+    return text, advance, traced
 
 
-def calls(where: str, text: Text, advance: Advance, steps: int, per_call: int, stop: Stop) -> Iterator[Text]:
+def calls(
+    where: str, text: Text, advance: Advance, traced: bool, steps: int, per_call: int, stop: Stop
+) -> Iterator[Text]:
     """The texts after each call of the device, until there are `steps` tokens more or all have ended."""
     checks.count(where, "per_call", per_call)
-    if isinstance(text.drawn, jax.core.Tracer):
+    if traced:
         if stop.strings:
             raise ValueError(f"{where}: stop strings are looked for between calls of the device: not within `jit`.")
         yield advance(text, steps)

@@ -75,7 +75,8 @@ def generate(
     (8,)
     """
     ends = Stop("generate", tuple(stop), tokenizer)
-    text, advance = begin("generate", p, prompt, steps, model, sampling, key, lengths, end, allow)
-    for longer in calls("generate", text, advance, steps, per_call, ends):
+    begun = begin("generate", p, prompt, steps, model, sampling, key, lengths, end, allow)
+    text = begun[0]
+    for longer in calls("generate", *begun, steps, per_call, ends):
         text = longer
     return finished("generate", text, prompt.shape[-1] + steps, end)

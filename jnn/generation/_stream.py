@@ -67,14 +67,21 @@ def stream(
         )
     ends = Stop("stream", tuple(stop), tokenizer)
     begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)
-    return _pieces(*begun, steps, end, per_call, ends, tokenizer)
+    if begun[-1]:
+        raise ValueError("stream: text is what the host has, and nothing is there within `jit`. Take `generate`.")
+    return _pieces(begun, steps, end, per_call, ends, tokenizer)
 
 
 def _pieces(
-    text: Text, advance: Advance, steps: int, end: int | Sequence[int], per_call: int, stop: Stop, tokenizer: Tokenizer
+    begun: tuple[Text, Advance, bool],
+    steps: int,
+    end: int | Sequence[int],
+    per_call: int,
+    stop: Stop,
+    tokenizer: Tokenizer,
 ) -> Iterator[str]:
-    given, shown, ends = int(text.prompt), 0, np.atleast_1d(end).tolist()
-    for longer in calls("stream", text, advance, steps, per_call, stop):
+    given, shown, ends = int(begun[0].prompt), 0, np.atleast_1d(end).tolist()
+    for longer in calls("stream", *begun, steps, per_call, stop):
         found = finished("stream", longer, int(longer.lengths), end)
         tokens, last = found.tokens.tolist(), bool(longer.done) or int(longer.lengths) == given + steps
         tokens = tokens[:-1] if tokens[-1] in ends else tokens

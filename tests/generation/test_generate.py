@@ -99,6 +99,8 @@ def test_within_a_program_what_cannot_be_drawn_is_marked():
     assert run(tied(jnp.nan), 1.0).tolist() == [1, 2, -1, -1]
     assert run(p, jnp.nan).tolist() == run(p, -1.0).tolist() == [1, 2, -1, -1]
     assert min(run(p, 1.0).tolist()) >= 0
+    alone = jax.jit(lambda t: write(p, prompt, 2, KEY, temperature=t))  # of a program in which nothing else is traced
+    assert alone(1.0).tolist() == run(p, 1.0).tolist()
 
 
 RAGGED, LENGTHS = jnp.array([[1, 2, 3], [4, 0, 0], [5, 6, 0]]), jnp.array([3, 1, 2])

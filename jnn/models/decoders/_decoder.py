@@ -163,6 +163,11 @@ def layer(group: Any, i: int) -> Any:
     return jax.tree.map(lambda x: x[i], group)
 
 
+def layer_at(blocks: Any, i: jax.Array) -> Any:
+    """Layer i of stacked ones, which may be traced: groups would copy all weights for each token of a loop."""
+    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), blocks)
+
+
 def embed_tokens(p: Params, tokens: jax.Array, config: DecoderConfig) -> jax.Array:
     """(..., t) -> (..., t, d): the tokens' vectors."""
     x = embed(p["embed"], tokens)

@@ -21,7 +21,7 @@ from jnn.models._paged_transformer import in_layers
 from jnn.models._transformer_block import cached_block
 from jnn.models.decoders._cached_decoder import cached_decoder, cached_rows, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, logits_of, read_out
+from jnn.models.decoders._decoder import block_options, embed_tokens, layer_at, logits_of, read_out
 from jnn.param import Params
 
 
@@ -85,17 +85,18 @@ def paged_decoder(
     checks.integers("paged_decoder", tokens, ndim=1, name="tokens")
     pools, shared = {name: cache[name] for name in ("k", "v")}, {name: cache[name] for name in ("table", "next")}
 
-    def group(x: jax.Array, slices: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
+    n = len(config.windows)
+
+    def group(x: jax.Array, first: jax.Array) -> tuple[jax.Array, Cache]:
         grown = []
         for i, window in enumerate(config.windows):
-            own, kept = layer(slices[0], i), layer(slices[1], i) | shared
+            own, kept = layer_at(p["blocks"], first + i), layer_at(pools, first + i) | shared
             x, new = cached_block(own, x, kept, lengths=lengths, window=window, **block_options(own, config))
             grown.append(new)
         stacked = {name: jnp.stack([new[name] for new in grown]) for name in pools}
         return x, stacked | {"next": grown[0]["next"]}
 
-    blocks, of_groups = groups(p["blocks"], config), groups(pools, config)
-    x, grown = jax.lax.scan(group, embed_tokens(p, tokens, config), (blocks, of_groups))
+    x, grown = jax.lax.scan(group, embed_tokens(p, tokens, config), jnp.arange(0, config.layers, n))
     flat = {name: grown[name].reshape(cache[name].shape) for name in pools}
     return read_out(p, x, config), flat | {"table": cache["table"], "next": grown["next"][0]}
 

@@ -2,9 +2,10 @@
 
 Weights   a folder with config.json, *.safetensors (and their index, where there are several) and tokenizer.json, such
           as a copy of huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct: of Llama's family, or GPT-2.
-Run       python -m experiments.generate --weights DIR --prompt "The capital of France is"
+Run       python -m experiments.generate --weights DIR --prompt 'The capital of France is'
           python -m experiments.generate --weights DIR --chat         asks for a line, answers, and so on
 Chats     are put into words by the model's own template, that of tokenizer_config.json or chat_template.jinja.
+Measured  SmolLM2-135M-Instruct, whose weights were 4 bits each: "The capital of France is" goes on with " Paris".
 """
 
 from __future__ import annotations

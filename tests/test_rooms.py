@@ -35,7 +35,7 @@ BELOW = {
     "losses": "data graphs inspect launch layers models parallel preflight train",
     "graphs": "data inspect launch losses models parallel preflight train",
     "models": "data inspect launch losses parallel preflight train",
-    "generation": "data graphs inspect launch losses parallel preflight train",
+    "generation": "data graphs inspect launch losses models parallel preflight train",
     "cached_model": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "data": "graphs inspect launch layers losses models parallel preflight train",
     "inspect": "data graphs launch layers losses models parallel preflight train",

@@ -113,6 +113,7 @@ def _rounds(
     ahead: int,
 ) -> Text:
     """Rounds of guesses and a step of the model, until all texts have ended."""
+    at_each = jax.tree.map(lambda x: x[..., None] if jnp.ndim(x) else x, sampling)  # a row's own, at each of its tokens
 
     def one(state: tuple[Text, Any]) -> tuple[Text, Any]:
         text, memory = state
@@ -120,7 +121,7 @@ def _rounds(
         drafted, draft_chances, memory = draft.propose(text, memory, guessing, sampling, ahead)
         chunk = jnp.concatenate([last_token(text), drafted], -1)
         logits, cache = read(model, p, chunk, text.cache, None)
-        chances = jax.nn.softmax(adjusted(logits, sampling, _histories(text, drafted)))
+        chances = jax.nn.softmax(adjusted(logits, at_each, _histories(text, drafted)))
         if draft_chances is None:
             draft_chances = jax.nn.one_hot(drafted, chances.shape[-1])
         count, token = verify(judging, drafted, draft_chances, chances)

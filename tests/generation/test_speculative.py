@@ -70,7 +70,8 @@ def test_verifying_draws_by_the_rule():
 @pytest.mark.parametrize("draft", DRAFTS)
 def test_greedily_the_tokens_are_those_of_generate(draft):
     """Of prompts of different lengths, with windows, a penalty, and an end; its log-probabilities, too."""
-    p, sampling = moved(decoder_spec(TARGET), 0.5), Sampling(temperature=0.0, repetition=1.1)
+    p = moved(decoder_spec(TARGET), 0.5)
+    sampling = Sampling(temperature=0.0, repetition=jnp.array([1.1, 1.0, 1.2]))
     options = {"lengths": LENGTHS, "end": 9}
     wanted = generate(p, PROMPT, 12, decoder_model(TARGET), sampling, **options)
     found = speculative_generate(p, PROMPT, 12, decoder_model(TARGET), DRAFTS[draft], sampling, ahead=3, **options)

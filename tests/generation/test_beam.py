@@ -40,6 +40,7 @@ def test_with_a_beam_for_every_text_it_finds_the_best_of_all(penalty):
             assert n == 2 + len(text)
 
 
+@pytest.mark.slow
 def test_one_beam_is_greedy_and_scores_are_log_probs():
     p = moved(SPEC, 0.6)
     found = beam_search(p, PROMPT, 5, TRANSFORMER, beams=1, length_penalty=0.0)

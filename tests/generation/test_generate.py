@@ -103,7 +103,7 @@ def test_within_a_program_what_cannot_be_drawn_is_marked():
     assert alone(1.0).tolist() == run(p, 1.0).tolist()
 
 
-RAGGED, LENGTHS = jnp.array([[1, 2, 3], [4, 0, 0], [5, 6, 0]]), jnp.array([3, 1, 2])
+RAGGED, LENGTHS = jnp.array([[1, 2, 3], [4, 0, 0]]), jnp.array([3, 1])
 WINDOWS = DecoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, kv_heads=1, windows=(2, None))
 ALONE = dataclasses.replace(TRANSFORMER, paged_cache=None)
 MODELS = pytest.mark.parametrize(
@@ -121,9 +121,9 @@ MODELS = pytest.mark.parametrize(
 )
 def test_prompts_of_different_lengths_give_the_text_that_each_gives_alone(spec, model, sampling):
     """By chance, if each has a key of its own."""
-    p, keys = moved(spec, 0.5), jax.random.split(KEY, 3)
+    p, keys = moved(spec, 0.5), jax.random.split(KEY, 2)
     found = generate(p, RAGGED, 5, model, sampling, key=keys, lengths=LENGTHS)
-    assert found.lengths.tolist() == [8, 6, 7]
+    assert found.lengths.tolist() == [8, 6]
     for i, n in enumerate(LENGTHS.tolist()):
         alone = generate(p, RAGGED[i, :n], 5, model, sampling, key=keys[i])
         np.testing.assert_array_equal(found.tokens[i], np.pad(alone.tokens, (0, 3 - n)))

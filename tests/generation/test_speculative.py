@@ -67,7 +67,7 @@ def test_verifying_draws_by_the_rule():
     np.testing.assert_allclose(np.bincount(counts, minlength=3) / 20_000, wanted, atol=0.02)
 
 
-@pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.parametrize("draft", ["lookup", pytest.param("model", marks=pytest.mark.slow), "itself"])
 def test_greedily_the_tokens_are_those_of_generate(draft):
     """Of prompts of different lengths, with windows, a penalty, and an end; its log-probabilities, too."""
     p = moved(decoder_spec(TARGET), 0.5)
@@ -80,6 +80,7 @@ def test_greedily_the_tokens_are_those_of_generate(draft):
     np.testing.assert_allclose(found.log_probs, wanted.log_probs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_up_to_the_last_learned_position():
     p, prompt = moved(transformer_spec(11, 8, layers=2, heads=2, embed=8), 0.5), jnp.array([1, 2, 1, 2])
     found = speculative_generate(p, prompt, 4, TRANSFORMER, PromptLookup(), GREEDY, ahead=3)

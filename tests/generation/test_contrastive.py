@@ -37,8 +37,13 @@ def test_each_token_is_what_the_definition_says():
     p = moved(decoder_spec(CONFIG), 0.5)
     found = contrastive_search(p, PROMPT, 6, MODEL, top_k=4, alpha=0.6)
     assert found.tokens.tolist() == [by_definition(p, prompt, 6, 4, 0.6) for prompt in PROMPT.tolist()]
+
+
+@pytest.mark.slow
+def test_without_a_weight_on_likeness_it_is_greedy():
+    p = moved(decoder_spec(CONFIG), 0.5)
     greedy = generate(p, PROMPT, 6, MODEL, GREEDY)
-    assert (found.tokens != greedy.tokens).any()
+    assert (contrastive_search(p, PROMPT, 6, MODEL, top_k=4, alpha=0.6).tokens != greedy.tokens).any()
     plain = contrastive_search(p, PROMPT, 6, MODEL, top_k=4, alpha=0.0)
     np.testing.assert_array_equal(plain.tokens, greedy.tokens)
     np.testing.assert_allclose(plain.log_probs, greedy.log_probs, rtol=1e-4, atol=1e-4)

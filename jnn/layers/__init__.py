@@ -11,7 +11,7 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_softmax_spec
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
-from jnn.layers._attention import Attend, Rotate, attention, attention_spec, pairs
+from jnn.layers._attention import Attend, QkNorm, Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
 from jnn.layers._attention_decoder import attention_decoder, greedy_decode
 from jnn.layers._attention_step import bahdanau_spec, bahdanau_step, luong_spec, luong_step
@@ -178,6 +178,7 @@ __all__ = [
     "Carry",
     "Cell",
     "Codebook",
+    "QkNorm",
     "Quantized",
     "Rotate",
     "Routing",

@@ -31,6 +31,8 @@ def mamba2_spec(
     states: int,
     groups: int = 1,
     taps: int = 4,
+    conv_bias: bool = False,
+    norm_groups: int = 1,
     init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
@@ -42,21 +44,29 @@ def mamba2_spec(
       states: the size of queries and keys.
       groups: how many of these there are, shared by heads / groups neighbouring heads.
       taps: of the short convolutions.
+      conv_bias: whether these have biases; published models have.
+      norm_groups: in how many groups of heads the output is normalized; published models have as many as `groups`.
       init: initial values of the linear maps.
       dtype: of all.
 
     Returns:
       {"q", "k": {"w": (d, g, n)}, "v", "gate": {"w": (d, h, p)}, "step": {"w": (d, h), "b": (h,)}, "conv": {"q", "k":
-      (taps, g, n), "v": (taps, h, p)}, "rate": (h,), "skip": (h,), "norm": {"scale": (h, p)}, "o": {"w": (h, p, d)}}.
-      The paper's B, C and x are k, q and v.
+      (taps, g, n), "v": (taps, h, p)}, "rate": (h,), "skip": (h,), "norm": {"scale": (h, p)}, "o": {"w": (h, p, d)}};
+      with biases "conv_bias": {"q", "k", "v"}; with groups of the norm {"scale": (groups, h / groups, p)}. The
+      paper's B, C and x are k, q and v.
 
     Raises:
-      ValueError: groups do not divide heads.
+      ValueError: groups, or those of the norm, do not divide heads.
 
     >>> mamba2_spec(64, 8, head=16, states=32)["k"]["w"].shape
     (64, 1, 32)
     """
-    spec = mixer_spec("mamba2_spec", d, heads, groups, states, head, taps, init, dtype)
+    spec = mixer_spec("mamba2_spec", d, heads, groups, states, head, taps, init, dtype, conv_bias)
+    if heads % norm_groups:
+        raise ValueError(f"mamba2_spec: {norm_groups} norm_groups do not divide {heads} heads.")
+    if norm_groups > 1:
+        sizes, names = (norm_groups, heads // norm_groups, head), ("kv_heads", "heads", "head")
+        spec |= {"norm": {"scale": Param(sizes, ones, names, dtype)}}
     return spec | {"skip": Param((heads,), ones, ("heads",), dtype)}
 
 
@@ -84,13 +94,15 @@ def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 
     >>> y.shape, carry["state"].shape
     ((3, 5, 8), (3, 2, 4, 8))
     """
-    checks.params("mamba2", p, "q", "k", "v", "gate", "step", "conv", "rate", "skip", "norm", "o")
+    checks.params("mamba2", p, "q", "k", "v", "gate", "step", "conv", "rate", "skip", "norm", "o", may=("conv_bias",))
     (q, k, v), past = convolved("mamba2", p, x, carry)
     step, decay = decays(p, x)
     added = (wide(v) * step[..., None]).astype(v.dtype)
     y, state = linear_attention(q, k, added, decay, state=None if carry is None else carry["state"], chunk=chunk)
     y = wide(y) + _over_heads(p["skip"], v) * wide(v)
-    y = normed(p, y * jax.nn.silu(wide(linear(p["gate"], x))), axes=(-2, -1))
+    y = y * jax.nn.silu(wide(linear(p["gate"], x)))
+    grouped = y.reshape(*y.shape[:-2], *p["norm"]["scale"].shape) if "scale" in p["norm"] else y
+    y = normed(p, grouped, axes=(-2, -1)).reshape(y.shape)
     return read_out(p, y.astype(x.dtype)), {"state": state, "past": past}
 
 

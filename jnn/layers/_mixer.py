@@ -14,11 +14,11 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain
-from jnn.initializers import Init, lecun_normal, ones
+from jnn.initializers import Init, lecun_normal, ones, zeros
 from jnn.layers._causal_conv import short_conv
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
-from jnn.precision import wide
+from jnn.precision import add_bias, wide
 
 Mixed = dict[str, Any]  # the carry: {"state", "past"}
 
@@ -33,6 +33,7 @@ def mixer_spec(
     taps: int,
     init: Init,
     dtype: DTypeLike,
+    conv_bias: bool = False,
 ) -> Spec:
     """What both layers have."""
     if heads % groups:
@@ -45,7 +46,12 @@ def mixer_spec(
         return Param((taps, *sizes), lecun_normal, ("taps", *axes), dtype, fan_in=("taps",))
 
     shared, own = ("kv_heads", "state"), ("heads", "head")
+    biases = {
+        **dict.fromkeys(("q", "k"), Param((groups, states), zeros, shared, dtype)),
+        "v": Param((heads, head), zeros, own, dtype),
+    }
     return {
+        **({"conv_bias": biases} if conv_bias else {}),
         "q": inward((groups, states), *shared),
         "k": inward((groups, states), *shared),
         "v": inward((heads, head), *own),
@@ -86,6 +92,8 @@ def convolved(
     for name in "qkv":
         before = None if carry is None else carry["past"][name]
         mixed[name], past[name] = short_conv(p["conv"][name], linear(p[name], x), before)
+        if "conv_bias" in p:
+            mixed[name] = add_bias(mixed[name], p["conv_bias"][name])
         mixed[name] = jax.nn.silu(mixed[name])
     heads = mixed["v"].shape[-2]
     each = lambda a: jnp.repeat(a, heads // a.shape[-2], -2)

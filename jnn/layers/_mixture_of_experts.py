@@ -22,7 +22,7 @@ from jnn import checks
 from jnn.activations import gelu
 from jnn.initializers import Init, lecun_normal
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
-from jnn.layers._linear import linear_spec
+from jnn.layers._linear import linear, linear_spec
 from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
 from jnn.overrides import overridden
 from jnn.param import Params, Spec, stack
@@ -52,7 +52,9 @@ def mixture_of_experts_spec(
     *,
     gate: bool = False,
     shared: int | None = None,
+    shared_gate: bool = False,
     init: Init = lecun_normal,
+    out_init: Init | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
     """Declares a mixture of experts: a router, and MLPs of two linear maps, or three, without biases.
@@ -64,33 +66,39 @@ def mixture_of_experts_spec(
       gate: whether there is a third map, whose activation the first is multiplied by ("GLU Variants Improve
         Transformer", Shazeer, 2020).
       shared: the width of an expert that all tokens have beside theirs; None for none.
+      shared_gate: whether each token says how much of that, between 0 and 1 ("Qwen2 Technical Report", Yang et al.,
+        2024).
       init: initial values of all weights, each expert's drawn as if it were alone.
+      out_init: those of "down"; `init` by default.
       dtype: of all.
 
     Returns:
       {"router": {"w": (d, e)}, "up": {"w": (e, d, f)}, "down": {"w": (e, f, d)}}, and "gate" as "up"; "shared"
-      as `feed_forward_spec` declares.
+      as `feed_forward_spec` declares, and "shared_gate": {"w": (d, 1)}.
 
     >>> mixture_of_experts_spec(64, 256, 8)["up"]["w"].shape
     (8, 64, 256)
     """
 
-    def each(d_in: int, d_out: int, *axes: str) -> Spec:
+    def each(d_in: int, d_out: int, *axes: str, init: Init = init) -> Spec:
         return stack(linear_spec(d_in, d_out, axes=axes, bias=False, init=init, dtype=dtype), experts, "experts")
 
-    inward = {name: each(d, hidden, "embed", "hidden") for name in ("up", *["gate"] * gate)}
-    router = linear_spec(d, experts, axes=("embed", "experts"), bias=False, init=init, dtype=dtype)
-    beside = {} if shared is None else feed_forward_spec(d, shared, gate=gate, bias=False, init=init, dtype=dtype)
-    return {
-        "router": router,
-        **inward,
-        "down": each(hidden, d, "hidden", "embed"),
-        **({"shared": beside} if beside else {}),
+    def router(outputs: int, name: str) -> Spec:
+        return linear_spec(d, outputs, axes=("embed", name), bias=False, init=init, dtype=dtype)
+
+    spec = {
+        "router": router(experts, "experts"),
+        **{name: each(d, hidden, "embed", "hidden") for name in ("up", *["gate"] * gate)},
+        "down": each(hidden, d, "hidden", "embed", init=out_init or init),
     }
+    if shared is None:
+        return spec
+    beside = feed_forward_spec(d, shared, gate=gate, bias=False, init=init, out_init=out_init, dtype=dtype)
+    return {**spec, "shared": beside, **({"shared_gate": router(1, "one")} if shared_gate else {})}
 
 
 def mixture_of_experts(
-    p: Params, x: jax.Array, *, top: int, activation: Activation = gelu
+    p: Params, x: jax.Array, *, top: int, normalized: bool | None = None, activation: Activation = gelu
 ) -> tuple[jax.Array, Routing]:
     """Mixture of experts: `sum of weight[i] * mlp[i](x)` over the `top` experts i that the router likes best.
 
@@ -103,6 +111,7 @@ def mixture_of_experts(
       p: as `mixture_of_experts_spec` declares.
       x: (..., d), floating point.
       top: how many experts each token has.
+      normalized: as in `route`.
       activation: of their hidden units, or of the gate where "gate" is in p.
 
     Returns:
@@ -118,24 +127,27 @@ def mixture_of_experts(
     >>> y.shape, routing.experts.shape
     ((7, 5, 4), (7, 5, 2))
     """
-    routing = route(p, x, top=top)
+    routing = route(p, x, top=top, normalized=normalized)
     return routed_experts(p, x, routing, activation=activation), routing
 
 
 def routed_experts(p: Params, x: jax.Array, routing: Routing, *, activation: Activation = gelu) -> jax.Array:
     """Mixture of experts by a routing that is given, such as one of `route` kept `within_capacity`: (..., d)."""
-    own = {name: p[name] for name in p if name != "shared"}
+    own = {name: p[name] for name in p if name not in ("shared", "shared_gate")}
     y = overridden("experts", answers)(own, x, routing, activation)
-    return y + feed_forward(p["shared"], x, activation=activation).astype(y.dtype) if "shared" in p else y
+    if "shared" not in p:
+        return y
+    beside = feed_forward(p["shared"], x, activation=activation).astype(y.dtype)
+    return y + (beside * jax.nn.sigmoid(linear(p["shared_gate"], x)).astype(y.dtype) if "shared_gate" in p else beside)
 
 
-def route(p: Params, x: jax.Array, *, top: int) -> Routing:
+def route(p: Params, x: jax.Array, *, top: int, normalized: bool | None = None) -> Routing:
     """Top-k routing: the `top` experts of every token.
 
     Their weights are their probabilities: for one expert as they are, so that the router learns (Fedus et al., 2022),
-    for more in proportion, with a sum of 1 (Shazeer et al., 2017).
+    for more in proportion, with a sum of 1 (Shazeer et al., 2017), unless `normalized` says which.
     """
-    checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate", "shared"))
+    checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate", "shared", "shared_gate"))
     checks.params("mixture_of_experts", p["router"], "w", what="params['router']")
     w = p["router"]["w"]
     checks.floats("mixture_of_experts", x)
@@ -147,7 +159,8 @@ def route(p: Params, x: jax.Array, *, top: int) -> Routing:
     # by a sort, which XLA leaves where the tokens are; for `jax.lax.top_k` it would gather them all
     which = jnp.argsort(logits, -1, descending=True)[..., :top]
     best = jnp.take_along_axis(logits, which, -1)
-    weights = jnp.exp(best - jax.nn.logsumexp(logits, -1, keepdims=True)) if top == 1 else jax.nn.softmax(best)
+    in_proportion = top > 1 if normalized is None else normalized
+    weights = jax.nn.softmax(best) if in_proportion else jnp.exp(best - jax.nn.logsumexp(logits, -1, keepdims=True))
     return Routing(logits, which, weights)
 
 

@@ -21,6 +21,13 @@ from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec
 from jnn.models._inception_v3 import inception_v3, inception_v3_spec
 from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.models._lenet import lenet5, lenet5_spec
+from jnn.models._mamba2 import (
+    cached_mamba2_decoder,
+    mamba2_decoder,
+    mamba2_decoder_cache,
+    mamba2_decoder_spec,
+)
+from jnn.models._mamba2_from_hf import mamba2_from_hf
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._mlp_mixer import MLP_MIXERS, mlp_mixer, mlp_mixer_spec
 from jnn.models._mobilenet_v1 import mobilenet, mobilenet_spec
@@ -60,9 +67,14 @@ from jnn.models.decoders import (
     gemma_from_hf,
     llama_from_hf,
     mistral_from_hf,
+    mixtral_from_hf,
+    olmoe_from_hf,
     phi3_from_hf,
     qwen2_from_hf,
+    qwen2_moe_from_hf,
     qwen3_from_hf,
+    qwen3_moe_from_hf,
+    routed_decoder,
 )
 
 __all__ = [
@@ -94,6 +106,7 @@ __all__ = [
     "batch_stats_spec",
     "cached_block",
     "cached_decoder",
+    "cached_mamba2_decoder",
     "cached_transformer",
     "capsnet",
     "capsnet_reconstruct",
@@ -138,9 +151,14 @@ __all__ = [
     "lenet5",
     "lenet5_spec",
     "llama_from_hf",
+    "mamba2_decoder",
+    "mamba2_decoder_cache",
+    "mamba2_decoder_spec",
+    "mamba2_from_hf",
     "masked_conv",
     "mean_state",
     "mistral_from_hf",
+    "mixtral_from_hf",
     "mlp",
     "mlp_mixer",
     "mlp_mixer_spec",
@@ -153,6 +171,7 @@ __all__ = [
     "mobilenet_v3_spec",
     "node_classifier",
     "node_classifier_spec",
+    "olmoe_from_hf",
     "parallel",
     "perceptron",
     "perceptron_fit",
@@ -167,12 +186,15 @@ __all__ = [
     "prototypes",
     "prototypical_logits",
     "qwen2_from_hf",
+    "qwen2_moe_from_hf",
     "qwen3_from_hf",
+    "qwen3_moe_from_hf",
     "recurrent_classifier",
     "recurrent_classifier_spec",
     "reparametrize",
     "resnet",
     "resnet_spec",
+    "routed_decoder",
     "sandwich_norm",
     "seq2seq",
     "seq2seq_decode",

@@ -23,6 +23,7 @@ NO_VALUE = {  # fields on which no logit depends
     *("max_position_embeddings", "original_max_position_embeddings", "pretraining_tp", "chunk_size_feed_forward"),
     *("return_dict", "output_hidden_states", "output_attentions", "problem_type", "id2label", "label2id"),
     *("is_llama_config", "transformers.js_config", "reorder_and_upcast_attn", "n_ctx", "task_specific_params"),
+    *("output_router_logits", "router_aux_loss_coef"),
     *("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"),
 }
 exact_gelu = partial(gelu, approximate=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 VOCABULARY: dict[str, Any] = {"vocab_size": 40, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 SHAPE = VOCABULARY | {
@@ -16,6 +18,8 @@ SHAPE = VOCABULARY | {
 }
 LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+STATES = {"hidden_size": 16, "num_hidden_layers": 3, "num_heads": 4, "head_dim": 8, "state_size": 6, "chunk_size": 4}
 
 # a case: the family's class, and what differs from SHAPE
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -33,6 +37,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma2": ("Gemma2", {"head_dim": 16, "sliding_window": 5, "query_pre_attn_scalar": 8}),
     "phi3": ("Phi3", {"sliding_window": 5}),
     "gpt2": ("GPT2", {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}),
+    "mixtral": ("Mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2, "rms_norm_eps": 1e-5}),
+    "mixtral-window": ("Mixtral", {"num_local_experts": 3, "num_experts_per_tok": 1, "sliding_window": 5}),
+    "olmoe": ("Olmoe", {"num_experts": 8, "num_experts_per_tok": 3, "rms_norm_eps": 1e-5}),
+    "olmoe-normalized": ("Olmoe", {"num_experts": 4, "num_experts_per_tok": 4, "norm_topk_prob": True}),
+    "qwen2-moe": ("Qwen2Moe", EXPERTS | {"shared_expert_intermediate_size": 20}),
+    "qwen3-moe": ("Qwen3Moe", EXPERTS | {"head_dim": 16, "norm_topk_prob": True}),
+    "mamba2": ("Mamba2", STATES | {"n_groups": 1, "tie_word_embeddings": True}),
+    "mamba2-groups": ("Mamba2", STATES | {"n_groups": 2, "use_conv_bias": False, "conv_kernel": 3}),
     "phi4-partial": ("Phi3", {"partial_rotary_factor": 0.75, "num_key_value_heads": 4}),
 }
 
@@ -60,11 +72,12 @@ def model_of(case: str, seed: int = 0) -> Any:
     import transformers
 
     family, own = CASES[case]
-    fields = VOCABULARY | own if family == "GPT2" else SHAPE | own
+    fields = VOCABULARY | own if family in ("GPT2", "Mamba2") else SHAPE | own
     config = getattr(transformers, f"{family}Config")(**fields)
     of_text = {"GPT2": "GPT2LMHeadModel"}.get(family, f"{family}ForCausalLM")
     torch.manual_seed(seed)
-    model = getattr(transformers, of_text)._from_config(config, attn_implementation="eager").eval()
+    how = {"attn_implementation": "eager", "experts_implementation": "eager"}
+    model = getattr(transformers, of_text)._from_config(config, **how).eval()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model
@@ -72,5 +85,6 @@ def model_of(case: str, seed: int = 0) -> Any:
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
     """As its file of safetensors has them."""
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    return {name: x.detach().numpy() for name, x in model.state_dict().items() if name not in tied}
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return load_file(f"{folder}/model.safetensors")

@@ -16,14 +16,15 @@ SPATIAL = {"z", "y", "x"}
 SAY = 'Say how its axes lie: (name, "{}")'
 
 
-def as_declared(path: str, param: Param, x: np.ndarray, axes: str | None, stacked: bool) -> np.ndarray:
+def as_declared(path: str, param: Param, x: np.ndarray, axes: str | None, stacked: int) -> np.ndarray:
     """One layer's array as the spec lays it out.
 
     Raises:
       ValueError: its shape is not that of the same weights in torch, or the declaration does not tell how they lie.
     """
-    if stacked and not param.stacked:
-        raise ValueError("the spec declares one layer, not a stack of them")
+    if stacked > param.stacked:
+        declared = f"stacks along {param.stacked} axes" if param.stacked else "one layer"
+        raise ValueError(f"the spec declares {declared}, not a stack of them")
     names, shape = param.axes[stacked:], param.shape[stacked:]
     if axes is not None:
         return _said(axes, x, shape)
@@ -51,17 +52,20 @@ def as_declared(path: str, param: Param, x: np.ndarray, axes: str | None, stacke
 
 
 def _said(axes: str, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Axes in another order, some of them taken apart: "o (c y x) -> y x c o", with the sizes that are declared."""
+    """Axes in another order, some of them taken apart: "o (c y x) -> y x c o", with the sizes that are declared;
+    "-l" from its end to its start, "()" of size 1."""
     theirs, arrow, ours = axes.partition("->")
     groups = [group.strip("()").split() for group in re.findall(r"\([^()]*\)|[^\s()]+", theirs)]
-    names, order = [name for group in groups for name in group], ours.split()
+    turned = {name[1:] for group in groups for name in group if name.startswith("-")}
+    names, order = [name.removeprefix("-") for group in groups for name in group], ours.split()
     if not arrow or sorted(names) != sorted(order) or len(groups) != x.ndim or len(order) != len(shape):
         raise ValueError(
             f"expected its {x.ndim} axes in one order and the {len(shape)} declared ones in another, such as "
             f'"o i -> i o" or "o (c y x) -> y x c o", found {axes!r}'
         )
     size = dict(zip(order, shape, strict=True))
-    wanted = tuple(math.prod(size[name] for name in group) for group in groups)
+    wanted = tuple(math.prod(size[name.removeprefix("-")] for name in group) for group in groups)
     if x.shape != wanted:
         raise ValueError(f"expected {wanted}, which {axes!r} makes {shape} of")
-    return x.reshape([size[name] for name in names]).transpose([names.index(name) for name in order])
+    x = x.reshape([size[name] for name in names]).transpose([names.index(name) for name in order])
+    return np.flip(x, [order.index(name) for name in turned])

@@ -1,6 +1,7 @@
 """Decoders of Llama's family: one function, and what its published members are; the door is `jnn.models`.
 
 decoder_spec(config), decoder(p, tokens, config, key=key)       with `decoder_cache` and `cached_decoder`
+routed_decoder(p, tokens, config, key=key)                      where it has experts, with what their routers chose
 llama_from_hf(config) -> (config, names)                        and `mistral_from_hf`, ..., one a family
 """
 
@@ -10,10 +11,12 @@ from jnn.models.decoders._decoder import decoder, decoder_spec
 from jnn.models.decoders._gemma import gemma2_from_hf, gemma_from_hf
 from jnn.models.decoders._llama import llama_from_hf
 from jnn.models.decoders._mistral import mistral_from_hf
+from jnn.models.decoders._mixtral import mixtral_from_hf, olmoe_from_hf, qwen2_moe_from_hf, qwen3_moe_from_hf
 from jnn.models.decoders._phi import phi3_from_hf
 from jnn.models.decoders._published import decoder_from_hf
 from jnn.models.decoders._qwen import qwen2_from_hf, qwen3_from_hf
 from jnn.models.decoders._rope_scaling import LinearScaling, Llama3Scaling, YarnScaling
+from jnn.models.decoders._routed_decoder import routed_decoder
 
 __all__ = [
     "DecoderConfig",
@@ -29,7 +32,12 @@ __all__ = [
     "gemma_from_hf",
     "llama_from_hf",
     "mistral_from_hf",
+    "mixtral_from_hf",
+    "olmoe_from_hf",
     "phi3_from_hf",
     "qwen2_from_hf",
+    "qwen2_moe_from_hf",
     "qwen3_from_hf",
+    "qwen3_moe_from_hf",
+    "routed_decoder",
 ]

@@ -31,6 +31,10 @@ SAME: Mapping[str, tuple[Any, ...]] = {  # what is computed is this and nothing 
     "use_bidirectional_attention": (False, None),
     "is_encoder_decoder": (False,),
     "add_cross_attention": (False,),
+    "clip_qkv": (None,),
+    "router_jitter_noise": (0,),
+    "decoder_sparse_step": (1,),
+    "mlp_only_layers": ([], None),
 }
 
 
@@ -85,7 +89,7 @@ def names(config: DecoderConfig) -> dict[str, str]:
         "blocks/norm2/*": f"{layer}.{second}_layernorm.*",
         **({"blocks/norm1_post/*": f"{layer}.post_attention_layernorm.*"} if post else {}),
         **({"blocks/norm2_post/*": f"{layer}.post_feedforward_layernorm.*"} if post else {}),
-        "blocks/*/*": f"{layer}.mlp.*_proj.*",
+        **({"blocks/*/*": f"{layer}.mlp.*_proj.*"} if config.experts is None else {}),
         "norm/*": "model.norm.*",
         **({} if config.tied else {"out/*": "lm_head.*"}),
     }

@@ -32,7 +32,6 @@ def mamba2_spec(
     groups: int = 1,
     taps: int = 4,
     conv_bias: bool = False,
-    norm_groups: int = 1,
     init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
@@ -45,32 +44,27 @@ def mamba2_spec(
       groups: how many of these there are, shared by heads / groups neighbouring heads.
       taps: of the short convolutions.
       conv_bias: whether these have biases; published models have.
-      norm_groups: in how many groups of heads the output is normalized; published models have as many as `groups`.
       init: initial values of the linear maps.
       dtype: of all.
 
     Returns:
       {"q", "k": {"w": (d, g, n)}, "v", "gate": {"w": (d, h, p)}, "step": {"w": (d, h), "b": (h,)}, "conv": {"q", "k":
       (taps, g, n), "v": (taps, h, p)}, "rate": (h,), "skip": (h,), "norm": {"scale": (h, p)}, "o": {"w": (h, p, d)}};
-      with biases "conv_bias": {"q", "k", "v"}; with groups of the norm {"scale": (groups, h / groups, p)}. The
-      paper's B, C and x are k, q and v.
+      with biases "conv_bias": {"q", "k", "v"}. The paper's B, C and x are k, q and v.
 
     Raises:
-      ValueError: groups, or those of the norm, do not divide heads.
+      ValueError: groups do not divide heads.
 
     >>> mamba2_spec(64, 8, head=16, states=32)["k"]["w"].shape
     (64, 1, 32)
     """
     spec = mixer_spec("mamba2_spec", d, heads, groups, states, head, taps, init, dtype, conv_bias)
-    if heads % norm_groups:
-        raise ValueError(f"mamba2_spec: {norm_groups} norm_groups do not divide {heads} heads.")
-    if norm_groups > 1:
-        sizes, names = (norm_groups, heads // norm_groups, head), ("kv_heads", "heads", "head")
-        spec |= {"norm": {"scale": Param(sizes, ones, names, dtype)}}
     return spec | {"skip": Param((heads,), ones, ("heads",), dtype)}
 
 
-def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 64) -> tuple[jax.Array, Mixed]:
+def mamba2(
+    p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 64, norm_groups: int = 1
+) -> tuple[jax.Array, Mixed]:
     """Mamba-2: a state space whose decay and step hang on the input, `S = exp(step * -rate) S + step k v'`.
 
     See "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality",
@@ -81,6 +75,7 @@ def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 
       x: (..., t, d), floating point: the next chunk of a sequence.
       carry: from the chunk before; None at the start.
       chunk: as in `linear_attention`.
+      norm_groups: in how many groups of heads the output is normalized; published models have one for each of q's.
 
     Returns:
       (..., t, d) in x's dtype, and the carry: {"state": (..., h, n, p), "past": what the convolutions have seen}.
@@ -100,9 +95,7 @@ def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 
     added = (wide(v) * step[..., None]).astype(v.dtype)
     y, state = linear_attention(q, k, added, decay, state=None if carry is None else carry["state"], chunk=chunk)
     y = wide(y) + _over_heads(p["skip"], v) * wide(v)
-    y = y * jax.nn.silu(wide(linear(p["gate"], x)))
-    grouped = y.reshape(*y.shape[:-2], *p["norm"]["scale"].shape) if "scale" in p["norm"] else y
-    y = normed(p, grouped, axes=(-2, -1)).reshape(y.shape)
+    y = normed(p, y * jax.nn.silu(wide(linear(p["gate"], x))), axes=(-2, -1), groups=norm_groups)
     return read_out(p, y.astype(x.dtype)), {"state": state, "past": past}
 
 

@@ -107,13 +107,20 @@ def decays(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return step, -step * jnp.exp(wide(p["rate"]).reshape((1,) * (step.ndim - 1) + (-1,)))
 
 
-def normed(p: Params, y: jax.Array, *, axes: tuple[int, ...]) -> jax.Array:
-    """RMS normalization, of numbers whose squares need not be finite: they are scaled by the greatest first."""
+def normed(p: Params, y: jax.Array, *, axes: tuple[int, ...], groups: int = 1) -> jax.Array:
+    """RMS normalization, of numbers whose squares need not be finite: they are scaled by the greatest first.
+
+    In groups of heads, of (..., h, p), each by itself.
+    """
+    *leading, heads, size = y.shape
+    if groups < 1 or heads % groups:
+        raise ValueError(f"mamba2: expected norm_groups that divide the {heads} heads, found {groups}.")
+    y = y.reshape(*leading, groups, heads // groups, size)
     most = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(y), axes, keepdims=True), 1.0))
     small = y / most
     small = small * jax.lax.rsqrt(jnp.mean(jnp.square(small), axes, keepdims=True) + 1e-5 / most / most)
-    scale = p["norm"].get("scale")
-    return small if scale is None else small * wide(scale).reshape((1,) * (y.ndim - scale.ndim) + scale.shape)
+    small, scale = small.reshape(*leading, heads, size), p["norm"].get("scale")
+    return small if scale is None else small * wide(scale).reshape((1,) * (small.ndim - scale.ndim) + scale.shape)
 
 
 def read_out(p: Params, y: jax.Array) -> jax.Array:

@@ -59,7 +59,7 @@ def mamba2_decoder_spec(
       vocab: how many tokens there are.
       layers: how many blocks.
       embed: the width of the residual stream.
-      heads, head, states, groups, taps, conv_bias: of each, as in `mamba2_spec`; it normalizes by `groups`, too.
+      heads, head, states, groups, taps, conv_bias: of each, as in `mamba2_spec`; the norm has as many groups.
       tied: whether the read-out's weights are those that embed.
       dtype: of all.
 
@@ -78,7 +78,6 @@ def mamba2_decoder_spec(
         groups=groups,
         taps=taps,
         conv_bias=conv_bias,
-        norm_groups=groups,
         dtype=dtype,
     )
     norm = rms_norm_spec(embed, dtype=dtype)
@@ -186,7 +185,8 @@ def cached_mamba2_decoder(p: Params, tokens: jax.Array, cache: Any) -> tuple[jax
 
 def _mixed(p: Params, x: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
     """What a block adds to the stream, and its carry."""
-    return mamba2(p["mixer"], rms_norm(p["norm"], x, epsilon=EPSILON), carry)
+    groups = p["mixer"]["q"]["w"].shape[-2]
+    return mamba2(p["mixer"], rms_norm(p["norm"], x, epsilon=EPSILON), carry, norm_groups=groups)
 
 
 def _read_out(p: Params, x: jax.Array) -> jax.Array:

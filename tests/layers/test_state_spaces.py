@@ -106,17 +106,20 @@ def silu(a):
 def mixed(p, x, name):
     """A projection behind its short convolution, (t, heads, size)."""
     a = np.einsum("td,dhn->thn", x, p[name]["w"])
-    w = p["conv"][name]
-    return silu(np.stack([sum(w[i] * a[t - i] for i in range(len(w)) if i <= t) for t in range(len(a))]))
+    w, b = p["conv"][name], p["conv_bias"][name] if "conv_bias" in p else 0
+    return silu(np.stack([sum(w[i] * a[t - i] for i in range(len(w)) if i <= t) + b for t in range(len(a))]))
 
 
-@pytest.mark.parametrize("delta", [False, True])
-def test_layers_are_the_papers_recurrences(delta):
+@pytest.mark.parametrize("kind", ["mamba2", "published mamba2", "gated_delta_net"])
+def test_layers_are_the_papers_recurrences(kind):
     x = np.random.default_rng(0).normal(size=(7, 6))
-    spec = (gated_delta_net_spec if delta else mamba2_spec)(6, 4, head=3, states=2, groups=2)
+    delta, norms = kind == "gated_delta_net", 2 if kind.startswith("published") else 1
+    more = {"conv_bias": True} if norms == 2 else {}
+    spec = (gated_delta_net_spec if delta else mamba2_spec)(6, 4, head=3, states=2, groups=2, **more)
     p = in_float64(spec)
+    layer = gated_delta_net if delta else partial(mamba2, norm_groups=norms)
     with jax.enable_x64(True):
-        found, _ = (gated_delta_net if delta else mamba2)(jax.tree.map(jnp.asarray, p), jnp.asarray(x), chunk=3)
+        found, _ = layer(jax.tree.map(jnp.asarray, p), jnp.asarray(x), chunk=3)
     q, k, v = (mixed(p, x, name) for name in "qkv")
     step = np.log1p(np.exp(x @ p["step"]["w"] + p["step"]["b"]))
     gate = silu(np.einsum("td,dhp->thp", x, p["gate"]["w"]))
@@ -136,7 +139,9 @@ def test_layers_are_the_papers_recurrences(delta):
             else:
                 state = state + step[t, h] * np.outer(k[t, g], v[t, h])
                 y[t, h] = q[t, g] @ state + p["skip"][h] * v[t, h]
-    y = rms(y, -1) * gate if delta else rms(y * gate, (-2, -1))
+    each = [(y * gate)[:, heads] for heads in np.split(np.arange(4), norms)]
+    bare = [a / np.sqrt((a**2).mean((-2, -1), keepdims=True) + 1e-5) for a in each]
+    y = rms(y, -1) * gate if delta else np.concatenate(bare, 1) * p["norm"]["scale"]
     np.testing.assert_allclose(found, np.einsum("thp,hpd->td", y, p["o"]["w"]), rtol=1e-9, atol=1e-9)
 
 
@@ -217,6 +222,10 @@ A = jnp.ones((5, 2, 3))
         (lambda: kernel_attention(A, A, A, window=3), r"kernel_attention: found a window"),
         (lambda: kernel_attention(A, A[:4], A[:4], causal=True), r"causal, found 5 queries and 4 keys"),
         (lambda: short_conv(jnp.ones((4, 3)), A, jnp.ones((2, 3))), r"short_conv: expected a past of \(5, 3, 3\)"),
+        (
+            lambda: mamba2(in_float64(mamba2_spec(4, 3, head=2, states=2)), jnp.ones((5, 4)), norm_groups=2),
+            r"mamba2: expected norm_groups that divide the 3 heads, found 2",
+        ),
         (lambda: mamba2_spec(4, 3, head=2, states=2, groups=2), r"mamba2_spec: 2 groups do not divide 3 heads"),
         (lambda: wkv(A, A[:4], jnp.ones(3), jnp.ones(3)), r"wkv: expected equal shapes"),
         (lambda: wkv(A, A, jnp.ones(2), jnp.ones(3)), r"wkv: expected decay \(3,\), found float32\[2\]"),

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from jnn import models
+
 VOCABULARY: dict[str, Any] = {"vocab_size": 40, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 SHAPE = VOCABULARY | {
     **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "max_position_embeddings": 64},
@@ -47,6 +49,32 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba2-groups": ("Mamba2", STATES | {"n_groups": 2, "use_conv_bias": False, "conv_kernel": 3}),
     "phi4-partial": ("Phi3", {"partial_rotary_factor": 0.75, "num_key_value_heads": 4}),
 }
+
+
+def fields_of(case: str) -> dict[str, Any]:
+    """A config.json of a case, which needs no `transformers`."""
+    family, own = CASES[case]
+    name = {"Qwen2Moe": "qwen2_moe", "Qwen3Moe": "qwen3_moe"}.get(family, family.lower())
+    if family in ("GPT2", "Mamba2"):
+        return VOCABULARY | own | {"model_type": name}
+    caps = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0} if family == "Gemma2" else {}
+    act = "gelu_pytorch_tanh" if "Gemma" in family else "silu"
+    return SHAPE | {"hidden_act": act, "rms_norm_eps": 1e-6, "model_type": name} | caps | own
+
+
+def published(fields: dict[str, Any], dtype: Any) -> tuple[Any, Any, Any, Any]:
+    """Of a config.json the spec, the names of its weights, the model, and the config that `generate` takes."""
+    if fields["model_type"] == "gpt2":
+        sizes, names = models.gpt2_from_hf(fields)
+        run = lambda p, tokens: models.transformer(p, tokens, key=None)
+        return models.transformer_spec(**sizes, dtype=dtype), names, run, None
+    if fields["model_type"] == "mamba2":
+        sizes, names = models.mamba2_from_hf(fields)
+        run = lambda p, tokens: models.mamba2_decoder(p, tokens, key=None)
+        return models.mamba2_decoder_spec(**sizes, dtype=dtype), names, run, None
+    config, names = models.decoder_from_hf(fields)
+    run = lambda p, tokens: models.decoder(p, tokens, config, key=None)
+    return models.decoder_spec(config, dtype=dtype), names, run, config
 
 
 @contextlib.contextmanager

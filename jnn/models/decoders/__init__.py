@@ -9,6 +9,7 @@ from jnn.models.decoders._cached_decoder import cached_decoder, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._decoder import decoder, decoder_spec
 from jnn.models.decoders._gemma import gemma2_from_hf, gemma_from_hf
+from jnn.models.decoders._gguf import llama_from_gguf
 from jnn.models.decoders._llama import llama_from_hf
 from jnn.models.decoders._mistral import mistral_from_hf
 from jnn.models.decoders._mixtral import mixtral_from_hf, olmoe_from_hf, qwen2_moe_from_hf, qwen3_moe_from_hf
@@ -30,6 +31,7 @@ __all__ = [
     "decoder_spec",
     "gemma2_from_hf",
     "gemma_from_hf",
+    "llama_from_gguf",
     "llama_from_hf",
     "mistral_from_hf",
     "mixtral_from_hf",

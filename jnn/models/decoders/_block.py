@@ -61,7 +61,12 @@ def block_options(p: Params, config: DecoderConfig, routings: list[Routing] | No
     size, scaling = int(config.head_size * config.rope_part), config.rope_scaling
     rates = rotary_rates(size, base=config.rope_theta) if scaling is None else scaling.rates(size, config.rope_theta)
     return {
-        "rotate": partial(rotary, rates=rates, scale=1.0 if scaling is None else scaling.scale),
+        "rotate": partial(
+            rotary,
+            rates=rates,
+            interleaved=config.rope_interleaved,
+            scale=1.0 if scaling is None else scaling.scale,
+        ),
         **dict.fromkeys(("norm", "qk_norm"), partial(rms_norm, epsilon=config.epsilon)),
         "activation": config.activation,
         "attend": _attend(config),

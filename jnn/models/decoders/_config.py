@@ -36,6 +36,7 @@ class DecoderConfig:
       rope_theta: the base of the rotary rates.
       rope_scaling: how they are scaled.
       rope_part: the part of each head that is turned.
+      rope_interleaved: whether neighbours are turned together, as in the paper, not feature i and i + half.
       activation: of the gate.
       epsilon: of the norms.
       embed_scale: what embedded tokens are multiplied by.
@@ -70,6 +71,7 @@ class DecoderConfig:
     rope_theta: float = 10_000.0
     rope_scaling: RopeScaling | None = None
     rope_part: float = 1.0
+    rope_interleaved: bool = False
     activation: Callable[[jax.Array], jax.Array] = silu
     epsilon: float = 1e-6
     embed_scale: float = 1.0

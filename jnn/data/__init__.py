@@ -12,6 +12,7 @@ from jnn.data._batches import Batches, in_order
 from jnn.data._checked import check_arrays
 from jnn.data._prefetch import prefetch
 from jnn.data._split import Standard, fit_standard, split
+from jnn.data._tokenizer import Tokenizer, gguf_tokenizer, read_tokenizer, train_tokenizer
 from jnn.data._vocabulary import PAD, UNKNOWN, Characters, Words, pad, words
 from jnn.data._windows import Windows, windows_in_order
 from jnn.data.augment import (
@@ -98,6 +99,7 @@ __all__ = [
     "Skipped",
     "SourceBatches",
     "Standard",
+    "Tokenizer",
     "Windows",
     "Words",
     "add_noise",
@@ -121,6 +123,7 @@ __all__ = [
     "find",
     "fit_standard",
     "gaussian_blur",
+    "gguf_tokenizer",
     "grayscale",
     "imdb",
     "in_order",
@@ -152,6 +155,7 @@ __all__ = [
     "read_parquet",
     "read_reviews",
     "read_safetensors",
+    "read_tokenizer",
     "read_wav",
     "replace_tokens",
     "solarize",
@@ -161,6 +165,7 @@ __all__ = [
     "sum_above_half",
     "time_shift",
     "tinyshakespeare",
+    "train_tokenizer",
     "unpack",
     "warp",
     "windows_in_order",

@@ -1,4 +1,4 @@
-"""A real language model, SmolLM2 of 135 million weights, from a GGUF file: what transformers reads and computes of it."""
+"""A real language model, SmolLM2 of 135 million weights, from a GGUF file: what transformers makes of the same file."""
 
 import json
 

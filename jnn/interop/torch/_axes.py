@@ -101,7 +101,7 @@ def _said(axes: str, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if x.shape != wanted:
         raise ValueError(f"expected {wanted}, which {axes!r} makes {shape} of")
     x = x.reshape([size[name] for name in names]).transpose([names.index(name) for name in order])
-    return np.flip(x, [order.index(name) for name in turned])
+    return np.flip(x, tuple(order.index(name) for name in turned))
 
 
 def _unsaid(axes: str, x: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ def _unsaid(axes: str, x: np.ndarray) -> np.ndarray:
     if sorted(names) != sorted(order) or len(order) != x.ndim:
         raise ValueError(f"expected the same axes on both sides, {x.ndim} of them behind the arrow, found {axes!r}")
     size = dict(zip(order, x.shape, strict=True))
-    x = np.flip(x, [order.index(name) for name in turned]).transpose([order.index(name) for name in names])
+    x = np.flip(x, tuple(order.index(name) for name in turned)).transpose([order.index(name) for name in names])
     return x.reshape([math.prod(size[name] for name in group) for group in groups])
 
 

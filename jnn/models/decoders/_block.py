@@ -103,8 +103,8 @@ def _forward_spec(config: DecoderConfig, **how: Any) -> Spec:
     """The feed-forward network of a block, or its experts."""
     if config.experts is None:
         return _with_biases(feed_forward_spec(config.embed, config.hidden, gate=True, **how), config.bias)
-    beside = {"shared": config.shared_expert, "shared_gate": True}
-    return {"experts": mixture_of_experts_spec(config.embed, config.hidden, config.experts, gate=True, **beside, **how)}
+    sizes, shared = (config.embed, config.hidden, config.experts), config.shared_expert
+    return {"experts": mixture_of_experts_spec(*sizes, gate=True, shared=shared, shared_gate=True, **how)}
 
 
 def _with_biases(maps: Spec, bias: tuple[str, ...]) -> Spec:

@@ -55,8 +55,10 @@ from jnn.models._wavenet import wavenet, wavenet_spec
 from jnn.models._xception import xception, xception_spec
 from jnn.models.decoders import (
     DecoderConfig,
+    DynamicScaling,
     LinearScaling,
     Llama3Scaling,
+    LongScaling,
     YarnScaling,
     cached_decoder,
     decoder,
@@ -95,8 +97,10 @@ __all__ = [
     "Arrange",
     "Branch",
     "DecoderConfig",
+    "DynamicScaling",
     "LinearScaling",
     "Llama3Scaling",
+    "LongScaling",
     "MobileBlock",
     "Norm",
     "YarnScaling",

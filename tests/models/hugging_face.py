@@ -20,6 +20,7 @@ SHAPE = VOCABULARY | {
 }
 LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+LONG = {"rope_type": "longrope", "short_factor": [1.0, 1.5, 2.0, 2.0], "long_factor": [1.0, 2.0, 4.0, 9.0]}
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
 STATES = {"hidden_size": 16, "num_hidden_layers": 3, "num_heads": 4, "head_dim": 8, "state_size": 6, "chunk_size": 4}
 
@@ -45,6 +46,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "olmoe-normalized": ("Olmoe", {"num_experts": 4, "num_experts_per_tok": 4, "norm_topk_prob": True}),
     "qwen2-moe": ("Qwen2Moe", EXPERTS | {"shared_expert_intermediate_size": 20}),
     "qwen3-moe": ("Qwen3Moe", EXPERTS | {"head_dim": 16, "norm_topk_prob": True}),
+    "phi3-long": ("Phi3", {"rope_scaling": LONG, "original_max_position_embeddings": 8}),
+    "phi3-short": ("Phi3", {"rope_scaling": LONG, "original_max_position_embeddings": 40}),
+    "llama-dynamic": ("Llama", {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}, "max_position_embeddings": 8}),
     "mamba2": ("Mamba2", STATES | {"n_groups": 1, "tie_word_embeddings": True}),
     "mamba2-groups": ("Mamba2", STATES | {"n_groups": 2, "use_conv_bias": False, "conv_kernel": 3}),
     "phi4-partial": ("Phi3", {"partial_rotary_factor": 0.75, "num_key_value_heads": 4}),
@@ -73,6 +77,9 @@ def published(fields: dict[str, Any], dtype: Any) -> tuple[Any, Any, Any, Any]:
         run = lambda p, tokens: models.mamba2_decoder(p, tokens, key=None)
         return models.mamba2_decoder_spec(**sizes, dtype=dtype), names, run, None
     config, names = models.decoder_from_hf(fields)
+    config = config.for_length(
+        12 if isinstance(config.rope_scaling, models.DynamicScaling) else 32
+    )  # theirs are of each length by itself
     run = lambda p, tokens: models.decoder(p, tokens, config, key=None)
     return models.decoder_spec(config, dtype=dtype), names, run, config
 

@@ -96,7 +96,9 @@ MAMBA2 = {
 MIXTRAL = TINY | {"num_local_experts": 4, "num_experts_per_tok": 2}
 EXPERTS = TINY | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 6}
 NOT_THIS = [
-    ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, r"expected one type of \['linear', .*found \['dynamic'\]"),
+    ({"rope_scaling": {"type": "ntk", "factor": 2.0}}, r"expected one type of \['dynamic', .*found \['ntk'\]"),
+    ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_scaling of dynamic: expected .*found {'factor': 2.0}"),
+    ({"rope_scaling": {"type": "longrope", "long_factor": [1]}}, "of longrope: expected .*found {'long_factor'"),
     ({"rope_scaling": {"rope_type": "llama3", "factor": 2.0}}, "rope_scaling of llama3: expected .*found {'factor'"),
     ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "beta": 1}}, r"found \['beta'\], too"),
     ({"attention_dropout": 0.1}, "attention_dropout=0.1, where 0 is computed"),
@@ -104,6 +106,21 @@ NOT_THIS = [
     ({"hidden_act": "relu2"}, "expected hidden_act among .*found 'relu2'"),
     ({"model_type": "mistral", "sliding_window": 3}, "model_type='mistral'; sliding_window=3 is"),
 ]
+
+
+def test_rates_that_hang_on_the_length_are_those_of_the_one_that_is_said():
+    """Phi-3's of 128k tokens: factors of its own where sequences are longer than those first seen, a scale in both."""
+    factors = {"type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [3.0, 4.0]}
+    more = {"hidden_size": 16, "rope_theta": 1e4, "rope_scaling": factors, "original_max_position_embeddings": 4096}
+    config, _ = phi3_from_hf(TINY | more | {"max_position_embeddings": 131072})
+    assert config.rope_scaling.scale == pytest.approx((1 + 5 / 12) ** 0.5)
+    rates = lambda tokens: config.for_length(tokens).rope_scaling.rates(4, 1e4).tolist()
+    assert rates(4096) == pytest.approx([1.0, 0.01 / 2])
+    assert rates(4097) == pytest.approx([1 / 3, 0.01 / 4])
+    with pytest.raises(ValueError, match=r"rope_scaling of longrope: rates hang on .*config.for_length\(tokens\)"):
+        config.rope_scaling.rates(4, 1e4)
+    with pytest.raises(ValueError, match="LongScaling: expected 4 factors, one for each pair, found 2"):
+        config.for_length(8).rope_scaling.rates(8, 1e4)
 
 
 @pytest.mark.parametrize(("more", "message"), NOT_THIS)

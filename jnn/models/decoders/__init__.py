@@ -16,13 +16,15 @@ from jnn.models.decoders._mixtral import mixtral_from_hf, olmoe_from_hf, qwen2_m
 from jnn.models.decoders._phi import phi3_from_hf
 from jnn.models.decoders._published import decoder_from_hf
 from jnn.models.decoders._qwen import qwen2_from_hf, qwen3_from_hf
-from jnn.models.decoders._rope_scaling import LinearScaling, Llama3Scaling, YarnScaling
+from jnn.models.decoders._rope_scaling import DynamicScaling, LinearScaling, Llama3Scaling, LongScaling, YarnScaling
 from jnn.models.decoders._routed_decoder import routed_decoder
 
 __all__ = [
     "DecoderConfig",
+    "DynamicScaling",
     "LinearScaling",
     "Llama3Scaling",
+    "LongScaling",
     "YarnScaling",
     "cached_decoder",
     "decoder",

@@ -10,7 +10,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import silu
-from jnn.models.decoders._rope_scaling import RopeScaling
+from jnn.models.decoders._rope_scaling import DynamicScaling, LongScaling, RopeScaling
 
 ATTENTION, FEED_FORWARD = ("q", "k", "v", "o"), ("gate", "up", "down")
 
@@ -100,6 +100,17 @@ class DecoderConfig:
             )
         if self.experts is None and self.shared_expert is not None:
             raise ValueError("DecoderConfig: found a shared_expert where there are no experts; give experts.")
+
+    def for_length(self, tokens: int) -> DecoderConfig:
+        """The same decoder for sequences of up to so many tokens, which the rates of "longrope" and "dynamic" hang on.
+
+        >>> DecoderConfig(vocab=65, layers=4, heads=4, embed=64, hidden=128).for_length(8192).rope_theta
+        10000.0
+        """
+        checks.count("DecoderConfig", "tokens", tokens)
+        if not isinstance(self.rope_scaling, DynamicScaling | LongScaling):
+            return self
+        return dataclasses.replace(self, rope_scaling=dataclasses.replace(self.rope_scaling, length=tokens))
 
     @property
     def head_size(self) -> int:

@@ -42,14 +42,14 @@ def routed_decoder(
     Raises:
       TypeError, ValueError: as `decoder`; or there are no experts.
 
-    >>> from jnn.layers import load_balance
+    >>> from functools import partial
     >>> from jnn.models import decoder_spec
-    >>> from jnn.param import init
+    >>> from jnn.param import abstract
     >>> config = DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=4, experts=4)
-    >>> p = init(decoder_spec(config), jax.random.key(0))
-    >>> logits, routing = routed_decoder(p, jnp.zeros((3, 10), jnp.int32), config, key=None)
-    >>> routing.experts.shape, jax.vmap(load_balance)(routing).shape
-    ((2, 3, 10, 2), (2, 3, 10))
+    >>> run = partial(routed_decoder, config=config, key=None)
+    >>> logits, routing = jax.eval_shape(run, abstract(decoder_spec(config)), jnp.zeros((3, 10), jnp.int32))
+    >>> logits.shape, routing.logits.shape, routing.experts.shape
+    ((3, 10, 65), (2, 3, 10, 4), (2, 3, 10, 2))
     """
     if config.experts is None:
         raise ValueError("routed_decoder: found a config without experts, whose decoder routes nothing: use `decoder`.")

@@ -115,6 +115,7 @@ def read_tokenizer(path: PathLike) -> Tokenizer:
             inner = tokenizers.Tokenizer.from_file(str(file))
         else:
             inner = _byte_level(tokenizers, tokenizers.models.BPE.from_file(*map(str, pair or ())))
+            _set_special(tokenizers, inner, [END] if inner.token_to_id(END) is not None else [])
     except Exception as error:  # the package raises this class itself
         raise ValueError(f"{file}: no tokenizer ({error}).") from error
     inner.no_truncation()
@@ -152,7 +153,7 @@ def gguf_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     inner = _byte_level(tokenizers, bpe, digits=digits[cut])
     kinds = metadata.get("tokenizer.ggml.token_type", [])
     control = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL]
-    inner.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in control])
+    _set_special(tokenizers, inner, control)
     return Tokenizer(inner)
 
 
@@ -206,6 +207,11 @@ def _texts(texts: Iterable[str]) -> Iterator[str]:
         if not isinstance(text, str):
             raise TypeError(f"train_tokenizer: expected texts, found {type(text).__name__}.")
         yield text
+
+
+def _set_special(tokenizers: Any, inner: Any, tokens: Sequence[str]) -> None:
+    """Tokens that are never cut, wherever they are written; their ids stay."""
+    inner.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in tokens])
 
 
 def _byte_level(tokenizers: Any, model: Any, *, digits: bool = False) -> Any:

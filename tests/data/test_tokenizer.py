@@ -92,6 +92,25 @@ def test_smollm2s_vocabulary_in_its_gguf_file():
     assert tokenizer.encode("<|im_start|>a").tolist() == [tokenizer.id("<|im_start|>"), tokenizer.id("a")]
 
 
+@pytest.mark.slow
+def test_ids_are_those_of_transformers():
+    transformers = pytest.importorskip("transformers", reason="the oracle: pip install jnn[oracles]")
+    pytest.importorskip("gguf", reason="with which it reads the file: pip install jnn[oracles]")
+    folder, file = weights("tokenizers", "gpt2"), weights("weights", "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+    files = {"vocab": str(folder / "encoder.json"), "merges": str(folder / "vocab.bpe")}
+    bert = str(weights("weights", "minilm", "tokenizer.json"))
+    for ours, theirs in (
+        (read_tokenizer(folder), transformers.GPT2TokenizerFast(**files)),
+        (
+            gguf_tokenizer(read_gguf(file)[0]),
+            transformers.AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name),
+        ),
+        (read_tokenizer(bert), transformers.PreTrainedTokenizerFast(tokenizer_file=bert)),
+    ):
+        for text in (*HARD, tinyshakespeare()[:100_000]):
+            assert ours.encode(text).tolist() == theirs.encode(text, add_special_tokens=False)
+
+
 def test_one_that_is_trained_here_knows_every_text(tmp_path):
     try:
         text = tinyshakespeare()[:100_000]

@@ -1,7 +1,5 @@
 """A real language model, SmolLM2 of 135 million weights, from a GGUF file: what transformers makes of the same file."""
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,4 +54,3 @@ def test_logits_and_greedy_text_are_those_of_transformers(metadata_and_arrays, i
         logits = oracle(wanted).logits.numpy()
     ours = jax.jit(lambda p, tokens: decoder(p, tokens, config, key=None))(p, found)
     np.testing.assert_allclose(ours, logits, rtol=0, atol=1e-4 * np.abs(logits).max())
-    print(json.dumps({"largest difference": float(np.abs(ours - logits).max() / np.abs(logits).max())}))

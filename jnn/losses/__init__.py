@@ -35,6 +35,7 @@ from jnn.losses._classification import (
     cross_entropy,
     soft_cross_entropy,
 )
+from jnn.losses._conditional_random_field import crf_decode, crf_loss, crf_spec
 from jnn.losses._contrastive import clip_loss, info_nce, n_pairs_loss, nt_xent, siglip_loss, supervised_contrastive_loss
 from jnn.losses._counts import negative_binomial_nll, poisson_nll
 from jnn.losses._crps import ensemble_crps, gaussian_crps
@@ -131,6 +132,9 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_noise_schedule",
     "cox_partial_likelihood",
+    "crf_decode",
+    "crf_loss",
+    "crf_spec",
     "cross_entropy",
     "ctc_loss",
     "denoising_loss",

@@ -5,6 +5,7 @@
     map_parts(layer, p, "q", "k")                   the same of parts, whatever else there is
     array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
+    pair(layer, predictions, targets)               two of one shape, in one dtype
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
     divides(where, rows, devices=8)                 the parts of a batch divide its rows
 
@@ -22,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.param import Param, array_type
+from jnn.precision import wide_dtype
 
 # what others call a parameter of ours
 ELSEWHERE = {
@@ -184,6 +186,18 @@ def same_shape(layer: str, **arrays: jax.Array) -> None:
         raise ValueError(f"{layer}: expected equal shapes, found {found}.{_add_axis(arrays)}")
     for a in arrays.values():
         rank(layer, a, 0)
+
+
+def pair(layer: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
+    """Predictions, floating point, and targets of their shape: both in float32, or what keeps more digits of either.
+
+    >>> [x.dtype.name for x in pair("error", jnp.ones(2, jnp.bfloat16), jnp.arange(2))]
+    ['float32', 'float32']
+    """
+    floats(layer, predictions, ndim=ndim)
+    same_shape(layer, predictions=predictions, targets=targets)
+    dtype = jnp.promote_types(wide_dtype(predictions), targets.dtype)
+    return predictions.astype(dtype), targets.astype(dtype)
 
 
 def _add_axis(arrays: dict[str, jax.Array]) -> str:

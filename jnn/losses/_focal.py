@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import asked, beside, one_of, pair, unit_interval
+from jnn.losses._inputs import asked, beside, one_of, unit_interval
 
 
 def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0) -> jax.Array:
@@ -69,7 +69,7 @@ def binary_focal_loss(
     >>> binary_focal_loss(jnp.array([[0.0, 1000.0]]), jnp.array([[0, 1]]))
     Array([0.0866434], dtype=float32)
     """
-    logits, _ = pair("binary_focal_loss", logits, targets)
+    logits, _ = checks.pair("binary_focal_loss", logits, targets)
     targets = beside(logits, unit_interval("binary_focal_loss", "targets", targets))
     gamma = checks.number("binary_focal_loss", "gamma", gamma, lambda g: g >= 0, ">= 0", like=logits)
     yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)

@@ -15,13 +15,6 @@ from jnn.precision import wide, wide_dtype
 ROUNDING = 1e-6  # what float32 sums of probabilities miss 1 by; twice the last place of a dtype of 16 bits
 
 
-def pair(name: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
-    """Predictions and targets of one shape, in float32 at least."""
-    checks.floats(name, predictions, ndim=ndim)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    return wide(predictions), beside(predictions, targets)
-
-
 def beside(predictions: jax.Array, x: jax.Array) -> jax.Array:
     """x in float32 at least, and in float64 where predictions are, so that integers keep their digits."""
     return x.astype(jnp.promote_types(wide_dtype(predictions), wide_dtype(x)))
@@ -70,7 +63,7 @@ def growing(name: str, what: str, x: jax.Array) -> None:
 
 def yes_no(name: str, scores: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Scores, and targets of 0 and 1 in any dtype as signs, -1 and 1."""
-    scores, _ = pair(name, scores, targets)
+    scores, _ = checks.pair(name, scores, targets)
     known = fitting(name, "targets", targets, lambda t: (t == 0) | (t == 1), "of 0 and 1", like=scores)
     return scores, 2 * known - 1
 

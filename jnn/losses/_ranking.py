@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import fitting, masked, pair
+from jnn.losses._inputs import fitting, masked
 from jnn.metrics import exponential_gain
 
 Gain = Callable[[jax.Array], jax.Array]
@@ -185,7 +185,7 @@ def margin_ranking_loss(higher: jax.Array, lower: jax.Array, *, margin: float = 
     >>> margin_ranking_loss(jnp.array([2.0, 1.0]), jnp.array([1.0, 2.0]), margin=0.5)
     Array([0. , 1.5], dtype=float32)
     """
-    higher, lower = pair("margin_ranking_loss", higher, lower, ndim=0)
+    higher, lower = checks.pair("margin_ranking_loss", higher, lower, ndim=0)
     margin = checks.number("margin_ranking_loss", "margin", margin, lambda m: m >= 0, ">= 0", like=higher)
     return jax.nn.relu(margin - (higher - lower))
 
@@ -194,7 +194,7 @@ def _listed(
     name: str, scores: jax.Array, relevance: jax.Array, mask: jax.Array | None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Scores and relevances, 0 where they are padding, and where they are not."""
-    scores, relevance = pair(name, scores, relevance)
+    scores, relevance = checks.pair(name, scores, relevance)
     there = masked(name, mask, scores.shape)
     return jnp.where(there, scores, 0.0), jnp.where(there, relevance, 0.0), there
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.losses._inputs import fitting, pair
+from jnn.losses._inputs import fitting
 from jnn.losses._regression import difference
 from jnn.vectors import unit
 
@@ -176,5 +176,5 @@ def cosine_distance(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> cosine_distance(jnp.array([[3.0, 0.0], [1.0, 1.0]]), jnp.array([[0.0, 2.0], [5.0, 5.0]])).round(6)
     Array([1., 0.], dtype=float32)
     """
-    x, y = pair("cosine_distance", predictions, targets)
+    x, y = checks.pair("cosine_distance", predictions, targets)
     return 1 - jnp.sum(unit(x) * unit(y), axis=-1)

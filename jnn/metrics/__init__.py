@@ -90,7 +90,6 @@ from jnn.metrics._precision_recall import (
     recall_at_precision,
 )
 from jnn.metrics._rank_correlation import kendall_correlation, spearman_correlation
-from jnn.metrics._ranking import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics._regression import (
     RootMean,
     RSquared,
@@ -118,6 +117,7 @@ from jnn.metrics._roc import (
     sensitivity_at_specificity,
     specificity_at_sensitivity,
 )
+from jnn.metrics._roc_auc import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics._spectral import ergas, rase, spectral_angle, spectral_distortion, windowed_root_mean_squared_error
 from jnn.metrics._sums import Mean, mean, merge
 from jnn.metrics._translation import extended_edit_distance, translation_edit_rate

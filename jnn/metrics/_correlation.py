@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn.metrics._pairs import pair
+from jnn import checks
 from jnn.metrics._sums import floored, ratio, spread, total
 
 
@@ -120,13 +120,13 @@ def explained_variance(
     >>> float(explained_variance(jnp.array([[1.0], [3.0]]), jnp.array([[0.0], [2.0]])).value())
     1.0
     """
-    p, y = pair("explained_variance", predictions, targets, ndim=2)
+    p, y = checks.pair("explained_variance", predictions, targets, ndim=2)
     errors = y - p
     return ExplainedVariance(_sums("explained_variance", errors, targets, weight, 0.0, shift))
 
 
 def _sums(name: str, x: jax.Array, y: jax.Array, weight: jax.Array | None, *shifts: jax.Array | float) -> Pearson:
-    x, y = pair(name, x, y, ndim=2)
+    x, y = checks.pair(name, x, y, ndim=2)
     weights = spread(name, weight, x)
     x, y = (a - jnp.broadcast_to(jnp.asarray(shift, a.dtype), a.shape) for a, shift in zip((x, y), shifts, strict=True))
     axes = tuple(range(x.ndim - 1))

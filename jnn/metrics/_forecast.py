@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean
 from jnn.precision import over_last_axes, wide, wide_dtype
 
@@ -32,7 +31,7 @@ def mean_absolute_scaled_error(
     >>> float(mean_absolute_scaled_error(jnp.array([6.0, 7.0]), jnp.array([7.0, 7.0]), scale).value())
     0.25
     """
-    p, y = pair("mean_absolute_scaled_error", predictions, targets)
+    p, y = checks.pair("mean_absolute_scaled_error", predictions, targets, ndim=0)
     checks.rank("mean_absolute_scaled_error", y, 1)
     if scale.shape != y.shape[:-1]:
         raise ValueError(
@@ -81,7 +80,7 @@ def mean_squared_log_error(predictions: jax.Array, targets: jax.Array, weight: j
     >>> float(mean_squared_log_error(jnp.array([0.0, 2.0]), jnp.array([0.0, 2.0])).value())
     0.0
     """
-    p, y = pair("mean_squared_log_error", predictions, targets)
+    p, y = checks.pair("mean_squared_log_error", predictions, targets, ndim=0)
     return mean((jnp.log1p(y) - jnp.log1p(p)) ** 2, weight)
 
 

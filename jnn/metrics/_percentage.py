@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.metrics._pairs import pair
+from jnn import checks
 from jnn.metrics._sums import Mean, mean, ratio, spread, total
 
 
@@ -24,7 +24,7 @@ def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array, w
     >>> float(mean_absolute_percentage_error(jnp.array([1.0, 3.0]), jnp.array([2.0, 4.0])).value())
     0.375
     """
-    p, y = pair("mean_absolute_percentage_error", predictions, targets)
+    p, y = checks.pair("mean_absolute_percentage_error", predictions, targets, ndim=0)
     return mean(jnp.abs(y - p) / jnp.maximum(jnp.abs(y), jnp.finfo(y.dtype).eps), weight)
 
 
@@ -48,7 +48,7 @@ def symmetric_mean_absolute_percentage_error(
     >>> float(symmetric_mean_absolute_percentage_error(jnp.array([1.0, 0.0]), jnp.array([3.0, 0.0])).value())
     0.5
     """
-    p, y = pair("symmetric_mean_absolute_percentage_error", predictions, targets)
+    p, y = checks.pair("symmetric_mean_absolute_percentage_error", predictions, targets, ndim=0)
     return mean(ratio(2 * jnp.abs(y - p), jnp.abs(y) + jnp.abs(p), empty=0.0), weight)
 
 
@@ -72,6 +72,6 @@ def weighted_absolute_percentage_error(
     >>> float(weighted_absolute_percentage_error(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0])).value())
     0.75
     """
-    p, y = pair("weighted_absolute_percentage_error", predictions, targets)
+    p, y = checks.pair("weighted_absolute_percentage_error", predictions, targets, ndim=0)
     weight = spread("weighted_absolute_percentage_error", weight, y)
     return Mean(total(jnp.abs(y - p), weight), total(jnp.abs(y), weight))

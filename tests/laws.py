@@ -162,7 +162,7 @@ SPECS = {
     "efficientnet_v2_spec": (2,),
     "xception_spec": (2,),
     "inception_v3_spec": (2,),
-    "inception_resnet_spec": (2,),
+    "inception_resnet_v2_spec": (2,),
 }
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "bidirectional_spec",

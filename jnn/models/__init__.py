@@ -11,13 +11,13 @@ from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcg
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
-from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
-from jnn.models._efficientnet_v2 import EFFICIENTNET_V2S, efficientnet_v2, efficientnet_v2_spec
+from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite, efficientnet_lite_spec
+from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._generate import generate
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
-from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec
+from jnn.models._inception_resnet_v2 import inception_resnet_v2, inception_resnet_v2_spec
 from jnn.models._inception_v3 import inception_v3, inception_v3_spec
 from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.models._lenet import lenet5, lenet5_spec
@@ -69,8 +69,8 @@ __all__ = [
     "CONVNEXTS",
     "DENSENETS",
     "EFFICIENTNETS",
-    "EFFICIENTNET_LITES",
-    "EFFICIENTNET_V2S",
+    "EFFICIENTNETS_LITE",
+    "EFFICIENTNETS_V2",
     "MLP_MIXERS",
     "MOBILENET_V3_LARGE",
     "MOBILENET_V3_SMALL",
@@ -128,8 +128,8 @@ __all__ = [
     "gpt2_from_hf",
     "graph_classifier",
     "graph_classifier_spec",
-    "inception_resnet",
-    "inception_resnet_spec",
+    "inception_resnet_v2",
+    "inception_resnet_v2_spec",
     "inception_v3",
     "inception_v3_spec",
     "inverted_residual",

@@ -18,7 +18,7 @@ from jnn.models._efficientnet import STAGES, STRIDES
 from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
-EFFICIENTNET_LITES: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
+EFFICIENTNETS_LITE: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
     "efficientnet_lite0": {"width": 1.0, "depth": 1.0},  # for images of 224
     "efficientnet_lite1": {"width": 1.0, "depth": 1.1},  # 240
     "efficientnet_lite2": {"width": 1.1, "depth": 1.2},  # 260
@@ -39,7 +39,7 @@ def efficientnet_lite_spec(
     channels: int = 3,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an EfficientNet-Lite; the factors of published ones are in `EFFICIENTNET_LITES`.
+    """Declares an EfficientNet-Lite; the factors of published ones are in `EFFICIENTNETS_LITE`.
 
     Args:
       classes: how many logits.

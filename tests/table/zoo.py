@@ -233,9 +233,9 @@ BLOCKS = [
         noisy=True,
     ),
     normalized(
-        "inception_resnet",
-        lambda *args, key: models.inception_resnet(*args, key=key, rate=0.5, scales=(0.2,)),
-        models.inception_resnet_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=8, channels=1),
+        "inception_resnet_v2",
+        lambda *args, key: models.inception_resnet_v2(*args, key=key, rate=0.5, scales=(0.2,)),
+        models.inception_resnet_v2_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=8, channels=1),
         *(43, 43, 1),
         noisy=True,
     ),

@@ -97,6 +97,9 @@ def mel_spectrogram(
 ) -> jax.Array:
     """Mel spectrogram: how loud each band of a filter bank is in each of a signal's frames.
 
+    See "Comparison of Parametric Representations for Monosyllabic Word Recognition in Continuously Spoken Sentences",
+    Davis and Mermelstein, 1980.
+
     Args:
       x: (..., t), floating point.
       filters: (n_fft // 2 + 1, n_mels), of an even n_fft, such as `mel_filters` makes.

@@ -70,6 +70,8 @@ def spectrogram(
 ) -> jax.Array:
     """Spectrogram: how loud each frequency is in each of a signal's frames, as a power or a magnitude.
 
+    See "The Sound Spectrograph", Koenig, Dunn and Lacy, 1946.
+
     Args:
       x: (..., t), floating point.
       n_fft, hop_length, window, win_length, padding: as of `stft`.
@@ -89,6 +91,8 @@ def spectrogram(
 
 def pre_emphasis(x: jax.Array, coefficient: float = 0.97) -> jax.Array:
     """Pre-emphasis: `y[t] = x[t] - coefficient * x[t - 1]`, which lifts high frequencies; the first sample stays.
+
+    See "Linear Prediction of Speech", Markel and Gray, 1976.
 
     Args:
       x: (..., t), floating point.

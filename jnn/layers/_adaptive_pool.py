@@ -42,6 +42,8 @@ def adaptive_max_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
 def adaptive_avg_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
     """Adaptive average pooling: the mean over windows laid out so that the output has the given size.
 
+    See "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition", He et al., 2014.
+
     Window i of an axis reaches from floor(i * n / size) to ceil((i + 1) * n / size).
 
     Args:

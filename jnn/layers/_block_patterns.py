@@ -40,6 +40,8 @@ def sliding_window_blocks(n: int, window: int) -> np.ndarray:
 def global_blocks(n: int, at: Sequence[int]) -> np.ndarray:
     """Global pattern: these blocks see all blocks, and are seen by all; as in Longformer and BigBird.
 
+    See "Longformer: The Long-Document Transformer", Beltagy et al., 2020.
+
     Args:
       n: how many blocks there are.
       at: which of them, from the end where negative.
@@ -63,6 +65,8 @@ def global_blocks(n: int, at: Sequence[int]) -> np.ndarray:
 
 def random_blocks(n: int, count: int, *, seed: int, beside: np.ndarray | None = None) -> np.ndarray:
     """Random pattern: each block sees `count` blocks by chance.
+
+    See "Big Bird: Transformers for Longer Sequences", Zaheer et al., 2020.
 
     Args:
       n: how many blocks there are.

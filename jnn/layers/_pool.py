@@ -98,6 +98,9 @@ def avg_pool(
 def global_max_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
     """Global max pooling: the maximum over the whole of the last `spatial` axes before the channels.
 
+    See "Is Object Localization for Free? Weakly-Supervised Learning with Convolutional Neural Networks", Oquab et al.,
+    2015.
+
     Args:
       x: (..., *spatial, channels), floating point.
       spatial: how many spatial axes there are.

@@ -118,6 +118,8 @@ def relative_bias(
 def relative_buckets(ahead: jax.Array, buckets: int, *, causal: bool, furthest: int) -> jax.Array:
     """T5's relative position buckets: short distances have one each, longer ones share them by their logarithm.
 
+    See "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", Raffel et al., 2020.
+
     Args:
       ahead: integers, how far keys are ahead of queries.
       buckets: how many there are; the upper half is for keys ahead, unless causal.

@@ -27,6 +27,8 @@ def max_pool_with_indices(
 ) -> tuple[jax.Array, jax.Array]:
     """Max pooling with indices: the maximum under each window, and where it stands.
 
+    See "Visualizing and Understanding Convolutional Networks", Zeiler and Fergus, 2014.
+
     Args:
       x: (..., *spatial, c), floating point.
       window, stride, padding: as in `max_pool`.

@@ -51,6 +51,8 @@ def update_centers(
 ) -> jax.Array:
     """Centers after a batch: each moves towards the embeddings of its class, `rate * sum(x - c) / (1 + count)`.
 
+    See "A Discriminative Feature Learning Approach for Deep Face Recognition", Wen et al., 2016.
+
     Args:
       centers: (classes, d), in float32 at least.
       embeddings, labels: as for `center_loss`.

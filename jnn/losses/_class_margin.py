@@ -80,6 +80,8 @@ def multi_margin_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1
 def multi_label_margin_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     """Multi-label margin loss: how near, within a margin of 1, wrong classes come to right ones, over all such pairs.
 
+    See "A Kernel Method for Multi-Labelled Classification", Elisseeff and Weston, 2001.
+
     Args:
       scores: (..., classes), floating point.
       targets: the same shape, of any dtype: 1 for each right class, 0 for each wrong one (torch has lists of labels).

@@ -68,6 +68,8 @@ def binary_cross_entropy_with_logits(
 ) -> jax.Array:
     """Binary cross-entropy of logits (multi-label): minus the mean log-probability of yes/no targets, sigmoid(logit).
 
+    See "The Regression Analysis of Binary Sequences", Cox, 1958.
+
     Args:
       logits: (..., outputs), floating point, of any size: the loss is exact; an infinite one costs 0 where it is right.
       targets: the same shape; 0, 1 or in between, of any dtype.

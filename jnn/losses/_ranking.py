@@ -170,6 +170,8 @@ def approximate_ndcg(
 def margin_ranking_loss(higher: jax.Array, lower: jax.Array, *, margin: float = 0.0) -> jax.Array:
     """Margin ranking loss of pairs: by how much the lower one comes within a margin of the higher one.
 
+    See "Large Margin Rank Boundaries for Ordinal Regression", Herbrich, Graepel and Obermayer, 2000.
+
     Args:
       higher: (...), floating point: scores of what belongs higher.
       lower: the same shape.

@@ -18,6 +18,8 @@ from jnn.losses._inputs import fitting
 def absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Mean absolute percentage error (MAPE) of each example, as a share: 0.1 is 10 percent.
 
+    See "Mean Absolute Percentage Error for Regression Models", de Myttenaere et al., 2016.
+
     Args:
       predictions: (..., outputs), floating point.
       targets: the same shape; one nearer to 0 than its dtype's step at 1 (1e-7 in float32) counts as that step, which

@@ -161,6 +161,8 @@ def epsilon_insensitive_loss(predictions: jax.Array, targets: jax.Array, *, epsi
 def cosine_distance(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Cosine distance: 1 minus the cosine of the angle between two vectors.
 
+    See "A Vector Space Model for Automatic Indexing", Salton, Wong and Yang, 1975.
+
     Args:
       predictions: (..., features), floating point, of any length.
       targets: the same shape.

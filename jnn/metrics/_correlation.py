@@ -72,6 +72,8 @@ def pearson_correlation(
 ) -> Pearson:
     """Pearson correlation of predictions and targets: their covariance over their standard deviations.
 
+    See "Note on Regression and Inheritance in the Case of Two Parents", Pearson, 1895.
+
     Args:
       predictions: (..., outputs), floating point, of rank >= 2.
       targets: the same shape.

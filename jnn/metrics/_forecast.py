@@ -44,6 +44,8 @@ def mean_absolute_scaled_error(
 def naive_error(history: jax.Array, period: int = 1) -> jax.Array:
     """Naive forecast error: the mean |x[t] - x[t - period]| of each series, the scale of MASE.
 
+    See "Another look at measures of forecast accuracy", Hyndman and Koehler, 2006.
+
     Args:
       history: (..., time), floating point, of more than `period` steps.
       period: after which a series is expected to repeat: 1 for the last value, 12 for months of years.
@@ -119,6 +121,8 @@ def quantile_error(
 
 def interval_coverage(lower: jax.Array, upper: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
     """Coverage of prediction intervals: how often the target lies in lower..upper, its ends included.
+
+    See "Evaluating Interval Forecasts", Christoffersen, 1998.
 
     Args:
       lower, upper: any shape, floating point.

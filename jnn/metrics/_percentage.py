@@ -12,6 +12,8 @@ from jnn.metrics._sums import Mean, mean, ratio, spread, total
 def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
     """Mean absolute percentage error (MAPE), as a share: of |target - prediction| / |target|.
 
+    See "Another look at measures of forecast accuracy", Hyndman and Koehler, 2006.
+
     Args:
       predictions: any shape, floating point.
       targets: the same shape; a target of 0 counts as its dtype's step at 1, which makes its error huge.

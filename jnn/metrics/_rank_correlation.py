@@ -16,6 +16,8 @@ Variant = Literal["b", "c"]
 def spearman_correlation(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> float:
     """Spearman correlation of whole arrays: Pearson's of their ranks, equal values sharing theirs; on the host.
 
+    See "The Proof and Measurement of Association between Two Things", Spearman, 1904.
+
     Args:
       predictions: (...), floating point.
       targets: the same shape.

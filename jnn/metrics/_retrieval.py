@@ -76,7 +76,8 @@ def retrieval_average_precision(
 ) -> Mean:
     """Mean average precision (MAP) of rankings: the precision at each relevant item, over those of a query.
 
-    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+    See "Evaluating Evaluation Measure Stability", Buckley and Voorhees, 2000. Args and Raises as of `ndcg`; an item
+    is relevant where its relevance is more than 0.
 
     >>> float(retrieval_average_precision(jnp.array([[3.0, 2.0, 1.0, 0.0]]), jnp.array([[1, 0, 0, 1]])).value())
     0.75
@@ -97,7 +98,8 @@ def mean_reciprocal_rank(
 ) -> Mean:
     """Mean reciprocal rank (MRR): one over the place of the first relevant item, 0 beyond the first k.
 
-    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+    See "The TREC-8 Question Answering Track Report", Voorhees, 1999. Args and Raises as of `ndcg`; an item is
+    relevant where its relevance is more than 0.
 
     >>> float(mean_reciprocal_rank(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[0, 1, 1]])).value())
     0.5
@@ -112,7 +114,8 @@ def precision_at_k(
 ) -> Mean:
     """Precision at k: the share of the first k places that holds a relevant item.
 
-    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+    See "Evaluating Evaluation Measure Stability", Buckley and Voorhees, 2000. Args and Raises as of `ndcg`; an item
+    is relevant where its relevance is more than 0.
 
     >>> float(precision_at_k(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[0, 1, 1]]), 2).value())
     0.5
@@ -126,7 +129,8 @@ def recall_at_k(
 ) -> Mean:
     """Recall at k: the share of a query's relevant items that is among the first k.
 
-    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+    See "Evaluating Evaluation Measure Stability", Buckley and Voorhees, 2000. Args and Raises as of `ndcg`; an item
+    is relevant where its relevance is more than 0.
 
     >>> float(recall_at_k(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[1, 0, 1]]), 1).value())
     0.5
@@ -140,7 +144,8 @@ def hit_rate(
 ) -> Mean:
     """Hit rate at k: how often a relevant item is among the first k.
 
-    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+    See "Item-Based Top-N Recommendation Algorithms", Deshpande and Karypis, 2004. Args and Raises as of `ndcg`; an
+    item is relevant where its relevance is more than 0.
 
     >>> float(hit_rate(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[0, 1, 1]]), 2).value())
     1.0
@@ -154,7 +159,8 @@ def r_precision(
 ) -> Mean:
     """R-precision: the precision at k, where k is how many relevant items a query has.
 
-    Args and Raises as of `ndcg`; an item is relevant where its relevance is more than 0.
+    See "Evaluating Evaluation Measure Stability", Buckley and Voorhees, 2000. Args and Raises as of `ndcg`; an item
+    is relevant where its relevance is more than 0.
 
     >>> float(r_precision(jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[0, 1, 1]])).value())
     0.5
@@ -169,7 +175,8 @@ def fall_out_at_k(
 ) -> Mean:
     """Fall-out at k: the share of a query's irrelevant items that is among the first k; the lower, the better.
 
-    Args and Raises as of `ndcg`; an item is irrelevant where its relevance is 0.
+    See "Information Retrieval", van Rijsbergen, 1979. Args and Raises as of `ndcg`; an item is irrelevant where its
+    relevance is 0.
 
     Returns:
       Mean over the queries that have an irrelevant item.

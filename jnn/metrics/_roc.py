@@ -40,6 +40,8 @@ class RocCurve(NamedTuple):
 def roc_curve(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> RocCurve:
     """ROC curve (receiver operating characteristic): sensitivity over false positive rate, a point for each threshold.
 
+    See "An Introduction to ROC Analysis", Fawcett, 2006.
+
     Args:
       scores: (...), floating point, on any scale.
       labels: the same shape, 0 or 1 in any dtype.

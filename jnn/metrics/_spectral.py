@@ -90,6 +90,8 @@ def windowed_root_mean_squared_error(
 ) -> Mean:
     """Root mean squared error (RMSE) under a sliding window: the mean over its places, channels and images.
 
+    The window and its size are those of "A Universal Image Quality Index", Wang and Bovik, 2002.
+
     Args:
       predictions: (..., y, x, channels), floating point, at least as large as the window.
       targets: the same shape.

@@ -248,17 +248,17 @@ def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expect
     return float(value) if hasattr(value, "dtype") else value
 
 
-def count(where: str, name: str, value: Any) -> None:
-    """Raises ValueError unless a value is an integer of 1 or more.
+def count(where: str, name: str, value: Any, *, least: int = 1) -> None:
+    """Raises ValueError unless a value is an integer of 1 or more, or of what is the least.
 
     >>> count("update", "microbatches", 2.0)
     Traceback (most recent call last):
     ValueError: update: expected microbatches of 1 or more, found 2.0, which is no integer.
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
+    if not whole or value < least:
         raise ValueError(
-            f"{where}: expected {name} of 1 or more, found {value!r}{'' if whole else ', which is no integer'}."
+            f"{where}: expected {name} of {least} or more, found {value!r}{'' if whole else ', which is no integer'}."
         )
 
 

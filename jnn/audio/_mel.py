@@ -127,7 +127,9 @@ def mel_spectrogram(
     return jnp.matmul(loud, filters.astype(loud.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
-def decibels(powers: jax.Array, *, floor: float = 1e-10, span: float | None = None) -> jax.Array:
+def decibels(
+    powers: jax.Array, *, floor: jax.Array | float = 1e-10, span: jax.Array | float | None = None
+) -> jax.Array:
     """Decibels: `10 log10(powers)`, of what is at least `floor`.
 
     Args:

@@ -89,7 +89,7 @@ def spectrogram(
     return loudness_of("spectrogram", x, n_fft, hop_length, window, win_length, padding, power)
 
 
-def pre_emphasis(x: jax.Array, coefficient: float = 0.97) -> jax.Array:
+def pre_emphasis(x: jax.Array, coefficient: jax.Array | float = 0.97) -> jax.Array:
     """Pre-emphasis: `y[t] = x[t] - coefficient * x[t - 1]`, which lifts high frequencies; the first sample stays.
 
     See "Linear Prediction of Speech", Markel and Gray, 1976.

@@ -97,7 +97,7 @@ def standard_gaussian_kl(mean: jax.Array, log_scale: jax.Array) -> jax.Array:
     return jnp.sum(0.5 * (jnp.square(mean) + jnp.expm1(2 * log_scale)) - log_scale, axis=-1)
 
 
-def negative_elbo(nll: jax.Array, kl: jax.Array, *, beta: float = 1.0) -> jax.Array:
+def negative_elbo(nll: jax.Array, kl: jax.Array, *, beta: jax.Array | float = 1.0) -> jax.Array:
     """Negative evidence lower bound (ELBO): what it costs to reconstruct, plus what it costs to encode.
 
     See "Auto-Encoding Variational Bayes", Kingma and Welling, 2013; "beta-VAE", Higgins et al., 2017.

@@ -18,7 +18,7 @@ from jnn import checks
 from jnn.losses._inputs import asked, beside, one_of, unit_interval
 
 
-def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0) -> jax.Array:
+def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array | float = 2.0) -> jax.Array:
     """Focal loss of one of many classes: cross-entropy, less where the class is already probable.
 
     See "Focal Loss for Dense Object Detection", Lin et al., 2017. For its class weights alpha, multiply the values by
@@ -47,7 +47,7 @@ def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0) -> j
 
 
 def binary_focal_loss(
-    logits: jax.Array, targets: jax.Array, *, gamma: float = 2.0, alpha: float | None = None
+    logits: jax.Array, targets: jax.Array, *, gamma: jax.Array | float = 2.0, alpha: float | None = None
 ) -> jax.Array:
     """Focal loss of independent yes/no answers: binary cross-entropy, less where the answer is already probable.
 
@@ -85,7 +85,7 @@ def binary_focal_loss(
     return -jnp.mean(of_yes + of_no, axis=-1)
 
 
-def generalized_cross_entropy(logits: jax.Array, labels: jax.Array, *, q: float = 0.7) -> jax.Array:
+def generalized_cross_entropy(logits: jax.Array, labels: jax.Array, *, q: jax.Array | float = 0.7) -> jax.Array:
     """Generalized cross-entropy: bounded by 1 / q, so that wrong labels cost little.
 
     See "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", Zhang and Sabuncu, 2018.

@@ -48,7 +48,9 @@ def contrastive_loss(
     return 0.5 * jnp.square(_by_kind("contrastive_loss", same, distance, apart))
 
 
-def cosine_embedding_loss(first: jax.Array, second: jax.Array, same: jax.Array, *, margin: float = 0.0) -> jax.Array:
+def cosine_embedding_loss(
+    first: jax.Array, second: jax.Array, same: jax.Array, *, margin: jax.Array | float = 0.0
+) -> jax.Array:
     """Cosine embedding loss: the cosine distance of pairs that are alike, of others their cosine above a margin.
 
     See "Signature Verification using a 'Siamese' Time Delay Neural Network", Bromley et al., 1993.

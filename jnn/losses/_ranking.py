@@ -133,7 +133,7 @@ def approximate_ndcg(
     relevance: jax.Array,
     *,
     mask: jax.Array | None = None,
-    temperature: float = 0.1,
+    temperature: jax.Array | float = 0.1,
     gain: Gain | None = exponential_gain,
 ) -> jax.Array:
     """Approximate NDCG loss: 1 minus NDCG, each rank being 1 plus a soft count of the items with higher scores.
@@ -167,7 +167,7 @@ def approximate_ndcg(
     return jnp.where(ideal == 0, 0.0, 1 - dcg / jnp.where(ideal == 0, 1.0, ideal))
 
 
-def margin_ranking_loss(higher: jax.Array, lower: jax.Array, *, margin: float = 0.0) -> jax.Array:
+def margin_ranking_loss(higher: jax.Array, lower: jax.Array, *, margin: jax.Array | float = 0.0) -> jax.Array:
     """Margin ranking loss of pairs: by how much the lower one comes within a margin of the higher one.
 
     See "Large Margin Rank Boundaries for Ordinal Regression", Herbrich, Graepel and Obermayer, 2000.

@@ -48,7 +48,7 @@ def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.mean(jnp.where(error < 1, near, far), axis=-1)
 
 
-def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: float = 1.0) -> jax.Array:
+def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: jax.Array | float = 1.0) -> jax.Array:
     """Smooth L1 loss: the Huber loss divided by where it turns linear, so that its slope there is 1.
 
     See "Fast R-CNN", Girshick, 2015.
@@ -74,7 +74,7 @@ def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: float = 
     return jnp.mean(0.5 * near * (near / beta) + (error - near), axis=-1)
 
 
-def charbonnier_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 1e-3) -> jax.Array:
+def charbonnier_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: jax.Array | float = 1e-3) -> jax.Array:
     """Charbonnier loss: the absolute error, its corner rounded off within epsilon.
 
     See "Two deterministic half-quadratic regularization algorithms for computed imaging", Charbonnier et al., 1994.
@@ -133,7 +133,9 @@ def quantile_loss(predictions: jax.Array, targets: jax.Array, *, quantile: jax.A
     return jnp.mean(jnp.where(error > 0, share, share - 1) * error, axis=-1)
 
 
-def epsilon_insensitive_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 0.1) -> jax.Array:
+def epsilon_insensitive_loss(
+    predictions: jax.Array, targets: jax.Array, *, epsilon: jax.Array | float = 0.1
+) -> jax.Array:
     """Epsilon-insensitive loss of support vector regression: absolute error beyond epsilon, none within.
 
     See "Support Vector Regression Machines", Drucker et al., 1996.

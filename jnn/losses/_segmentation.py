@@ -115,7 +115,7 @@ def focal_tversky_loss(
     probabilities: jax.Array,
     targets: jax.Array,
     *,
-    gamma: float = 0.75,
+    gamma: jax.Array | float = 0.75,
     false_positives: float = 0.3,
     false_negatives: float = 0.7,
     mask: jax.Array | None = None,

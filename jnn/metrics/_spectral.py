@@ -46,7 +46,9 @@ def spectral_angle(predictions: jax.Array, targets: jax.Array, weight: jax.Array
     return mean(jnp.mean(2 * jnp.atan2(_root_mean_square(x - y, -1), _root_mean_square(x + y, -1)), (-2, -1)), weight)
 
 
-def ergas(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, ratio: float = 4.0) -> Mean:
+def ergas(
+    predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, ratio: jax.Array | float = 4.0
+) -> Mean:
     """ERGAS, the relative dimensionless global error in synthesis, in percent: 0 for no error.
 
     100 / ratio times the root mean square over bands of error / mean. See "Quality of high resolution synthesised

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import backend, checks
-from jnn.layers._window import Padding, Window, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, Window, sliding
 from jnn.precision import wide
 
 

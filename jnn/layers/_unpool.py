@@ -15,7 +15,8 @@ import numpy as np
 
 from jnn import checks
 from jnn.layers._pool import pooling_window
-from jnn.layers._window import Padding, one_batch_axis
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding
 
 
 def max_pool_with_indices(

@@ -50,6 +50,12 @@ def unit_interval(name: str, what: str, x: jax.Array) -> jax.Array:
     return jnp.where((x >= -rounding) & (x <= 1 + rounding), inside, jnp.nan)
 
 
+def soft_targets(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
+    """Targets in [0, 1], of the shape of predictions, in float32 at least."""
+    checks.same_shape(name, predictions=predictions, targets=targets)
+    return unit_interval(name, "targets", targets)
+
+
 def asked(weight: jax.Array, x: jax.Array) -> jax.Array:
     """x where it has a weight, and 0 where that is 0: there x may be infinite, of which 0 times is NaN."""
     return jnp.where(weight == 0, 0.0, x)

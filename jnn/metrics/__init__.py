@@ -26,6 +26,7 @@ from jnn.metrics._bleu import Bleu, ChrF, bleu, chrf, tokenize_13a
 from jnn.metrics._calibration import Calibration, brier_score, calibration_error
 from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, specificity, top_k_accuracy
 from jnn.metrics._clustering import silhouette_score
+from jnn.metrics._combine import adds_up, by_kind, check_metrics, fold, of_nothing, to_add
 from jnn.metrics._confusion import Confusion, confusion_matrix
 from jnn.metrics._contingency import Contingency, contingency
 from jnn.metrics._correlation import (
@@ -62,20 +63,9 @@ from jnn.metrics._generative import (
     inception_score,
     kernel_distance,
 )
-from jnn.metrics._kinds import (
-    Concatenation,
-    Last,
-    Max,
-    Sum,
-    adds_up,
-    by_kind,
-    check_metrics,
-    concatenation,
-    fold,
-    of_nothing,
-    to_add,
-)
+from jnn.metrics._kinds import Concatenation, Last, Max, Sum, concatenation
 from jnn.metrics._multilabel import hamming_loss, subset_accuracy
+from jnn.metrics._ndcg import exponential_gain, ndcg
 from jnn.metrics._panoptic import PanopticQuality, panoptic_quality
 from jnn.metrics._percentage import (
     mean_absolute_percentage_error,
@@ -99,11 +89,9 @@ from jnn.metrics._regression import (
     root_mean_squared_error,
 )
 from jnn.metrics._retrieval import (
-    exponential_gain,
     fall_out_at_k,
     hit_rate,
     mean_reciprocal_rank,
-    ndcg,
     precision_at_k,
     r_precision,
     recall_at_k,

@@ -3,7 +3,8 @@
     params(layer, p, "w", may=("b",))               the parameters that a layer reads
     maps(layer, p, "up", "down")                    the linear maps among them
     map_parts(layer, p, "q", "k")                   the same of parts, whatever else there is
-    array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
+    array, floats, rank, trailing                   one array: what it is, its dtype and its shape
+    integers(layer, x) -> x                         the same, and x in a dtype in which nothing wraps around
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
     pair(layer, predictions, targets)               two of one shape, in one dtype
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.param import Param, array_type
-from jnn.precision import wide_dtype
+from jnn.precision import wide_dtype, wide_integers
 
 # what others call a parameter of ours
 ELSEWHERE = {
@@ -151,12 +152,18 @@ def trailing(layer: str, x: jax.Array, sizes: tuple[int, ...]) -> None:
         raise ValueError(f"{layer}: its parameters expect input [{want}], found {describe(x)}.{last}")
 
 
-def integers(layer: str, x: jax.Array, *, ndim: int = 0, name: str = "x") -> None:
-    """Raises unless x is a non-empty integer array of rank >= ndim."""
+def integers(layer: str, x: jax.Array, *, ndim: int = 0, name: str = "x") -> jax.Array:
+    """x in 32 bits at least, once it is known to be a non-empty integer array of rank >= ndim.
+
+    >>> integers("one_hot", jnp.ones(2, jnp.uint8)).dtype
+    dtype('int32')
+    """
     array(layer, x, name)
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(f"{layer}: expected integers, found {describe(x)}.{_cast(x, 'int32', name)}")
     rank(layer, x, ndim)
+    whole: jax.Array = wide_integers(x)
+    return whole
 
 
 def _cast(x: jax.Array, dtype: str, name: str = "x") -> str:

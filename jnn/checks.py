@@ -204,7 +204,9 @@ def pair(layer: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 
     floats(layer, predictions, ndim=ndim)
     same_shape(layer, predictions=predictions, targets=targets)
     dtype = jnp.promote_types(wide_dtype(predictions), targets.dtype)
-    return predictions.astype(dtype), targets.astype(dtype)
+    # NumPy's keep all digits; JAX's have the bits that it is set to
+    held = lambda x: x.astype(dtype if isinstance(x, np.ndarray | np.generic) else jax.dtypes.canonicalize_dtype(dtype))
+    return held(predictions), held(targets)
 
 
 def _add_axis(arrays: dict[str, jax.Array]) -> str:

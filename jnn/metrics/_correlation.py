@@ -28,7 +28,7 @@ class Pearson(NamedTuple):
     xy: Any
 
     def value(self) -> Any:
-        """The mean over outputs, NaN where one does not vary."""
+        """The mean over outputs, NaN where one does not vary, as far as the shift lets that be seen."""
         x, y, xy = self.covariance()
         return ratio(xy, (x * y) ** 0.5).mean(-1)
 
@@ -79,8 +79,8 @@ def pearson_correlation(
       targets: the same shape.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       shift: a number near the mean of both, or one per output (outputs,): the same for all batches that are merged.
-        It cancels in the value but not in its rounding, as in `r_squared`: of what does not vary, and is far from it,
-        that is all there is, and the value anything.
+        It cancels in the value but not in its rounding, as in `r_squared`: so of what does not vary, and is not the
+        shift, the value may be anything instead of NaN. Of what does not vary, and is the shift, it is NaN.
 
     Raises:
       TypeError: predictions are not floating point.

@@ -226,3 +226,20 @@ A = jnp.ones((5, 2, 3))
 def test_bad_input_is_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layer", "spec", "largest"),
+    [
+        (mamba2, mamba2_spec(8, 2, head=8, states=4), 1e7),
+        (gated_delta_net, gated_delta_net_spec(8, 2, head=4, states=4), 1e9),
+    ],
+    ids=["mamba2", "gated_delta_net"],
+)
+def test_large_inputs_are_finite_as_far_as_the_docstring_says(layer, spec, largest):
+    run = jax.jit(jax.value_and_grad(lambda p, x: layer(p, x)[0].sum(), argnums=(0, 1)))
+    for seed in range(6):
+        keys = jax.random.split(jax.random.key(seed))
+        found = run(init(spec, keys[0]), largest * jax.random.normal(keys[1], (4, 9, 8)))
+        assert all(np.isfinite(a).all() for a in jax.tree.leaves(found))

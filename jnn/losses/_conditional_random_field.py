@@ -64,8 +64,7 @@ def crf_loss(p: Params, scores: jax.Array, tags: jax.Array, *, lengths: jax.Arra
     """
     checks.array("crf_loss", tags, "tags")
     there = _check("crf_loss", p, scores, lengths)
-    checks.integers("crf_loss", tags, ndim=1, name="tags")
-    tags = wide_integers(tags)
+    tags = checks.integers("crf_loss", tags, ndim=1, name="tags")
     checks.same_shape("crf_loss", tags=tags, scores=scores[..., 0])
     k, ones = scores.shape[-1], jnp.moveaxis(there, 0, -1)
     tags = jnp.where(ones, tags, 0)
@@ -141,13 +140,13 @@ def _check(layer: str, p: Params, scores: jax.Array, lengths: jax.Array | None) 
     *leading, t, _ = scores.shape
     if lengths is None:
         return jnp.ones((t, *leading), bool)
-    checks.integers(layer, lengths, name="lengths")
+    lengths = checks.integers(layer, lengths, name="lengths")
     checks.same_shape(layer, lengths=lengths, scores=scores[..., 0, 0])
     checks.lengths(layer, lengths, t, of="steps")
     if not isinstance(lengths, jax.core.Tracer) and (np.asarray(lengths) < 1).any():
         raise ValueError(f"{layer}: expected lengths of at least 1, found {np.asarray(lengths).min()}.")
     time = jax.lax.broadcasted_iota(jnp.int32, (t, *leading), 0)
-    return (time < wide_integers(lengths)[None]) | (time == 0)
+    return (time < lengths[None]) | (time == 0)
 
 
 def _known(lengths: jax.Array | None, scores: jax.Array) -> jax.Array:

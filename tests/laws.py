@@ -40,6 +40,8 @@ def test_law(block, law):
 
 
 ENCODER = jnn.models.EncoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6, context=4)
+TOWER = jnn.models.TowerConfig(layers=2, heads=2, embed=4, hidden=6)
+PAIR = {"image": (4, 4, 1), "patch": 2, "vocab": 5, "context": 3, "images": TOWER, "texts": TOWER}
 SPECS = {
     "prelu_spec": (4,),
     "linear_spec": (3, 2),
@@ -156,6 +158,9 @@ SPECS = {
     "dcgan_discriminator_spec": (),
     "unet_spec": ((4, 8), 2),
     "vit_spec": ((4, 4, 1), 2, 3),
+    "deit_spec": ((4, 4, 1), 2, 3),
+    "clip_spec": (jnn.models.ClipConfig(**PAIR, vectors=3),),
+    "siglip_spec": (jnn.models.SiglipConfig(**PAIR),),
     "mlp_mixer_spec": ((4, 4, 1), 2, 3),
     "convnext_spec": ((1,), (4,), 2),
     "vgg_spec": (((4,),), 2),
@@ -185,6 +190,7 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     sizes = {
         "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
         "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "deit_spec": {"layers": 2, "heads": 2, "embed": 4},
         "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
         "mamba2_spec": {"head": 3, "states": 2},
         "gated_delta_net_spec": {"head": 3, "states": 2},

@@ -8,6 +8,7 @@ from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
+from jnn.models._deit import deit, deit_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
@@ -35,6 +36,7 @@ from jnn.models._mobilenet_v3 import (
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
+from jnn.models._published_vits import deit_from_hf, vit_from_hf
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
@@ -82,6 +84,22 @@ from jnn.models.encoders import (
     token_classifier,
     token_classifier_spec,
 )
+from jnn.models.image_text import (
+    ClipConfig,
+    SiglipConfig,
+    TowerConfig,
+    clip,
+    clip_from_hf,
+    clip_images,
+    clip_spec,
+    clip_texts,
+    siglip,
+    siglip_from_hf,
+    siglip_images,
+    siglip_spec,
+    siglip_texts,
+    similarity_logits,
+)
 
 __all__ = [
     "CONVNEXTS",
@@ -99,12 +117,15 @@ __all__ = [
     "VITS",
     "Arrange",
     "Branch",
+    "ClipConfig",
     "DecoderConfig",
     "EncoderConfig",
     "LinearScaling",
     "Llama3Scaling",
     "MobileBlock",
     "Norm",
+    "SiglipConfig",
+    "TowerConfig",
     "YarnScaling",
     "alexnet",
     "alexnet_spec",
@@ -118,6 +139,11 @@ __all__ = [
     "capsnet",
     "capsnet_reconstruct",
     "capsnet_spec",
+    "clip",
+    "clip_from_hf",
+    "clip_images",
+    "clip_spec",
+    "clip_texts",
     "cnn",
     "cnn_spec",
     "conv_norm",
@@ -132,6 +158,9 @@ __all__ = [
     "decoder_cache",
     "decoder_from_hf",
     "decoder_spec",
+    "deit",
+    "deit_from_hf",
+    "deit_spec",
     "densenet",
     "densenet_spec",
     "diffusion_unet",
@@ -211,6 +240,12 @@ __all__ = [
     "sequence_classifier_spec",
     "siamese",
     "siamese_spec",
+    "siglip",
+    "siglip_from_hf",
+    "siglip_images",
+    "siglip_spec",
+    "siglip_texts",
+    "similarity_logits",
     "tcn",
     "tcn_spec",
     "time_embedding",
@@ -228,6 +263,7 @@ __all__ = [
     "vgg",
     "vgg_spec",
     "vit",
+    "vit_from_hf",
     "vit_spec",
     "wavenet",
     "wavenet_spec",

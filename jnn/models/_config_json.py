@@ -25,6 +25,7 @@ NO_VALUE = {  # fields on which no logit depends
     *("return_dict", "output_hidden_states", "output_attentions", "problem_type", "id2label", "label2id"),
     *("is_llama_config", "transformers.js_config", "reorder_and_upcast_attn", "n_ctx", "task_specific_params"),
     *("initializer_factor", "torchscript", "use_bfloat16", "tf_legacy_loss", "tokenizer_class", "prefix"),
+    "_attn_implementation_autoset",
     *("sep_token_id", "decoder_start_token_id", "finetuning_task", "num_labels", "gradient_checkpointing"),
     # of drawing text, which `generate` is told
     *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty"),

@@ -1,7 +1,8 @@
 """Vision transformer (ViT): an image as a sequence of patches, read by the blocks of `_transformer_block`.
 
 Params say what is computed: a class token is read out iff "class" is in p, the mean of the patches otherwise; positions
-are learned iff "position" is in p, sines and cosines of row and column otherwise.
+are learned iff "position" is in p, sines and cosines of row and column otherwise. (With a second token: `_deit`.
+Published ones: `_published_vits`.)
 
 Laws: the mean of patches without learned positions takes images of any size.
 """

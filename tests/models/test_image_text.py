@@ -140,6 +140,22 @@ def test_published_models_have_as_many_parameters_as_their_files(name):
     assert count_params(spec()) == published
 
 
+FIRST = {  # of what the first files of a pair hold for each tower, that of which nothing hangs
+    **{"add_cross_attention": False, "cross_attention_hidden_size": None, "decoder_start_token_id": None},
+    **{"diversity_penalty": 0.0, "do_sample": False, "dropout": 0.0, "early_stopping": False, "is_decoder": False},
+    **{"gradient_checkpointing": False, "initializer_factor": 1.0, "is_encoder_decoder": False, "max_length": 20},
+    **{"no_repeat_ngram_size": 0, "num_beams": 1, "output_scores": False, "pruned_heads": {}, "temperature": 1.0},
+    **{"tie_encoder_decoder": False, "tie_word_embeddings": True, "torchscript": False, "use_bfloat16": False},
+}
+
+
+def test_the_first_files_of_clip_are_read_with_all_that_they_hold():
+    parts = {"text_config": FIRST | {"eos_token_id": 2}, "vision_config": FIRST | {"patch_size": 16}}
+    first = {"text_config_dict": None, "vision_config_dict": None, "logit_scale_init_value": 2.6592}
+    config, _ = clip_from_hf({"model_type": "clip", "projection_dim": 512, **first, **parts})
+    assert (config.patch, config.vectors, config.end) == (16, 512, None)
+
+
 def test_the_first_files_of_clip_end_texts_by_the_greatest_token():
     end = lambda **texts: clip_from_hf({"text_config": texts})[0].end
     assert end() == 49407

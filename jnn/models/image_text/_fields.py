@@ -1,8 +1,9 @@
 """Fields of two towers in Hugging Face's config.json, and the names of their weights.
 
-read("clip", config, "text", known) -> fields           of one of its parts
+read_top("clip", config, projection_dim=512) -> fields      beside its parts
+read("clip", config, "text", known) -> fields               of one of them
 tower("clip", fields) -> TowerConfig
-layers("image", "vision_model") -> {path: name}         of what both towers have
+names() -> {path: name}                                     of what both families have
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ def test_convolutions_are_torchs_and_the_future_is_rounding_alone(taps, t):
     expected = torch.nn.functional.conv1d(padded, torch.tensor(w[::-1].copy()).T[:, None], groups=3).transpose(1, 2)
     with jax.enable_x64(True):
         for conv in (short_conv, long_conv):
-            np.testing.assert_allclose(conv(jnp.asarray(w), jnp.asarray(x))[0], expected, rtol=1e-9, atol=1e-9)
-        early = jax.grad(lambda x: long_conv(jnp.asarray(w), x)[0][:, 0].sum())(jnp.asarray(x))
+            np.testing.assert_allclose(jax.jit(conv)(w, x)[0], expected, rtol=1e-9, atol=1e-9)
+        early = jax.jit(jax.grad(lambda x: long_conv(jnp.asarray(w), x)[0][:, 0].sum()))(x)
     np.testing.assert_allclose(early[:, 1:], 0, atol=1e-12)
 
 
@@ -174,7 +174,7 @@ def test_kernel_attention_is_a_mean_weighted_by_features(causal):
     weights = weights * np.tri(6) if causal else weights
     expected = np.einsum("bhts,bshk->bthk", weights / weights.sum(-1, keepdims=True), np.repeat(v, 2, 2))
     with jax.enable_x64(True):
-        found = kernel_attention(*map(jnp.asarray, (q, k, v)), jnp.asarray(seen)[:, None], causal=causal)
+        found = jax.jit(partial(kernel_attention, causal=causal))(q, k, v, seen[:, None])
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -197,7 +197,7 @@ def test_wkv_is_the_papers_sum_with_its_gradient():
     with jax.enable_x64(True):
         arrays = [jnp.asarray(a.detach().numpy()) for a in leaves]
         grads, y = jax.jit(jax.grad(ours, (0, 1, 2, 3), has_aux=True))(*arrays)
-        large, _ = wkv(arrays[0] + 1e4, arrays[1], jnp.abs(arrays[2]), arrays[3])
+        large, _ = jax.jit(lambda k, v, decay, bonus: wkv(k + 1e4, v, jnp.abs(decay), bonus))(*arrays)
     np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-9)
     np.testing.assert_allclose(large, y, rtol=1e-9)  # keys count by their differences
     for found, wanted in zip(grads, leaves, strict=True):

@@ -9,9 +9,8 @@ import jax
 
 from jnn import checks
 from jnn.activations import silu
+from jnn.models._block_choices import check_biases
 from jnn.models.decoders._rope_scaling import RopeScaling
-
-ATTENTION, FEED_FORWARD = ("q", "k", "v", "o"), ("gate", "up", "down")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,10 +78,7 @@ class DecoderConfig:
             raise ValueError(
                 f"DecoderConfig: expected windows whose number divides the {self.layers} layers, found {self.windows}."
             )
-        if unknown := {*self.bias} - {*ATTENTION, *FEED_FORWARD}:
-            raise ValueError(
-                f"DecoderConfig: expected biases of {(*ATTENTION, *FEED_FORWARD)}, found {sorted(unknown)}."
-            )
+        check_biases("DecoderConfig", self.bias)
         if self.qk_norm and self.epsilon != 1e-6:
             raise ValueError(f"DecoderConfig: with qk_norm the epsilon of all norms is 1e-6, found {self.epsilon}.")
 

@@ -26,9 +26,7 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import normal
 from jnn.layers import (
-    Attend,
     attention_spec,
-    dot_product_attention,
     dropout,
     embed,
     embed_spec,
@@ -43,6 +41,7 @@ from jnn.layers import (
     unembed,
 )
 from jnn.models._arrange import pre_norm, sandwich_norm
+from jnn.models._block_choices import scaled_attention, with_biases
 from jnn.models._transformer_block import transformer_block
 from jnn.models.decoders._config import DecoderConfig
 from jnn.param import Params, Spec, check_key, stack
@@ -81,8 +80,8 @@ def decoder_spec(config: DecoderConfig, *, dtype: DTypeLike = jnp.float32) -> Sp
     block = {
         **dict.fromkeys(("norm1", "norm2"), norm),
         **{name: norm for name in ("norm1_post", "norm2_post") if config.post_norms},
-        "attention": _with_biases(attending, config.bias),
-        **_with_biases(gated, config.bias),
+        "attention": with_biases(attending, config.bias),
+        **with_biases(gated, config.bias),
     }
     out = linear_spec(d, config.vocab, axes=("embed", "vocab"), bias=False, init=small, dtype=dtype)
     return {
@@ -184,20 +183,6 @@ def block_options(p: Params, config: DecoderConfig) -> dict[str, Any]:
         "rotate": partial(rotary, rates=rates, scale=1.0 if scaling is None else scaling.scale),
         "norm": partial(rms_norm, epsilon=config.epsilon),
         "activation": config.activation,
-        "attend": _attend(config),
+        "attend": scaled_attention(config.head_size, config.score_scale, config.score_cap),
         "arrange": sandwich_norm if "norm1_post" in p else pre_norm,
     }
-
-
-def _attend(config: DecoderConfig) -> Attend:
-    """Attention, its scores scaled and capped where the config says so."""
-    if config.score_scale is None and config.score_cap is None:
-        return dot_product_attention
-    factor = 1.0 if config.score_scale is None else config.score_scale * config.head_size**0.5
-    return lambda q, *args, **how: dot_product_attention(q * factor, *args, cap=config.score_cap, **how)
-
-
-def _with_biases(maps: Spec, bias: tuple[str, ...]) -> Spec:
-    """Declared maps, without the "b" of those that have none."""
-    own = lambda name: {leaf: maps[name][leaf] for leaf in maps[name] if leaf != "b" or name in bias}
-    return {name: own(name) for name in maps}

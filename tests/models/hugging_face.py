@@ -49,6 +49,7 @@ def in_double() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "float32", torch.float64)
         patch.setattr(torch, "float", torch.float64)
+        patch.setattr(torch, "FloatTensor", torch.DoubleTensor)
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)

@@ -138,6 +138,7 @@ SPECS = {
     "masked_language_model_spec": (ENCODER,),
     "sequence_classifier_spec": (ENCODER, 3),
     "token_classifier_spec": (ENCODER, 3),
+    "encoder_decoder_spec": (jnn.models.EncoderDecoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6),),
     "conv_norm_spec": (2, 3),
     "mobilenet_v2_spec": (2,),
     "efficientnet_lite_spec": (2,),

@@ -12,6 +12,8 @@ import numpy as np
 from jnn import activations, graphs, layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
+from tests.models.encoder_decoders import KINDS
+from tests.table.encoder_decoders import reading, translating
 from tests.table.graphs import one_graph, pooling
 from tests.table.models import of_family
 from tests.table.rows import floats, integers
@@ -325,4 +327,6 @@ BLOCKS = [
         logit_cap=3.0,
         epsilon=0.1,  # of rows this small the norms would make thousandfold what is rounded
     ),
+    *(reading(f"encoder_decoder_{kind}", KINDS[kind]) for kind in KINDS),
+    *(translating(f"encoder_decoder_cache_{kind}", KINDS[kind]) for kind in ("bart", "t5")),
 ]

@@ -83,9 +83,8 @@ def cached_encoder_decoder(
     >>> p = init(encoder_decoder_spec(config), jax.random.key(0))
     >>> cache = encoder_decoder_cache(p, jnp.array([5, 6, 7]), config, 64)
     >>> logits, cache = cached_encoder_decoder(p, jnp.array([1, 2]), cache, config)
-    >>> logits, cache = cached_encoder_decoder(p, logits[-1:].argmax(-1), cache, config)
     >>> logits.shape, cache["self"]["next"].tolist()
-    ((1, 65), [3, 3])
+    ((2, 65), [2, 2])
     """
     checks.params("cached_encoder_decoder", p, "embed", "decoder", may=("out",))
     checks.params("cached_encoder_decoder", cache, "self", "cross", may=("lengths",), what="cache")

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Init
-from jnn.layers import conv, conv_spec, embed, embed_spec
+from jnn.layers import conv, conv_spec, embed, embed_spec, length_mask
 from jnn.models._config_json import exact_gelu
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
 from jnn.param import Params, Spec
@@ -70,7 +70,6 @@ def _rows_of_frames(p: Params, x: jax.Array, lengths: jax.Array | None) -> jax.A
     """(..., s, bands) -> (..., (s + 1) // 2, d); what stands past a length is silence, to either convolution."""
     for name, stride in CONVOLUTIONS.items():
         if lengths is not None:
-            inside = jnp.arange(x.shape[-2]) < lengths[..., None]
-            x = jnp.where(inside[..., None], x, 0)
+            x = jnp.where(jnp.swapaxes(length_mask(lengths, x.shape[-2]), -1, -2), x, 0)
         x = exact_gelu(conv(p[name], x, stride=stride, padding=1))
     return x

@@ -55,9 +55,9 @@ class SinusoidalPositions:
 
     def add(self, p: Params, x: jax.Array, at: jax.Array) -> jax.Array:
         """Rows (..., t, d) at positions (t,), with their sines and cosines."""
-        d = x.shape[-1]
-        how = {"rates": self.rates(d), "interleaved": self.interleaved, "dtype": wide_dtype(x)}
-        return add_bias(x, sinusoidal_positions(at, d, **how))
+        d, dtype = x.shape[-1], wide_dtype(x)
+        where = sinusoidal_positions(at, d, rates=self.rates(d), interleaved=self.interleaved, dtype=dtype)
+        return add_bias(x, where)
 
     def bias(self, p: Params, *, causal: bool) -> Bias | None:
         """None."""

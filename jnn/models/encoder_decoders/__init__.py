@@ -11,7 +11,8 @@ from jnn.models.encoder_decoders._cached_encoder_decoder import (
     encoder_decoder_cache,
 )
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
-from jnn.models.encoder_decoders._encoder_decoder import encode_source, encoder_decoder, encoder_decoder_spec
+from jnn.models.encoder_decoders._declared import encoder_decoder_spec
+from jnn.models.encoder_decoders._encoder_decoder import encode_source, encoder_decoder
 from jnn.models.encoder_decoders._marian import marian_from_hf
 from jnn.models.encoder_decoders._positions import LearnedPositions, RelativePositions, SinusoidalPositions
 from jnn.models.encoder_decoders._published import encoder_decoder_from_hf

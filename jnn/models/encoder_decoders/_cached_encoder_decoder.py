@@ -17,7 +17,8 @@ from jnn import checks
 from jnn.layers import attention_cache, cross_cache, length_mask
 from jnn.models._transformer_block import cached_block
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
-from jnn.models.encoder_decoders._encoder_decoder import block_options, encode_source, placed, read_out
+from jnn.models.encoder_decoders._encoder_decoder import encode_source
+from jnn.models.encoder_decoders._ends import block_options, placed, read_out
 from jnn.models.encoder_decoders._source import embed_tokens, source_lengths
 from jnn.param import Params
 

@@ -34,7 +34,14 @@ NO_VALUE = {  # fields on which no logit depends
     *("return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values"),
     *("exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens"),
     *("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"),
-    *("_num_labels", "output_past", "n_positions", "save_step", "forced_decoder_ids", "force_bos_token_to_be_generated"),
+    *(
+        "_num_labels",
+        "output_past",
+        "n_positions",
+        "save_step",
+        "forced_decoder_ids",
+        "force_bos_token_to_be_generated",
+    ),
 }
 exact_gelu = partial(gelu, approximate=False)
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {

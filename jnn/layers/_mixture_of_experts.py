@@ -1,48 +1,31 @@
 """A mixture of experts: a router sends every token to a few of many MLPs, and adds up what they say.
 
     mixture_of_experts(p, x, top=2) -> y, routing      every token by its experts, none dropped
-    route(p, x, top=2) -> routing                      which they are, and with what weight
-    router_z(routing), load_balance(routing)           losses, one number per token
 
 Axes: `d` embed, `f` hidden, `e` experts, `k` chosen ones.
 
-Laws: tokens do not see each other; none is dropped, however uneven the routing; the router is in float32.
+Laws: tokens do not see each other; none is dropped, however uneven the routing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import checks
 from jnn.activations import gelu
 from jnn.initializers import Init, lecun_normal
+from jnn.layers._expert_routing import Routing, route
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
 from jnn.overrides import overridden
 from jnn.param import Params, Spec, stack
-from jnn.precision import narrow, wide_dtype
+from jnn.precision import narrow
 
 Activation = Callable[[jax.Array], jax.Array]
-
-
-class Routing(NamedTuple):
-    """Routing: where tokens go.
-
-    Attributes:
-      logits: (..., e), float32.
-      experts: (..., k), int32: the chosen ones, the likeliest first.
-      weights: (..., k), float32: those of their answers.
-    """
-
-    logits: jax.Array
-    experts: jax.Array
-    weights: jax.Array
 
 
 def mixture_of_experts_spec(
@@ -141,29 +124,6 @@ def routed_experts(p: Params, x: jax.Array, routing: Routing, *, activation: Act
     return y + (beside * jax.nn.sigmoid(linear(p["shared_gate"], x)).astype(y.dtype) if "shared_gate" in p else beside)
 
 
-def route(p: Params, x: jax.Array, *, top: int, normalized: bool | None = None) -> Routing:
-    """Top-k routing: the `top` experts of every token.
-
-    Their weights are their probabilities: for one expert as they are, so that the router learns (Fedus et al., 2022),
-    for more in proportion, with a sum of 1 (Shazeer et al., 2017), unless `normalized` says which.
-    """
-    checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate", "shared", "shared_gate"))
-    checks.params("mixture_of_experts", p["router"], "w", what="params['router']")
-    w = p["router"]["w"]
-    checks.floats("mixture_of_experts", x)
-    checks.trailing("mixture_of_experts", x, w.shape[:1])
-    if not 1 <= top <= w.shape[1]:
-        raise ValueError(f"mixture_of_experts: expected top in 1..{w.shape[1]}, the number of experts; found {top}.")
-    exact = wide_dtype(x)
-    logits = jnp.tensordot(x.astype(exact), w.astype(exact), 1, precision="highest")
-    # by a sort, which XLA leaves where the tokens are; for `jax.lax.top_k` it would gather them all
-    which = jnp.argsort(logits, -1, descending=True)[..., :top]
-    best = jnp.take_along_axis(logits, which, -1)
-    in_proportion = top > 1 if normalized is None else normalized
-    weights = jax.nn.softmax(best) if in_proportion else jnp.exp(best - jax.nn.logsumexp(logits, -1, keepdims=True))
-    return Routing(logits, which, weights)
-
-
 def answers(p: Params, x: jax.Array, routing: Routing, activation: Activation) -> jax.Array:
     """(..., d): the weighted sum of each token's experts' answers."""
     top, tokens = routing.experts.shape[-1], x.reshape(-1, x.shape[-1])
@@ -186,38 +146,3 @@ def weigh_experts(each: jax.Array, routing: Routing) -> jax.Array:
     top = routing.weights.shape[-1]
     weights = routing.weights.reshape(-1, top)
     return jnp.einsum("nkd,nk->nd", each.reshape(-1, top, each.shape[-1]), weights).astype(each.dtype)
-
-
-def router_z(routing: Routing) -> jax.Array:
-    """Router z-loss: `log(sum(exp(logits)))^2`, one number per token, which keeps the router's logits small.
-
-    See "ST-MoE: Designing Stable and Transferable Sparse Expert Models", Zoph et al., 2022.
-
-    >>> router_z(Routing(jnp.zeros((5, 1)), jnp.zeros((5, 1), int), jnp.ones((5, 1)))).tolist()
-    [0.0, 0.0, 0.0, 0.0, 0.0]
-    """
-    return jax.nn.logsumexp(routing.logits, -1) ** 2
-
-
-def load_balance(routing: Routing, weights: jax.Array | None = None) -> jax.Array:
-    """Load-balancing loss, one number per token.
-
-    Its mean is `e * sum over experts of (share of choices) * (mean probability)`.
-
-    See "Switch Transformers", Fedus et al., 2022: 1 where all experts are chosen alike. Shares are those of the whole
-    batch, and have no gradient; probabilities are the token's own.
-
-    Args:
-      routing: of all tokens.
-      weights: of the tokens, 0 for padding; 1 each by default.
-
-    >>> even = Routing(jnp.zeros((2, 2)), jnp.array([[0], [1]]), jnp.ones((2, 1)))
-    >>> load_balance(even).tolist()
-    [1.0, 1.0]
-    """
-    e, top = routing.logits.shape[-1], routing.experts.shape[-1]
-    picked = jax.nn.one_hot(routing.experts, e).sum(-2).reshape(-1, e)
-    counted = jnp.ones(len(picked)) if weights is None else weights.reshape(-1)
-    total = counted.sum()
-    share = counted @ picked / (jnp.where(total == 0, 1, total) * top)
-    return e * jax.nn.softmax(routing.logits) @ share

@@ -153,7 +153,7 @@ def _standardize_jvp(
     average = lambda x: jnp.mean(x, axes, keepdims=True)
     y = standardize(x, axes, epsilon)
     inverse = jax.lax.rsqrt(average(jnp.square(x - average(x))) + epsilon)
-    return y, inverse * (dx - average(dx) - y * average(y * dx))
+    return y, inverse * dx - inverse * average(dx) - y * (inverse * average(y * dx))
 
 
 def check_norm(

@@ -23,7 +23,6 @@ from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
 from jnn.layers._norm import rms_norm
 from jnn.param import Params
-from jnn.precision import wide_integers
 
 
 def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DTypeLike | None = None) -> Cache:
@@ -51,8 +50,7 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     (8, 16, 2, 2)
     """
     w = key_weight("paged_cache", p)
-    checks.integers("paged_cache", table, ndim=1, name="table")
-    table = wide_integers(table)
+    table = checks.integers("paged_cache", table, ndim=1, name="table")
     checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")
     empty = jnp.zeros((pages, page, *w.shape[-2:]), w.dtype if dtype is None else dtype)
     return {"k": empty, "v": empty, "table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}

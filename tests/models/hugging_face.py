@@ -1,17 +1,18 @@
-"""Hugging Face's own decoders, tiny and drawn at random, as an oracle; in float64 throughout."""
+"""Hugging Face's own models, tiny and drawn at random, as an oracle; in float64 throughout."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from jnn import models
+from jnn.data import read_safetensors
 
 VOCABULARY: dict[str, Any] = {"vocab_size": 40, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 SHAPE = VOCABULARY | {
@@ -92,6 +93,7 @@ def in_double() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "float32", torch.float64)
         patch.setattr(torch, "float", torch.float64)
+        patch.setattr(torch, "FloatTensor", torch.DoubleTensor)
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
@@ -103,23 +105,37 @@ def in_double() -> Iterator[None]:
 
 def model_of(case: str, seed: int = 0) -> Any:
     """A model of Hugging Face's with weights that all matter: biases and scales are moved off their initial values."""
+    family, own = CASES[case]
+    fields = VOCABULARY | own if family in ("GPT2", "Mamba2") else SHAPE | own
+    of_text = {"GPT2": "GPT2LMHeadModel"}.get(family, f"{family}ForCausalLM")
+    return drawn(of_text, f"{family}Config", fields, seed, experts_implementation="eager")
+
+
+def drawn(name: str, config: str, fields: dict[str, Any], seed: int = 0, **how: Any) -> Any:
+    """A model of this class, of this config."""
     import torch
     import transformers
 
-    family, own = CASES[case]
-    fields = VOCABULARY | own if family in ("GPT2", "Mamba2") else SHAPE | own
-    config = getattr(transformers, f"{family}Config")(**fields)
-    of_text = {"GPT2": "GPT2LMHeadModel"}.get(family, f"{family}ForCausalLM")
     torch.manual_seed(seed)
-    how = {"attn_implementation": "eager", "experts_implementation": "eager"}
-    model = getattr(transformers, of_text)._from_config(config, **how).eval()
+    of_class, settings = getattr(transformers, name), getattr(transformers, config)(**fields)
+    model = of_class._from_config(settings, attn_implementation="eager", **how).eval()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model
 
 
-def weights_of(model: Any) -> dict[str, np.ndarray]:
-    """As its file of safetensors has them."""
+def saved(model: Any) -> dict[str, np.ndarray]:
+    """What it writes into a file of safetensors; the names differ from those of its modules."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return load_file(f"{folder}/model.safetensors")
+        return {name: np.array(x) for name, x in read_safetensors(Path(folder) / "model.safetensors").items()}
+
+
+def gradients(model: Any, output: Any, direction: np.ndarray) -> dict[str, np.ndarray]:
+    """Of a projection of its output, by the names of the file; they take the place of the weights."""
+    import torch
+
+    (output * torch.tensor(direction)).sum().backward()
+    for parameter in model.parameters():
+        parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    return saved(model)

@@ -11,7 +11,7 @@ from jnn import flatten, init
 from jnn.data import write_safetensors
 from jnn.interop.torch import load_state_dict, state_dict
 from jnn.models import cached_mamba2_decoder, generate, mamba2_decoder_cache
-from tests.models.hugging_face import CASES, in_double, model_of, published, weights_of
+from tests.models.hugging_face import CASES, in_double, model_of, published, saved
 
 TOKENS = np.random.default_rng(0).integers(0, 40, (2, 12)).astype(np.int32)
 by_case = pytest.mark.parametrize("case", CASES)
@@ -26,7 +26,7 @@ def oracle(case):
 def ours(model, dtype):
     """Parameters, the logits of tokens, and the config that `generate` takes."""
     spec, names, run, config = published(model.config.to_dict(), dtype)
-    p = load_state_dict(spec, weights_of(model), names)
+    p = load_state_dict(spec, saved(model), names)
     return p, np.asarray(jax.jit(run)(p, TOKENS)), config
 
 
@@ -66,13 +66,13 @@ def test_gradients_are_those_of_transformers(case, oracle):
     with in_double(), jax.enable_x64(True):
         wide = model_of(case)
         spec, names, run, _ = published(wide.config.to_dict(), jnp.float64)
-        p = load_state_dict(spec, weights_of(wide), names)
+        p = load_state_dict(spec, saved(wide), names)
         logits = wide(torch.tensor(TOKENS).long()).logits
         direction = np.random.default_rng(1).normal(size=logits.shape)
         (logits * torch.tensor(direction)).sum().backward()
         for parameter in wide.parameters():
             parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        wanted = flatten(load_state_dict(spec, weights_of(wide), names))
+        wanted = flatten(load_state_dict(spec, saved(wide), names))
         found = flatten(jax.jit(jax.grad(lambda p: jnp.sum(run(p, TOKENS) * direction)))(p))
         for path, gradient in found.items():
             most = max(1e-3, np.abs(wanted[path]).max())

@@ -16,10 +16,8 @@ from jax.typing import DTypeLike
 from jnn.initializers import normal
 from jnn.layers import (
     Activation,
-    Attend,
     Routing,
     attention_spec,
-    dot_product_attention,
     feed_forward,
     feed_forward_spec,
     mixture_of_experts,
@@ -30,6 +28,7 @@ from jnn.layers import (
     rotary_rates,
 )
 from jnn.models._arrange import pre_norm, sandwich_norm
+from jnn.models._block_choices import scaled_attention, with_biases
 from jnn.models.decoders._config import DecoderConfig
 from jnn.param import Params, Spec
 
@@ -51,7 +50,7 @@ def block_spec(config: DecoderConfig, *, dtype: DTypeLike = jnp.float32) -> Spec
     return {
         **dict.fromkeys(("norm1", "norm2"), norm),
         **{name: norm for name in ("norm1_post", "norm2_post") if config.post_norms},
-        "attention": _with_biases(attending, config.bias),
+        "attention": with_biases(attending, config.bias),
         **_forward_spec(config, init=small, out_init=last, dtype=dtype),
     }
 
@@ -69,7 +68,7 @@ def block_options(p: Params, config: DecoderConfig, routings: list[Routing] | No
         ),
         **dict.fromkeys(("norm", "qk_norm"), partial(rms_norm, epsilon=config.epsilon)),
         "activation": config.activation,
-        "attend": _attend(config),
+        "attend": scaled_attention(config.head_size, config.score_scale, config.score_cap),
         "forward": feed_forward if config.experts is None else partial(_mixture, config, routings),
         "arrange": sandwich_norm if "norm1_post" in p else pre_norm,
     }
@@ -91,23 +90,9 @@ def _mixture(
     return y
 
 
-def _attend(config: DecoderConfig) -> Attend:
-    """Attention, its scores scaled and capped where the config says so."""
-    if config.score_scale is None and config.score_cap is None:
-        return dot_product_attention
-    factor = 1.0 if config.score_scale is None else config.score_scale * config.head_size**0.5
-    return lambda q, *args, **how: dot_product_attention(q * factor, *args, cap=config.score_cap, **how)
-
-
 def _forward_spec(config: DecoderConfig, **how: Any) -> Spec:
     """The feed-forward network of a block, or its experts."""
     if config.experts is None:
-        return _with_biases(feed_forward_spec(config.embed, config.hidden, gate=True, **how), config.bias)
+        return with_biases(feed_forward_spec(config.embed, config.hidden, gate=True, **how), config.bias)
     sizes, shared = (config.embed, config.hidden, config.experts), config.shared_expert
     return {"experts": mixture_of_experts_spec(*sizes, gate=True, shared=shared, shared_gate=True, **how)}
-
-
-def _with_biases(maps: Spec, bias: tuple[str, ...]) -> Spec:
-    """Declared maps, without the "b" of those that have none."""
-    own = lambda name: {leaf: maps[name][leaf] for leaf in maps[name] if leaf != "b" or name in bias}
-    return {name: own(name) for name in maps}

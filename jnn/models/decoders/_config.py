@@ -10,9 +10,8 @@ import jax
 
 from jnn import checks
 from jnn.activations import silu
+from jnn.models._block_choices import ATTENTION, check_biases
 from jnn.models.decoders._rope_scaling import DynamicScaling, LongScaling, RopeScaling
-
-ATTENTION, FEED_FORWARD = ("q", "k", "v", "o"), ("gate", "up", "down")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +89,7 @@ class DecoderConfig:
             raise ValueError(
                 f"DecoderConfig: expected windows whose number divides the {self.layers} layers, found {self.windows}."
             )
-        biased = (*ATTENTION, *(FEED_FORWARD if self.experts is None else ()))
-        if unknown := {*self.bias} - {*biased}:
-            raise ValueError(f"DecoderConfig: expected biases of {biased}, found {sorted(unknown)}.")
+        check_biases("DecoderConfig", self.bias, *((ATTENTION,) if self.experts is not None else ()))
         if self.experts is not None and not 1 <= self.experts_per_token <= self.experts:
             raise ValueError(
                 f"DecoderConfig: expected experts_per_token in 1..{self.experts}, the number of experts, found "

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jnn.models._config_json import ACTIVATIONS, Fields, known_fields
+from jnn.models._config_json import Fields, activation_of, known_fields
 from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._rope_scaling import (
     DynamicScaling,
@@ -57,8 +57,6 @@ def read(family: str, config: Mapping[str, Any], **defaults: Any) -> Fields:
 
 def sizes(family: str, fields: Fields) -> Fields:
     """The fields that every family has, by the names of `DecoderConfig`."""
-    if (activation := fields["hidden_act"]) not in ACTIVATIONS:
-        raise ValueError(f"{family}_from_hf: expected hidden_act among {sorted(ACTIVATIONS)}, found {activation!r}.")
     return {
         "vocab": fields["vocab_size"],
         "layers": fields["num_hidden_layers"],
@@ -68,7 +66,7 @@ def sizes(family: str, fields: Fields) -> Fields:
         "kv_heads": fields["num_key_value_heads"],
         "head": fields["head_dim"],
         "tied": fields["tie_word_embeddings"],
-        "activation": ACTIVATIONS[activation],
+        "activation": activation_of(family, "hidden_act", fields),
         "epsilon": fields["rms_norm_eps"],
         **_rope(family, fields),
     }

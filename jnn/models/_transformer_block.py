@@ -4,6 +4,7 @@
     transformer_block(p, x, causal=False, key=key)                    of an encoder
     transformer_block(p, x, kv, key=key)                              of a decoder that reads what an encoder wrote
     transformer_block(p, x, arrange=post_norm, key=key)               and `parallel`
+    transformer_block(p, x, forward=f, key=key)                       another feed-forward network, such as experts
     cached_block(p, x, cache) -> (x, cache)                           its next chunk
 
 The block names what may be remembered of it, for `jnn.remat`.
@@ -30,6 +31,7 @@ from jnn.layers import (
     Attend,
     Bias,
     Cache,
+    QkNorm,
     Rotate,
     attention,
     attention_spec,
@@ -43,10 +45,13 @@ from jnn.layers import (
     layer_norm,
     layer_norm_spec,
     paged_attention,
+    rms_norm,
 )
 from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
 from jnn.param import Params, Spec, path_key
+
+Forward = Callable[..., jax.Array]  # (block's params, (..., t, d), activation=) -> (..., t, d), as `feed_forward`
 
 
 def transformer_block_spec(
@@ -109,8 +114,10 @@ def transformer_block(
     rotate: Rotate | None = None,
     bias: jax.Array | Bias | None = None,
     norm: Norm = layer_norm,
+    qk_norm: QkNorm = rms_norm,
     activation: Callable[[jax.Array], jax.Array] = gelu,
     attend: Attend = dot_product_attention,
+    forward: Forward = feed_forward,
     arrange: Arrange = pre_norm,
 ) -> jax.Array:
     """Transformer block, pre-norm: `x + attention(norm(x))`, and of that, `x + feed_forward(norm(x))`.
@@ -124,10 +131,11 @@ def transformer_block(
       key: noise for dropout and stochastic depth, None for none.
       rate: of dropout, on what is added to x.
       drop_path: of stochastic depth: how often an example leaves a branch out, each by itself, as in `drop_path`.
-      causal, window, mask, rotate, bias, attend: as in `attention`.
+      causal, window, mask, rotate, bias, qk_norm, attend: as in `attention`.
       kv_mask: (..., t, s), of cross-attention.
       norm: `layer_norm`, or `rms_norm`.
       activation: of the feed-forward network.
+      forward: what that is, as a function of p: `feed_forward`.
       arrange: how branches are added up: `pre_norm`, `post_norm`, `sandwich_norm`, `parallel`.
 
     Returns:
@@ -142,7 +150,7 @@ def transformer_block(
     >>> transformer_block(p, x, key=None).shape
     (5, 8)
     """
-    checks.params("transformer_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    _check("transformer_block", p, forward)
     checks.array("transformer_block", x)
     attending = partial(
         attention,
@@ -152,10 +160,14 @@ def transformer_block(
         mask=mask,
         rotate=rotate,
         bias=bias,
+        qk_norm=qk_norm,
         attend=attend,
     )
     keys = [None] * 3 if key is None else jax.random.split(key, 3 if "cross" in p else 2)
-    branches: list[Branch] = [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)]
+    branches: list[Branch] = [
+        ("norm1", attending),
+        *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
+    ]
 
     def noisy(h: jax.Array, key: jax.Array | None) -> jax.Array:
         own = None if key is None else path_key(key, "drop_path")
@@ -176,8 +188,10 @@ def cached_block(
     rotate: Rotate | None = None,
     bias: Bias | None = None,
     norm: Norm = layer_norm,
+    qk_norm: QkNorm = rms_norm,
     activation: Callable[[jax.Array], jax.Array] = gelu,
     attend: Attend = dot_product_attention,
+    forward: Forward = feed_forward,
     arrange: Arrange = pre_norm,
     lengths: jax.Array | None = None,
 ) -> tuple[jax.Array, Cache]:
@@ -192,13 +206,13 @@ def cached_block(
     >>> y.shape, int(cache["next"])
     ((5, 8), 5)
     """
-    checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    _check("cached_block", p, forward)
     checks.array("cached_block", x)
     if bias is not None and "table" in cache:
         raise ValueError("cached_block: found a bias and a paged cache, which takes none. Give an `attention_cache`.")
     if lengths is not None and "table" not in cache:
         raise ValueError("cached_block: found lengths and a cache whose rows are all as long. Give a `paged_cache`.")
-    how: dict[str, Any] = {"window": window, "rotate": rotate, "attend": attend}
+    how: dict[str, Any] = {"window": window, "rotate": rotate, "qk_norm": qk_norm, "attend": attend}
     grown: list[Cache] = []
 
     def attending(h: jax.Array) -> jax.Array:
@@ -209,8 +223,15 @@ def cached_block(
         grown.append(new)
         return y
 
-    x = arrange(p, x, [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)], norm)
+    x = arrange(
+        p, x, [("norm1", attending), *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation))], norm
+    )
     return x, grown[0]
+
+
+def _check(layer: str, p: Params, forward: Forward) -> None:
+    own = ("up", "down") if forward is feed_forward else ()
+    checks.params(layer, p, "norm1", "attention", *own, may=("norm2", "cross", "gate"))
 
 
 def _others(
@@ -218,7 +239,7 @@ def _others(
     kv: jax.Array | Cache | None,
     mask: jax.Array | None,
     attend: Attend,
-    activation: Callable[[jax.Array], jax.Array],
+    forward: Callable[[jax.Array], jax.Array],
 ) -> list[Branch]:
     """The branches behind self-attention, once it is known whether there is cross-attention."""
     if ("cross" in p) != (kv is not None):
@@ -227,7 +248,7 @@ def _others(
             f"transformer_block: found params with {found}. Declare it by transformer_block_spec(d_cross=...), and "
             "give kv."
         )
-    last: Branch = ("norm2", partial(feed_forward, p, activation=activation))
+    last: Branch = ("norm2", forward)
     if kv is None:
         return [last]
     cache = kv if isinstance(kv, dict) else cross_cache(p["cross"], kv)

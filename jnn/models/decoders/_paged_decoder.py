@@ -19,9 +19,10 @@ from jnn.cached_model import CachedModel
 from jnn.layers import Cache
 from jnn.models._paged_transformer import in_layers
 from jnn.models._transformer_block import cached_block
+from jnn.models.decoders._block import block_options
 from jnn.models.decoders._cached_decoder import cached_decoder, cached_rows, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import block_options, embed_tokens, layer_at, logits_of, read_out
+from jnn.models.decoders._decoder import embed_tokens, layer_at, logits_of, read_out
 from jnn.param import Params
 
 

@@ -21,7 +21,7 @@ MODULES = {
 DOORS_OF_THEIR_OWN = {
     *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
 }
-TEXT = "generation"  # known to no other room
+TEXT = ["generation", "serving"]  # known to no other room, and to each other from left to right
 OUTERMOST = ["interop", "laws", "parity"]  # a room knows those of them that stand before it
 # a room, and which others it may not know
 BELOW = {
@@ -36,6 +36,7 @@ BELOW = {
     "graphs": "data inspect launch losses models parallel preflight train",
     "models": "data inspect launch losses parallel preflight train",
     "generation": "data graphs inspect launch losses models parallel preflight train",
+    "serving": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "cached_model": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "data": "graphs inspect launch layers losses models parallel preflight train",
     "inspect": "data graphs launch layers losses models parallel preflight train",
@@ -84,7 +85,8 @@ def test_arrows_run_downward(name):
     here = room(name).removeprefix("jnn.")
     outer = OUTERMOST[OUTERMOST.index(here) + 1 :] if here in OUTERMOST else OUTERMOST
     above = [] if name == "jnn" or name.startswith("experiments") else [*BELOW.get(here, "").split(), *outer]
-    above += [TEXT] * (here not in ("jnn", TEXT) and not name.startswith("experiments"))
+    if here != "jnn" and not name.startswith("experiments"):
+        above += TEXT[TEXT.index(here) + 1 :] if here in TEXT else TEXT
     assert [found for found in imports(name) if room(found) in {f"jnn.{one}" for one in above}] == []
     assert name.startswith("experiments") or not any(found.startswith("experiments") for found in imports(name))
 

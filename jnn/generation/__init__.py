@@ -1,7 +1,7 @@
 """Generation: text drawn from any language model that has a cache, on the device, many tokens a call.
 
-What is here knows no model: `jnn.models` makes a `CachedModel` of each family. What many requests at a time would need,
-a queue and a pool of pages that they share, is not here.
+What is here knows no model: `jnn.models` makes a `CachedModel` of each family. What many requests at a time need, a
+queue and a pool of pages that they share, is in `jnn.serving`.
 """
 
 from jnn.cached_model import CachedModel
@@ -22,10 +22,10 @@ from jnn.generation._contrastive import contrastive_search
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._generate import generate
 from jnn.generation._host_mask import host_mask
-from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted
+from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted, check_sampling
 from jnn.generation._speculative import speculative_generate
-from jnn.generation._stop import Tokenizer
-from jnn.generation._stream import stream
+from jnn.generation._stop import Tokenizer, new_text
+from jnn.generation._stream import before_stop, settled, stream
 from jnn.generation._verify import acceptance, residual, verify
 
 __all__ = [
@@ -43,14 +43,18 @@ __all__ = [
     "adjusted",
     "allowed_logits",
     "beam_search",
+    "before_stop",
+    "check_sampling",
     "contrastive_search",
     "frequency_logits",
     "generate",
     "host_mask",
     "min_p_logits",
+    "new_text",
     "presence_logits",
     "repetition_logits",
     "residual",
+    "settled",
     "speculative_generate",
     "stream",
     "temperature_logits",

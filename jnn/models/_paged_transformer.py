@@ -84,13 +84,33 @@ def paged_transformer(
         )
     order = jax.lax.broadcasted_iota(jnp.int32, tokens.shape, tokens.ndim - 1)
     x = embed_tokens(p, tokens, cache["next"][..., None] + order)
-    pools, shared = {name: cache[name] for name in ("k", "v")}, {name: cache[name] for name in ("table", "next")}
 
-    def layer(x: jax.Array, slice_: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
-        return cached_block(slice_[0], x, slice_[1] | shared, lengths=lengths, rotate=rotation(p))
+    def layer(carry: tuple[jax.Array, Cache], slice_: tuple[Params, jax.Array]) -> tuple[tuple[jax.Array, Cache], None]:
+        x, kept = carry[0], of_layer(carry[1], cache, slice_[1])
+        x, grown = cached_block(slice_[0], x, kept, lengths=lengths, rotate=rotation(p))
+        return (x, {name: grown[name] for name in carry[1]}), None
 
-    x, grown = jax.lax.scan(layer, x, (p["blocks"], pools))
-    return unembed(p["embed"], layer_norm(p["norm"], x)), grown | {"table": cache["table"], "next": grown["next"][0]}
+    layers = jnp.arange(cache["k"].shape[0])
+    (x, pools), _ = jax.lax.scan(layer, (x, flat_pools(cache)), (p["blocks"], layers))
+    return unembed(p["embed"], layer_norm(p["norm"], x)), grown_cache(cache, pools, tokens, lengths)
+
+
+def flat_pools(cache: Cache) -> Cache:
+    """The pools of all layers as one, which a loop over layers writes in place: slices of it would be copied."""
+    return {name: cache[name].reshape(-1, *cache[name].shape[2:]) for name in ("k", "v")}
+
+
+def of_layer(pools: Cache, cache: Cache, layer: jax.Array) -> Cache:
+    """One layer's cache: its pages are those of the table, behind the pages of the layers before it."""
+    table = jnp.where(cache["table"] < 0, -1, cache["table"] + layer * cache["k"].shape[1])
+    return pools | {"table": table, "next": cache["next"]}
+
+
+def grown_cache(cache: Cache, pools: Cache, tokens: jax.Array, lengths: jax.Array | None) -> Cache:
+    """The cache with the flat pools of all layers, once each has read the first `lengths` tokens."""
+    own = {name: pools[name].reshape(cache[name].shape) for name in pools}
+    more = tokens.shape[-1] if lengths is None else lengths.astype(jnp.int32)
+    return cache | own | {"next": cache["next"] + more}
 
 
 def _longest(p: Params) -> int | None:

@@ -14,10 +14,10 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,7 @@ from jnn.terminal import say
 
 PAD = 64  # prompts of nearly one length need one program
 FILES = ("config.json", "tokenizer.json")
+Words = Callable[[Sequence[Mapping[str, str]]], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,9 @@ def main(config: Config) -> None:
         sys.stdout.write(config.prompt or "")
         write(config.prompt or "", jax.random.key(config.seed))
         return
-    converse(write, template(folder), config)
+    if (words := template(folder, partial(refuse, code=1))) is None:
+        refuse(f"--chat: {folder} has no chat_template. Give a model that was trained to answer, or --prompt.", 1)
+    converse(write, words, config)
 
 
 def load(folder: Path, dtype: str) -> tuple[Any, CachedModel]:
@@ -136,22 +139,22 @@ def answer(
     return text
 
 
-def template(folder: Path) -> Callable[[list[Mapping[str, str]]], str]:
-    """What puts a conversation into words, as the model knows it."""
-    fields = json.loads((folder / "tokenizer_config.json").read_text())
-    file = folder / "chat_template.jinja"
+def template(folder: Path, complain: Callable[[str], NoReturn]) -> Words | None:
+    """What puts a conversation into words, as the model knows it, and complains of one that it does not; or None."""
+    file, beside = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    fields = json.loads(beside.read_text()) if beside.is_file() else {}
     source = file.read_text() if file.is_file() else fields.get("chat_template")
     if not isinstance(source, str):
-        refuse(f"--chat: {folder} has no chat_template. Give a model that was trained to answer, or --prompt.", 1)
+        return None
     sandbox = optional("jinja2.sandbox", "text").ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    sandbox.globals["raise_exception"] = partial(refuse, code=1)
+    sandbox.globals["raise_exception"] = complain
     word = lambda token: token["content"] if isinstance(token, dict) else token
     special = {name: word(fields[name]) for name in ("bos_token", "eos_token") if fields.get(name)}
     compiled = sandbox.from_string(source)
     return lambda messages: compiled.render(messages=messages, add_generation_prompt=True, **special)
 
 
-def converse(write: Callable[[str, jax.Array], str], words: Callable[..., str], config: Config) -> None:
+def converse(write: Callable[[str, jax.Array], str], words: Words, config: Config) -> None:
     """Lines and answers, until there is no line."""
     key, said = jax.random.key(config.seed), []
     line = config.prompt if config.prompt is not None else ask()

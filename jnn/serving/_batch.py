@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -41,7 +42,7 @@ def rows_of(requests: Sequence[Request], rows: int, width: int, page: int, nobod
         given = np.array([*values], dtype)
         return np.concatenate([given, np.full(rows - len(given), fill, dtype)])
 
-    numbers = {
+    numbers: dict[str, Any] = {
         name: column((_number(request.ask.sampling, name) for request in requests), _number(NEUTRAL, name), np.float32)
         for name in NUMBERS
     }

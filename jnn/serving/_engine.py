@@ -96,11 +96,23 @@ class Engine:
         Raises:
           ValueError: it cannot be served by this engine.
         """
+        request = self.request(ask)
+        self.add(request)
+        return request
+
+    def request(self, ask: Ask) -> Request:
+        """What `add` takes, of another thread too: nothing of the engine changes.
+
+        Raises:
+          ValueError: it cannot be served by this engine.
+        """
         check_ask(ask, self.vocab, self.longest, self._tokenizer)
         transcript = None if self._tokenizer is None else Transcript(self._tokenizer, ask.prompt, ask.stop)
-        request = Request(ask, self._clock(), transcript, key_data(ask.seed), list(ask.prompt))
+        return Request(ask, self._clock(), transcript, key_data(ask.seed), list(ask.prompt))
+
+    def add(self, request: Request) -> None:
+        """Puts a request behind all others."""
         self.scheduler.add(request)
-        return request
 
     def cancel(self, request: Request, outcome: Outcome = "cancelled") -> None:
         """Ends a request now, unless it has ended."""

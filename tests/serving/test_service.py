@@ -1,0 +1,85 @@
+"""The service: requests from many threads, a bounded queue, and an end for everybody."""
+
+import queue
+import threading
+
+import pytest
+
+from jnn.generation import GREEDY
+from jnn.serving import Ask, Ended, Full, Service
+from tests.serving.small import PLAN, alone, asks, engine
+
+LONG = Ask((1, 2, 3), 60, GREEDY)
+
+
+def until_end(told):
+    """News up to an outcome."""
+    while True:
+        yield (news := told.get(timeout=60))
+        if news.request.outcome is not None:
+            return
+
+
+def test_requests_of_many_threads_get_each_its_text():
+    some, found = list(asks(24, seed=4)), {}
+
+    def ask_one(service, ask):
+        told = queue.Queue()
+        service.submit(ask, told.put)
+        found[ask] = [token for news in until_end(told) for token in news.tokens]
+
+    with Service(engine(), queue=24) as service:
+        threads = [threading.Thread(target=ask_one, args=(service, ask)) for ask in some]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (service.open, service.engine.pool.free) == (0, PLAN.pages)
+        assert 'jnn_requests_total{outcome="length"} 24' in service.meter.text()
+    assert {ask: found[ask] for ask in some} == {ask: tokens for ask, (tokens, _) in alone(some).items()}
+
+
+def test_a_full_queue_refuses_and_a_cancelled_request_makes_room():
+    told = queue.Queue()
+    with Service(engine(), queue=1) as service:
+        step, gate = service.engine.step, threading.Event()
+        service.engine.step = lambda: (gate.wait(), step())[1]
+        requests = [service.submit(LONG, told.put) for _ in range(PLAN.rows + 1)]
+        with pytest.raises(Full, match="5 requests are being served or wait already"):
+            service.submit(LONG, told.put)
+        service.cancel(requests[0])
+        gate.set()
+        ends = {}
+        while len(ends) < len(requests):
+            news = told.get(timeout=60)
+            ends |= {news.request: news.request.outcome} if news.request.outcome else {}
+        assert ends.pop(requests[0]) == "cancelled"
+        assert set(ends.values()) == {"length"}
+        assert "jnn_refused_total 1" in service.meter.text()
+
+
+def test_whoever_waits_is_told_when_the_service_is_closed():
+    told = queue.Queue()
+    service = Service(engine(), queue=9)
+    for _ in range(9):
+        service.submit(LONG, told.put)
+    service.close()
+    outcomes = [news.request.outcome for news in told.queue if news.request.outcome is not None]
+    assert len(outcomes) == 9
+    assert "cancelled" in outcomes
+    with pytest.raises(Ended, match="closing"):
+        service.submit(LONG, told.put)
+
+
+def test_an_engine_that_fails_says_so_to_all():
+    told = queue.Queue()
+
+    def broken():
+        raise RuntimeError("no memory")
+
+    with Service(engine(), queue=9) as service:
+        service.engine.step = broken
+        service.submit(LONG, told.put)
+        assert [news.request.outcome for news in until_end(told)] == ["failed"]
+        with pytest.raises(Ended, match="no memory"):
+            service.submit(LONG, told.put)

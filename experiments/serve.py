@@ -25,7 +25,7 @@ from jnn.launch import USAGE
 from jnn.optional import optional
 from jnn.serving import Engine, Plan, Service
 from jnn.serving.http import Limits, Talk, application
-from jnn.terminal import say
+from jnn.terminal import in_one_line, say
 
 GRACE = 10  # seconds that texts have to end once the server is told to
 CONNECTIONS = 1024  # that may be open beside those that the queue takes
@@ -106,13 +106,12 @@ def words(folder: Path) -> Words | None:
     """The model's chat template; what it refuses is a ValueError. None where there is none."""
     if (render := template(folder, complain)) is None:
         return None
-    broken = optional("jinja2", "text").TemplateError
 
     def checked(messages: Sequence[Mapping[str, str]]) -> str:
         try:
             return render(messages)
-        except broken as error:
-            raise ValueError(str(error)) from error
+        except Exception as error:  # it is a program, and others' one
+            raise ValueError(in_one_line(error)) from error
 
     return checked
 

@@ -36,6 +36,7 @@ from jnn.param import init
 from jnn.serving import Ask, Engine, Plan, Service
 from jnn.serving.http import Limits, Talk, application
 from jnn.strict_json import dumps
+from jnn.terminal import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ def main(config: Config) -> None:
             for count, rounds in measured.items():
                 found = one_round(client, config, count, rng, engine.vocab)
                 rounds.extend([found] if i else [])
+                say(f"round {i}, {count} clients: {found.speed:.2f} tokens a second")
     print(report(config, measured))
 
 
@@ -114,11 +116,12 @@ def direct(service: Service) -> Client:
     def client(ask: Ask) -> tuple[float, int]:
         told: queue.Queue[Any] = queue.Queue()
         begun, first, count = time.perf_counter(), None, 0
-        request = service.submit(ask, told.put)
+        service.submit(ask, told.put)
         while True:
-            count += len(told.get().tokens)
+            news = told.get()
+            count += len(news.tokens)
             first = first or time.perf_counter() - begun
-            if request.outcome is not None and told.empty():
+            if news.outcome is not None:
                 return first, count
 
     return client

@@ -202,7 +202,7 @@ class Engine:
         if request.transcript is not None:
             seen = drawn[:-1] if drawn and drawn[-1] in request.ask.ends else drawn
             text = (request.transcript.grown if request.outcome is None else request.transcript.last)(seen)
-        self._news.append(News(request, tuple(drawn[known:]), tuple(request.log_probs[known:]), text))
+        self._news.append(News(request, tuple(drawn[known:]), tuple(request.log_probs[known:]), text, request.outcome))
 
 
 def _ending(request: Request, tokens: list[int]) -> tuple[int, Outcome | None]:

@@ -88,9 +88,11 @@ class News:
     Attributes:
       tokens, log_probs: that are new.
       text: what is new and settled of its text.
+      outcome: why it has ended with this, or None. The request itself goes on while its news are on their way.
     """
 
     request: Request
     tokens: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
     text: str = ""
+    outcome: Outcome | None = None

@@ -109,7 +109,7 @@ class Service:
             self._closed = True
             for request in list(self._tell):
                 request.outcome = request.outcome or ("cancelled" if self.failure is None else "failed")
-                self._pass_on(News(request))
+                self._pass_on(News(request, outcome=request.outcome))
 
     def _changes(self) -> tuple[list[Request], list[Request]] | None:
         """What was asked since, once there is something to do; None at the end."""
@@ -132,7 +132,7 @@ class Service:
 
     def _pass_on(self, news: News) -> None:
         tell = self._tell.get(news.request)
-        if news.request.outcome is not None:
+        if news.outcome is not None:
             self._tell.pop(news.request, None)
             self.meter.ended(news.request)
         if tell is not None:

@@ -143,7 +143,7 @@ def test_a_request_ends_when_its_time_is_over_waiting_or_running():
     one.step()
     now[0] = 9.0
     told = one.step()
-    assert [(news.request, news.request.outcome) for news in told] == [(running, "timeout"), (waiting, "timeout")]
+    assert [(news.request, news.outcome) for news in told] == [(running, "timeout"), (waiting, "timeout")]
     assert (len(running.drawn), len(waiting.drawn), one.busy) == (3, 0, False)
 
 

@@ -52,13 +52,14 @@ def server(folder):
     command = [sys.executable, "-m", "experiments.serve", "--weights", str(folder), "--rows", "8", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
     for line in process.stderr:
-        if found := re.search(r"http://\S+", line):
+        if found := re.search(r"http://[^;]+", line):
             break
     else:
         raise AssertionError(f"the server ended: {process.wait()}")
     yield process, found[0]
     process.kill()
     process.wait()
+    process.stderr.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def until_end(told):
     """News up to an outcome."""
     while True:
         yield (news := told.get(timeout=60))
-        if news.request.outcome is not None:
+        if news.outcome is not None:
             return
 
 
@@ -52,7 +52,7 @@ def test_a_full_queue_refuses_and_a_cancelled_request_makes_room():
         ends = {}
         while len(ends) < len(requests):
             news = told.get(timeout=60)
-            ends |= {news.request: news.request.outcome} if news.request.outcome else {}
+            ends |= {news.request: news.outcome} if news.outcome else {}
         assert ends.pop(requests[0]) == "cancelled"
         assert set(ends.values()) == {"length"}
         assert "jnn_refused_total 1" in service.meter.text()
@@ -64,7 +64,7 @@ def test_whoever_waits_is_told_when_the_service_is_closed():
     for _ in range(9):
         service.submit(LONG, told.put)
     service.close()
-    outcomes = [news.request.outcome for news in told.queue if news.request.outcome is not None]
+    outcomes = [news.outcome for news in told.queue if news.outcome is not None]
     assert len(outcomes) == 9
     assert "cancelled" in outcomes
     with pytest.raises(Ended, match="closing"):
@@ -80,6 +80,17 @@ def test_an_engine_that_fails_says_so_to_all():
     with Service(engine(), queue=9) as service:
         service.engine.step = broken
         service.submit(LONG, told.put)
-        assert [news.request.outcome for news in until_end(told)] == ["failed"]
+        assert [news.outcome for news in until_end(told)] == ["failed"]
         with pytest.raises(Ended, match="no memory"):
             service.submit(LONG, told.put)
+
+
+def test_news_are_of_their_moment_however_late_they_are_read():
+    told = queue.Queue()
+    with Service(engine(), queue=9) as service:
+        service.submit(LONG, told.put)
+        while service.open:
+            threading.Event().wait(0.01)
+    news = list(until_end(told))
+    assert len([token for one in news for token in one.tokens]) == 60
+    assert [one.outcome for one in news] == [None] * 19 + ["length"]

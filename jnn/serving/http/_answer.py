@@ -43,7 +43,7 @@ async def _until_end(news: asyncio.Queue[News], gone: asyncio.Future[Any]) -> As
         if gone.done():
             coming.cancel()
             raise _Left
-        outcome = coming.result().request.outcome
+        outcome = coming.result().outcome
         yield coming.result()
 
 
@@ -66,7 +66,7 @@ class _Sender:
 
 async def _whole(reply: Reply, news: AsyncIterator[News], sender: _Sender) -> None:
     all_news = [one async for one in news]
-    if (problem := failure(all_news[-1].request)) is not None:
+    if (problem := failure(all_news[-1])) is not None:
         raise problem
     await sender.start(JSON)
     await sender.body(json.dumps(reply.all(all_news)), more=False)
@@ -79,11 +79,11 @@ async def _events(reply: Reply, news: AsyncIterator[News], sender: _Sender) -> N
     for content in reply.begin():
         await event(content)
     async for one in news:
-        if (problem := failure(one.request)) is not None:
+        if (problem := failure(one)) is not None:
             await event(problem.body)
-        elif one.text or one.request.outcome is not None or reply.wanted.logprobs:
+        elif one.text or one.outcome is not None or reply.wanted.logprobs:
             await event(reply.chunk(one))
-    if failure(one.request) is None:
+    if failure(one) is None:
         for content in reply.last(one.request):
             await event(content)
     await sender.body("data: [DONE]\n\n", more=False)

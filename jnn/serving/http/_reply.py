@@ -29,7 +29,7 @@ class Reply(abc.ABC):
         request = news[-1].request
         text = "".join(one.text for one in news)
         choice = self.choice(text) | {"logprobs": self._logprobs(request.drawn, request.log_probs)}
-        return self._envelope(self.whole, choice, finish(request)) | {"usage": usage(request)}
+        return self._envelope(self.whole, choice, finish(news[-1])) | {"usage": usage(request)}
 
     def begin(self) -> list[dict[str, Any]]:
         """The chunks before there is a text."""
@@ -38,7 +38,7 @@ class Reply(abc.ABC):
     def chunk(self, news: News) -> dict[str, Any]:
         """What is new of the answer."""
         choice = self.delta(news.text) | {"logprobs": self._logprobs(news.tokens, news.log_probs)}
-        return self._envelope(self.part, choice, finish(news.request))
+        return self._envelope(self.part, choice, finish(news))
 
     def last(self, request: Request) -> list[dict[str, Any]]:
         """The chunks behind the text."""
@@ -113,9 +113,9 @@ class CompletionReply(Reply):
         return {"tokens": texts, "token_logprobs": log_probs, "top_logprobs": None, "text_offset": offsets}
 
 
-def finish(request: Request) -> str | None:
+def finish(news: News) -> str | None:
     """Why a text has ended, or None."""
-    return request.outcome if request.outcome in ("stop", "length") else None
+    return news.outcome if news.outcome in ("stop", "length") else None
 
 
 def usage(request: Request) -> dict[str, Any]:
@@ -129,9 +129,9 @@ def usage(request: Request) -> dict[str, Any]:
     }
 
 
-def failure(request: Request) -> Problem | None:
+def failure(news: News) -> Problem | None:
     """Why there is no whole text, if there is none."""
-    seconds = request.ask.seconds
+    seconds = news.request.ask.seconds
     problems = {
         "timeout": Problem(
             504, f"The text was not complete after {seconds:.0f} s. Ask for fewer tokens.", code="timeout"
@@ -139,4 +139,4 @@ def failure(request: Request) -> Problem | None:
         "cancelled": Problem(503, "The server is closing.", code="closing"),
         "failed": Problem(500, "The model's logits are NaN, or the engine failed.", code="failed"),
     }
-    return problems.get(str(request.outcome))
+    return problems.get(str(news.outcome))

@@ -95,7 +95,7 @@ def start(folder: Path, config: Config) -> tuple[Service, Talk]:
     except ValueError as error:
         refuse(str(error), USAGE)
     if config.warm:
-        say(f"Compiling {len(plan.row_sizes) * len(plan.widths) + len(plan.chunks)} programs.")
+        say("Compiling all programs; --no-warm compiles each when it is needed.")
         engine.warm()
     name = config.name or folder.resolve().name
     how = {"longest": longest, "tokens": config.tokens, "seconds": config.seconds}

@@ -17,13 +17,13 @@ from jnn.serving._request import Request
 NUMBERS = tuple(field.name for field in dataclasses.fields(Sampling) if field.name != "top_k")
 
 
-def chunk_of(requests: Sequence[Request], count: int, size: int, width: int) -> tuple[np.ndarray, ...]:
-    """The next `count` tokens of one request, or of none, as `prefill` reads them: tokens, lengths, at, table."""
-    tokens, at = np.zeros((1, size), np.int32), np.zeros(1, np.int32)
-    for request in requests:
-        at[0] = request.read
-        tokens[0, :count] = request.tokens[request.read : request.read + count]
-    return tokens, np.array([count], np.int32), at, _table(requests, 1, width)
+def chunks_of(requests: Sequence[Request], rows: int, size: int, width: int) -> tuple[np.ndarray, ...]:
+    """The next tokens of each request, up to `size`, as `prefill` reads them: tokens, lengths, at, table."""
+    tokens, lengths, at = np.zeros((rows, size), np.int32), np.zeros(rows, np.int32), np.zeros(rows, np.int32)
+    for row, request in enumerate(requests):
+        at[row], lengths[row] = request.read, min(request.unread, size)
+        tokens[row, : lengths[row]] = request.tokens[request.read : request.read + lengths[row]]
+    return tokens, lengths, at, _table(requests, rows, width)
 
 
 def key_data(seed: int) -> np.ndarray:

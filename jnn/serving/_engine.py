@@ -22,7 +22,7 @@ import numpy as np
 from jnn.cached_model import CachedModel
 from jnn.generation import Tokenizer
 from jnn.param import Params
-from jnn.serving._batch import chunk_of, key_data, rows_of
+from jnn.serving._batch import chunks_of, key_data, rows_of
 from jnn.serving._checks import check_ask, check_model, check_plan
 from jnn.serving._pages import PagePool
 from jnn.serving._plan import Plan
@@ -135,34 +135,34 @@ class Engine:
     def warm(self) -> None:
         """Compiles what may be needed later; nothing is drawn, and no page is written."""
         for size in self.plan.chunks:
-            self._prefill([], 0, size)
+            for rows in {1, self.plan.chunk // size}:
+                self._prefill([], rows, size)
         for rows in self.plan.row_sizes:
             for width in self.plan.widths:
                 self._decode([], rows, width)
 
     def _read(self) -> None:
-        """Chunks of prompts, the oldest request's first, as many as a step is to take."""
-        budget = self.plan.chunks[-1]
-        for request in list(self.scheduler.running):
-            while request.reads and budget > 0:
-                rest = request.tokens[request.read : -1]
-                size = next((size for size in self.plan.chunks if size >= len(rest)), self.plan.chunks[-1])
-                self._prefill([request], min(len(rest), size), size)
-                self.prompt_tokens += min(len(rest), size)
-                self.scheduler.has_read(request, request.read + min(len(rest), size))
-                budget -= size
+        """A chunk of prompts: of the oldest that is to be read, and of as many others as a call has rows for."""
+        if reading := [request for request in self.scheduler.running if request.unread]:
+            size = next((size for size in self.plan.chunks if size >= reading[0].unread), self.plan.chunks[-1])
+            rows = self.plan.chunk // size if len(reading) > 1 else 1
+            self._prefill(reading[:rows], rows, size)
+            for request in reading[:rows]:
+                count = min(request.unread, size)
+                self.prompt_tokens += count
+                self.scheduler.has_read(request, request.read + count)
 
-    def _prefill(self, requests: list[Request], count: int, size: int) -> None:
-        batch = chunk_of(requests, count, size, self.plan.widths[-1])
+    def _prefill(self, reading: list[Request], rows: int, size: int) -> None:
+        batch = chunks_of(reading, rows, size, self.plan.widths[-1])
         self._pools = prefill(self._p, self._pools, *batch, model=self._model)
 
     def _draw(self) -> None:
         """Tokens of all texts whose prompts are read."""
         for request in list(self.scheduler.running):  # the oldest first: pages that run out are the youngest's
-            if request in self.scheduler.running and not request.reads:
+            if request in self.scheduler.running and not request.unread:
                 ahead = min(self.plan.steps, request.left)
                 self.scheduler.grow(request, len(request.tokens) - 1 + ahead)
-        if ready := [request for request in self.scheduler.running if not request.reads]:
+        if ready := [request for request in self.scheduler.running if not request.unread]:
             most = max(len(request.tokens) for request in ready) + self.plan.steps
             width = next((n for n in self.plan.widths if n * self.plan.page >= most), self.plan.widths[-1])
             rows = next(n for n in self.plan.row_sizes if n >= len(ready))

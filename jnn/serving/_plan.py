@@ -14,7 +14,7 @@ class Plan:
       pages, page: how many pages the cache has, and how many tokens one holds.
       longest: how many tokens a request may have, prompt and text together; what the pages hold at most.
       steps: how many tokens a call draws: as long a newcomer waits, and a text that has ended keeps its row.
-      chunk: how many tokens of prompts are read between two calls; shorter ones need a program that reads fewer.
+      chunk: how many tokens of prompts a call reads, between two that draw: of one, or of several that are short.
 
     >>> plan = Plan(rows=16, pages=256, page=16, longest=2048)
     >>> plan.row_sizes, plan.widths, plan.chunks
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """How many tokens of a prompt are read at a time."""
+        """How many tokens of each prompt a call reads, and of how many prompts then: `chunk` in all."""
         return _fourths(self.chunk, at_least=16)
 
 

@@ -76,9 +76,9 @@ class Request:
         return len(self.ask.prompt) + self.ask.steps - len(self.tokens)
 
     @property
-    def reads(self) -> bool:
-        """Whether some of its tokens, beside the last, are still to be read."""
-        return self.read < len(self.tokens) - 1
+    def unread(self) -> int:
+        """How many of its tokens are still to be read before the last one is, and the next is drawn."""
+        return len(self.tokens) - 1 - self.read
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ BYTES = SimpleNamespace(
     decode=lambda tokens: bytes(tokens).decode(errors="replace"),
     encode=lambda text, add_special_tokens=True: SimpleNamespace(ids=list(text.encode())),
 )
-PLAN = Plan(rows=4, pages=24, page=4, longest=64, steps=3, chunk=16)
+PLAN = Plan(rows=4, pages=24, page=4, longest=64, steps=3, chunk=32)
 KINDS = (
     GREEDY,
     Sampling(0.7, None, 0.9),

@@ -96,8 +96,17 @@ def test_prompts_are_read_in_chunks_between_which_others_go_on():
     while long.first is None:
         one.step()
         steps += 1
-    assert steps == 4  # 59 tokens, 16 at a time
-    assert len(here.tokens) == before + 4 * PLAN.steps
+    assert steps == 2  # 59 tokens, 32 at a time
+    assert len(here.tokens) == before + 2 * PLAN.steps
+
+
+def test_short_prompts_are_read_together():
+    one = engine()
+    requests = [one.submit(Ask((i, *range(12)), 2, GREEDY)) for i in range(4)]
+    one.step()
+    assert [request.outcome for request in requests] == ["length"] * 2 + [None] * 2
+    finish(one)
+    assert_alone(requests)
 
 
 def test_end_tokens_and_stop_strings_end_a_text_as_in_generate():

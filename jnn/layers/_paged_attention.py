@@ -114,7 +114,7 @@ def paged_attention(
     homeless = (at >= n * page) | (whose < 0)
     slots = jnp.where(here & ~homeless, whose * page + at % page, pages * page).reshape(-1)
     flat = lambda pool: pool.reshape(pages * page, *pool.shape[2:])
-    write = lambda pool, new: flat(pool).at[slots].set(new.reshape(-1, *new.shape[-2:]).astype(pool.dtype), mode="drop")
+    write = lambda pool, new: _written(flat(pool), slots, new.reshape(-1, *new.shape[-2:]).astype(pool.dtype))
     pools = {name: write(cache[name], new).reshape(cache[name].shape) for name, new in (("k", k), ("v", v))}
     grown = cache["next"] + (t if lengths is None else lengths.astype(jnp.int32))
     filled = jax.lax.broadcasted_iota(jnp.int32, (*grown.shape, n * page), grown.ndim) < grown[..., None]
@@ -130,3 +130,12 @@ def paged_attention(
     y = attend(q, read(pools["k"]), read(pools["v"]), mask, **extras(p, None))
     y = jnp.where((here & homeless)[..., None], jnp.nan, linear(p["o"], y, in_axes=2))
     return y, cache | pools | {"next": grown}
+
+
+def _written(pool: jax.Array, slots: jax.Array, rows: jax.Array) -> jax.Array:
+    """The pool with a row in each of these slots; a slot behind the last one is none."""
+    if slots.shape == (
+        1,
+    ):  # what XLA makes of a single row's scatter copies the pool, so that there is one for nowhere
+        slots, rows = jnp.append(slots, len(pool)), jnp.repeat(rows, 2, 0)
+    return pool.at[slots].set(rows, mode="drop")

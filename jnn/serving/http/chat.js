@@ -65,7 +65,8 @@ function fail(text) {
 function body() {
   const common = {
     model: settings.model, stream: true, stream_options: { include_usage: true },
-    temperature: Number(at("temperature").value), max_tokens: Number(at("tokens").value),
+    temperature: Number(at("temperature").value),
+    ...(at("tokens").value ? { max_tokens: Number(at("tokens").value) } : {}),
   };
   if (!settings.chats) return { ...common, prompt: said.map((one) => one.content).join("") };
   const system = at("system").value.trim();
@@ -97,9 +98,13 @@ async function request(signal) {
   const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body()), signal });
   if (response.ok) return response;
-  const problem = (await response.json().catch(() => null))?.error?.message ?? `The server answered ${response.status}.`;
-  if (response.status === 401) options(true, "token");
-  throw new Error(response.status === 401 ? "This server asks for its token. Type it under Options." : problem);
+  const error = (await response.json().catch(() => null))?.error ?? { message: `The server answered ${response.status}.` };
+  if (response.status === 401) {
+    options(true, "token");
+    throw new Error("This server asks for an access token. Type it under Options, and try again.");
+  }
+  const advice = error.code === "context_length_exceeded" ? " Or begin a new chat." : "";
+  throw new Error(error.message + advice);
 }
 
 async function answer() {
@@ -133,7 +138,7 @@ async function answer() {
   if (!text && !problem && ending === "Stopped") said.pop(); // it was never answered
   busy(false);
   if (problem) fail(problem);
-  at("text").focus();
+  if (at("options").hidden) at("text").focus();
 }
 
 function options(open, focus) {

@@ -50,7 +50,7 @@ class Config:
     clients: int = 16
     rounds: int = 3
     prompt: int = 32  # tokens
-    tokens: int = 32  # that are drawn for each client
+    tokens: int = 64  # that are drawn for each client
     steps: int = 4  # a call of the device
     http: bool = False  # whether clients come by way of the web server
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -142,15 +142,17 @@ class Engine:
                 self._decode([], rows, width)
 
     def _read(self) -> None:
-        """A chunk of prompts: of the oldest that is to be read, and of as many others as a call has rows for."""
-        if reading := [request for request in self.scheduler.running if request.unread]:
-            size = next((size for size in self.plan.chunks if size >= reading[0].unread), self.plan.chunks[-1])
-            rows = self.plan.chunk // size if len(reading) > 1 else 1
-            self._prefill(reading[:rows], rows, size)
-            for request in reading[:rows]:
-                count = min(request.unread, size)
-                self.prompt_tokens += count
-                self.scheduler.has_read(request, request.read + count)
+        """A call's tokens of prompts, of the oldest among them: as many of each as gives the call most to read."""
+        unread = [request for request in self.scheduler.running if request.unread]
+        some = {size: unread[: self.plan.chunk // size] for size in self.plan.chunks}
+        useful = lambda size: sum(min(request.unread, size) for request in some[size])
+        size = max(self.plan.chunks, key=lambda size: (useful(size), -size))
+        if reading := some[size]:
+            self._prefill(reading, self.plan.chunk // size if len(reading) > 1 else 1, size)
+        for request in reading:
+            count = min(request.unread, size)
+            self.prompt_tokens += count
+            self.scheduler.has_read(request, request.read + count)
 
     def _prefill(self, reading: list[Request], rows: int, size: int) -> None:
         batch = chunks_of(reading, rows, size, self.plan.widths[-1])

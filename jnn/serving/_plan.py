@@ -18,7 +18,7 @@ class Plan:
 
     >>> plan = Plan(rows=16, pages=256, page=16, longest=2048)
     >>> plan.row_sizes, plan.widths, plan.chunks
-    ((1, 4, 16), (8, 32, 128), (16, 64))
+    ((1, 4, 16), (8, 32, 128), (16, 32, 128))
     """
 
     rows: int = 16
@@ -26,7 +26,7 @@ class Plan:
     page: int = 16
     longest: int = 2048
     steps: int = 4
-    chunk: int = 64
+    chunk: int = 128
 
     @property
     def row_sizes(self) -> tuple[int, ...]:

@@ -41,6 +41,8 @@ def test_law(block, law):
 
 SPECS = {
     "prelu_spec": (4,),
+    "adapter_spec": (4, 2),
+    "prefix_spec": (2, 3, 4),
     "linear_spec": (3, 2),
     "conv_spec": (2, 4, (3,)),
     "conv_transpose_spec": (2, 4, (3,)),

@@ -8,6 +8,7 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 `d` embed, `h` heads, `k` head size, `f` hidden, `v` vocabulary; images are `b y x c`.
 """
 
+from jnn.layers._adapter import adapter, adapter_spec
 from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_softmax_spec
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
@@ -91,7 +92,7 @@ from jnn.layers._kan import b_spline_basis, kan, kan_spec
 from jnn.layers._latent_attention import cached_latent_attention, latent_attention, latent_attention_spec, latent_cache
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
-from jnn.layers._linear import linear, linear_spec
+from jnn.layers._linear import linear, linear_spec, merge_weight
 from jnn.layers._linear_attention import kernel_attention, linear_attention, recurrent_kernel_attention
 from jnn.layers._local_response_norm import local_response_norm
 from jnn.layers._locally_connected import locally_connected, locally_connected_spec
@@ -126,7 +127,9 @@ from jnn.layers._paged_attention import paged_attention, paged_cache
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
 from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relative_bias_spec, relative_buckets
+from jnn.layers._prefix import prefix_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
+from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
 from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
@@ -186,6 +189,8 @@ __all__ = [
     "ada_layer_norm_spec",
     "ada_layer_norm_zero",
     "ada_layer_norm_zero_spec",
+    "adapter",
+    "adapter_spec",
     "adaptive_avg_pool",
     "adaptive_log_softmax",
     "adaptive_log_softmax_spec",
@@ -220,6 +225,7 @@ __all__ = [
     "bigbird_blocks",
     "bilinear",
     "bilinear_spec",
+    "block_sizes",
     "block_sparse_attention",
     "blur_pool",
     "cached_attention",
@@ -251,6 +257,7 @@ __all__ = [
     "depth_to_space",
     "depthwise_conv",
     "depthwise_conv_spec",
+    "dequantize_weight",
     "dot_product_attention",
     "drop_block",
     "drop_connect",
@@ -346,6 +353,7 @@ __all__ = [
     "max_pool",
     "max_pool_with_indices",
     "max_unpool",
+    "merge_weight",
     "minimal_gated_cell",
     "minimal_gated_cell_spec",
     "mixture_of_experts",
@@ -368,10 +376,12 @@ __all__ = [
     "pixel_unshuffle",
     "pooling_by_attention",
     "pooling_by_attention_spec",
+    "prefix_spec",
     "projected_lstm_cell",
     "projected_lstm_cell_spec",
     "qrnn",
     "qrnn_spec",
+    "quantize_weight",
     "quantum_circuit",
     "quantum_circuit_spec",
     "random_blocks",
@@ -429,6 +439,7 @@ __all__ = [
     "weigh_experts",
     "weight_norm",
     "weight_norm_spec",
+    "weight_shape",
     "weight_standardization",
     "within_capacity",
     "wkv",

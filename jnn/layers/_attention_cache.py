@@ -21,6 +21,8 @@ from jnn.layers._attention import Attend, Rotate, extras, project
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window, visible
+from jnn.layers._prefix import behind_prefix
+from jnn.layers._quantized_weight import Weight, weight_dtype, weight_shape
 from jnn.layers._scores import Bias
 from jnn.param import Params
 
@@ -45,11 +47,11 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
     (8, 16, 2, 2)
     """
     w = key_weight("attention_cache", p)
-    empty = jnp.zeros((*leading, length, *w.shape[-2:]), w.dtype if dtype is None else dtype)
+    empty = jnp.zeros((*leading, length, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
     return {"k": empty, "v": empty, "next": jnp.zeros((), jnp.int32)}
 
 
-def key_weight(layer: str, p: Params) -> jax.Array:
+def key_weight(layer: str, p: Params) -> Weight:
     """What makes keys of rows: (d, kv_heads, head).
 
     Raises:
@@ -61,8 +63,8 @@ def key_weight(layer: str, p: Params) -> jax.Array:
             f"{layer}: expected params of attention_spec, found those of latent_attention_spec (MLA). Their cache is "
             "made by latent_cache(p, length), for cached_latent_attention."
         )
-    checks.params(layer, p["k"], "w", what="params['k']")
-    weight: jax.Array = p["k"]["w"]
+    checks.params(layer, p["k"], "w", what="params['k']", adapted=True)
+    weight: Weight = p["k"]["w"]
     return weight
 
 
@@ -117,7 +119,9 @@ def cached_attention(
         at = jnp.concatenate([slot_positions(cache), positions])
     mask = visible(positions, at, causal=True, window=window) & (at >= 0)[None, :]
     more = extras(p, None if bias is None else bias(positions, at))
-    y = linear(p["o"], attend(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask, **more), in_axes=2)
+    keys, values = seen["k"].astype(q.dtype), seen["v"].astype(q.dtype)
+    keys, values, shown = behind_prefix("cached_attention", p, q, keys, values, mask, bias)
+    y = linear(p["o"], attend(q, keys, values, shown, **more), in_axes=2)
     return (y if window is not None else jnp.where(new["next"] > size, jnp.nan, y)), new
 
 

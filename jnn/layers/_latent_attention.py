@@ -23,10 +23,12 @@ from jnn.initializers import Init, lecun_normal
 from jnn.layers._attention import Attend, Rotate
 from jnn.layers._attention_cache import Cache, check_room, remember, slot_positions
 from jnn.layers._dot_product_attention import dot_product_attention
-from jnn.layers._linear import linear, linear_spec
+from jnn.layers._linear import linear, linear_spec, merge_weight
 from jnn.layers._masks import check_mask, visible
 from jnn.layers._norm import rms_norm, rms_norm_spec
 from jnn.layers._position import rotary
+from jnn.layers._prefix import no_prefix
+from jnn.layers._quantized_weight import weight_dtype, weight_shape
 from jnn.param import Params, Spec
 
 
@@ -154,7 +156,7 @@ def latent_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype
     """
     checks.params("latent_cache", p, "latent", "turned")
     empty = {
-        name: jnp.zeros((*leading, length, 1, p[name]["w"].shape[-1]), dtype or p[name]["w"].dtype)
+        name: jnp.zeros((*leading, length, 1, weight_shape(p[name]["w"])[-1]), dtype or weight_dtype(p[name]["w"]))
         for name in ("latent", "turned")
     }
     return empty | {"next": jnp.zeros((), jnp.int32)}
@@ -194,10 +196,12 @@ def cached_latent_attention(
     check_room("cached_latent_attention", x, cache, cache["latent"], None, "latent_cache")
     new = remember(cache, latent=latent, turned=shared)
     at = slot_positions(new, "latent")
-    k_up, v_up = (p[name]["w"].astype(x.dtype) for name in "kv")
+    k_up, v_up = (merge_weight(p[name]).astype(x.dtype) for name in "kv")
     seen = jnp.concatenate([new["latent"], new["turned"]], -1).astype(plain.dtype)
     q = jnp.concatenate([jnp.einsum("...thk,chk->...thc", plain, k_up), turned], -1)
-    q = q * (q.shape[-1] / p["q"]["w"].shape[-1]) ** 0.5  # scores are over the root of a head's size, not of c + r
+    q = (
+        q * (q.shape[-1] / weight_shape(p["q"]["w"])[-1]) ** 0.5
+    )  # scores are over the root of a head's size, not of c + r
     mask = visible(positions, at, causal=True, window=None) & (at >= 0)[None, :]
     means = attend(q, seen, seen, mask)[..., : latent.shape[-1]]
     y = linear(p["o"], jnp.einsum("...thc,chk->...thk", means, v_up), in_axes=2)
@@ -206,9 +210,10 @@ def cached_latent_attention(
 
 def _check(layer: str, p: Params, x: jax.Array) -> None:
     checks.params(layer, p, "q", "latent", "turned", "norm", "k", "v", "o", may=("q_latent", "q_norm"))
+    no_prefix(layer, p)
     checks.map_parts(layer, p, "q", "latent", "turned", "k", "v", "o")
     checks.floats(layer, x, ndim=2)
-    checks.trailing(layer, x, p["latent"]["w"].shape[:1])
+    checks.trailing(layer, x, weight_shape(p["latent"]["w"])[:1])
 
 
 def _project(
@@ -217,7 +222,7 @@ def _project(
     """Queries (..., t, h, k) and (..., t, h, r), latent vectors (..., t, 1, c), and shared keys (..., t, 1, r)."""
     of = rms_norm(p["q_norm"], linear(p["q_latent"], x)) if "q_latent" in p else x
     q = constrain(linear(p["q"], of), "time", "heads", "head")
-    plain, turned = jnp.split(q, [p["k"]["w"].shape[-1]], -1)
+    plain, turned = jnp.split(q, [weight_shape(p["k"]["w"])[-1]], -1)
     latent = rms_norm(p["norm"], linear(p["latent"], x))[..., None, :]
     shared = linear(p["turned"], x)[..., None, :]
     return plain, rotate(turned, positions), latent, rotate(shared, positions)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.layers import weight_shape
 from jnn.models._cached_transformer import cached_transformer, transformer_cache
 from jnn.models.decoders import DecoderConfig, cached_decoder, decoder_cache
 from jnn.param import Params, check_key
@@ -81,7 +82,7 @@ def generate(
 def _check(p: Params, prompt: jax.Array, steps: Any, key: Any, temperature: Any, top_k: Any) -> int:
     """How long the cache is, once the arguments make sense."""
     checks.integers("generate", prompt, ndim=1)
-    vocab, t = p["embed"]["table"].shape[0], prompt.shape[-1]
+    vocab, t = weight_shape(p["embed"]["table"])[0], prompt.shape[-1]
     checks.in_range("generate", prompt, vocab, what="tokens", of="rows in its table")
     whole = isinstance(steps, int | np.integer) and (top_k is None or isinstance(top_k, int | np.integer))
     if not whole or steps < 1 or not _warm(temperature) or (top_k is not None and not 1 <= top_k <= vocab):

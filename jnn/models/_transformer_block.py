@@ -8,8 +8,8 @@
 
 The block names what may be remembered of it, for `jnn.remat`.
 
-Laws: there is cross-attention, and a gate, iff p has it; with no noise, `cached_block` over any cut equals
-`transformer_block` over the whole; row i depends on rows j <= i alone, where it is causal.
+Laws: there is cross-attention, a gate, and an adapter behind a branch, iff p has it; with no noise, `cached_block` over
+any cut equals `transformer_block` over the whole; row i depends on rows j <= i alone, where it is causal.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from jnn.layers import (
     Bias,
     Cache,
     Rotate,
+    adapter,
     attention,
     attention_spec,
     cached_attention,
@@ -45,6 +46,8 @@ from jnn.layers import (
 from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
 from jnn.param import Params, Spec, path_key
+
+ADAPTERS = ("adapter1", "adapter_cross", "adapter2")
 
 
 def transformer_block_spec(
@@ -116,7 +119,8 @@ def transformer_block(
     See "On Layer Normalization in the Transformer Architecture", Xiong et al., 2020.
 
     Args:
-      p: as `transformer_block_spec` declares.
+      p: as `transformer_block_spec` declares; "adapter1", "adapter_cross" and "adapter2" beside are behind the
+        branches of these norms.
       x: (..., t, d), floating point.
       kv: (..., s, d_cross), or its `cross_cache(p["cross"], kv)`, where p has cross-attention.
       key: noise for dropout and stochastic depth, None for none.
@@ -140,7 +144,7 @@ def transformer_block(
     >>> transformer_block(p, x, key=None).shape
     (5, 8)
     """
-    checks.params("transformer_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    checks.params("transformer_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate", *ADAPTERS))
     checks.array("transformer_block", x)
     attending = partial(
         attention,
@@ -153,7 +157,7 @@ def transformer_block(
         attend=attend,
     )
     keys = [None] * 3 if key is None else jax.random.split(key, 3 if "cross" in p else 2)
-    branches: list[Branch] = [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)]
+    branches = _adapted(p, [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)])
 
     def noisy(h: jax.Array, key: jax.Array | None) -> jax.Array:
         own = None if key is None else path_key(key, "drop_path")
@@ -187,7 +191,7 @@ def cached_block(
     >>> y.shape, int(cache["next"])
     ((5, 8), 5)
     """
-    checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate"))
+    checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate", *ADAPTERS))
     checks.array("cached_block", x)
     grown: list[Cache] = []
 
@@ -196,8 +200,15 @@ def cached_block(
         grown.append(new)
         return y
 
-    x = arrange(p, x, [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)], norm)
-    return x, grown[0]
+    branches = [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)]
+    return arrange(p, x, _adapted(p, branches), norm), grown[0]
+
+
+def _adapted(p: Params, branches: list[Branch]) -> list[Branch]:
+    """The branches, each with its adapter behind it iff p has one: "adapter1" behind that of "norm1"."""
+    behind = lambda own, branch: lambda h: adapter(own, branch(h))
+    own = lambda name: p.get(name.replace("norm", "adapter"))
+    return [(name, f if own(name) is None else behind(own(name), f)) for name, f in branches]
 
 
 def _others(

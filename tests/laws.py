@@ -39,6 +39,7 @@ def test_law(block, law):
     assert found is None, found
 
 
+ENCODER = jnn.models.EncoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6, context=4)
 SPECS = {
     "prelu_spec": (4,),
     "adapter_spec": (4, 2),
@@ -132,6 +133,11 @@ SPECS = {
     "transformer_spec": (5, 4),
     "transformer_block_spec": (4, 2, 8),
     "decoder_spec": (jnn.models.DecoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6),),
+    "encoder_spec": (ENCODER,),
+    "pooler_spec": (ENCODER,),
+    "masked_language_model_spec": (ENCODER,),
+    "sequence_classifier_spec": (ENCODER, 3),
+    "token_classifier_spec": (ENCODER, 3),
     "conv_norm_spec": (2, 3),
     "mobilenet_v2_spec": (2,),
     "efficientnet_lite_spec": (2,),

@@ -1,7 +1,8 @@
 """Fields of Hugging Face's config.json, read so that nothing which changes a value is passed over.
 
     known_fields("bert", config, KNOWN, SAME) -> fields         of the model's own class
-    ACTIVATIONS[name] -> function                               as these files name them
+    activation_of("bert", "hidden_act", fields) -> function     as these files name them
+    image_and_patch("vit", fields) -> (y, x, c), patch          of images and their squares
 
 Law: a field that is not known here, or that asks for what is not computed, is an error.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 import jax
 
-from jnn.activations import gelu, silu
+from jnn.activations import gelu, quick_gelu, relu, silu
 
 Fields = dict[str, Any]
 NO_VALUE = {  # fields on which no logit depends
@@ -23,6 +24,14 @@ NO_VALUE = {  # fields on which no logit depends
     *("max_position_embeddings", "original_max_position_embeddings", "pretraining_tp", "chunk_size_feed_forward"),
     *("return_dict", "output_hidden_states", "output_attentions", "problem_type", "id2label", "label2id"),
     *("is_llama_config", "transformers.js_config", "reorder_and_upcast_attn", "n_ctx", "task_specific_params"),
+    *("initializer_factor", "torchscript", "use_bfloat16", "tf_legacy_loss", "tokenizer_class", "prefix"),
+    *("sep_token_id", "decoder_start_token_id", "finetuning_task", "num_labels", "gradient_checkpointing"),
+    # of drawing text, which `generate` is told
+    *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty"),
+    *("temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "bad_words_ids"),
+    *("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "num_return_sequences", "output_scores"),
+    *("return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values"),
+    *("exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens"),
     *("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"),
 }
 exact_gelu = partial(gelu, approximate=False)
@@ -31,11 +40,28 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "swish": silu,
     "gelu": exact_gelu,
     "gelu_pytorch_tanh": gelu,
+    "gelu_new": gelu,
+    "quick_gelu": quick_gelu,
+    "relu": relu,
 }
 
 
-def known_fields(family: str, config: Mapping[str, Any], known: Fields, same: Mapping[str, tuple[Any, ...]]) -> Fields:
+def known_fields(
+    family: str,
+    config: Mapping[str, Any],
+    known: Fields,
+    same: Mapping[str, tuple[Any, ...]],
+    *,
+    part: str | None = None,
+) -> Fields:
     """What a config says of the fields that are known; what these are where it says nothing, ... where it has to.
+
+    Args:
+      family: what its model_type is.
+      config: as a dict.
+      known: fields, and what they are by default.
+      same: fields, and the values that are computed.
+      part: which part of the family's config this is, "text" or "vision".
 
     Raises:
       TypeError: config is no mapping.
@@ -52,8 +78,34 @@ def known_fields(family: str, config: Mapping[str, Any], known: Fields, same: Ma
             problems.append(f"{name}={value!r}, where {same[name][0]!r} is computed")
         elif name not in {*known, *same, *NO_VALUE}:
             problems.append(f"{name}={value!r} is not known")
-    if (kind := config.get("model_type", family)) != family:
+    wanted = family if part is None else f"{family}_{part}_model"
+    if (kind := config.get("model_type", wanted)) != wanted:
         problems.insert(0, f"model_type={kind!r}")
     if problems:
-        raise ValueError(f"{family}_from_hf: this config is not one of {family}'s: {'; '.join(problems)}.")
+        raise ValueError(f"{family}_from_hf: this config is not one of {wanted}'s: {'; '.join(problems)}.")
     return known | {name: value for name, value in config.items() if name in known}
+
+
+def activation_of(family: str, name: str, fields: Fields) -> Callable[[jax.Array], jax.Array]:
+    """The activation that a field names.
+
+    Raises:
+      ValueError: there is none of this name.
+    """
+    if (found := fields[name]) not in ACTIVATIONS:
+        raise ValueError(f"{family}_from_hf: expected {name} among {sorted(ACTIVATIONS)}, found {found!r}.")
+    return ACTIVATIONS[found]
+
+
+def image_and_patch(family: str, fields: Fields) -> tuple[tuple[int, int, int], int]:
+    """The shape (y, x, c) of an image, and the size of its square patches.
+
+    Raises:
+      ValueError: patches are no squares.
+    """
+    (y, x), (high, wide) = (
+        (n, n) if isinstance(n, int) else tuple(n) for n in (fields["image_size"], fields["patch_size"])
+    )
+    if high != wide:
+        raise ValueError(f"{family}_from_hf: expected square patches, found patch_size={(high, wide)}.")
+    return (y, x, fields["num_channels"]), high

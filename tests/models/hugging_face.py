@@ -1,13 +1,17 @@
-"""Hugging Face's own decoders, tiny and drawn at random, as an oracle; in float64 throughout."""
+"""Hugging Face's own models, tiny and drawn at random, as an oracle; in float64 throughout."""
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from jnn.data import read_safetensors
 
 VOCABULARY: dict[str, Any] = {"vocab_size": 40, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 SHAPE = VOCABULARY | {
@@ -56,18 +60,40 @@ def in_double() -> Iterator[None]:
 
 def model_of(case: str, seed: int = 0) -> Any:
     """A model of Hugging Face's with weights that all matter: biases and scales are moved off their initial values."""
+    family, own = CASES[case]
+    fields = VOCABULARY | own if family == "GPT2" else SHAPE | own
+    of_text = {"GPT2": "GPT2LMHeadModel"}.get(family, f"{family}ForCausalLM")
+    return drawn(of_text, f"{family}Config", fields, seed)
+
+
+def drawn(name: str, config: str, fields: dict[str, Any], seed: int = 0) -> Any:
+    """A model of this class, of this config."""
     import torch
     import transformers
 
-    family, own = CASES[case]
-    fields = VOCABULARY | own if family == "GPT2" else SHAPE | own
-    config = getattr(transformers, f"{family}Config")(**fields)
-    of_text = {"GPT2": "GPT2LMHeadModel"}.get(family, f"{family}ForCausalLM")
     torch.manual_seed(seed)
-    model = getattr(transformers, of_text)._from_config(config, attn_implementation="eager").eval()
+    of_class, settings = getattr(transformers, name), getattr(transformers, config)(**fields)
+    model = of_class._from_config(settings, attn_implementation="eager").eval()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model
+
+
+def saved(model: Any) -> dict[str, np.ndarray]:
+    """What it writes into a file of safetensors; the names differ from those of its modules."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return {name: np.array(x) for name, x in read_safetensors(Path(folder) / "model.safetensors").items()}
+
+
+def gradients(model: Any, output: Any, direction: np.ndarray) -> dict[str, np.ndarray]:
+    """Of a projection of its output, by the names of the file; they take the place of the weights."""
+    import torch
+
+    (output * torch.tensor(direction)).sum().backward()
+    for parameter in model.parameters():
+        parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    return saved(model)
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:

@@ -1,94 +1,21 @@
-"""A real BERT encoder, six layers of 384, written with jnn's blocks, gives what torch computes from the same file.
+"""A real BERT encoder, six layers of 384, gives what torch computes from the same file.
 
 The model: "MiniLM", Wang et al., 2020, as fine-tuned for sentences; post-norm, exact GELU, mean pooling.
 """
 
+import json
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-import jnn
 from jnn.data import data_root, read_safetensors
-from jnn.layers import (
-    attention,
-    attention_spec,
-    embed,
-    embed_spec,
-    layer_norm,
-    layer_norm_spec,
-    learned_positions,
-    learned_positions_spec,
-    length_mask,
-    linear,
-    linear_spec,
-)
+from jnn.interop.torch import load_state_dict
+from jnn.models import encoder, encoder_from_hf, encoder_spec, mean_pool
 
-D, HEADS, HIDDEN, LAYERS, VOCAB, CONTEXT, EPSILON = 384, 12, 1536, 6, 30522, 512, 1e-12
-
-
-def encoder_spec():
-    block = {
-        "attention": attention_spec(D, HEADS),
-        "norm1": layer_norm_spec(D),
-        "up": linear_spec(D, HIDDEN),
-        "down": linear_spec(HIDDEN, D, axes=("hidden", "embed")),
-        "norm2": layer_norm_spec(D),
-    }
-    return {
-        "embed": embed_spec(VOCAB, D),
-        "position": learned_positions_spec(CONTEXT, D),
-        "segment": embed_spec(2, D, axes=("segment", "embed")),
-        "norm": layer_norm_spec(D),
-        "blocks": jnn.stack(block, LAYERS),
-    }
-
-
-def encoder(p, tokens, lengths):
-    """Tokens (b, t) to a vector for each of b sentences."""
-    norm = lambda p, x: layer_norm(p, x, epsilon=EPSILON)
-    t = tokens.shape[-1]
-    offsets = learned_positions(p["position"], jnp.arange(t)) + p["segment"]["table"][:1]
-    x = norm(p["norm"], embed(p["embed"], tokens) + offsets[None])
-
-    def block(x, p):
-        x = norm(p["norm1"], x + attention(p["attention"], x, mask=length_mask(lengths, t)))
-        h = linear(p["down"], jax.nn.gelu(linear(p["up"], x), approximate=False))
-        return norm(p["norm2"], x + h), None
-
-    x, _ = jax.lax.scan(block, x, p["blocks"])
-    real = length_mask(lengths, t)[:, 0, :, None]
-    return jnp.sum(jnp.where(real, x, 0), 1) / lengths[:, None]
-
-
-def arrays_for_jnn(weights):
-    """The file's arrays under our paths; torch's rows are outputs, and ours split into heads."""
-    of_layers = lambda name: np.stack([weights[f"encoder.layer.{i}.{name}"] for i in range(LAYERS)])
-    head = D // HEADS
-    out, norm2 = "attention.output", "output.LayerNorm"
-    arrays = {
-        "embed/table": weights["embeddings.word_embeddings.weight"],
-        "position/table": weights["embeddings.position_embeddings.weight"],
-        "segment/table": weights["embeddings.token_type_embeddings.weight"],
-        "norm/scale": weights["embeddings.LayerNorm.weight"],
-        "norm/bias": weights["embeddings.LayerNorm.bias"],
-        "blocks/attention/o/w": of_layers(f"{out}.dense.weight").swapaxes(1, 2).reshape(LAYERS, HEADS, head, D),
-        "blocks/attention/o/b": of_layers(f"{out}.dense.bias"),
-        "blocks/norm1/scale": of_layers(f"{out}.LayerNorm.weight"),
-        "blocks/norm1/bias": of_layers(f"{out}.LayerNorm.bias"),
-        "blocks/norm2/scale": of_layers(f"{norm2}.weight"),
-        "blocks/norm2/bias": of_layers(f"{norm2}.bias"),
-    }
-    for ours, theirs in {"q": "query", "k": "key", "v": "value"}.items():
-        w, b = (of_layers(f"attention.self.{theirs}.{kind}") for kind in ("weight", "bias"))
-        arrays[f"blocks/attention/{ours}/w"] = w.swapaxes(1, 2).reshape(LAYERS, D, HEADS, head)
-        arrays[f"blocks/attention/{ours}/b"] = b.reshape(LAYERS, HEADS, head)
-    for ours, theirs in {"up": "intermediate", "down": "output"}.items():
-        arrays[f"blocks/{ours}/w"] = of_layers(f"{theirs}.dense.weight").swapaxes(1, 2)
-        arrays[f"blocks/{ours}/b"] = of_layers(f"{theirs}.dense.bias")
-    return arrays
+D, LAYERS, HEADS, EPSILON = 384, 6, 12, 1e-12
 
 
 def torch_encoder(weights, tokens, lengths):
@@ -113,19 +40,30 @@ def torch_encoder(weights, tokens, lengths):
 
 
 @pytest.fixture(scope="module")
-def weights():
-    path = data_root() / "weights" / "minilm" / "model.safetensors"
-    if not path.is_file():
-        pytest.skip(f"weights/minilm/model.safetensors is not in {data_root()}; set JNN_DATA to where it is.")
-    return {name.removeprefix("bert."): array for name, array in read_safetensors(path).items()}
+def published():
+    """What its config.json says, and the arrays of its file."""
+    folder = data_root() / "weights" / "minilm"
+    for name in ("model.safetensors", "config.json"):
+        if not (folder / name).is_file():
+            pytest.skip(f"weights/minilm/{name} is not in {data_root()}; set JNN_DATA to where it is.")
+    arrays = read_safetensors(folder / "model.safetensors")
+    fields = json.loads((folder / "config.json").read_text())
+    return fields, {name.removeprefix("bert."): array for name, array in arrays.items()}
 
 
-def test_the_real_encoder_gives_torchs_outputs(weights):
-    params = jnn.load(encoder_spec(), arrays_for_jnn(weights))
+def test_the_real_encoder_gives_torchs_outputs(published):
+    fields, weights = published
+    config, names = encoder_from_hf(fields)
+    params = load_state_dict(encoder_spec(config), weights, names, ignore=["pooler.*", "*position_ids"])
+
+    @jax.jit
+    def embedded(params, tokens, lengths):
+        return mean_pool(encoder(params, tokens, config, key=None, lengths=lengths), lengths=lengths)
+
     rng = np.random.default_rng(0)
-    tokens, lengths = rng.integers(0, VOCAB, (3, 20)).astype(np.int32), np.array([20, 7, 1], np.int32)
-    ours = jax.jit(encoder)(params, tokens, lengths)
+    tokens, lengths = rng.integers(0, config.vocab, (3, 20)).astype(np.int32), np.array([20, 7, 1], np.int32)
+    ours = embedded(params, tokens, lengths)
     np.testing.assert_allclose(ours, torch_encoder(weights, tokens, lengths), atol=1e-4)
     # and padding is never looked at
     other = np.where(np.arange(20) < lengths[:, None], tokens, 0)
-    np.testing.assert_allclose(jax.jit(encoder)(params, other, lengths), ours, atol=1e-6)
+    np.testing.assert_allclose(embedded(params, other, lengths), ours, atol=1e-6)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jnn.models._config_json import ACTIVATIONS, Fields, known_fields
+from jnn.models._config_json import Fields, activation_of, known_fields
 from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._rope_scaling import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
 
@@ -45,8 +45,6 @@ def read(family: str, config: Mapping[str, Any], **defaults: Any) -> Fields:
 
 def sizes(family: str, fields: Fields) -> Fields:
     """The fields that every family has, by the names of `DecoderConfig`."""
-    if (activation := fields["hidden_act"]) not in ACTIVATIONS:
-        raise ValueError(f"{family}_from_hf: expected hidden_act among {sorted(ACTIVATIONS)}, found {activation!r}.")
     return {
         "vocab": fields["vocab_size"],
         "layers": fields["num_hidden_layers"],
@@ -56,7 +54,7 @@ def sizes(family: str, fields: Fields) -> Fields:
         "kv_heads": fields["num_key_value_heads"],
         "head": fields["head_dim"],
         "tied": fields["tie_word_embeddings"],
-        "activation": ACTIVATIONS[activation],
+        "activation": activation_of(family, "hidden_act", fields),
         "epsilon": fields["rms_norm_eps"],
         **_rope(family, fields),
     }

@@ -15,7 +15,7 @@ from jnn import checks
 from jnn.initializers import Init, normal
 from jnn.layers._linear import linear
 from jnn.layers._quantized_weight import dequantize_weight, quantized_read_out, weight_shape
-from jnn.param import Param, Spec
+from jnn.param import Param, Params, Spec
 from jnn.precision import narrow, take
 
 SMALL = normal(0.02)  # GPT-2's, small enough for the logits of a tied read-out
@@ -47,7 +47,7 @@ def embed_spec(
     return {"table": Param((vocab, d), init, axes, dtype, fan_in=axes[:1], fan_out=axes[1:])}
 
 
-def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
+def embed(p: Params, tokens: jax.Array) -> jax.Array:
     """Embedding: the vector of each token.
 
     See "A Neural Probabilistic Language Model", Bengio et al., 2003.
@@ -74,7 +74,7 @@ def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
     return dequantize_weight({name: table[name][tokens] for name in table} | {"scales": scale})
 
 
-def unembed(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+def unembed(p: Params, x: jax.Array) -> jax.Array:
     """Tied read-out: `x @ table.T`, a logit per token, from the weights that embed them.
 
     See "Using the Output Embedding to Improve Language Models", Press and Wolf, 2017.

@@ -21,7 +21,7 @@ from jnn import checks
 from jnn.axes import constrain
 from jnn.initializers import Init, lecun_normal
 from jnn.layers._attention import Attend, Rotate
-from jnn.layers._attention_cache import Cache, check_room, remember, slot_positions
+from jnn.layers._attention_cache import Cache, check_cache_dtype, check_room, remember, slot_positions
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear, linear_spec, merge_weight
 from jnn.layers._masks import check_mask, visible
@@ -155,6 +155,7 @@ def latent_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype
     (3, 16, 1, 6)
     """
     checks.params("latent_cache", p, "latent", "turned")
+    check_cache_dtype("latent_cache", dtype)
     empty = {
         name: jnp.zeros((*leading, length, 1, weight_shape(p[name]["w"])[-1]), dtype or weight_dtype(p[name]["w"]))
         for name in ("latent", "turned")

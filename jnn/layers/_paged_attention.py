@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers._attention import Attend, Rotate, extras, project
-from jnn.layers._attention_cache import Cache, key_weight
+from jnn.layers._attention_cache import Cache, check_cache_dtype, key_weight
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
@@ -52,6 +52,7 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     (8, 16, 2, 2)
     """
     w = key_weight("paged_cache", p)
+    check_cache_dtype("paged_cache", dtype)
     checks.integers("paged_cache", table, ndim=1, name="table")
     table = wide_integers(table)
     checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")

@@ -56,11 +56,9 @@ def behind_prefix(
         raise ValueError(f"{layer}: a prefix has no positions, and so no bias of scores; found both. Leave out one.")
     checks.trailing(f"{layer}: prefix", k, p["prefix"]["k"].shape[1:])
     longer = lambda name, x: jnp.concatenate([_rows(p["prefix"][name], x), x], -3)
-    if mask is not None:
-        mask = ranked(mask, q)
-        n = p["prefix"]["k"].shape[0]
-        whole = jnp.broadcast_to(mask, (*mask.shape[:-1], k.shape[-3]))
-        mask = jnp.concatenate([jnp.ones((*mask.shape[:-1], n), bool), whole], -1)
+    if (seen := ranked(mask, q)) is not None:
+        whole = jnp.broadcast_to(seen, (*seen.shape[:-1], k.shape[-3]))
+        mask = jnp.concatenate([jnp.ones((*seen.shape[:-1], p["prefix"]["k"].shape[0]), bool), whole], -1)
     return longer("k", k), longer("v", v), mask
 
 

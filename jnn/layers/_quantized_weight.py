@@ -25,7 +25,7 @@ BLOCK, ROWS = 64, 1024  # rows of a weight, and of a table, that are floats at o
 SMALL, LARGE = 2**16, 2**21  # integers that are floats all at once, for one row and for more
 
 QuantizedWeight = dict[str, jax.Array]
-Weight = jax.Array | QuantizedWeight
+Weight = Any  # an array, or a quantized weight
 
 
 def quantize_weight(
@@ -155,7 +155,7 @@ def _sums(x: jax.Array, q: jax.Array) -> jax.Array:
         return _times(x, q, 0, exact)
     ahead = n - n % BLOCK
     xs = jnp.moveaxis(x[..., :ahead].reshape(*x.shape[:-1], -1, BLOCK), -2, 0)
-    add = lambda total, block: (total + _times(*block, 0, exact), None)
+    add = lambda total, block: (total + _times(block[0], block[1], 0, exact), None)
     rest = _times(x[..., ahead:], q[ahead:], 0, exact)
     return jax.lax.scan(add, rest, (xs, q[:ahead].reshape(-1, BLOCK, q.shape[1])))[0]
 

@@ -54,10 +54,7 @@ def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, 
     def one(path: str, param: Param, x: Any) -> Any:
         if path not in chosen:
             return x
-        own = partial(quantize_weight, axis=_axes(path, param), bits=bits, group=group)
-        for _ in range(param.stacked):
-            own = jax.vmap(own)
-        return _named(path, lambda: own(x))
+        return _named(path, lambda: _quantized(x, _axes(path, param), bits, group, param.stacked))
 
     return map_paths(one, spec, p)
 
@@ -105,9 +102,18 @@ def _is_vocabulary(path: str, param: Param) -> bool:
     return path.split("/")[-1] == "table" and param.axes[param.stacked :][:1] == ("vocab",)
 
 
-def _axes(path: str, param: Param) -> Sequence[int]:
+def _axes(path: str, param: Param) -> tuple[int, ...]:
     """What is summed over, of one layer; rows of a table are outputs of the read-out that is tied to it."""
-    return (1,) if _is_vocabulary(path, param) else range(len(param.fan_in))
+    return (1,) if _is_vocabulary(path, param) else tuple(range(len(param.fan_in)))
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _quantized(w: jax.Array, axis: tuple[int, ...], bits: int, group: int | None, stacked: int) -> dict[str, jax.Array]:
+    """A weight quantized, or layer by layer a stack of them."""
+    own = partial(quantize_weight, axis=axis, bits=bits, group=group)
+    for _ in range(stacked):
+        own = jax.vmap(own)
+    return own(w)
 
 
 def _declared(param: Param, axis: Sequence[int], bits: int, group: int | None) -> dict[str, Param]:

@@ -64,10 +64,10 @@ def test_a_cache_of_8_bits_is_near_the_whole_and_as_near_for_every_cut(window):
         assert (cache["k"].dtype, cache["k_scales"].shape) == (jnp.int8, (2, window or T, 2, 1))
         return jnp.concatenate(rows, 1)
 
-    whole, found = attention(p, x, causal=True, window=window, rotate=rotary), run([])
+    whole = jax.jit(lambda x: attention(p, x, causal=True, window=window, rotate=rotary))(x)
+    found = run([])
     assert 0 < abs(found - whole).max() < 0.02 * abs(whole).max()
-    for cut in ([2], [1, 2, 3, 4]):
-        np.testing.assert_allclose(run(cut), found, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run([1, 2, 3, 4]), found, rtol=1e-5, atol=1e-5)
 
 
 def test_a_cache_that_is_full_is_an_error_or_nan():

@@ -14,12 +14,13 @@ from jnn.param import abstract, flatten, misfits
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])
-@pytest.mark.parametrize(("bits", "group"), [(8, None), (4, None), (8, 2), (4, 4)])
+@pytest.mark.parametrize(
+    ("bits", "group", "dtype"), [(8, None, jnp.bfloat16), (4, None, np.float32), (8, 2, np.float32), (4, 4, np.float32)]
+)
 def test_no_weight_is_further_than_half_its_scale(bits, group, dtype):
     w = RNG.normal(size=(3, 8, 6)).astype(dtype)
     w[:, :, 0] = 0
-    q = quantize_weight(jnp.asarray(w), axis=(0, 1), bits=bits, group=group)
+    q = jax.jit(lambda w: quantize_weight(w, axis=(0, 1), bits=bits, group=group))(w)
     assert q["scales"].shape == ((1, 1, 6) if group is None else (3, 8 // group, 6))
     back = np.asarray(dequantize_weight(q, np.float32))
     wide = w.astype(np.float32)
@@ -29,9 +30,7 @@ def test_no_weight_is_further_than_half_its_scale(bits, group, dtype):
     assert q[f"int{bits}"].nbytes == w.size * bits // 8
 
 
-@pytest.mark.parametrize("platform", ["cpu", "tpu"])
-@pytest.mark.parametrize("bits", [8, 4])
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(("rows", "bits", "platform"), [(1, 8, "cpu"), (3, 8, "cpu"), (3, 4, "cpu"), (3, 8, "tpu")])
 def test_a_product_is_that_of_what_they_stand_for(rows, bits, platform, monkeypatch):
     monkeypatch.setattr("jnn.layers._quantized_weight.SMALL", 0)
     monkeypatch.setattr("jnn.layers._quantized_weight.LARGE", 0)
@@ -70,7 +69,7 @@ def test_sums_of_integers_stay_in_range_in_float16():
     np.testing.assert_allclose(np.asarray(y, np.float32), 1024, rtol=2e-3)
 
 
-@pytest.mark.parametrize("how", [{}, {"bits": 4}, {"bits": 4, "group": 4}, {"where": "*attention*"}], ids=str)
+@pytest.mark.parametrize("how", [{}, {"bits": 4, "group": 4}], ids=str)
 def test_a_model_becomes_what_the_spec_declares(how):
     spec = {
         "embed": layers.embed_spec(6, 8),

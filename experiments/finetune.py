@@ -10,7 +10,8 @@ Methods   "LoRA", Hu et al., 2021, rank 8 on queries and values; "DoRA", Liu et 
 Training  Adam, linear from 1e-2 for the head, and from the method's rate for the rest, to 0; batches of 32, one epoch.
           Nothing is chosen on the test reviews.
 Run       python -m experiments.finetune [--methods lora dora]        (pip install 'jnn[experiments,text]')
-Measured  see docs/finetuning.md
+Measured  test accuracy (one seed, its standard error 0.015), processor time on a busy machine: head 0.705, 18 s; prefixes
+          0.726, 49; LoRA 0.748, 50; over int8 0.748, 51; DoRA 0.750, 51; adapters 0.786, 52; whole 0.809, 74.
 """
 
 from __future__ import annotations

@@ -27,7 +27,10 @@ def test_a_block_begins_as_it_was_behind_adapters_and_reads_them_in_pieces_too()
     np.testing.assert_allclose(jnp.concatenate([first, last], 1), apply(moved), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", [{"causal": True}, {"window": 2}, {"mask": True}, {}], ids=str)
+SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ({"window": 2}, {})]
+
+
+@pytest.mark.parametrize("how", [{"causal": True}, {"mask": True}, *SLOW], ids=str)
 def test_a_prefix_is_seen_by_all_whatever_is_hidden(how):
     """An oracle: softmax over all keys, in NumPy."""
     p = jnn.init(layers.attention_spec(8, 2), KEY)

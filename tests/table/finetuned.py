@@ -11,7 +11,7 @@ from jnn import finetune, layers, models
 from jnn.laws import Block
 from jnn.param import Param, Spec, map_paths
 from tests.table.layers import attending
-from tests.table.rows import floats, integers
+from tests.table.rows import floats
 
 MAP = layers.linear_spec((2, 3), (4, 5), axes=("heads", "head", "a", "b"))
 ATTENTION = layers.attention_spec(8, 4, kv_heads=2)
@@ -44,20 +44,10 @@ def blockwise(name: str, spec: Spec) -> Block:
     return Block(name, spec, lambda p, x, key: models.transformer_block(p, x, key=None), floats(6, 8), causal=True)
 
 
-ROWS = {
-    "embed": lambda p, x, key: layers.embed(p, x),
-    "unembed": lambda p, x, key: layers.unembed(p, x),
-}
 BLOCKS = [
     Block("adapter", layers.adapter_spec(6, 3), lambda p, x, key: layers.adapter(p, x), floats(6)),
     mapped("linear-dora", finetune.with_parts(MAP, finetune.dora_spec(MAP, 2, "w"))),
     mapped("linear-int8", quantized(MAP)),
-    Block(
-        "linear-int4-groups",
-        quantized(layers.linear_spec(6, 8), bits=4, group=2),
-        lambda p, x, key: layers.linear(p, x),
-        floats(6),
-    ),
     Block(
         "linear-int4-dora",
         finetune.with_parts(
@@ -66,8 +56,7 @@ BLOCKS = [
         lambda p, x, key: layers.linear(p, x),
         floats(6),
     ),
-    Block("embed-int8", quantized(TABLE), ROWS["embed"], integers(6, 3)),
-    Block("unembed-int4", quantized(TABLE, bits=4), ROWS["unembed"], floats(8)),
+    Block("unembed-int4", quantized(TABLE, bits=4), lambda p, x, key: layers.unembed(p, x), floats(8)),
     attending("attention-prefix", finetune.with_parts(ATTENTION, finetune.prefixes_spec(ATTENTION, 3))),
     blockwise("block-adapters", finetune.with_parts(BLOCK, finetune.adapters_spec(BLOCK, 3))),
 ]

@@ -7,6 +7,8 @@ tolerances of `tests/tolerance.py`; what needs more devices than there are is sk
 import atexit
 import contextlib
 import ctypes
+import functools
+import gc
 import math
 import os
 import re
@@ -19,11 +21,13 @@ from pathlib import Path
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 from jnn.inspect import own_source_lines
 
+OLD = jax.__version_info__ < (0, 11)
 # Of JAX 0.10, and unknown to later ones: LLVM has a quarter of the work with what it is given.
-OLD_EMITTERS = ("--xla_cpu_use_fusion_emitters=false",) if jax.__version_info__ < (0, 11) else ()
+OLD_EMITTERS = ("--xla_cpu_use_fusion_emitters=false",) if OLD else ()
 PLATFORMS = {  # JAX's platforms, and XLA's flags
     "cpu": (
         "cpu",
@@ -55,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_platforms", names)
     jax.config.update("jax_numpy_rank_promotion", "raise")
     _share_compiled_programs()
+    if OLD:  # later ones use what MLIR knows of its dialects again; it takes longer to make than a small program
+        mlir.make_ir_context = functools.cache(mlir.make_ir_context)
     if platform == "gpu":
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # programs that tests start share it
         jax.config.update("jax_default_matmul_precision", "highest")
@@ -88,6 +94,19 @@ def _check_gpu() -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """`-n auto` is one worker on a GPU."""
     return 1 if config.getoption("--platform") == "gpu" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """A million objects of modules and of tests stay to the end: none is looked at again for being garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -125,6 +144,8 @@ def _forget_compiled_programs() -> Iterator[None]:
     yield
     if _resident_bytes() > ROOM:
         jax.clear_caches()
+        getattr(mlir.make_ir_context, "cache_clear", lambda: None)()
+        gc.collect()
         _return_freed_memory()
 
 

@@ -14,6 +14,7 @@ ROOMS = {
     "Losses": "losses",
     "Metrics": "metrics",
     "Models": "models",
+    "Generation": "generation",
     "Audio": "audio",
     "Initial values": "initializers",
     "Augmentation": "data.augment",

@@ -29,7 +29,8 @@ from experiments.options import Common
 from experiments.refusals import refuse
 from experiments.training import train
 from jnn.data import Characters, Windows, in_order, tinyshakespeare, windows_in_order
-from jnn.models import generate, transformer, transformer_spec
+from jnn.generation import Sampling, generate
+from jnn.models import TRANSFORMER, transformer, transformer_spec
 from jnn.remat import POLICIES
 from jnn.train import LossOutput
 
@@ -99,10 +100,10 @@ def experiment(config: Config) -> Outcome:
 
 def write(params, prompt: np.ndarray, config: Config, key: jax.Array) -> np.ndarray:
     """`config.sample` tokens after the prompt, half a context at a time, each time after the half before."""
-    written = prompt
+    written, sampling = prompt, Sampling(temperature=config.temperature)
     for i in range(-(-config.sample // len(prompt))):
         last = jnp.asarray(written[-len(prompt) :])
-        after = generate(params, last, len(prompt), key=jax.random.fold_in(key, i), temperature=config.temperature)
+        after = generate(params, last, len(prompt), TRANSFORMER, sampling, key=jax.random.fold_in(key, i)).tokens
         written = np.concatenate([written, np.asarray(after[len(prompt) :])])
     return written[: len(prompt) + config.sample]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -95,9 +95,7 @@ RULES: dict[str, Rule] = {
 def check(config: Any) -> None:
     """Ends the process where an option is out of its range, or several mean nothing together."""
     flight: Preflight = config.preflight
-    for name, value in (vars(config) | {"preflight": flight.machine} | _typed(flight)).items():
-        if name in RULES and value is not None and not RULES[name][1](value):
-            refuse(f"{option(name)}: expected {RULES[name][0]}, found {value!r}.", USAGE)
+    check_ranges(vars(config) | {"preflight": flight.machine} | _typed(flight), RULES)
     given = [name for name, value in _typed(flight).items() if value != _typed(Preflight())[name]]
     if given and flight.machine is None:
         names = ", ".join(map(option, given))
@@ -106,6 +104,13 @@ def check(config: Any) -> None:
         refuse("--replay and --preflight: expected at most one of them, found both.", USAGE)
     if flight.tokens is not None and flight.epochs is not None:
         refuse("--preflight.tokens and --preflight.epochs: expected at most one of them, found both.", USAGE)
+
+
+def check_ranges(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Ends the process where one of these options is out of its range."""
+    for name, value in values.items():
+        if name in rules and value is not None and not rules[name][1](value):
+            refuse(f"{option(name)}: expected {rules[name][0]}, found {value!r}.", USAGE)
 
 
 def _typed(flight: Preflight) -> dict[str, Any]:

@@ -4,11 +4,11 @@ A layer is two functions side by side: one declares its parameters, the other co
 Parameters are plain nested dicts of arrays; everything else is a map over the declaration.
 
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
-blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, the
-stateless train step under `jnn.train`, what is done to a trained model under `jnn.finetune`, what puts a step on many
-devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are not there under
-`jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, and what must hold for every block under
-`jnn.laws`.
+blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, text
+from models under `jnn.generation` (`jnn.generate` for short), the stateless train step under `jnn.train`, what is done
+to a trained model under `jnn.finetune`, what puts a step on many devices under `jnn.parallel`, its processes under
+`jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
+`jnn.interop` and `jnn.parity`, and what must hold for every block under `jnn.laws`.
 """
 
 import importlib
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         boxes,
         data,
         finetune,
+        generation,
         graphs,
         image_similarity,
         inspect,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         preflight,
         train,
     )
+    from jnn.generation import generate
 
 __version__ = "0.1.0"
 
@@ -67,6 +69,8 @@ __all__ = [
     "data",
     "finetune",
     "flatten",
+    "generate",
+    "generation",
     "graphs",
     "image_similarity",
     "init",
@@ -96,6 +100,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Rooms are imported when they are first used."""
+    if name == "generate":
+        return importlib.import_module("jnn.generation").generate
     if name in __all__:
         return importlib.import_module(f"jnn.{name}")
     raise AttributeError(f"module 'jnn' has no attribute {name!r}")

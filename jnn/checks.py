@@ -3,8 +3,10 @@
     params(layer, p, "w", may=("b",))               the parameters that a layer reads
     maps(layer, p, "up", "down")                    the linear maps among them
     map_parts(layer, p, "q", "k")                   the same of parts, whatever else there is
-    array, floats, integers, rank, trailing         one array: what it is, its dtype and its shape
+    array, floats, rank, trailing                   one array: what it is, its dtype and its shape
+    integers(layer, x) -> x                         the same, and x in a dtype in which nothing wraps around
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
+    pair(layer, predictions, targets)               two of one shape, in one dtype
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
     divides(where, rows, devices=8)                 the parts of a batch divide its rows
 
@@ -22,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.param import Param, array_type
+from jnn.precision import wide_dtype, wide_integers
 
 # what others call a parameter of ours
 ELSEWHERE = {
@@ -172,12 +175,18 @@ def trailing(layer: str, x: jax.Array, sizes: tuple[int, ...]) -> None:
         raise ValueError(f"{layer}: its parameters expect input [{want}], found {describe(x)}.{last}")
 
 
-def integers(layer: str, x: jax.Array, *, ndim: int = 0, name: str = "x") -> None:
-    """Raises unless x is a non-empty integer array of rank >= ndim."""
+def integers(layer: str, x: jax.Array, *, ndim: int = 0, name: str = "x") -> jax.Array:
+    """x in 32 bits at least, once it is known to be a non-empty integer array of rank >= ndim.
+
+    >>> integers("one_hot", jnp.ones(2, jnp.uint8)).dtype
+    dtype('int32')
+    """
     array(layer, x, name)
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise TypeError(f"{layer}: expected integers, found {describe(x)}.{_cast(x, 'int32', name)}")
     rank(layer, x, ndim)
+    whole: jax.Array = wide_integers(x)
+    return whole
 
 
 def _cast(x: jax.Array, dtype: str, name: str = "x") -> str:
@@ -207,6 +216,20 @@ def same_shape(layer: str, **arrays: jax.Array) -> None:
         raise ValueError(f"{layer}: expected equal shapes, found {found}.{_add_axis(arrays)}")
     for a in arrays.values():
         rank(layer, a, 0)
+
+
+def pair(layer: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
+    """Predictions, floating point, and targets of their shape: both in float32, or what keeps more digits of either.
+
+    >>> [x.dtype.name for x in pair("error", jnp.ones(2, jnp.bfloat16), jnp.arange(2))]
+    ['float32', 'float32']
+    """
+    floats(layer, predictions, ndim=ndim)
+    same_shape(layer, predictions=predictions, targets=targets)
+    dtype = jnp.promote_types(wide_dtype(predictions), targets.dtype)
+    # NumPy's keep all digits; JAX's have the bits that it is set to
+    held = lambda x: x.astype(dtype if isinstance(x, np.ndarray | np.generic) else jax.dtypes.canonicalize_dtype(dtype))
+    return held(predictions), held(targets)
 
 
 def _add_axis(arrays: dict[str, jax.Array]) -> str:
@@ -257,17 +280,17 @@ def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expect
     return float(value) if hasattr(value, "dtype") else value
 
 
-def count(where: str, name: str, value: Any) -> None:
-    """Raises ValueError unless a value is an integer of 1 or more.
+def count(where: str, name: str, value: Any, *, least: int = 1) -> None:
+    """Raises ValueError unless a value is an integer of 1 or more, or of what is the least.
 
     >>> count("update", "microbatches", 2.0)
     Traceback (most recent call last):
     ValueError: update: expected microbatches of 1 or more, found 2.0, which is no integer.
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
+    if not whole or value < least:
         raise ValueError(
-            f"{where}: expected {name} of 1 or more, found {value!r}{'' if whole else ', which is no integer'}."
+            f"{where}: expected {name} of {least} or more, found {value!r}{'' if whole else ', which is no integer'}."
         )
 
 

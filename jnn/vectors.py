@@ -4,7 +4,7 @@
     scale_of(largest)           what to divide by, so that no power is out of range
 
 Laws: float32 at least; no square is out of range, however long or short a vector is; zeros are 0, with a gradient of 0;
-NaN stays NaN.
+NaN stays NaN. Of a constant of a compiled program, XLA computes (a / b)**2 as a**2 / b**2: beyond 1e19 it is NaN.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ def test_law(block, law):
 
 
 ENCODER = jnn.models.EncoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6, context=4)
+TOWER = jnn.models.TowerConfig(layers=2, heads=2, embed=4, hidden=6)
+PAIR = {"image": (4, 4, 1), "patch": 2, "vocab": 5, "context": 3, "images": TOWER, "texts": TOWER}
 SPECS = {
     "prelu_spec": (4,),
     "adapter_spec": (4, 2),
@@ -138,6 +140,7 @@ SPECS = {
     "masked_language_model_spec": (ENCODER,),
     "sequence_classifier_spec": (ENCODER, 3),
     "token_classifier_spec": (ENCODER, 3),
+    "encoder_decoder_spec": (jnn.models.EncoderDecoderConfig(vocab=5, layers=2, heads=2, embed=4, hidden=6),),
     "conv_norm_spec": (2, 3),
     "mobilenet_v2_spec": (2,),
     "efficientnet_lite_spec": (2,),
@@ -158,6 +161,9 @@ SPECS = {
     "dcgan_discriminator_spec": (),
     "unet_spec": ((4, 8), 2),
     "vit_spec": ((4, 4, 1), 2, 3),
+    "deit_spec": ((4, 4, 1), 2, 3),
+    "clip_spec": (jnn.models.ClipConfig(**PAIR, vectors=3),),
+    "siglip_spec": (jnn.models.SiglipConfig(**PAIR),),
     "mlp_mixer_spec": ((4, 4, 1), 2, 3),
     "convnext_spec": ((1,), (4,), 2),
     "vgg_spec": (((4,),), 2),
@@ -170,7 +176,8 @@ SPECS = {
     "efficientnet_v2_spec": (2,),
     "xception_spec": (2,),
     "inception_v3_spec": (2,),
-    "inception_resnet_spec": (2,),
+    "inception_resnet_v2_spec": (2,),
+    "mamba2_decoder_spec": (11,),
 }
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "bidirectional_spec",
@@ -187,8 +194,10 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     sizes = {
         "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
         "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "deit_spec": {"layers": 2, "heads": 2, "embed": 4},
         "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
         "mamba2_spec": {"head": 3, "states": 2},
+        "mamba2_decoder_spec": {"layers": 2, "embed": 4, "heads": 4, "head": 2},
         "gated_delta_net_spec": {"head": 3, "states": 2},
         "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},
     }

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from jnn.laws import LAWS, check, check_loss
-from jnn.layers import attention, attention_cache, attention_spec, cached_attention, dropout, linear, linear_spec
+from jnn.layers import (
+    attention,
+    attention_cache,
+    attention_spec,
+    batch_norm,
+    batch_norm_spec,
+    cached_attention,
+    dropout,
+    linear,
+    linear_spec,
+)
 from jnn.losses import squared_error
 from jnn.param import Param
 from jnn.train import LossOutput
@@ -24,8 +34,7 @@ def mixes_examples(p, x):
 
 
 def mixes_outputs(p, x):
-    y = linear(p, x)
-    return y - y.mean(0, keepdims=True)
+    return jnp.cumsum(linear(p, x), 0)
 
 
 def knows_whether_it_is_traced(p, x):
@@ -77,6 +86,14 @@ def forgets_the_past(p, x, memory):
     return attention(p, x, causal=True), memory
 
 
+def before_batch_norm(p, x):
+    return batch_norm(p["norm"], linear(p["linear"], x))[0]
+
+
+def offset_in_its_dtype(p, x):
+    return batch_norm({}, linear(p["linear"], x))[0] * p["norm"]["scale"][None, None] + p["norm"]["bias"][None, None]
+
+
 @pytest.mark.parametrize(
     ("function", "law", "options", "message"),
     [
@@ -99,6 +116,15 @@ def forgets_the_past(p, x, memory):
 def test_a_broken_law_is_named(function, law, options, message):
     with pytest.raises(AssertionError, match=f'(?s){function.__name__}: these laws.*"{law}" of .*{message}'):
         check(function, SPEC, X, laws=[law], **options)
+
+
+def test_a_gradient_of_zero_is_not_lost_in_its_rounding():
+    """A bias before a batch normalization has none; what is added behind it has one, which stalls in bfloat16."""
+    spec = {"linear": linear_spec(4, 4), "norm": batch_norm_spec(4)}
+    law = {"laws": ["long sums are wide"], "per_example": False}
+    check(before_batch_norm, spec, X, **law)
+    with pytest.raises(AssertionError, match="the gradient of norm/bias loses what 512 copies"):
+        check(offset_in_its_dtype, spec, X, **law)
 
 
 def test_what_follows_from_a_broken_law_is_not_said():

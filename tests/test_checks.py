@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jnn import checks
@@ -61,3 +62,13 @@ def test_values_are_unknown_under_jit_but_shapes_are_not():
     jax.jit(lambda p: checks.in_unit_interval("layer", "p", p))(X * 7)
     with pytest.raises(ValueError, match="found float32"):
         jax.jit(lambda x: checks.trailing("layer", x, (4,)))(X)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "bfloat16", "int64", "bool"])
+def test_a_pair_is_of_one_dtype_and_numpy_keeps_its_digits(name):
+    """Of NumPy's float64 beside a JAX array none is asked that JAX does not have, which would be a warning."""
+    targets = np.ones(2, jnp.dtype(name))
+    predictions, found = checks.pair("error", jnp.zeros(2, jnp.bfloat16), targets)
+    assert predictions.dtype == jnp.float32
+    assert found.dtype == (np.float64 if name == "float64" else np.float32)
+    assert checks.pair("error", np.full(2, 1 + 2**-40), targets)[0][0] == 1 + 2**-40

@@ -62,6 +62,9 @@ def test_sparse_is_torchs(sparsity):
     ("make", "message"),
     [
         (lambda: initializers.sparse(1.5), r"sparse: expected a share of zeros in \[0, 1\], found 1.5"),
+        (lambda: initializers.sparse("0.5"), r"sparse: expected a share of zeros in \[0, 1\], found '0.5'"),
+        (lambda: initializers.sparse(0.5, -1.0), r"sparse: expected a stddev in \[0, inf\], found -1.0"),
+        (lambda: initializers.sparse(0.5)(KEY, ()), r"sparse: expected a shape of one axis or more"),
         (lambda: drawn(initializers.dirac()), r"Dirac.* needs fans, but"),
         (
             lambda: drawn(initializers.dirac(2), fan_in=("in",), fan_out=("out",)),

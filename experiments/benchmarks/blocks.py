@@ -61,6 +61,7 @@ PAIRS = {
     "group norm": Pair(
         layers.group_norm_spec(64), partial(layers.group_norm, groups=8), nn.GroupNorm(8), (16, 16, 16, 64)
     ),
+    "instance norm": Pair(layers.instance_norm_spec(64), layers.instance_norm, nn.InstanceNorm(), (16, 16, 16, 64)),
     "attention": Pair(
         layers.attention_spec(256, 4),
         layers.attention,

@@ -50,7 +50,9 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
     return jnp.moveaxis(jnp.maximum(z - tau, 0.0), -1, axis).astype(x.dtype)
 
 
-def gumbel_softmax(x: jax.Array, temperature: float = 1.0, axis: int = -1, *, key: jax.Array | None) -> jax.Array:
+def gumbel_softmax(
+    x: jax.Array, temperature: jax.Array | float = 1.0, axis: int = -1, *, key: jax.Array | None
+) -> jax.Array:
     """Gumbel-softmax: a soft sample from the categorical distribution softmax(x), differentiable in x.
 
     See "Categorical Reparameterization with Gumbel-Softmax", Jang, Gu and Poole, 2016.

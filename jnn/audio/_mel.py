@@ -1,7 +1,7 @@
 """What is heard of a spectrum: bands as wide as the ear's, in decibels, and the shape of those.
 
-    filters = mel_filters(n_fft, bands, sample_rate)
-    mfcc(decibels(mel_spectrogram(x, filters, hop=hop)), 13)
+    filters = mel_filters(n_fft, n_mels, sample_rate)
+    mfcc(decibels(mel_spectrogram(x, filters, hop_length=hop_length)), 13)
 
 Laws: a filter bank is a matrix, which may be learned; decibels of silence are finite, and so is their gradient.
 """
@@ -33,7 +33,7 @@ SCALES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray
 
 def mel_filters(
     n_fft: int,
-    bands: int,
+    n_mels: int,
     sample_rate: float,
     *,
     low: float = 0.0,
@@ -49,7 +49,7 @@ def mel_filters(
 
     Args:
       n_fft: samples a frame.
-      bands: how many filters. One so narrow that no frequency of the spectrum falls into it is zero.
+      n_mels: how many filters. One so narrow that no frequency of the spectrum falls into it is zero.
       sample_rate: samples a second.
       low, high: where the first begins and the last ends, in Hz; None for half the sample rate.
       scale: "slaney" (of the Auditory Toolbox, linear up to 1000 Hz) or "htk" (logarithmic throughout).
@@ -58,16 +58,16 @@ def mel_filters(
       dtype: of the matrix.
 
     Returns:
-      (n_fft // 2 + 1, bands).
+      (n_fft // 2 + 1, n_mels).
 
     Raises:
-      ValueError: frequencies out of order or beyond half the sample rate, another scale, or no bands.
+      ValueError: frequencies out of order or beyond half the sample rate, another scale, or n_mels is not 1 or more.
 
     >>> mel_filters(8, 2, 8000.0, unit_area=False)[1].round(2)
     Array([0.78, 0.22], dtype=float32)
     """
     checks.count("mel_filters", "n_fft", n_fft)
-    checks.count("mel_filters", "bands", bands)
+    checks.count("mel_filters", "n_mels", n_mels)
     high = sample_rate / 2 if high is None else high
     if not 0 <= low < high <= sample_rate / 2:
         raise ValueError(
@@ -77,7 +77,7 @@ def mel_filters(
     if scale not in SCALES:
         raise ValueError(f"mel_filters: scale is one of {', '.join(SCALES)}, found {scale!r}.")
     to_mel, to_hertz = SCALES[scale]
-    edges = to_hertz(np.linspace(to_mel(np.asarray(low)), to_mel(np.asarray(high)), bands + 2))
+    edges = to_hertz(np.linspace(to_mel(np.asarray(low)), to_mel(np.asarray(high)), n_mels + 2))
     begin, middle, end = edges[:-2], edges[1:-1], edges[2:]
     f = np.arange(n_fft // 2 + 1)[:, None] * sample_rate / n_fft
     rising, falling = (f - begin) / (middle - begin), (end - f) / (end - middle)
@@ -89,7 +89,7 @@ def mel_spectrogram(
     x: jax.Array,
     filters: jax.Array,
     *,
-    hop: int | None = None,
+    hop_length: int | None = None,
     window: Window = "hann",
     win_length: int | None = None,
     padding: str = "reflect",
@@ -97,14 +97,17 @@ def mel_spectrogram(
 ) -> jax.Array:
     """Mel spectrogram: how loud each band of a filter bank is in each of a signal's frames.
 
+    See "Comparison of Parametric Representations for Monosyllabic Word Recognition in Continuously Spoken Sentences",
+    Davis and Mermelstein, 1980.
+
     Args:
       x: (..., t), floating point.
-      filters: (n_fft // 2 + 1, bands), of an even n_fft, such as `mel_filters` makes.
-      hop, window, win_length, padding: as of `stft`.
+      filters: (n_fft // 2 + 1, n_mels), of an even n_fft, such as `mel_filters` makes.
+      hop_length, window, win_length, padding: as of `stft`.
       power: as of `spectrogram`; Whisper and torchaudio have 2, Tacotron 2 has 1.
 
     Returns:
-      (..., frames, bands), float32, or float64 of float64.
+      (..., frames, n_mels), float32, or float64 of float64.
 
     Raises:
       TypeError, ValueError: as `spectrogram` does; filters that are no matrix of two rows or more.
@@ -115,16 +118,18 @@ def mel_spectrogram(
     checks.array("mel_spectrogram", filters, "filters")
     if filters.ndim != 2 or len(filters) < 2:
         raise ValueError(
-            f"mel_spectrogram: expected filters (n_fft // 2 + 1, bands), found {checks.describe(filters)}. Type "
-            "mel_filters(n_fft, bands, sample_rate)."
+            f"mel_spectrogram: expected filters (n_fft // 2 + 1, n_mels), found {checks.describe(filters)}. Type "
+            "mel_filters(n_fft, n_mels, sample_rate)."
         )
     n_fft = 2 * (len(filters) - 1)
-    loud = loudness_of("mel_spectrogram", x, n_fft, hop, window, win_length, padding, power)
+    loud = loudness_of("mel_spectrogram", x, n_fft, hop_length, window, win_length, padding, power)
     # an accelerator would round the products to bfloat16, which the logarithm of a faint band shows
     return jnp.matmul(loud, filters.astype(loud.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
-def decibels(powers: jax.Array, *, floor: float = 1e-10, span: float | None = None) -> jax.Array:
+def decibels(
+    powers: jax.Array, *, floor: jax.Array | float = 1e-10, span: jax.Array | float | None = None
+) -> jax.Array:
     """Decibels: `10 log10(powers)`, of what is at least `floor`.
 
     Args:
@@ -159,15 +164,15 @@ def mfcc(loudness: jax.Array, coefficients: int) -> jax.Array:
     Davis and Mermelstein, 1980.
 
     Args:
-      loudness: (..., bands), floating point: the decibels, or logarithms, of a mel spectrogram.
-      coefficients: how many, at most as many as bands; the first is the mean, times the root of their number.
+      loudness: (..., n_mels), floating point: the decibels, or logarithms, of a mel spectrogram.
+      coefficients: how many, at most n_mels; the first is the mean, times the root of their number.
 
     Returns:
       (..., coefficients), float32 at least, of the orthonormal DCT-II.
 
     Raises:
       TypeError: loudness is not floating point.
-      ValueError: fewer bands than coefficients.
+      ValueError: n_mels is less than coefficients.
 
     >>> mfcc(jnp.ones((5, 4)), 2)[0].round(5).tolist()
     [2.0, 0.0]
@@ -176,7 +181,7 @@ def mfcc(loudness: jax.Array, coefficients: int) -> jax.Array:
     checks.count("mfcc", "coefficients", coefficients)
     n = loudness.shape[-1]
     if coefficients > n:
-        raise ValueError(f"mfcc: expected {coefficients} bands or more, found {checks.describe(loudness)}.")
+        raise ValueError(f"mfcc: expected n_mels of {coefficients} or more, found {checks.describe(loudness)}.")
     h, order = wide(loudness), np.arange(coefficients)
     waves = np.cos(np.pi / n * (np.arange(n)[:, None] + 0.5) * order) * np.where(order == 0, 1, 2**0.5) / n**0.5
     return jnp.matmul(h, jnp.asarray(waves, h.dtype), precision=jax.lax.Precision.HIGHEST)

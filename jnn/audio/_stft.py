@@ -3,7 +3,7 @@
     stft(x, n_fft) -> (..., frames, n_fft // 2 + 1), complex
     spectrogram(x, n_fft, power=2)                  its squares, or with power=1 its magnitudes
 
-Laws: silence before a signal, a hop long, moves its frames by one; a transform is linear in x.
+Laws: silence before a signal, `hop_length` samples of it, moves its frames by one; a transform is linear in x.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def stft(
     x: jax.Array,
     n_fft: int,
     *,
-    hop: int | None = None,
+    hop_length: int | None = None,
     window: Window = "hann",
     win_length: int | None = None,
     padding: str = "reflect",
@@ -38,11 +38,11 @@ def stft(
     Args:
       x: (..., t), floating point.
       n_fft: samples a frame.
-      hop: samples from one frame to the next; None for a quarter of a frame.
+      hop_length: samples from one frame to the next; None for a quarter of a frame.
       window: what frames are weighed with: "hann", "hamming", "blackman", "ones" (all periodic), or an array (l,).
       win_length: l, at most n_fft; None for n_fft. A shorter window stands in the middle of its frame.
-      padding: "reflect" or "zeros", where frames are centred at 0, hop, 2 hop, ... and half a frame is put before and
-        after the signal: 1 + t // hop of an even size; or "VALID", where all begin and end within it.
+      padding: "reflect" or "zeros", where frames are centred at 0, hop_length, ... and half a frame is put before and
+        after the signal: 1 + t // hop_length of an even size; or "VALID", where all begin and end within it.
 
     Returns:
       (..., frames, n_fft // 2 + 1), complex64, or complex128 of float64. (torch has frames last.)
@@ -55,14 +55,14 @@ def stft(
     >>> stft(jnp.ones(8), 4, window="ones", padding="VALID").real.tolist()[:2]
     [[4.0, 0.0, 0.0], [4.0, 0.0, 0.0]]
     """
-    return _transformed("stft", x, n_fft, hop, window, win_length, padding)
+    return _transformed("stft", x, n_fft, hop_length, window, win_length, padding)
 
 
 def spectrogram(
     x: jax.Array,
     n_fft: int,
     *,
-    hop: int | None = None,
+    hop_length: int | None = None,
     window: Window = "hann",
     win_length: int | None = None,
     padding: str = "reflect",
@@ -70,9 +70,11 @@ def spectrogram(
 ) -> jax.Array:
     """Spectrogram: how loud each frequency is in each of a signal's frames, as a power or a magnitude.
 
+    See "The Sound Spectrograph", Koenig, Dunn and Lacy, 1946.
+
     Args:
       x: (..., t), floating point.
-      n_fft, hop, window, win_length, padding: as of `stft`.
+      n_fft, hop_length, window, win_length, padding: as of `stft`.
       power: 2 for powers, 1 for magnitudes, whose gradient at 0 is 0.
 
     Returns:
@@ -84,11 +86,13 @@ def spectrogram(
     >>> spectrogram(jnp.ones(8), 4, window="ones", padding="VALID").tolist()[0]
     [16.0, 0.0, 0.0]
     """
-    return loudness_of("spectrogram", x, n_fft, hop, window, win_length, padding, power)
+    return loudness_of("spectrogram", x, n_fft, hop_length, window, win_length, padding, power)
 
 
-def pre_emphasis(x: jax.Array, coefficient: float = 0.97) -> jax.Array:
+def pre_emphasis(x: jax.Array, coefficient: jax.Array | float = 0.97) -> jax.Array:
     """Pre-emphasis: `y[t] = x[t] - coefficient * x[t - 1]`, which lifts high frequencies; the first sample stays.
+
+    See "Linear Prediction of Speech", Markel and Gray, 1976.
 
     Args:
       x: (..., t), floating point.
@@ -114,7 +118,7 @@ def loudness_of(
     name: str,
     x: jax.Array,
     n_fft: int,
-    hop: int | None,
+    hop_length: int | None,
     window: Window,
     win_length: int | None,
     padding: str,
@@ -123,19 +127,19 @@ def loudness_of(
     """`spectrogram`, for whoever is called `name`."""
     if power not in (1, 2):
         raise ValueError(f"{name}: power is 2 (squares) or 1 (magnitudes), found {power!r}.")
-    z = _transformed(name, x, n_fft, hop, window, win_length, padding)
+    z = _transformed(name, x, n_fft, hop_length, window, win_length, padding)
     return z.real**2 + z.imag**2 if power == 2 else length(jnp.stack([z.real, z.imag], -1))
 
 
 def _transformed(
-    name: str, x: jax.Array, n_fft: int, hop: int | None, window: Window, win_length: int | None, padding: str
+    name: str, x: jax.Array, n_fft: int, hop_length: int | None, window: Window, win_length: int | None, padding: str
 ) -> jax.Array:
     checks.floats(name, x)
     checks.count(name, "n_fft", n_fft)
-    hop = max(1, n_fft // 4) if hop is None else hop
-    checks.count(name, "hop", hop)
+    hop_length = max(1, n_fft // 4) if hop_length is None else hop_length
+    checks.count(name, "hop_length", hop_length)
     weights = _window(name, window, win_length, n_fft)
-    frames = _frames(_padded(name, wide(x), n_fft, padding), n_fft, hop)
+    frames = _frames(_padded(name, wide(x), n_fft, padding), n_fft, hop_length)
     return jnp.fft.rfft(frames * jnp.asarray(weights, frames.dtype).reshape((1,) * x.ndim + (-1,)))
 
 
@@ -176,12 +180,12 @@ def _padded(name: str, x: jax.Array, n_fft: int, padding: str) -> jax.Array:
     return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="reflect" if padding == "reflect" else "constant")
 
 
-def _frames(x: jax.Array, size: int, hop: int) -> jax.Array:
+def _frames(x: jax.Array, size: int, hop_length: int) -> jax.Array:
     """(..., t) -> (..., frames, size): whole hops are gathered, as many as a frame has, rather than samples."""
-    n, hops = 1 + (x.shape[-1] - size) // hop, -(-size // hop)
-    whole = (n + hops - 1) * hop
+    n, hops = 1 + (x.shape[-1] - size) // hop_length, -(-size // hop_length)
+    whole = (n + hops - 1) * hop_length
     if whole > x.shape[-1]:
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, whole - x.shape[-1])])
-    blocks = x[..., :whole].reshape(*x.shape[:-1], n + hops - 1, hop)
+    blocks = x[..., :whole].reshape(*x.shape[:-1], n + hops - 1, hop_length)
     together = blocks[..., np.arange(n)[:, None] + np.arange(hops), :]
-    return together.reshape(*x.shape[:-1], n, hops * hop)[..., :size]
+    return together.reshape(*x.shape[:-1], n, hops * hop_length)[..., :size]

@@ -147,6 +147,16 @@ def _ids(where: str, ids: Iterable[int]) -> np.ndarray:
     return array
 
 
+def valid_ids(where: str, ids: Iterable[int], size: int) -> np.ndarray:
+    """Ids that are to be names again, all of them in 0..size-1."""
+    found = _ids(where, ids if isinstance(ids, np.ndarray) else list(ids) or np.empty(0, int))
+    outside = (found < 0) | (found >= size)
+    if outside.any():
+        at = int(np.argmax(outside))
+        raise ValueError(f"{where}: expected ids in 0..{size - 1}, found {found[at]} at {at}.")
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Characters:
     """Character vocabulary; `names[id]` is the character.
@@ -187,9 +197,4 @@ class Characters:
         Raises:
           ValueError: ids that are no integers, or outside 0..len(vocabulary)-1.
         """
-        found = _ids("Characters", ids if isinstance(ids, np.ndarray) else list(ids) or np.empty(0, int))
-        outside = (found < 0) | (found >= len(self))
-        if outside.any():
-            at = int(np.argmax(outside))
-            raise ValueError(f"Characters: expected ids in 0..{len(self) - 1}, found {found[at]} at {at}.")
-        return "".join(self.names[i] for i in found)
+        return "".join(self.names[i] for i in valid_ids("Characters", ids, len(self)))

@@ -120,6 +120,19 @@ def check_edges(layer: str, x: jax.Array, edges: Edges, d_in: int, features: jax
         )
 
 
+def check_masks(layer: str, graph: Graph) -> None:
+    """Raises unless a graph has a mask for each of its nodes, and one of graphs with the leading axes of those."""
+    masks = {"owners": graph.owners, "node_mask": graph.node_mask, "graph_mask": graph.graph_mask}
+    for name, a in masks.items():
+        checks.array(layer, a, name)
+    nodes, rows = graph.owners.shape, graph.graph_mask.shape
+    if graph.node_mask.shape != nodes or rows[:-1] != nodes[:-1] or len(rows) != len(nodes):
+        found = ", ".join(f"{name} {checks.describe(a)}" for name, a in masks.items())
+        raise ValueError(
+            f"{layer}: expected owners and node_mask (..., nodes), and graph_mask (..., graphs), found {found}."
+        )
+
+
 def read_edges(edges: Edges, features: Any = None) -> tuple[Edges, Any]:
     """What a layer reads of edges: their features with zeros where masked; where there are none, one that is masked."""
     if edges.senders.shape[-1]:

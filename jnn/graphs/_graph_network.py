@@ -12,9 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import checks
-from jnn.graphs._graph import Graph, check_edges, kept, read_edges
+from jnn.graphs._graph import Graph, check_edges, check_masks, kept, read_edges
 from jnn.graphs._segments import Aggregate, gather, segment_softmax, segment_sum
 from jnn.precision import wide
 
@@ -129,11 +130,12 @@ def _check(graph: Graph) -> None:
     """Raises unless the parts of a graph fit each other."""
     checks.floats("graph_network", graph.nodes, ndim=2)
     check_edges("graph_network", graph.nodes, graph.edges, graph.nodes.shape[-1], graph.edge_features)
-    if graph.owners.shape != graph.nodes.shape[:-1] or graph.node_mask.shape != graph.owners.shape:
+    if np.shape(graph.owners) != graph.nodes.shape[:-1]:
         raise ValueError(
-            f"graph_network: expected an owner and a mask for each node, found owners {graph.owners.shape} and "
-            f"node_mask {graph.node_mask.shape} with nodes {checks.describe(graph.nodes)}."
+            f"graph_network: expected an owner and a mask for each node, found owners {np.shape(graph.owners)} with "
+            f"nodes {checks.describe(graph.nodes)}."
         )
+    check_masks("graph_network", graph)
     if graph.graph_features is not None:
         checks.floats("graph_network: graph_features", graph.graph_features, ndim=2)
         if graph.graph_features.shape[:-1] != graph.graph_mask.shape:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._graph import Edges, Graph, kept
+from jnn.graphs._graph import Edges, Graph, check_masks, kept
 from jnn.graphs._segments import Aggregate, gather, segment_count, segment_mean, segment_softmax, segment_sum
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec
@@ -202,6 +202,7 @@ def _check(layer: str, x: jax.Array, graph: Graph, d: int | None = None) -> None
     checks.floats(layer, x, ndim=2)
     if d is not None:
         checks.trailing(layer, x, (d,))
+    check_masks(layer, graph)
     if x.shape[:-1] != graph.owners.shape:
         raise ValueError(
             f"{layer}: expected a row for each node, of leading axes {graph.owners.shape}, found {checks.describe(x)}."

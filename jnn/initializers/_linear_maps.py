@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,10 +70,13 @@ class Sparse:
     stddev: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sparsity <= 1:
-            raise ValueError(f"sparse: expected a share of zeros in [0, 1], found {self.sparsity}.")
+        for name, value, most in (("share of zeros", self.sparsity, 1), ("stddev", self.stddev, math.inf)):
+            if not isinstance(value, numbers.Real) or not 0 <= value <= most:
+                raise ValueError(f"sparse: expected a {name} in [0, {most}], found {value!r}.")
 
     def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        if not shape:
+            raise ValueError("sparse: expected a shape of one axis or more, found a number's, ().")
         *rows, m = shape
         return self._matrices(key, (), math.prod(rows), m, dtype).reshape(shape)
 

@@ -19,7 +19,6 @@ import jax
 
 from jnn.launch._cluster import Meeting, clustered, meeting
 from jnn.launch._rendezvous import rendezvous
-from jnn.train import watch
 
 COORDINATOR, PROCESSES, PROCESS = "JNN_COORDINATOR", "JNN_PROCESSES", "JNN_PROCESS"
 PULSE = "JNN_PULSE"  # a file descriptor: where the launcher listens for signs of life and for steps
@@ -43,6 +42,8 @@ def initialize(*, timeout: float = JOIN_SECONDS, environ: Mapping[str, str] = os
       ValueError: only some of the three variables are set, or their values mean nothing.
     """
     if PULSE in environ:
+        from jnn.train import watch  # by whoever trains: a launcher starts without all that training needs
+
         beat(int(environ[PULSE]))
         watch(lambda step, batch: pulse(int(environ[PULSE]), STEP))
     place = launched(environ)

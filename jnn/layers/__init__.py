@@ -8,11 +8,12 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 `d` embed, `h` heads, `k` head size, `f` hidden, `v` vocabulary; images are `b y x c`.
 """
 
+from jnn.layers._ada_instance_norm import ada_instance_norm
 from jnn.layers._adapter import adapter, adapter_spec
 from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_softmax_spec
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
-from jnn.layers._attention import Attend, Rotate, attention, attention_spec, pairs
+from jnn.layers._attention import Attend, QkNorm, Rotate, attention, attention_spec, pairs
 from jnn.layers._attention_cache import Cache, attention_cache, cached_attention
 from jnn.layers._attention_decoder import attention_decoder, greedy_decode
 from jnn.layers._attention_step import bahdanau_spec, bahdanau_step, luong_spec, luong_step
@@ -43,7 +44,6 @@ from jnn.layers._channel_attention import (
 )
 from jnn.layers._chunked_attention import chunked_attention
 from jnn.layers._conditional_norm import (
-    ada_instance_norm,
     ada_layer_norm,
     ada_layer_norm_spec,
     ada_layer_norm_zero,
@@ -66,6 +66,7 @@ from jnn.layers._dropout import dropout
 from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._expert_choice import expert_choice, within_capacity
+from jnn.layers._expert_routing import Routing, load_balance, route, router_z
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
@@ -89,7 +90,8 @@ from jnn.layers._highway import highway, highway_spec
 from jnn.layers._hopfield import hopfield, hopfield_energy, hopfield_retrieve, hopfield_spec
 from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weights
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
-from jnn.layers._latent_attention import cached_latent_attention, latent_attention, latent_attention_spec, latent_cache
+from jnn.layers._latent_attention import latent_attention, latent_attention_spec
+from jnn.layers._latent_cache import cached_latent_attention, latent_cache
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec, merge_weight
@@ -98,36 +100,27 @@ from jnn.layers._local_response_norm import local_response_norm
 from jnn.layers._locally_connected import locally_connected, locally_connected_spec
 from jnn.layers._lp_pool import fractional_max_pool, lp_pool
 from jnn.layers._lstm_cell import lstm_carry, lstm_cell, lstm_cell_spec
-from jnn.layers._lstm_variants import (
-    mogrifier_lstm_cell,
-    mogrifier_lstm_cell_spec,
-    peephole_lstm_cell,
-    peephole_lstm_cell_spec,
-    projected_lstm_cell,
-    projected_lstm_cell_spec,
-)
 from jnn.layers._mamba2 import mamba2, mamba2_spec
 from jnn.layers._masks import length_mask, segment_mask, visible
 from jnn.layers._mixture_of_experts import (
     Activation,
-    Routing,
     expert_mlps,
-    load_balance,
     mixture_of_experts,
     mixture_of_experts_spec,
-    route,
     routed_experts,
-    router_z,
     weigh_experts,
 )
+from jnn.layers._mogrifier_lstm_cell import mogrifier_lstm_cell, mogrifier_lstm_cell_spec
 from jnn.layers._neural_ode import neural_ode
 from jnn.layers._norm import layer_norm, layer_norm_spec, rms_norm, rms_norm_spec
 from jnn.layers._one_hot import hash_buckets, one_hot
 from jnn.layers._paged_attention import paged_attention, paged_cache
+from jnn.layers._peephole_lstm_cell import peephole_lstm_cell, peephole_lstm_cell_spec
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
 from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relative_bias_spec, relative_buckets
 from jnn.layers._prefix import prefix_spec
+from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_cell_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
 from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
 from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
@@ -181,6 +174,7 @@ __all__ = [
     "Carry",
     "Cell",
     "Codebook",
+    "QkNorm",
     "Quantized",
     "Rotate",
     "Routing",

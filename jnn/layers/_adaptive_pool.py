@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.layers._window import one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import sliding
 from jnn.precision import wide
 
 
@@ -41,6 +42,8 @@ def adaptive_max_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
 
 def adaptive_avg_pool(x: jax.Array, size: Sequence[int]) -> jax.Array:
     """Adaptive average pooling: the mean over windows laid out so that the output has the given size.
+
+    See "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition", He et al., 2014.
 
     Window i of an axis reaches from floor(i * n / size) to ceil((i + 1) * n / size).
 

@@ -12,7 +12,7 @@ Laws: how many heads there are is in the shapes of p, and norms, sinks and a pre
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ from jnn.param import Param, Params, Spec
 
 Attend = Callable[..., jax.Array]  # the signature of `dot_product_attention`, or a part of it
 Rotate = Callable[[jax.Array, jax.Array], jax.Array]  # (..., t, h, k), (t,) -> (..., t, h, k); such as `rotary`
+QkNorm = Callable[..., jax.Array]  # the signature of `rms_norm`, or a part of it
 
 
 def attention_spec(
@@ -43,7 +44,7 @@ def attention_spec(
     head: int | None = None,
     d_kv: int | None = None,
     bias: bool = True,
-    qk_norm: bool = False,
+    qk_norm: bool | Literal["across"] = False,
     sinks: bool = False,
     init: Init = lecun_normal,
     out_init: Init | None = None,
@@ -59,7 +60,7 @@ def attention_spec(
       d_kv: the size of the last axis of kv, for cross-attention; d by default.
       bias: whether the four maps have biases.
       qk_norm: whether queries and keys are normalized head by head, by `rms_norm` ("Scaling Vision Transformers to 22
-        Billion Parameters", Dehghani et al., 2023).
+        Billion Parameters", Dehghani et al., 2023); or "across" all heads at once ("OLMoE", Muennighoff et al., 2024).
       sinks: whether each head has a learned score of a key without value, initially 0.
       init: initial values of the query, key and value weights.
       out_init: those of the output weight; `init` by default.
@@ -67,7 +68,8 @@ def attention_spec(
 
     Returns:
       {"q": {"w": (d, heads, head)}, "k" and "v": {"w": (d_kv, kv_heads, head)}, "o": {"w": (heads, head, d)}},
-      each with its "b"; and "q_norm" and "k_norm": {"scale": (head,)}, "sinks": (heads,).
+      each with its "b"; "q_norm" and "k_norm": {"scale": (head,)}, across heads (heads, head) and (kv_heads, head);
+      "sinks": (heads,).
 
     Raises:
       ValueError: heads do not divide d and no head size is given, or kv_heads do not divide heads.
@@ -86,7 +88,12 @@ def attention_spec(
         return linear_spec(d_in, (count, size), axes=("embed", name, "head"), bias=bias, init=init, dtype=dtype)
 
     out_axes = ("heads", "head", "embed")
-    norms = {name: rms_norm_spec(size, axis="head", dtype=dtype) for name in ("q_norm", "k_norm") if qk_norm}
+    norm = lambda count, name: (
+        rms_norm_spec((count, size), axis=(name, "head"), dtype=dtype)
+        if qk_norm == "across"
+        else rms_norm_spec(size, axis="head", dtype=dtype)
+    )
+    norms = {"q_norm": norm(heads, "heads"), "k_norm": norm(groups, "kv_heads")} if qk_norm else {}
     return {
         **norms,
         **({"sinks": Param((heads,), zeros, ("heads",), dtype)} if sinks else {}),
@@ -107,6 +114,7 @@ def attention(
     mask: jax.Array | None = None,
     rotate: Rotate | None = None,
     bias: jax.Array | Bias | None = None,
+    qk_norm: QkNorm = rms_norm,
     attend: Attend = dot_product_attention,
 ) -> jax.Array:
     """Multi-head attention: each row of x becomes a mean of values, weighted by how its query fits their keys.
@@ -124,6 +132,7 @@ def attention(
         See `length_mask` and `segment_mask`; combine them by `&`.
       rotate: turns queries and keys by their positions, such as `rotary`.
       bias: added to the scores, as in `dot_product_attention`, such as `alibi(heads)`.
+      qk_norm: normalizes queries and keys where p has norms of them: `rms_norm`, or `partial(rms_norm, epsilon=1e-5)`.
       attend: what computes it: `chunked_attention`, or a part of one with a cap or dropout, such as
         `partial(dot_product_attention, rate=0.1, key=key)`.
 
@@ -141,7 +150,7 @@ def attention(
     check_window("attention", window)
     if kv is not None and (causal or window is not None or rotate is not None):
         raise ValueError("attention: causal, window and rotate are for self-attention; with kv, give a mask.")
-    q, k, v = project("attention", p, x, x if kv is None else kv)
+    q, k, v = project("attention", p, x, x if kv is None else kv, qk_norm)
     t, s = q.shape[-3], k.shape[-3]
     if rotate is not None:
         q, k = rotate(q, jnp.arange(t)), rotate(k, jnp.arange(s))
@@ -175,34 +184,42 @@ def pairs(t: int, s: int, *, causal: bool, window: int | None) -> int:
     return back if causal else 2 * back - t
 
 
-def project(layer: str, p: Params, x: jax.Array, kv: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def project(
+    layer: str, p: Params, x: jax.Array, kv: jax.Array, norm: QkNorm = rms_norm
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Queries of x (..., t, h, k), keys and values of kv (..., s, g, k), once both are known to fit p."""
-    q = queries(layer, p, x)
+    q = queries(layer, p, x, norm)
     if kv is not x and kv.shape[:-2] != x.shape[:-2]:
         raise ValueError(
             f"{layer}: expected x and kv with the same leading axes, found {checks.describe(x)} and "
             f"{checks.describe(kv)}."
         )
-    return q, *keys_and_values(layer, p, kv)
+    return q, *keys_and_values(layer, p, kv, norm)
 
 
-def queries(layer: str, p: Params, x: jax.Array) -> jax.Array:
+def queries(layer: str, p: Params, x: jax.Array, norm: QkNorm = rms_norm) -> jax.Array:
     """Queries of x, (..., t, h, k), normalized iff p has a norm."""
     checks.maps(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks", "prefix"))
     checks.floats(layer, x, ndim=2)
     checks.trailing(layer, x, weight_shape(p["q"]["w"])[:1])
     q = linear(p["q"], x)
-    q = rms_norm(p["q_norm"], q) if "q_norm" in p else q
+    q = _normed(p["q_norm"], q, norm) if "q_norm" in p else q
     return checkpoint_name(constrain(q, "time", "heads", "head"), "query")
 
 
-def keys_and_values(layer: str, p: Params, kv: jax.Array) -> tuple[jax.Array, jax.Array]:
+def keys_and_values(layer: str, p: Params, kv: jax.Array, norm: QkNorm = rms_norm) -> tuple[jax.Array, jax.Array]:
     """Keys, normalized iff p has a norm, and values of kv, (..., s, g, k)."""
     checks.params(layer, p, "k", "v", may=("k_norm",))
     checks.map_parts(layer, p, "k", "v")
     checks.floats(f"{layer}: kv", kv, ndim=2)
     checks.trailing(f"{layer}: kv", kv, weight_shape(p["k"]["w"])[:1])
     k, v = linear(p["k"], kv), linear(p["v"], kv)
-    k = rms_norm(p["k_norm"], k) if "k_norm" in p else k
+    k = _normed(p["k_norm"], k, norm) if "k_norm" in p else k
     k, v = (constrain(a, "time", "kv_heads", "head") for a in (k, v))
     return checkpoint_name(k, "key"), checkpoint_name(v, "value")
+
+
+def _normed(p: Params, x: jax.Array, norm: QkNorm) -> jax.Array:
+    """Queries or keys (..., h, k), head by head; across heads iff the scale is of all of them."""
+    across = any(leaf.ndim == 2 for leaf in p.values())
+    return norm(p, x, in_axes=2) if across else norm(p, x)

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers._attention import Attend, Rotate, extras, project
+from jnn.layers._attention import Attend, QkNorm, Rotate, extras, project
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window, visible
+from jnn.layers._norm import rms_norm
 from jnn.layers._prefix import behind_prefix
 from jnn.layers._quantized_weight import Weight, dequantize_weight, quantize_weight, weight_dtype, weight_shape
 from jnn.layers._scores import Bias
@@ -88,6 +89,7 @@ def cached_attention(
     window: int | None = None,
     rotate: Rotate | None = None,
     bias: Bias | None = None,
+    qk_norm: QkNorm = rms_norm,
     attend: Attend = dot_product_attention,
 ) -> tuple[jax.Array, Cache]:
     """Cached causal self-attention: of the next chunk of a sequence to itself and to all that the cache remembers.
@@ -98,7 +100,7 @@ def cached_attention(
       p: as `attention_spec` declares.
       x: (..., t, d), floating point, the rows at positions cache["next"], cache["next"] + 1, ...
       cache: from `attention_cache`, or from the call before.
-      window, rotate, attend: as in `attention`.
+      window, rotate, qk_norm, attend: as in `attention`.
       bias: a function of positions, as in `attention`.
 
     Returns:
@@ -117,7 +119,7 @@ def cached_attention(
     >>> y.shape, int(cache["next"])
     ((1, 4), 6)
     """
-    q, k, v = project("cached_attention", p, x, x)
+    q, k, v = project("cached_attention", p, x, x, qk_norm)
     _check_cache(x, cache, window)
     t, size = q.shape[-3], cache["k"].shape[-3]
     positions = cache["next"] + jnp.arange(t)

@@ -34,6 +34,8 @@ def attention_decoder(
 ) -> tuple[jax.Array, Carry]:
     """Attention decoder with teacher forcing: all steps, each given the true input, whatever the last one said.
 
+    See "A Learning Algorithm for Continually Running Fully Recurrent Neural Networks", Williams and Zipser, 1989.
+
     Args:
       step: `(p, carry, x, memory, *, mask) -> (carry, y)`, such as `functools.partial(luong_step, lstm_cell)`.
       p: the step's parameters.

@@ -10,13 +10,15 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import ones, zeros
+from jnn.layers._channel_norm import standardize_channels
 from jnn.layers._group_norm import group_norm_spec
-from jnn.layers._norm import scale_and_shift, standardize
+from jnn.layers._norm import scale_and_shift
 from jnn.param import Param, Spec
-from jnn.precision import over_last_axes, wide, wide_dtype
+from jnn.precision import add_bias, over_last_axes, wide, wide_dtype
 
 Stats = dict[str, jax.Array]
 
@@ -84,21 +86,27 @@ def batch_norm(
         weight = _over_leading_axes(weight, x)
         h = jnp.where(weight == 0, 0.0, h)
     if stats is None:
-        stats = _statistics(h, weight)
         if weight is None:
-            h = standardize(h, tuple(range(h.ndim - 1)), epsilon)
-            return scale_and_shift(p, h).astype(x.dtype), stats
+            return _by_own_statistics(p, h, epsilon, x.dtype)
+        stats = _weighted_statistics(h, weight)
     mean, var = (over_last_axes(stats[name], h) for name in ("mean", "var"))
     h = (h - mean) * jax.lax.rsqrt(var + epsilon)
     return scale_and_shift(p, h).astype(x.dtype), stats
 
 
-def _statistics(h: jax.Array, weight: jax.Array | None) -> Stats:
+def _by_own_statistics(
+    p: dict[str, jax.Array], h: jax.Array, epsilon: float, dtype: DTypeLike
+) -> tuple[jax.Array, Stats]:
+    scale = p["scale"].astype(h.dtype) if "scale" in p else jnp.ones(h.shape[-1:], h.dtype)
+    flat, (mean, var) = standardize_channels(h.reshape(-1, h.shape[-1]), scale, h.shape[-1], epsilon)
+    flat = add_bias(flat, p["bias"]) if "bias" in p else flat
+    count = jnp.asarray(math.prod(h.shape[:-1]), h.dtype)
+    return flat.reshape(h.shape).astype(dtype), {"mean": mean, "var": var, "count": count}
+
+
+def _weighted_statistics(h: jax.Array, weight: jax.Array) -> Stats:
     """Weighted mean and biased variance of each channel, and their count; 0 and 0 where all weights are 0."""
     axes = tuple(range(h.ndim - 1))
-    if weight is None:
-        mean, count = jnp.mean(h, axes), jnp.asarray(math.prod(h.shape[:-1]), h.dtype)
-        return {"mean": mean, "var": jnp.mean(jnp.square(h - over_last_axes(mean, h)), axes), "count": count}
     total = jnp.sum(jnp.broadcast_to(weight, (*h.shape[:-1], 1)))
     share = weight / jnp.where(total == 0, 1.0, total)
     mean = jnp.sum(h * share, axes)

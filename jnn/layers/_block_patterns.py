@@ -40,6 +40,8 @@ def sliding_window_blocks(n: int, window: int) -> np.ndarray:
 def global_blocks(n: int, at: Sequence[int]) -> np.ndarray:
     """Global pattern: these blocks see all blocks, and are seen by all; as in Longformer and BigBird.
 
+    See "Longformer: The Long-Document Transformer", Beltagy et al., 2020.
+
     Args:
       n: how many blocks there are.
       at: which of them, from the end where negative.
@@ -54,7 +56,7 @@ def global_blocks(n: int, at: Sequence[int]) -> np.ndarray:
     [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
     """
     checks.count("global_blocks", "n", n)
-    if outside := [i for i in at if not -n <= i < n]:
+    if outside := [i for i in at if i not in range(-n, n)]:
         raise ValueError(f"global_blocks: expected blocks in 0..{n - 1}, found {outside}.")
     chosen = np.zeros(n, bool)
     chosen[list(at)] = True
@@ -63,6 +65,8 @@ def global_blocks(n: int, at: Sequence[int]) -> np.ndarray:
 
 def random_blocks(n: int, count: int, *, seed: int, beside: np.ndarray | None = None) -> np.ndarray:
     """Random pattern: each block sees `count` blocks by chance.
+
+    See "Big Bird: Transformers for Longer Sequences", Zaheer et al., 2020.
 
     Args:
       n: how many blocks there are.
@@ -74,14 +78,17 @@ def random_blocks(n: int, count: int, *, seed: int, beside: np.ndarray | None = 
       (n, n), bool.
 
     Raises:
-      ValueError: n is not 1 or more.
+      ValueError: n is not 1 or more, count not 0 or more, or beside of another shape.
 
     >>> random_blocks(4, 2, seed=0).sum(1).tolist()
     [2, 2, 2, 2]
     """
     checks.count("random_blocks", "n", n)
-    drawn = np.random.default_rng(seed).random((n, n))
-    free = np.ones((n, n), bool) if beside is None else ~np.asarray(beside)
+    checks.count("random_blocks", "count", count, least=0)
+    seen = np.zeros((n, n), bool) if beside is None else np.asarray(beside)
+    if seen.shape != (n, n) or seen.dtype != bool:
+        raise ValueError(f"random_blocks: expected beside bool[{n},{n}], found {checks.describe(seen)}.")
+    drawn, free = np.random.default_rng(seed).random((n, n)), ~seen
     place = np.argsort(np.argsort(np.where(free, drawn, 2.0), axis=1), axis=1)
     return free & (place < count)
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.layers._depthwise import depthwise_conv
-from jnn.layers._window import Padding, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, sliding
 
 
 def blur_pool(

@@ -23,6 +23,8 @@ from jnn.vectors import length, unit
 def squash(s: jax.Array) -> jax.Array:
     """Squashing: `s |s| / (1 + |s|^2)` over the last axis, in s's dtype.
 
+    See "Dynamic Routing Between Capsules", Sabour, Frosst and Hinton, 2017.
+
     >>> squash(jnp.array([0.0, 1.0])).tolist()
     [0.0, 0.5]
     """

@@ -16,8 +16,10 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Init, he_normal
-from jnn.layers._conv import add_channels, check_channels, conv_spec, convolve
-from jnn.layers._window import Padding, Window, one_batch_axis, per_axis, sliding
+from jnn.layers._conv import add_channels, check_channels, conv_spec
+from jnn.layers._convolve import convolve
+from jnn.layers._spatial import one_batch_axis, per_axis
+from jnn.layers._window import Padding, Window, sliding
 from jnn.param import Spec
 from jnn.precision import narrow
 

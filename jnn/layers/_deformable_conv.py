@@ -14,7 +14,8 @@ from jnn import checks
 from jnn.layers._conv import add_channels, check_channels, conv_spec
 from jnn.layers._grid_sample import sample
 from jnn.layers._linear import linear
-from jnn.layers._window import Padding, Window, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, Window, sliding
 from jnn.precision import narrow, wide
 
 deformable_conv_spec = conv_spec

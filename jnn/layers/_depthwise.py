@@ -16,7 +16,8 @@ from jnn import backend, checks
 from jnn.initializers import Init, he_normal
 from jnn.layers._conv import PADDINGS, add_channels, conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
-from jnn.layers._window import Padding, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, sliding
 from jnn.param import Spec
 from jnn.precision import narrow, wide
 

@@ -61,7 +61,7 @@ def drop_path(x: jax.Array, rate: float, *, key: jax.Array | None, in_axes: int)
     """Stochastic depth, or drop path: sets what a residual branch adds to zero, for each example at random.
 
     See "Deep Networks with Stochastic Depth", Huang et al., 2016; by example: "FractalNet", Larsson, Maire and
-    Shakhnarovich, 2017. Models of images take `drop_path=`, the last block's rate of `drop_path_rates`.
+    Shakhnarovich, 2017. Rates of blocks one behind the other: `drop_path_rates`.
 
     Args:
       x: (..., *example), floating point: the output of a branch, before it is added.

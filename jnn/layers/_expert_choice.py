@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.activations import gelu
-from jnn.layers._mixture_of_experts import Activation, Routing
+from jnn.layers._expert_routing import Routing
+from jnn.layers._mixture_of_experts import Activation
 from jnn.param import Params
 from jnn.precision import narrow, wide_dtype
 

@@ -62,7 +62,8 @@ def gated_delta_net(p: Params, x: jax.Array, carry: Mixed | None = None, *, chun
       x, carry, chunk: as in `mamba2`.
 
     Returns:
-      (..., t, d) in x's dtype, and the carry.
+      (..., t, d) in x's dtype, and the carry: finite for any x; gradients up to an x of 1e9, beyond which those of
+      queries near 0 overflow.
 
     Raises:
       TypeError: x is not floating point.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.layers._window import one_batch_axis
+from jnn.layers._spatial import one_batch_axis
 from jnn.precision import wide
 
 

@@ -11,9 +11,10 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Initializer, ones
-from jnn.layers._norm import check_norm, layer_norm_spec, scale_and_shift, standardize
+from jnn.layers._channel_norm import standardize_channels
+from jnn.layers._norm import check_norm, layer_norm_spec
 from jnn.param import Spec
-from jnn.precision import wide
+from jnn.precision import add_bias, wide
 
 
 def group_norm_spec(
@@ -107,6 +108,7 @@ def _group_norm(
     checks.rank(layer, x, spatial + 1)
     if groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"{layer}: {groups} groups do not divide the channels of {checks.describe(x)}.")
-    h = wide(x).reshape(*x.shape[:-1], groups, -1)
-    h = standardize(h, (*range(-2 - spatial, -2), -1), epsilon)
-    return scale_and_shift(p, h.reshape(x.shape)).astype(x.dtype)
+    h = wide(x).reshape(*x.shape[: -1 - spatial], -1, x.shape[-1])
+    scale = p["scale"].astype(h.dtype) if "scale" in p else jnp.ones(x.shape[-1:], h.dtype)
+    h, _ = standardize_channels(h, scale, groups, epsilon)
+    return (add_bias(h, p["bias"]) if "bias" in p else h).reshape(x.shape).astype(x.dtype)

@@ -55,6 +55,8 @@ def hopfield_retrieve(
 def hopfield_energy(state: jax.Array, patterns: jax.Array, *, beta: float) -> jax.Array:
     """Hopfield energy: `|state|^2 / 2 - logsumexp(beta state patterns^T) / beta`, up to what hangs on patterns alone.
 
+    See "Hopfield Networks is All You Need", Ramsauer et al., 2021.
+
     Args:
       state: (..., t, d), floating point.
       patterns: (..., s, d), the leading axes those of state.

@@ -40,6 +40,8 @@ def hyper_linear_spec(
 def hyper_weights(p: Params, code: jax.Array) -> dict[str, jax.Array]:
     """Weights of a hypernetwork, for `linear`: {"w": (..., d_in, d_out), "b": (..., d_out)} of a code (..., d_code).
 
+    See "HyperNetworks", Ha, Dai and Le, 2017.
+
     >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), hyper_linear_spec(3, 5, 2))
     >>> hyper_weights(p, jnp.ones(2))["w"].shape
     (3, 5)

@@ -1,14 +1,7 @@
 """Multi-head latent attention (MLA): keys and values of all heads are made of one small vector a row, which is cached.
 
-    latent_attention(p, x, causal=True, rotate=rotary) -> y
-    latent_cache(p, length) -> cache                            empty
-    cached_latent_attention(p, x, cache) -> (y, cache)          x is the next chunk of a sequence
-
 Axes: `t` queries, `s` keys, `h` heads, `c` the latent vector, `k` the part of a head that positions do not turn, `r`
 the part that they turn, whose key all heads share.
-
-Laws: cut a sequence into chunks anywhere: the cached form over them, which never makes the heads' keys and values,
-equals `latent_attention` over the whole. A cache that overflows is an error, and under `jit` NaN.
 """
 
 from __future__ import annotations
@@ -21,14 +14,13 @@ from jnn import checks
 from jnn.axes import constrain
 from jnn.initializers import Init, lecun_normal
 from jnn.layers._attention import Attend, Rotate
-from jnn.layers._attention_cache import Cache, check_cache_dtype, check_room, remember, slot_positions
 from jnn.layers._dot_product_attention import dot_product_attention
-from jnn.layers._linear import linear, linear_spec, merge_weight
-from jnn.layers._masks import check_mask, visible
+from jnn.layers._linear import linear, linear_spec
+from jnn.layers._masks import check_mask
 from jnn.layers._norm import rms_norm, rms_norm_spec
 from jnn.layers._position import rotary
 from jnn.layers._prefix import no_prefix
-from jnn.layers._quantized_weight import weight_dtype, weight_shape
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Params, Spec
 
 
@@ -124,10 +116,10 @@ def latent_attention(
     >>> latent_attention(p, jnp.ones((7, 5, 8)), causal=True).shape
     (7, 5, 8)
     """
-    _check("latent_attention", p, x)
+    check_latent("latent_attention", p, x)
     if mask is not None:
         check_mask("latent_attention", mask, (*x.shape[:-1], x.shape[-2]))
-    plain, turned, latent, shared = _project(p, x, rotate, jnp.arange(x.shape[-2]))
+    plain, turned, latent, shared = project(p, x, rotate, jnp.arange(x.shape[-2]))
     rows = latent[..., 0, :]
     k, v = linear(p["k"], rows), linear(p["v"], rows)
     k = jnp.concatenate([k, jnp.broadcast_to(shared, (*k.shape[:-1], shared.shape[-1]))], -1)
@@ -137,79 +129,7 @@ def latent_attention(
     return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
 
 
-def latent_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Cache:
-    """Cache of latent attention: an empty memory of `length` latent vectors and shared keys.
-
-    Args:
-      p: the attention's parameters.
-      length: of the longest sequence.
-      leading: the leading axes of x.
-      dtype: of what is remembered; that of the weights by default.
-
-    Returns:
-      {"latent": (*leading, length, 1, c), "turned": (*leading, length, 1, r), "next": int32 ()}
-
-    >>> from jnn.param import init
-    >>> p = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
-    >>> latent_cache(p, 16, leading=(3,))["latent"].shape
-    (3, 16, 1, 6)
-    """
-    checks.params("latent_cache", p, "latent", "turned")
-    check_cache_dtype("latent_cache", dtype)
-    empty = {
-        name: jnp.zeros((*leading, length, 1, weight_shape(p[name]["w"])[-1]), dtype or weight_dtype(p[name]["w"]))
-        for name in ("latent", "turned")
-    }
-    return empty | {"next": jnp.zeros((), jnp.int32)}
-
-
-def cached_latent_attention(
-    p: Params, x: jax.Array, cache: Cache, *, rotate: Rotate = rotary, attend: Attend = dot_product_attention
-) -> tuple[jax.Array, Cache]:
-    """Cached latent attention, causal: of the next chunk of a sequence to itself and to all that the cache remembers.
-
-    Queries meet latent vectors: the map that makes keys of these is applied to the queries, and the one that makes
-    values to their means ("absorbed").
-
-    Args:
-      p: as `latent_attention_spec` declares.
-      x: (..., t, d), floating point, the rows at positions cache["next"], cache["next"] + 1, ...
-      cache: from `latent_cache`, or from the call before.
-      rotate, attend: as in `latent_attention`.
-
-    Returns:
-      (..., t, d) in x's dtype, and the cache with these rows added; NaN under `jit` once it is full.
-
-    Raises:
-      TypeError: x is not floating point.
-      ValueError: shapes do not fit, or the cache is full.
-
-    >>> from jnn.param import init
-    >>> p = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
-    >>> y, cache = cached_latent_attention(p, jnp.ones((5, 8)), latent_cache(p, 16))
-    >>> y.shape, int(cache["next"])
-    ((5, 8), 5)
-    """
-    _check("cached_latent_attention", p, x)
-    checks.params("cached_latent_attention", cache, "latent", "turned", "next", what="cache")
-    positions = cache["next"] + jnp.arange(x.shape[-2])
-    plain, turned, latent, shared = _project(p, x, rotate, positions)
-    check_room("cached_latent_attention", x, cache, cache["latent"], None, "latent_cache")
-    new = remember(cache, latent=latent, turned=shared)
-    at = slot_positions(new, "latent")
-    k_up, v_up = (merge_weight(p[name]).astype(x.dtype) for name in "kv")
-    seen = jnp.concatenate([new["latent"], new["turned"]], -1).astype(plain.dtype)
-    q = jnp.concatenate([jnp.einsum("...thk,chk->...thc", plain, k_up), turned], -1)
-    q = (
-        q * (q.shape[-1] / weight_shape(p["q"]["w"])[-1]) ** 0.5
-    )  # scores are over the root of a head's size, not of c + r
-    mask = visible(positions, at, causal=True, window=None) & (at >= 0)[None, :]
-    means = attend(q, seen, seen, mask)[..., : latent.shape[-1]]
-    y = linear(p["o"], jnp.einsum("...thc,chk->...thk", means, v_up), in_axes=2)
-    return jnp.where(new["next"] > seen.shape[-3], jnp.nan, y), new
-
-
-def _check(layer: str, p: Params, x: jax.Array) -> None:
+def check_latent(layer: str, p: Params, x: jax.Array) -> None:
     checks.params(layer, p, "q", "latent", "turned", "norm", "k", "v", "o", may=("q_latent", "q_norm"))
     no_prefix(layer, p)
     checks.map_parts(layer, p, "q", "latent", "turned", "k", "v", "o")
@@ -217,7 +137,7 @@ def _check(layer: str, p: Params, x: jax.Array) -> None:
     checks.trailing(layer, x, weight_shape(p["latent"]["w"])[:1])
 
 
-def _project(
+def project(
     p: Params, x: jax.Array, rotate: Rotate, positions: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Queries (..., t, h, k) and (..., t, h, r), latent vectors (..., t, 1, c), and shared keys (..., t, 1, r)."""

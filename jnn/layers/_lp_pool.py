@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.layers._pool import pooling_window
-from jnn.layers._window import Padding, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, sliding
 from jnn.param import check_key
 from jnn.precision import wide, wide_dtype
 from jnn.vectors import scale_of

@@ -31,6 +31,7 @@ def mamba2_spec(
     states: int,
     groups: int = 1,
     taps: int = 4,
+    conv_bias: bool = False,
     init: Init = lecun_normal,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
@@ -42,13 +43,14 @@ def mamba2_spec(
       states: the size of queries and keys.
       groups: how many of these there are, shared by heads / groups neighbouring heads.
       taps: of the short convolutions.
+      conv_bias: whether these have biases; published models have.
       init: initial values of the linear maps.
       dtype: of all.
 
     Returns:
       {"q", "k": {"w": (d, g, n)}, "v", "gate": {"w": (d, h, p)}, "step": {"w": (d, h), "b": (h,)}, "conv": {"q", "k":
-      (taps, g, n), "v": (taps, h, p)}, "rate": (h,), "skip": (h,), "norm": {"scale": (h, p)}, "o": {"w": (h, p, d)}}.
-      The paper's B, C and x are k, q and v.
+      (taps, g, n), "v": (taps, h, p)}, "rate": (h,), "skip": (h,), "norm": {"scale": (h, p)}, "o": {"w": (h, p, d)}};
+      with biases "conv_bias": {"q", "k", "v"}. The paper's B, C and x are k, q and v.
 
     Raises:
       ValueError: groups do not divide heads.
@@ -56,11 +58,13 @@ def mamba2_spec(
     >>> mamba2_spec(64, 8, head=16, states=32)["k"]["w"].shape
     (64, 1, 32)
     """
-    spec = mixer_spec("mamba2_spec", d, heads, groups, states, head, taps, init, dtype)
+    spec = mixer_spec("mamba2_spec", d, heads, groups, states, head, taps, init, dtype, conv_bias)
     return spec | {"skip": Param((heads,), ones, ("heads",), dtype)}
 
 
-def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 64) -> tuple[jax.Array, Mixed]:
+def mamba2(
+    p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 64, norm_groups: int = 1
+) -> tuple[jax.Array, Mixed]:
     """Mamba-2: a state space whose decay and step hang on the input, `S = exp(step * -rate) S + step k v'`.
 
     See "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality",
@@ -71,9 +75,11 @@ def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 
       x: (..., t, d), floating point: the next chunk of a sequence.
       carry: from the chunk before; None at the start.
       chunk: as in `linear_attention`.
+      norm_groups: in how many groups of heads the output is normalized; published models have one for each of q's.
 
     Returns:
-      (..., t, d) in x's dtype, and the carry: {"state": (..., h, n, p), "past": what the convolutions have seen}.
+      (..., t, d) in x's dtype, and the carry: {"state": (..., h, n, p), "past": what the convolutions have seen}. A
+      state is of x cubed, and what is normalized of its fifth power: finite, gradients included, up to an x of 1e7.
 
     Raises:
       TypeError: x is not floating point.
@@ -84,13 +90,13 @@ def mamba2(p: Params, x: jax.Array, carry: Mixed | None = None, *, chunk: int = 
     >>> y.shape, carry["state"].shape
     ((3, 5, 8), (3, 2, 4, 8))
     """
-    checks.params("mamba2", p, "q", "k", "v", "gate", "step", "conv", "rate", "skip", "norm", "o")
+    checks.params("mamba2", p, "q", "k", "v", "gate", "step", "conv", "rate", "skip", "norm", "o", may=("conv_bias",))
     (q, k, v), past = convolved("mamba2", p, x, carry)
     step, decay = decays(p, x)
     added = (wide(v) * step[..., None]).astype(v.dtype)
     y, state = linear_attention(q, k, added, decay, state=None if carry is None else carry["state"], chunk=chunk)
     y = wide(y) + _over_heads(p["skip"], v) * wide(v)
-    y = normed(p, y * jax.nn.silu(wide(linear(p["gate"], x))), axes=(-2, -1))
+    y = normed(p, y * jax.nn.silu(wide(linear(p["gate"], x))), axes=(-2, -1), groups=norm_groups)
     return read_out(p, y.astype(x.dtype)), {"state": state, "past": past}
 
 

@@ -14,11 +14,11 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain
-from jnn.initializers import Init, lecun_normal, ones
+from jnn.initializers import Init, lecun_normal, ones, zeros
 from jnn.layers._causal_conv import short_conv
 from jnn.layers._linear import linear, linear_spec
 from jnn.param import Param, Params, Spec
-from jnn.precision import wide
+from jnn.precision import add_bias, wide
 
 Mixed = dict[str, Any]  # the carry: {"state", "past"}
 
@@ -33,6 +33,7 @@ def mixer_spec(
     taps: int,
     init: Init,
     dtype: DTypeLike,
+    conv_bias: bool = False,
 ) -> Spec:
     """What both layers have."""
     if heads % groups:
@@ -45,7 +46,12 @@ def mixer_spec(
         return Param((taps, *sizes), lecun_normal, ("taps", *axes), dtype, fan_in=("taps",))
 
     shared, own = ("kv_heads", "state"), ("heads", "head")
+    biases = {
+        **dict.fromkeys(("q", "k"), Param((groups, states), zeros, shared, dtype)),
+        "v": Param((heads, head), zeros, own, dtype),
+    }
     return {
+        **({"conv_bias": biases} if conv_bias else {}),
         "q": inward((groups, states), *shared),
         "k": inward((groups, states), *shared),
         "v": inward((heads, head), *own),
@@ -86,6 +92,8 @@ def convolved(
     for name in "qkv":
         before = None if carry is None else carry["past"][name]
         mixed[name], past[name] = short_conv(p["conv"][name], linear(p[name], x), before)
+        if "conv_bias" in p:
+            mixed[name] = add_bias(mixed[name], p["conv_bias"][name])
         mixed[name] = jax.nn.silu(mixed[name])
     heads = mixed["v"].shape[-2]
     each = lambda a: jnp.repeat(a, heads // a.shape[-2], -2)
@@ -99,13 +107,20 @@ def decays(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return step, -step * jnp.exp(wide(p["rate"]).reshape((1,) * (step.ndim - 1) + (-1,)))
 
 
-def normed(p: Params, y: jax.Array, *, axes: tuple[int, ...]) -> jax.Array:
-    """RMS normalization, of numbers whose squares need not be finite: they are scaled by the greatest first."""
+def normed(p: Params, y: jax.Array, *, axes: tuple[int, ...], groups: int = 1) -> jax.Array:
+    """RMS normalization, of numbers whose squares need not be finite: they are scaled by the greatest first.
+
+    In groups of heads, of (..., h, p), each by itself.
+    """
+    *leading, heads, size = y.shape
+    if groups < 1 or heads % groups:
+        raise ValueError(f"mamba2: expected norm_groups that divide the {heads} heads, found {groups}.")
+    y = y.reshape(*leading, groups, heads // groups, size)
     most = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(y), axes, keepdims=True), 1.0))
     small = y / most
     small = small * jax.lax.rsqrt(jnp.mean(jnp.square(small), axes, keepdims=True) + 1e-5 / most / most)
-    scale = p["norm"].get("scale")
-    return small if scale is None else small * wide(scale).reshape((1,) * (y.ndim - scale.ndim) + scale.shape)
+    small, scale = small.reshape(*leading, heads, size), p["norm"].get("scale")
+    return small if scale is None else small * wide(scale).reshape((1,) * (small.ndim - scale.ndim) + scale.shape)
 
 
 def read_out(p: Params, y: jax.Array) -> jax.Array:

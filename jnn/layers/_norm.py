@@ -76,38 +76,40 @@ def layer_norm(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1, epsil
 
 
 def rms_norm_spec(
-    size: int,
+    size: int | Sequence[int],
     *,
-    axis: str = "embed",
+    axis: str | Sequence[str] = "embed",
     zero_centered: bool = False,
     init: Initializer | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares the scale of RMS normalization: {"scale": (size,)}.
+    """Declares the scale of RMS normalization: {"scale": size}.
 
     Args:
-      size: of x's last axis.
-      axis: its name.
-      zero_centered: whether what is kept is the scale less 1, as Gemma keeps it: {"zero_centered_scale": (size,)}.
+      size: of x's last axis, or the sizes of its last axes.
+      axis: its name, or their names.
+      zero_centered: whether what is kept is the scale less 1, as Gemma keeps it: {"zero_centered_scale": size}.
       init: initial values; those of a scale of 1 by default.
       dtype: of the scale.
 
     >>> rms_norm_spec(64)["scale"].shape
     (64,)
     """
+    sizes, names = (size,) if isinstance(size, int) else tuple(size), (axis,) if isinstance(axis, str) else tuple(axis)
     if zero_centered:
-        return {"zero_centered_scale": Param((size,), init or zeros, (axis,), dtype)}
-    return {"scale": Param((size,), init or ones, (axis,), dtype)}
+        return {"zero_centered_scale": Param(sizes, init or zeros, names, dtype)}
+    return {"scale": Param(sizes, init or ones, names, dtype)}
 
 
-def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) -> jax.Array:
-    """RMS normalization: `x / sqrt(mean(x ** 2) + epsilon) * scale` over the last axis.
+def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1, epsilon: float = 1e-6) -> jax.Array:
+    """RMS normalization: `x / sqrt(mean(x ** 2) + epsilon) * scale` over the last `in_axes` axes.
 
     See "Root Mean Square Layer Normalization", Zhang and Sennrich, 2019.
 
     Args:
-      p: {"scale": (size,)}, optional; or {"zero_centered_scale": (size,)}, the scale less 1.
-      x: (..., size), floating point.
+      p: {"scale": size}, optional; or {"zero_centered_scale": size}, the scale less 1.
+      x: (..., *size), floating point.
+      in_axes: how many axes size has.
       epsilon: added to the mean square.
 
     Returns:
@@ -115,14 +117,14 @@ def rms_norm(p: dict[str, jax.Array], x: jax.Array, *, epsilon: float = 1e-6) ->
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: x's last axis is not that of p, or x is empty.
+      ValueError: x's last axes are not those of p, or x is empty.
 
     >>> rms_norm({}, jnp.array([3.0, -3.0])).round(3).tolist()
     [1.0, -1.0]
     """
-    check_norm("rms_norm", p, x, 1, may=("scale", "bias", "zero_centered_scale"))
+    check_norm("rms_norm", p, x, in_axes, may=("scale", "bias", "zero_centered_scale"))
     h = wide(x)
-    h = h * jax.lax.rsqrt(jnp.mean(jnp.square(h), -1, keepdims=True) + epsilon)
+    h = h * jax.lax.rsqrt(jnp.mean(jnp.square(h), tuple(range(-in_axes, 0)), keepdims=True) + epsilon)
     if "zero_centered_scale" in p:
         p = {**p, "scale": 1 + wide(p["zero_centered_scale"])}
     return scale_and_shift(p, h).astype(x.dtype)
@@ -151,7 +153,7 @@ def _standardize_jvp(
     average = lambda x: jnp.mean(x, axes, keepdims=True)
     y = standardize(x, axes, epsilon)
     inverse = jax.lax.rsqrt(average(jnp.square(x - average(x))) + epsilon)
-    return y, inverse * (dx - average(dx) - y * average(y * dx))
+    return y, inverse * dx - inverse * average(dx) - y * (inverse * average(y * dx))
 
 
 def check_norm(

@@ -14,7 +14,6 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.precision import wide_integers
 
 OutOfRange = Literal["raise", "zeros", "clip"]
 
@@ -41,10 +40,9 @@ def one_hot(
     >>> one_hot(jnp.array([1, 7]), 3, out_of_range="zeros").tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    checks.integers("one_hot", x)
+    x = checks.integers("one_hot", x)
     if out_of_range not in get_args(OutOfRange):
         raise ValueError(f"one_hot: out_of_range is one of {', '.join(get_args(OutOfRange))}; found {out_of_range!r}.")
-    x = wide_integers(x)
     if out_of_range == "clip":
         x = jnp.clip(x, 0, classes - 1)
     hot = jax.nn.one_hot(x, classes, dtype=dtype)

@@ -16,15 +16,15 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers._attention import Attend, Rotate, extras, project
+from jnn.layers._attention import Attend, QkNorm, Rotate, extras, project
 from jnn.layers._attention_cache import Cache, check_cache_dtype, key_weight
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
+from jnn.layers._norm import rms_norm
 from jnn.layers._prefix import no_prefix
 from jnn.layers._quantized_weight import weight_dtype, weight_shape
 from jnn.param import Params
-from jnn.precision import wide_integers
 
 
 def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DTypeLike | None = None) -> Cache:
@@ -53,8 +53,7 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     """
     w = key_weight("paged_cache", p)
     check_cache_dtype("paged_cache", dtype)
-    checks.integers("paged_cache", table, ndim=1, name="table")
-    table = wide_integers(table)
+    table = checks.integers("paged_cache", table, ndim=1, name="table")
     checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")
     empty = jnp.zeros((pages, page, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
     return {"k": empty, "v": empty, "table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}
@@ -68,6 +67,7 @@ def paged_attention(
     lengths: jax.Array | None = None,
     window: int | None = None,
     rotate: Rotate | None = None,
+    qk_norm: QkNorm = rms_norm,
     attend: Attend = dot_product_attention,
 ) -> tuple[jax.Array, Cache]:
     """Paged attention: of the next chunk of each sequence to itself and to what the sequence's pages remember.
@@ -80,7 +80,7 @@ def paged_attention(
       cache: from `paged_cache`, or from the call before.
       lengths: (...), integers: how many of the t rows are there, where chunks differ; all by default. What is behind
         is not remembered.
-      window, rotate, attend: as in `attention`.
+      window, rotate, qk_norm, attend: as in `attention`.
 
     Returns:
       (..., t, d) in x's dtype, and the cache with these rows added.
@@ -97,7 +97,7 @@ def paged_attention(
     ((2, 5, 4), [5, 2])
     """
     no_prefix("paged_attention", p)
-    q, k, v = project("paged_attention", p, x, x)
+    q, k, v = project("paged_attention", p, x, x, qk_norm)
     checks.params("paged_attention", cache, "k", "v", "table", "next", what="cache")
     check_window("paged_attention", window)
     if cache["next"].shape != x.shape[:-2]:

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import backend, checks
-from jnn.layers._window import Padding, Window, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, Window, sliding
 from jnn.precision import wide
 
 
@@ -97,6 +98,9 @@ def avg_pool(
 
 def global_max_pool(x: jax.Array, *, spatial: int = 2) -> jax.Array:
     """Global max pooling: the maximum over the whole of the last `spatial` axes before the channels.
+
+    See "Is Object Localization for Free? Weakly-Supervised Learning with Convolutional Neural Networks", Oquab et al.,
+    2015.
 
     Args:
       x: (..., *spatial, channels), floating point.

@@ -70,7 +70,15 @@ def learned_positions(p: dict[str, jax.Array], positions: jax.Array) -> jax.Arra
     return lookup("learned_positions", p["table"], positions, what="positions")
 
 
-def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0) -> jax.Array:
+def sinusoidal_positions(
+    positions: jax.Array,
+    d: int,
+    *,
+    base: float = 10_000.0,
+    rates: Rates | None = None,
+    interleaved: bool = True,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
     """Sinusoidal positions: sines and cosines, in turn, of d/2 wavelengths from 2 pi to 2 pi * base, to be added.
 
     See "Attention Is All You Need", Vaswani et al., 2017.
@@ -79,20 +87,29 @@ def sinusoidal_positions(positions: jax.Array, d: int, *, base: float = 10_000.0
       positions: (...), integers.
       d: how many features; even.
       base: the longest wavelength over 2 pi.
+      rates: (d/2,), by how much the angle of each pair grows with a position, instead of those of `base`.
+      interleaved: whether each sine stands beside its cosine; otherwise all sines come first, as in the paper's code
+        (Tensor2Tensor), Marian and Whisper.
+      dtype: of angles and result, float32 or wider.
 
     Returns:
-      (..., d), float32.
+      (..., d), in this dtype.
 
     Raises:
       TypeError: positions are not integers.
-      ValueError: d is odd, or positions are empty.
+      ValueError: d is odd, rates are not d/2, or positions are empty.
 
     >>> sinusoidal_positions(jnp.arange(3), 4).shape
     (3, 4)
     """
-    rates = rates_of("sinusoidal_positions", d, base)
-    angles = _angles("sinusoidal_positions", positions, jnp.asarray(rates, jnp.float32))
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d)
+    own = rates_of("sinusoidal_positions", d, base)
+    if rates is not None and rates.shape != own.shape:
+        raise ValueError(f"sinusoidal_positions: expected {d // 2} rates, a pair each, found shape {rates.shape}.")
+    angles = _angles("sinusoidal_positions", positions, jnp.asarray(own if rates is None else rates, dtype))
+    sin, cos = jnp.sin(angles), jnp.cos(angles)
+    if not interleaved:
+        return jnp.concatenate([sin, cos], axis=-1)
+    return jnp.stack([sin, cos], axis=-1).reshape(*positions.shape, d)
 
 
 def rotary(

@@ -21,7 +21,7 @@ from jnn.initializers import Init
 from jnn.layers._embed import SMALL, embed_spec
 from jnn.layers._scores import Bias
 from jnn.param import Spec
-from jnn.precision import take, wide_integers
+from jnn.precision import take
 
 
 def alibi(heads: int) -> Bias:
@@ -45,7 +45,9 @@ def alibi(heads: int) -> Bias:
     alibi_slopes(heads)  # an error here rather than there
 
     def bias(queries: jax.Array, keys: jax.Array) -> jax.Array:
-        slopes, queries, keys = alibi_slopes(heads), wide_integers(queries), wide_integers(keys)
+        queries = checks.integers("alibi", queries, ndim=1, name="queries")
+        keys = checks.integers("alibi", keys, ndim=1, name="keys")
+        slopes = alibi_slopes(heads)
         return -slopes[:, None, None] * jnp.abs(queries[:, None] - keys[None, :])[None]
 
     return bias
@@ -108,15 +110,17 @@ def relative_bias(
     [[0.0, 5.0, 6.0], [1.0, 0.0, 5.0], [2.0, 1.0, 0.0]]
     """
     checks.params("relative_bias", p, "table")
-    for name, positions in (("queries", queries), ("keys", keys)):
-        checks.integers("relative_bias", positions, ndim=1, name=name)
-    ahead = wide_integers(keys)[None, :] - wide_integers(queries)[:, None]
+    queries = checks.integers("relative_bias", queries, ndim=1, name="queries")
+    keys = checks.integers("relative_bias", keys, ndim=1, name="keys")
+    ahead = keys[None, :] - queries[:, None]
     bucket = relative_buckets(ahead, p["table"].shape[0], causal=causal, furthest=furthest)
     return jnp.moveaxis(take(p["table"], bucket, known=True), -1, 0)
 
 
 def relative_buckets(ahead: jax.Array, buckets: int, *, causal: bool, furthest: int) -> jax.Array:
     """T5's relative position buckets: short distances have one each, longer ones share them by their logarithm.
+
+    See "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", Raffel et al., 2020.
 
     Args:
       ahead: integers, how far keys are ahead of queries.

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.layers._window import one_batch_axis, per_axis, sliding
+from jnn.layers._spatial import one_batch_axis, per_axis
+from jnn.layers._window import sliding
 from jnn.precision import wide
 
 Method = Literal["nearest", "bilinear", "bicubic"]

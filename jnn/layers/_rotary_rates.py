@@ -106,6 +106,8 @@ def yarn_rates(
 def yarn_scale(factor: float) -> float:
     """YaRN attention scale: `0.1 ln(factor) + 1`, of queries and of keys, which sharpens attention over more of them.
 
+    See "YaRN: Efficient Context Window Extension of Large Language Models", Peng et al., 2023.
+
     >>> yarn_scale(1.0)
     1.0
     """

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.layers._window import Padding, Window, one_batch_axis, sliding
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding, Window, sliding
 from jnn.precision import wide
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from jnn import checks
 from jnn.layers._pool import pooling_window
-from jnn.layers._window import Padding, one_batch_axis
+from jnn.layers._spatial import one_batch_axis
+from jnn.layers._window import Padding
 
 
 def max_pool_with_indices(
@@ -26,6 +27,8 @@ def max_pool_with_indices(
     padding: Padding = "VALID",
 ) -> tuple[jax.Array, jax.Array]:
     """Max pooling with indices: the maximum under each window, and where it stands.
+
+    See "Visualizing and Understanding Convolutional Networks", Zeiler and Fergus, 2014.
 
     Args:
       x: (..., *spatial, c), floating point.

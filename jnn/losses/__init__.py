@@ -23,20 +23,17 @@ from jnn.losses._adversarial import (
     wasserstein_generator_loss,
 )
 from jnn.losses._angular import arcface, cosface, sphereface
+from jnn.losses._binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
 from jnn.losses._boxes import ciou_loss, diou_loss, giou_loss, iou_loss
 from jnn.losses._capsules import capsule_margin_loss
 from jnn.losses._chunked_cross_entropy import chunked_cross_entropy
 from jnn.losses._circle import circle_loss
 from jnn.losses._class_centers import center_loss, update_centers
 from jnn.losses._class_margin import multi_label_margin_loss, multi_margin_loss, multiclass_hinge_loss
-from jnn.losses._classification import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    soft_cross_entropy,
-)
-from jnn.losses._contrastive import clip_loss, info_nce, n_pairs_loss, nt_xent, siglip_loss, supervised_contrastive_loss
+from jnn.losses._conditional_random_field import crf_decode, crf_loss, crf_spec
+from jnn.losses._contrastive import info_nce, n_pairs_loss, nt_xent, supervised_contrastive_loss
 from jnn.losses._counts import negative_binomial_nll, poisson_nll
+from jnn.losses._cross_entropy import cross_entropy, soft_cross_entropy
 from jnn.losses._crps import ensemble_crps, gaussian_crps
 from jnn.losses._ctc import ctc_loss
 from jnn.losses._deviance import gamma_deviance, poisson_deviance, tweedie_deviance
@@ -61,26 +58,21 @@ from jnn.losses._flow_matching import flow_matching_loss, interpolate_flow
 from jnn.losses._focal import binary_focal_loss, focal_loss, generalized_cross_entropy, poly_loss
 from jnn.losses._gradient_penalty import r1_penalty, r2_penalty, wgan_gradient_penalty
 from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths
+from jnn.losses._image_text import clip_loss, siglip_loss
 from jnn.losses._images import lpips, ms_ssim_loss, ssim_loss, total_variation
 from jnn.losses._likelihood import gaussian_mixture_nll, gaussian_nll, laplace_nll, student_t_nll
+from jnn.losses._listwise_ranking import approximate_ndcg, listmle, listnet
 from jnn.losses._lovasz import lovasz_hinge, lovasz_softmax
 from jnn.losses._margin import hinge_loss, modified_huber_loss, perceptron_loss, sigmoid_loss, squared_hinge_loss
 from jnn.losses._noise_weights import min_snr_weight, p2_weight, snr_weight
 from jnn.losses._ordinal import coral_loss, ordinal_cross_entropy
 from jnn.losses._pairs import contrastive_loss, cosine_embedding_loss, hinge_embedding_loss
+from jnn.losses._pairwise_ranking import lambdarank, margin_ranking_loss, ranknet
 from jnn.losses._penalty import l1, l2
 from jnn.losses._permutation import best_permutation, permutation_invariant_loss
 from jnn.losses._policy import categorical_entropy, clipped_value_loss, policy_gradient_loss, ppo_loss
-from jnn.losses._preference import (
-    bradley_terry,
-    dpo_loss,
-    ipo_loss,
-    kto_loss,
-    orpo_loss,
-    sequence_log_probability,
-    simpo_loss,
-)
-from jnn.losses._ranking import approximate_ndcg, lambdarank, listmle, listnet, margin_ranking_loss, ranknet
+from jnn.losses._preference import dpo_loss, ipo_loss, kto_loss, sequence_log_probability
+from jnn.losses._reference_free import bradley_terry, orpo_loss, simpo_loss
 from jnn.losses._regression import absolute_error, huber_loss, squared_error
 from jnn.losses._relative import absolute_percentage_error, squared_log_error
 from jnn.losses._returns import generalized_advantages, lambda_returns, vtrace
@@ -131,6 +123,9 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_noise_schedule",
     "cox_partial_likelihood",
+    "crf_decode",
+    "crf_loss",
+    "crf_spec",
     "cross_entropy",
     "ctc_loss",
     "denoising_loss",

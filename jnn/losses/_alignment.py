@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.precision import wide_integers
 
 NEVER = -1e30  # finite: of -inf the gradient of a sum in the log domain would be nan
 
@@ -26,8 +25,9 @@ def check(
     """
     lead = labels.shape[:-1]
     frames, symbols, most = logits.shape[len(lead)], logits.shape[-1], labels.shape[-1]
-    for what, x in (("labels", labels), ("logit_lengths", logit_lengths), ("label_lengths", label_lengths)):
-        checks.integers(name, x, name=what)
+    given = {"labels": labels, "logit_lengths": logit_lengths, "label_lengths": label_lengths}
+    labels, logit_lengths, label_lengths = (checks.integers(name, x, name=what) for what, x in given.items())
+    for what, x in given.items():
         if what != "labels" and x.shape != lead:
             raise ValueError(f"{name}: expected {what} {lead}, one an example, found {checks.describe(x)}.")
     if logits.shape[: len(lead)] != lead:
@@ -36,7 +36,6 @@ def check(
         raise ValueError(f"{name}: expected a blank in 0..{symbols - 1}, found {blank}.")
     checks.lengths(name, logit_lengths, frames, of="frames", what="logit_lengths")
     checks.lengths(name, label_lengths, most, of="labels", what="label_lengths")
-    labels, logit_lengths, label_lengths = map(wide_integers, (labels, logit_lengths, label_lengths))
     place = jax.lax.broadcasted_iota(jnp.int32, labels.shape, labels.ndim - 1)
     wrong = (place < label_lengths[..., None]) & ((labels < 0) | (labels >= symbols) | (labels == blank))
     if not isinstance(wrong, jax.core.Tracer) and np.asarray(wrong).any():

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._classification import cross_entropy
+from jnn.losses._cross_entropy import cross_entropy
 from jnn.losses._inputs import one_of, positive
 from jnn.precision import wide
 from jnn.vectors import length, unit

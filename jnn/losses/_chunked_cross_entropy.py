@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.precision import narrow, over_steps, wide, wide_integers
+from jnn.precision import narrow, over_steps, wide
 
 Sums = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -49,8 +49,8 @@ def chunked_cross_entropy(
     >>> round(float(chunked_cross_entropy(jnp.eye(2), jnp.eye(2), jnp.array([0, 1]), chunk=1)[0]), 4)
     0.3133
     """
-    z_loss, soft_cap = _check(hidden, table, labels, chunk, z_loss, soft_cap)
-    hidden, labels = narrow(hidden), wide_integers(labels)
+    labels, z_loss, soft_cap = _check(hidden, table, labels, chunk, z_loss, soft_cap)
+    hidden = narrow(hidden)
     like = wide(hidden)
     rows, classes = labels.shape, table.shape[0]
     now = over_steps(hidden)
@@ -94,7 +94,7 @@ def _check(
     chunk: int,
     z_loss: jax.Array | float,
     soft_cap: jax.Array | float | None,
-) -> tuple[jax.Array | float, jax.Array | float | None]:
+) -> tuple[jax.Array, jax.Array | float, jax.Array | float | None]:
     name = "chunked_cross_entropy"
     checks.floats(name, hidden)
     checks.floats(name, table, ndim=2)
@@ -102,7 +102,7 @@ def _check(
         turned = " Turn it: table.T." if table.shape[0] == hidden.shape[-1] else ""
         wanted = ("classes", hidden.shape[-1])
         raise ValueError(f"{name}: expected a table {wanted}, found {checks.describe(table)}.{turned}")
-    checks.integers(name, labels, name="labels")
+    whole = checks.integers(name, labels, name="labels")
     if labels.shape != hidden.shape[:-1]:
         raise ValueError(f"{name}: expected labels {hidden.shape[:-1]}, found {checks.describe(labels)}.")
     checks.in_range(name, labels, table.shape[0])
@@ -111,4 +111,4 @@ def _check(
     z_loss = checks.number(name, "z_loss", z_loss, lambda w: w >= 0, ">= 0", like=wide(hidden))
     if soft_cap is not None:
         soft_cap = checks.number(name, "soft_cap", soft_cap, lambda c: c > 0, "> 0", like=wide(hidden))
-    return z_loss, soft_cap
+    return whole, z_loss, soft_cap

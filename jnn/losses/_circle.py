@@ -15,7 +15,7 @@ def circle_loss(
     embeddings: jax.Array,
     labels: jax.Array,
     *,
-    margin: float = 0.4,
+    margin: jax.Array | float = 0.4,
     scale: jax.Array | float = 80.0,
     mask: jax.Array | None = None,
 ) -> jax.Array:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._inputs import masked, positive
-from jnn.precision import take, wide, wide_integers
+from jnn.precision import take, wide
 
 
 def center_loss(embeddings: jax.Array, centers: jax.Array, labels: jax.Array) -> jax.Array:
@@ -36,7 +36,7 @@ def center_loss(embeddings: jax.Array, centers: jax.Array, labels: jax.Array) ->
     >>> center_loss(jnp.array([[3.0, 4.0]]), jnp.zeros((1, 2)), jnp.array([0]))
     Array([12.5], dtype=float32)
     """
-    _check_places("center_loss", embeddings, labels, centers.shape[0])
+    labels = _check_places("center_loss", embeddings, labels, centers.shape[0])
     own = take(jax.lax.stop_gradient(wide(centers)), labels)
     return 0.5 * jnp.sum(jnp.square(wide(embeddings) - own), axis=-1)
 
@@ -50,6 +50,8 @@ def update_centers(
     mask: jax.Array | None = None,
 ) -> jax.Array:
     """Centers after a batch: each moves towards the embeddings of its class, `rate * sum(x - c) / (1 + count)`.
+
+    See "A Discriminative Feature Learning Approach for Deep Face Recognition", Wen et al., 2016.
 
     Args:
       centers: (classes, d), in float32 at least.
@@ -66,23 +68,25 @@ def update_centers(
     >>> update_centers(jnp.zeros((2, 1)), jnp.array([[4.0]]), jnp.array([1])).tolist()
     [[0.0], [1.0]]
     """
-    _check_places("update_centers", embeddings, labels, centers.shape[0])
+    labels = _check_places("update_centers", embeddings, labels, centers.shape[0])
     rate = positive("update_centers", "rate", rate, wide(centers))
     total, count = _class_sums(embeddings, labels, centers.shape[0], masked("update_centers", mask, labels.shape))
     moved = wide(centers) + rate * (total - count * wide(centers)) / (1 + count)
     return jax.lax.stop_gradient(moved)
 
 
-def _check_places(name: str, x: jax.Array, labels: jax.Array, classes: int) -> None:
+def _check_places(name: str, x: jax.Array, labels: jax.Array, classes: int) -> jax.Array:
+    """The labels, one for each row of x."""
     checks.floats(name, x)
-    checks.integers(name, labels, name="labels")
+    whole = checks.integers(name, labels, name="labels")
     if labels.shape != x.shape[:-1]:
         raise ValueError(f"{name}: expected labels {x.shape[:-1]}, found {checks.describe(labels)}.")
     checks.in_range(name, labels, classes)
+    return whole
 
 
 def _class_sums(x: jax.Array, labels: jax.Array, classes: int, there: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The sum of each class's embeddings (classes, d), and their number (classes, 1)."""
     flat, counts = wide(x).reshape(-1, x.shape[-1]), there.reshape(-1)
-    own = jax.nn.one_hot(wide_integers(labels).reshape(-1), classes, dtype=flat.dtype) * counts[:, None]
+    own = jax.nn.one_hot(labels.reshape(-1), classes, dtype=flat.dtype) * counts[:, None]
     return own.T @ jnp.where(counts[:, None], flat, 0), jnp.sum(own, axis=0)[:, None]

@@ -15,7 +15,7 @@ from jnn import checks
 from jnn.losses._inputs import one_of, yes_no
 
 
-def multiclass_hinge_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1.0) -> jax.Array:
+def multiclass_hinge_loss(scores: jax.Array, labels: jax.Array, *, margin: jax.Array | float = 1.0) -> jax.Array:
     """Multi-class hinge loss: how near, within a margin, the best wrong class comes to the right one.
 
     See "On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines", Crammer and Singer, 2001. A
@@ -43,7 +43,9 @@ def multiclass_hinge_loss(scores: jax.Array, labels: jax.Array, *, margin: float
     return jnp.where(jnp.any(own, axis=-1), lead, jnp.nan)
 
 
-def multi_margin_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1.0, power: int = 1) -> jax.Array:
+def multi_margin_loss(
+    scores: jax.Array, labels: jax.Array, *, margin: jax.Array | float = 1.0, power: int = 1
+) -> jax.Array:
     """Multi-class margin loss: how near, within a margin, every wrong class comes to the right one.
 
     See "Support Vector Machines for Multi-Class Pattern Recognition", Weston and Watkins, 1999. `multiclass_hinge_loss`
@@ -79,6 +81,8 @@ def multi_margin_loss(scores: jax.Array, labels: jax.Array, *, margin: float = 1
 
 def multi_label_margin_loss(scores: jax.Array, targets: jax.Array) -> jax.Array:
     """Multi-label margin loss: how near, within a margin of 1, wrong classes come to right ones, over all such pairs.
+
+    See "A Kernel Method for Multi-Labelled Classification", Elisseeff and Weston, 2001.
 
     Args:
       scores: (..., classes), floating point.

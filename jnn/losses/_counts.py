@@ -24,6 +24,8 @@ LARGE = math.log(10)  # from where three terms of Stirling's series are exact to
 def poisson_nll(log_mean: jax.Array, targets: jax.Array) -> jax.Array:
     """Poisson negative log-likelihood of counts.
 
+    See "Generalized Linear Models", Nelder and Wedderburn, 1972.
+
     Args:
       log_mean: (..., outputs), floating point: logarithms of the rates.
       targets: the same shape: counts, >= 0.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import fitting, pair
+from jnn.losses._inputs import fitting
 
 
 def poisson_deviance(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -94,7 +94,7 @@ def tweedie_deviance(predictions: jax.Array, targets: jax.Array, *, power: float
 
 
 def _amounts(name: str, means: jax.Array, targets: jax.Array, *, zero: bool) -> tuple[jax.Array, jax.Array]:
-    pair(name, means, targets)
+    checks.pair(name, means, targets)
     mean = fitting(name, "predictions", means, lambda m: m > 0, "> 0", like=means)
     if zero:
         return mean, fitting(name, "targets", targets, lambda y: y >= 0, ">= 0", like=mean)

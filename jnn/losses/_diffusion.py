@@ -78,6 +78,8 @@ def _check_steps(name: str, steps: int) -> None:
 def add_noise(x0: jax.Array, noise: jax.Array, level: jax.Array) -> jax.Array:
     """Forward diffusion: data at a level of noise, `sqrt(level) * x0 + sqrt(1 - level) * noise`.
 
+    See "Denoising Diffusion Probabilistic Models", Ho, Jain and Abbeel, 2020.
+
     Args:
       x0: (..., *data), floating point.
       noise: the same shape, standard normal.

@@ -54,6 +54,8 @@ def update_center(
 ) -> jax.Array:
     """DINO's centre after a batch: an exponential moving average of the mean of the teacher's logits.
 
+    See "Emerging Properties in Self-Supervised Vision Transformers", Caron et al., 2021.
+
     Args:
       center: (k,), in float32 at least.
       teacher: (..., k), logits of all views of a batch.

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import pair
 from jnn.precision import wide
 
 
@@ -42,7 +41,7 @@ def categorical_kl(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
     Array([0.], dtype=float32)
     """
     checks.floats("categorical_kl", logits_q)
-    logits_p, logits_q = pair("categorical_kl", logits_p, logits_q)
+    logits_p, logits_q = checks.pair("categorical_kl", logits_p, logits_q)
     log_p, log_q = (jax.nn.log_softmax(x, axis=-1) for x in (logits_p, logits_q))
     absent = log_p == -jnp.inf  # 0 * inf is nan, in values and in gradients
     difference = jnp.where(absent, 0.0, log_p) - jnp.where(absent, 0.0, log_q)
@@ -94,11 +93,11 @@ def standard_gaussian_kl(mean: jax.Array, log_scale: jax.Array) -> jax.Array:
     Array([1.], dtype=float32)
     """
     checks.floats("standard_gaussian_kl", log_scale)
-    mean, log_scale = pair("standard_gaussian_kl", mean, log_scale)
+    mean, log_scale = checks.pair("standard_gaussian_kl", mean, log_scale)
     return jnp.sum(0.5 * (jnp.square(mean) + jnp.expm1(2 * log_scale)) - log_scale, axis=-1)
 
 
-def negative_elbo(nll: jax.Array, kl: jax.Array, *, beta: float = 1.0) -> jax.Array:
+def negative_elbo(nll: jax.Array, kl: jax.Array, *, beta: jax.Array | float = 1.0) -> jax.Array:
     """Negative evidence lower bound (ELBO): what it costs to reconstruct, plus what it costs to encode.
 
     See "Auto-Encoding Variational Bayes", Kingma and Welling, 2013; "beta-VAE", Higgins et al., 2017.
@@ -118,7 +117,7 @@ def negative_elbo(nll: jax.Array, kl: jax.Array, *, beta: float = 1.0) -> jax.Ar
     >>> negative_elbo(jnp.array([3.0]), jnp.array([0.5]), beta=2.0)
     Array([4.], dtype=float32)
     """
-    nll, kl = pair("negative_elbo", nll, kl, ndim=0)
+    nll, kl = checks.pair("negative_elbo", nll, kl, ndim=0)
     return nll + checks.number("negative_elbo", "beta", beta, lambda b: b >= 0, ">= 0", like=nll) * kl
 
 

@@ -15,6 +15,8 @@ from jnn.precision import wide
 def interpolate_flow(noise: jax.Array, data: jax.Array, time: jax.Array) -> jax.Array:
     """Rectified flow's straight path: `(1 - time) * noise + time * data`.
 
+    See "Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow", Liu, Gong and Liu, 2022.
+
     Args:
       noise: (..., *data), floating point.
       data: the same shape.

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import asked, beside, one_of, pair, unit_interval
+from jnn.losses._inputs import asked, beside, one_of, unit_interval
 
 
-def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0) -> jax.Array:
+def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array | float = 2.0) -> jax.Array:
     """Focal loss of one of many classes: cross-entropy, less where the class is already probable.
 
     See "Focal Loss for Dense Object Detection", Lin et al., 2017. For its class weights alpha, multiply the values by
@@ -47,7 +47,7 @@ def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: float = 2.0) -> j
 
 
 def binary_focal_loss(
-    logits: jax.Array, targets: jax.Array, *, gamma: float = 2.0, alpha: float | None = None
+    logits: jax.Array, targets: jax.Array, *, gamma: jax.Array | float = 2.0, alpha: float | None = None
 ) -> jax.Array:
     """Focal loss of independent yes/no answers: binary cross-entropy, less where the answer is already probable.
 
@@ -69,7 +69,7 @@ def binary_focal_loss(
     >>> binary_focal_loss(jnp.array([[0.0, 1000.0]]), jnp.array([[0, 1]]))
     Array([0.0866434], dtype=float32)
     """
-    logits, _ = pair("binary_focal_loss", logits, targets)
+    logits, _ = checks.pair("binary_focal_loss", logits, targets)
     targets = beside(logits, unit_interval("binary_focal_loss", "targets", targets))
     gamma = checks.number("binary_focal_loss", "gamma", gamma, lambda g: g >= 0, ">= 0", like=logits)
     yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
@@ -85,7 +85,7 @@ def binary_focal_loss(
     return -jnp.mean(of_yes + of_no, axis=-1)
 
 
-def generalized_cross_entropy(logits: jax.Array, labels: jax.Array, *, q: float = 0.7) -> jax.Array:
+def generalized_cross_entropy(logits: jax.Array, labels: jax.Array, *, q: jax.Array | float = 0.7) -> jax.Array:
     """Generalized cross-entropy: bounded by 1 / q, so that wrong labels cost little.
 
     See "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", Zhang and Sabuncu, 2018.

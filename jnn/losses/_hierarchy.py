@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.precision import take, wide, wide_integers
+from jnn.precision import take, wide
 
 
 def huffman_paths(counts: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,8 +80,7 @@ def hierarchical_softmax(
     Array([1.3862944], dtype=float32)
     """
     name = "hierarchical_softmax"
-    _check_tree(name, x, table, labels, nodes, codes)
-    labels = wide_integers(labels)
+    labels = _check_tree(name, x, table, labels, nodes, codes)
     path, turns = jnp.asarray(nodes)[labels], jnp.asarray(codes)[labels]
     logits = jnp.einsum("...nd,...d->...n", wide(take(jnp.asarray(table), jnp.maximum(path, 0))), wide(x))
     log_p = jax.nn.log_sigmoid(jnp.where(turns == 1, logits, -logits))
@@ -97,11 +96,11 @@ def _to_root(node: int, parents: dict[int, tuple[int, int]], classes: int) -> li
     return path
 
 
-def _check_tree(name: str, x: jax.Array, table: jax.Array, labels: jax.Array, nodes: Any, codes: Any) -> None:
+def _check_tree(name: str, x: jax.Array, table: jax.Array, labels: jax.Array, nodes: Any, codes: Any) -> jax.Array:
     checks.floats(name, x)
     checks.floats(name, table, ndim=2)
     checks.trailing(name, x, table.shape[1:])
-    checks.integers(name, labels, name="labels")
+    whole = checks.integers(name, labels, name="labels")
     if labels.shape != x.shape[:-1]:
         raise ValueError(
             f"{name}: expected labels {x.shape[:-1]} for x {checks.describe(x)}, found {checks.describe(labels)}."
@@ -110,3 +109,4 @@ def _check_tree(name: str, x: jax.Array, table: jax.Array, labels: jax.Array, no
     checks.in_range(name, labels, len(nodes))
     if not isinstance(nodes, jax.core.Tracer):  # in NumPy, as values are known while something else is traced
         checks.in_range(name, np.maximum(nodes, 0), len(table), what="nodes", of="inner nodes")
+    return whole

@@ -15,13 +15,6 @@ from jnn.precision import wide, wide_dtype
 ROUNDING = 1e-6  # what float32 sums of probabilities miss 1 by; twice the last place of a dtype of 16 bits
 
 
-def pair(name: str, predictions: jax.Array, targets: jax.Array, *, ndim: int = 1) -> tuple[jax.Array, jax.Array]:
-    """Predictions and targets of one shape, in float32 at least."""
-    checks.floats(name, predictions, ndim=ndim)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    return wide(predictions), beside(predictions, targets)
-
-
 def beside(predictions: jax.Array, x: jax.Array) -> jax.Array:
     """x in float32 at least, and in float64 where predictions are, so that integers keep their digits."""
     return x.astype(jnp.promote_types(wide_dtype(predictions), wide_dtype(x)))
@@ -57,6 +50,12 @@ def unit_interval(name: str, what: str, x: jax.Array) -> jax.Array:
     return jnp.where((x >= -rounding) & (x <= 1 + rounding), inside, jnp.nan)
 
 
+def soft_targets(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
+    """Targets in [0, 1], of the shape of predictions, in float32 at least."""
+    checks.same_shape(name, predictions=predictions, targets=targets)
+    return unit_interval(name, "targets", targets)
+
+
 def asked(weight: jax.Array, x: jax.Array) -> jax.Array:
     """x where it has a weight, and 0 where that is 0: there x may be infinite, of which 0 times is NaN."""
     return jnp.where(weight == 0, 0.0, x)
@@ -70,7 +69,7 @@ def growing(name: str, what: str, x: jax.Array) -> None:
 
 def yes_no(name: str, scores: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Scores, and targets of 0 and 1 in any dtype as signs, -1 and 1."""
-    scores, _ = pair(name, scores, targets)
+    scores, _ = checks.pair(name, scores, targets)
     known = fitting(name, "targets", targets, lambda t: (t == 0) | (t == 1), "of 0 and 1", like=scores)
     return scores, 2 * known - 1
 

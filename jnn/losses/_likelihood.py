@@ -51,6 +51,8 @@ def gaussian_nll(mean: jax.Array, log_scale: jax.Array, targets: jax.Array) -> j
 def laplace_nll(mean: jax.Array, log_scale: jax.Array, targets: jax.Array) -> jax.Array:
     """Laplace negative log-likelihood: absolute errors, weighed by a scale that is predicted.
 
+    See "What Uncertainties Do We Need in Bayesian Deep Learning for Computer Vision?", Kendall and Gal, 2017.
+
     Args:
       mean: (..., outputs), floating point: where the density is greatest.
       log_scale: the same shape: logarithms of mean absolute deviations.

@@ -14,7 +14,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.losses._inputs import one_of, pair, pixels, scored, yes_no
+from jnn import checks
+from jnn.losses._inputs import one_of, pixels, scored, yes_no
 
 
 def lovasz_hinge(
@@ -41,7 +42,7 @@ def lovasz_hinge(
     >>> lovasz_hinge(jnp.array([3.0, -2.0, 0.5]), jnp.array([1, 0, 0]), spatial=1)
     Array(0.75, dtype=float32)
     """
-    pair("lovasz_hinge", logits, targets)
+    checks.pair("lovasz_hinge", logits, targets)
     there = pixels("lovasz_hinge", mask, logits, spatial)
     logits, signs = yes_no("lovasz_hinge", logits, jnp.where(there, targets, 0))
     errors = jnp.where(there, 1 - logits * signs, 0.0)

@@ -48,8 +48,12 @@ def contrastive_loss(
     return 0.5 * jnp.square(_by_kind("contrastive_loss", same, distance, apart))
 
 
-def cosine_embedding_loss(first: jax.Array, second: jax.Array, same: jax.Array, *, margin: float = 0.0) -> jax.Array:
+def cosine_embedding_loss(
+    first: jax.Array, second: jax.Array, same: jax.Array, *, margin: jax.Array | float = 0.0
+) -> jax.Array:
     """Cosine embedding loss: the cosine distance of pairs that are alike, of others their cosine above a margin.
+
+    See "Signature Verification using a 'Siamese' Time Delay Neural Network", Bromley et al., 1993.
 
     Args:
       first, second: (..., d), floating point, of any length.
@@ -77,6 +81,8 @@ def cosine_embedding_loss(first: jax.Array, second: jax.Array, same: jax.Array, 
 
 def hinge_embedding_loss(distances: jax.Array, same: jax.Array, *, margin: jax.Array | float = 1.0) -> jax.Array:
     """Hinge embedding loss of pairs: the distance of like ones, of others what it lacks to a margin.
+
+    See "Deep Learning via Semi-Supervised Embedding", Weston, Ratle and Collobert, 2008.
 
     Args:
       distances: (...), floating point, of any kind, such as the L1 distance of two embeddings.

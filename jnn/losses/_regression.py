@@ -10,7 +10,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.losses._inputs import pair, positive
+from jnn import checks
+from jnn.losses._inputs import positive
 
 
 def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -85,5 +86,5 @@ def huberized(name: str, error: jax.Array, delta: jax.Array | float) -> jax.Arra
 
 def difference(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Predictions minus targets, of one shape."""
-    predictions, targets = pair(name, predictions, targets)
+    predictions, targets = checks.pair(name, predictions, targets)
     return predictions - targets

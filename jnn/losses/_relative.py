@@ -11,11 +11,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.losses._inputs import fitting, pair
+from jnn import checks
+from jnn.losses._inputs import fitting
 
 
 def absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Mean absolute percentage error (MAPE) of each example, as a share: 0.1 is 10 percent.
+
+    See "Mean Absolute Percentage Error for Regression Models", de Myttenaere et al., 2016.
 
     Args:
       predictions: (..., outputs), floating point.
@@ -32,7 +35,7 @@ def absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -> jax
     >>> absolute_percentage_error(jnp.array([[1.0, 3.0]]), jnp.array([[2.0, 4.0]]))
     Array([0.375], dtype=float32)
     """
-    x, y = pair("absolute_percentage_error", predictions, targets)
+    x, y = checks.pair("absolute_percentage_error", predictions, targets)
     return jnp.mean(jnp.abs(x - y) / jnp.maximum(jnp.abs(y), jnp.finfo(y.dtype).eps), axis=-1)
 
 
@@ -54,7 +57,7 @@ def squared_log_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     Array([1.], dtype=float32)
     """
     name = "squared_log_error"
-    pair(name, predictions, targets)
+    checks.pair(name, predictions, targets)
     x, y = (
         jnp.log1p(fitting(name, what, values, lambda v: v > -1, "above -1", like=predictions))
         for what, values in (("predictions", predictions), ("targets", targets))

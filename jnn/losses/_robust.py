@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.losses._inputs import fitting, pair
+from jnn.losses._inputs import fitting
 from jnn.losses._regression import difference
 from jnn.vectors import unit
 
@@ -48,7 +48,7 @@ def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.mean(jnp.where(error < 1, near, far), axis=-1)
 
 
-def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: float = 1.0) -> jax.Array:
+def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: jax.Array | float = 1.0) -> jax.Array:
     """Smooth L1 loss: the Huber loss divided by where it turns linear, so that its slope there is 1.
 
     See "Fast R-CNN", Girshick, 2015.
@@ -74,7 +74,7 @@ def smooth_l1_loss(predictions: jax.Array, targets: jax.Array, *, beta: float = 
     return jnp.mean(0.5 * near * (near / beta) + (error - near), axis=-1)
 
 
-def charbonnier_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 1e-3) -> jax.Array:
+def charbonnier_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: jax.Array | float = 1e-3) -> jax.Array:
     """Charbonnier loss: the absolute error, its corner rounded off within epsilon.
 
     See "Two deterministic half-quadratic regularization algorithms for computed imaging", Charbonnier et al., 1994.
@@ -133,7 +133,9 @@ def quantile_loss(predictions: jax.Array, targets: jax.Array, *, quantile: jax.A
     return jnp.mean(jnp.where(error > 0, share, share - 1) * error, axis=-1)
 
 
-def epsilon_insensitive_loss(predictions: jax.Array, targets: jax.Array, *, epsilon: float = 0.1) -> jax.Array:
+def epsilon_insensitive_loss(
+    predictions: jax.Array, targets: jax.Array, *, epsilon: jax.Array | float = 0.1
+) -> jax.Array:
     """Epsilon-insensitive loss of support vector regression: absolute error beyond epsilon, none within.
 
     See "Support Vector Regression Machines", Drucker et al., 1996.
@@ -161,6 +163,8 @@ def epsilon_insensitive_loss(predictions: jax.Array, targets: jax.Array, *, epsi
 def cosine_distance(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Cosine distance: 1 minus the cosine of the angle between two vectors.
 
+    See "A Vector Space Model for Automatic Indexing", Salton, Wong and Yang, 1975.
+
     Args:
       predictions: (..., features), floating point, of any length.
       targets: the same shape.
@@ -176,5 +180,5 @@ def cosine_distance(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> cosine_distance(jnp.array([[3.0, 0.0], [1.0, 1.0]]), jnp.array([[0.0, 2.0], [5.0, 5.0]])).round(6)
     Array([1., 0.], dtype=float32)
     """
-    x, y = pair("cosine_distance", predictions, targets)
+    x, y = checks.pair("cosine_distance", predictions, targets)
     return 1 - jnp.sum(unit(x) * unit(y), axis=-1)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.losses._inputs import pair, pixels, unit_interval
+from jnn.losses._inputs import pixels, unit_interval
 
 
 def dice_loss(
@@ -115,7 +115,7 @@ def focal_tversky_loss(
     probabilities: jax.Array,
     targets: jax.Array,
     *,
-    gamma: float = 0.75,
+    gamma: jax.Array | float = 0.75,
     false_positives: float = 0.3,
     false_negatives: float = 0.7,
     mask: jax.Array | None = None,
@@ -200,7 +200,7 @@ def _overlaps(
     name: str, p: jax.Array, targets: jax.Array, mask: jax.Array | None, spatial: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(..., classes): sums over the pixels of p t, of p and of t."""
-    pair(name, p, targets)
+    checks.pair(name, p, targets)
     there = pixels(name, mask, p[..., 0], spatial)[..., None]
     p, t = (
         unit_interval(name, what, jnp.where(there, x, 0)) for what, x in (("probabilities", p), ("targets", targets))

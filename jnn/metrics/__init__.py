@@ -26,6 +26,7 @@ from jnn.metrics._bleu import Bleu, ChrF, bleu, chrf, tokenize_13a
 from jnn.metrics._calibration import Calibration, brier_score, calibration_error
 from jnn.metrics._classification import Perplexity, accuracy, binary_accuracy, perplexity, specificity, top_k_accuracy
 from jnn.metrics._clustering import silhouette_score
+from jnn.metrics._combine import adds_up, by_kind, check_metrics, fold, of_nothing, to_add
 from jnn.metrics._confusion import Confusion, confusion_matrix
 from jnn.metrics._contingency import Contingency, contingency
 from jnn.metrics._correlation import (
@@ -62,20 +63,9 @@ from jnn.metrics._generative import (
     inception_score,
     kernel_distance,
 )
-from jnn.metrics._kinds import (
-    Concatenation,
-    Last,
-    Max,
-    Sum,
-    adds_up,
-    by_kind,
-    check_metrics,
-    concatenation,
-    fold,
-    of_nothing,
-    to_add,
-)
+from jnn.metrics._kinds import Concatenation, Last, Max, Sum, concatenation
 from jnn.metrics._multilabel import hamming_loss, subset_accuracy
+from jnn.metrics._ndcg import exponential_gain, ndcg
 from jnn.metrics._panoptic import PanopticQuality, panoptic_quality
 from jnn.metrics._percentage import (
     mean_absolute_percentage_error,
@@ -90,7 +80,6 @@ from jnn.metrics._precision_recall import (
     recall_at_precision,
 )
 from jnn.metrics._rank_correlation import kendall_correlation, spearman_correlation
-from jnn.metrics._ranking import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics._regression import (
     RootMean,
     RSquared,
@@ -100,11 +89,9 @@ from jnn.metrics._regression import (
     root_mean_squared_error,
 )
 from jnn.metrics._retrieval import (
-    exponential_gain,
     fall_out_at_k,
     hit_rate,
     mean_reciprocal_rank,
-    ndcg,
     precision_at_k,
     r_precision,
     recall_at_k,
@@ -118,6 +105,7 @@ from jnn.metrics._roc import (
     sensitivity_at_specificity,
     specificity_at_sensitivity,
 )
+from jnn.metrics._roc_auc import AucHistogram, roc_auc, roc_auc_histogram
 from jnn.metrics._spectral import ergas, rase, spectral_angle, spectral_distortion, windowed_root_mean_squared_error
 from jnn.metrics._sums import Mean, mean, merge
 from jnn.metrics._translation import extended_edit_distance, translation_edit_rate

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean, spread
 from jnn.vectors import unit
 
@@ -38,7 +37,7 @@ def snr(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = N
     >>> round(float(snr(jnp.array([[2.0, 2.0]]), jnp.array([[2.0, 1.0]])).value()), 4)
     6.9897
     """
-    both = unit(jnp.stack(pair("snr", predictions, targets, ndim=1)), axis=(0, -1))
+    both = unit(jnp.stack(checks.pair("snr", predictions, targets)), axis=(0, -1))
     return mean(_decibels(_energy(both[1])) - _decibels(_energy(both[0] - both[1])), weight)
 
 
@@ -104,7 +103,7 @@ def sdr(
     >>> round(float(sdr(noise[:1] + 0.1 * noise[1:], noise[:1], filter_length=2).value()))
     20
     """
-    predictions, targets = pair("sdr", predictions, targets, ndim=1)
+    predictions, targets = checks.pair("sdr", predictions, targets)
     checks.count("sdr", "filter_length", filter_length)
     each = np.asarray(spread("sdr", weight, jnp.zeros(predictions.shape[:-1])), np.float64).ravel()
     p, y = (np.asarray(x, np.float64).reshape(len(each), -1) for x in (predictions, targets))
@@ -128,7 +127,7 @@ def _filtered(p: np.ndarray, y: np.ndarray, taps: int) -> float:
 
 
 def _scale_invariant(name: str, predictions: jax.Array, targets: jax.Array, *, centred: bool) -> jax.Array:
-    p, y = pair(name, predictions, targets, ndim=1)
+    p, y = checks.pair(name, predictions, targets)
     if centred:
         p, y = (x - jnp.mean(x, -1, keepdims=True) for x in (p, y))
     # signals of norm 1, whose energies neither over- nor underflow

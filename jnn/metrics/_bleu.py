@@ -100,6 +100,8 @@ def bleu(
 def tokenize_13a(text: str) -> list[str]:
     """Tokens of BLEU by the rules called 13a: ASCII symbols stand alone, and `.` and `,` outside numbers.
 
+    See "A Call for Clarity in Reporting BLEU Scores", Post, 2018.
+
     >>> tokenize_13a("Pay $1,000.50, now.")
     ['Pay', '$', '1,000.50', ',', 'now', '.']
     """

@@ -72,6 +72,8 @@ def specificity(
 ) -> Mean:
     """Specificity, the true negative rate: of the examples whose label is 0, the share that is answered no.
 
+    See "Statistical Problems in Assessing Methods of Medical Diagnosis", Yerushalmy, 1947.
+
     Args:
       scores: (...), floating point: probabilities, or logits with a threshold of 0. NaN gives NaN.
       labels: the same shape, 0 or 1 in any dtype.

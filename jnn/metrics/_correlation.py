@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn.metrics._pairs import pair
+from jnn import checks
 from jnn.metrics._sums import floored, ratio, spread, total
 
 
@@ -28,7 +28,7 @@ class Pearson(NamedTuple):
     xy: Any
 
     def value(self) -> Any:
-        """The mean over outputs, NaN where one does not vary."""
+        """The mean over outputs, NaN where one does not vary, as far as the shift lets that be seen."""
         x, y, xy = self.covariance()
         return ratio(xy, (x * y) ** 0.5).mean(-1)
 
@@ -72,13 +72,15 @@ def pearson_correlation(
 ) -> Pearson:
     """Pearson correlation of predictions and targets: their covariance over their standard deviations.
 
+    See "Note on Regression and Inheritance in the Case of Two Parents", Pearson, 1895.
+
     Args:
       predictions: (..., outputs), floating point, of rank >= 2.
       targets: the same shape.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.
       shift: a number near the mean of both, or one per output (outputs,): the same for all batches that are merged.
-        It cancels in the value but not in its rounding, as in `r_squared`: of what does not vary, and is far from it,
-        that is all there is, and the value anything.
+        It cancels in the value but not in its rounding, as in `r_squared`: so of what does not vary, and is not the
+        shift, the value may be anything instead of NaN. Of what does not vary, and is the shift, it is NaN.
 
     Raises:
       TypeError: predictions are not floating point.
@@ -120,13 +122,13 @@ def explained_variance(
     >>> float(explained_variance(jnp.array([[1.0], [3.0]]), jnp.array([[0.0], [2.0]])).value())
     1.0
     """
-    p, y = pair("explained_variance", predictions, targets, ndim=2)
+    p, y = checks.pair("explained_variance", predictions, targets, ndim=2)
     errors = y - p
     return ExplainedVariance(_sums("explained_variance", errors, targets, weight, 0.0, shift))
 
 
 def _sums(name: str, x: jax.Array, y: jax.Array, weight: jax.Array | None, *shifts: jax.Array | float) -> Pearson:
-    x, y = pair(name, x, y, ndim=2)
+    x, y = checks.pair(name, x, y, ndim=2)
     weights = spread(name, weight, x)
     x, y = (a - jnp.broadcast_to(jnp.asarray(shift, a.dtype), a.shape) for a, shift in zip((x, y), shifts, strict=True))
     axes = tuple(range(x.ndim - 1))

@@ -109,6 +109,8 @@ class MeanIoU(Counts):
 def mean_iou(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> MeanIoU:
     """Mean intersection over union (mIoU, macro Jaccard index) of segmentation or classes, as counts that merge.
 
+    See "The Distribution of the Flora in the Alpine Zone", Jaccard, 1912.
+
     Takes and raises what `class_counts` does: of images logits (batch, y, x, classes) and labels (batch, y, x), pooled
     over all pixels of all images. A weight of 0 leaves a pixel out, whatever its label: torch's `ignore_index`.
 

@@ -80,6 +80,8 @@ def rouge_n(
 def rouge_l(hypotheses: Sequence[str], references: Sequence[str] | Sequence[Sequence[str]], weight: Any = None) -> Mean:
     """ROUGE-L: F1 of the longest common subsequence of tokens, the mean over rows. Args and Raises as of `rouge_n`.
 
+    See "ROUGE: A Package for Automatic Evaluation of Summaries", Lin, 2004.
+
     >>> round(float(rouge_l(["the cat sat"], ["the sat"]).value()), 4)
     0.8
     """

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean
 from jnn.precision import over_last_axes, wide, wide_dtype
 
@@ -32,7 +31,7 @@ def mean_absolute_scaled_error(
     >>> float(mean_absolute_scaled_error(jnp.array([6.0, 7.0]), jnp.array([7.0, 7.0]), scale).value())
     0.25
     """
-    p, y = pair("mean_absolute_scaled_error", predictions, targets)
+    p, y = checks.pair("mean_absolute_scaled_error", predictions, targets, ndim=0)
     checks.rank("mean_absolute_scaled_error", y, 1)
     if scale.shape != y.shape[:-1]:
         raise ValueError(
@@ -44,6 +43,8 @@ def mean_absolute_scaled_error(
 
 def naive_error(history: jax.Array, period: int = 1) -> jax.Array:
     """Naive forecast error: the mean |x[t] - x[t - period]| of each series, the scale of MASE.
+
+    See "Another look at measures of forecast accuracy", Hyndman and Koehler, 2006.
 
     Args:
       history: (..., time), floating point, of more than `period` steps.
@@ -81,7 +82,7 @@ def mean_squared_log_error(predictions: jax.Array, targets: jax.Array, weight: j
     >>> float(mean_squared_log_error(jnp.array([0.0, 2.0]), jnp.array([0.0, 2.0])).value())
     0.0
     """
-    p, y = pair("mean_squared_log_error", predictions, targets)
+    p, y = checks.pair("mean_squared_log_error", predictions, targets, ndim=0)
     return mean((jnp.log1p(y) - jnp.log1p(p)) ** 2, weight)
 
 
@@ -120,6 +121,8 @@ def quantile_error(
 
 def interval_coverage(lower: jax.Array, upper: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
     """Coverage of prediction intervals: how often the target lies in lower..upper, its ends included.
+
+    See "Evaluating Interval Forecasts", Christoffersen, 1998.
 
     Args:
       lower, upper: any shape, floating point.

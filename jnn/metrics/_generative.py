@@ -47,6 +47,8 @@ def feature_moments(
 ) -> FeatureMoments:
     """Feature moments as sums, of real or of generated examples, for the Fréchet distance.
 
+    See "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", Heusel et al., 2017.
+
     Args:
       features: (..., d), floating point, of any function, such as a classifier's layer before the last.
       weight: (...) or its leading axes; 0 for padding, None for 1 each.

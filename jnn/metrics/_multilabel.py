@@ -17,6 +17,8 @@ def hamming_loss(
 ) -> Mean:
     """Hamming loss: the share of answers that are wrong, over examples and outputs.
 
+    See "Improved Boosting Algorithms Using Confidence-rated Predictions", Schapire and Singer, 1999.
+
     Args:
       scores: (..., outputs), floating point: probabilities, or logits with a threshold of 0. NaN gives NaN.
       labels: the same shape, 0 or 1 in any dtype.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnn.metrics._pairs import pair
+from jnn import checks
 from jnn.metrics._sums import Mean, mean, ratio, spread, total
 
 
 def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> Mean:
     """Mean absolute percentage error (MAPE), as a share: of |target - prediction| / |target|.
+
+    See "Another look at measures of forecast accuracy", Hyndman and Koehler, 2006.
 
     Args:
       predictions: any shape, floating point.
@@ -24,7 +26,7 @@ def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array, w
     >>> float(mean_absolute_percentage_error(jnp.array([1.0, 3.0]), jnp.array([2.0, 4.0])).value())
     0.375
     """
-    p, y = pair("mean_absolute_percentage_error", predictions, targets)
+    p, y = checks.pair("mean_absolute_percentage_error", predictions, targets, ndim=0)
     return mean(jnp.abs(y - p) / jnp.maximum(jnp.abs(y), jnp.finfo(y.dtype).eps), weight)
 
 
@@ -48,7 +50,7 @@ def symmetric_mean_absolute_percentage_error(
     >>> float(symmetric_mean_absolute_percentage_error(jnp.array([1.0, 0.0]), jnp.array([3.0, 0.0])).value())
     0.5
     """
-    p, y = pair("symmetric_mean_absolute_percentage_error", predictions, targets)
+    p, y = checks.pair("symmetric_mean_absolute_percentage_error", predictions, targets, ndim=0)
     return mean(ratio(2 * jnp.abs(y - p), jnp.abs(y) + jnp.abs(p), empty=0.0), weight)
 
 
@@ -72,6 +74,6 @@ def weighted_absolute_percentage_error(
     >>> float(weighted_absolute_percentage_error(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0])).value())
     0.75
     """
-    p, y = pair("weighted_absolute_percentage_error", predictions, targets)
+    p, y = checks.pair("weighted_absolute_percentage_error", predictions, targets, ndim=0)
     weight = spread("weighted_absolute_percentage_error", weight, y)
     return Mean(total(jnp.abs(y - p), weight), total(jnp.abs(y), weight))

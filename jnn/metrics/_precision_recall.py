@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.metrics._ranking import by_label, by_score, checked_share
 from jnn.metrics._sums import ratio
+from jnn.metrics._thresholds import by_label, by_score, checked_share
 
 
 class PrecisionRecall(NamedTuple):

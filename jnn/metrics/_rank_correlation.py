@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from jnn import checks
-from jnn.metrics._ranking import mid_rank
 from jnn.metrics._sums import ratio, spread
 
 Variant = Literal["b", "c"]
@@ -16,6 +15,8 @@ Variant = Literal["b", "c"]
 
 def spearman_correlation(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None) -> float:
     """Spearman correlation of whole arrays: Pearson's of their ranks, equal values sharing theirs; on the host.
+
+    See "The Proof and Measurement of Association between Two Things", Spearman, 1904.
 
     Args:
       predictions: (...), floating point.
@@ -33,7 +34,7 @@ def spearman_correlation(predictions: jax.Array, targets: jax.Array, weight: jax
     1.0
     """
     x, y, each = _rows("spearman_correlation", predictions, targets, weight)
-    x, y = (mid_rank(row, each) for row in (x, y))
+    x, y = (_mid_rank(row, each) for row in (x, y))
     mean_of = lambda rank: ratio(np.sum(each * rank), np.sum(each))
     x, y = (rank - mean_of(rank) for rank in (x, y))
     return float(ratio(np.sum(each * x * y), np.sqrt(np.sum(each * x * x) * np.sum(each * y * y))))
@@ -74,6 +75,18 @@ def kendall_correlation(
     fewer = min(len(x_names), len(y_names))
     whole = np.sqrt(x_apart * y_apart) if variant == "b" else each.sum() ** 2 * ratio(fewer - 1, 2 * fewer)
     return float(ratio(surplus, whole))
+
+
+def _mid_rank(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The weight of what is less than each value, and half of what is equal.
+
+    >>> _mid_rank(np.array([3, 1, 3]), np.ones(3)).tolist()
+    [2.0, 0.5, 2.0]
+    """
+    order = np.argsort(values, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(weight[order])])
+    less, less_or_equal = (below[np.searchsorted(values[order], values, side)] for side in ("left", "right"))
+    return (less + less_or_equal) / 2
 
 
 def _apart(groups: np.ndarray, weight: np.ndarray) -> float:

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.metrics._pairs import pair
 from jnn.metrics._sums import Mean, mean, ratio, spread, total
 from jnn.precision import wide
 
@@ -143,5 +142,5 @@ def r_squared(
 
 
 def _error(name: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    p, y = pair(name, predictions, targets)
+    p, y = checks.pair(name, predictions, targets, ndim=0)
     return p - y

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jnn.metrics._ranking import AucHistogram, by_score
+from jnn.metrics._roc_auc import AucHistogram, exact
+from jnn.metrics._thresholds import by_score
 
 
 class RocCurve(NamedTuple):
@@ -38,6 +39,8 @@ class RocCurve(NamedTuple):
 
 def roc_curve(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> RocCurve:
     """ROC curve (receiver operating characteristic): sensitivity over false positive rate, a point for each threshold.
+
+    See "An Introduction to ROC Analysis", Fawcett, 2006.
 
     Args:
       scores: (...), floating point, on any scale.
@@ -69,7 +72,7 @@ def equal_error_rate(scores: jax.Array, labels: jax.Array, weight: jax.Array | N
     >>> equal_error_rate(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0]))
     0.5
     """
-    return float(_exact("equal_error_rate", scores, labels, weight).equal_error_rate())
+    return float(exact("equal_error_rate", scores, labels, weight).equal_error_rate())
 
 
 def sensitivity_at_specificity(
@@ -82,8 +85,8 @@ def sensitivity_at_specificity(
     >>> sensitivity_at_specificity(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0]), 0.9)
     0.5
     """
-    exact = _exact("sensitivity_at_specificity", scores, labels, weight)
-    return float(exact.sensitivity_at_specificity(specificity))
+    found = exact("sensitivity_at_specificity", scores, labels, weight)
+    return float(found.sensitivity_at_specificity(specificity))
 
 
 def specificity_at_sensitivity(
@@ -96,8 +99,8 @@ def specificity_at_sensitivity(
     >>> specificity_at_sensitivity(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0]), 0.5)
     1.0
     """
-    exact = _exact("specificity_at_sensitivity", scores, labels, weight)
-    return float(exact.specificity_at_sensitivity(sensitivity))
+    found = exact("specificity_at_sensitivity", scores, labels, weight)
+    return float(found.specificity_at_sensitivity(sensitivity))
 
 
 def log_auc(
@@ -121,10 +124,4 @@ def log_auc(
     >>> log_auc(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0]), low=0.25, high=1.0)
     0.75
     """
-    return float(_exact("log_auc", scores, labels, weight).log_auc(low, high))
-
-
-def _exact(name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None) -> AucHistogram:
-    """A bin for each distinct score."""
-    positive, negative, _ = by_score(name, scores, labels, weight)
-    return AucHistogram(positive, negative)
+    return float(exact("log_auc", scores, labels, weight).log_auc(low, high))

@@ -17,7 +17,6 @@ import numpy as np
 from jnn import checks
 from jnn.image_similarity import universal_image_quality
 from jnn.metrics._sums import Mean, mean
-from jnn.precision import wide
 from jnn.vectors import unit
 
 
@@ -42,12 +41,14 @@ def spectral_angle(predictions: jax.Array, targets: jax.Array, weight: jax.Array
     >>> float(spectral_angle(jnp.array([[[0.0, 2.0]]]), jnp.array([[[1.0, 0.0]]])).value())
     1.5707963705062866
     """
-    x, y = (unit(image) for image in _images("spectral_angle", predictions, targets))
+    x, y = (unit(image) for image in checks.pair("spectral_angle", predictions, targets, ndim=3))
     # by half the angle: the arc cosine has no digits near 0
     return mean(jnp.mean(2 * jnp.atan2(_root_mean_square(x - y, -1), _root_mean_square(x + y, -1)), (-2, -1)), weight)
 
 
-def ergas(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, ratio: float = 4.0) -> Mean:
+def ergas(
+    predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, ratio: jax.Array | float = 4.0
+) -> Mean:
     """ERGAS, the relative dimensionless global error in synthesis, in percent: 0 for no error.
 
     100 / ratio times the root mean square over bands of error / mean. See "Quality of high resolution synthesised
@@ -66,7 +67,7 @@ def ergas(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None =
     >>> round(float(ergas(jnp.full((2, 2, 3), 1.1), jnp.ones((2, 2, 3))).value()), 3)
     2.5
     """
-    x, y = _images("ergas", predictions, targets)
+    x, y = checks.pair("ergas", predictions, targets, ndim=3)
     ratio = checks.number("ergas", "ratio", ratio, lambda r: r > 0, "> 0", like=x)
     relative = _root_mean_square(x - y, (-3, -2)) / _size(jnp.mean(y, (-3, -2)))
     return mean(100 / ratio * _root_mean_square(relative, -1), weight)
@@ -81,7 +82,7 @@ def rase(predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = 
     >>> round(float(rase(jnp.full((2, 2, 3), 1.1), jnp.ones((2, 2, 3))).value()), 3)
     10.0
     """
-    x, y = _images("rase", predictions, targets)
+    x, y = checks.pair("rase", predictions, targets, ndim=3)
     axes = (-3, -2, -1)
     return mean(100 * _root_mean_square(x - y, axes) / _size(jnp.mean(y, axes)), weight)
 
@@ -90,6 +91,8 @@ def windowed_root_mean_squared_error(
     predictions: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, window: int = 8
 ) -> Mean:
     """Root mean squared error (RMSE) under a sliding window: the mean over its places, channels and images.
+
+    The window and its size are those of "A Universal Image Quality Index", Wang and Bovik, 2002.
 
     Args:
       predictions: (..., y, x, channels), floating point, at least as large as the window.
@@ -105,7 +108,7 @@ def windowed_root_mean_squared_error(
     >>> float(windowed_root_mean_squared_error(x, 0 * x, window=1).value())
     1.0
     """
-    x, y = _images("windowed_root_mean_squared_error", predictions, targets)
+    x, y = checks.pair("windowed_root_mean_squared_error", predictions, targets, ndim=3)
     checks.count("windowed_root_mean_squared_error", "window", window)
     if min(x.shape[-3:-1]) < window:
         raise ValueError(
@@ -154,12 +157,6 @@ def spectral_distortion(
         bands(image, first), bands(image, second), window=window, sigma=sigma
     )
     return mean(jnp.mean(jnp.abs(quality(fused) - quality(coarse)), 0), weight)
-
-
-def _images(name: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-    checks.floats(name, predictions, ndim=3)
-    checks.same_shape(name, predictions=predictions, targets=targets)
-    return wide(predictions), wide(targets)
 
 
 def _root_mean_square(x: jax.Array, axes: int | tuple[int, ...]) -> jax.Array:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.metrics._kinds import Concatenation, added, adds_up, check_metric, combine, is_metric
+from jnn.metrics._combine import added, adds_up, check_metric, combine, is_metric
+from jnn.metrics._kinds import Concatenation
 from jnn.precision import clipped_integers, wide, wide_dtype
 
 ROUNDING = 1e-3  # of probabilities in few bits

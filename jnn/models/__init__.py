@@ -8,19 +8,21 @@ from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
+from jnn.models._deit import deit, deit_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
-from jnn.models._efficientnet_lite import EFFICIENTNET_LITES, efficientnet_lite, efficientnet_lite_spec
-from jnn.models._efficientnet_v2 import EFFICIENTNET_V2S, efficientnet_v2, efficientnet_v2_spec
+from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite, efficientnet_lite_spec
+from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
-from jnn.models._generate import generate
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
-from jnn.models._inception_resnet import inception_resnet, inception_resnet_spec
+from jnn.models._inception_resnet_v2 import inception_resnet_v2, inception_resnet_v2_spec
 from jnn.models._inception_v3 import inception_v3, inception_v3_spec
 from jnn.models._inverted_residual import inverted_residual, inverted_residual_spec
 from jnn.models._lenet import lenet5, lenet5_spec
+from jnn.models._mamba2 import MAMBA2, cached_mamba2_decoder, mamba2_decoder, mamba2_decoder_cache, mamba2_decoder_spec
+from jnn.models._mamba2_from_hf import mamba2_from_hf
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._mlp_mixer import MLP_MIXERS, mlp_mixer, mlp_mixer_spec
 from jnn.models._mobilenet_v1 import mobilenet, mobilenet_spec
@@ -32,9 +34,11 @@ from jnn.models._mobilenet_v3 import (
     mobilenet_v3,
     mobilenet_v3_spec,
 )
+from jnn.models._paged_transformer import TRANSFORMER, paged_transformer, paged_transformer_cache
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
+from jnn.models._published_vits import deit_from_hf, vit_from_hf
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
@@ -48,21 +52,49 @@ from jnn.models._wavenet import wavenet, wavenet_spec
 from jnn.models._xception import xception, xception_spec
 from jnn.models.decoders import (
     DecoderConfig,
+    DynamicScaling,
     LinearScaling,
     Llama3Scaling,
+    LongScaling,
     YarnScaling,
     cached_decoder,
     decoder,
     decoder_cache,
     decoder_from_hf,
+    decoder_model,
     decoder_spec,
     gemma2_from_hf,
     gemma_from_hf,
+    llama_from_gguf,
     llama_from_hf,
     mistral_from_hf,
+    mixtral_from_hf,
+    olmoe_from_hf,
+    paged_decoder,
+    paged_decoder_cache,
     phi3_from_hf,
     qwen2_from_hf,
+    qwen2_moe_from_hf,
     qwen3_from_hf,
+    qwen3_moe_from_hf,
+    routed_decoder,
+)
+from jnn.models.encoder_decoders import (
+    EncoderDecoderCache,
+    EncoderDecoderConfig,
+    LearnedPositions,
+    RelativePositions,
+    SinusoidalPositions,
+    bart_from_hf,
+    cached_encoder_decoder,
+    encode_source,
+    encoder_decoder,
+    encoder_decoder_cache,
+    encoder_decoder_from_hf,
+    encoder_decoder_spec,
+    marian_from_hf,
+    t5_from_hf,
+    whisper_from_hf,
 )
 from jnn.models.encoders import (
     EncoderConfig,
@@ -82,42 +114,78 @@ from jnn.models.encoders import (
     token_classifier,
     token_classifier_spec,
 )
+from jnn.models.image_text import (
+    ClipConfig,
+    SiglipConfig,
+    TowerConfig,
+    clip,
+    clip_from_hf,
+    clip_images,
+    clip_spec,
+    clip_texts,
+    siglip,
+    siglip_from_hf,
+    siglip_images,
+    siglip_spec,
+    siglip_texts,
+    similarity_logits,
+)
 
 __all__ = [
     "CONVNEXTS",
     "DENSENETS",
     "EFFICIENTNETS",
-    "EFFICIENTNET_LITES",
-    "EFFICIENTNET_V2S",
+    "EFFICIENTNETS_LITE",
+    "EFFICIENTNETS_V2",
+    "MAMBA2",
     "MLP_MIXERS",
     "MOBILENET_V3_LARGE",
     "MOBILENET_V3_SMALL",
     "RESNETS",
     "TORCHVISION_RESNET",
     "TORCHVISION_VIT",
+    "TRANSFORMER",
     "VGGS",
     "VITS",
     "Arrange",
     "Branch",
+    "ClipConfig",
     "DecoderConfig",
+    "DynamicScaling",
     "EncoderConfig",
+    "EncoderDecoderCache",
+    "EncoderDecoderConfig",
+    "LearnedPositions",
     "LinearScaling",
     "Llama3Scaling",
+    "LongScaling",
     "MobileBlock",
     "Norm",
+    "RelativePositions",
+    "SiglipConfig",
+    "SinusoidalPositions",
+    "TowerConfig",
     "YarnScaling",
     "alexnet",
     "alexnet_spec",
     "autoencoder",
     "autoencoder_spec",
+    "bart_from_hf",
     "batch_stats_spec",
     "bert_from_hf",
     "cached_block",
     "cached_decoder",
+    "cached_encoder_decoder",
+    "cached_mamba2_decoder",
     "cached_transformer",
     "capsnet",
     "capsnet_reconstruct",
     "capsnet_spec",
+    "clip",
+    "clip_from_hf",
+    "clip_images",
+    "clip_spec",
+    "clip_texts",
     "cnn",
     "cnn_spec",
     "conv_norm",
@@ -131,7 +199,11 @@ __all__ = [
     "decoder",
     "decoder_cache",
     "decoder_from_hf",
+    "decoder_model",
     "decoder_spec",
+    "deit",
+    "deit_from_hf",
+    "deit_spec",
     "densenet",
     "densenet_spec",
     "diffusion_unet",
@@ -143,17 +215,21 @@ __all__ = [
     "efficientnet_spec",
     "efficientnet_v2",
     "efficientnet_v2_spec",
+    "encode_source",
     "encoder",
+    "encoder_decoder",
+    "encoder_decoder_cache",
+    "encoder_decoder_from_hf",
+    "encoder_decoder_spec",
     "encoder_from_hf",
     "encoder_spec",
     "gemma2_from_hf",
     "gemma_from_hf",
-    "generate",
     "gpt2_from_hf",
     "graph_classifier",
     "graph_classifier_spec",
-    "inception_resnet",
-    "inception_resnet_spec",
+    "inception_resnet_v2",
+    "inception_resnet_v2_spec",
     "inception_v3",
     "inception_v3_spec",
     "inverted_residual",
@@ -161,13 +237,20 @@ __all__ = [
     "last_state",
     "lenet5",
     "lenet5_spec",
+    "llama_from_gguf",
     "llama_from_hf",
+    "mamba2_decoder",
+    "mamba2_decoder_cache",
+    "mamba2_decoder_spec",
+    "mamba2_from_hf",
+    "marian_from_hf",
     "masked_conv",
     "masked_language_model",
     "masked_language_model_spec",
     "mean_pool",
     "mean_state",
     "mistral_from_hf",
+    "mixtral_from_hf",
     "mlp",
     "mlp_mixer",
     "mlp_mixer_spec",
@@ -180,6 +263,11 @@ __all__ = [
     "mobilenet_v3_spec",
     "node_classifier",
     "node_classifier_spec",
+    "olmoe_from_hf",
+    "paged_decoder",
+    "paged_decoder_cache",
+    "paged_transformer",
+    "paged_transformer_cache",
     "parallel",
     "perceptron",
     "perceptron_fit",
@@ -196,13 +284,16 @@ __all__ = [
     "prototypes",
     "prototypical_logits",
     "qwen2_from_hf",
+    "qwen2_moe_from_hf",
     "qwen3_from_hf",
+    "qwen3_moe_from_hf",
     "recurrent_classifier",
     "recurrent_classifier_spec",
     "reparametrize",
     "resnet",
     "resnet_spec",
     "roberta_from_hf",
+    "routed_decoder",
     "sandwich_norm",
     "seq2seq",
     "seq2seq_decode",
@@ -211,6 +302,13 @@ __all__ = [
     "sequence_classifier_spec",
     "siamese",
     "siamese_spec",
+    "siglip",
+    "siglip_from_hf",
+    "siglip_images",
+    "siglip_spec",
+    "siglip_texts",
+    "similarity_logits",
+    "t5_from_hf",
     "tcn",
     "tcn_spec",
     "time_embedding",
@@ -228,9 +326,11 @@ __all__ = [
     "vgg",
     "vgg_spec",
     "vit",
+    "vit_from_hf",
     "vit_spec",
     "wavenet",
     "wavenet_spec",
+    "whisper_from_hf",
     "xception",
     "xception_spec",
 ]

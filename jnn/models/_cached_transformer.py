@@ -58,6 +58,12 @@ def cached_transformer(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.
     >>> logits.shape, cache["next"].tolist()
     ((1, 65), [4, 4])
     """
+    x, cache = cached_rows(p, tokens, cache)
+    return unembed(p["embed"], x), cache
+
+
+def cached_rows(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+    """The rows (..., t, d) that `cached_transformer` reads logits from."""
     checks.integers("cached_transformer", tokens, ndim=1)
     x = embed_tokens(p, tokens, cache["next"][0] + jnp.arange(tokens.shape[-1]))
 
@@ -65,4 +71,4 @@ def cached_transformer(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.
         return cached_block(slice_[0], x, slice_[1], rotate=rotation(p))
 
     x, cache = jax.lax.scan(layer, x, (p["blocks"], cache))
-    return unembed(p["embed"], layer_norm(p["norm"], x)), cache
+    return layer_norm(p["norm"], x), cache

@@ -103,6 +103,8 @@ def capsnet(p: Params, x: jax.Array, *, iterations: int = 3) -> jax.Array:
 def capsnet_reconstruct(p: Params, capsules: jax.Array, labels: jax.Array) -> jax.Array:
     """CapsNet's decoder: the image of the label's capsule, all others set to zero, in [0, 1].
 
+    See "Dynamic Routing Between Capsules", Sabour, Frosst and Hinton, 2017.
+
     Args:
       p: as declared by `capsnet_spec`, with "decoder".
       capsules: (..., classes, d), as `capsnet` returns.

@@ -24,7 +24,9 @@ NO_VALUE = {  # fields on which no logit depends
     *("max_position_embeddings", "original_max_position_embeddings", "pretraining_tp", "chunk_size_feed_forward"),
     *("return_dict", "output_hidden_states", "output_attentions", "problem_type", "id2label", "label2id"),
     *("is_llama_config", "transformers.js_config", "reorder_and_upcast_attn", "n_ctx", "task_specific_params"),
+    *("output_router_logits", "router_aux_loss_coef"),
     *("initializer_factor", "torchscript", "use_bfloat16", "tf_legacy_loss", "tokenizer_class", "prefix"),
+    "_attn_implementation_autoset",
     *("sep_token_id", "decoder_start_token_id", "finetuning_task", "num_labels", "gradient_checkpointing"),
     # of drawing text, which `generate` is told
     *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty"),
@@ -33,14 +35,22 @@ NO_VALUE = {  # fields on which no logit depends
     *("return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values"),
     *("exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens"),
     *("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"),
+    *(
+        "_num_labels",
+        "output_past",
+        "n_positions",
+        "save_step",
+        "forced_decoder_ids",
+        "force_bos_token_to_be_generated",
+    ),
 }
 exact_gelu = partial(gelu, approximate=False)
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "silu": silu,
     "swish": silu,
     "gelu": exact_gelu,
-    "gelu_pytorch_tanh": gelu,
     "gelu_new": gelu,
+    "gelu_pytorch_tanh": gelu,
     "quick_gelu": quick_gelu,
     "relu": relu,
 }

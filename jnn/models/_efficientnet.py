@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn.models._conv_norm import Stats
-from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
+from jnn.models._inverted_network import factor, rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
 # the kernel of a stage's blocks, by how much they widen, how many channels come out, how many blocks there are
@@ -59,9 +59,13 @@ def efficientnet_spec(
       "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}, and
       "squeeze", a gate of a quarter of the block's channels
 
+    Raises:
+      ValueError: a factor is not above 0.
+
     >>> efficientnet_spec(1000)["stage3"]["rest"]["squeeze"]["down"]["w"].shape
     (1, 240, 10)
     """
+    width, depth = (factor("efficientnet_spec", name, f) for name, f in (("width", width), ("depth", depth)))
     c = rounded(stem * width)
     scaled = [(kernel, widen, rounded(c_out * width), math.ceil(n * depth)) for kernel, widen, c_out, n in stages]
     last = 4 * scaled[-1][2]

@@ -15,10 +15,10 @@ from jax.typing import DTypeLike
 
 from jnn.models._conv_norm import Stats
 from jnn.models._efficientnet import STAGES, STRIDES
-from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
+from jnn.models._inverted_network import factor, rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
-EFFICIENTNET_LITES: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
+EFFICIENTNETS_LITE: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
     "efficientnet_lite0": {"width": 1.0, "depth": 1.0},  # for images of 224
     "efficientnet_lite1": {"width": 1.0, "depth": 1.1},  # 240
     "efficientnet_lite2": {"width": 1.1, "depth": 1.2},  # 260
@@ -39,7 +39,7 @@ def efficientnet_lite_spec(
     channels: int = 3,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an EfficientNet-Lite; the factors of published ones are in `EFFICIENTNET_LITES`.
+    """Declares an EfficientNet-Lite; the factors of published ones are in `EFFICIENTNETS_LITE`.
 
     Args:
       classes: how many logits.
@@ -56,9 +56,13 @@ def efficientnet_lite_spec(
       {"stem": {"conv", "norm"}, "stage1": {"first": block, "rest": stacked blocks}, ..., "last": {"conv", "norm"},
       "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}
 
+    Raises:
+      ValueError: a factor is not above 0.
+
     >>> efficientnet_lite_spec(1000)["stage3"]["rest"]["depthwise"]["conv"]["w"].shape
     (1, 5, 5, 1, 240)
     """
+    width, depth = (factor("efficientnet_lite_spec", name, f) for name, f in (("width", width), ("depth", depth)))
     ends = (0, len(stages) - 1)
     scaled = [
         (kernel, widen, rounded(c_out * width), blocks if i in ends else math.ceil(blocks * depth))

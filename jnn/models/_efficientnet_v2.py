@@ -30,7 +30,7 @@ LARGE = (
     *((3, 1, 32, 4), (3, 4, 64, 7), (3, 4, 96, 7)),
     *((3, 4, 192, 10), (3, 6, 224, 19), (3, 6, 384, 25), (3, 6, 640, 7)),
 )
-EFFICIENTNET_V2S: dict[str, dict[str, Any]] = {  # sizes for `efficientnet_v2_spec`
+EFFICIENTNETS_V2: dict[str, dict[str, Any]] = {  # sizes for `efficientnet_v2_spec`
     "efficientnet_v2_b0": {"stages": BASE, "stem": 32},  # for images of 224
     "efficientnet_v2_b1": {"stages": BASE, "stem": 32, "depth": 1.1},  # 240
     "efficientnet_v2_b2": {"stages": BASE, "stem": 32, "width": 1.1, "depth": 1.2},  # 260
@@ -55,7 +55,7 @@ def efficientnet_v2_spec(
     channels: int = 3,
     dtype: DTypeLike = jnp.float32,
 ) -> Spec:
-    """Declares an EfficientNetV2; the sizes of the published ones are in `EFFICIENTNET_V2S`.
+    """Declares an EfficientNetV2; the sizes of the published ones are in `EFFICIENTNETS_V2`.
 
     Args:
       classes: how many logits.

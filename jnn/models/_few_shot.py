@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.layers import linear, linear_spec
 from jnn.param import Params, Spec
-from jnn.precision import wide, wide_integers
+from jnn.precision import wide
 
 
 def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, weight: jax.Array | None = None) -> jax.Array:
@@ -40,7 +40,7 @@ def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, weight: j
     [[2.0], [5.0]]
     """
     checks.floats("prototypes", support, ndim=2)
-    checks.integers("prototypes", labels, ndim=1, name="labels")
+    whole = checks.integers("prototypes", labels, ndim=1, name="labels")
     checks.in_range("prototypes", labels, classes)
     weight = jnp.ones(labels.shape) if weight is None else weight
     if not labels.shape == weight.shape == support.shape[:-1]:
@@ -49,7 +49,7 @@ def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, weight: j
             f"{checks.describe(labels)} and {checks.describe(weight)}."
         )
     h = wide(support)
-    share = jax.nn.one_hot(wide_integers(labels), classes, dtype=h.dtype) * weight[..., None].astype(h.dtype)
+    share = jax.nn.one_hot(whole, classes, dtype=h.dtype) * weight[..., None].astype(h.dtype)
     h = jnp.where(weight[..., None] == 0, 0, h)
     count = jnp.sum(share, axis=-2)[..., None]
     sums = jnp.einsum("...nc,...nd->...cd", share, h)

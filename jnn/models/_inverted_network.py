@@ -8,11 +8,13 @@ Laws: as in `_conv_norm`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
@@ -109,6 +111,13 @@ def staged_network(
 
 def _block(p: Params, x: jax.Array, stats: Stats | None, key: jax.Array | None, **how: Any) -> tuple[jax.Array, Stats]:
     return (inverted_residual if "depthwise" in p else fused_residual)(p, x, stats, key=key, **how)
+
+
+def factor(where: str, name: str, value: float) -> float:
+    """What a number of channels or blocks is multiplied by, once it is known to be above 0."""
+    fits = lambda f: (f > 0) & (f < math.inf)
+    known: float = checks.number(where, name, value, fits, "above 0 and finite", like=jnp.zeros(()))
+    return known
 
 
 def rounded(c: float) -> int:

@@ -6,6 +6,7 @@ symmetric where a convolution strides, as in TensorFlow. Laws: as in `_resnet`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jnn import checks
 from jnn.layers import linear_spec
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
 from jnn.models._inverted_network import staged_network
@@ -47,6 +49,9 @@ def mobilenet_spec(
       {"stem": {"conv", "norm"}, "stage1": {"first": block, "rest": stacked blocks}, ..., "out"}, where a block is
       {"depthwise", "pointwise"}, each {"conv", "norm"}
 
+    Raises:
+      ValueError: the multiplier leaves no channel somewhere.
+
     >>> mobilenet_spec(1000)["stage4"]["rest"]["depthwise"]["conv"]["w"].shape
     (5, 3, 3, 1, 512)
     """
@@ -57,6 +62,10 @@ def mobilenet_spec(
             "pointwise": conv_norm_spec(c_in, c_out, 1, dtype=dtype),
         }
 
+    narrowest = min(stem, *(width for width, _ in stages))
+    fits = lambda m: (m * narrowest >= 1) & (m < math.inf)
+    wanted = f"of 1/{narrowest} or more, so that each layer keeps a channel"
+    multiplier = checks.number("mobilenet_spec", "multiplier", multiplier, fits, wanted, like=jnp.zeros(()))
     c = int(stem * multiplier)
     spec: Spec = {"stem": conv_norm_spec(channels, c, dtype=dtype)}
     for i, (width, n) in enumerate(stages, 1):

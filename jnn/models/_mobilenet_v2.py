@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn.models._conv_norm import Stats
-from jnn.models._inverted_network import rounded, staged_network, staged_network_spec
+from jnn.models._inverted_network import factor, rounded, staged_network, staged_network_spec
 from jnn.param import Params, Spec
 
 # by how much a stage's blocks widen, how many channels come out, how many blocks there are
@@ -45,9 +45,13 @@ def mobilenet_v2_spec(
       {"stem": {"conv", "norm"}, "stage1": {"first": block, "rest": stacked blocks}, ..., "last": {"conv", "norm"},
       "out"}, where a block is {"expand" (where it widens), "depthwise", "project"}, each {"conv", "norm"}
 
+    Raises:
+      ValueError: the multiplier is not above 0.
+
     >>> mobilenet_v2_spec(1000)["stage2"]["rest"]["depthwise"]["conv"]["w"].shape
     (1, 3, 3, 1, 144)
     """
+    multiplier = factor("mobilenet_v2_spec", "multiplier", multiplier)
     c = rounded(stem * multiplier)
     scaled = [(3, widen, rounded(width * multiplier), depth) for widen, width, depth in stages]
     wide = max(last, rounded(last * multiplier)) if multiplier > 1 else last

@@ -2,7 +2,7 @@
 
     transformer(p, tokens, key=key) -> logits       all positions at once, for training
 
-(One chunk of tokens after another, with a cache: `_cached_transformer`; text drawn token by token: `_generate`.)
+(One chunk of tokens after another, with a cache: `_cached_transformer`, `_paged_transformer`.)
 
 The layers' parameters are stacked along a leading axis and the stack is scanned, so that compile time does
 not grow with depth. How many layers, heads and positions there are is in the shapes; positions are learned

@@ -4,6 +4,7 @@
     transformer_block(p, x, causal=False, key=key)                    of an encoder
     transformer_block(p, x, kv, key=key)                              of a decoder that reads what an encoder wrote
     transformer_block(p, x, arrange=post_norm, key=key)               and `parallel`
+    transformer_block(p, x, forward=f, key=key)                       another feed-forward network, such as experts
     cached_block(p, x, cache) -> (x, cache)                           its next chunk
 
 The block names what may be remembered of it, for `jnn.remat`.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,7 @@ from jnn.layers import (
     Attend,
     Bias,
     Cache,
+    QkNorm,
     Rotate,
     adapter,
     attention,
@@ -42,12 +45,15 @@ from jnn.layers import (
     feed_forward_spec,
     layer_norm,
     layer_norm_spec,
+    paged_attention,
+    rms_norm,
 )
 from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
 from jnn.param import Params, Spec, path_key
 
 ADAPTERS = ("adapter1", "adapter_cross", "adapter2")
+Forward = Callable[..., jax.Array]  # (block's params, (..., t, d), activation=) -> (..., t, d), as `feed_forward`
 
 
 def transformer_block_spec(
@@ -110,8 +116,10 @@ def transformer_block(
     rotate: Rotate | None = None,
     bias: jax.Array | Bias | None = None,
     norm: Norm = layer_norm,
+    qk_norm: QkNorm = rms_norm,
     activation: Callable[[jax.Array], jax.Array] = gelu,
     attend: Attend = dot_product_attention,
+    forward: Forward = feed_forward,
     arrange: Arrange = pre_norm,
 ) -> jax.Array:
     """Transformer block, pre-norm: `x + attention(norm(x))`, and of that, `x + feed_forward(norm(x))`.
@@ -126,10 +134,11 @@ def transformer_block(
       key: noise for dropout and stochastic depth, None for none.
       rate: of dropout, on what is added to x.
       drop_path: of stochastic depth: how often an example leaves a branch out, each by itself, as in `drop_path`.
-      causal, window, mask, rotate, bias, attend: as in `attention`.
+      causal, window, mask, rotate, bias, qk_norm, attend: as in `attention`.
       kv_mask: (..., t, s), of cross-attention.
       norm: `layer_norm`, or `rms_norm`.
       activation: of the feed-forward network.
+      forward: what that is, as a function of p: `feed_forward`.
       arrange: how branches are added up: `pre_norm`, `post_norm`, `sandwich_norm`, `parallel`.
 
     Returns:
@@ -144,7 +153,7 @@ def transformer_block(
     >>> transformer_block(p, x, key=None).shape
     (5, 8)
     """
-    checks.params("transformer_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate", *ADAPTERS))
+    _check("transformer_block", p, forward)
     checks.array("transformer_block", x)
     attending = partial(
         attention,
@@ -154,10 +163,15 @@ def transformer_block(
         mask=mask,
         rotate=rotate,
         bias=bias,
+        qk_norm=qk_norm,
         attend=attend,
     )
     keys = [None] * 3 if key is None else jax.random.split(key, 3 if "cross" in p else 2)
-    branches = _adapted(p, [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)])
+    branches: list[Branch] = [
+        ("norm1", attending),
+        *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
+    ]
+    branches = _adapted(p, branches)
 
     def noisy(h: jax.Array, key: jax.Array | None) -> jax.Array:
         own = None if key is None else path_key(key, "drop_path")
@@ -178,11 +192,16 @@ def cached_block(
     rotate: Rotate | None = None,
     bias: Bias | None = None,
     norm: Norm = layer_norm,
+    qk_norm: QkNorm = rms_norm,
     activation: Callable[[jax.Array], jax.Array] = gelu,
     attend: Attend = dot_product_attention,
+    forward: Forward = feed_forward,
     arrange: Arrange = pre_norm,
+    lengths: jax.Array | None = None,
 ) -> tuple[jax.Array, Cache]:
     """`transformer_block` of the next chunk of a sequence, without noise; the cache as in `cached_attention`.
+
+    With a table in the cache it is that of `paged_attention`, for which `lengths` are.
 
     >>> from jnn.layers import attention_cache
     >>> from jnn.param import init
@@ -191,17 +210,28 @@ def cached_block(
     >>> y.shape, int(cache["next"])
     ((5, 8), 5)
     """
-    checks.params("cached_block", p, "norm1", "attention", "up", "down", may=("norm2", "cross", "gate", *ADAPTERS))
+    _check("cached_block", p, forward)
     checks.array("cached_block", x)
+    if bias is not None and "table" in cache:
+        raise ValueError("cached_block: found a bias and a paged cache, which takes none. Give an `attention_cache`.")
+    if lengths is not None and "table" not in cache:
+        raise ValueError("cached_block: found lengths and a cache whose rows are all as long. Give a `paged_cache`.")
+    how: dict[str, Any] = {"window": window, "rotate": rotate, "qk_norm": qk_norm, "attend": attend}
     grown: list[Cache] = []
 
     def attending(h: jax.Array) -> jax.Array:
-        y, new = cached_attention(p["attention"], h, cache, window=window, rotate=rotate, bias=bias, attend=attend)
+        if "table" in cache:
+            y, new = paged_attention(p["attention"], h, cache, lengths=lengths, **how)
+        else:
+            y, new = cached_attention(p["attention"], h, cache, bias=bias, **how)
         grown.append(new)
         return y
 
-    branches = [("norm1", attending), *_others(p, kv, kv_mask, attend, activation)]
-    return arrange(p, x, _adapted(p, branches), norm), grown[0]
+    own: list[Branch] = [
+        ("norm1", attending),
+        *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
+    ]
+    return arrange(p, x, _adapted(p, own), norm), grown[0]
 
 
 def _adapted(p: Params, branches: list[Branch]) -> list[Branch]:
@@ -211,12 +241,17 @@ def _adapted(p: Params, branches: list[Branch]) -> list[Branch]:
     return [(name, f if own(name) is None else behind(own(name), f)) for name, f in branches]
 
 
+def _check(layer: str, p: Params, forward: Forward) -> None:
+    own = ("up", "down") if forward is feed_forward else ()
+    checks.params(layer, p, "norm1", "attention", *own, may=("norm2", "cross", "gate", *ADAPTERS))
+
+
 def _others(
     p: Params,
     kv: jax.Array | Cache | None,
     mask: jax.Array | None,
     attend: Attend,
-    activation: Callable[[jax.Array], jax.Array],
+    forward: Callable[[jax.Array], jax.Array],
 ) -> list[Branch]:
     """The branches behind self-attention, once it is known whether there is cross-attention."""
     if ("cross" in p) != (kv is not None):
@@ -225,7 +260,7 @@ def _others(
             f"transformer_block: found params with {found}. Declare it by transformer_block_spec(d_cross=...), and "
             "give kv."
         )
-    last: Branch = ("norm2", partial(feed_forward, p, activation=activation))
+    last: Branch = ("norm2", forward)
     if kv is None:
         return [last]
     cache = kv if isinstance(kv, dict) else cross_cache(p["cross"], kv)

@@ -1,7 +1,8 @@
 """Vision transformer (ViT): an image as a sequence of patches, read by the blocks of `_transformer_block`.
 
 Params say what is computed: a class token is read out iff "class" is in p, the mean of the patches otherwise; positions
-are learned iff "position" is in p, sines and cosines of row and column otherwise.
+are learned iff "position" is in p, sines and cosines of row and column otherwise. (With a second token: `_deit`.
+Published ones: `_published_vits`.)
 
 Laws: the mean of patches without learned positions takes images of any size.
 """
@@ -29,16 +30,17 @@ from jnn.layers import (
     linear,
     linear_spec,
     scan_layers,
-    sinusoidal_positions,
 )
 from jnn.models._arrange import Norm
+from jnn.models._patch_tokens import patch_tokens
 from jnn.models._patches import patches
 from jnn.models._stochastic_depth import depth_of, scanned_rates
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Param, Params, Spec, check_key, stack
-from jnn.precision import add_bias, wide
+from jnn.precision import wide
 from jnn.remat import Remat
 
+BEFORE = ("patch", "class", "distill", "position")
 VITS: dict[str, dict[str, Any]] = {  # sizes for `vit_spec`
     "vit_tiny": {"layers": 12, "heads": 3, "embed": 192},
     "vit_small": {"layers": 12, "heads": 6, "embed": 384},
@@ -157,44 +159,35 @@ def vit(
     >>> jax.eval_shape(lambda p, x: vit(p, x, key=None), p, images).shape
     (8, 1000)
     """
-    checks.params("vit", p, "patch", "blocks", "norm")
-    checks.floats("vit", x, ndim=3)
-    check_key("vit", key, optional=True)
-    ends = gather({name: p[name] for name in p if name != "blocks"})
-    h = patches(ends["patch"], x)
+    h = vit_features(
+        "vit", p, x, key=key, rate=rate, drop_path=drop_path, norm=norm, activation=activation, remat=remat
+    )
+    h = h[..., 0, :] if "class" in p else jnp.mean(wide(h), axis=-2).astype(h.dtype)
+    return linear(gather(p["out"], "out"), h) if "out" in p else h
+
+
+def vit_features(
+    layer: str,
+    p: Params,
+    x: jax.Array,
+    *,
+    key: jax.Array | None,
+    rate: float,
+    drop_path: float,
+    norm: Norm,
+    activation: Callable[[jax.Array], jax.Array],
+    remat: Remat,
+) -> jax.Array:
+    """Images (..., y, x, c) -> (..., t, d): all tokens behind the last norm, for what reads them out."""
+    checks.params(layer, p, "patch", "blocks", "norm")
+    checks.floats(layer, x, ndim=3)
+    check_key(layer, key, optional=True)
+    ends = gather({name: p[name] for name in p if name in BEFORE})
     first = None if key is None else jax.random.fold_in(key, 0)
-    h = constrain(dropout(_tokens(ends, h), rate, key=first), "time", "embed")
+    h = dropout(patch_tokens(layer, ends, patches(ends["patch"], x)), rate, key=first)
     block = lambda one, x, key, _: transformer_block(
         gather(one[0], "blocks"), x, key=key, rate=rate, causal=False, norm=norm, activation=activation, **one[1]
     )
     rates = scanned_rates(drop_path_rates(depth_of(p["blocks"]), drop_path), key)
-    h = scan_layers(block, (p["blocks"], rates), h, "time", "embed", key=key, remat=remat)
-    h = norm(ends["norm"], h)
-    h = h[..., 0, :] if "class" in p else jnp.mean(wide(h), axis=-2).astype(h.dtype)
-    return linear(ends["out"], h) if "out" in p else h
-
-
-def _tokens(p: Params, x: jax.Array) -> jax.Array:
-    """Patches (..., y, x, d) as tokens (..., t, d), the class token before them, each with its position."""
-    rows, columns, d = x.shape[-3:]
-    where = None if "position" in p else _grid(rows, columns, d)
-    x = x.reshape(*x.shape[:-3], rows * columns, d)
-    x = x if where is None else add_bias(x, where)
-    if "class" in p:
-        own = add_bias(jnp.zeros((*x.shape[:-2], 1, d), x.dtype), p["class"])
-        x = jnp.concatenate([own, x], axis=-2)
-    if "position" not in p:
-        return x
-    if len(table := p["position"]["table"]) != x.shape[-2]:
-        raise ValueError(
-            f"vit: found {rows} x {columns} patches, {x.shape[-2]} tokens; its params have {len(table)} positions. "
-            "Resize the images, or interpolate the table of positions."
-        )
-    return add_bias(x, table)
-
-
-def _grid(rows: int, columns: int, d: int) -> jax.Array:
-    """Sinusoidal positions (rows * columns, d): one half of the features for the row, one for the column."""
-    y, x = (sinusoidal_positions(jnp.arange(n), d // 2) for n in (rows, columns))
-    both = [jnp.broadcast_to(a, (rows, columns, d // 2)) for a in (y[:, None], x[None])]
-    return jnp.concatenate(both, axis=-1).reshape(rows * columns, d)
+    h = scan_layers(block, (p["blocks"], rates), constrain(h, "time", "embed"), "time", "embed", key=key, remat=remat)
+    return norm(gather(p["norm"], "norm"), h)

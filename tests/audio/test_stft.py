@@ -17,10 +17,10 @@ X = jnp.sin(jnp.arange(40.0) ** 1.5).reshape(2, 20)
 @pytest.mark.parametrize("rng", configurations(fast=[0, 1]), ids=range(20))
 def test_matches_torch(rng):
     n_fft, padding, power = int(rng.integers(1, 20)), str(rng.choice(list(PADDINGS))), int(rng.integers(0, 3))
-    length, hop = int(rng.integers(1, n_fft + 1)), int(rng.integers(1, n_fft + 4))
+    length, hop_length = int(rng.integers(1, n_fft + 1)), int(rng.integers(1, n_fft + 4))
     x = rng.normal(size=(2, int(rng.integers(n_fft + 1, 60)))).astype(np.float32)
     window = rng.uniform(0.1, 1, length).astype(np.float32)
-    options = {"hop": hop, "padding": padding}
+    options = {"hop_length": hop_length, "padding": padding}
 
     def ours(x, window):
         if power:
@@ -30,7 +30,7 @@ def test_matches_torch(rng):
 
     def theirs(x, window):
         how = {"win_length": length, "window": window, "return_complex": True, **PADDINGS[padding]}
-        z = torch.stft(x, n_fft, hop, **how).transpose(-1, -2)
+        z = torch.stft(x, n_fft, hop_length, **how).transpose(-1, -2)
         return z.abs() ** power if power else torch.view_as_real(z)
 
     assert_matches_torch(ours, theirs, [x, window])
@@ -48,8 +48,10 @@ def test_windows_are_scipys():
 
 def test_a_hop_of_silence_before_it_moves_a_signal_by_a_frame():
     """Hops shorter and longer than a frame, in one program."""
-    of = lambda x: [audio.spectrogram(x, 8, hop=hop, padding="VALID") for hop in (3, 11)]
-    both = jax.jit(lambda x: (of(x), [of(jnp.pad(x, ((0, 0), (hop, 0))))[i] for i, hop in enumerate((3, 11))]))
+    of = lambda x: [audio.spectrogram(x, 8, hop_length=hop_length, padding="VALID") for hop_length in (3, 11)]
+    both = jax.jit(
+        lambda x: (of(x), [of(jnp.pad(x, ((0, 0), (hop_length, 0))))[i] for i, hop_length in enumerate((3, 11))])
+    )
     for still, moved in zip(*both(X), strict=True):
         np.testing.assert_allclose(moved[:, 1:], still, rtol=1e-4, atol=1e-5)
 
@@ -72,7 +74,7 @@ def test_pre_emphasis_is_scipys_filter():
     [
         (lambda: audio.stft(jnp.arange(9), 4), TypeError, r"stft: expected floating-point input, found int32\[9\]"),
         (lambda: audio.stft(X, 0), ValueError, "stft: expected n_fft of 1 or more, found 0"),
-        (lambda: audio.stft(X, 4, hop=0), ValueError, "stft: expected hop of 1 or more, found 0"),
+        (lambda: audio.stft(X, 4, hop_length=0), ValueError, "stft: expected hop_length of 1 or more, found 0"),
         (
             lambda: audio.stft(X, 4, window="han"),
             ValueError,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tyro
 
+from experiments.options import Common
 from jnn.parallel import ACTIVATIONS
 from jnn.preflight import CHIPS
 
@@ -49,6 +50,8 @@ def machine(name):
 def problems(name, options, launched):
     """What stands in the way of a command line; [] for nothing."""
     config = tyro.cli(importlib.import_module(f"experiments.{name}").Config, args=options)
+    if not isinstance(config, Common):  # it trains nothing
+        return []
     sizes = {axis: int(size) for axis, size in (part.split("=") for part in config.mesh.split(","))}
     known = math.prod(size for size in sizes.values() if size > 0)
     devices = machine(config.preflight.machine) if config.preflight.machine else launched

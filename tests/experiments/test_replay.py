@@ -1,7 +1,6 @@
 """An experiment that goes wrong tells the command that makes its bad step again, and this names the line."""
 
 import dataclasses
-import os
 import re
 import shlex
 import subprocess
@@ -19,6 +18,7 @@ from jnn import data
 from jnn.data import Batches
 from jnn.train import LossOutput, read_capsule
 from jnn.train.capsule import write_capsule
+from tests.programs import ALONE
 from tests.train import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def everything(folder):
 
 def test_a_whole_run_tells_the_command_that_names_the_line(tmp_path):
     """Of one device, in processes of their own."""
-    environ = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
+    environ = ALONE | {"PYTHONPATH": str(ROOT)}
     shell = lambda command: subprocess.run(
         command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )
@@ -114,8 +114,21 @@ def test_a_whole_run_tells_the_command_that_names_the_line(tmp_path):
     assert everything(tmp_path) == before
 
 
-@pytest.mark.parametrize("calls", [1, 5])
-@pytest.mark.parametrize("mesh", [[], ["--mesh", "data=2,fsdp=4"], ["--lanes", "8"]], ids=["data", "fsdp", "lanes"])
+FSDP, LANES = ["--mesh", "data=2,fsdp=4"], ["--lanes", "8"]
+slowly = lambda *values, id: pytest.param(*values, id=id, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "calls"),
+    [
+        slowly([], 1, id="data-1"),
+        pytest.param([], 5, id="data-5"),
+        pytest.param(FSDP, 1, id="fsdp-1"),
+        slowly(FSDP, 5, id="fsdp-5"),
+        slowly(LANES, 1, id="lanes-1"),
+        pytest.param(LANES, 5, id="lanes-5"),
+    ],
+)
 def test_a_step_is_made_again_on_a_mesh_and_in_calls_of_several(tmp_path, capsys, calls, mesh):
     options = ["--steps-per-call", str(calls), *mesh]
     path, message = fail(tmp_path / "run", *options)

@@ -9,6 +9,7 @@ from jnn.graphs import Edges
 
 X = jnp.ones((4, 3))
 ENDS = jnp.zeros(5, jnp.int32)
+WHOLE = graphs.graph(X, ENDS, ENDS)
 GCN = {"w": jnp.ones((3, 2))}
 TRANSFORMER, WITH_EDGES = (
     jax.tree.map(lambda p: jnp.ones(p.shape), graphs.graph_transformer_spec(3, 1, 2, d_edge=d)) for d in (None, 2)
@@ -37,6 +38,21 @@ TRANSFORMER, WITH_EDGES = (
             lambda: graphs.graph_transformer(WITH_EDGES, X, Edges(ENDS, ENDS)),
             ValueError,
             "features of edges iff params have 'edge', found none",
+        ),
+        (
+            lambda: graphs.graph_network(WHOLE._replace(graph_mask=jnp.ones((2, 1), bool))),
+            ValueError,
+            r"graph_network: expected owners .* and graph_mask \(\.\.\., graphs\), found .* graph_mask bool\[2,1\]",
+        ),
+        (
+            lambda: graphs.graph_network(WHOLE._replace(graph_mask=None)),
+            TypeError,
+            "graph_network: expected an array for graph_mask, found NoneType",
+        ),
+        (
+            lambda: graphs.pool_nodes(X, WHOLE._replace(node_mask=jnp.ones(3, bool))),
+            ValueError,
+            r"pool_nodes: expected owners .* found owners int32\[4\], node_mask bool\[3\]",
         ),
     ],
 )

@@ -137,6 +137,11 @@ BLOCKS = sliding_window_blocks(3, 2)
         (lambda: sliding_window_blocks(3, 0), ValueError, "sliding_window_blocks: expected window of 1 or more"),
         (lambda: strided_blocks(0, 2), ValueError, "strided_blocks: expected n of 1 or more"),
         (lambda: global_blocks(3, [3, -3]), ValueError, r"expected blocks in 0\.\.2, found \[3\]"),
+        (lambda: global_blocks(3, [0.5]), ValueError, r"expected blocks in 0\.\.2, found \[0.5\]"),
+        (lambda: random_blocks(3, -1, seed=0), ValueError, "random_blocks: expected count of 0 or more, found -1"),
+        (lambda: random_blocks(3, 1.5, seed=0), ValueError, "count of 0 or more, found 1.5, which is no integer"),
+        (lambda: random_blocks(3, 1, seed=0, beside=BLOCKS[0]), ValueError, r"beside bool\[3,3\], found bool\[3\]"),
+        (lambda: random_blocks(3, 1, seed=0, beside=1 * BLOCKS), ValueError, r"bool\[3,3\], found int64\[3,3\]"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -60,8 +60,13 @@ def test_experts_choose_their_tokens():
 def test_a_shared_expert_is_added():
     p = init(mixture_of_experts_spec(6, 8, 3, shared=5), jax.random.key(0))
     own = {name: p[name] for name in ("router", "up", "down")}
-    expected = mixture_of_experts(own, X, top=2)[0] + feed_forward(p["shared"], X)
-    np.testing.assert_allclose(mixture_of_experts(p, X, top=2)[0], expected, atol=1e-6)
+    alone, beside = mixture_of_experts(own, X, top=2)[0], feed_forward(p["shared"], X)
+    np.testing.assert_allclose(mixture_of_experts(p, X, top=2)[0], alone + beside, atol=1e-6)
+    w = np.linspace(-2, 2, 6, dtype=np.float32)[:, None]
+    expected = alone + beside / (1 + np.exp(-np.asarray(X) @ w))
+    np.testing.assert_allclose(mixture_of_experts(p | {"shared_gate": {"w": w}}, X, top=2)[0], expected, atol=1e-5)
+    gated = mixture_of_experts_spec(6, 8, 3, shared=5, shared_gate=True)
+    assert gated["shared_gate"]["w"].shape == w.shape
 
 
 def test_bad_input_is_one_clear_error():

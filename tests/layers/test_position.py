@@ -19,7 +19,11 @@ def test_sinusoidal_is_the_papers_formula(rng):
     for i in range(d // 2):
         expected[..., 2 * i] = np.sin(positions / 10_000 ** (2 * i / d))
         expected[..., 2 * i + 1] = np.cos(positions / 10_000 ** (2 * i / d))
-    np.testing.assert_allclose(sinusoidal_positions(jnp.asarray(positions), d), expected, atol=3e-5)
+    positions, rates = jnp.asarray(positions), 10_000.0 ** (-2 * np.arange(d // 2) / d)
+    np.testing.assert_allclose(sinusoidal_positions(positions, d), expected, atol=3e-5)
+    found = sinusoidal_positions(2 * positions, d, rates=rates / 2, interleaved=False)
+    apart = np.concatenate([expected[..., ::2], expected[..., 1::2]], -1)
+    np.testing.assert_allclose(found, apart, atol=3e-5)
 
 
 @pytest.mark.parametrize("rng", configurations(fast=(0, 1, 3, 8)), ids=range(20))
@@ -67,6 +71,7 @@ def test_a_position_out_of_range_is_an_error_or_nan(position):
         (lambda: rotary(jnp.ones((4, 2, 2)), jnp.ones(4)), TypeError, r"rotary: expected integers"),
         (lambda: rotary(jnp.ones((4, 2, 2), jnp.int32), jnp.arange(4)), TypeError, r"rotary: expected floating"),
         (lambda: sinusoidal_positions(jnp.arange(4), 3), ValueError, r"sinusoidal_positions: .* found 3"),
+        (lambda: sinusoidal_positions(jnp.arange(4), 4, rates=np.ones(3)), ValueError, r"expected 2 rates.*\(3,\)"),
         (lambda: sinusoidal_positions(jnp.ones(4), 4), TypeError, r"sinusoidal_positions: expected integers"),
         (lambda: learned_positions({"table": jnp.ones((3, 2))}, jnp.ones(2)), TypeError, r"learned_positions: exp"),
     ],

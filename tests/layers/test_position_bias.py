@@ -55,6 +55,7 @@ def test_slopes_of_alibi_are_the_papers():
             TypeError,
             r"relative_bias: expected integers",
         ),
+        (lambda: alibi(2)(jnp.ones(2), jnp.arange(2)), TypeError, r"alibi: expected integers, found float32\[2\]"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -106,17 +106,20 @@ def silu(a):
 def mixed(p, x, name):
     """A projection behind its short convolution, (t, heads, size)."""
     a = np.einsum("td,dhn->thn", x, p[name]["w"])
-    w = p["conv"][name]
-    return silu(np.stack([sum(w[i] * a[t - i] for i in range(len(w)) if i <= t) for t in range(len(a))]))
+    w, b = p["conv"][name], p["conv_bias"][name] if "conv_bias" in p else 0
+    return silu(np.stack([sum(w[i] * a[t - i] for i in range(len(w)) if i <= t) + b for t in range(len(a))]))
 
 
-@pytest.mark.parametrize("delta", [False, True])
-def test_layers_are_the_papers_recurrences(delta):
+@pytest.mark.parametrize("kind", ["mamba2", "published mamba2", "gated_delta_net"])
+def test_layers_are_the_papers_recurrences(kind):
     x = np.random.default_rng(0).normal(size=(7, 6))
-    spec = (gated_delta_net_spec if delta else mamba2_spec)(6, 4, head=3, states=2, groups=2)
+    delta, norms = kind == "gated_delta_net", 2 if kind.startswith("published") else 1
+    more = {"conv_bias": True} if norms == 2 else {}
+    spec = (gated_delta_net_spec if delta else mamba2_spec)(6, 4, head=3, states=2, groups=2, **more)
     p = in_float64(spec)
+    layer = gated_delta_net if delta else partial(mamba2, norm_groups=norms)
     with jax.enable_x64(True):
-        found, _ = (gated_delta_net if delta else mamba2)(jax.tree.map(jnp.asarray, p), jnp.asarray(x), chunk=3)
+        found, _ = jax.jit(partial(layer, chunk=3))(p, x)
     q, k, v = (mixed(p, x, name) for name in "qkv")
     step = np.log1p(np.exp(x @ p["step"]["w"] + p["step"]["b"]))
     gate = silu(np.einsum("td,dhp->thp", x, p["gate"]["w"]))
@@ -136,7 +139,9 @@ def test_layers_are_the_papers_recurrences(delta):
             else:
                 state = state + step[t, h] * np.outer(k[t, g], v[t, h])
                 y[t, h] = q[t, g] @ state + p["skip"][h] * v[t, h]
-    y = rms(y, -1) * gate if delta else rms(y * gate, (-2, -1))
+    each = [(y * gate)[:, heads] for heads in np.split(np.arange(4), norms)]
+    bare = [a / np.sqrt((a**2).mean((-2, -1), keepdims=True) + 1e-5) for a in each]
+    y = rms(y, -1) * gate if delta else np.concatenate(bare, 1) * p["norm"]["scale"]
     np.testing.assert_allclose(found, np.einsum("thp,hpd->td", y, p["o"]["w"]), rtol=1e-9, atol=1e-9)
 
 
@@ -160,8 +165,8 @@ def test_convolutions_are_torchs_and_the_future_is_rounding_alone(taps, t):
     expected = torch.nn.functional.conv1d(padded, torch.tensor(w[::-1].copy()).T[:, None], groups=3).transpose(1, 2)
     with jax.enable_x64(True):
         for conv in (short_conv, long_conv):
-            np.testing.assert_allclose(conv(jnp.asarray(w), jnp.asarray(x))[0], expected, rtol=1e-9, atol=1e-9)
-        early = jax.grad(lambda x: long_conv(jnp.asarray(w), x)[0][:, 0].sum())(jnp.asarray(x))
+            np.testing.assert_allclose(jax.jit(conv)(w, x)[0], expected, rtol=1e-9, atol=1e-9)
+        early = jax.jit(jax.grad(lambda x: long_conv(jnp.asarray(w), x)[0][:, 0].sum()))(x)
     np.testing.assert_allclose(early[:, 1:], 0, atol=1e-12)
 
 
@@ -174,7 +179,7 @@ def test_kernel_attention_is_a_mean_weighted_by_features(causal):
     weights = weights * np.tri(6) if causal else weights
     expected = np.einsum("bhts,bshk->bthk", weights / weights.sum(-1, keepdims=True), np.repeat(v, 2, 2))
     with jax.enable_x64(True):
-        found = kernel_attention(*map(jnp.asarray, (q, k, v)), jnp.asarray(seen)[:, None], causal=causal)
+        found = jax.jit(partial(kernel_attention, causal=causal))(q, k, v, seen[:, None])
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -197,7 +202,7 @@ def test_wkv_is_the_papers_sum_with_its_gradient():
     with jax.enable_x64(True):
         arrays = [jnp.asarray(a.detach().numpy()) for a in leaves]
         grads, y = jax.jit(jax.grad(ours, (0, 1, 2, 3), has_aux=True))(*arrays)
-        large, _ = wkv(arrays[0] + 1e4, arrays[1], jnp.abs(arrays[2]), arrays[3])
+        large, _ = jax.jit(lambda k, v, decay, bonus: wkv(k + 1e4, v, jnp.abs(decay), bonus))(*arrays)
     np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-9)
     np.testing.assert_allclose(large, y, rtol=1e-9)  # keys count by their differences
     for found, wanted in zip(grads, leaves, strict=True):
@@ -217,6 +222,10 @@ A = jnp.ones((5, 2, 3))
         (lambda: kernel_attention(A, A, A, window=3), r"kernel_attention: found a window"),
         (lambda: kernel_attention(A, A[:4], A[:4], causal=True), r"causal, found 5 queries and 4 keys"),
         (lambda: short_conv(jnp.ones((4, 3)), A, jnp.ones((2, 3))), r"short_conv: expected a past of \(5, 3, 3\)"),
+        (
+            lambda: mamba2(in_float64(mamba2_spec(4, 3, head=2, states=2)), jnp.ones((5, 4)), norm_groups=2),
+            r"mamba2: expected norm_groups that divide the 3 heads, found 2",
+        ),
         (lambda: mamba2_spec(4, 3, head=2, states=2, groups=2), r"mamba2_spec: 2 groups do not divide 3 heads"),
         (lambda: wkv(A, A[:4], jnp.ones(3), jnp.ones(3)), r"wkv: expected equal shapes"),
         (lambda: wkv(A, A, jnp.ones(2), jnp.ones(3)), r"wkv: expected decay \(3,\), found float32\[2\]"),
@@ -226,3 +235,20 @@ A = jnp.ones((5, 2, 3))
 def test_bad_input_is_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layer", "spec", "largest"),
+    [
+        (mamba2, mamba2_spec(8, 2, head=8, states=4), 1e7),
+        (gated_delta_net, gated_delta_net_spec(8, 2, head=4, states=4), 1e9),
+    ],
+    ids=["mamba2", "gated_delta_net"],
+)
+def test_large_inputs_are_finite_as_far_as_the_docstring_says(layer, spec, largest):
+    run = jax.jit(jax.value_and_grad(lambda p, x: layer(p, x)[0].sum(), argnums=(0, 1)))
+    for seed in range(6):
+        keys = jax.random.split(jax.random.key(seed))
+        found = run(init(spec, keys[0]), largest * jax.random.normal(keys[1], (4, 9, 8)))
+        assert all(np.isfinite(a).all() for a in jax.tree.leaves(found))

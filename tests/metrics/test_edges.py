@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jnn import metrics as M
-from jnn.metrics._kinds import combine
+from jnn.metrics._combine import combine
 from jnn.metrics._sums import ratio
 
 

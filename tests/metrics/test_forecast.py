@@ -76,6 +76,13 @@ def test_correlations_are_scikit_learns_and_scipys(rng):
     np.testing.assert_allclose(M.spearman_correlation(*map(jnp.asarray, arrays)), theirs, rtol=1e-12)
 
 
+def test_what_does_not_vary_and_is_the_shift_has_no_correlation():
+    """As in SciPy; float32 has no 100.1, and sums of its squares would leave a variance of their own rounding."""
+    constant, others = jnp.full((999, 1), 100.1), jnp.linspace(90, 110, 999)[:, None]
+    pairs = (constant, others), (others, constant)
+    assert np.isnan([M.pearson_correlation(*pair, shift=100.1).value() for pair in pairs]).all()
+
+
 def test_in_float64_correlations_have_its_digits():
     with jax.enable_x64(True):
         predictions, targets, _ = (x.astype(float) for x in regressed(np.random.default_rng(0)))

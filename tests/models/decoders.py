@@ -17,6 +17,12 @@ TINY = {
 VARIANTS = pytest.mark.parametrize("spec", [LEARNED, ROTARY], ids=["learned", "rotary-grouped"])
 
 
+def numbers(spec, scale=0.3):
+    """Normal params, made without a program."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda param: jnp.asarray(scale * rng.normal(size=param.shape), jnp.float32), spec)
+
+
 def moved(spec, scale=0.2):
     """Params away from their small initial values, so that every layer matters."""
     wave = lambda x: scale * np.cos(np.arange(x.size, dtype=x.dtype)).reshape(x.shape)

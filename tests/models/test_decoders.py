@@ -12,10 +12,11 @@ import torch
 
 import jnn
 from jnn.data import Batches
+from jnn.generation import GREEDY, generate
 from jnn.interop.torch import load_state_dict
 from jnn.layers import segment_mask
 from jnn.losses import cross_entropy
-from jnn.models import DecoderConfig, cached_decoder, decoder, decoder_cache, decoder_spec, generate, llama_from_hf
+from jnn.models import DecoderConfig, cached_decoder, decoder, decoder_cache, decoder_model, decoder_spec, llama_from_hf
 from jnn.parallel import layout, mesh, sharded_state, sharded_step
 from jnn.remat import POLICIES
 from jnn.train import LossOutput, create_state, fit, make_step
@@ -64,7 +65,7 @@ def test_packed_rows_equal_the_rows_alone():
 
 def test_greedy_generation_is_the_argmax_of_the_whole():
     p, prompt = moved(decoder_spec(WINDOWS)), jnp.array([[1, 2, 3], [4, 5, 6]])
-    generated = generate(p, prompt, 4, temperature=0, config=WINDOWS)
+    generated = generate(p, prompt, 4, decoder_model(WINDOWS), GREEDY).tokens
     likeliest = jax.jit(lambda p, tokens: decoder(p, tokens, WINDOWS, key=None).argmax(-1))(p, generated)
     np.testing.assert_array_equal(generated[:, 3:], likeliest[:, 2:-1])
 

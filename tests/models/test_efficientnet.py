@@ -17,8 +17,8 @@ import jnn
 from jnn.data import data_root
 from jnn.interop.torch import load_with_stats
 from jnn.models import (
-    EFFICIENTNET_LITES,
-    EFFICIENTNET_V2S,
+    EFFICIENTNETS_LITE,
+    EFFICIENTNETS_V2,
     batch_stats_spec,
     efficientnet_lite,
     efficientnet_lite_spec,
@@ -117,14 +117,14 @@ def test_matches_torch():
 
 def test_published_sizes():
     """In millions, of the TPU repository's table of EfficientNet-Lite; of the smallest, exactly."""
-    sizes = {name: jnn.count_params(efficientnet_lite_spec(1000, **of)) for name, of in EFFICIENTNET_LITES.items()}
+    sizes = {name: jnn.count_params(efficientnet_lite_spec(1000, **of)) for name, of in EFFICIENTNETS_LITE.items()}
     assert [round(n / 1e6, 1) for n in sizes.values()] == [4.7, 5.4, 6.1, 8.2, 13.0]
     assert sizes["efficientnet_lite0"] == 4_652_008
 
 
 def test_published_sizes_of_v2():
     """In millions, of the paper's table of small ones; of the others, exactly, torchvision's documentation."""
-    sizes = {name: jnn.count_params(efficientnet_v2_spec(1000, **of)) for name, of in EFFICIENTNET_V2S.items()}
+    sizes = {name: jnn.count_params(efficientnet_v2_spec(1000, **of)) for name, of in EFFICIENTNETS_V2.items()}
     *small, s, m, large = sizes.values()
     assert [round(n / 1e6, 1) for n in small] == [7.1, 8.1, 10.1, 14.4]
     assert (s, m, large) == (21_458_488, 54_139_356, 118_515_272)

@@ -32,7 +32,7 @@ from jnn.parallel import layout, mesh, sharded_state, sharded_step
 from jnn.param import count_params
 from jnn.remat import POLICIES
 from jnn.train import LossOutput, create_state, fit, make_step
-from tests.models.decoders import moved
+from tests.models.decoders import numbers
 
 SMALL = EncoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, context=10)
 PADDED = dataclasses.replace(SMALL, padding=1, segments=1)
@@ -41,7 +41,7 @@ PADDED = dataclasses.replace(SMALL, padding=1, segments=1)
 @pytest.mark.parametrize("config", [SMALL, PADDED], ids=["bert", "roberta"])
 def test_padding_is_seen_by_no_token(config):
     """A padded row's tokens, and their mean, are those of the row alone, whatever the padding holds."""
-    p, row = moved(encoder_spec(config)), jnp.array([3, 7, 2, 9])
+    p, row = numbers(encoder_spec(config)), jnp.array([3, 7, 2, 9])
     padded = jnp.stack([jnp.concatenate([row, jnp.array(rest)]) for rest in ([1, 1, 1], [5, 6, 10])])
     lengths = jnp.array([4, 4])
 
@@ -64,14 +64,14 @@ def test_packed_rows_equal_the_rows_alone():
         packed = encoder(p, rows.ravel(), SMALL, key=None, mask=mask, positions=where)
         return packed, encoder(p, rows, SMALL, key=None).reshape(8, -1)
 
-    found = both(moved(encoder_spec(SMALL)), jnp.array([[1, 2, 3, 4], [4, 5, 6, 7]]))
+    found = both(numbers(encoder_spec(SMALL)), jnp.array([[1, 2, 3, 4], [4, 5, 6, 7]]))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("remat", POLICIES)
 def test_remat_changes_no_value(remat):
-    p, tokens = moved(encoder_spec(SMALL)), jnp.arange(6)
+    p, tokens = numbers(encoder_spec(SMALL)), jnp.arange(6)
     run = lambda p, remat: jnp.sum(jnp.sin(encoder(p, tokens, SMALL, key=None, remat=remat)))
     found, plain = (jax.jit(jax.value_and_grad(run), static_argnums=1)(p, how) for how in (remat, None))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(plain), strict=True):
@@ -163,7 +163,7 @@ def without_segments(p):
 )
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
-        call(jnn.init(encoder_spec(SMALL), jax.random.key(0)))
+        call(numbers(encoder_spec(SMALL)))
 
 
 TINY = bert(11, 64, 2)

@@ -103,7 +103,10 @@ def test_outputs_are_those_of_transformers(family, head):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "head"), [("Bert", "masked_language_model"), ("Roberta", "sequence_classifier")])
+@pytest.mark.parametrize(
+    ("family", "head"),
+    [("Bert", "masked_language_model"), ("Roberta", "sequence_classifier"), ("DistilBert", "token_classifier")],
+)
 def test_gradients_are_those_of_transformers(family, head):
     with in_double(), jax.enable_x64(True):
         model = model_of(family, head)

@@ -6,8 +6,8 @@ import pytest
 
 import jnn
 from jnn.models import (
-    inception_resnet,
-    inception_resnet_spec,
+    inception_resnet_v2,
+    inception_resnet_v2_spec,
     inception_v3,
     inception_v3_spec,
     xception,
@@ -22,15 +22,15 @@ def test_published_sizes():
     """Of Xception the paper's; of the others torchvision's, less the auxiliary classifier, and timm's."""
     assert jnn.count_params(xception_spec(1000)) == 22_855_952
     assert jnn.count_params(inception_v3_spec(1000)) == 27_161_264 - AUXILIARY
-    assert jnn.count_params(inception_resnet_spec(1000)) == 55_843_464
+    assert jnn.count_params(inception_resnet_v2_spec(1000)) == 55_843_464
 
 
 def test_a_missing_scale_is_one_clear_error():
-    p = jnn.param.abstract(inception_resnet_spec(5, stages=[SMALL], last=4))
+    p = jnn.param.abstract(inception_resnet_v2_spec(5, stages=[SMALL], last=4))
     with pytest.raises(
-        ValueError, match=r"inception_resnet: expected a scale of each of 1 stages, found \(0.17, 0.1, "
+        ValueError, match=r"inception_resnet_v2: expected a scale of each of 1 stages, found \(0.17, 0.1, "
     ):
-        jax.eval_shape(lambda p: inception_resnet(p, jnp.ones((2, 75, 75, 3)), key=None), p)
+        jax.eval_shape(lambda p: inception_resnet_v2(p, jnp.ones((2, 75, 75, 3)), key=None), p)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 
 import jnn
 from jnn.models import (
-    EFFICIENTNET_V2S,
+    EFFICIENTNETS_V2,
     batch_stats_spec,
     efficientnet_v2,
     efficientnet_v2_spec,
-    inception_resnet,
-    inception_resnet_spec,
+    inception_resnet_v2,
+    inception_resnet_v2_spec,
     inception_v3,
     inception_v3_spec,
     mobilenet,
@@ -29,7 +29,7 @@ NETWORKS = {  # Keras's name, its arguments; our model, its spec; the image's si
     "mobilenet": ("MobileNet", {"dropout": 0.0}, mobilenet, mobilenet_spec(7), 64),
     "mobilenet_half": ("MobileNet", {"alpha": 0.5}, mobilenet, mobilenet_spec(7, multiplier=0.5), 32),
     "inception_v3": ("InceptionV3", {}, inception_v3, inception_v3_spec(7), 107),
-    "inception_resnet": ("InceptionResNetV2", {}, inception_resnet, inception_resnet_spec(7), 107),
+    "inception_resnet_v2": ("InceptionResNetV2", {}, inception_resnet_v2, inception_resnet_v2_spec(7), 107),
     "xception": ("Xception", {}, xception, xception_spec(7), 71),
 } | {
     name: (
@@ -39,7 +39,7 @@ NETWORKS = {  # Keras's name, its arguments; our model, its spec; the image's si
         efficientnet_v2_spec(7, **sizes),
         64,
     )
-    for name, sizes in EFFICIENTNET_V2S.items()
+    for name, sizes in EFFICIENTNETS_V2.items()
 }
 
 OF_A_NEIGHBOUR = {"efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_m", "efficientnet_v2_l"}  # its code

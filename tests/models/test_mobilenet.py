@@ -6,7 +6,13 @@ import pytest
 from torch import nn
 
 import jnn
-from jnn.models import mobilenet_spec, mobilenet_v2, mobilenet_v2_spec
+from jnn.models import (
+    efficientnet_lite_spec,
+    efficientnet_spec,
+    mobilenet_spec,
+    mobilenet_v2,
+    mobilenet_v2_spec,
+)
 from tests.models.images import check_with_stats, images
 
 
@@ -64,6 +70,28 @@ def test_published_sizes_of_the_first():
     """In millions, of the paper's tables 6 and 8."""
     sizes = [round(jnn.count_params(mobilenet_spec(1000, multiplier=m)) / 1e6, 1) for m in (1.0, 0.75, 0.5, 0.25)]
     assert sizes == [4.2, 2.6, 1.3, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("declare", "message"),
+    [
+        (
+            lambda: mobilenet_spec(5, multiplier=0.01),
+            "mobilenet_spec: expected multiplier of 1/32 or more, .* found 0.01",
+        ),
+        (lambda: mobilenet_spec(5, multiplier=-1.0), "mobilenet_spec: expected multiplier of 1/32 or more"),
+        (
+            lambda: mobilenet_v2_spec(5, multiplier=0),
+            "mobilenet_v2_spec: expected multiplier above 0 and finite, found 0",
+        ),
+        (lambda: mobilenet_v2_spec(5, multiplier=float("nan")), "mobilenet_v2_spec: expected multiplier .* found nan"),
+        (lambda: efficientnet_spec(5, width=-0.5), "efficientnet_spec: expected width above 0 and finite, found -0.5"),
+        (lambda: efficientnet_lite_spec(5, depth=0.0), "efficientnet_lite_spec: expected depth above 0 and finite"),
+    ],
+)
+def test_a_factor_that_leaves_nothing_is_one_clear_error(declare, message):
+    with pytest.raises(ValueError, match=message):
+        declare()
 
 
 def test_a_missing_stride_is_one_clear_error():

@@ -17,6 +17,7 @@ COMPOSED = {  # of rows that are in the table by themselves, in seconds of compi
     "block-decoder-gated",
     "block-parallel",
     "block-post_norm",
+    "encoder",
     "masked_language_model",
     "recurrent_classifier",
     "transformer-rotary-grouped",

@@ -76,7 +76,10 @@ images = drawn(lambda rng: rng.uniform(size=(6, 6, 2)), lambda rng: rng.uniform(
 LAYERS = list(np.float32([[1.0, 1.0], [0.5, 2.0]]))
 SMALL = {"window": 3, "scales": (0.4, 0.6)}
 
+CRF = {"transition": TABLE[:3], "start": TABLE[3], "end": TABLE[0]}
+
 LOSSES = [
+    Loss("crf_loss", lambda scores, tags: losses.crf_loss(CRF, scores, tags), drawn(normal(4, 3), whole(3, 4))),
     Loss("focal_loss", losses.focal_loss, classes(4)),
     Loss("binary_focal_loss", lambda x, y: losses.binary_focal_loss(x, y, alpha=0.3), probabilities(3)),
     Loss("generalized_cross_entropy", losses.generalized_cross_entropy, classes(4)),

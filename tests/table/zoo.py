@@ -12,6 +12,8 @@ import numpy as np
 from jnn import activations, graphs, layers, models
 from jnn.laws import Block
 from jnn.param import Spec, map_paths
+from tests.models.encoder_decoders import KINDS
+from tests.table.encoder_decoders import reading, translating
 from tests.table.graphs import one_graph, pooling
 from tests.table.models import of_family
 from tests.table.rows import floats, integers
@@ -23,6 +25,17 @@ def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, no
     stats = map_paths(given, models.batch_stats_spec(spec))
     apply = lambda p, x, key: model(p, x, stats, **({"key": key} if noisy else {}))[0]
     return Block(name, spec, apply, floats(*image), noisy=noisy)
+
+
+def paired(name: str, spec: Spec, model: Callable[..., Any]) -> Block:
+    """Images and texts, and how well they fit; at a scale that does not make of rounding fourteen times as much."""
+
+    def apply(p: Any, images: Any, tokens: Any, key: Any) -> Any:
+        one, other = model(p, images, tokens)
+        scaled = {**p, "logit_scale": p["logit_scale"] / 8}
+        return one, other, models.similarity_logits(scaled, one[..., None, :], other[..., None, :])
+
+    return Block(name, spec, apply, lambda rng: (*floats(4, 6, 2)(rng), *integers(11, 5)(rng)))
 
 
 def of_two(support: jax.Array) -> jax.Array:
@@ -42,6 +55,9 @@ def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
 CAPSULES = models.capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4, decoder=(5,))
 DRAWING = {"decoder": CAPSULES.pop("decoder")}
 LUONG = models.seq2seq_spec(6, 4, 4, 2, cell_spec=layers.lstm_cell_spec, step_spec=layers.luong_spec, both_ways=False)
+TOWER = models.TowerConfig(layers=2, heads=2, embed=8, hidden=6, epsilon=1e-3)
+CLIP = models.ClipConfig((4, 6, 2), 2, vocab=11, context=5, images=TOWER, texts=TOWER, vectors=3, end=4)
+SIGLIP = models.SiglipConfig((4, 6, 2), 2, vocab=11, context=5, images=TOWER, texts=TOWER)
 MOBILE = (models.MobileBlock(3, 8, 8, False, False, 1), models.MobileBlock(5, 12, 8, True, True, 2))
 CROSSED = ((((2, 1),), ((2, 1), (2, "cross"))), 2)  # modules of Inception: one that does not halve, one that does,
 HALVING = ((((2, 3),), ((2, (1, 7)), (2, 3))), 0)
@@ -103,6 +119,15 @@ BLOCKS = [
         floats(4, 6, 2),
         noisy=True,
     ),
+    Block(
+        "deit",
+        models.deit_spec((4, 6, 2), 2, 3, layers=2, heads=2, embed=8, hidden=6),
+        lambda p, x, key: models.deit(p, x, key=key, rate=0.2, drop_path=0.5),
+        floats(4, 6, 2),
+        noisy=True,
+    ),
+    paired("clip", models.clip_spec(CLIP), lambda *args: models.clip(*args, CLIP)),
+    paired("siglip", models.siglip_spec(SIGLIP), lambda *args: models.siglip(*args, SIGLIP)),
     Block(
         "mlp_mixer",
         models.mlp_mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
@@ -233,9 +258,9 @@ BLOCKS = [
         noisy=True,
     ),
     normalized(
-        "inception_resnet",
-        lambda *args, key: models.inception_resnet(*args, key=key, rate=0.5, scales=(0.2,)),
-        models.inception_resnet_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=8, channels=1),
+        "inception_resnet_v2",
+        lambda *args, key: models.inception_resnet_v2(*args, key=key, rate=0.5, scales=(0.2,)),
+        models.inception_resnet_v2_spec(3, stages=((HALVING, ADDED, 2),), stem=(2, 2, 2, 2, 2), last=8, channels=1),
         *(43, 43, 1),
         noisy=True,
     ),
@@ -286,9 +311,21 @@ BLOCKS = [
         lambda p, a, b, key: models.siamese(p, a, b),
         lambda rng: (*floats(4)(rng), *floats(4)(rng)),
     ),
+    Block(
+        "mamba2_decoder",
+        models.mamba2_decoder_spec(11, layers=2, embed=4, heads=4, head=2, states=3, groups=2, tied=False),
+        lambda p, tokens, key: models.mamba2_decoder(p, tokens, key=key, rate=0.2),
+        integers(11, 6),
+        noisy=True,
+        causal=True,
+        chunk=models.cached_mamba2_decoder,
+        begin=lambda p, length, leading: models.mamba2_decoder_cache(p, leading=leading),
+    ),
     of_family("decoder_mistral", tied=True, windows=(3,)),
     of_family("decoder_qwen2", kv_heads=1, bias=("q", "k", "v"), rope_scaling=models.YarnScaling(4.0, 4)),
     of_family("decoder_qwen3", kv_heads=1, head=6, qk_norm=True),
+    of_family("decoder_olmoe", qk_norm="across", experts=3, windows=(3, None), epsilon=0.1),
+    of_family("decoder_qwen2_moe", experts=4, experts_per_token=3, normalized_gates=False, shared_expert=5),
     of_family(
         "decoder_gemma2",
         tied=True,
@@ -302,4 +339,6 @@ BLOCKS = [
         logit_cap=3.0,
         epsilon=0.1,  # of rows this small the norms would make thousandfold what is rounded
     ),
+    *(reading(f"encoder_decoder_{kind}", KINDS[kind]) for kind in KINDS),
+    *(translating(f"encoder_decoder_cache_{kind}", KINDS[kind]) for kind in ("bart", "t5")),
 ]

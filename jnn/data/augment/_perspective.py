@@ -5,6 +5,8 @@ Laws: corners at their own places are the identity; straight lines stay straight
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,8 @@ from jnn import checks
 from jnn.data.augment._pixels import check_bound, check_images
 from jnn.data.augment._warp import check_method, warp
 from jnn.param import check_key
+
+SMALLEST_TURN = 1e-6  # its sine, which rounding to float32 may leave of a straight line
 
 
 def perspective_matrix(size: tuple[int, int], corners: jax.Array) -> jax.Array:
@@ -26,11 +30,11 @@ def perspective_matrix(size: tuple[int, int], corners: jax.Array) -> jax.Array:
         floating point; no three of them on a line.
 
     Returns:
-      (b, 3, 3) float32, or (3, 3).
+      (b, 3, 3) float32, or (3, 3); NaN where three corners are on a line that values do not show: under `jit`.
 
     Raises:
       TypeError: corners are not floating point.
-      ValueError: corners of another shape, or an image of a single row or column.
+      ValueError: corners of another shape, three of them known to be on a line, or an image of a single row or column.
 
     >>> twice = perspective_matrix((3, 3), jnp.array([[0.0, 0.0], [0.0, 4.0], [4.0, 4.0], [4.0, 0.0]]))
     >>> bool(jnp.allclose(twice, jnp.diag(jnp.array([0.5, 0.5, 1.0]))))
@@ -42,10 +46,31 @@ def perspective_matrix(size: tuple[int, int], corners: jax.Array) -> jax.Array:
             "perspective_matrix: expected corners (4, 2) or (b, 4, 2) and an image of two pixels or more a side, "
             f"found {checks.describe(corners)} and {size[0]} x {size[1]}."
         )
-    zero, right, opposite, down = (corners.astype(jnp.float32)[..., i, :] for i in range(4))
+    if not isinstance(corners, jax.core.Tracer) and not _bent(np.asarray(corners, np.float32)).all():
+        raise ValueError(
+            "perspective_matrix: expected corners of which no three are on a line, found "
+            f"{np.asarray(corners).tolist()}. Move one of them."
+        )
+    corners = corners.astype(jnp.float32)
+    return jnp.where(_bent(corners)[..., None, None], _matrix(size, corners), jnp.nan)
+
+
+def _bent(corners: Any) -> Any:
+    """Whether no three of four corners are on a line: each side turns from the one before, by more than rounding."""
+    sides = corners[..., np.array([1, 2, 3, 0]), :] - corners
+    after = sides[..., np.array([1, 2, 3, 0]), :]
+    turn = _det(sides, after)[..., 0]
+    return (turn**2 > SMALLEST_TURN**2 * (sides**2).sum(-1) * (after**2).sum(-1)).all(-1)
+
+
+def _det(a: Any, b: Any) -> Any:
+    return a[..., :1] * b[..., 1:] - a[..., 1:] * b[..., :1]
+
+
+def _matrix(size: tuple[int, int], corners: jax.Array) -> jax.Array:
+    zero, right, opposite, down = (corners[..., i, :] for i in range(4))
     u, v, bend = right - opposite, down - opposite, zero - right + opposite - down
-    det = lambda a, b: a[..., :1] * b[..., 1:] - a[..., 1:] * b[..., :1]
-    along, across = det(bend, v) / det(u, v), det(u, bend) / det(u, v)
+    along, across = _det(bend, v) / _det(u, v), _det(u, bend) / _det(u, v)
     # of the unit square: where a step down leads, a step to the right, and where its top left corner lies
     columns = [
         jnp.concatenate([down - zero + across * down, across], -1),
@@ -90,4 +115,4 @@ def random_perspective(
     still = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])[None]
     moved = jax.random.uniform(key, (x.shape[0], 4, 2), maxval=distortion / 2) * (1 - 2 * still)
     corners = (still + moved) * (np.array(size) - 1).reshape(1, 1, 2)
-    return warp(x, perspective_matrix(size, corners), method=method, fill=fill)
+    return warp(x, _matrix(size, corners), method=method, fill=fill)

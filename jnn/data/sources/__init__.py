@@ -25,6 +25,8 @@ from jnn.data.sources._safetensors import read_safetensors
 from jnn.data.sources._safetensors_write import write_safetensors
 from jnn.data.sources._synthetic import noisy_sum, sum_above_half
 from jnn.data.sources._text import imdb, read_reviews, tinyshakespeare
+from jnn.data.sources._text_lines import cmudict, libreoffice_en_de, read_pairs, read_pronunciations
+from jnn.data.sources._usaddress import read_tagged_words, usaddress
 from jnn.data.sources._wav import read_wav
 
 __all__ = [
@@ -34,11 +36,13 @@ __all__ = [
     "Skipped",
     "breast_cancer",
     "cifar10",
+    "cmudict",
     "data_root",
     "diabetes",
     "digits",
     "find",
     "imdb",
+    "libreoffice_en_de",
     "mnist",
     "noisy_sum",
     "read_cifar",
@@ -48,12 +52,16 @@ __all__ = [
     "read_jsonl",
     "read_npy",
     "read_npz",
+    "read_pairs",
     "read_parquet",
+    "read_pronunciations",
     "read_reviews",
     "read_safetensors",
+    "read_tagged_words",
     "read_wav",
     "sum_above_half",
     "tinyshakespeare",
     "unpack",
+    "usaddress",
     "write_safetensors",
 ]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.data.sources._extents import check_extents
 from jnn.data.sources._gguf_blocks import BLOCKS, Quantized, bytes_of
 from jnn.data.sources._gguf_metadata import Cursor, metadata
 from jnn.data.sources._root import PathLike
@@ -85,7 +86,7 @@ def read_gguf(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray | Qu
     found = metadata(cursor, keys)
     cursor.check(count, 24)  # of the shortest one
     entries = [_entry(cursor) for _ in range(count)]
-    start = _check_offsets(cursor, entries, _alignment(cursor, found))
+    start = _start(cursor, entries, _alignment(cursor, found))
     return found, {entry.name: _array(cursor.data, start, entry) for entry in entries}
 
 
@@ -116,21 +117,14 @@ def _alignment(cursor: Cursor, found: dict[str, Any]) -> int:
     return alignment
 
 
-def _check_offsets(cursor: Cursor, entries: list[_Entry], alignment: int) -> int:
-    """Where the data start. The arrays fill the file: no overlap, and gaps for the alignment only."""
-    align = lambda at: -(-at // alignment) * alignment
-    name, end, size = cursor.name, cursor.at, cursor.data.size
+def _start(cursor: Cursor, entries: list[_Entry], alignment: int) -> int:
+    """Where the data start, which the arrays fill."""
     if len({entry.name for entry in entries}) < len(entries):
-        raise ValueError(f"{name}: holds two arrays of the same name.")
-    start, at = align(cursor.at), 0
-    for entry in sorted(entries, key=lambda entry: (entry.begin, entry.size)):
-        if entry.begin != align(at):
-            where = f"{entry.name[:60]!r} begins at {entry.begin} of the data"
-            raise ValueError(f"{name}: {where}, the one before it ends at {at}; the alignment is {alignment}.")
-        at = entry.begin + entry.size
-        end = start + at
-    if not end <= size <= align(end):
-        raise ValueError(f"{name}: its arrays end at offset {end}, the file at {size}.")
+        raise ValueError(f"{cursor.name}: holds two arrays of the same name.")
+    start = -(-cursor.at // alignment) * alignment
+    extents = ((entry.name, entry.begin, entry.begin + entry.size) for entry in entries)
+    # what is filled up to the data's start may be missing where there are none
+    check_extents(cursor.name, extents, max(cursor.data.size - start, 0), alignment=alignment)
     return start
 
 

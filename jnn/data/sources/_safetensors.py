@@ -19,6 +19,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.data.sources._extents import check_extents
 from jnn.data.sources._root import PathLike
 from jnn.data.sources._safetensors_index import INDEX, distinct, file_of, shards_of
 
@@ -98,7 +99,7 @@ def _read_file(path: Path) -> dict[str, np.ndarray]:
         if size < 8 or not 2 <= length <= min(size - 8, _LONGEST):
             raise ValueError(f"{name}: offset 0: a header of {length} bytes does not fit into a file of {size}.")
         entries = _entries(name, file.read(length))
-    _check_offsets(name, entries, size - start)
+    check_extents(name, ((key, *entry["data_offsets"]) for key, entry in entries.items()), size - start)
     data = np.memmap(path, np.uint8, "r")
     return {key: _view(f"{name}: {key[:60]!r}", data, start, entry) for key, entry in entries.items()}
 
@@ -133,18 +134,6 @@ def _problem(entry: Any) -> str | None:
     if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
         return "expected offsets as far apart as the shape and the dtype need"
     return None
-
-
-def _check_offsets(name: str, entries: dict[str, dict[str, Any]], size: int) -> None:
-    """The arrays fill the file: no gap, no overlap, nothing after them."""
-    at = 0
-    for key, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, end = entry["data_offsets"]
-        if begin != at:
-            raise ValueError(f"{name}: {key[:60]!r} begins at {begin} of the data, the one before it ends at {at}.")
-        at = end
-    if at != size:
-        raise ValueError(f"{name}: its arrays end at {at} of the data, the file at {size}.")
 
 
 def _view(where: str, data: np.ndarray, start: int, entry: dict[str, Any]) -> np.ndarray:

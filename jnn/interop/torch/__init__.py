@@ -12,6 +12,13 @@ named.
 from jnn.interop.torch._load import load_state_dict
 from jnn.interop.torch._lora_names import lora_names
 from jnn.interop.torch._names import Names
+from jnn.interop.torch._state_dict import state_dict
 from jnn.interop.torch._stats import load_with_stats
 
-__all__ = ["Names", "load_state_dict", "load_with_stats", "lora_names"]
+__all__ = [
+    "Names",
+    "load_state_dict",
+    "load_with_stats",
+    "lora_names",
+    "state_dict",
+]

@@ -44,11 +44,12 @@ def load_state_dict(
       names: path pattern -> name pattern, of which the first that matches a path counts. `*` stands for any text, the
         same on both sides but for a leaf at its end: w, scale and table are torch's weight, b is bias, mean and var
         are running_mean and running_var. `{i}` in a name stands for the layers 0, 1, ..., and `{i+1}` for 1, 2, ...,
-        which are stacked along the leading axis; "in_proj_weight[0/3]" is the first third of an array's rows,
-        "qkv_proj.weight[0:4/6]" their first four sixths, and "c_attn.weight[:, 0/3]" the first third of its columns. A
-        pair (name, "i o y x -> y x i o") says how the axes lie where the rule above does not, and
-        (name, "o (c y x) -> y x c o") behind torch's `Flatten`. A path that no pattern matches has the name of torch's
-        modules: "fc/w" is "fc.weight".
+        which are stacked along the leading axis, `{j}` for what is stacked within them, such as experts;
+        "in_proj_weight[0/3]" is the first third of an array's rows, "qkv_proj.weight[0:4/6]" their first four sixths,
+        and "c_attn.weight[:, 0/3]" the first third of its columns. A pair (name, "i o y x -> y x i o") says how the
+        axes lie where the rule above does not, and (name, "o (c y x) -> y x c o") behind torch's `Flatten`; "o () -l
+        -> l o" leaves out an axis of size 1, and reads l from its end. A path that no pattern matches has the name of
+        torch's modules: "fc/w" is "fc.weight".
       ignore: patterns of names that nothing is made of.
       mesh, rules: where the arrays are placed, as of `jnn.load`.
 
@@ -73,7 +74,10 @@ def load_state_dict(
 
     def take(path: str, param: Param) -> Any:
         where = source(path, names)
-        found = arrays_of(where, state_dict)
+        sizes, found = arrays_of(where, state_dict)
+        if absent := [name for name in found if name not in state_dict]:
+            problems.append(f"missing: {absent[0]} of the stack {where.name}, for {path}")
+            return None
         if not found:
             counted = ", counted from there without a gap" if where.stacked else ""
             problems.append(f"missing: {path} {array_type(abstract(param))}, looked for as {where.name}{counted}")
@@ -81,7 +85,7 @@ def load_state_dict(
         for name in found:
             read.setdefault(name, set()).update((part, where.parts) for part in range(where.first, where.last))
         try:
-            return _taken(path, param, where, found, state_dict)
+            return _taken(path, param, where, sizes, found, state_dict)
         except ValueError as error:
             problems.append(f"misshapen: {path} from {found[0]} {_type(state_dict[found[0]])}: {error}")
             return None
@@ -99,7 +103,9 @@ def load_state_dict(
     return load(spec, taken, mesh=mesh, rules=rules)
 
 
-def _taken(path: str, param: Param, where: Source, found: list[str], state_dict: Mapping[str, Any]) -> Taken:
+def _taken(
+    path: str, param: Param, where: Source, sizes: tuple[int, ...], found: list[str], state_dict: Mapping[str, Any]
+) -> Taken:
     """The array of a path, of which nothing is read yet.
 
     Raises:
@@ -113,9 +119,8 @@ def _taken(path: str, param: Param, where: Source, found: list[str], state_dict:
     for name, like in zip(found, likes, strict=True):
         if like.shape != likes[0].shape:
             raise ValueError(f"{name} is {array_type(like)}, the first of its stack {array_type(likes[0])}")
-    shape = (len(found),) * where.stacked + likes[0].shape
     layers = [partial(layer, name, to_numpy) for name in found]
-    return Taken(shape, np.result_type(*likes), layers, where.stacked)
+    return Taken(sizes, likes[0].shape, np.result_type(*likes), layers)
 
 
 def _part(where: Source, x: np.ndarray) -> np.ndarray:

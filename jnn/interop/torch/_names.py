@@ -1,7 +1,7 @@
 """Names: where in a state dict the array of a path is.
 
 source(path, names) -> Source(name, first, ...)             the first pattern that matches, or torch's own naming
-arrays_of(source, state_dict) -> [name, ...]                the layers 0, 1, ... of "{i}"
+arrays_of(source, state_dict) -> sizes, [name, ...]         the layers 0, 1, ... of "{i}", and within, of "{j}"
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LEAVES = {
     "mean": "running_mean",
     "var": "running_var",
 }
+INDEX = re.compile(r"\{[ij]\+?(\d*)\}")
 PART = re.compile(r"(.*)\[(:, *)?(\d+)(?::(\d+))?/([1-9]\d*)\]")
 
 Names = Mapping[str, str | tuple[str, str]]
@@ -39,9 +40,9 @@ class Source(NamedTuple):
     axes: str | None = None
 
     @property
-    def stacked(self) -> bool:
-        """Whether it is put together of the arrays of several layers."""
-        return "{i" in self.name
+    def stacked(self) -> int:
+        """Along how many leading axes it is put together of the arrays of several layers."""
+        return len(INDEX.findall(self.name))
 
 
 def source(path: str, names: Names) -> Source:
@@ -67,13 +68,20 @@ def matches(pattern: str, path: str) -> re.Match[str] | None:
     return re.fullmatch(re.escape(pattern).replace(r"\*", "(.*)"), path)
 
 
-def arrays_of(source: Source, state_dict: Mapping[str, Any]) -> list[str]:
-    """The names that there are: of "{i}" for 0, 1, ..., of "{i+1}" for 1, 2, ..., as far as they go without a gap."""
-    if not source.stacked:
-        return [source.name] if source.name in state_dict else []
-    before, first, after = re.split(r"\{i\+?(\d*)\}", source.name, maxsplit=1)
-    found = (f"{before}{i}{after}" for i in itertools.count(int(first or 0)))
-    return list(itertools.takewhile(state_dict.__contains__, found))
+def numbered(source: Source, *counted: int) -> str:
+    """The name of one array of a stack: "{i}" is the first number, "{i+1}" one more; "{j}" is the second."""
+    left = iter(counted)
+    return INDEX.sub(lambda first: str(int(first[1] or 0) + next(left)), source.name)
+
+
+def arrays_of(source: Source, state_dict: Mapping[str, Any]) -> tuple[tuple[int, ...], list[str]]:
+    """How many there are along each leading axis, as far as they go without a gap; and all names, the last fastest."""
+    sizes = []
+    for axis in range(source.stacked):
+        along = (numbered(source, *(n if a == axis else 0 for a in range(source.stacked))) for n in itertools.count())
+        sizes.append(sum(1 for _ in itertools.takewhile(state_dict.__contains__, along)))
+    names = [numbered(source, *at) for at in itertools.product(*map(range, sizes))]
+    return tuple(sizes), names if source.stacked or source.name in state_dict else []
 
 
 def _with_part(name: str, axes: str | None) -> Source:

@@ -1,8 +1,8 @@
 """What a path is made of: known by shape and dtype at once, read when its turn comes.
 
-Taken(shape, dtype, layers)     an array for `np.asarray`: one, or a stack that is filled layer by layer
-stand_in(x) -> array            of x's shape and dtype, and of one number in memory
-to_numpy(x) -> array            what NumPy makes of a tensor
+Taken(sizes, shape, dtype, layers)      an array for `np.asarray`: one, or a stack that is filled layer by layer
+stand_in(x) -> array                    of x's shape and dtype, and of one number in memory
+to_numpy(x) -> array                    what NumPy makes of a tensor
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ class Taken:
     """An array that is made each time that NumPy asks for it; nothing is kept.
 
     Args:
-      shape: of the whole.
+      sizes: how many layers lie along each leading axis; of what is not stacked, none.
+      shape: of a layer.
       dtype: of the whole.
-      layers: what makes each layer; of what is not stacked, the only one.
-      stacked: whether the layers lie along a leading axis.
+      layers: what makes each layer, along the last of these axes first; of what is not stacked, the only one.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], layers: Sequence[Callable[[], np.ndarray]], stacked: bool
+        self,
+        sizes: tuple[int, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        layers: Sequence[Callable[[], np.ndarray]],
     ) -> None:
-        self.shape, self.dtype, self._layers, self._stacked = shape, dtype, layers, stacked
+        self.shape, self.dtype, self._layers, self._stacked = (*sizes, *shape), dtype, layers, len(sizes)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self._stacked:
             made = np.empty(self.shape, self.dtype)
+            one_by_one = made.reshape(-1, *self.shape[self._stacked :])
             for i, layer in enumerate(self._layers):
-                made[i] = layer()
+                one_by_one[i] = layer()
         else:
             made = np.array(self._layers[0](), copy=copy or None)
         return made.astype(dtype or self.dtype, copy=False)

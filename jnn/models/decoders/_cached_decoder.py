@@ -9,13 +9,15 @@ Law: `cached_decoder` over any cut equals `decoder` over the whole.
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers import Cache, attention_cache
+from jnn.layers import Cache, attention_cache, rms_norm
 from jnn.models._transformer_block import cached_block
+from jnn.models.decoders._block import block_options
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import block_options, embed_tokens, groups, layer, read_out
+from jnn.models.decoders._decoder import embed_tokens, groups, layer, layer_at, logits_of
 from jnn.param import Params
 
 Caches = tuple[Cache, ...]
@@ -85,17 +87,25 @@ def cached_decoder(p: Params, tokens: jax.Array, cache: Caches, config: DecoderC
     >>> logits.shape, cache[0]["next"].tolist()
     ((1, 65), [4, 4])
     """
+    x, cache = cached_rows(p, tokens, cache, config)
+    return logits_of(p, x, config), cache
+
+
+def cached_rows(p: Params, tokens: jax.Array, cache: Caches, config: DecoderConfig) -> tuple[jax.Array, Caches]:
+    """The rows (..., t, d) that `cached_decoder` reads logits from."""
     checks.params("cached_decoder", p, "embed", "blocks", "norm", may=("out",))
     checks.integers("cached_decoder", tokens, ndim=1, name="tokens")
 
-    def group(x: jax.Array, slices: tuple[Params, Caches]) -> tuple[jax.Array, Caches]:
+    n = len(config.windows)
+
+    def group(x: jax.Array, slices: tuple[jax.Array, Caches]) -> tuple[jax.Array, Caches]:
         grown = []
         for i, (window, cache) in enumerate(zip(config.windows, slices[1], strict=True)):
-            own, rows = layer(slices[0], i), cache["k"].shape[-3]
+            own, rows = layer_at(p["blocks"], n * slices[0] + i), cache["k"].shape[-3]
             seen = window if window is not None and window <= rows else None  # a shorter sequence never leaves it
             x, new = cached_block(own, x, cache, window=seen, **block_options(own, config))
             grown.append(new)
         return x, tuple(grown)
 
-    x, cache = jax.lax.scan(group, embed_tokens(p, tokens, config), (groups(p["blocks"], config), cache))
-    return read_out(p, x, config), cache
+    x, cache = jax.lax.scan(group, embed_tokens(p, tokens, config), (jnp.arange(config.layers // n), cache))
+    return rms_norm(p["norm"], x, epsilon=config.epsilon), cache

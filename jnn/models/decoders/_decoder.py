@@ -3,8 +3,9 @@
     decoder_spec(config) -> spec
     decoder(p, tokens, config, key=key) -> logits       all positions at once, for training
 
-(One chunk of tokens after another, with a cache: `_cached_decoder`. Published members of the family, and the names of
-their weights: `_llama`, `_mistral`, `_qwen`, `_gemma`, `_phi`.)
+(With what its routers chose: `_routed_decoder`. One chunk of tokens after another, with a cache: `_cached_decoder`.
+Published members of the family, and the names of their weights: `_llama`, `_mistral`, `_mixtral`, `_qwen`, `_gemma`,
+`_phi`.)
 
 The layers are stacked and scanned; where their windows differ, in groups of as many as there are windows, so that each
 window is known when the program is traced. A compiler may then have the weights of a group whole at one time, where
@@ -15,6 +16,7 @@ Laws: logits at t do not depend on tokens after t; packed rows equal the rows al
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,27 +28,24 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import normal
 from jnn.layers import (
-    Attend,
-    attention_spec,
-    dot_product_attention,
+    Routing,
     dropout,
     embed,
     embed_spec,
-    feed_forward_spec,
     linear,
     linear_spec,
     rms_norm,
     rms_norm_spec,
-    rotary,
-    rotary_rates,
     scan_layers,
     unembed,
 )
-from jnn.models._arrange import pre_norm, sandwich_norm
 from jnn.models._transformer_block import transformer_block
+from jnn.models.decoders._block import block_options, block_spec
 from jnn.models.decoders._config import DecoderConfig
 from jnn.param import Params, Spec, check_key, stack
 from jnn.remat import Remat, remat_layer
+
+Group = Callable[..., tuple[jax.Array, tuple[Routing | None, ...]]]  # (p, x, key, rows) -> x, a routing for each window
 
 
 def decoder_spec(config: DecoderConfig, *, dtype: DTypeLike = jnp.float32) -> Spec:
@@ -65,30 +64,12 @@ def decoder_spec(config: DecoderConfig, *, dtype: DTypeLike = jnp.float32) -> Sp
     >>> decoder_spec(config)["blocks"]["attention"]["k"]["w"].shape
     (4, 128, 2, 16)
     """
-    d, small, last = config.embed, normal(0.02), normal(0.02 / (2 * config.layers) ** 0.5)
-    attending = attention_spec(
-        d,
-        config.heads,
-        kv_heads=config.kv_heads,
-        head=config.head_size,
-        qk_norm=config.qk_norm,
-        init=small,
-        out_init=last,
-        dtype=dtype,
-    )
-    norm = rms_norm_spec(d, zero_centered=config.zero_centered, dtype=dtype)
-    gated = feed_forward_spec(d, config.hidden, gate=True, init=small, out_init=last, dtype=dtype)
-    block = {
-        **dict.fromkeys(("norm1", "norm2"), norm),
-        **{name: norm for name in ("norm1_post", "norm2_post") if config.post_norms},
-        "attention": _with_biases(attending, config.bias),
-        **_with_biases(gated, config.bias),
-    }
-    out = linear_spec(d, config.vocab, axes=("embed", "vocab"), bias=False, init=small, dtype=dtype)
+    d = config.embed
+    out = linear_spec(d, config.vocab, axes=("embed", "vocab"), bias=False, init=normal(0.02), dtype=dtype)
     return {
         "embed": embed_spec(config.vocab, d, dtype=dtype),
-        "blocks": stack(block, config.layers),
-        "norm": norm,
+        "blocks": stack(block_spec(config, dtype=dtype), config.layers),
+        "norm": rms_norm_spec(d, zero_centered=config.zero_centered, dtype=dtype),
         **({} if config.tied else {"out": out}),
     }
 
@@ -105,7 +86,8 @@ def decoder(
 ) -> jax.Array:
     """Decoder of Llama's family: logits of the token after each token.
 
-    See "LLaMA: Open and Efficient Foundation Language Models", Touvron et al., 2023.
+    See "LLaMA: Open and Efficient Foundation Language Models", Touvron et al., 2023. With experts, what their load is
+    balanced by in training comes from `routed_decoder`.
 
     Args:
       p: as `decoder_spec` declares.
@@ -129,27 +111,59 @@ def decoder(
     >>> decoder(p, jnp.zeros((3, 10), jnp.int32), config, key=None).shape
     (3, 10, 65)
     """
-    checks.params("decoder", p, "embed", "blocks", "norm", may=("out",))
-    check_key("decoder", key, optional=True)
-    checks.integers("decoder", tokens, ndim=1, name="tokens")
+
+    def through(group: Group, blocks: Params, x: jax.Array, rows: jax.Array | None) -> tuple[jax.Array, None]:
+        one = lambda *of_layer: group(*of_layer)[0]
+        return scan_layers(one, blocks, x, "time", "embed", key=key, beside=rows), None
+
+    return between_ends("decoder", through, p, tokens, config, key=key, rate=rate, mask=mask, remat=remat)[0]
+
+
+def between_ends(
+    name: str,
+    through: Callable[[Group, Params, jax.Array, jax.Array | None], tuple[jax.Array, Any]],
+    p: Params,
+    tokens: jax.Array,
+    config: DecoderConfig,
+    *,
+    key: jax.Array | None,
+    rate: float,
+    mask: jax.Array | None,
+    remat: Remat,
+) -> tuple[jax.Array, Any]:
+    """Logits, and what else `through` gives: it puts rows through the stacked groups of layers, by a group's function.
+
+    What that is given beside, as `scan_layers` does, is the mask where it differs from row to row.
+    """
+    checks.params(name, p, "embed", "blocks", "norm", may=("out",))
+    check_key(name, key, optional=True)
+    checks.integers(name, tokens, ndim=1, name="tokens")
     per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
 
-    def block(window: int | None, p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None) -> jax.Array:
-        p = gather(p, "blocks")
-        return transformer_block(p, x, key=key, rate=rate, window=window, mask=rows, **block_options(p, config))
+    def block(
+        window: int | None, p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None
+    ) -> tuple[jax.Array, Routing | None]:
+        p, routings = gather(p, "blocks"), list[Routing]()
+        options = block_options(p, config, routings)
+        x = transformer_block(p, x, key=key, rate=rate, window=window, mask=rows, **options)
+        return x, routings[0] if routings else None
 
-    def group(p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None) -> jax.Array:
+    def group(
+        p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None
+    ) -> tuple[jax.Array, tuple[Routing | None, ...]]:
+        routings = []
         for i, window in enumerate(config.windows):
             own = None if key is None else jax.random.fold_in(key, i)
-            x = remat_layer(remat)(partial(block, window))(layer(p, i), x, own, rows if per_row else mask)
-        return x
+            each = remat_layer(remat)(partial(block, window))
+            x, routing = each(layer(p, i), x, own, rows if per_row else mask)
+            routings.append(routing)
+        return x, tuple(routings)
 
     ends = gather({name: p[name] for name in p if name != "blocks"})
     first = None if key is None else jax.random.fold_in(key, 0)
     x = constrain(dropout(embed_tokens(ends, tokens, config), rate, key=first), "time", "embed")
-    beside = mask if per_row else None
-    x = scan_layers(group, groups(p["blocks"], config), x, "time", "embed", key=key, beside=beside)
-    return constrain(read_out(ends, x, config), "time", "vocab")
+    x, more = through(group, groups(p["blocks"], config), x, mask if per_row else None)
+    return constrain(read_out(ends, x, config), "time", "vocab"), more
 
 
 def groups(blocks: Any, config: DecoderConfig) -> Any:
@@ -163,6 +177,11 @@ def layer(group: Any, i: int) -> Any:
     return jax.tree.map(lambda x: x[i], group)
 
 
+def layer_at(blocks: Any, i: jax.Array) -> Any:
+    """Layer i of stacked ones, which may be traced: groups would copy all weights for each token of a loop."""
+    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), blocks)
+
+
 def embed_tokens(p: Params, tokens: jax.Array, config: DecoderConfig) -> jax.Array:
     """(..., t) -> (..., t, d): the tokens' vectors."""
     x = embed(p["embed"], tokens)
@@ -171,33 +190,10 @@ def embed_tokens(p: Params, tokens: jax.Array, config: DecoderConfig) -> jax.Arr
 
 def read_out(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
     """(..., d) -> (..., vocab): logits, from weights of their own iff p has them."""
-    x = rms_norm(p["norm"], x, epsilon=config.epsilon)
+    return logits_of(p, rms_norm(p["norm"], x, epsilon=config.epsilon), config)
+
+
+def logits_of(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
+    """Logits of rows that are normalized."""
     logits = linear(p["out"], x) if "out" in p else unembed(p["embed"], x)
     return logits if config.logit_cap is None else config.logit_cap * jnp.tanh(logits / config.logit_cap)
-
-
-def block_options(p: Params, config: DecoderConfig) -> dict[str, Any]:
-    """What `transformer_block` and `cached_block` are given in this family."""
-    size, scaling = int(config.head_size * config.rope_part), config.rope_scaling
-    rates = rotary_rates(size, base=config.rope_theta) if scaling is None else scaling.rates(size, config.rope_theta)
-    return {
-        "rotate": partial(rotary, rates=rates, scale=1.0 if scaling is None else scaling.scale),
-        "norm": partial(rms_norm, epsilon=config.epsilon),
-        "activation": config.activation,
-        "attend": _attend(config),
-        "arrange": sandwich_norm if "norm1_post" in p else pre_norm,
-    }
-
-
-def _attend(config: DecoderConfig) -> Attend:
-    """Attention, its scores scaled and capped where the config says so."""
-    if config.score_scale is None and config.score_cap is None:
-        return dot_product_attention
-    factor = 1.0 if config.score_scale is None else config.score_scale * config.head_size**0.5
-    return lambda q, *args, **how: dot_product_attention(q * factor, *args, cap=config.score_cap, **how)
-
-
-def _with_biases(maps: Spec, bias: tuple[str, ...]) -> Spec:
-    """Declared maps, without the "b" of those that have none."""
-    own = lambda name: {leaf: maps[name][leaf] for leaf in maps[name] if leaf != "b" or name in bias}
-    return {name: own(name) for name in maps}

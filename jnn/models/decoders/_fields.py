@@ -7,12 +7,20 @@ names(config) -> {path: name}                               of the weights, for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jnn.models._config_json import Fields, activation_of, known_fields
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._rope_scaling import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
+from jnn.models.decoders._rope_scaling import (
+    DynamicScaling,
+    LinearScaling,
+    Llama3Scaling,
+    LongScaling,
+    RopeScaling,
+    YarnScaling,
+)
 
 # the fields of every family, and what Hugging Face's classes take where a file does not say; ... where it has to
 DEFAULTS: Fields = {
@@ -21,7 +29,7 @@ DEFAULTS: Fields = {
     ),
     **{"hidden_act": ..., "rms_norm_eps": ..., "num_key_value_heads": None, "head_dim": None},
     **{"tie_word_embeddings": False, "rope_theta": 10_000.0, "rope_scaling": None, "rope_parameters": None},
-    "partial_rotary_factor": 1.0,
+    **{"partial_rotary_factor": 1.0, "max_position_embeddings": None, "original_max_position_embeddings": None},
 }
 SAME: Mapping[str, tuple[Any, ...]] = {  # what is computed is this and nothing else
     "attention_dropout": (0, None),
@@ -31,6 +39,10 @@ SAME: Mapping[str, tuple[Any, ...]] = {  # what is computed is this and nothing 
     "use_bidirectional_attention": (False, None),
     "is_encoder_decoder": (False,),
     "add_cross_attention": (False,),
+    "clip_qkv": (None,),
+    "router_jitter_noise": (0,),
+    "decoder_sparse_step": (1,),
+    "mlp_only_layers": ([], None),
 }
 
 
@@ -83,7 +95,7 @@ def names(config: DecoderConfig) -> dict[str, str]:
         "blocks/norm2/*": f"{layer}.{second}_layernorm.*",
         **({"blocks/norm1_post/*": f"{layer}.post_attention_layernorm.*"} if post else {}),
         **({"blocks/norm2_post/*": f"{layer}.post_feedforward_layernorm.*"} if post else {}),
-        "blocks/*/*": f"{layer}.mlp.*_proj.*",
+        **({"blocks/*/*": f"{layer}.mlp.*_proj.*"} if config.experts is None else {}),
         "norm/*": "model.norm.*",
         **({} if config.tied else {"out/*": "lm_head.*"}),
     }
@@ -94,10 +106,50 @@ def _rope(family: str, fields: Fields) -> Fields:
     given = {**(fields["rope_scaling"] or {}), **(fields["rope_parameters"] or {})}
     theta = given.pop("rope_theta", fields["rope_theta"])
     part = given.pop("partial_rotary_factor", fields["partial_rotary_factor"])
+    if {given.get("type"), given.get("rope_type")} & {"longrope", "su", "dynamic"}:  # these need what stands beside
+        first, whole = fields["original_max_position_embeddings"], fields["max_position_embeddings"]
+        given = {"original_max_position_embeddings": first, "max_position_embeddings": whole} | given
     return {"rope_theta": theta, "rope_part": part, "rope_scaling": _scaling(family, given)}
 
 
+def _dynamic(factor: float, context: int, first: int | None = None) -> DynamicScaling:
+    return DynamicScaling(factor, context)
+
+
+def _long(
+    short: Sequence[float],
+    long: Sequence[float],
+    context: int,
+    whole: int | None = None,
+    factor: float | None = None,
+    attention: float | None = None,
+) -> LongScaling:
+    """LongRoPE's: the scale by how much longer the new context is, unless it is given."""
+    if factor is None:
+        factor = 1.0 if whole is None else whole / context
+    by_length = math.sqrt(1 + math.log(factor) / math.log(context)) if factor > 1 else 1.0
+    return LongScaling(tuple(short), tuple(long), context, by_length if attention is None else attention)
+
+
+LONG = {
+    "short_factor": "short",
+    "long_factor": "long",
+    "original_max_position_embeddings": "context",
+    "max_position_embeddings": "whole",
+    "factor": "factor",
+    "attention_factor": "attention",
+}
 SCALINGS: Mapping[str, tuple[Callable[..., RopeScaling], Mapping[str, str]]] = {
+    "dynamic": (
+        _dynamic,
+        {
+            "factor": "factor",
+            "max_position_embeddings": "context",
+            "original_max_position_embeddings": "first",
+        },
+    ),
+    "longrope": (_long, LONG),
+    "su": (_long, LONG),  # what Phi-3's first files call it
     "linear": (LinearScaling, {"factor": "factor"}),
     "llama3": (
         Llama3Scaling,

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jnn.models._block_choices import ATTENTION
 from jnn.models._config_json import Fields
-from jnn.models.decoders._config import ATTENTION, DecoderConfig
+from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._fields import names, read, sizes, windows
 
 OWN: Fields = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.models.decoders._config import ATTENTION, FEED_FORWARD, DecoderConfig
+from jnn.models._block_choices import ATTENTION, FEED_FORWARD
+from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._fields import names, read, sizes
 
 

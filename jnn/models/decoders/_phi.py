@@ -12,8 +12,8 @@ from jnn.models.decoders._fields import names, read, sizes
 def phi3_from_hf(config: Mapping[str, Any]) -> tuple[DecoderConfig, dict[str, str]]:
     """Phi-3 and Phi-4, from Hugging Face's config.json: what they are, and the names of their weights.
 
-    See "Phi-3 Technical Report: A Highly Capable Language Model Locally on Your Phone", Abdin et al., 2024. Not those
-    of 128k tokens, whose rotary rates depend on how long a sequence is.
+    See "Phi-3 Technical Report: A Highly Capable Language Model Locally on Your Phone", Abdin et al., 2024. The
+    rotary rates of those of 128k tokens hang on how long sequences get: `config.for_length(tokens)`.
 
     Args, Returns, Raises: as `llama_from_hf`.
 

@@ -100,10 +100,11 @@ def encoder(
       TypeError: tokens, segments or lengths are not integers.
       ValueError: tokens are out of range or more than the positions, shapes do not fit, or remat is unknown.
 
-    >>> from jnn.param import init
+    >>> from jnn.param import abstract
     >>> config = EncoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16, context=12)
-    >>> p = init(encoder_spec(config), jax.random.key(0))
-    >>> encoder(p, jnp.zeros((3, 10), jnp.int32), config, key=None, lengths=jnp.array([10, 4, 1])).shape
+    >>> encode = lambda p, tokens, lengths: encoder(p, tokens, config, key=None, lengths=lengths)
+    >>> tokens, lengths = jnp.zeros((3, 10), jnp.int32), jnp.array([10, 4, 1])
+    >>> jax.eval_shape(encode, abstract(encoder_spec(config)), tokens, lengths).shape
     (3, 10, 8)
     """
     checks.params("encoder", p, "embed", "position", "norm", "blocks", may=("segment",))

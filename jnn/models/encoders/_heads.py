@@ -57,12 +57,13 @@ def masked_language_model(p: Params, x: jax.Array, embed: Params, config: Encode
       TypeError, ValueError: as `linear`.
 
     >>> from jnn.models import encoder, encoder_spec
-    >>> from jnn.param import init
+    >>> from jnn.param import abstract
     >>> config = EncoderConfig(vocab=9, layers=1, heads=2, embed=8, hidden=8, context=4)
     >>> spec = {"encoder": encoder_spec(config), "head": masked_language_model_spec(config)}
-    >>> p = init(spec, jax.random.key(0))
-    >>> x = encoder(p["encoder"], jnp.array([3, 1, 4]), config, key=None)
-    >>> masked_language_model(p["head"], x, p["encoder"]["embed"], config).shape
+    >>> def logits(p, tokens):
+    ...     x = encoder(p["encoder"], tokens, config, key=None)
+    ...     return masked_language_model(p["head"], x, p["encoder"]["embed"], config)
+    >>> jax.eval_shape(logits, abstract(spec), jnp.array([3, 1, 4])).shape
     (3, 9)
     """
     checks.params("masked_language_model", p, "dense", "norm", may=("b",))

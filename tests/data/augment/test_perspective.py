@@ -12,6 +12,7 @@ from tests.oracle import configurations
 X = jax.random.randint(jax.random.key(9), (4, 6, 5, 3), 0, 255).astype(jnp.uint8)
 KEY = jax.random.key(0)
 CORNERS = np.array([[0.0, 0.0], [0.0, 4.0], [5.0, 4.0], [5.0, 0.0]])
+LINE = jnp.array([[0.1, 0.3], [0.2, 0.6], [0.3, 0.9], [5.0, 0.0]])  # not so that float32 sees it exactly
 
 
 def read(image, places, order):
@@ -63,6 +64,14 @@ def test_corners_at_their_places_are_the_identity_and_what_lies_behind_the_viewe
     assert (got[3] == 9).all()
 
 
+def test_three_corners_on_a_line_are_nan_where_values_are_unknown_and_the_others_of_a_batch_are_not():
+    """Each three of them; two in one place are on a line with any third."""
+    lines = [np.roll(LINE, i, 0) for i in range(4)] + [CORNERS[[0, 0, 2, 3]]]
+    found = jax.jit(lambda c: perspective_matrix((6, 5), c))(np.array([*lines, CORNERS], np.float32))
+    assert np.isnan(found[:-1]).all()
+    np.testing.assert_array_equal(found[-1], np.eye(3))
+
+
 def test_corners_move_inwards_up_to_the_distortion():
     of = lambda x, y, key: (random_perspective(x, 0.5, key=key, method="nearest"), random_perspective(y, 0.0, key=key))
     seen, still = jax.jit(of)(jnp.ones((300, 9, 9, 1)), X, KEY)
@@ -95,6 +104,11 @@ def test_elastic_matches_scipy(method):
         (lambda: perspective_matrix((6, 5), jnp.ones((4, 3))), ValueError, "perspective_matrix: expected corners"),
         (lambda: perspective_matrix((1, 5), jnp.ones((4, 2))), ValueError, "perspective_matrix: .* and 1 x 5"),
         (lambda: perspective_matrix((6, 5), jnp.ones((4, 2), int)), TypeError, "perspective_matrix: expected floating"),
+        (
+            lambda: perspective_matrix((6, 5), LINE),
+            ValueError,
+            "perspective_matrix: expected corners of which no three",
+        ),
         (lambda: random_perspective(X, 0.7, key=KEY), ValueError, r"random_perspective: distortion lies in \[0, 0.66"),
         (lambda: random_perspective(X, 0.5, key=KEY, method="x"), ValueError, "random_perspective: method is 'bilin"),
         (lambda: random_elastic(X, -1.0, 1.0, key=KEY), ValueError, "random_elastic: alpha lies in .*found -1"),

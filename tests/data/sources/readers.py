@@ -6,12 +6,14 @@ import dataclasses
 import gzip
 import io
 import json
+import re
 import shutil
 import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
 from typing import Any
+from xml.dom import minidom
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -25,7 +27,10 @@ from jnn.data import (
     read_jsonl,
     read_npy,
     read_npz,
+    read_pairs,
+    read_pronunciations,
     read_safetensors,
+    read_tagged_words,
     read_wav,
     unpack,
 )
@@ -80,6 +85,27 @@ def wav_is_right(data, found):
 def jsonl_is_right(data, found):
     lines = [json.loads(line.decode("utf-8-sig")) for line in data.split(b"\n") if line.strip()]
     return [(line["text"], line["label"]) for line in lines] == [(r["text"], r["label"]) for r in found]
+
+
+def pronunciations_are_right(data, found):
+    """Each word as often as lines begin with it, its phonemes as they stand."""
+    said = [line.split(" #")[0].split() for line in data.decode("utf-8-sig").split("\n")]
+    said = [parts for parts in said if parts and not parts[0].startswith(";;;")]
+    wanted = sorted((re.sub(r"(?<=.)\(\d+\)$", "", word), tuple(phonemes)) for word, *phonemes in said)
+    return wanted == sorted((word, way) for word in found for way in found[word])
+
+
+def pairs_are_right(data, found):
+    lines = [line.rstrip("\r") for line in data.decode("utf-8-sig").split("\n") if line.strip()]
+    return [tuple(text.strip() for text in line.split("\t")) for line in lines] == list(zip(*found, strict=True))
+
+
+def tagged_are_right(data, found):
+    """By the document's other reader in the standard library."""
+    rows = [node for node in minidom.parseString(data).documentElement.childNodes if node.nodeType == node.ELEMENT_NODE]
+    words = [[word for word in row.childNodes if word.nodeType == word.ELEMENT_NODE] for row in rows]
+    text = lambda word: "".join(part.data for part in word.childNodes if part.nodeType != part.COMMENT_NODE).strip()
+    return [([text(word) for word in row], [word.tagName for word in row]) for row in words] == found
 
 
 def csv_is_right(data, found):
@@ -194,6 +220,9 @@ WAVS = (
     wav(NUMBERS["a"].tobytes()[:48], 2, 44100, 32, 3),
 )
 LINES = b'{"text": "good \\u00e9", "label": 1}\n{"text": "bad", "label": 0}\n'
+DICTIONARY = b"read R EH1 D\nread(2) R IY1 D # now\n'em AH0 M\n"
+PAIRS = b'Save\tSpeichern\r\n"#" = align\t"#" = \xc3\xbcber\n'
+TAGGED = b"<all><one><No>5</No> <Name>Main &amp; 1st</Name>,</one><one><No>7a</No></one></all>"
 TABLE = b'age,height,smoker,name\n61,1.75,yes,"Ada, ""A"""\n-7,2e0,no,B\n12,160,no,C\n'
 COLUMNS = {"age": int, "height": float, "smoker": ("no", "yes"), "name": str}
 PICTURE = Image.fromarray(RNG.integers(0, 256, (9, 7, 3), np.uint8))
@@ -209,6 +238,9 @@ READERS = [
     Reader("cifar", "a.bin", (cifar_records(2)[0],), read_cifar, cifar_is_right),
     Reader("wav", "a.wav", WAVS, read_wav, wav_is_right),
     Reader("jsonl", "a.jsonl", (LINES,), lambda path: read_jsonl(path, {"text": str, "label": (0, 1)}), jsonl_is_right),
+    Reader("pronunciations", "a.dict", (DICTIONARY,), read_pronunciations, pronunciations_are_right),
+    Reader("pairs", "a.tsv", (PAIRS,), read_pairs, pairs_are_right),
+    Reader("tagged", "a.xml", (TAGGED,), read_tagged_words, tagged_are_right),
     Reader("csv", "a.csv", (TABLE,), lambda path: read_csv(path, COLUMNS), csv_is_right),
     Reader("npy", "a.npy", tuple(saved(np.save, array) for array in NUMBERS.values()), read_npy, npy_is_right),
     Reader("npz", "a.npz", (saved(np.savez, **NUMBERS), saved(np.savez_compressed, **NUMBERS)), read_npz, npz_is_right),

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from jnn.data import cifar10, data_root, find, imdb, mnist, tinyshakespeare
+from jnn.data import (
+    cifar10,
+    cmudict,
+    data_root,
+    find,
+    imdb,
+    libreoffice_en_de,
+    mnist,
+    tinyshakespeare,
+    usaddress,
+)
 from tests.data.sources.writers import idx
 
 
@@ -32,6 +42,9 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (cifar10, "cifar10/data_batch_1.bin"),
         (imdb, "imdb/train.jsonl"),
         (tinyshakespeare, "tinyshakespeare/input.txt"),
+        (cmudict, "cmudict/cmudict.dict"),
+        (libreoffice_en_de, "libreoffice_en_de/train.tsv"),
+        (usaddress, "usaddress/labeled.xml"),
     ],
 )
 def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load, file):
@@ -44,7 +57,7 @@ def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("load", [mnist, cifar10, imdb])
+@pytest.mark.parametrize("load", [mnist, cifar10, imdb, libreoffice_en_de])
 def test_an_unknown_part_is_one_clear_error(load):
     with pytest.raises(ValueError, match=rf"{load.__name__}: part is 'train' or 'test', found 'dev'"):
         load(None, "dev")

@@ -54,7 +54,7 @@ STAGES: tuple[Stage, ...] = (
 SCALES = (0.17, 0.1, 0.2)
 
 
-def inception_resnet_spec(
+def inception_resnet_v2_spec(
     classes: int,
     *,
     stages: Sequence[Stage] = STAGES,
@@ -78,7 +78,7 @@ def inception_resnet_spec(
       {"stem": {"unit1", ...}, "stage1": {"first": module, "rest": stacked residual modules}, ..., "end": a residual
       module, "last": {"conv", "norm"}, "out"}, where a residual module is {"branch1": {"unit1", ...}, ..., "up"}
 
-    >>> inception_resnet_spec(1000)["stage2"]["rest"]["up"]["w"].shape
+    >>> inception_resnet_v2_spec(1000)["stage2"]["rest"]["up"]["w"].shape
     (20, 384, 1088)
     """
     spec: Spec = {"stem": inception_stem_spec(channels, stem, dtype)}
@@ -95,7 +95,7 @@ def inception_resnet_spec(
     }
 
 
-def inception_resnet(
+def inception_resnet_v2(
     p: Params,
     x: jax.Array,
     stats: Stats | None = None,
@@ -111,7 +111,7 @@ def inception_resnet(
     in its code: the stem is that of Inception-v3, and the last residual module has scale 1 and no ReLU.
 
     Args:
-      p: as `inception_resnet_spec` declares.
+      p: as `inception_resnet_v2_spec` declares.
       x: (..., y, x, c), floating point; the paper's are of 299 x 299.
       stats: as `batch_stats_spec(spec)` declares, to normalize by; None for the batch's own.
       key: noise for dropout, None for none.
@@ -128,16 +128,16 @@ def inception_resnet(
         than 75 x 75 for the published ones; scales are not one of each stage.
 
     >>> from jnn.param import abstract
-    >>> p = abstract(inception_resnet_spec(10, stages=[(((((4, 1),),), 2), (((4, 1), (4, 3)),), 2)], last=8))
+    >>> p = abstract(inception_resnet_v2_spec(10, stages=[(((((4, 1),),), 2), (((4, 1), (4, 3)),), 2)], last=8))
     >>> images = jax.ShapeDtypeStruct((8, 75, 75, 3), jnp.float32)
-    >>> jax.eval_shape(lambda p, x: inception_resnet(p, x, key=None, scales=[0.2])[0], p, images).shape
+    >>> jax.eval_shape(lambda p, x: inception_resnet_v2(p, x, key=None, scales=[0.2])[0], p, images).shape
     (8, 10)
     """
-    checks.params("inception_resnet", p, "stem", "stage1", "end", "last", "out")
-    checks.floats("inception_resnet", x, ndim=3)
-    check_key("inception_resnet", key, optional=True)
+    checks.params("inception_resnet_v2", p, "stem", "stage1", "end", "last", "out")
+    checks.floats("inception_resnet_v2", x, ndim=3)
+    check_key("inception_resnet_v2", key, optional=True)
     if len(scales) != (stages := len(stage_names(p))):
-        raise ValueError(f"inception_resnet: expected a scale of each of {stages} stages, found {tuple(scales)}.")
+        raise ValueError(f"inception_resnet_v2: expected a scale of each of {stages} stages, found {tuple(scales)}.")
     seen: Stats = {}
     x, seen["stem"] = inception_stem(gather(p["stem"], "stem"), x, stats and stats["stem"], weight)
     for i, scale in enumerate(scales, 1):

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.metrics._counting import histogram
-from jnn.metrics._sums import in_unit_interval, ratio, yes_or_no
+from jnn.metrics._sums import ratio
+from jnn.metrics._thresholds import by_label, by_score, checked_share
 
 
 class AucHistogram(NamedTuple):
@@ -87,13 +87,6 @@ class AucHistogram(NamedTuple):
         return self.positive.sum(-1) * self.negative.sum(-1)
 
 
-def checked_share(name: str, what: str, value: float) -> float:
-    """A share that a threshold is to reach: 95, in percent, none would, and 0 would be the answer."""
-    if not isinstance(value, jax.core.Tracer) and not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected {what} in [0, 1], found {value}.")
-    return value
-
-
 def _steps(x: Any) -> Any:
     """What each number is more than the one before, along the last axis."""
     return x[..., 1:] - x[..., :-1]
@@ -132,34 +125,6 @@ def roc_auc_histogram(
     return AucHistogram(*by_label("roc_auc_histogram", scores, labels, weight, bins))
 
 
-def by_label(
-    name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None, bins: int
-) -> tuple[jax.Array, jax.Array]:
-    """The weights of positive and of negative examples by score: (bins,) each, of width 1 / bins."""
-    if bins < 1:
-        raise ValueError(f"{name}: expected at least one bin, found {bins}.")
-    positive, weight = yes_or_no(name, scores, labels, weight)
-    weight = in_unit_interval(name, scores, weight, squash="sigmoid")
-    index = jnp.clip(jnp.nan_to_num(scores) * bins, 0, bins - 1).astype(jnp.int32)
-    # two histograms in one: negative examples in the first half, positive ones in the second
-    counts = histogram(index + bins * positive, weight, 2 * bins)
-    return counts[bins:], counts[:bins]
-
-
-def by_score(
-    name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The weights of positive and of negative examples by distinct score, and these, ascending, on the host."""
-    positive, weight = yes_or_no(name, scores, labels, weight)
-    each, yes = np.asarray(weight, np.float64).ravel(), np.asarray(positive).ravel()
-    kept = each != 0
-    distinct, index = np.unique(np.asarray(scores).ravel()[kept], return_inverse=True)
-    if not distinct.size:  # a bin of nothing
-        distinct = np.full(1, np.nan, distinct.dtype)
-    count = lambda chosen: np.bincount(index, (each * chosen)[kept], distinct.size)
-    return count(yes), count(~yes), distinct
-
-
 def roc_auc(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = None) -> float:
     """ROC AUC of whole arrays, exact to float64, on the host.
 
@@ -175,19 +140,10 @@ def roc_auc(scores: jax.Array, labels: jax.Array, weight: jax.Array | None = Non
     >>> roc_auc(jnp.array([-3.0, 2.0, 2.0]), jnp.array([0, 1, 0]))
     0.75
     """
-    positive, weight = yes_or_no("roc_auc", scores, labels, weight)
-    each, yes = np.asarray(weight, np.float64).ravel(), np.asarray(positive).ravel()
-    rank = mid_rank(np.asarray(scores).ravel(), each * ~yes)
-    return float(ratio(np.sum(each * yes * rank), np.sum(each * yes) * np.sum(each * ~yes)))
+    return float(exact("roc_auc", scores, labels, weight).value())
 
 
-def mid_rank(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The weight of what is less than each value, and half of what is equal.
-
-    >>> mid_rank(np.array([3, 1, 3]), np.ones(3)).tolist()
-    [2.0, 0.5, 2.0]
-    """
-    order = np.argsort(values, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(weight[order])])
-    less, less_or_equal = (below[np.searchsorted(values[order], values, side)] for side in ("left", "right"))
-    return (less + less_or_equal) / 2
+def exact(name: str, scores: jax.Array, labels: jax.Array, weight: jax.Array | None) -> AucHistogram:
+    """A bin for each distinct score, on the host."""
+    positive, negative, _ = by_score(name, scores, labels, weight)
+    return AucHistogram(positive, negative)

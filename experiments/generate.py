@@ -1,0 +1,173 @@
+"""Text of a published language model, shown as it is drawn.
+
+Weights   a folder with config.json, *.safetensors (and their index, where there are several) and tokenizer.json, such
+          as a copy of huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct: of Llama's family, or GPT-2.
+Run       python -m experiments.generate --weights DIR --prompt 'The capital of France is'
+          python -m experiments.generate --weights DIR --chat         asks for a line, answers, and so on
+Chats     are put into words by the model's own template, that of tokenizer_config.json or chat_template.jinja.
+Measured  SmolLM2-135M-Instruct, whose weights were 4 bits each: "The capital of France is" goes on with " Paris".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges
+from experiments.refusals import refuse
+from jnn.data import read_safetensors
+from jnn.generation import CachedModel, Sampling, stream
+from jnn.interop.torch import load_state_dict
+from jnn.launch import USAGE
+from jnn.models import TRANSFORMER, decoder_from_hf, decoder_model, decoder_spec, gpt2_from_hf, transformer_spec
+from jnn.optional import optional
+from jnn.terminal import say
+
+PAD = 64  # prompts of nearly one length need one program
+FILES = ("config.json", "tokenizer.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Text of a published language model, shown as it is drawn."""
+
+    weights: str  # a folder as of Hugging Face
+    prompt: str | None = None  # what the text begins with; of a chat, what is said first
+    chat: bool = False  # whether to answer, line by line
+    tokens: int = 256  # that are drawn, at most
+    temperature: float = 0.7  # 0 for the likeliest token
+    top_k: int | None = None
+    top_p: float | None = 0.95
+    seed: int = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+PROBABILITY: Rule = ("a number over 0 and at most 1", lambda x: 0 < x <= 1)
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("tokens", "top_k"), COUNT),
+    **dict.fromkeys(("weights", "prompt"), TEXT),
+    "temperature": NOT_NEGATIVE,
+    "top_p": PROBABILITY,
+    "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
+}
+
+
+def main(config: Config) -> None:
+    """Loads, and writes one text, or answers line by line."""
+    check_ranges(vars(config), RULES)
+    folder = Path(config.weights)
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
+        refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
+    if config.prompt is None and not config.chat:
+        refuse("--prompt: expected a text to begin with, or --chat.", USAGE)
+    tokenizer = optional("tokenizers", "text").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    p, model = load(folder, config.dtype)
+    write = partial(answer, p, model, tokenizer, ends(folder), config)
+    if not config.chat:
+        sys.stdout.write(config.prompt or "")
+        write(config.prompt or "", jax.random.key(config.seed))
+        return
+    converse(write, template(folder), config)
+
+
+def load(folder: Path, dtype: str) -> tuple[Any, CachedModel]:
+    """Parameters, and the model that they are of."""
+    fields = json.loads((folder / "config.json").read_text())
+    weights = read_safetensors(folder)
+    if fields["model_type"] == "gpt2":
+        sizes, names = gpt2_from_hf(fields)
+        spec, model, tied = transformer_spec(**sizes, dtype=dtype), TRANSFORMER, True
+        if not any(name.startswith("transformer.") for name in weights):  # as its first files have it
+            weights = {f"transformer.{name}": array for name, array in weights.items()}
+        beside = ["*.attn.bias", "*.attn.masked_bias"]
+    else:
+        config, names = decoder_from_hf(fields)
+        spec, model, tied, beside = decoder_spec(config, dtype=dtype), decoder_model(config), config.tied, []
+    return load_state_dict(spec, weights, names, ignore=beside + ["*lm_head.weight"] * tied), model
+
+
+def ends(folder: Path) -> tuple[int, ...]:
+    """The tokens that end a text."""
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file() and (
+            found := json.loads((folder / name).read_text()).get("eos_token_id")
+        ) is not None:
+            return tuple(np.atleast_1d(found).tolist())
+    return ()
+
+
+def answer(
+    p: Any, model: CachedModel, tokenizer: Any, end: tuple[int, ...], config: Config, prompt: str, key: jax.Array
+) -> str:
+    """The text behind a prompt, shown as it is drawn, and how fast that was."""
+    tokens = tokenizer.encode(prompt, add_special_tokens=not config.chat).ids  # a template says them itself
+    sampling = Sampling(config.temperature, config.top_k, config.top_p)
+    padded = jnp.asarray(np.pad(tokens, (0, -len(tokens) % PAD)), jnp.int32)
+    begun, text = time.perf_counter(), ""
+    pieces = stream(
+        p,
+        padded,
+        min(config.tokens, (model.longest(p) or sys.maxsize) - len(padded)),
+        model,
+        sampling,
+        tokenizer=tokenizer,
+        key=key,
+        lengths=jnp.int32(len(tokens)),
+        end=end,
+    )
+    for piece in pieces:
+        text += piece
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    count, seconds = len(tokenizer.encode(text).ids), time.perf_counter() - begun
+    sys.stdout.write("\n")
+    say(f"{count} tokens in {seconds:.1f} s, the time to compile among them")
+    return text
+
+
+def template(folder: Path) -> Callable[[list[Mapping[str, str]]], str]:
+    """What puts a conversation into words, as the model knows it."""
+    fields = json.loads((folder / "tokenizer_config.json").read_text())
+    file = folder / "chat_template.jinja"
+    source = file.read_text() if file.is_file() else fields.get("chat_template")
+    if not isinstance(source, str):
+        refuse(f"--chat: {folder} has no chat_template. Give a model that was trained to answer, or --prompt.", 1)
+    sandbox = optional("jinja2.sandbox", "text").ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    sandbox.globals["raise_exception"] = partial(refuse, code=1)
+    word = lambda token: token["content"] if isinstance(token, dict) else token
+    special = {name: word(fields[name]) for name in ("bos_token", "eos_token") if fields.get(name)}
+    compiled = sandbox.from_string(source)
+    return lambda messages: compiled.render(messages=messages, add_generation_prompt=True, **special)
+
+
+def converse(write: Callable[[str, jax.Array], str], words: Callable[..., str], config: Config) -> None:
+    """Lines and answers, until there is no line."""
+    key, said = jax.random.key(config.seed), []
+    line = config.prompt if config.prompt is not None else ask()
+    while line:
+        said.append({"role": "user", "content": line})
+        text = write(words(said), jax.random.fold_in(key, len(said)))
+        said.append({"role": "assistant", "content": text})
+        line = ask()
+
+
+def ask() -> str:
+    """A line of standard input, empty at its end."""
+    sys.stdout.write("> ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))

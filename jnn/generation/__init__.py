@@ -1,0 +1,61 @@
+"""Generation: text drawn from any language model that has a cache, on the device, many tokens a call.
+
+What is here knows no model: `jnn.models` makes a `CachedModel` of each family. What many requests at a time would need,
+a queue and a pool of pages that they share, is not here.
+"""
+
+from jnn.cached_model import CachedModel
+from jnn.generation._adjust import (
+    allowed_logits,
+    frequency_logits,
+    min_p_logits,
+    presence_logits,
+    repetition_logits,
+    temperature_logits,
+    top_k_logits,
+    top_p_logits,
+    typical_logits,
+)
+from jnn.generation._beam import Beams, beam_search
+from jnn.generation._calls import Generated
+from jnn.generation._contrastive import contrastive_search
+from jnn.generation._draft import DraftModel, PromptLookup
+from jnn.generation._generate import generate
+from jnn.generation._host_mask import host_mask
+from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted
+from jnn.generation._speculative import speculative_generate
+from jnn.generation._stop import Tokenizer
+from jnn.generation._stream import stream
+from jnn.generation._verify import acceptance, residual, verify
+
+__all__ = [
+    "GREEDY",
+    "PLAIN",
+    "Beams",
+    "CachedModel",
+    "DraftModel",
+    "Generated",
+    "History",
+    "PromptLookup",
+    "Sampling",
+    "Tokenizer",
+    "acceptance",
+    "adjusted",
+    "allowed_logits",
+    "beam_search",
+    "contrastive_search",
+    "frequency_logits",
+    "generate",
+    "host_mask",
+    "min_p_logits",
+    "presence_logits",
+    "repetition_logits",
+    "residual",
+    "speculative_generate",
+    "stream",
+    "temperature_logits",
+    "top_k_logits",
+    "top_p_logits",
+    "typical_logits",
+    "verify",
+]

@@ -1,0 +1,112 @@
+"""Text as it is drawn: pieces of it, none of which a later token changes.
+
+Law: the pieces, one after the other, are the text of all tokens, up to a stop string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from jnn.cached_model import CachedModel
+from jnn.generation._calls import PER_CALL, Advance, begin, calls, finished
+from jnn.generation._decode import Allow, Text
+from jnn.generation._sampling import PLAIN, Sampling
+from jnn.generation._stop import BROKEN, Stop, Tokenizer, new_text
+from jnn.param import Params
+
+
+def stream(
+    p: Params,
+    prompt: jax.Array,
+    steps: int,
+    model: CachedModel,
+    sampling: Sampling = PLAIN,
+    *,
+    tokenizer: Tokenizer,
+    key: jax.Array | None = None,
+    lengths: jax.Array | None = None,
+    end: int | Sequence[int] = (),
+    stop: Sequence[str] = (),
+    allow: Allow | None = None,
+    per_call: int = PER_CALL,
+) -> Iterator[str]:
+    """Streamed text: what `generate` draws after one prompt, in pieces, as soon as it is there.
+
+    Bytes that are no character yet, and what may be the beginning of a stop string, are held back.
+
+    Args:
+      prompt: (t,), integers in 0..vocab-1.
+      tokenizer: what decodes tokens, such as a `tokenizers.Tokenizer`.
+      p, steps, model, sampling, key, end, allow, per_call: as in `generate`.
+      lengths: (), an integer: how many of the t tokens are the prompt; prompts that are padded to one length need no
+        program each.
+      stop: strings before which the text ends.
+
+    Returns:
+      An iterator over pieces of text, none of them empty.
+
+    Raises:
+      TypeError, ValueError: as `generate`; there is more than one prompt.
+
+    >>> import jax.numpy as jnp
+    >>> from types import SimpleNamespace
+    >>> from jnn.models import TRANSFORMER, transformer_spec
+    >>> from jnn.param import init
+    >>> letters = SimpleNamespace(decode=lambda tokens: "".join(chr(97 + token) for token in tokens))
+    >>> p = init(transformer_spec(26, 64, layers=2, heads=2, embed=8), jax.random.key(0))
+    >>> text = stream(p, jnp.array([1, 2]), 9, TRANSFORMER, tokenizer=letters, key=jax.random.key(1), per_call=4)
+    >>> [len(piece) for piece in text]
+    [4, 4, 1]
+    """
+    if prompt.ndim != 1:
+        raise ValueError(
+            f"stream: expected one prompt (t,), found {prompt.shape}. Several at a time are for `generate`."
+        )
+    ends = Stop("stream", tuple(stop), tokenizer)
+    begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)
+    if begun[-1]:
+        raise ValueError("stream: text is what the host has, and nothing is there within `jit`. Take `generate`.")
+    return _pieces(begun, steps, end, per_call, ends, tokenizer)
+
+
+def _pieces(
+    begun: tuple[Text, Advance, bool],
+    steps: int,
+    end: int | Sequence[int],
+    per_call: int,
+    stop: Stop,
+    tokenizer: Tokenizer,
+) -> Iterator[str]:
+    given, shown, ends = int(begun[0].prompt), 0, np.atleast_1d(end).tolist()
+    for longer in calls("stream", *begun, steps, per_call, stop):
+        found = finished("stream", longer, int(longer.lengths), end)
+        tokens, last = found.tokens.tolist(), bool(longer.done) or int(longer.lengths) == given + steps
+        tokens = tokens[:-1] if tokens[-1] in ends else tokens
+        whole = new_text(tokenizer.decode, tokens, given)
+        piece = (before_stop(whole, stop.strings) if last else settled(whole, stop.strings))[shown:]
+        shown += len(piece)
+        if piece:
+            yield piece
+
+
+def before_stop(text: str, stop: tuple[str, ...]) -> str:
+    """A text up to the first stop string.
+
+    >>> before_stop("yes. no.", (".",))
+    'yes'
+    """
+    return text[: min((at for one in stop if (at := text.find(one)) >= 0), default=len(text))]
+
+
+def settled(text: str, stop: tuple[str, ...]) -> str:
+    """What no later token changes of a text: without bytes that are no character yet, or a stop string's beginning.
+
+    >>> settled("yes\\n", ("\\n\\n",)), settled("caf\\ufffd", ())
+    ('yes', 'caf')
+    """
+    text = before_stop(text.rstrip(BROKEN), stop)
+    begun = (n for one in stop for n in range(len(one) - 1, 0, -1) if text.endswith(one[:n]))
+    return text[: len(text) - max(begun, default=0)]

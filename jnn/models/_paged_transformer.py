@@ -1,0 +1,109 @@
+"""The transformer a chunk at a time, each sequence of a batch at a position of its own: keys and values are in pages.
+
+    paged_transformer_cache(p, pages, page, table) -> cache                       empty
+    paged_transformer(p, tokens, cache, lengths=lengths) -> (logits, cache)       each row's next chunk
+
+Law: `paged_transformer` over any cuts, other ones in each row, equals `transformer` over the whole rows.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.cached_model import CachedModel
+from jnn.layers import Cache, layer_norm, paged_cache, unembed, weight_shape
+from jnn.models._cached_transformer import cached_rows, cached_transformer, transformer_cache
+from jnn.models._transformer import embed_tokens, rotation
+from jnn.models._transformer_block import cached_block
+from jnn.param import Params
+
+
+def paged_transformer_cache(p: Params, pages: int, page: int, table: jax.Array) -> Cache:
+    """Paged key-value cache of a transformer, empty: one pool of pages for each layer, and one table for all.
+
+    Args:
+      p: as `transformer_spec` declares.
+      pages, page, table: as in `jnn.layers.paged_cache`: a page is of every layer's pool.
+
+    Returns:
+      {"k": (layers, pages, page, kv_heads, head), "v": the same, "table": int32 (..., n), "next": int32 (...)}
+
+    Raises:
+      TypeError, ValueError: as `jnn.layers.paged_cache`.
+
+    >>> from jnn.param import init
+    >>> from jnn.models import transformer_spec
+    >>> p = init(transformer_spec(65, 64, layers=3, heads=2, embed=8), jax.random.key(0))
+    >>> paged_transformer_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))["k"].shape
+    (3, 8, 16, 2, 4)
+    """
+    return in_layers(p["blocks"]["attention"], pages, page, table)
+
+
+def in_layers(attention: Params, pages: int, page: int, table: jax.Array) -> Cache:
+    """`paged_cache` of stacked layers: pools (layers, ...), and the table and positions that all of them share."""
+    one = paged_cache(jax.tree.map(lambda x: x[0], attention), pages, page, table)
+    layers = attention["k"]["w"].shape[0]
+    return one | {name: jnp.zeros((layers, *one[name].shape), one[name].dtype) for name in ("k", "v")}
+
+
+def paged_transformer(
+    p: Params, tokens: jax.Array, cache: Cache, *, lengths: jax.Array | None = None
+) -> tuple[jax.Array, Cache]:
+    """Paged transformer: logits of the token after each token of the next chunk of each sequence.
+
+    Args:
+      p: as `transformer_spec` declares.
+      tokens: (..., t), integers in 0..vocab-1.
+      cache: from `paged_transformer_cache`, or from the call before.
+      lengths: (...), integers: how many of the t tokens are there, where chunks differ; all by default.
+
+    Returns:
+      (..., t, vocab), and the cache with these tokens added. Of tokens that have no page, or no learned position, NaN;
+      of those behind `lengths`, nothing of meaning.
+
+    Raises:
+      TypeError, ValueError: as `transformer` and `jnn.layers.paged_attention`.
+
+    >>> from jnn.param import init
+    >>> from jnn.models import transformer_spec
+    >>> p = init(transformer_spec(65, 64, layers=3, heads=2, embed=8), jax.random.key(0))
+    >>> cache = paged_transformer_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))
+    >>> logits, cache = paged_transformer(p, jnp.array([[1, 2, 3], [4, 0, 0]]), cache, lengths=jnp.array([3, 1]))
+    >>> logits.shape, cache["next"].tolist()
+    ((2, 3, 65), [3, 1])
+    """
+    checks.params("paged_transformer", p, "embed", "blocks", "norm", may=("position",))
+    checks.integers("paged_transformer", tokens, ndim=1, name="tokens")
+    if cache["next"].shape != tokens.shape[:-1]:
+        raise ValueError(
+            f"paged_transformer: expected the table of a cache with leading axes {tokens.shape[:-1]} for tokens "
+            f"{checks.describe(tokens)}, found {cache['next'].shape}."
+        )
+    order = jax.lax.broadcasted_iota(jnp.int32, tokens.shape, tokens.ndim - 1)
+    x = embed_tokens(p, tokens, cache["next"][..., None] + order)
+    pools, shared = {name: cache[name] for name in ("k", "v")}, {name: cache[name] for name in ("table", "next")}
+
+    def layer(x: jax.Array, slice_: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
+        return cached_block(slice_[0], x, slice_[1] | shared, lengths=lengths, rotate=rotation(p))
+
+    x, grown = jax.lax.scan(layer, x, (p["blocks"], pools))
+    return unembed(p["embed"], layer_norm(p["norm"], x)), grown | {"table": cache["table"], "next": grown["next"][0]}
+
+
+def _longest(p: Params) -> int | None:
+    return p["position"]["table"].shape[0] if "position" in p else None
+
+
+TRANSFORMER = CachedModel(
+    cache=transformer_cache,
+    chunk=cached_transformer,
+    vocab=lambda p: weight_shape(p["embed"]["table"])[0],
+    longest=_longest,
+    rows=cached_rows,
+    read_out=lambda p, rows: unembed(p["embed"], rows),
+    paged_cache=paged_transformer_cache,
+    paged_chunk=paged_transformer,
+)

@@ -1,0 +1,121 @@
+"""A decoder of Llama's family a chunk at a time, each sequence of a batch at a position of its own.
+
+    paged_decoder_cache(p, config, pages, page, table) -> cache                         empty
+    paged_decoder(p, tokens, cache, config, lengths=lengths) -> (logits, cache)         each row's next chunk
+    decoder_model(config) -> model                                                      for `jnn.generate`
+
+Law: `paged_decoder` over any cuts, other ones in each row, equals `decoder` over the whole rows.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.cached_model import CachedModel
+from jnn.layers import Cache
+from jnn.models._paged_transformer import in_layers
+from jnn.models._transformer_block import cached_block
+from jnn.models.decoders._block import block_options
+from jnn.models.decoders._cached_decoder import cached_decoder, cached_rows, decoder_cache
+from jnn.models.decoders._config import DecoderConfig
+from jnn.models.decoders._decoder import embed_tokens, layer_at, logits_of, read_out
+from jnn.param import Params
+
+
+def paged_decoder_cache(p: Params, config: DecoderConfig, pages: int, page: int, table: jax.Array) -> Cache:
+    """Paged key-value cache of a decoder, empty: one pool of pages for each layer, and one table for all.
+
+    A layer with a window keeps all that a sequence's pages hold, and looks no further back than the window.
+
+    Args:
+      p: as `decoder_spec` declares.
+      config: what p was declared by.
+      pages, page, table: as in `jnn.layers.paged_cache`: a page is of every layer's pool.
+
+    Returns:
+      {"k": (layers, pages, page, kv_heads, head), "v": the same, "table": int32 (..., n), "next": int32 (...)}
+
+    Raises:
+      TypeError, ValueError: as `jnn.layers.paged_cache`.
+
+    >>> from jnn.models import decoder_spec
+    >>> from jnn.param import init
+    >>> config = DecoderConfig(vocab=65, layers=4, heads=2, embed=8, hidden=16, windows=(6, None))
+    >>> p = init(decoder_spec(config), jax.random.key(0))
+    >>> paged_decoder_cache(p, config, 8, 16, jnp.array([[0, 3], [1, -1]]))["k"].shape
+    (4, 8, 16, 2, 4)
+    """
+    checks.params("paged_decoder_cache", p, "embed", "blocks", "norm", may=("out",))
+    return in_layers(p["blocks"]["attention"], pages, page, table)
+
+
+def paged_decoder(
+    p: Params, tokens: jax.Array, cache: Cache, config: DecoderConfig, *, lengths: jax.Array | None = None
+) -> tuple[jax.Array, Cache]:
+    """Paged decoder: logits of the token after each token of the next chunk of each sequence.
+
+    Args:
+      p: as `decoder_spec` declares.
+      tokens: (..., t), integers in 0..vocab-1.
+      cache: from `paged_decoder_cache`, or from the call before.
+      config: what p was declared by.
+      lengths: (...), integers: how many of the t tokens are there, where chunks differ; all by default.
+
+    Returns:
+      (..., t, vocab), and the cache with these tokens added. Of tokens that have no page NaN, of those behind `lengths`
+      nothing of meaning.
+
+    Raises:
+      TypeError, ValueError: as `decoder` and `jnn.layers.paged_attention`.
+
+    >>> from jnn.models import decoder_spec
+    >>> from jnn.param import init
+    >>> config = DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16)
+    >>> p = init(decoder_spec(config), jax.random.key(0))
+    >>> cache = paged_decoder_cache(p, config, 8, 16, jnp.array([[0, 3], [1, -1]]))
+    >>> prompts = jnp.array([[1, 2, 3], [4, 0, 0]])
+    >>> logits, cache = paged_decoder(p, prompts, cache, config, lengths=jnp.array([3, 1]))
+    >>> logits.shape, cache["next"].tolist()
+    ((2, 3, 65), [3, 1])
+    """
+    checks.params("paged_decoder", p, "embed", "blocks", "norm", may=("out",))
+    checks.integers("paged_decoder", tokens, ndim=1, name="tokens")
+    pools, shared = {name: cache[name] for name in ("k", "v")}, {name: cache[name] for name in ("table", "next")}
+
+    n = len(config.windows)
+
+    def group(x: jax.Array, first: jax.Array) -> tuple[jax.Array, Cache]:
+        grown = []
+        for i, window in enumerate(config.windows):
+            own, kept = layer_at(p["blocks"], first + i), layer_at(pools, first + i) | shared
+            x, new = cached_block(own, x, kept, lengths=lengths, window=window, **block_options(own, config))
+            grown.append(new)
+        stacked = {name: jnp.stack([new[name] for new in grown]) for name in pools}
+        return x, stacked | {"next": grown[0]["next"]}
+
+    x, grown = jax.lax.scan(group, embed_tokens(p, tokens, config), jnp.arange(0, config.layers, n))
+    flat = {name: grown[name].reshape(cache[name].shape) for name in pools}
+    return read_out(p, x, config), flat | {"table": cache["table"], "next": grown["next"][0]}
+
+
+@functools.cache  # equal configs are one model, and so one compiled program
+def decoder_model(config: DecoderConfig) -> CachedModel:
+    """Decoder, as `jnn.generate` takes it.
+
+    >>> config = DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16)
+    >>> decoder_model(config) == decoder_model(DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16))
+    True
+    """
+    return CachedModel(
+        cache=lambda p, length, leading=(): decoder_cache(p, config, length, leading=leading),
+        chunk=lambda p, tokens, cache: cached_decoder(p, tokens, cache, config),
+        vocab=lambda p: config.vocab,
+        rows=lambda p, tokens, cache: cached_rows(p, tokens, cache, config),
+        read_out=lambda p, rows: logits_of(p, rows, config),
+        paged_cache=lambda p, pages, page, table: paged_decoder_cache(p, config, pages, page, table),
+        paged_chunk=lambda p, tokens, cache, lengths=None: paged_decoder(p, tokens, cache, config, lengths=lengths),
+    )

@@ -85,9 +85,9 @@ def batch_norm(
     if weight is not None:
         weight = _over_leading_axes(weight, x)
         h = jnp.where(weight == 0, 0.0, h)
-    if stats is None and weight is None:
-        return _by_own_statistics(p, h, epsilon, x.dtype)
     if stats is None:
+        if weight is None:
+            return _by_own_statistics(p, h, epsilon, x.dtype)
         stats = _weighted_statistics(h, weight)
     mean, var = (over_last_axes(stats[name], h) for name in ("mean", "var"))
     h = (h - mean) * jax.lax.rsqrt(var + epsilon)

@@ -159,7 +159,8 @@ def _known(lengths: jax.Array | None, scores: jax.Array) -> jax.Array:
 
 def _exact(p: Params, scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     h = wide(scores)
-    return h, *(jnp.asarray(p[name], h.dtype) for name in ("start", "end", "transition"))
+    start, end, transition = (jnp.asarray(p[name], h.dtype) for name in ("start", "end", "transition"))
+    return h, start, end, transition
 
 
 def _beside(a: jax.Array, h: jax.Array) -> jax.Array:

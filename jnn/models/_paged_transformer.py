@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.cached_model import CachedModel
-from jnn.layers import Cache, layer_norm, paged_cache, unembed
+from jnn.layers import Cache, layer_norm, paged_cache, unembed, weight_shape
 from jnn.models._cached_transformer import cached_rows, cached_transformer, transformer_cache
 from jnn.models._transformer import embed_tokens, rotation
 from jnn.models._transformer_block import cached_block
@@ -120,7 +120,7 @@ def _longest(p: Params) -> int | None:
 TRANSFORMER = CachedModel(
     cache=transformer_cache,
     chunk=cached_transformer,
-    vocab=lambda p: p["embed"]["table"].shape[0],
+    vocab=lambda p: weight_shape(p["embed"]["table"])[0],
     longest=_longest,
     rows=cached_rows,
     read_out=lambda p, rows: unembed(p["embed"], rows),

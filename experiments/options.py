@@ -71,7 +71,7 @@ COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
-    **dict.fromkeys(("train_reviews", "test_reviews", "tokens"), COUNT),
+    **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("weight_decay", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jnn.data import data_root, read_gguf
-from jnn.interop.torch import load_state_dict
 from jnn.generation import GREEDY, generate
+from jnn.interop.torch import load_state_dict
 from jnn.models import decoder, decoder_model, decoder_spec, llama_from_gguf
 
 FILE = data_root() / "weights" / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"

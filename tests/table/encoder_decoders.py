@@ -17,7 +17,7 @@ def translating(name: str, config: models.EncoderDecoderConfig) -> Block:
     always = lambda leading: (jnp.broadcast_to(SOURCE, (*leading, 5)), jnp.broadcast_to(LENGTH, leading))
 
     def apply(p, target, key):
-        source, lengths = always(np.shape(target)[:-1])  # of a list, too: it is for the model to refuse
+        source, lengths = always(getattr(target, "shape", (0,))[:-1])  # lists are for the model to refuse
         return models.encoder_decoder(p, source, target, config, key=key, lengths=lengths, rate=0.2)
 
     def begin(p, length, leading):

@@ -134,10 +134,13 @@ def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple
     map_parts(layer, p, *names)
 
 
-def map_parts(layer: str, parts: Any, *names: str | int, what: str = "params") -> None:
-    """Raises unless each of these parts, of a dict or a list, is a map's: a dict with "w", and "b" where it has one."""
+def map_parts(layer: str, parts: Any, *names: str | int, what: str = "params", adapted: bool = True) -> None:
+    """Raises unless each of these parts, of a dict or a list, is a map's: a dict with "w", and "b" where it has one.
+
+    Of a layer that multiplies by itself they are not `adapted`, as in `params`.
+    """
     for name in names:
-        params(layer, parts[name], "w", may=("b",), what=f"{what}[{name!r}]", adapted=True)
+        params(layer, parts[name], "w", may=("b",), what=f"{what}[{name!r}]", adapted=adapted)
 
 
 def _wanted(what: str, names: tuple[str, ...]) -> str:

@@ -45,7 +45,7 @@ def paged_transformer_cache(p: Params, pages: int, page: int, table: jax.Array) 
 def in_layers(attention: Params, pages: int, page: int, table: jax.Array) -> Cache:
     """`paged_cache` of stacked layers: pools (layers, ...), and the table and positions that all of them share."""
     one = paged_cache(jax.tree.map(lambda x: x[0], attention), pages, page, table)
-    layers = attention["k"]["w"].shape[0]
+    layers = weight_shape(attention["k"]["w"])[0]
     return one | {name: jnp.zeros((layers, *one[name].shape), one[name].dtype) for name in ("k", "v")}
 
 

@@ -40,12 +40,13 @@ def adapters_spec(spec: Spec, width: int, where: Where = "*", *, dtype: DTypeLik
     ['adapter1', 'adapter2']
     """
     checks.count("adapters_spec", "width", width)
-    ends = _nodes("adapters_spec", spec, where, "down/w", lambda node: "attention" in node, "transformer block")
+    is_block = lambda node, out: "norm1" in node  # a pooling by attention has none
+    ends = _nodes("adapters_spec", spec, where, "attention/o/w", is_block, "transformer block")
     leaves: dict[str, Any] = {}
-    for path, (block, down) in ends.items():
-        own = adapter_spec(down.shape[-1], width, dtype=down.dtype if dtype is None else dtype)
+    for path, (block, out) in ends.items():
+        own = adapter_spec(out.shape[-1], width, dtype=out.dtype if dtype is None else dtype)
         names = ("adapter1", *(("adapter_cross",) if "cross" in block else ()), "adapter2")
-        leaves |= {f"{path}/{name}".lstrip("/"): _stacked(own, down) for name in names}
+        leaves |= {f"{path}/{name}".lstrip("/"): _stacked(own, out) for name in names}
     return nested(leaves)
 
 
@@ -71,7 +72,7 @@ def prefixes_spec(spec: Spec, n: int, where: Where = "*", *, dtype: DTypeLike | 
     (5, 2, 4)
     """
     checks.count("prefixes_spec", "n", n)
-    plain = lambda node: "o" in node and "latent" not in node
+    plain = lambda node, key: "o" in node and key.axes[-2:] == ("kv_heads", "head")  # no latent one, no state space
     ends = _nodes("prefixes_spec", spec, where, "k/w", plain, "attention")
     leaves = {
         f"{path}/prefix".lstrip("/"): _stacked(
@@ -83,12 +84,12 @@ def prefixes_spec(spec: Spec, n: int, where: Where = "*", *, dtype: DTypeLike | 
 
 
 def _nodes(
-    name: str, spec: Spec, where: Where, end: str, fits: Callable[[Mapping[str, Any]], bool], what: str
+    name: str, spec: Spec, where: Where, end: str, fits: Callable[[Mapping[str, Any], Param], bool], what: str
 ) -> dict[str, tuple[Mapping[str, Any], Param]]:
     """By path what has this weight in it and fits, with the weight."""
     above = lambda path: path.removesuffix(end).rstrip("/")
     weights = {above(path): param for path, param in flatten(spec).items() if f"/{path}".endswith(f"/{end}")}
-    nodes = {path: node for path in weights if fits(node := _at(spec, path))}
+    nodes = {path: node for path, param in weights.items() if fits(node := _at(spec, path), param)}
     return {path: (node, weights[path]) for path, node in matching(name, nodes, where, what).items()}
 
 

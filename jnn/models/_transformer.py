@@ -122,7 +122,7 @@ def transformer(
     """
     checks.params("transformer", p, "embed", "blocks", "norm")
     for name in p.keys() & {"embed", "position"}:
-        checks.params("transformer", p[name], "table", what=f"params[{name!r}]")
+        checks.params("transformer", p[name], "table", what=f"params[{name!r}]", adapted=name == "embed")
     check_key("transformer", key, optional=True)
     checks.integers("transformer", tokens, ndim=1, name="tokens")
     if positions is None:

@@ -56,6 +56,8 @@ def test_parts_are_declared_where_a_model_has_place_for_them():
         "layers": [BLOCK, transformer_block_spec(8, 2, 12, d_cross=4)],
         "latent": layers.latent_attention_spec(8, 2, latent=4, head=4, turned=2),
     }
+    experts = {**without(BLOCK, "up", "down"), "experts": layers.mixture_of_experts_spec(8, 4, 2)}
+    assert sorted(adapters_spec({"blocks": jnn.stack(experts, 3)}, 2)["blocks"]) == ["adapter1", "adapter2"]
     assert sorted(adapters_spec(spec, 3, "layers/1")["layers"]["1"]) == ["adapter1", "adapter2", "adapter_cross"]
     prefixes = prefixes_spec(spec, 2)
     assert sorted(jnn.flatten(prefixes)) == [
@@ -68,15 +70,18 @@ def test_parts_are_declared_where_a_model_has_place_for_them():
 
 
 PREFIXED = jnn.init(layers.attention_spec(8, 2) | {"prefix": layers.prefix_spec(3, 2, 4)}, KEY)
+without = lambda spec, *names: {name: spec[name] for name in spec if name not in names}
 REFUSED = {
     "with a bias": lambda: layers.attention(PREFIXED, X, bias=jnp.zeros((6, 6))),
     "of other heads": lambda: layers.attention(PREFIXED | {"prefix": jnn.init(layers.prefix_spec(3, 1, 4), KEY)}, X),
     "in pages": lambda: layers.paged_attention(PREFIXED, X, {}),
     "no block": lambda: adapters_spec(layers.attention_spec(8, 2), 3),
+    "a pooling by attention": lambda: adapters_spec({"norm": {}, **without(BLOCK, "norm1", "norm2")}, 3),
+    "a state space": lambda: prefixes_spec(layers.mamba2_spec(8, 2, head=4, states=4), 3),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_makes_no_sense_is_refused(why):
-    with pytest.raises(ValueError, match=r"prefix|transformer block"):
+    with pytest.raises(ValueError, match=r"prefix|transformer block|no attention fits"):
         REFUSED[why]()

@@ -54,7 +54,8 @@ class EncoderDecoderConfig:
       out_scale: what rows are multiplied by before they are read out.
 
     Raises:
-      ValueError: a size is not 1 or more, a bias is of no map, or the source is both tokens and frames.
+      ValueError: a size is not 1 or more, heads do not divide embed and no head size is given, a bias is of no map, or
+        the source is both tokens and frames.
 
     >>> config = EncoderDecoderConfig(vocab=37000, layers=6, heads=8, embed=512, hidden=2048)
     >>> config.decoder.layers, config.head_size(config.decoder)
@@ -93,6 +94,11 @@ class EncoderDecoderConfig:
         for name in ("decoder_layers", "decoder_heads", "decoder_hidden", "head", "source_vocab", "bands"):
             if (value := getattr(self, name)) is not None:
                 checks.count("EncoderDecoderConfig", name, value)
+        for heads in (self.encoder.heads, self.decoder.heads):
+            if self.head is None and self.embed % heads:
+                raise ValueError(
+                    f"EncoderDecoderConfig: {heads} heads do not divide embed={self.embed}; give a head's size."
+                )
         check_biases("EncoderDecoderConfig", self.bias)
         if "gate" in self.bias and not self.gate:
             raise ValueError(f"EncoderDecoderConfig: found a bias of the gate, {self.bias}, and gate=False.")

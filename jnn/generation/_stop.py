@@ -6,7 +6,7 @@ Law: where a text ends does not depend on how many tokens a call draws.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import jax.numpy as jnp
@@ -30,10 +30,14 @@ class Stop:
     """Stop strings, and what decodes the text that is searched."""
 
     where: str
-    strings: tuple[str, ...]
+    strings: Sequence[str]
     tokenizer: Tokenizer | None
 
     def __post_init__(self) -> None:
+        if isinstance(self.strings, str):
+            raise TypeError(
+                f"{self.where}: expected several stop strings, found one str. Give stop=[{self.strings!r}]."
+            )
         if self.strings and (self.tokenizer is None or not all(isinstance(one, str) and one for one in self.strings)):
             raise ValueError(
                 f"{self.where}: expected stop strings that are not empty, and the tokenizer whose decode(tokens) gives "
@@ -46,8 +50,9 @@ class Stop:
             return text
         tokens, lengths, done = (np.array(x) for x in (text.tokens, text.lengths, text.done))
         for row in np.ndindex(lengths.shape):
-            given, until = int(text.prompt[row]), int(lengths[row])
-            if (first := self._first(tokens[row][:until].tolist(), given)) is not None:
+            given, drawn = int(text.prompt[row]), tokens[row][: int(lengths[row])].tolist()
+            there = drawn[: drawn.index(-1)] if -1 in drawn else drawn  # what cannot be drawn is no text
+            if (first := self._first(there, given)) is not None:
                 lengths[row], done[row] = first, True
         return text._replace(lengths=jnp.asarray(lengths), done=jnp.asarray(done))
 

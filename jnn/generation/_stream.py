@@ -65,7 +65,7 @@ def stream(
         raise ValueError(
             f"stream: expected one prompt (t,), found {prompt.shape}. Several at a time are for `generate`."
         )
-    ends = Stop("stream", tuple(stop), tokenizer)
+    ends = Stop("stream", stop, tokenizer)
     begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)
     if begun[-1]:
         raise ValueError("stream: text is what the host has, and nothing is there within `jit`. Take `generate`.")
@@ -92,7 +92,7 @@ def _pieces(
             yield piece
 
 
-def before_stop(text: str, stop: tuple[str, ...]) -> str:
+def before_stop(text: str, stop: Sequence[str]) -> str:
     """A text up to the first stop string.
 
     >>> before_stop("yes. no.", (".",))
@@ -101,7 +101,7 @@ def before_stop(text: str, stop: tuple[str, ...]) -> str:
     return text[: min((at for one in stop if (at := text.find(one)) >= 0), default=len(text))]
 
 
-def settled(text: str, stop: tuple[str, ...]) -> str:
+def settled(text: str, stop: Sequence[str]) -> str:
     """What no later token changes of a text: without bytes that are no character yet, or a stop string's beginning.
 
     >>> settled("yes\\n", ("\\n\\n",)), settled("caf\\ufffd", ())

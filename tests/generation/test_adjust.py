@@ -11,7 +11,10 @@ from jnn.generation import (
     History,
     Sampling,
     adjusted,
+    frequency_logits,
     min_p_logits,
+    presence_logits,
+    repetition_logits,
     temperature_logits,
     top_k_logits,
     top_p_logits,
@@ -80,6 +83,20 @@ def test_penalties_are_counted():
         for token in set(tokens[2:5].tolist()):
             wanted[token] -= 0.3
         np.testing.assert_allclose(row, wanted - wanted.max(), rtol=1e-5, atol=1e-5)
+
+
+def test_narrow_logits_stay_so_and_are_cut_as_wide_ones():
+    counts, each = np.arange(8 * 13).reshape(8, 13), jnp.linspace(1.0, 2.0, 8)
+    narrow = jnp.asarray(LOGITS, jnp.bfloat16)
+    for penalized in (
+        repetition_logits(narrow, counts > 9, each),
+        presence_logits(narrow, counts, each),
+        frequency_logits(narrow, counts, each),
+    ):
+        assert penalized.dtype == jnp.bfloat16
+    many = jax.random.normal(jax.random.key(0), (2, 2000)).astype(jnp.bfloat16)
+    for cut in (top_p_logits, typical_logits):
+        np.testing.assert_array_equal(cut(many, 0.9), cut(many.astype(jnp.float32), 0.9).astype(jnp.bfloat16))
 
 
 def test_a_row_has_options_of_its_own():

@@ -72,8 +72,18 @@ def test_bad_input_is_one_clear_error():
         stream({}, jnp.stack([PROMPT, PROMPT]), 2, MODEL, tokenizer=BYTES)
     with pytest.raises(ValueError, match="stop strings that are not empty"):
         stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop=[""])
+    with pytest.raises(TypeError, match=r"several stop strings, found one str\. Give stop=\['end'\]"):
+        generate({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop="end")
     with pytest.raises(ValueError, match="not within `jit`"):
         jax.jit(lambda prompt: generate({}, prompt, 2, MODEL, GREEDY, stop=["a"], tokenizer=BYTES))(PROMPT)
+
+
+def test_what_cannot_be_drawn_is_said_beside_stop_strings_too():
+    broken = lambda p, tokens, cache: (MODEL.chunk(p, tokens, cache)[0] * jnp.nan, cache)
+    model = CachedModel(MODEL.cache, broken, MODEL.vocab)
+    for draw in (generate, lambda *args, **options: list(stream(*args, **options))):
+        with pytest.raises(ValueError, match="the logits of step 0 are NaN"):
+            draw({}, PROMPT, 4, model, GREEDY, tokenizer=BYTES, stop=["x"])
 
 
 def test_a_real_tokenizer_in_pieces():

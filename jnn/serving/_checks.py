@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation import Tokenizer
@@ -47,8 +49,15 @@ def check_ask(ask: Ask, vocab: int, longest: int, tokenizer: Tokenizer | None) -
             f"A prompt of {len(ask.prompt)} tokens and up to {ask.steps} drawn ones exceed the {longest} that a "
             f"request may have here. Shorten the prompt, or ask for at most {max(longest - len(ask.prompt), 0)}."
         )
+    for what, one, expected in (("stop", ask.stop, "strings"), ("ends", ask.ends, "tokens")):
+        if isinstance(one, str | int):
+            raise TypeError(
+                f"Ask: expected several {expected} as {what}, found {one!r}. Give them in a tuple or a set."
+            )
     if ask.sampling.top_k is not None:
         raise ValueError(f"Requests share one program: expected a top_k of None, found {ask.sampling.top_k}.")
     check_numbers("Ask", ask.sampling, vocab, ask.seed)
+    if some := [name for name, value in vars(ask.sampling).items() if np.ndim(value)]:
+        raise ValueError(f"Ask: expected one number for {' and '.join(some)}, found an array: a request is one row.")
     if ask.stop and (tokenizer is None or not all(ask.stop)):
         raise ValueError(f"Stop strings need a tokenizer, and are not empty: found {ask.stop} and {tokenizer}.")

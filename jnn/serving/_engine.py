@@ -94,7 +94,7 @@ class Engine:
         """A request from now on, behind all others.
 
         Raises:
-          ValueError: it cannot be served by this engine.
+          TypeError, ValueError: it cannot be served by this engine.
         """
         request = self.request(ask)
         self.add(request)
@@ -104,7 +104,7 @@ class Engine:
         """What `add` takes, of another thread too: nothing of the engine changes.
 
         Raises:
-          ValueError: it cannot be served by this engine.
+          TypeError, ValueError: it cannot be served by this engine.
         """
         check_ask(ask, self.vocab, self.longest, self._tokenizer)
         transcript = None if self._tokenizer is None else Transcript(self._tokenizer, ask.prompt, ask.stop)

@@ -10,6 +10,7 @@ gives its pages back before the next call of the device.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -69,7 +70,7 @@ class Service:
         """A request, whose news go to `tell` until its outcome is among them.
 
         Raises:
-          ValueError: the engine cannot serve it.
+          TypeError, ValueError: the engine cannot serve it.
           Full: too many wait already.
           Ended: nothing is served any more.
         """
@@ -100,7 +101,7 @@ class Service:
         self._thread.join()
 
     def _run(self) -> None:
-        while (changes := self._changes()) is not None:
+        while self.failure is None and (changes := self._changes()) is not None:
             try:
                 self._step(*changes)
             except Exception as error:  # of the device, such as no memory: the pools may be gone
@@ -109,13 +110,14 @@ class Service:
             self._closed = True
             for request in list(self._tell):
                 request.outcome = request.outcome or ("cancelled" if self.failure is None else "failed")
-                self._pass_on(News(request, outcome=request.outcome))
+                with contextlib.suppress(Exception):  # of one `tell`: the others are told all the same
+                    self._pass_on(News(request, outcome=request.outcome))
 
     def _changes(self) -> tuple[list[Request], list[Request]] | None:
         """What was asked since, once there is something to do; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._new or self._unwanted or self._closed or self.engine.busy)
-            if self._closed or self.failure is not None:
+            if self._closed:
                 return None
             changes, self._new, self._unwanted = (self._new, self._unwanted), [], []
             return changes

@@ -194,6 +194,7 @@ def test_nothing_is_compiled_once_it_is_warm():
         (Ask((1,), 1, Sampling(-1.0)), "a temperature that is finite and at least 0"),
         (Ask((1,), 1, Sampling(top_k=3)), "a top_k of None, found 3"),
         (Ask((1,), 1, GREEDY, stop=("",)), "not empty"),
+        (Ask((1,), 1, Sampling(np.ones(2), top_p=np.ones(2))), "one number for temperature and top_p, found an array"),
     ],
 )
 def test_what_cannot_be_served_is_one_clear_error(ask, message):
@@ -201,6 +202,12 @@ def test_what_cannot_be_served_is_one_clear_error(ask, message):
     with pytest.raises(ValueError, match=message):
         one.submit(ask)
     assert not one.busy
+
+
+@pytest.mark.parametrize(("field", "one"), [("stop", "end"), ("ends", 3)])
+def test_one_where_several_are_expected_is_one_clear_error(field, one):
+    with pytest.raises(TypeError, match=f"Ask: expected several .* as {field}, found {one!r}"):
+        engine().submit(Ask((1,), 1, GREEDY, **{field: one}))
 
 
 def test_what_is_no_engine_is_one_clear_error():

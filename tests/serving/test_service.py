@@ -85,6 +85,26 @@ def test_an_engine_that_fails_says_so_to_all():
             service.submit(LONG, told.put)
 
 
+def test_whoever_is_told_and_fails_keeps_nobody_from_an_end():
+    told = queue.Queue()
+
+    def broken(news):
+        raise OSError("no disk")
+
+    with Service(engine(), queue=9) as service:
+        step, gate = service.engine.step, threading.Event()
+        service.engine.step = lambda: (gate.wait(), step())[1]
+        short = Ask((1,), 1, GREEDY)
+        for tell in (broken, broken, told.put):  # the news of all come with one step, which is the last
+            service.submit(short, tell)
+        gate.set()
+        assert [news.outcome for news in until_end(told)][-1] in ("length", "failed")
+        while service.open:
+            threading.Event().wait(0.01)
+        with pytest.raises(Ended, match="no disk"):
+            service.submit(short, told.put)
+
+
 def test_news_are_of_their_moment_however_late_they_are_read():
     told = queue.Queue()
     with Service(engine(), queue=9) as service:

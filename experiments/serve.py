@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn
 
 import tyro
 
-from experiments.generate import FILES, Words, ends, load, template
+from experiments.generate import FILES, Words, ends, load, template, tokenizer_of
 from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges
 from experiments.refusals import refuse
 from jnn.launch import USAGE
@@ -87,7 +87,7 @@ def main(config: Config) -> None:
 def start(folder: Path, config: Config) -> tuple[Service, Talk]:
     """What draws the texts, and what is known of the model."""
     p, model = load(folder, config.dtype)
-    tokenizer = optional("tokenizers", "text").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = tokenizer_of(folder)
     longest = min(config.longest, model.longest(p) or config.longest)
     try:
         plan = Plan(rows=config.rows, pages=config.pages, longest=longest, steps=config.steps)
@@ -98,8 +98,7 @@ def start(folder: Path, config: Config) -> tuple[Service, Talk]:
         say("Compiling all programs; --no-warm compiles each when it is needed.")
         engine.warm()
     name = config.name or folder.resolve().name
-    how = {"longest": longest, "tokens": config.tokens, "seconds": config.seconds}
-    return Service(engine, config.queue), Talk(name, tokenizer, words(folder), frozenset(ends(folder)), **how)
+    return Service(engine, config.queue), Talk(name, tokenizer, words(folder), frozenset(ends(folder)), longest)
 
 
 def words(folder: Path) -> Words | None:

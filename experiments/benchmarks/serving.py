@@ -136,8 +136,8 @@ def by_http(service: Service) -> Iterator[Client]:
     """Clients of a web server on this machine."""
     uvicorn = optional("uvicorn", "serve")
     longest = service.engine.longest
-    talk = Talk("model", BYTES, None, frozenset(), longest, longest, 3600.0)
-    server = uvicorn.Server(uvicorn.Config(application(service, talk, Limits()), log_level="warning"))
+    talk = Talk("model", BYTES, None, frozenset(), longest)
+    server = uvicorn.Server(uvicorn.Config(application(service, talk, Limits(seconds=3600.0)), log_level="warning"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -31,7 +31,7 @@ def template(messages):
 def serving(token=None, limits=LIMITS, queue=4, words=template, ends=frozenset()):
     """A service and its port, until the test ends; no page is lost by then."""
     service = Service(engine(), queue)
-    talk = Talk("small", BYTES, words, ends, PLAN.longest, limits.tokens, limits.seconds)
+    talk = Talk("small", BYTES, words, ends, PLAN.longest)
     app = application(service, talk, limits, token=token)
     options = {"log_level": "error", "timeout_graceful_shutdown": 5}
     server = uvicorn.Server(uvicorn.Config(app, ws="none", **options))
@@ -116,6 +116,7 @@ def test_a_stream_is_the_same_text_in_pieces(port):
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], len(WORDS) + 9)
     logs = [one for chunk in chunks[1:] for one in chunk["choices"][0]["logprobs"]["content"]]
     assert len(logs) == 9
+    assert all(("\ufffd" in one["token"]) == (one["bytes"] is None) for one in logs)
 
 
 def test_sampling_is_a_function_of_the_seed_and_stop_strings_end_it(port):
@@ -150,9 +151,16 @@ def test_the_page_is_one_file_that_loads_nothing(port):
         ({"n": 2}, 400, "n: expected 1 or nothing, since no other is supported, found 2."),
         ({"best_off": 2}, 400, "best_off: this field is not supported. Leave it out."),
         ({"tools": [{}]}, 400, "tools: expected"),
+        ({"\ud800": 2}, 400, "\\ud800: this field is not supported. Leave it out."),
         ({"messages": []}, 400, "messages: expected a list with at least one message, found []."),
         ({"messages": [{"role": "cat", "content": ""}]}, 400, "messages[0]: expected a role of system"),
         ({"messages": [{"role": "user", "content": 3}]}, 400, "messages[0].content: expected a text"),
+        (
+            {"messages": [{"role": "user", "content": "x", "name": "bob"}]},
+            400,
+            "messages[0].name: this field is not supported",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 3}]}]}, 400, "messages[0].content: expec"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "template refuses them: who began?"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, 400, "half a character"),
         ({"messages": [{"role": "user", "content": "x" * 90}]}, 400, "The prompt has 97 tokens: expected at most 63."),
@@ -188,6 +196,8 @@ def test_what_is_no_request_is_one_clear_error(port):
     assert call(port, "POST", "/metrics", {})[0] == 405
     assert call(port, "GET", "/etc/passwd")[0] == 404
     assert call(port, "GET", "/v1/models", Host="evil.example")[0] == 403
+    assert call(port, "GET", "/v1/models", Host="127.0.0.1.example")[0] == 403
+    assert call(port, "GET", "/v1/models", Host="127.0.0.2:80")[0] == 200
 
 
 def test_a_token_is_asked_for():

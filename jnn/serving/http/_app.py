@@ -124,7 +124,7 @@ class _Draw:
         service: Service,
         talk: Talk,
         limits: Limits,
-        read: Callable[[Any, Talk], Wanted],
+        read: Callable[[Any, Talk, Limits], Wanted],
         reply: Callable[[Wanted, Talk], Reply],
     ) -> None:
         self._service, self._talk, self._limits, self._read, self._reply = service, talk, limits, read, reply
@@ -135,7 +135,7 @@ class _Draw:
         body = await _body(receive, self._limits)
         if body is None:
             return
-        wanted = await asyncio.to_thread(lambda: self._read(_parsed(body), self._talk))
+        wanted = await asyncio.to_thread(lambda: self._read(_parsed(body), self._talk, self._limits))
         news: asyncio.Queue[News] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from jnn.serving.http._problem import Problem
 
-HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)  # any port: it may be forwarded
+HOST = re.compile(r"(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d{1,5})?", re.ASCII)  # any port: it may be forwarded
 OPEN = ("/", "/health")  # says nothing of anybody
 
 

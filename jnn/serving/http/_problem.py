@@ -22,6 +22,7 @@ class Problem(Exception):
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
+        message, param = _whole(message), param and _whole(param)
         kind = KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
         self.status = status
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
@@ -31,6 +32,11 @@ class Problem(Exception):
         """That go with it."""
         more = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}
         return more.get(self.status, {})
+
+
+def _whole(text: str) -> str:
+    """Text that can be sent: what a client wrote may have half a character."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def wrong(param: str, expected: str, found: Any) -> Problem:

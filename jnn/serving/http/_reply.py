@@ -56,8 +56,9 @@ class Reply(abc.ABC):
         }
 
     def _logprobs(self, tokens: Sequence[int], log_probs: Sequence[float]) -> dict[str, Any] | None:
-        texts = [self._talk.tokenizer.decode([token]) for token in tokens]
-        return self.logprobs(texts, log_probs) if self.wanted.logprobs else None
+        if not self.wanted.logprobs:
+            return None
+        return self.logprobs([self._talk.tokenizer.decode([token]) for token in tokens], log_probs)
 
     @abc.abstractmethod
     def choice(self, text: str) -> dict[str, Any]:
@@ -88,10 +89,15 @@ class ChatReply(Reply):
 
     def logprobs(self, texts: Sequence[str], log_probs: Sequence[float]) -> dict[str, Any]:
         each = [
-            {"token": text, "logprob": log, "bytes": list(text.encode()), "top_logprobs": []}
+            {"token": text, "logprob": log, "bytes": _bytes(text), "top_logprobs": []}
             for text, log in zip(texts, log_probs, strict=True)
         ]
         return {"content": each, "refusal": None}
+
+
+def _bytes(text: str) -> list[int] | None:
+    """Of a token; None where it is a part of a character, whose bytes its text does not tell."""
+    return None if "\ufffd" in text else list(text.encode())
 
 
 class CompletionReply(Reply):

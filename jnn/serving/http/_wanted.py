@@ -1,6 +1,6 @@
 """What the fields of a request say: read strictly, so that nothing that was asked for is silently left out.
 
-wanted = read_chat(body, talk) or read_completion(body, talk)
+wanted = read_chat(body, talk, limits) or read_completion(body, talk, limits)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from jnn.generation import Sampling
 from jnn.serving._request import Ask
+from jnn.serving.http._limits import Limits
 from jnn.serving.http._problem import Problem, wrong
 
 # said by clients, and of no consequence for a text
@@ -58,7 +59,6 @@ class Talk:
       template: what puts the messages of a chat into words; raises ValueError where it cannot. None for no chats.
       ends: the tokens that end a text.
       longest: how many tokens a request may have.
-      tokens, seconds: see `Limits`.
     """
 
     name: str
@@ -66,8 +66,6 @@ class Talk:
     template: Callable[[Sequence[Mapping[str, str]]], str] | None
     ends: frozenset[int]
     longest: int
-    tokens: int
-    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Wanted:
     logprobs: bool
 
 
-def read_chat(body: Any, talk: Talk) -> Wanted:
+def read_chat(body: Any, talk: Talk, limits: Limits) -> Wanted:
     """What `/v1/chat/completions` is asked."""
     fields = _fields(body, talk, "messages", "max_completion_tokens")
     if talk.template is None:
@@ -94,10 +92,10 @@ def read_chat(body: Any, talk: Talk) -> Wanted:
         raise Problem(400, f"messages: the model's template refuses them: {error}", param="messages") from error
     logprobs = _flag(fields, "logprobs")
     name = "max_completion_tokens" if fields.get("max_completion_tokens") is not None else "max_tokens"
-    return _wanted(fields, talk, _tokens(words, talk, special=False), name, talk.tokens, logprobs)
+    return _wanted(fields, talk, limits, _tokens(words, talk, special=False), name, limits.tokens, logprobs)
 
 
-def read_completion(body: Any, talk: Talk) -> Wanted:
+def read_completion(body: Any, talk: Talk, limits: Limits) -> Wanted:
     """What `/v1/completions` is asked."""
     fields = _fields(body, talk, "prompt")
     prompt, logprobs = fields.get("prompt"), fields.get("logprobs")
@@ -111,7 +109,7 @@ def read_completion(body: Any, talk: Talk) -> Wanted:
         raise wrong("prompt", "one text, or a list of the tokens of one", prompt)
     if logprobs not in (None, 0, False) or logprobs is True:
         raise wrong("logprobs", "0, for those of the tokens that are drawn, or none", logprobs)
-    return _wanted(fields, talk, tokens, "max_tokens", 16, logprobs is not None and logprobs is not False)
+    return _wanted(fields, talk, limits, tokens, "max_tokens", 16, logprobs is not None and logprobs is not False)
 
 
 def _fields(body: Any, talk: Talk, *own: str) -> dict[str, Any]:
@@ -132,12 +130,19 @@ def _message(message: Any, at: int) -> dict[str, str]:
     where = f"messages[{at}]"
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise wrong(where, f"a role of {', '.join(ROLES)}, and content", message)
+    if more := [name for name, value in message.items() if name not in ("role", "content") and value]:
+        text = f"{where}.{more[0]}: this field is not supported. Leave it out."
+        raise Problem(400, text, param=where, code="unknown_field")
     content = message.get("content")
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        content = "".join(part["text"] if isinstance(part.get("text"), str) else "" for part in content)
+    if isinstance(content, list) and all(map(_is_text, content)):
+        content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
         raise wrong(f"{where}.content", "a text, or parts of the type text", message.get("content"))
     return {"role": "system" if message["role"] == "developer" else message["role"], "content": content}
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def _tokens(text: str, talk: Talk, *, special: bool) -> tuple[int, ...]:
@@ -149,7 +154,13 @@ def _tokens(text: str, talk: Talk, *, special: bool) -> tuple[int, ...]:
 
 
 def _wanted(
-    fields: dict[str, Any], talk: Talk, prompt: tuple[int, ...], limit: str, tokens: int, logprobs: bool
+    fields: dict[str, Any],
+    talk: Talk,
+    limits: Limits,
+    prompt: tuple[int, ...],
+    limit: str,
+    tokens: int,
+    logprobs: bool,
 ) -> Wanted:
     stream, options = _flag(fields, "stream"), fields.get("stream_options")
     if options is not None and (not isinstance(options, dict) or not stream):
@@ -171,7 +182,7 @@ def _wanted(
         seed=_seed(fields.get("seed")),
         ends=talk.ends,
         stop=_stop(fields.get("stop")),
-        seconds=talk.seconds,
+        seconds=limits.seconds,
     )
     return Wanted(ask, stream, bool((options or {}).get("include_usage")), logprobs)
 

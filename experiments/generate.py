@@ -26,7 +26,7 @@ import tyro
 
 from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges
 from experiments.refusals import refuse
-from jnn.data import read_safetensors
+from jnn.data import read_safetensors, read_tokenizer
 from jnn.generation import CachedModel, Sampling, stream
 from jnn.interop.torch import load_state_dict
 from jnn.launch import USAGE
@@ -72,7 +72,7 @@ def main(config: Config) -> None:
         refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
     if config.prompt is None and not config.chat:
         refuse("--prompt: expected a text to begin with, or --chat.", USAGE)
-    tokenizer = optional("tokenizers", "text").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = tokenizer_of(folder)
     p, model = load(folder, config.dtype)
     write = partial(answer, p, model, tokenizer, ends(folder), config)
     if not config.chat:
@@ -100,6 +100,14 @@ def load(folder: Path, dtype: str) -> tuple[Any, CachedModel]:
     return load_state_dict(spec, weights, names, ignore=beside + ["*lm_head.weight"] * tied), model
 
 
+def tokenizer_of(folder: Path) -> Any:
+    """What makes tokens of text, all of it, and text of tokens, without those that are special."""
+    try:
+        return read_tokenizer(folder).inner
+    except ValueError as error:
+        refuse(f"--weights: {error}", 1)
+
+
 def ends(folder: Path) -> tuple[int, ...]:
     """The tokens that end a text."""
     for name in ("generation_config.json", "config.json"):
@@ -115,13 +123,16 @@ def answer(
 ) -> str:
     """The text behind a prompt, shown as it is drawn, and how fast that was."""
     tokens = tokenizer.encode(prompt, add_special_tokens=not config.chat).ids  # a template says them itself
-    sampling = Sampling(config.temperature, config.top_k, config.top_p)
-    padded = jnp.asarray(np.pad(tokens, (0, -len(tokens) % PAD)), jnp.int32)
+    sampling, longest = Sampling(config.temperature, config.top_k, config.top_p), model.longest(p) or sys.maxsize
+    if len(tokens) >= longest:
+        refuse(f"The text has {len(tokens)} tokens, and the model at most {longest}. Begin with a shorter one.", 1)
+    width = min(-(-len(tokens) // PAD) * PAD, max(len(tokens), longest - config.tokens))
+    padded = jnp.asarray(np.pad(tokens, (0, width - len(tokens))), jnp.int32)
     begun, text = time.perf_counter(), ""
     pieces = stream(
         p,
         padded,
-        min(config.tokens, (model.longest(p) or sys.maxsize) - len(padded)),
+        min(config.tokens, longest - width),
         model,
         sampling,
         tokenizer=tokenizer,
@@ -133,7 +144,7 @@ def answer(
         text += piece
         sys.stdout.write(piece)
         sys.stdout.flush()
-    count, seconds = len(tokenizer.encode(text).ids), time.perf_counter() - begun
+    count, seconds = len(tokenizer.encode(text, add_special_tokens=False).ids), time.perf_counter() - begun
     sys.stdout.write("\n")
     say(f"{count} tokens in {seconds:.1f} s, the time to compile among them")
     return text

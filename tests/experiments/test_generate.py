@@ -3,12 +3,16 @@
 import io
 import json
 import re
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
+import jnn
 from experiments import generate
 from jnn.data import data_root, read_gguf, write_safetensors
+from jnn.models import TRANSFORMER, transformer_spec
 from tests.models.decoders import TINY
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}<assistant>"
@@ -90,6 +94,33 @@ def test_what_is_missing_is_one_error(config, message, capsys):
     with pytest.raises(SystemExit):
         generate.main(generate.Config(**config))
     assert message in capsys.readouterr().err
+
+
+def test_a_tokenizer_cuts_nothing_off(small, capsys):
+    tokenizer = generate.tokenizer_of(small)
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=9)
+    tokenizer.save(str(small / "tokenizer.json"))
+    assert len(generate.tokenizer_of(small).encode("abcde").ids) == 5
+    (small / "tokenizer.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        generate.tokenizer_of(small)
+    assert "tokenizer.json: no tokenizer" in capsys.readouterr().err
+
+
+def test_a_prompt_that_nearly_fills_the_learned_positions_leaves_room(capsys):
+    p = jnn.init(transformer_spec(256, 70, layers=1, heads=2, embed=8), jax.random.key(0))
+    letters = SimpleNamespace(
+        encode=lambda text, add_special_tokens: SimpleNamespace(ids=list(text.encode())),
+        decode=lambda tokens: "".join(chr(97 + token % 26) for token in tokens),
+    )
+    config = generate.Config("x", tokens=9)
+    write = lambda prompt: generate.answer(p, TRANSFORMER, letters, (), config, prompt, jax.random.key(0))
+    assert len(write("a" * 66)) == 4
+    assert "4 tokens in" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        write("a" * 70)
+    assert "has 70 tokens, and the model at most 70" in capsys.readouterr().err
 
 
 def in_pairs(rows, heads):

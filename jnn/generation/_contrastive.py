@@ -54,7 +54,7 @@ def contrastive_search(
     >>> contrastive_search(p, jnp.array([1, 2]), 5, TRANSFORMER).tokens.shape
     (7,)
     """
-    where, (*leading, t) = "contrastive_search", prompt.shape
+    where = "contrastive_search"
     size, vocab = check_text(where, p, prompt, steps, model), model.vocab(p)
     checks.count(where, "top_k", top_k)
     if top_k > vocab or not 0 <= alpha <= 1:
@@ -63,6 +63,7 @@ def contrastive_search(
         raise ValueError(
             f"{where}: expected a model that gives the rows its logits are read from (`rows`, `read_out`)."
         )
+    *leading, t = prompt.shape
     how = {"model": model, "size": size, "top_k": top_k, "end": check_end(where, end, vocab)}
     found = _search(p, prompt.reshape(-1, t), np.int32(steps), np.float32(alpha), **how)
     shaped = jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]) if x.ndim else x, found)

@@ -117,8 +117,11 @@ RULES = {
 }
 
 
-def check_sampling(where: str, sampling: Any, vocab: int, key: Any) -> None:
-    """Raises unless the options make sense, and there is a key if one is needed. Traced numbers are not looked at."""
+def check_sampling(where: str, sampling: Any, vocab: int, key: Any, leading: tuple[int, ...]) -> None:
+    """Raises unless the options make sense for rows `leading`, and there is a key if one is needed.
+
+    Traced numbers are not looked at.
+    """
     if not isinstance(sampling, Sampling):
         raise TypeError(f"{where}: expected a jnn.generation.Sampling, found {type(sampling).__name__}.")
     k = sampling.top_k
@@ -126,6 +129,9 @@ def check_sampling(where: str, sampling: Any, vocab: int, key: Any) -> None:
         raise ValueError(f"{where}: expected top_k in 1..{vocab} or None, found {k}.")
     for name, (expected, fits) in RULES.items():
         number = getattr(sampling, name)
+        if (shape := np.shape(number)) not in ((), leading):
+            each = f"a {name} for each of the rows {leading}, or one for all" if leading else f"one {name} of one row"
+            raise ValueError(f"{where}: expected {each}, found {shape}.")
         if number is None or isinstance(number, jax.core.Tracer):
             continue
         if not isinstance(number, int | float | np.number | np.ndarray | jax.Array) or not _all(fits, number):

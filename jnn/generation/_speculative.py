@@ -62,11 +62,12 @@ def speculative_generate(
     >>> speculative_generate(p, jnp.array([1, 2, 1, 2]), 5, TRANSFORMER, PromptLookup(), GREEDY).tokens.shape
     (9,)
     """
-    where, t = "speculative_generate", prompt.shape[-1]
+    where = "speculative_generate"
+    t = checks.integers(where, prompt, ndim=1, name="prompt").shape[-1]
     whole = jnp.full(prompt.shape[:-1], t, jnp.int32) if lengths is None else lengths
     check_text(where, p, prompt, steps, model, whole)
     vocab = model.vocab(p)
-    check_sampling(where, sampling, vocab, key)
+    check_sampling(where, sampling, vocab, key, whole.shape)
     checks.count(where, "ahead", ahead)
     _check_draft(where, draft, prompt, steps, whole, vocab)
     key, ends = check_keys(where, key, ()), check_end(where, end, vocab)

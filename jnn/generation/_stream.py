@@ -61,9 +61,9 @@ def stream(
     >>> [len(piece) for piece in text]
     [4, 4, 1]
     """
-    if prompt.ndim != 1:
+    if np.ndim(prompt) != 1:
         raise ValueError(
-            f"stream: expected one prompt (t,), found {prompt.shape}. Several at a time are for `generate`."
+            f"stream: expected one prompt (t,), found {np.shape(prompt)}. Several at a time are for `generate`."
         )
     ends = Stop("stream", stop, tokenizer)
     begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation import Tokenizer
@@ -56,8 +54,6 @@ def check_ask(ask: Ask, vocab: int, longest: int, tokenizer: Tokenizer | None) -
             )
     if ask.sampling.top_k is not None:
         raise ValueError(f"Requests share one program: expected a top_k of None, found {ask.sampling.top_k}.")
-    check_numbers("Ask", ask.sampling, vocab, ask.seed)
-    if some := [name for name, value in vars(ask.sampling).items() if np.ndim(value)]:
-        raise ValueError(f"Ask: expected one number for {' and '.join(some)}, found an array: a request is one row.")
+    check_numbers("Ask", ask.sampling, vocab, ask.seed, ())
     if ask.stop and (tokenizer is None or not all(ask.stop)):
         raise ValueError(f"Stop strings need a tokenizer, and are not empty: found {ask.stop} and {tokenizer}.")

@@ -1,5 +1,6 @@
 """Streamed text: whole characters, nothing of a stop string; the same text whatever a call draws."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from jnn.cached_model import CachedModel
-from jnn.generation import GREEDY, generate, stream
+from jnn.generation import GREEDY, generate, speculative_generate, stream
 
 TEXT = "Zoë: «naïve» 日本 ok.\n\nend"
 BYTES = SimpleNamespace(decode=lambda tokens: bytes(tokens).decode(errors="replace"))
@@ -70,6 +71,9 @@ def test_rows_stop_each_by_itself():
 def test_bad_input_is_one_clear_error():
     with pytest.raises(ValueError, match=r"expected one prompt \(t,\), found \(2, 4\)"):
         stream({}, jnp.stack([PROMPT, PROMPT]), 2, MODEL, tokenizer=BYTES)
+    for draw in (generate, partial(stream, tokenizer=BYTES), partial(speculative_generate, draft=None)):
+        with pytest.raises(TypeError, match="expected an array for prompt, found list"):
+            draw({}, [1, 2], 2, MODEL)
     with pytest.raises(ValueError, match="stop strings that are not empty"):
         stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop=[""])
     with pytest.raises(TypeError, match=r"several stop strings, found one str\. Give stop=\['end'\]"):

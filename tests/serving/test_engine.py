@@ -194,7 +194,7 @@ def test_nothing_is_compiled_once_it_is_warm():
         (Ask((1,), 1, Sampling(-1.0)), "a temperature that is finite and at least 0"),
         (Ask((1,), 1, Sampling(top_k=3)), "a top_k of None, found 3"),
         (Ask((1,), 1, GREEDY, stop=("",)), "not empty"),
-        (Ask((1,), 1, Sampling(np.ones(2), top_p=np.ones(2))), "one number for temperature and top_p, found an array"),
+        (Ask((1,), 1, Sampling(np.ones(2), top_p=np.ones(2))), r"one temperature of one row, found \(2,\)"),
     ],
 )
 def test_what_cannot_be_served_is_one_clear_error(ask, message):

@@ -107,6 +107,8 @@ def one_round(client: Client, config: Config, count: int, rng: np.random.Generat
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - begun
+    if [tokens for _, tokens in found] != [config.tokens] * count:
+        raise RuntimeError(f"Expected {config.tokens} tokens for each of {count} clients, found {found}.")
     return Round(sum(tokens for _, tokens in found) / seconds, max(wait for wait, _ in found))
 
 

@@ -141,8 +141,9 @@ def draw(
     else:
         one = lambda key, scores: jax.random.categorical(jax.random.fold_in(key, text.drawn), scores)
         token = jax.vmap(one)(key.reshape(-1), scores.reshape(-1, scores.shape[-1])).reshape(key.shape)
-    broken = jnp.isnan(logits).any(-1) | ~(sampling.temperature >= 0) | (last_token(text)[..., 0] < 0)
-    broken = broken if allowed is None else broken | ~allowed.any(-1)
+    possible = logits > -jnp.inf if allowed is None else allowed & (logits > -jnp.inf)
+    broken = jnp.isnan(logits).any(-1) | ~possible.any(-1) | ~(sampling.temperature >= 0)
+    broken |= last_token(text)[..., 0] < 0
     logs = jax.nn.log_softmax(logits.astype(jnp.float32))
     log_prob = jnp.take_along_axis(logs, token[..., None], -1)[..., 0]
     return jnp.where(broken, -1, token).astype(jnp.int32), log_prob

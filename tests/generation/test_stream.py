@@ -90,6 +90,14 @@ def test_what_cannot_be_drawn_is_said_beside_stop_strings_too():
             draw({}, PROMPT, 4, model, GREEDY, tokenizer=BYTES, stop=["x"])
 
 
+def test_what_the_model_rules_out_is_not_drawn_where_nothing_else_is_allowed():
+    never = lambda p, tokens, cache: (jnp.where(jnp.arange(256) == 7, -jnp.inf, 0.0 * tokens[..., None]), cache)
+    model = CachedModel(MODEL.cache, never, MODEL.vocab)
+    only = lambda tokens, lengths: jnp.arange(256) == 7
+    with pytest.raises(ValueError, match="no token is allowed there"):
+        generate({}, PROMPT, 2, model, GREEDY, allow=only)
+
+
 def test_a_real_tokenizer_in_pieces():
     tokenizers = pytest.importorskip("tokenizers")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(byte_fallback=False))

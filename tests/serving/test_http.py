@@ -172,6 +172,11 @@ def test_the_page_is_one_file_that_loads_nothing(port):
         ({"top_p": 0}, 400, "top_p: expected a number over 0 and at most 1"),
         ({"seed": -1}, 400, "seed: expected"),
         ({"stop": ["a", ""]}, 400, "stop: expected texts of 1 to 256 letters"),
+        (
+            {"stream": True, "stream_options": {"include_usage": 1}},
+            400,
+            "include_usage: expected true or false, found 1",
+        ),
         ({"stream": "yes"}, 400, "stream: expected true or false, found 'yes'."),
         ({"user": "x" * 4000}, 413, "more than 4000 bytes"),
     ],

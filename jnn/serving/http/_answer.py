@@ -39,10 +39,12 @@ async def _until_end(news: asyncio.Queue[News], gone: asyncio.Future[Any]) -> As
     outcome = None
     while outcome is None:
         coming: asyncio.Future[Any] = asyncio.ensure_future(news.get())
-        await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done():
-            coming.cancel()
-            raise _Left
+        try:
+            await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise _Left
+        finally:
+            coming.cancel()  # nothing, where it has come
         outcome = coming.result().outcome
         yield coming.result()
 

@@ -144,7 +144,7 @@ class _Draw:
                 loop.call_soon_threadsafe(news.put_nowait, one)
 
         try:
-            request = self._service.submit(wanted.ask, tell)
+            request = await asyncio.to_thread(self._service.submit, wanted.ask, tell)  # its key is the device's to make
         except ValueError as error:
             raise Problem(400, str(error)) from error
         except Full as error:

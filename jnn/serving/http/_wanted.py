@@ -184,7 +184,7 @@ def _wanted(
         stop=_stop(fields.get("stop")),
         seconds=limits.seconds,
     )
-    return Wanted(ask, stream, bool((options or {}).get("include_usage")), logprobs)
+    return Wanted(ask, stream, _flag(options or {}, "include_usage"), logprobs)
 
 
 def _sampling(fields: dict[str, Any]) -> Sampling:

@@ -10,7 +10,6 @@ gives its pages back before the next call of the device.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +40,7 @@ class Service:
 
     Attributes:
       meter: what was done so far.
-      failure: what broke the engine, or None.
+      failure: what broke the engine, or one of those who are told; or None.
     """
 
     def __init__(self, engine: Engine, queue: int) -> None:
@@ -110,8 +109,7 @@ class Service:
             self._closed = True
             for request in list(self._tell):
                 request.outcome = request.outcome or ("cancelled" if self.failure is None else "failed")
-                with contextlib.suppress(Exception):  # of one `tell`: the others are told all the same
-                    self._pass_on(News(request, outcome=request.outcome))
+                self._pass_on(News(request, outcome=request.outcome))
 
     def _changes(self) -> tuple[list[Request], list[Request]] | None:
         """What was asked since, once there is something to do; None at the end."""
@@ -137,5 +135,8 @@ class Service:
         if news.outcome is not None:
             self._tell.pop(news.request, None)
             self.meter.ended(news.request)
-        if tell is not None:
-            tell(news)
+        try:
+            if tell is not None:
+                tell(news)
+        except Exception as error:  # the others are told all the same
+            self.failure = self.failure or error

@@ -168,6 +168,7 @@ def test_the_page_is_one_file_that_loads_nothing(port):
         ({"max_tokens": 0}, 400, "max_tokens: expected a whole number of at least 1, found 0."),
         ({"max_tokens": True}, 400, "max_tokens: expected"),
         ({"temperature": 3}, 400, "temperature: expected a number from 0 to 2, found 3."),
+        ({"temperature": 10**400}, 400, "temperature: expected a number from 0 to 2"),
         ({"temperature": float("nan")}, 400, "temperature: expected"),
         ({"top_p": 0}, 400, "top_p: expected a number over 0 and at most 1"),
         ({"seed": -1}, 400, "seed: expected"),

@@ -6,7 +6,6 @@ wanted = read_chat(body, talk, limits) or read_completion(body, talk, limits)
 from __future__ import annotations
 
 import dataclasses
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -203,7 +202,7 @@ def _number(fields: dict[str, Any], name: str, default: float, expected: str, fi
     value = fields.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not fits(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
         raise wrong(name, f"a number {expected}", value)
     return float(value)
 

@@ -47,6 +47,7 @@ class Config:
     prompt: str | None = None  # what the text begins with; of a chat, what is said first
     chat: bool = False  # whether to answer, line by line
     tokens: int = 256  # that are drawn, at most
+    longest: int = 4096  # tokens of a text and all before it; how positions are seen hangs on it in some models
     temperature: float = 0.7  # 0 for the likeliest token
     top_k: int | None = None
     top_p: float | None = 0.95
@@ -54,10 +55,12 @@ class Config:
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
+LONGEST: Rule = ("a whole number of at least 2", lambda x: x >= 2)
 PROBABILITY: Rule = ("a number over 0 and at most 1", lambda x: 0 < x <= 1)
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("tokens", "top_k"), COUNT),
     **dict.fromkeys(("weights", "prompt"), TEXT),
+    "longest": LONGEST,
     "temperature": NOT_NEGATIVE,
     "top_p": PROBABILITY,
     "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
@@ -73,7 +76,7 @@ def main(config: Config) -> None:
     if config.prompt is None and not config.chat:
         refuse("--prompt: expected a text to begin with, or --chat.", USAGE)
     tokenizer = tokenizer_of(folder)
-    p, model = load(folder, config.dtype)
+    p, model = load(folder, config.dtype, config.longest)
     write = partial(answer, p, model, tokenizer, ends(folder), config)
     if not config.chat:
         sys.stdout.write(config.prompt or "")
@@ -84,8 +87,8 @@ def main(config: Config) -> None:
     converse(write, words, config)
 
 
-def load(folder: Path, dtype: str) -> tuple[Any, CachedModel]:
-    """Parameters, and the model that they are of."""
+def load(folder: Path, dtype: str, longest: int) -> tuple[Any, CachedModel]:
+    """Parameters, and the model that they are of, for texts of up to so many tokens."""
     fields = json.loads((folder / "config.json").read_text())
     weights = read_safetensors(folder)
     if fields["model_type"] == "gpt2":
@@ -96,6 +99,7 @@ def load(folder: Path, dtype: str) -> tuple[Any, CachedModel]:
         beside = ["*.attn.bias", "*.attn.masked_bias"]
     else:
         config, names = decoder_from_hf(fields)
+        config = config.for_length(longest)
         spec, model, tied, beside = decoder_spec(config, dtype=dtype), decoder_model(config), config.tied, []
     return load_state_dict(spec, weights, names, ignore=beside + ["*lm_head.weight"] * tied), model
 
@@ -123,9 +127,11 @@ def answer(
 ) -> str:
     """The text behind a prompt, shown as it is drawn, and how fast that was."""
     tokens = tokenizer.encode(prompt, add_special_tokens=not config.chat).ids  # a template says them itself
-    sampling, longest = Sampling(config.temperature, config.top_k, config.top_p), model.longest(p) or sys.maxsize
+    sampling = Sampling(config.temperature, config.top_k, config.top_p)
+    longest = min(config.longest, model.longest(p) or config.longest)
     if len(tokens) >= longest:
-        refuse(f"The text has {len(tokens)} tokens, and the model at most {longest}. Begin with a shorter one.", 1)
+        known = f"--longest and the model allow fewer than {longest}"
+        refuse(f"The text has {len(tokens)} tokens, and {known}. Begin with a shorter one.", 1)
     width = min(-(-len(tokens) // PAD) * PAD, max(len(tokens), longest - config.tokens))
     padded = jnp.asarray(np.pad(tokens, (0, width - len(tokens))), jnp.int32)
     begun, text = time.perf_counter(), ""

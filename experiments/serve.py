@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn
 
 import tyro
 
-from experiments.generate import FILES, Words, ends, load, template, tokenizer_of
+from experiments.generate import FILES, LONGEST, Words, ends, load, template, tokenizer_of
 from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges
 from experiments.refusals import refuse
 from jnn.launch import USAGE
@@ -57,7 +57,7 @@ OURS: dict[str, Rule] = {
     **dict.fromkeys(("weights", "name", "host", "token"), TEXT),
     "port": RULES["serve"],
     "queue": ("a whole number of at least 0", lambda x: x >= 0),
-    "longest": ("a whole number of at least 2", lambda x: x >= 2),
+    "longest": LONGEST,
     "seconds": POSITIVE,
 }
 
@@ -86,7 +86,7 @@ def main(config: Config) -> None:
 
 def start(folder: Path, config: Config) -> tuple[Service, Talk]:
     """What draws the texts, and what is known of the model."""
-    p, model = load(folder, config.dtype)
+    p, model = load(folder, config.dtype, config.longest)
     tokenizer = tokenizer_of(folder)
     longest = min(config.longest, model.longest(p) or config.longest)
     try:

@@ -89,7 +89,7 @@ def main(config: Config) -> None:
 def model_of(config: Config) -> tuple[Any, CachedModel]:
     """A published model, or a random one."""
     if config.weights is not None:
-        return load(Path(config.weights), config.dtype)
+        return load(Path(config.weights), config.dtype, config.prompt + config.tokens)
     sizes = {"layers": config.layers, "heads": config.embed // 64, "embed": config.embed, "hidden": 3 * config.embed}
     shape = DecoderConfig(vocab=config.vocab, **sizes)
     return init(decoder_spec(shape, dtype=config.dtype), jax.random.key(0)), decoder_model(shape)

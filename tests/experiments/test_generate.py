@@ -96,6 +96,15 @@ def test_what_is_missing_is_one_error(config, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_positions_that_hang_on_how_long_texts_get_are_those_of_the_longest(small, capsys):
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    fields = json.loads((small / "config.json").read_text()) | heads
+    scaling = {"rope_type": "dynamic", "factor": 2.0}
+    (small / "config.json").write_text(json.dumps(fields | {"rope_scaling": scaling, "max_position_embeddings": 16}))
+    generate.main(generate.Config(weights=str(small), prompt="abc", tokens=5, longest=64))
+    assert capsys.readouterr().out.startswith("abc")
+
+
 def test_a_tokenizer_cuts_nothing_off(small, capsys):
     tokenizer = generate.tokenizer_of(small)
     tokenizer.enable_truncation(2)
@@ -120,7 +129,7 @@ def test_a_prompt_that_nearly_fills_the_learned_positions_leaves_room(capsys):
     assert "4 tokens in" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         write("a" * 70)
-    assert "has 70 tokens, and the model at most 70" in capsys.readouterr().err
+    assert "has 70 tokens, and --longest and the model allow fewer than 70" in capsys.readouterr().err
 
 
 def in_pairs(rows, heads):

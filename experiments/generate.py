@@ -163,7 +163,8 @@ def template(folder: Path, complain: Callable[[str], NoReturn]) -> Words | None:
     source = file.read_text() if file.is_file() else fields.get("chat_template")
     if not isinstance(source, str):
         return None
-    sandbox = optional("jinja2.sandbox", "text").ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    how: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "extensions": ["jinja2.ext.loopcontrols"]}
+    sandbox = optional("jinja2.sandbox", "text").ImmutableSandboxedEnvironment(**how)  # as templates are written for
     sandbox.globals["raise_exception"] = complain
     word = lambda token: token["content"] if isinstance(token, dict) else token
     special = {name: word(fields[name]) for name in ("bos_token", "eos_token") if fields.get(name)}

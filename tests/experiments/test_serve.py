@@ -52,6 +52,8 @@ def test_a_template_says_what_it_refuses_and_need_not_be_there(tmp_path):
     assert words([{"role": "user", "content": "hi"}]) == "hi"
     with pytest.raises(ValueError, match="one at a time"):
         words([{}, {}])
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% break %}{% endfor %}")
+    assert serve.words(tmp_path)([{"content": "first"}, {"content": "second"}]) == "first"
     (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content + 1 }}")
     with pytest.raises(ValueError, match="can only concatenate str"):
         serve.words(tmp_path)([{"content": "a"}])

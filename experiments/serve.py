@@ -23,8 +23,8 @@ from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges
 from experiments.refusals import refuse
 from jnn.launch import USAGE
 from jnn.optional import optional
-from jnn.serving import Engine, Plan, Service
-from jnn.serving.http import Limits, Talk, application
+from jnn.serving import Engine, EngineConfig, Service
+from jnn.serving.http import Limits, ServedModel, application
 from jnn.terminal import in_one_line, say
 
 GRACE = 10  # seconds that texts have to end once the server is told to
@@ -84,13 +84,13 @@ def main(config: Config) -> None:
         say("Ended.")
 
 
-def start(folder: Path, config: Config) -> tuple[Service, Talk]:
+def start(folder: Path, config: Config) -> tuple[Service, ServedModel]:
     """What draws the texts, and what is known of the model."""
     p, model = load(folder, config.dtype, config.longest)
     tokenizer = tokenizer_of(folder)
     longest = min(config.longest, model.longest(p) or config.longest)
     try:
-        plan = Plan(rows=config.rows, pages=config.pages, longest=longest, steps=config.steps)
+        plan = EngineConfig(rows=config.rows, pages=config.pages, longest=longest, steps=config.steps)
         engine = Engine(p, model, plan, tokenizer)
     except ValueError as error:
         refuse(str(error), USAGE)
@@ -98,7 +98,7 @@ def start(folder: Path, config: Config) -> tuple[Service, Talk]:
         say("Compiling all programs; --no-warm compiles each when it is needed.")
         engine.warm()
     name = config.name or folder.resolve().name
-    return Service(engine, config.queue), Talk(name, tokenizer, words(folder), frozenset(ends(folder)), longest)
+    return Service(engine, config.queue), ServedModel(name, tokenizer, words(folder), frozenset(ends(folder)), longest)
 
 
 def words(folder: Path) -> Words | None:

@@ -33,8 +33,8 @@ from jnn.generation import GREEDY, CachedModel
 from jnn.models import DecoderConfig, decoder_model, decoder_spec
 from jnn.optional import optional
 from jnn.param import init
-from jnn.serving import Ask, Engine, Plan, Service
-from jnn.serving.http import Limits, Talk, application
+from jnn.serving import Engine, EngineConfig, GenerationRequest, Service
+from jnn.serving.http import Limits, ServedModel, application
 from jnn.strict_json import dumps
 from jnn.terminal import say
 
@@ -64,14 +64,16 @@ class Round:
     wait: float
 
 
-Client = Callable[[Ask], tuple[float, int]]  # -> seconds to its first token, how many it got
+Client = Callable[[GenerationRequest], tuple[float, int]]  # -> seconds to its first token, how many it got
 
 
 def main(config: Config) -> None:
     """Measures, and prints one line of JSON behind a few words."""
     p, model = model_of(config)
     longest = config.prompt + config.tokens
-    plan = Plan(rows=config.clients, pages=2 * config.clients * -(-longest // 16), longest=longest, steps=config.steps)
+    plan = EngineConfig(
+        rows=config.clients, pages=2 * config.clients * -(-longest // 16), longest=longest, steps=config.steps
+    )
     measured: dict[int, list[Round]] = {1: [], config.clients: []}
     rng = np.random.default_rng(0)
     with contextlib.ExitStack() as stack:
@@ -99,7 +101,7 @@ def one_round(client: Client, config: Config, count: int, rng: np.random.Generat
     """So many clients at once, each with a prompt that nobody had before."""
     prompts = rng.integers(0, vocab, (count, config.prompt)).tolist()
     found: list[tuple[float, int]] = []
-    ask = lambda prompt: found.append(client(Ask(tuple(prompt), config.tokens, GREEDY)))
+    ask = lambda prompt: found.append(client(GenerationRequest(tuple(prompt), config.tokens, GREEDY)))
     threads = [threading.Thread(target=ask, args=(prompt,)) for prompt in prompts]
     begun = time.perf_counter()
     for thread in threads:
@@ -115,7 +117,7 @@ def one_round(client: Client, config: Config, count: int, rng: np.random.Generat
 def direct(service: Service) -> Client:
     """Clients within the process."""
 
-    def client(ask: Ask) -> tuple[float, int]:
+    def client(ask: GenerationRequest) -> tuple[float, int]:
         told: queue.Queue[Any] = queue.Queue()
         begun, first, count = time.perf_counter(), None, 0
         service.submit(ask, told.put)
@@ -138,14 +140,14 @@ def by_http(service: Service) -> Iterator[Client]:
     """Clients of a web server on this machine."""
     uvicorn = optional("uvicorn", "serve")
     longest = service.engine.longest
-    talk = Talk("model", BYTES, None, frozenset(), longest)
+    talk = ServedModel("model", BYTES, None, frozenset(), longest)
     server = uvicorn.Server(uvicorn.Config(application(service, talk, Limits(seconds=3600.0)), log_level="warning"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     port = listener.getsockname()[1]
 
-    def client(ask: Ask) -> tuple[float, int]:
+    def client(ask: GenerationRequest) -> tuple[float, int]:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         fields = {"model": "model", "prompt": ask.prompt, "max_tokens": ask.steps, "temperature": 0, "stream": True}
         begun, first, count = time.perf_counter(), None, 0

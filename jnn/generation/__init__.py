@@ -22,7 +22,7 @@ from jnn.generation._contrastive import contrastive_search
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._generate import generate
 from jnn.generation._host_mask import host_mask
-from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted, check_sampling
+from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted_logits, check_sampling
 from jnn.generation._speculative import speculative_generate
 from jnn.generation._stop import Tokenizer, new_text
 from jnn.generation._stream import before_stop, settled, stream
@@ -40,7 +40,7 @@ __all__ = [
     "Sampling",
     "Tokenizer",
     "acceptance",
-    "adjusted",
+    "adjusted_logits",
     "allowed_logits",
     "beam_search",
     "before_stop",

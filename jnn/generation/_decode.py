@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.cached_model import CachedModel
-from jnn.generation._sampling import History, Sampling, adjusted
+from jnn.generation._sampling import History, Sampling, adjusted_logits
 from jnn.param import Params
 
 Allow = Callable[[jax.Array, jax.Array], jax.Array]  # tokens (..., size), lengths (...) -> bool (..., vocab)
@@ -133,7 +133,7 @@ def draw(
     """(..., vocab) -> a token (...), -1 where none can be drawn, and its logarithm of probability, the model's own."""
     history = History(text.tokens, text.prompt, text.lengths)
     allowed = None if allow is None else allow(text.tokens, text.lengths)
-    scores = adjusted(logits, sampling, history, allowed)
+    scores = adjusted_logits(logits, sampling, history, allowed)
     if key is None:
         token = scores.argmax(-1)
     elif key.ndim == 0:

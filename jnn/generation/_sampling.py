@@ -1,7 +1,7 @@
 """How the next token is drawn: which options there are, and what they make of logits.
 
     Sampling(temperature=0.7, top_p=0.9)                        static in its shape, traced in its numbers
-    adjusted(logits, sampling, history, allowed) -> logits      all that it says, in this order
+    adjusted_logits(logits, sampling, history, allowed) -> logits      all that it says, in this order
 
 The order is that of the table: penalties, what is allowed, temperature, and what cuts off the tail.
 """
@@ -80,7 +80,9 @@ class History(NamedTuple):
     lengths: jax.Array
 
 
-def adjusted(logits: jax.Array, sampling: Sampling, history: History, allowed: jax.Array | None = None) -> jax.Array:
+def adjusted_logits(
+    logits: jax.Array, sampling: Sampling, history: History, allowed: jax.Array | None = None
+) -> jax.Array:
     """(..., vocab) -> (..., vocab), float32 or wider: a draw by their softmax is what `sampling` asks for."""
     scores = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     vocab = scores.shape[-1]

@@ -21,7 +21,7 @@ from jnn.generation._calls import Generated, finished
 from jnn.generation._checks import check_end, check_keys, check_text, room
 from jnn.generation._decode import Text, last_token, prefill, read
 from jnn.generation._draft import DraftModel, PromptLookup
-from jnn.generation._sampling import PLAIN, History, Sampling, adjusted, as_numbers, check_sampling
+from jnn.generation._sampling import PLAIN, History, Sampling, adjusted_logits, as_numbers, check_sampling
 from jnn.generation._verify import verify
 from jnn.param import Params
 
@@ -122,7 +122,7 @@ def _rounds(
         drafted, draft_chances, memory = draft.propose(text, memory, guessing, sampling, ahead)
         chunk = jnp.concatenate([last_token(text), drafted], -1)
         logits, cache = read(model, p, chunk, text.cache, None)
-        chances = jax.nn.softmax(adjusted(logits, at_each, _histories(text, drafted)))
+        chances = jax.nn.softmax(adjusted_logits(logits, at_each, _histories(text, drafted)))
         if draft_chances is None:
             draft_chances = jax.nn.one_hot(drafted, chances.shape[-1])
         count, token = verify(judging, drafted, draft_chances, chances)

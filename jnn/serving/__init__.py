@@ -6,26 +6,26 @@ looks like on the wire, and the web server, are in `jnn.serving.http`.
 """
 
 from jnn.serving._engine import Engine
+from jnn.serving._engine_config import EngineConfig
 from jnn.serving._meter import Meter
 from jnn.serving._pages import PagePool
-from jnn.serving._plan import Plan
-from jnn.serving._request import Ask, News, Outcome, Request
+from jnn.serving._request import GenerationRequest, Outcome, Request, RequestOutput
 from jnn.serving._scheduler import Scheduler
-from jnn.serving._service import Ended, Full, Service
+from jnn.serving._service import QueueFull, Service, ServiceClosed
 from jnn.serving._transcript import Transcript
 
 __all__ = [
-    "Ask",
-    "Ended",
     "Engine",
-    "Full",
+    "EngineConfig",
+    "GenerationRequest",
     "Meter",
-    "News",
     "Outcome",
     "PagePool",
-    "Plan",
+    "QueueFull",
     "Request",
+    "RequestOutput",
     "Scheduler",
     "Service",
+    "ServiceClosed",
     "Transcript",
 ]

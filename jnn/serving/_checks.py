@@ -9,8 +9,8 @@ from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation import Tokenizer
 from jnn.generation import check_sampling as check_numbers
-from jnn.serving._plan import Plan
-from jnn.serving._request import Ask
+from jnn.serving._engine_config import EngineConfig
+from jnn.serving._request import GenerationRequest
 
 
 def check_model(model: Any) -> None:
@@ -24,24 +24,24 @@ def check_model(model: Any) -> None:
         )
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: EngineConfig) -> None:
     """Raises unless a request of the longest kind fits the pages."""
     for name, value in dataclasses.asdict(plan).items():
-        checks.count("Plan", name, value)
+        checks.count("EngineConfig", name, value)
     if plan.longest > plan.pages * plan.page:
         raise ValueError(
-            f"Plan: {plan.pages} pages of {plan.page} tokens hold no request of {plan.longest}. Take "
+            f"EngineConfig: {plan.pages} pages of {plan.page} tokens hold no request of {plan.longest}. Take "
             f"pages={-(-plan.longest // plan.page)} at least, or longest={plan.pages * plan.page} at most."
         )
 
 
-def check_ask(ask: Ask, vocab: int, longest: int, tokenizer: Tokenizer | None) -> None:
+def check_ask(ask: GenerationRequest, vocab: int, longest: int, tokenizer: Tokenizer | None) -> None:
     """Raises unless an engine can serve it."""
     if not ask.prompt:
         raise ValueError("The prompt is empty: expected at least one token.")
     if not all(0 <= token < vocab for token in ask.prompt):
         raise ValueError(f"The prompt has tokens outside 0..{vocab - 1}.")
-    checks.count("Ask", "steps", ask.steps)
+    checks.count("GenerationRequest", "steps", ask.steps)
     if len(ask.prompt) + ask.steps > longest:
         raise ValueError(
             f"A prompt of {len(ask.prompt)} tokens and up to {ask.steps} drawn ones exceed the {longest} that a "
@@ -50,10 +50,11 @@ def check_ask(ask: Ask, vocab: int, longest: int, tokenizer: Tokenizer | None) -
     for what, one, expected in (("stop", ask.stop, "strings"), ("ends", ask.ends, "tokens")):
         if isinstance(one, str | int):
             raise TypeError(
-                f"Ask: expected several {expected} as {what}, found {one!r}. Give them in a tuple or a set."
+                f"GenerationRequest: expected several {expected} as {what}, found {one!r}. Give them in a tuple or a "
+                "set."
             )
     if ask.sampling.top_k is not None:
         raise ValueError(f"Requests share one program: expected a top_k of None, found {ask.sampling.top_k}.")
-    check_numbers("Ask", ask.sampling, vocab, ask.seed, ())
+    check_numbers("GenerationRequest", ask.sampling, vocab, ask.seed, ())
     if ask.stop and (tokenizer is None or not all(ask.stop)):
         raise ValueError(f"Stop strings need a tokenizer, and are not empty: found {ask.stop} and {tokenizer}.")

@@ -1,7 +1,7 @@
 """Continuous batching: requests for text come and go while others are drawn, in one batch over one pool of pages.
 
-    engine = Engine(p, model, Plan(...), tokenizer)
-    request = engine.submit(Ask(...))
+    engine = Engine(p, model, EngineConfig(...), tokenizer)
+    request = engine.submit(GenerationRequest(...))
     for news in engine.step(): ...              one call of the device or a few: what is new
     engine.cancel(request)
 
@@ -24,10 +24,10 @@ from jnn.generation import Tokenizer
 from jnn.param import Params
 from jnn.serving._batch import chunks_of, key_data, rows_of
 from jnn.serving._checks import check_ask, check_model, check_plan
+from jnn.serving._engine_config import EngineConfig
 from jnn.serving._pages import PagePool
-from jnn.serving._plan import Plan
 from jnn.serving._programs import decode, prefill
-from jnn.serving._request import Ask, News, Outcome, Request
+from jnn.serving._request import GenerationRequest, Outcome, Request, RequestOutput
 from jnn.serving._scheduler import Scheduler
 from jnn.serving._transcript import Transcript
 
@@ -54,8 +54,8 @@ class Engine:
     >>> from jnn.models import TRANSFORMER, transformer_spec
     >>> from jnn.param import init
     >>> p = init(transformer_spec(26, 64, layers=2, heads=2, embed=8), jax.random.key(0))
-    >>> engine = Engine(p, TRANSFORMER, Plan(rows=2, pages=8, page=4, longest=32, steps=4))
-    >>> one, two = (engine.submit(Ask(prompt, 5, GREEDY)) for prompt in ((1, 2), (3, 4, 5)))
+    >>> engine = Engine(p, TRANSFORMER, EngineConfig(rows=2, pages=8, page=4, longest=32, steps=4))
+    >>> one, two = (engine.submit(GenerationRequest(prompt, 5, GREEDY)) for prompt in ((1, 2), (3, 4, 5)))
     >>> while engine.busy:
     ...     news = engine.step()
     >>> one.outcome, len(one.tokens), len(two.tokens), engine.pool.free
@@ -66,7 +66,7 @@ class Engine:
         self,
         p: Params,
         model: CachedModel,
-        plan: Plan,
+        plan: EngineConfig,
         tokenizer: Tokenizer | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -79,7 +79,7 @@ class Engine:
         self.scheduler = Scheduler(self.pool, plan.rows, plan.steps)
         self.prompt_tokens = self.drawn_tokens = 0
         self._p, self._model, self._tokenizer, self._clock = p, model, tokenizer, clock
-        self._news: list[News] = []
+        self._news: list[RequestOutput] = []
         self._nobody = key_data(0)
         assert model.paged_cache is not None
         empty = model.paged_cache(p, plan.pages, plan.page, jnp.zeros((1, 1), jnp.int32))
@@ -90,7 +90,7 @@ class Engine:
         """Whether a request waits or runs."""
         return bool(self.scheduler.running or self.scheduler.waiting or self._news)
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, ask: GenerationRequest) -> Request:
         """A request from now on, behind all others.
 
         Raises:
@@ -100,7 +100,7 @@ class Engine:
         self.add(request)
         return request
 
-    def request(self, ask: Ask) -> Request:
+    def request(self, ask: GenerationRequest) -> Request:
         """What `add` takes, of another thread too: nothing of the engine changes.
 
         Raises:
@@ -120,7 +120,7 @@ class Engine:
             self._end(request, outcome)
             self._tell(request, len(request.drawn))
 
-    def step(self) -> list[News]:
+    def step(self) -> list[RequestOutput]:
         """What is new after some prompts were read and some tokens of each text were drawn."""
         now = self._clock()
         for request in [*self.scheduler.running, *self.scheduler.waiting]:
@@ -204,7 +204,9 @@ class Engine:
         if request.transcript is not None:
             seen = drawn[:-1] if drawn and drawn[-1] in request.ask.ends else drawn
             text = (request.transcript.grown if request.outcome is None else request.transcript.last)(seen)
-        self._news.append(News(request, tuple(drawn[known:]), tuple(request.log_probs[known:]), text, request.outcome))
+        self._news.append(
+            RequestOutput(request, tuple(drawn[known:]), tuple(request.log_probs[known:]), text, request.outcome)
+        )
 
 
 def _ending(request: Request, tokens: list[int]) -> tuple[int, Outcome | None]:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.cached_model import CachedModel
-from jnn.generation import History, Sampling, adjusted
+from jnn.generation import History, Sampling, adjusted_logits
 from jnn.param import Params
 
 OPEN = float("inf")  # a probability that cuts nothing, to the last bit
@@ -99,8 +99,8 @@ def _draw(logits: jax.Array, history: History, keys: jax.Array, rows: Rows) -> t
     plain = Sampling(sampling.temperature)
     scores = jax.lax.cond(
         (jnp.stack(asked).any(0) & busy).any(),
-        lambda: adjusted(logits, sampling, history),
-        lambda: adjusted(logits, plain, history),
+        lambda: adjusted_logits(logits, sampling, history),
+        lambda: adjusted_logits(logits, plain, history),
     )
     token = jax.lax.cond(
         ((named["temperature"] > 0) & busy).any(),

@@ -15,8 +15,8 @@ Outcome = Literal["stop", "length", "cancelled", "timeout", "failed"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Ask:
-    """What is asked of an engine.
+class GenerationRequest:
+    """Generation request: what is asked of an engine.
 
     Attributes:
       prompt: tokens, at least one.
@@ -52,7 +52,7 @@ class Request:
       read: how many of its tokens these remember.
     """
 
-    ask: Ask
+    ask: GenerationRequest
     asked: float
     transcript: Transcript | None
     key: np.ndarray
@@ -82,8 +82,8 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class News:
-    """What one call of the device, or the host, brought a request.
+class RequestOutput:
+    """Request output: what one call of the device, or the host, brought a request.
 
     Attributes:
       tokens, log_probs: that are new.

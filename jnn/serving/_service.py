@@ -1,7 +1,7 @@
 """An engine in a thread of its own, asked from others: a bounded queue, news to whom they concern, and an end.
 
     with Service(engine, queue=64) as service:
-        request = service.submit(Ask(...), tell)      tell(news), from the engine's thread
+        request = service.submit(GenerationRequest(...), tell)      tell(news), from the engine's thread
         service.cancel(request)
 
 Laws: whoever was told of no end is told of one, also where the service is closed or the engine fails; what is cancelled
@@ -18,17 +18,17 @@ from typing import Any, Self
 
 from jnn.serving._engine import Engine
 from jnn.serving._meter import Meter
-from jnn.serving._request import Ask, News, Request
+from jnn.serving._request import GenerationRequest, Request, RequestOutput
 
-Tell = Callable[[News], Any]
-
-
-class Full(Exception):
-    """There are as many requests as the service takes."""
+Tell = Callable[[RequestOutput], Any]
 
 
-class Ended(Exception):
-    """The service is closed, or its engine has failed."""
+class QueueFull(Exception):
+    """Full queue: there are as many requests as the service takes."""
+
+
+class ServiceClosed(Exception):
+    """Closed service: it ends, or its engine has failed."""
 
 
 class Service:
@@ -65,21 +65,23 @@ class Service:
         """How many requests wait or run."""
         return len(self._tell)
 
-    def submit(self, ask: Ask, tell: Tell) -> Request:
+    def submit(self, ask: GenerationRequest, tell: Tell) -> Request:
         """A request, whose news go to `tell` until its outcome is among them.
 
         Raises:
           TypeError, ValueError: the engine cannot serve it.
-          Full: too many wait already.
-          Ended: nothing is served any more.
+          QueueFull: too many wait already.
+          ServiceClosed: nothing is served any more.
         """
         request = self.engine.request(ask)
         with self._changed:
             if self._closed or self.failure is not None:
-                raise Ended("The server is closing." if self.failure is None else f"The engine failed: {self.failure}")
+                raise ServiceClosed(
+                    "The server is closing." if self.failure is None else f"The engine failed: {self.failure}"
+                )
             if self.open >= self.engine.plan.rows + self.queue:
                 self.meter.refused += 1
-                raise Full(f"{self.open} requests are being served or wait already. Try again later.")
+                raise QueueFull(f"{self.open} requests are being served or wait already. Try again later.")
             self._tell[request] = tell
             self._new.append(request)
             self._changed.notify()
@@ -109,7 +111,7 @@ class Service:
             self._closed = True
             for request in list(self._tell):
                 request.outcome = request.outcome or ("cancelled" if self.failure is None else "failed")
-                self._pass_on(News(request, outcome=request.outcome))
+                self._pass_on(RequestOutput(request, outcome=request.outcome))
 
     def _changes(self) -> tuple[list[Request], list[Request]] | None:
         """What was asked since, once there is something to do; None at the end."""
@@ -130,7 +132,7 @@ class Service:
             self._pass_on(news)
         self.meter.step.add(time.monotonic() - begun)
 
-    def _pass_on(self, news: News) -> None:
+    def _pass_on(self, news: RequestOutput) -> None:
         tell = self._tell.get(news.request)
         if news.outcome is not None:
             self._tell.pop(news.request, None)

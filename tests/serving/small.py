@@ -8,7 +8,7 @@ import numpy as np
 
 from jnn.generation import GREEDY, Sampling, generate
 from jnn.models import TRANSFORMER, transformer_spec
-from jnn.serving import Ask, Engine, Plan
+from jnn.serving import Engine, EngineConfig, GenerationRequest
 from tests.models.decoders import moved
 
 P = moved(transformer_spec(256, None, layers=1, heads=2, embed=8, kv_heads=1), 0.5)
@@ -16,7 +16,7 @@ BYTES = SimpleNamespace(
     decode=lambda tokens: bytes(tokens).decode(errors="replace"),
     encode=lambda text, add_special_tokens=True: SimpleNamespace(ids=list(text.encode())),
 )
-PLAN = Plan(rows=4, pages=24, page=4, longest=64, steps=3, chunk=32)
+PLAN = EngineConfig(rows=4, pages=24, page=4, longest=64, steps=3, chunk=32)
 KINDS = (
     GREEDY,
     Sampling(0.7, None, 0.9),
@@ -37,7 +37,7 @@ def asks(count, seed=0):
         alike = rng.integers(0, PADDED - 8)
         prompt = common[:alike] + rng.integers(0, 256, rng.integers(1, 8)).tolist()
         kind = KINDS[rng.integers(len(KINDS))]
-        yield Ask(tuple(prompt), int(rng.integers(1, STEPS + 1)), kind, seed=int(rng.integers(99)))
+        yield GenerationRequest(tuple(prompt), int(rng.integers(1, STEPS + 1)), kind, seed=int(rng.integers(99)))
 
 
 def alone(some):

@@ -10,7 +10,7 @@ import pytest
 from jnn.cached_model import CachedModel
 from jnn.generation import GREEDY, Sampling, generate, stream
 from jnn.models import TRANSFORMER
-from jnn.serving import Ask, Engine, Plan
+from jnn.serving import Engine, EngineConfig, GenerationRequest
 from jnn.serving._programs import decode, prefill
 from tests.serving.small import BYTES, PLAN, P, alone, asks, audit, engine
 
@@ -66,10 +66,13 @@ def test_any_schedule_of_requests_gives_each_its_text_and_loses_no_page(plan, se
 
 def test_equal_beginnings_are_read_once():
     one, prompt = engine(), tuple(range(30))
-    first = one.submit(Ask(prompt, 5, GREEDY))
+    first = one.submit(GenerationRequest(prompt, 5, GREEDY))
     finish(one)
     read = one.prompt_tokens
-    second, other = one.submit(Ask(prompt, 5, GREEDY)), one.submit(Ask((*prompt[:10], 99), 5, GREEDY))
+    second, other = (
+        one.submit(GenerationRequest(prompt, 5, GREEDY)),
+        one.submit(GenerationRequest((*prompt[:10], 99), 5, GREEDY)),
+    )
     finish(one)
     assert (first.cached, second.cached, other.cached) == (0, 28, 8)
     assert second.drawn == first.drawn
@@ -79,9 +82,9 @@ def test_equal_beginnings_are_read_once():
 
 def test_nobody_waits_for_anothers_end():
     one = engine()
-    long = one.submit(Ask((1, 2, 3), 50, GREEDY))
+    long = one.submit(GenerationRequest((1, 2, 3), 50, GREEDY))
     one.step()
-    short = one.submit(Ask((4, 5, 6), 3, GREEDY))
+    short = one.submit(GenerationRequest((4, 5, 6), 3, GREEDY))
     one.step()
     assert short.outcome == "length"
     assert long.outcome is None
@@ -89,9 +92,9 @@ def test_nobody_waits_for_anothers_end():
 
 def test_prompts_are_read_in_chunks_between_which_others_go_on():
     one = engine()
-    here = one.submit(Ask((1, 2, 3), 40, GREEDY))
+    here = one.submit(GenerationRequest((1, 2, 3), 40, GREEDY))
     one.step()
-    long = one.submit(Ask(tuple(range(60)), 2, GREEDY))
+    long = one.submit(GenerationRequest(tuple(range(60)), 2, GREEDY))
     before, steps = len(here.tokens), 0
     while long.first is None:
         one.step()
@@ -102,7 +105,7 @@ def test_prompts_are_read_in_chunks_between_which_others_go_on():
 
 def test_short_prompts_are_read_together():
     one = engine()
-    requests = [one.submit(Ask((i, *range(12)), 2, GREEDY)) for i in range(4)]
+    requests = [one.submit(GenerationRequest((i, *range(12)), 2, GREEDY)) for i in range(4)]
     one.step()
     assert [request.outcome for request in requests] == ["length"] * 2 + [None] * 2
     finish(one)
@@ -112,13 +115,13 @@ def test_short_prompts_are_read_together():
 def test_end_tokens_and_stop_strings_end_a_text_as_in_generate():
     one = engine()
     prompt = tuple(b"Say ")
-    whole = one.submit(Ask(prompt, 24, Sampling(), seed=5))
+    whole = one.submit(GenerationRequest(prompt, 24, Sampling(), seed=5))
     finish(one)
     text = BYTES.decode(whole.drawn)
     stop = next(text[i : i + 2] for i in range(8, len(text)) if "\ufffd" not in text[i : i + 2])
     ended, stopped = (
-        one.submit(Ask(prompt, 24, Sampling(), seed=5, ends=frozenset(whole.drawn[7:8]))),
-        one.submit(Ask(prompt, 24, Sampling(), seed=5, stop=("zzz", stop))),
+        one.submit(GenerationRequest(prompt, 24, Sampling(), seed=5, ends=frozenset(whole.drawn[7:8]))),
+        one.submit(GenerationRequest(prompt, 24, Sampling(), seed=5, stop=("zzz", stop))),
     )
     told = finish(one)
     assert ended.outcome == stopped.outcome == "stop"
@@ -148,7 +151,7 @@ def test_what_is_told_is_what_was_drawn():
 def test_a_request_ends_when_its_time_is_over_waiting_or_running():
     now = [0.0]
     one = engine(dataclasses.replace(PLAN, rows=1), clock=lambda: now[0])
-    running, waiting = (one.submit(Ask((1, 2), 50, GREEDY, seconds=9.0)) for _ in range(2))
+    running, waiting = (one.submit(GenerationRequest((1, 2), 50, GREEDY, seconds=9.0)) for _ in range(2))
     one.step()
     now[0] = 9.0
     told = one.step()
@@ -163,14 +166,14 @@ def test_logits_that_are_nan_fail_one_request_alone():
 
     model = dataclasses.replace(TRANSFORMER, paged_chunk=chunk)
     one = Engine(P, model, PLAN, BYTES)
-    bad, good = one.submit(Ask((7,), 5, GREEDY)), one.submit(Ask((8,), 1, GREEDY))
+    bad, good = one.submit(GenerationRequest((7,), 5, GREEDY)), one.submit(GenerationRequest((8,), 1, GREEDY))
     finish(one)
     assert (bad.outcome, bad.drawn, good.outcome) == ("failed", [], "length")
     assert one.pool.free == PLAN.pages
 
 
 def test_nothing_is_compiled_once_it_is_warm():
-    one = engine(Plan(rows=2, pages=16, page=4, longest=32, steps=2, chunk=16))
+    one = engine(EngineConfig(rows=2, pages=16, page=4, longest=32, steps=2, chunk=16))
     one.warm()
     sizes = decode._cache_size(), prefill._cache_size()
     for ask in asks(9, seed=3):
@@ -184,17 +187,20 @@ def test_nothing_is_compiled_once_it_is_warm():
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (Ask((), 1, GREEDY), "prompt is empty"),
-        (Ask((256,), 1, GREEDY), "outside 0..255"),
+        (GenerationRequest((), 1, GREEDY), "prompt is empty"),
+        (GenerationRequest((256,), 1, GREEDY), "outside 0..255"),
         (
-            Ask((1,), 64, GREEDY),
+            GenerationRequest((1,), 64, GREEDY),
             "exceed the 64 that a request may have here. Shorten the prompt, or ask for at most 63",
         ),
-        (Ask((1,), 0, GREEDY), "steps"),
-        (Ask((1,), 1, Sampling(-1.0)), "a temperature that is finite and at least 0"),
-        (Ask((1,), 1, Sampling(top_k=3)), "a top_k of None, found 3"),
-        (Ask((1,), 1, GREEDY, stop=("",)), "not empty"),
-        (Ask((1,), 1, Sampling(np.ones(2), top_p=np.ones(2))), r"one temperature of one row, found \(2,\)"),
+        (GenerationRequest((1,), 0, GREEDY), "steps"),
+        (GenerationRequest((1,), 1, Sampling(-1.0)), "a temperature that is finite and at least 0"),
+        (GenerationRequest((1,), 1, Sampling(top_k=3)), "a top_k of None, found 3"),
+        (GenerationRequest((1,), 1, GREEDY, stop=("",)), "not empty"),
+        (
+            GenerationRequest((1,), 1, Sampling(np.ones(2), top_p=np.ones(2))),
+            r"one temperature of one row, found \(2,\)",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_one_clear_error(ask, message):
@@ -206,8 +212,8 @@ def test_what_cannot_be_served_is_one_clear_error(ask, message):
 
 @pytest.mark.parametrize(("field", "one"), [("stop", "end"), ("ends", 3)])
 def test_one_where_several_are_expected_is_one_clear_error(field, one):
-    with pytest.raises(TypeError, match=f"Ask: expected several .* as {field}, found {one!r}"):
-        engine().submit(Ask((1,), 1, GREEDY, **{field: one}))
+    with pytest.raises(TypeError, match=f"GenerationRequest: expected several .* as {field}, found {one!r}"):
+        engine().submit(GenerationRequest((1,), 1, GREEDY, **{field: one}))
 
 
 def test_what_is_no_engine_is_one_clear_error():

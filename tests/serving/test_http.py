@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from jnn.serving import Ask, Service
-from jnn.serving.http import Limits, Talk, application
+from jnn.serving import GenerationRequest, Service
+from jnn.serving.http import Limits, ServedModel, application
 from tests.serving.small import BYTES, PLAN, alone, engine
 
 uvicorn = pytest.importorskip("uvicorn", reason="pip install jnn[serve]")
@@ -31,7 +31,7 @@ def template(messages):
 def serving(token=None, limits=LIMITS, queue=4, words=template, ends=frozenset()):
     """A service and its port, until the test ends; no page is lost by then."""
     service = Service(engine(), queue)
-    talk = Talk("small", BYTES, words, ends, PLAN.longest)
+    talk = ServedModel("small", BYTES, words, ends, PLAN.longest)
     app = application(service, talk, limits, token=token)
     options = {"log_level": "error", "timeout_graceful_shutdown": 5}
     server = uvicorn.Server(uvicorn.Config(app, ws="none", **options))
@@ -79,7 +79,7 @@ def events(text):
 def expected(prompt, steps=9):
     from jnn.generation import GREEDY
 
-    ask = Ask(tuple(prompt.encode()), steps, GREEDY)
+    ask = GenerationRequest(tuple(prompt.encode()), steps, GREEDY)
     tokens, logs = alone([ask])[ask]
     return BYTES.decode(tokens), logs
 

@@ -6,14 +6,14 @@ import threading
 import pytest
 
 from jnn.generation import GREEDY
-from jnn.serving import Ask, Ended, Full, Service
+from jnn.serving import GenerationRequest, QueueFull, Service, ServiceClosed
 from tests.serving.small import PLAN, alone, asks, engine
 
-LONG = Ask((1, 2, 3), 60, GREEDY)
+LONG = GenerationRequest((1, 2, 3), 60, GREEDY)
 
 
 def until_end(told):
-    """News up to an outcome."""
+    """RequestOutput up to an outcome."""
     while True:
         yield (news := told.get(timeout=60))
         if news.outcome is not None:
@@ -45,7 +45,7 @@ def test_a_full_queue_refuses_and_a_cancelled_request_makes_room():
         step, gate = service.engine.step, threading.Event()
         service.engine.step = lambda: (gate.wait(), step())[1]
         requests = [service.submit(LONG, told.put) for _ in range(PLAN.rows + 1)]
-        with pytest.raises(Full, match="5 requests are being served or wait already"):
+        with pytest.raises(QueueFull, match="5 requests are being served or wait already"):
             service.submit(LONG, told.put)
         service.cancel(requests[0])
         gate.set()
@@ -67,7 +67,7 @@ def test_whoever_waits_is_told_when_the_service_is_closed():
     outcomes = [news.outcome for news in told.queue if news.outcome is not None]
     assert len(outcomes) == 9
     assert "cancelled" in outcomes
-    with pytest.raises(Ended, match="closing"):
+    with pytest.raises(ServiceClosed, match="closing"):
         service.submit(LONG, told.put)
 
 
@@ -81,7 +81,7 @@ def test_an_engine_that_fails_says_so_to_all():
         service.engine.step = broken
         service.submit(LONG, told.put)
         assert [news.outcome for news in until_end(told)] == ["failed"]
-        with pytest.raises(Ended, match="no memory"):
+        with pytest.raises(ServiceClosed, match="no memory"):
             service.submit(LONG, told.put)
 
 
@@ -94,14 +94,14 @@ def test_whoever_is_told_and_fails_keeps_nobody_from_an_end():
     with Service(engine(), queue=9) as service:
         step, gate = service.engine.step, threading.Event()
         service.engine.step = lambda: (gate.wait(), step())[1]
-        short = Ask((1,), 1, GREEDY)
+        short = GenerationRequest((1,), 1, GREEDY)
         for tell in (told.put, broken, told.put):  # the first one holds the step, and the others share the next
             service.submit(short, tell)
         gate.set()
         assert [(news.outcome, len(news.tokens)) for _ in range(2) for news in until_end(told)] == [("length", 1)] * 2
         while service.open:
             threading.Event().wait(0.01)
-        with pytest.raises(Ended, match="no disk"):
+        with pytest.raises(ServiceClosed, match="no disk"):
             service.submit(short, told.put)
 
 

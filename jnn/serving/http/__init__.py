@@ -7,7 +7,7 @@ Starlette, and a server such as uvicorn to run the application, come with `pip i
 
 from jnn.serving.http._app import application
 from jnn.serving.http._limits import Limits
+from jnn.serving.http._parsed_request import ServedModel
 from jnn.serving.http._problem import Problem
-from jnn.serving.http._wanted import Talk
 
-__all__ = ["Limits", "Problem", "Talk", "application"]
+__all__ = ["Limits", "Problem", "ServedModel", "application"]

@@ -1,4 +1,4 @@
-"""News of one request on their way to a client, until the text or the client is at its end."""
+"""The outputs of one request on their way to a client, until the text or the client is at its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from jnn.serving._request import News
+from jnn.serving._request import RequestOutput
 from jnn.serving.http._limits import Limits
 from jnn.serving.http._reply import Reply, failure
 
@@ -15,7 +15,7 @@ EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-contr
 JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
-async def answer(reply: Reply, news: asyncio.Queue[News], receive: Any, send: Any, limits: Limits) -> None:
+async def answer(reply: Reply, news: asyncio.Queue[RequestOutput], receive: Any, send: Any, limits: Limits) -> None:
     """Answers, and returns early where the client has gone."""
     gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(receive))
     try:
@@ -35,7 +35,7 @@ async def _gone(receive: Any) -> None:
         pass
 
 
-async def _until_end(news: asyncio.Queue[News], gone: asyncio.Future[Any]) -> AsyncIterator[News]:
+async def _until_end(news: asyncio.Queue[RequestOutput], gone: asyncio.Future[Any]) -> AsyncIterator[RequestOutput]:
     outcome = None
     while outcome is None:
         coming: asyncio.Future[Any] = asyncio.ensure_future(news.get())
@@ -66,7 +66,7 @@ class _Sender:
             raise _Left from None
 
 
-async def _whole(reply: Reply, news: AsyncIterator[News], sender: _Sender) -> None:
+async def _whole(reply: Reply, news: AsyncIterator[RequestOutput], sender: _Sender) -> None:
     all_news = [one async for one in news]
     if (problem := failure(all_news[-1])) is not None:
         raise problem
@@ -74,7 +74,7 @@ async def _whole(reply: Reply, news: AsyncIterator[News], sender: _Sender) -> No
     await sender.body(json.dumps(reply.all(all_news)), more=False)
 
 
-async def _events(reply: Reply, news: AsyncIterator[News], sender: _Sender) -> None:
+async def _events(reply: Reply, news: AsyncIterator[RequestOutput], sender: _Sender) -> None:
     """As server-sent events; what goes wrong in mid-stream is one of them."""
     event = lambda content: sender.body(f"data: {json.dumps(content)}\n\n", more=True)
     await sender.start(EVENTS)

@@ -16,20 +16,20 @@ from collections.abc import Callable
 from typing import Any
 
 from jnn.optional import optional
-from jnn.serving._request import News
-from jnn.serving._service import Ended, Full, Service
+from jnn.serving._request import RequestOutput
+from jnn.serving._service import QueueFull, Service, ServiceClosed
 from jnn.serving.http._answer import answer
 from jnn.serving.http._gate import check_gate
 from jnn.serving.http._limits import Limits
 from jnn.serving.http._page import page
+from jnn.serving.http._parsed_request import ParsedRequest, ServedModel, read_chat, read_completion
 from jnn.serving.http._problem import Problem
 from jnn.serving.http._reply import ChatReply, CompletionReply, Reply
-from jnn.serving.http._wanted import Talk, Wanted, read_chat, read_completion
 
 Asgi = Callable[[Any, Any, Any], Any]
 
 
-def application(service: Service, talk: Talk, limits: Limits, *, token: str | None = None) -> Asgi:
+def application(service: Service, talk: ServedModel, limits: Limits, *, token: str | None = None) -> Asgi:
     """OpenAI-compatible application: Starlette's, behind a gate.
 
     Args:
@@ -122,10 +122,10 @@ class _Draw:
     def __init__(
         self,
         service: Service,
-        talk: Talk,
+        talk: ServedModel,
         limits: Limits,
-        read: Callable[[Any, Talk, Limits], Wanted],
-        reply: Callable[[Wanted, Talk], Reply],
+        read: Callable[[Any, ServedModel, Limits], ParsedRequest],
+        reply: Callable[[ParsedRequest, ServedModel], Reply],
     ) -> None:
         self._service, self._talk, self._limits, self._read, self._reply = service, talk, limits, read, reply
 
@@ -136,10 +136,10 @@ class _Draw:
         if body is None:
             return
         wanted = await asyncio.to_thread(lambda: self._read(_parsed(body), self._talk, self._limits))
-        news: asyncio.Queue[News] = asyncio.Queue()
+        news: asyncio.Queue[RequestOutput] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def tell(one: News) -> None:
+        def tell(one: RequestOutput) -> None:
             with contextlib.suppress(RuntimeError):  # of a loop that has ended: nobody is left to be told
                 loop.call_soon_threadsafe(news.put_nowait, one)
 
@@ -147,9 +147,9 @@ class _Draw:
             request = await asyncio.to_thread(self._service.submit, wanted.ask, tell)  # its key is the device's to make
         except ValueError as error:
             raise Problem(400, str(error)) from error
-        except Full as error:
+        except QueueFull as error:
             raise Problem(429, str(error), code="queue_full") from error
-        except Ended as error:
+        except ServiceClosed as error:
             raise Problem(503, str(error), code="closing") from error
         try:
             await answer(self._reply(wanted, self._talk), news, receive, send, self._limits)

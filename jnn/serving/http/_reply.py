@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from jnn.serving._request import News, Request
+from jnn.serving._request import Request, RequestOutput
+from jnn.serving.http._parsed_request import ParsedRequest, ServedModel
 from jnn.serving.http._problem import Problem
-from jnn.serving.http._wanted import Talk, Wanted
 
 
 class Reply(abc.ABC):
@@ -20,11 +20,11 @@ class Reply(abc.ABC):
     part: str
     prefix: str
 
-    def __init__(self, wanted: Wanted, talk: Talk) -> None:
+    def __init__(self, wanted: ParsedRequest, talk: ServedModel) -> None:
         self.wanted, self._talk, self._offset = wanted, talk, 0
         self._id, self._created = f"{self.prefix}-{secrets.token_hex(12)}", int(time.time())
 
-    def all(self, news: Sequence[News]) -> dict[str, Any]:
+    def all(self, news: Sequence[RequestOutput]) -> dict[str, Any]:
         """The whole answer."""
         request = news[-1].request
         text = "".join(one.text for one in news)
@@ -35,7 +35,7 @@ class Reply(abc.ABC):
         """The chunks before there is a text."""
         return []
 
-    def chunk(self, news: News) -> dict[str, Any]:
+    def chunk(self, news: RequestOutput) -> dict[str, Any]:
         """What is new of the answer."""
         choice = self.delta(news.text) | {"logprobs": self._logprobs(news.tokens, news.log_probs)}
         return self._envelope(self.part, choice, finish(news))
@@ -119,7 +119,7 @@ class CompletionReply(Reply):
         return {"tokens": texts, "token_logprobs": log_probs, "top_logprobs": None, "text_offset": offsets}
 
 
-def finish(news: News) -> str | None:
+def finish(news: RequestOutput) -> str | None:
     """Why a text has ended, or None."""
     return news.outcome if news.outcome in ("stop", "length") else None
 
@@ -135,7 +135,7 @@ def usage(request: Request) -> dict[str, Any]:
     }
 
 
-def failure(news: News) -> Problem | None:
+def failure(news: RequestOutput) -> Problem | None:
     """Why there is no whole text, if there is none."""
     seconds = news.request.ask.seconds
     problems = {

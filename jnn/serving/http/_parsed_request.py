@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from jnn.generation import Sampling
-from jnn.serving._request import Ask
+from jnn.serving._request import GenerationRequest
 from jnn.serving.http._limits import Limits
 from jnn.serving.http._problem import Problem, wrong
 
@@ -49,8 +49,8 @@ class Tokenizer(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Talk:
-    """What a server knows of its model.
+class ServedModel:
+    """Served model: what a server knows of it.
 
     Attributes:
       name: by which clients ask for it.
@@ -68,16 +68,16 @@ class Talk:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """What is to be drawn, and how it is to be told."""
+class ParsedRequest:
+    """Parsed request: what is to be drawn, and how it is to be told."""
 
-    ask: Ask
+    ask: GenerationRequest
     stream: bool
     usage: bool
     logprobs: bool
 
 
-def read_chat(body: Any, talk: Talk, limits: Limits) -> Wanted:
+def read_chat(body: Any, talk: ServedModel, limits: Limits) -> ParsedRequest:
     """What `/v1/chat/completions` is asked."""
     fields = _fields(body, talk, "messages", "max_completion_tokens")
     if talk.template is None:
@@ -94,7 +94,7 @@ def read_chat(body: Any, talk: Talk, limits: Limits) -> Wanted:
     return _wanted(fields, talk, limits, _tokens(words, talk, special=False), name, limits.tokens, logprobs)
 
 
-def read_completion(body: Any, talk: Talk, limits: Limits) -> Wanted:
+def read_completion(body: Any, talk: ServedModel, limits: Limits) -> ParsedRequest:
     """What `/v1/completions` is asked."""
     fields = _fields(body, talk, "prompt")
     prompt, logprobs = fields.get("prompt"), fields.get("logprobs")
@@ -111,7 +111,7 @@ def read_completion(body: Any, talk: Talk, limits: Limits) -> Wanted:
     return _wanted(fields, talk, limits, tokens, "max_tokens", 16, logprobs is not None and logprobs is not False)
 
 
-def _fields(body: Any, talk: Talk, *own: str) -> dict[str, Any]:
+def _fields(body: Any, talk: ServedModel, *own: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Problem(400, f"Expected a JSON object, found {type(body).__name__}.")
     for name, value in body.items():
@@ -144,7 +144,7 @@ def _is_text(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
-def _tokens(text: str, talk: Talk, *, special: bool) -> tuple[int, ...]:
+def _tokens(text: str, talk: ServedModel, *, special: bool) -> tuple[int, ...]:
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -154,13 +154,13 @@ def _tokens(text: str, talk: Talk, *, special: bool) -> tuple[int, ...]:
 
 def _wanted(
     fields: dict[str, Any],
-    talk: Talk,
+    talk: ServedModel,
     limits: Limits,
     prompt: tuple[int, ...],
     limit: str,
     tokens: int,
     logprobs: bool,
-) -> Wanted:
+) -> ParsedRequest:
     stream, options = _flag(fields, "stream"), fields.get("stream_options")
     if options is not None and (not isinstance(options, dict) or not stream):
         raise wrong("stream_options", "an object, with stream", options)
@@ -174,7 +174,7 @@ def _wanted(
     if steps is not None and steps > room:
         message = f"{limit}: the prompt of {len(prompt)} tokens leaves room for {room}, found {steps}. Ask for fewer."
         raise Problem(400, message, param=limit, code="context_length_exceeded")
-    ask = Ask(
+    ask = GenerationRequest(
         prompt,
         min(tokens, room) if steps is None else steps,
         _sampling(fields),
@@ -183,7 +183,7 @@ def _wanted(
         stop=_stop(fields.get("stop")),
         seconds=limits.seconds,
     )
-    return Wanted(ask, stream, _flag(options or {}, "include_usage"), logprobs)
+    return ParsedRequest(ask, stream, _flag(options or {}, "include_usage"), logprobs)
 
 
 def _sampling(fields: dict[str, Any]) -> Sampling:

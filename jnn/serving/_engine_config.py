@@ -6,8 +6,8 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """Serving plan. Programs are compiled for few sizes, and the smallest that holds what there is runs.
+class EngineConfig:
+    """Engine config: sizes. Programs are compiled for few sizes, and the smallest that holds what there is runs.
 
     Attributes:
       rows: how many texts are drawn at a time, at most.
@@ -16,7 +16,7 @@ class Plan:
       steps: how many tokens a call draws: as long a newcomer waits, and a text that has ended keeps its row.
       chunk: how many tokens of prompts a call reads, between two that draw: of one, or of several that are short.
 
-    >>> plan = Plan(rows=16, pages=256, page=16, longest=2048)
+    >>> plan = EngineConfig(rows=16, pages=256, page=16, longest=2048)
     >>> plan.row_sizes, plan.widths, plan.chunks
     ((1, 4, 16), (8, 32, 128), (16, 32, 128))
     """

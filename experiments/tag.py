@@ -9,7 +9,8 @@ Network   letters embedded in 16, a convolution of 3 of them to 48 and its maxim
           LSTM-CNNs-CRF", Ma and Hovy, 2016). Dropout 0.3.
 Training  Adam, cosine from 5e-3 to 0, batches of 64, 800 steps.
 Run       python -m experiments.tag [--field no]
-Measured  MEASURED
+Measured  words and whole addresses that are right, seeds 0 and 1: 0.911 and 0.703, 0.915 and 0.716; of the hardest 0.864
+          and 0.413, 0.881 and 0.397. Without the field (--field no, seed 0): 0.909 and 0.663. Two CPU cores, one minute.
 """
 
 from __future__ import annotations

@@ -96,6 +96,8 @@ def params(
         raise TypeError(f"{layer}: {_wanted(what, need + may)}; found {describe(p)}. {advice}")
     for own in need + may:
         if own in p:
+            for part, x in p[own].items() if is_quantized(p[own]) else ():
+                array(layer, x, f"{what}[{own!r}][{part!r}]")
             if not hasattr(p[own], "keys"):
                 array(layer, p[own], f"{what}[{own!r}]")
         elif other := next((name for name in ELSEWHERE.get(own, ()) if name in p and name not in need + may), None):

@@ -139,7 +139,7 @@ def quantized_read_out(w: QuantizedWeight, x: jax.Array) -> jax.Array:
         return x @ dequantize_weight(w, x.dtype).T
     kept, exact = "int8" if "int8" in w else "int4", wide_dtype(x)
     of = lambda rows: _times(x, integers({kept: rows}), 1, exact)
-    if _at_once(x, vocab * d) or math.prod(x.shape[:-1]) == 1:  # one row times a matrix: XLA:CPU reads the integers
+    if _at_once(x, vocab * d) or _one_row(x):  # one row times a matrix: XLA:CPU reads the integers
         y = of(w[kept])
     else:
         ahead = vocab - vocab % ROWS
@@ -162,8 +162,13 @@ def _sums(x: jax.Array, q: jax.Array) -> jax.Array:
 
 def _at_once(x: jax.Array, size: int) -> bool:
     """Whether so many integers become floats all at once: where there are few, or the backend makes none."""
-    few = size <= (LARGE if math.prod(x.shape[:-1]) > 1 else SMALL)
+    few = size <= (SMALL if _one_row(x) else LARGE)
     return few or backend.choose("int_weights") == "whole"
+
+
+def _one_row(x: jax.Array) -> bool:
+    """Whether there is but one; of how many there are where that is symbolic, it is not said."""
+    return all(isinstance(n, int) and n == 1 for n in x.shape[:-1])
 
 
 def _times(x: jax.Array, q: jax.Array, axis: int, exact: DTypeLike) -> jax.Array:

@@ -70,9 +70,7 @@ RULES: dict[str, Rule] = {
 def main(config: Config) -> None:
     """Loads, and writes one text, or answers line by line."""
     check_ranges(vars(config), RULES)
-    folder = Path(config.weights)
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
-        refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
+    folder = weights_folder(config.weights)
     if config.prompt is None and not config.chat:
         refuse("--prompt: expected a text to begin with, or --chat.", USAGE)
     tokenizer = tokenizer_of(folder)
@@ -85,6 +83,14 @@ def main(config: Config) -> None:
     if (words := template(folder, partial(refuse, code=1))) is None:
         refuse(f"--chat: {folder} has no chat_template. Give a model that was trained to answer, or --prompt.", 1)
     converse(write, words, config)
+
+
+def weights_folder(path: str) -> Path:
+    """The folder of a published model, once it has what is read first."""
+    folder = Path(path)
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
+        refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
+    return folder
 
 
 def load(folder: Path, dtype: str, longest: int) -> tuple[Any, CachedModel]:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn
 
 import tyro
 
-from experiments.generate import FILES, LONGEST, Words, ends, load, template, tokenizer_of
+from experiments.generate import LONGEST, Words, ends, load, template, tokenizer_of, weights_folder
 from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges
 from experiments.refusals import refuse
 from jnn.launch import USAGE
@@ -67,9 +67,7 @@ def main(config: Config) -> None:
     check_ranges(vars(config), OURS)
     if config.token is None and not loopback(config.host):
         refuse(f"--host {config.host}: others than this machine can ask there. Give them a --token.", USAGE)
-    folder, uvicorn = Path(config.weights), optional("uvicorn", "serve")
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
-        refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
+    uvicorn, folder = optional("uvicorn", "serve"), weights_folder(config.weights)
     listener = listen(config.host, config.port)
     service, talk = start(folder, config)
     limits = Limits(config.body, config.tokens, config.seconds)

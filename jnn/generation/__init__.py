@@ -19,13 +19,14 @@ from jnn.generation._adjust import (
 from jnn.generation._beam import Beams, beam_search
 from jnn.generation._calls import Generated
 from jnn.generation._contrastive import contrastive_search
+from jnn.generation._decode import token_log_prob
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._generate import generate
 from jnn.generation._host_mask import host_mask
 from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted_logits, check_sampling
 from jnn.generation._speculative import speculative_generate
-from jnn.generation._stop import Tokenizer, new_text
-from jnn.generation._stream import before_stop, settled, stream
+from jnn.generation._stream import stream
+from jnn.generation._transcript import Tokenizer, Transcript
 from jnn.generation._verify import acceptance, residual, verify
 
 __all__ = [
@@ -39,25 +40,24 @@ __all__ = [
     "PromptLookup",
     "Sampling",
     "Tokenizer",
+    "Transcript",
     "acceptance",
     "adjusted_logits",
     "allowed_logits",
     "beam_search",
-    "before_stop",
     "check_sampling",
     "contrastive_search",
     "frequency_logits",
     "generate",
     "host_mask",
     "min_p_logits",
-    "new_text",
     "presence_logits",
     "repetition_logits",
     "residual",
-    "settled",
     "speculative_generate",
     "stream",
     "temperature_logits",
+    "token_log_prob",
     "top_k_logits",
     "top_p_logits",
     "typical_logits",

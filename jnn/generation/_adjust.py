@@ -12,15 +12,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jnn.precision import wide, wide_dtype
+
 
 def _column(x: float | jax.Array) -> float | jax.Array:
     """A number for each row beside the logits of the row."""
     return x if jnp.ndim(x) == 0 else jnp.asarray(x)[..., None]
-
-
-def _wide(logits: jax.Array) -> jax.Array:
-    """Logits to sum over: a vocabulary is long."""
-    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
 
 def temperature_logits(logits: jax.Array, temperature: float | jax.Array) -> jax.Array:
@@ -62,7 +59,7 @@ def top_p_logits(logits: jax.Array, p: float | jax.Array) -> jax.Array:
     [-0.69..., -inf, -1.20...]
     """
     ordered = jnp.sort(logits, axis=-1, descending=True)
-    before = jnp.cumsum(shares := jax.nn.softmax(_wide(ordered)), -1) - shares
+    before = jnp.cumsum(shares := jax.nn.softmax(wide(ordered)), -1) - shares
     least = jnp.where(before < _column(p), ordered, jnp.inf).min(-1, keepdims=True)
     return jnp.where(logits >= jnp.minimum(least, ordered[..., :1]), logits, -jnp.inf)
 
@@ -86,7 +83,7 @@ def typical_logits(logits: jax.Array, p: float | jax.Array) -> jax.Array:
     >>> typical_logits(jnp.log(jnp.array([0.5, 0.1, 0.4])), 0.3).tolist()
     [-inf, -inf, -0.91...]
     """
-    logs = jax.nn.log_softmax(_wide(logits))
+    logs = jax.nn.log_softmax(wide(logits))
     shares = jnp.exp(logs)
     entropy = -jnp.where(shares > 0, shares * logs, 0).sum(-1, keepdims=True)
     off = jnp.abs(-logs - entropy)
@@ -124,7 +121,7 @@ def frequency_logits(logits: jax.Array, counts: jax.Array, penalty: float | jax.
     >>> frequency_logits(jnp.array([2.0, 2.0]), jnp.array([3, 0]), 0.5).tolist()
     [0.5, 2.0]
     """
-    return (logits - _column(penalty) * counts.astype(_wide(logits).dtype)).astype(logits.dtype)
+    return (logits - _column(penalty) * counts.astype(wide_dtype(logits))).astype(logits.dtype)
 
 
 def allowed_logits(logits: jax.Array, allowed: jax.Array) -> jax.Array:

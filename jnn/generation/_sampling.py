@@ -28,6 +28,7 @@ from jnn.generation._adjust import (
     top_p_logits,
     typical_logits,
 )
+from jnn.precision import wide
 
 Number = float | jax.Array  # one for all rows, or (...) one for each
 CUTS = {"top_p": top_p_logits, "min_p": min_p_logits, "typical_p": typical_logits}  # behind top-k
@@ -84,7 +85,7 @@ def adjusted_logits(
     logits: jax.Array, sampling: Sampling, history: History, allowed: jax.Array | None = None
 ) -> jax.Array:
     """(..., vocab) -> (..., vocab), float32 or wider: a draw by their softmax is what `sampling` asks for."""
-    scores = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    scores = wide(logits)
     vocab = scores.shape[-1]
     if sampling.repetition is not None:
         scores = repetition_logits(scores, _counts(history, vocab, 0 * history.prompt) > 0, sampling.repetition)

@@ -19,7 +19,7 @@ from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._calls import Generated, finished
 from jnn.generation._checks import check_end, check_keys, check_text, room
-from jnn.generation._decode import Text, last_token, prefill, read
+from jnn.generation._decode import Text, last_token, prefill, read, token_log_prob
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._sampling import PLAIN, History, Sampling, adjusted_logits, as_numbers, check_sampling
 from jnn.generation._verify import verify
@@ -161,8 +161,7 @@ def _written(
     order = jax.lax.broadcasted_iota(jnp.int32, (*count.shape, k + 1), count.ndim)
     new = jnp.concatenate([drafted, drafted[..., -1:]], -1)
     new = jnp.where(order == count[..., None], token[..., None], new)
-    logs = jnp.take_along_axis(jax.nn.log_softmax(logits.astype(jnp.float32)), new[..., None], -1)[..., 0]
-    new = jnp.where(jnp.isnan(logits).any(-1), -1, new)
+    new, logs = token_log_prob(logits, new)
     ends = jnp.isin(new, jnp.array((-1, *end), jnp.int32))
     until = jnp.where(ends.any(-1), ends.argmax(-1), k) + 1
     many = jnp.minimum(jnp.minimum(count + 1, until), text.prompt + steps - text.lengths)

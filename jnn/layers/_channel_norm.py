@@ -13,29 +13,32 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jnn.precision import over_last_axes
+from jnn.precision import add_bias, over_last_axes
 
 Moments = tuple[jax.Array, jax.Array]
 
 
-def standardize_channels(h: jax.Array, scale: jax.Array, groups: int, epsilon: float) -> tuple[jax.Array, Moments]:
-    """`(h - mean) / sqrt(var + epsilon) * scale`, of each group of channels over all places.
+def standardize_channels(
+    p: dict[str, jax.Array], h: jax.Array, groups: int, epsilon: float
+) -> tuple[jax.Array, Moments]:
+    """`(h - mean) / sqrt(var + epsilon) * scale + bias`, of each group of channels over all places.
 
     Args:
+      p: {"scale": (c,), "bias": (c,)}, each optional.
       h: (..., n, c), in float32 at least.
-      scale: (c,), in h's dtype.
       groups: how many groups c falls into; c for channels by themselves.
       epsilon: added to the variance.
 
     Returns:
       (..., n, c), and mean and biased variance, each (..., c): those of a channel's group.
 
-    >>> y, (mean, var) = standardize_channels(jnp.array([[1.0], [3.0]]), jnp.ones(1), 1, 0.0)
+    >>> y, (mean, var) = standardize_channels({}, jnp.array([[1.0], [3.0]]), 1, 0.0)
     >>> y.tolist(), mean.tolist(), var.tolist()
     ([[-1.0], [1.0]], [2.0], [1.0])
     """
+    scale = p["scale"].astype(h.dtype) if "scale" in p else jnp.ones(h.shape[-1:], h.dtype)
     y, mean, var = _standardize(h, scale, groups, epsilon)
-    return y, (mean, var)
+    return add_bias(y, p["bias"]) if "bias" in p else y, (mean, var)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))

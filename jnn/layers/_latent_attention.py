@@ -130,6 +130,7 @@ def latent_attention(
 
 
 def check_latent(layer: str, p: Params, x: jax.Array) -> None:
+    """Raises unless p is a latent attention's, without a prefix, and x (..., t, d) fits it."""
     checks.params(layer, p, "q", "latent", "turned", "norm", "k", "v", "o", may=("q_latent", "q_norm"))
     no_prefix(layer, p)
     checks.map_parts(layer, p, "q", "latent", "turned", "k", "v", "o")

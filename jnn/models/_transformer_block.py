@@ -181,6 +181,12 @@ def transformer_block(
     return arrange(p, checkpoint_name(x, "input"), added, norm)
 
 
+def mask_of_rows(mask: jax.Array | None, tokens: jax.Array) -> jax.Array | None:
+    """A mask of attention that differs from row to row of a batch, and so goes beside its rows; None for any other."""
+    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
+    return mask if per_row else None
+
+
 def cached_block(
     p: Params,
     x: jax.Array,

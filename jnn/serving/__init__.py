@@ -12,7 +12,6 @@ from jnn.serving._pages import PagePool
 from jnn.serving._request import GenerationRequest, Outcome, Request, RequestOutput
 from jnn.serving._scheduler import Scheduler
 from jnn.serving._service import QueueFull, Service, ServiceClosed
-from jnn.serving._transcript import Transcript
 
 __all__ = [
     "Engine",
@@ -27,5 +26,4 @@ __all__ = [
     "Scheduler",
     "Service",
     "ServiceClosed",
-    "Transcript",
 ]

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.cached_model import CachedModel
-from jnn.generation import Tokenizer
+from jnn.generation import Tokenizer, Transcript
 from jnn.param import Params
 from jnn.serving._batch import chunks_of, key_data, rows_of
 from jnn.serving._checks import check_ask, check_model, check_plan
@@ -29,7 +29,6 @@ from jnn.serving._pages import PagePool
 from jnn.serving._programs import decode, prefill
 from jnn.serving._request import GenerationRequest, Outcome, Request, RequestOutput
 from jnn.serving._scheduler import Scheduler
-from jnn.serving._transcript import Transcript
 
 
 class Engine:

@@ -7,9 +7,10 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 from jnn.serving._engine import Engine
-from jnn.serving._request import Request
+from jnn.serving._request import Outcome, Request
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
@@ -70,7 +71,7 @@ class Meter:
 
     def _counters(self) -> Iterator[str]:
         yield "# TYPE jnn_requests_total counter"
-        for outcome in ("stop", "length", "cancelled", "timeout", "failed"):
+        for outcome in get_args(Outcome):
             yield f'jnn_requests_total{{outcome="{outcome}"}} {self.outcomes[outcome]}'
         counts = {
             "refused": self.refused,

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.cached_model import CachedModel
-from jnn.generation import History, Sampling, adjusted_logits
+from jnn.generation import History, Sampling, adjusted_logits, token_log_prob
 from jnn.param import Params
 
 OPEN = float("inf")  # a probability that cuts nothing, to the last bit
@@ -107,6 +107,4 @@ def _draw(logits: jax.Array, history: History, keys: jax.Array, rows: Rows) -> t
         lambda: jax.vmap(jax.random.categorical)(keys, scores).astype(jnp.int32),
         lambda: scores.argmax(-1).astype(jnp.int32),
     )
-    logs = jax.nn.log_softmax(logits.astype(jnp.float32))
-    log_prob = jnp.take_along_axis(logs, token[:, None], -1)[:, 0]
-    return jnp.where(jnp.isnan(logits).any(-1), -1, token), log_prob
+    return token_log_prob(logits, token)

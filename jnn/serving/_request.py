@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from jnn.generation import Sampling
-from jnn.serving._transcript import Transcript
+from jnn.generation import Sampling, Transcript
 
 Outcome = Literal["stop", "length", "cancelled", "timeout", "failed"]
 

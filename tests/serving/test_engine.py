@@ -159,10 +159,11 @@ def test_a_request_ends_when_its_time_is_over_waiting_or_running():
     assert (len(running.drawn), len(waiting.drawn), one.busy) == (3, 0, False)
 
 
-def test_logits_that_are_nan_fail_one_request_alone():
+@pytest.mark.parametrize("nothing", [jnp.nan, -jnp.inf])
+def test_logits_of_which_nothing_can_be_drawn_fail_one_request_alone(nothing):
     def chunk(p, tokens, cache, lengths=None):
         logits, cache = TRANSFORMER.paged_chunk(p, tokens, cache, lengths=lengths)
-        return jnp.where((tokens == 7)[..., None], jnp.nan, logits), cache
+        return jnp.where((tokens == 7)[..., None], nothing, logits), cache
 
     model = dataclasses.replace(TRANSFORMER, paged_chunk=chunk)
     one = Engine(P, model, PLAN, BYTES)

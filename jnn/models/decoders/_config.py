@@ -10,7 +10,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import silu
-from jnn.models._block_choices import ATTENTION, check_biases
+from jnn.models._block_choices import ATTENTION, check_biases, check_heads
 from jnn.models.decoders._rope_scaling import DynamicScaling, LongScaling, RopeScaling
 
 
@@ -86,8 +86,8 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         for name in ("vocab", "layers", "heads", "embed", "hidden"):
             checks.count("DecoderConfig", name, getattr(self, name))
-        if self.head is None and self.embed % self.heads:
-            raise ValueError(f"DecoderConfig: {self.heads} heads do not divide embed={self.embed}; give a head's size.")
+        if self.head is None:
+            check_heads("DecoderConfig", self.heads, self.embed, advice="; give a head's size")
         if not self.windows or self.layers % len(self.windows):
             raise ValueError(
                 f"DecoderConfig: expected windows whose number divides the {self.layers} layers, found {self.windows}."

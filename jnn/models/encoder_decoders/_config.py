@@ -10,7 +10,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import relu
-from jnn.models._block_choices import check_biases
+from jnn.models._block_choices import check_biases, check_heads
 from jnn.models.encoder_decoders._positions import PAPERS, Positions
 
 
@@ -94,11 +94,8 @@ class EncoderDecoderConfig:
         for name in ("decoder_layers", "decoder_heads", "decoder_hidden", "head", "source_vocab", "bands"):
             if (value := getattr(self, name)) is not None:
                 checks.count("EncoderDecoderConfig", name, value)
-        for heads in (self.encoder.heads, self.decoder.heads):
-            if self.head is None and self.embed % heads:
-                raise ValueError(
-                    f"EncoderDecoderConfig: {heads} heads do not divide embed={self.embed}; give a head's size."
-                )
+        for side in (self.encoder, self.decoder) if self.head is None else ():
+            check_heads("EncoderDecoderConfig", side.heads, self.embed, advice="; give a head's size")
         check_biases("EncoderDecoderConfig", self.bias)
         if "gate" in self.bias and not self.gate:
             raise ValueError(f"EncoderDecoderConfig: found a bias of the gate, {self.bias}, and gate=False.")

@@ -71,13 +71,12 @@ COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
-    **dict.fromkeys(
-        ("train_reviews", "choose_reviews", "test_reviews", "tune_steps", "tokens", "letters", "word"), COUNT
-    ),
+    **dict.fromkeys(("train_reviews", "choose_reviews", "test_reviews", "tune_steps"), COUNT),
+    **dict.fromkeys(("tokens", "letters", "word", "lines", "longest"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("weight_decay", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
-    **dict.fromkeys(("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget"), TEXT),
+    **dict.fromkeys(("workdir", "mesh", "data_dir", "sources", "replay", "preflight", "preflight.budget"), TEXT),
     **dict.fromkeys(("warmup", "sample"), ("a whole number of at least 0", lambda x: x >= 0)),
     "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),

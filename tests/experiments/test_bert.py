@@ -14,7 +14,7 @@ from jnn import models
 from jnn.train import digest
 
 SMALL = ["--steps", "6", "--warmup", "2", "--tune-steps", "2", "--vocabulary", "512", "--layers", "1", "--heads", "2"]
-SMALL += ["--embed", "8", "--tokens", "16", "--batch-size", "8", "--tune-rates", "1e-3", "1e-2"]
+SMALL += ["--embed", "8", "--tokens", "16", "--batch-size", "8", "--tune-rates", "1e-3"]
 SMALL += ["--train-reviews", "16", "--choose-reviews", "8", "--test-reviews", "8"]
 
 
@@ -40,13 +40,13 @@ def test_a_small_run_goes_from_text_to_accuracies(data_dir, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     for start in bert.STARTS:
         assert 0 <= result[f"test_accuracy_{start}"] <= 1
-        assert result[f"rate_{start}"] in (1e-3, 1e-2)
-        assert len(result[f"choose_accuracy_{start}"]) == 2
+        assert result[f"rate_{start}"] == 1e-3
+        assert len(result[f"choose_accuracy_{start}"]) == 1
     for text in ("reviews", "plays", "speeches"):
         assert 0 <= result[f"masked_accuracy_{text}"] <= 1
         assert 1 < result[f"masked_perplexity_{text}"] < 1000
     folders = {path.parent.name for path in (tmp_path / "run").rglob("metrics.jsonl")}
-    assert folders == {"pretraining", "pretrained-0.001", "pretrained-0.01", "scratch-0.001", "scratch-0.01"}
+    assert folders == {"pretraining", "pretrained-0.001", "scratch-0.001"}
     report = (tmp_path / "run" / "report.html").read_text()
     assert "Held-out reviews" in report
     # begun again without its result, it finds its checkpoints, and ends with the same parameters
@@ -57,7 +57,7 @@ def test_a_small_run_goes_from_text_to_accuracies(data_dir, tmp_path, capsys):
 
 def test_what_is_held_out_is_in_no_training(data_dir):
     found = reading(str(data_dir), 512, 16, train=16, choose=8, test=8)
-    text = lambda ids: found.tokenizer.decode(ids)
+    text = found.tokenizer.decode
     held = text(found.held_out["reviews"]).split("<|endoftext|>")[:-1]
     assert len(held) == 8
     assert not any(review in text(found.ids) for review in held)

@@ -11,7 +11,7 @@ Measures  bits per character of the held-out files, in windows of which each is 
           likeliest pieces up to the end of the line (greedy, with the cache). How many lines are as they were, how many
           of the characters are before the first that differs, and whether the file up to there parses; beside what
           parses if nothing is added.
-Run       python -m experiments.code [--sources FOLDER]        (pip install 'jnn[experiments,text]')
+Run       python -m experiments.completion [--sources FOLDER]        (pip install 'jnn[experiments,text]')
 Measured  -
 """
 
@@ -50,7 +50,7 @@ class Config(Common):
     """Completion of Python."""
 
     steps: int = 600
-    workdir: str = "runs/code"
+    workdir: str = "runs/completion"
     sources: str | None = None  # a folder of Python files; by default the standard library's
     vocabulary: int = 1024
     layers: int = 3

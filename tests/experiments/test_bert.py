@@ -1,6 +1,9 @@
 """Masked-language pre-training: a small run from end to end, and what is hidden, held out and begun with."""
 
+import contextlib
+import io
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -34,10 +37,22 @@ def data_dir(tmp_path_factory):
     return folder
 
 
-def test_a_small_run_goes_from_text_to_accuracies(data_dir, tmp_path, capsys):
-    options = [*SMALL, "--data-dir", str(data_dir), "--workdir", str(tmp_path / "run")]
-    launch(bert.experiment, bert.Config, options)
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+def run(data_dir, folder):
+    """The last line of a small run."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        launch(bert.experiment, bert.Config, [*SMALL, "--data-dir", str(data_dir), "--workdir", str(folder)])
+    return json.loads(out.getvalue().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir, tmp_path_factory):
+    """A run's folder, and its result."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run(data_dir, folder)
+
+
+def test_a_small_run_goes_from_text_to_accuracies(whole):
+    folder, result = whole
     for start in bert.STARTS:
         assert 0 <= result[f"test_accuracy_{start}"] <= 1
         assert result[f"rate_{start}"] == 1e-3
@@ -45,14 +60,17 @@ def test_a_small_run_goes_from_text_to_accuracies(data_dir, tmp_path, capsys):
     for text in ("reviews", "plays", "speeches"):
         assert 0 <= result[f"masked_accuracy_{text}"] <= 1
         assert 1 < result[f"masked_perplexity_{text}"] < 1000
-    folders = {path.parent.name for path in (tmp_path / "run").rglob("metrics.jsonl")}
+    folders = {path.parent.name for path in folder.rglob("metrics.jsonl")}
     assert folders == {"pretraining", "pretrained-0.001", "scratch-0.001"}
-    report = (tmp_path / "run" / "report.html").read_text()
-    assert "Held-out reviews" in report
-    # begun again without its result, it finds its checkpoints, and ends with the same parameters
-    (tmp_path / "run" / "result.json").unlink()
-    launch(bert.experiment, bert.Config, options)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["params_digest"] == result["params_digest"]
+    assert "Held-out reviews" in (folder / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_begun_again_without_its_result_it_ends_with_the_same_parameters(whole, data_dir, tmp_path):
+    folder, result = whole
+    shutil.copytree(folder, tmp_path / "again")
+    (tmp_path / "again" / "result.json").unlink()
+    assert run(data_dir, tmp_path / "again")["params_digest"] == result["params_digest"]
 
 
 def test_what_is_held_out_is_in_no_training(data_dir):

@@ -23,7 +23,7 @@ from jnn.data import Tokenizer
 
 END, MASK, FIRST = 0, 1, 2  # ids: what stands behind a text, what hides a piece, and the first one of text
 SPECIAL = ("<|endoftext|>", "<|mask|>")
-OTHERS = {"test", "tests", "idle_test", "site-packages", "encodings", "pydoc_data", "turtledemo"}
+OTHERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "encodings", "pydoc_data", "turtledemo"}
 FITTED = 5000  # reviews that the tokenizer is trained on, beside the rest
 
 

@@ -4,8 +4,8 @@ Data      text: Shakespeare's plays, the State of the Union addresses, and IMDB'
           ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011), 13 million pieces of a byte-level BPE of
           4,096 that is trained on them. Labels: 1,000 of these reviews, the last 128 pieces of each; 1,000 others,
           whose text is held out too, choose the learning rate, and 5,000 of the test's reviews test.
-Network   BERT's encoder ("BERT", Devlin et al., 2019) of 2 layers, 4 heads, 128 wide; logits of the hidden pieces
-          alone. To tune, the mean of its vectors, and one logit.
+Network   BERT's encoder ("BERT", Devlin et al., 2019) of 2 layers, 4 heads, 128 wide, in which a piece sees 4
+          pieces on either side; logits of the hidden pieces alone. To tune, the mean of its vectors, and one logit.
 Training  1,500 steps of 16 windows of 128 pieces, 15 % of them hidden anew at each step; AdamW, warm-up to 2e-3,
           cosine to a tenth. Then three epochs of 16 reviews a step from these parameters, and as many from fresh ones:
           Adam, warm-up to a rate, cosine to 0, of three rates that which is best on the reviews that choose.
@@ -34,6 +34,7 @@ from experiments.refusals import refuse
 from experiments.training import evaluate, train
 from jnn import layers, models
 from jnn.data import Batches, Masked, Windows, in_order, mask_tokens, windows_in_order
+from jnn.initializers import normal
 from jnn.models import EncoderConfig
 from jnn.train import LossOutput
 
@@ -57,6 +58,7 @@ class Config(Common):
     warmup: int = 100
     weight_decay: float = 0.01
     hide: float = 0.15
+    reach: int = 4  # pieces on either side that one sees
     tune_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     train_reviews: int = 1000
     choose_reviews: int = 1000
@@ -69,6 +71,21 @@ def hidden(x: jax.Array, config: Config, key: jax.Array | None) -> Masked:
     return mask_tokens(x, MASK, FIRST, config.vocabulary, lengths=None, key=key, rate=config.hide)
 
 
+def network_spec(sizes: EncoderConfig) -> Any:
+    """BERT's encoder, its weights as large as its width asks for: those of 0.02 hand on little of 128 numbers."""
+    init = normal(sizes.embed**-0.5)
+    wider = lambda param: dataclasses.replace(param, init=init) if len(param.shape) - param.stacked > 1 else param
+    spec = models.encoder_spec(sizes)
+    return spec | {"blocks": jax.tree.map(wider, spec["blocks"])}
+
+
+def vectors(p: Any, x: jax.Array, config: Config, sizes: EncoderConfig, lengths: jax.Array | None = None) -> jax.Array:
+    """The encoder's, where a piece sees those near it: what stands beside it is learned long before what is far."""
+    at = jnp.arange(x.shape[-1])
+    near = jnp.abs(at[:, None] - at[None, :]) <= config.reach
+    return models.encoder(p, x, sizes, key=None, mask=near, lengths=lengths)
+
+
 def guess(params, batch, ctx, *, config: Config, sizes: EncoderConfig) -> LossOutput:
     """Cross-entropy of the hidden pieces, one number each; logits are made of no others.
 
@@ -77,7 +94,7 @@ def guess(params, batch, ctx, *, config: Config, sizes: EncoderConfig) -> LossOu
     masked, t = hidden(batch["x"], config, ctx.key), batch["x"].shape[-1]
     most = math.ceil(t * config.hide + 3 * math.sqrt(t * config.hide * (1 - config.hide)))
     weights, where = jax.lax.top_k(masked.weights, min(t, most))
-    x = models.encoder(params["encoder"], masked.inputs, sizes, key=None)
+    x = vectors(params["encoder"], masked.inputs, config, sizes)
     x = jnp.take_along_axis(x, where[..., None], axis=-2)
     logits = models.masked_language_model(params["head"], x, params["encoder"]["embed"], sizes)
     y = jnp.take_along_axis(masked.labels, where, axis=-1)
@@ -86,9 +103,9 @@ def guess(params, batch, ctx, *, config: Config, sizes: EncoderConfig) -> LossOu
     return LossOutput(jnn.losses.cross_entropy(logits, y), weights, metrics=metrics)
 
 
-def judge(params, batch, ctx, *, sizes: EncoderConfig) -> LossOutput:
+def judge(params, batch, ctx, *, config: Config, sizes: EncoderConfig) -> LossOutput:
     """Cross-entropy of whether a review is favourable."""
-    x = models.encoder(params["encoder"], batch["x"], sizes, key=None, lengths=batch["length"])
+    x = vectors(params["encoder"], batch["x"], config, sizes, batch["length"])
     logits = layers.linear(params["out"], models.mean_pool(x, lengths=batch["length"]))
     y, weight = batch["y"][:, None].astype(jnp.float32), batch["weight"]
     metrics = {"accuracy": jnn.metrics.binary_accuracy(logits, y, weight, threshold=0.0)}
@@ -130,7 +147,7 @@ def experiment(config: Config) -> Outcome:
 
 def pretrain(config: Config, sizes: EncoderConfig, data: Reading) -> tuple[Any, list, dict[str, float]]:
     """Parameters that guess hidden pieces, the history, and how well they do it on what is held out of each text."""
-    spec = {"encoder": models.encoder_spec(sizes), "head": models.masked_language_model_spec(sizes)}
+    spec = {"encoder": network_spec(sizes), "head": models.masked_language_model_spec(sizes)}
     loss = functools.partial(guess, config=config, sizes=sizes)
     rate = config.learning_rate
     schedule = optax.warmup_cosine_decay_schedule(0.0, rate, config.warmup, config.steps, rate / 10)
@@ -157,10 +174,10 @@ def pretrain(config: Config, sizes: EncoderConfig, data: Reading) -> tuple[Any, 
 def tune(config: Config, sizes: EncoderConfig, data: Reading, encoder: Any | None) -> tuple[Any, dict[str, Any]]:
     """The parameters of the rate that did best on the reviews that choose, and their accuracy on those that test."""
     config = dataclasses.replace(config, steps=config.tune_steps)
-    spec = {"encoder": models.encoder_spec(sizes), "out": layers.linear_spec(config.embed, 1)}
+    spec = {"encoder": network_spec(sizes), "out": layers.linear_spec(config.embed, 1)}
     if encoder is not None:
         spec["encoder"] = beginning(spec["encoder"], encoder)
-    loss, choose, found = functools.partial(judge, sizes=sizes), in_order(data.choose, 250), {}
+    loss, choose, found = functools.partial(judge, config=config, sizes=sizes), in_order(data.choose, 250), {}
     for rate in config.tune_rates:
         schedule = optax.warmup_cosine_decay_schedule(0.0, rate, config.steps // 10, config.steps)
         state, _ = train(
@@ -187,7 +204,7 @@ def guesses(params: Any, data: Reading, config: Config, sizes: EncoderConfig) ->
     """Six windows of text, with what is hidden of them as it is guessed."""
     x = windows_in_order(data.held_out["reviews"], config.tokens)["x"][:6]
     masked = hidden(jnp.asarray(x), config, None)
-    rows = models.encoder(params["encoder"], masked.inputs, sizes, key=None)
+    rows = vectors(params["encoder"], masked.inputs, config, sizes)
     found = np.asarray(models.masked_language_model(params["head"], rows, params["encoder"]["embed"], sizes).argmax(-1))
     piece = lambda i: data.tokenizer.decode([i])
     said = lambda i, j: f"[{piece(j)}]" if i == j else f"[{piece(j)}|{piece(i)}]"

@@ -5,7 +5,7 @@ Data      the sources of the standard library of the Python that runs (PSF licen
           BPE of 1,024 that is trained on the others, line by line, so that no piece is of two lines.
 Network   decoder-only transformer ("Language Models are Unsupervised Multitask Learners", Radford et al., 2019): 3
           layers, 4 heads, 128 wide, rotary positions, no biases, tied read-out.
-Training  600 steps of 32 windows of 128 pieces; AdamW, 60 steps of warm-up to 3e-3, cosine to a tenth.
+Training  400 steps of 32 windows of 128 pieces; AdamW, 40 steps of warm-up to 3e-3, cosine to a tenth.
 Measures  bits per character of the held-out files, in windows of which each is read without those before it. Then 300
           lines of them up to which the file parses, each given up to its middle piece, with what stands before it: the
           likeliest pieces up to the end of the line (greedy, with the cache). How many lines are as they were, how many
@@ -49,7 +49,7 @@ BITS = 1 / math.log(2)
 class Config(Common):
     """Completion of Python."""
 
-    steps: int = 600
+    steps: int = 400
     workdir: str = "runs/completion"
     sources: str | None = None  # a folder of Python files; by default the standard library's
     vocabulary: int = 1024
@@ -59,7 +59,7 @@ class Config(Common):
     context: int = 128
     batch_size: int = 32
     learning_rate: float = 3e-3
-    warmup: int = 60
+    warmup: int = 40
     weight_decay: float = 0.1
     lines: int = 300  # that are completed
     longest: int = 32  # pieces that are drawn for one, at most

@@ -72,7 +72,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
     **dict.fromkeys(("train_reviews", "choose_reviews", "test_reviews", "tune_steps"), COUNT),
-    **dict.fromkeys(("tokens", "letters", "word", "lines", "longest"), COUNT),
+    **dict.fromkeys(("tokens", "letters", "word", "lines", "longest", "reach"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("weight_decay", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),

@@ -12,7 +12,9 @@ Measures  bits per character of the held-out files, in windows of which each is 
           of the characters are before the first that differs, and whether the file up to there parses; beside what
           parses if nothing is added.
 Run       python -m experiments.completion [--sources FOLDER]        (pip install 'jnn[experiments,text]')
-Measured  -
+Measured  Python 3.11.7, one seed: 1.930 bits per character of 61 files (980,570 characters), 0.293 of the pieces right.
+          Of 300 lines 0.010 are as they were, 0.062 of their characters and 0.400 of the first ones are right; 0.637
+          parse, and 0.483 if nothing is added. Two busy CPU cores: 250 seconds of processor time, data and all.
 """
 
 from __future__ import annotations

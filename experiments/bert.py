@@ -7,8 +7,9 @@ Data      text: Shakespeare's plays, the State of the Union addresses, and IMDB'
 Network   BERT's encoder ("BERT", Devlin et al., 2019) of 2 layers, 4 heads, 128 wide, in which a piece sees 4
           pieces on either side; logits of the hidden pieces alone. To tune, the mean of its vectors, and one logit.
 Training  3,000 steps of 16 windows of 128 pieces, 40 % of them hidden anew at each step ("Should You Mask 15% in
-          Masked Language Modeling?", Wettig et al., 2023); AdamW, warm-up to 2e-3, cosine to a tenth. Then three epochs of 16 reviews a step from these parameters, and as many from fresh ones:
-          Adam, warm-up to a rate, cosine to 0, of three rates that which is best on the reviews that choose.
+          Masked Language Modeling?", Wettig et al., 2023); AdamW, warm-up to 2e-3, cosine to a tenth. Then three epochs
+          of 16 reviews a step from these parameters, and as many from fresh ones: Adam, warm-up to a rate, cosine to
+          0, of three rates that which is best on the reviews that choose.
 Run       python -m experiments.bert        (pip install 'jnn[experiments,text]')
 Measured  not yet.
 """

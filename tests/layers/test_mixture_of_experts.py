@@ -111,6 +111,15 @@ def test_balance_is_the_papers_formula_and_does_not_see_padding():
     np.testing.assert_allclose(grad[0], papers_grad[:6], rtol=1e-4, atol=1e-6)
 
 
+def test_balance_takes_the_weights_of_rows_as_a_loss_does():
+    p = jnn.init(mixture_of_experts_spec(4, 8, 3), jax.random.key(0))
+    routing = route(p, jax.random.normal(jax.random.key(1), (3, 5, 4)), top=2)
+    rows = jnp.array([1.0, 0.0, 2.0])
+    np.testing.assert_array_equal(load_balance(routing, rows), load_balance(routing, jnp.repeat(rows[:, None], 5, 1)))
+    with pytest.raises(ValueError, match=r"the shape of the tokens, \(3, 5\), or of their leading axes, found \(5,\)"):
+        load_balance(routing, jnp.ones(5))
+
+
 def test_z_is_the_square_of_the_logits_log_sum():
     p = jnn.init(mixture_of_experts_spec(4, 8, 3), jax.random.key(0))
     routing = jax.jit(lambda p, x: route(p, x, top=2))(p, jnp.ones((2, 5, 4)))

@@ -57,6 +57,15 @@ def _check_lengths(where: str, prompt: jax.Array, lengths: Any, model: CachedMod
         )
 
 
+def check_goes_back(where: str, model: Any) -> None:
+    """A model whose cache may be set back."""
+    if isinstance(model, CachedModel) and (model.paged_cache is None or model.paged_chunk is None):
+        raise ValueError(
+            f"{where}: what was guessed wrongly is taken back, which needs a model with a paged cache, and this one "
+            "has none. Give it paged_cache and paged_chunk, or take jnn.generate."
+        )
+
+
 def check_keys(where: str, key: Any, leading: tuple[int, ...]) -> jax.Array | None:
     """A typed key, or one for each row, or None."""
     if isinstance(key, jax.Array) and key.ndim and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):

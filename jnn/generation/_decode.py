@@ -86,8 +86,14 @@ def empty_cache(model: CachedModel, p: Params, size: int, leading: tuple[int, ..
 def read(model: CachedModel, p: Params, tokens: jax.Array, cache: Any, lengths: jax.Array | None) -> tuple[Any, Any]:
     """The next chunk by the model's function for a cache of this kind."""
     if isinstance(cache, dict) and "table" in cache and model.paged_chunk is not None:
-        return model.paged_chunk(p, tokens, cache, lengths=lengths)
-    return model.chunk(p, tokens, cache)
+        found = model.paged_chunk(p, tokens, cache, lengths=lengths)
+    else:
+        found = model.chunk(p, tokens, cache)
+    wanted, pair = (*tokens.shape, model.vocab(p)), isinstance(found, tuple) and len(found) == 2
+    if not pair or (shape := getattr(found[0], "shape", None)) != wanted:
+        what = f"logits {shape}" if pair else f"no pair, but {type(found).__name__}"
+        raise ValueError(f"CachedModel: expected of its chunk (logits {wanted}, cache), found {what}.")
+    return found
 
 
 @partial(jax.jit, static_argnames=("model", "end", "allow"), donate_argnames="cache")

@@ -1,6 +1,7 @@
 """Speculative decoding: greedily the same tokens, by chance the same distribution; what is looked up in a text."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -132,6 +133,11 @@ def test_by_chance_the_distribution_is_that_of_generate(draft):
         (lambda p, m: speculative_generate(p, PROMPT, 2, m, PromptLookup(0), GREEDY), ValueError, "longest"),
         (lambda p, m: speculative_generate(p, PROMPT, 2, m, PromptLookup(), GREEDY, ahead=0), ValueError, "ahead"),
         (lambda p, m: speculative_generate(p, PROMPT, 2, m, PromptLookup()), ValueError, "needs a key"),
+        (
+            lambda p, m: speculative_generate(p, PROMPT, 2, replace(m, paged_cache=None), PromptLookup(), GREEDY),
+            ValueError,
+            r"speculative_generate: what was guessed wrongly is taken back.*paged_chunk, or take jnn\.generate\.",
+        ),
         (
             lambda p, m: speculative_generate(
                 p,

@@ -59,7 +59,7 @@ def lora_spec(
     (['q', 'v'], (8, 4, 16))
     """
     checks.count("lora_spec", "rank", rank)
-    maps = matching("lora_spec", linear_maps(spec), where, "linear map")
+    maps = matching("lora_spec", linear_maps("lora_spec", spec), where, "linear map")
     return nested({path.removesuffix("w") + "lora": _parts(maps[path], rank, init, dtype) for path in maps})
 
 

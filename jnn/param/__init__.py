@@ -15,7 +15,7 @@ float32 at least, and then cast. A Param that is changed by `dataclasses.replace
 stacked or not.
 """
 
-from jnn.param._declare import Initializer, Param, Params, Rules, Spec, stack
+from jnn.param._declare import Initializer, Param, Params, Rules, Spec, check_spec, stack
 from jnn.param._load import load
 from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
@@ -32,6 +32,7 @@ __all__ = [
     "abstract",
     "array_type",
     "check_key",
+    "check_spec",
     "count_params",
     "flatten",
     "init",

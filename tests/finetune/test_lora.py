@@ -11,7 +11,7 @@ import torch
 
 import jnn
 from jnn.data import read_safetensors, write_safetensors
-from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, with_lora
+from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, quantize_spec, with_lora
 from jnn.initializers import ones
 from jnn.interop.torch import load_state_dict, lora_names
 from jnn.layers import attention_spec, linear, linear_spec, scan_layers
@@ -160,3 +160,9 @@ def test_what_makes_no_sense_is_refused(why):
     call, words = REFUSED[why]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("declare", [lambda p: lora_spec(p, 2), quantize_spec, lambda p: quantize(p, p)])
+def test_params_in_the_place_of_a_spec_are_refused(declare):
+    with pytest.raises(TypeError, match=r"expected a spec, found .* at 'w'. Give what a function such as"):
+        declare({"w": X})

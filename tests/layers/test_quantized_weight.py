@@ -87,11 +87,12 @@ def test_a_model_becomes_what_the_spec_declares(how):
     jax.tree.map(np.testing.assert_array_equal, jnn.load(declared, flatten(q)), q)
 
 
-MAP = layers.linear_spec(6, 3)
+MAP, BARE = layers.linear_spec(6, 3), layers.linear_spec(6, 3, bias=False)
 REFUSED = {
-    "3 bits": (lambda: quantize_spec(MAP, bits=3), "expected 8 or 4 bits, found 3.*That is w"),
+    "3 bits": (lambda: quantize_spec(MAP, bits=3), r"quantize: expected 8 or 4 bits, found 3\.$"),
     "groups that do not divide": (lambda: quantize_spec(MAP, group=4), "groups of 4 do not divide the 6 inputs"),
     "an odd axis": (lambda: quantize_spec(MAP, bits=4), "two in a byte along the last axis"),
+    "twice": (lambda: quantize(quantize({"w": jnp.ones((6, 3))}, BARE), BARE), "w is quantized already.*dequantize"),
     "nothing": (lambda: quantize_spec(layers.layer_norm_spec(3)), "no linear map or table of a vocabulary fits"),
     "a draw": (lambda: jnn.init(quantize_spec(MAP), jax.random.key(0)), "quantize\\(jnn.init"),
     "a convolution": (

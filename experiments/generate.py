@@ -104,7 +104,10 @@ def load(folder: Path, dtype: str, longest: int) -> tuple[Any, CachedModel]:
             weights = {f"transformer.{name}": array for name, array in weights.items()}
         beside = ["*.attn.bias", "*.attn.masked_bias"]
     else:
-        config, names = decoder_from_hf(fields)
+        try:
+            config, names = decoder_from_hf(fields)
+        except ValueError as error:  # another family, such as one that only reads
+            refuse(f"--weights: {folder}: {error}", 1)
         config = config.for_length(longest)
         spec, model, tied, beside = decoder_spec(config, dtype=dtype), decoder_model(config), config.tied, []
     return load_state_dict(spec, weights, names, ignore=beside + ["*lm_head.weight"] * tied), model

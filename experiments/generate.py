@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges
+from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges, description
 from experiments.refusals import refuse
 from jnn.data import read_safetensors, read_tokenizer
 from jnn.generation import CachedModel, Sampling, stream
@@ -200,4 +200,4 @@ def ask() -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Config, description=description(__doc__)))

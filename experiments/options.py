@@ -2,12 +2,14 @@
 
 check(config)       ends the process with exit code 2, before anything is read, computed or written
 settings(config)    what makes a run this run
+description(notes)  what --help says above them
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -121,3 +123,8 @@ def _typed(flight: Preflight) -> dict[str, Any]:
 def option(name: str) -> str:
     """As it is typed."""
     return f"--{name.replace('_', '-')}"
+
+
+def description(notes: str | None) -> str:
+    """Notes for --help, line by line: tyro joins to the line before whatever begins with a letter."""
+    return re.sub(r"\n+", "\n ", (notes or "").strip())

@@ -115,3 +115,10 @@ def test_values_that_mean_nothing(name, option, values, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     assert end_of(name, option, *values) == 2
     assert capsys.readouterr().err.startswith(f"error: --{option.replace('_', '-')}: expected ")
+
+
+def test_help_has_a_line_for_each_of_the_notes(capsys):
+    with pytest.raises(SystemExit):
+        launch(importlib.import_module("experiments.digits").experiment, config_of("digits"), ["--help"])
+    begun = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.split()]
+    assert {"Data", "Networks", "Training", "Run", "Measured"} <= {*begun}

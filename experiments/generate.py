@@ -89,7 +89,11 @@ def weights_folder(path: str) -> Path:
     """The folder of a published model, once it has what is read first."""
     folder = Path(path)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
-        refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
+        refuse(
+            f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face; of a GGUF file "
+            "it is jnn.data.read_gguf that reads model and tokenizer.",
+            1,
+        )
     return folder
 
 

@@ -34,6 +34,7 @@ def encoder_decoder_model(config: EncoderDecoderConfig) -> CachedModel:
     where sources are padded; the prompt is what a target begins with, such as one start token. There is a source for
     each prompt, or one for all. A beam search is of one source: `jax.vmap` it over more.
 
+    >>> import jax
     >>> from jnn.generation import GREEDY, generate
     >>> from jnn.models import encoder_decoder_spec
     >>> from jnn.param import init

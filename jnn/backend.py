@@ -99,6 +99,13 @@ TABLE = {
         "scan of the cell and 140 with the weights on the left and a hand-written gradient, which has no forward mode; "
         "97 and 93 on two cores",
     ),
+    "gru": Row(
+        cpu="by_hand",
+        other="scan",
+        why="the gradient of a GRU (64 to 128 features, 64 steps, batch 32) took 19.8 ms of processor time as a scan of the "
+        "cell and 15.0 with a hand-written one, which has no forward mode and makes the weights' gradient after the loop, "
+        "in one product over all steps; forwards 4.0 and 3.8",
+    ),
 }
 
 _DETERMINISTIC = "--xla_gpu_deterministic_ops"

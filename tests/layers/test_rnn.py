@@ -30,9 +30,10 @@ from tests.oracle import assert_matches_torch, configurations
 ways = pytest.mark.parametrize(
     ("kind", "platform", "reverse"),
     [
-        *itertools.product(["lstm"], ["cpu", "tpu"], [False, True]),  # the one cell with a formulation of its own
-        ("rnn", "cpu", False),
+        *itertools.product(["lstm"], ["cpu", "tpu"], [False, True]),
+        *itertools.product(["gru"], ["cpu"], [False, True]),  # this one and the LSTM have a formulation of their own
         ("gru", "tpu", True),
+        ("rnn", "cpu", False),
     ],
 )
 
@@ -213,12 +214,14 @@ def test_bad_input_of_a_recurrence_is_one_clear_error(x, options, error, message
         rnn(lstm_cell, random_params(SPECS["lstm"](3, 4)), x, **options)
 
 
-def test_a_partial_of_no_arguments_is_the_cell():
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_partial_of_no_arguments_is_the_cell(kind):
     """It runs by the formulation of the cell that it stands for; any other is scanned."""
-    p = init(lstm_cell_spec(3, 4), jax.random.key(0))
+    cell, p = CELLS[kind], random_params(SPECS[kind](3, 4))
     chosen = []
-    for cell in (lstm_cell, partial(lstm_cell), lambda p, carry, x: lstm_cell(p, carry, 2 * x)):
+    for same in (cell, partial(cell), lambda p, carry, x: cell(p, carry, 2 * x)):
         with backend.target("cpu"), backend.recording() as made:
-            jax.eval_shape(partial(rnn, cell, p), jnp.ones((2, 5, 3)))
-        chosen.append([choice.formulation for choice in made if choice.name == "lstm"])
-    assert chosen == [["feature_major"], ["feature_major"], []]
+            jax.eval_shape(partial(rnn, same, p), jnp.ones((2, 5, 3)))
+        chosen.append([choice.formulation for choice in made if choice.name == kind])
+    own = [backend.TABLE[kind].cpu]
+    assert chosen == [own, own, []]

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers._linear import merge_weight
+from jnn.layers.kernels._recurrence import in_order, matrices
 from jnn.precision import wide_dtype
 
 State = tuple[jax.Array, jax.Array]
@@ -45,17 +45,10 @@ def lstm_sequence(
     >>> lstm_sequence(p, (zero, zero), jnp.ones((5, 7, 3)), None, reverse=False)[1].shape
     (5, 7, 2)
     """
-    t, *leading, d = xs.shape
-    h, maps = carry[0].shape[-1], [p["input"], p["recurrent"]]
-    w = jnp.concatenate([merge_weight(m).reshape(-1, 4 * h) for m in maps]).astype(xs.dtype)
-    bias = sum((m["b"].reshape(4 * h) for m in maps if "b" in m), jnp.zeros(4 * h)).astype(xs.dtype)
-    xs, state = xs.reshape(t, -1, d), tuple(leaf.reshape(-1, h) for leaf in carry)
-    keep = None if valid is None else valid.reshape(t, 1, -1)
-    if reverse:
-        xs, keep = xs[::-1], None if keep is None else keep[::-1]
-    (last_h, last_c), ys = _sequence(w, bias, xs, keep, (state[0], state[1]))
-    ys = ys[::-1] if reverse else ys
-    return (last_h.reshape(*leading, h), last_c.reshape(*leading, h)), ys.reshape(t, *leading, h)
+    w, u, *biases = matrices(p)
+    w, bias = jnp.concatenate([w, u]).astype(xs.dtype), (biases[0] + biases[1]).astype(xs.dtype)
+    run = lambda xs, keep, state: _sequence(w, bias, xs, None if keep is None else keep[:, None], state)
+    return in_order(run, carry, xs, valid, reverse=reverse)
 
 
 @jax.custom_vjp

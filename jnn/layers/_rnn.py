@@ -59,7 +59,7 @@ def rnn(
 ) -> tuple[jax.Array, Carry]:
     """Recurrent layer: applies a cell step by step along the axis before the last.
 
-    On a CPU, without a layout and resets, an `lstm_cell` runs as `lstm_sequence` and a `gru_cell` as `gru_sequence`, which
+    On a CPU, without a layout and resets, an `lstm_cell` runs as `lstm_sequence`, a `gru_cell` as `gru_sequence`. They
     have no forward-mode derivative: for `jax.jvp` or `jax.jacfwd`, trace under `with jnn.backend.target("tpu")`, which
     scans the cell on any machine.
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from jnn import backend, init
-from jnn.layers import gru_cell, lstm_cell, lstm_cell_spec, rnn, rnn_cell
+from jnn import backend
+from jnn.layers import gru_cell, lstm_cell, rnn, rnn_cell
 from tests.layers.recurrences import (
     CELLS,
     SPECS,

@@ -1,4 +1,4 @@
-"""A whole sequence through a `gru_cell` on a CPU: the same function as a scan of the cell, its gradient written by hand.
+"""A whole sequence through a `gru_cell` on a CPU: the same function as a scan of it, its gradient written by hand.
 
 Two things make the difference in XLA:CPU. The backward loop writes the gradients of the gates out, and the products
 that make the gradients of weights and inputs of them come after it, one each over all steps, where the scan's own
@@ -20,11 +20,12 @@ import jax
 import jax.numpy as jnp
 
 from jnn.layers.kernels._recurrence import in_order, matrices
+from jnn.param import Params
 from jnn.precision import wide_dtype
 
 
 def gru_sequence(
-    p: dict[str, dict[str, jax.Array]], carry: jax.Array, xs: jax.Array, valid: jax.Array | None, *, reverse: bool
+    p: dict[str, Params], carry: jax.Array, xs: jax.Array, valid: jax.Array | None, *, reverse: bool
 ) -> tuple[jax.Array, jax.Array]:
     """Scans a `gru_cell` over the leading axis of xs.
 
@@ -66,7 +67,7 @@ def _forward(w: jax.Array, u: jax.Array, bias: jax.Array, xs: jax.Array, keep: A
         x, keep = now
         xr, xz, xn = jnp.split(x @ w + of_input, 3, axis=1)
         hr, hz, hn = jnp.split(h @ u, 3, axis=1)
-        r, z, m = _sigmoid(xr + hr), _sigmoid(xz + hz), hn + of_state
+        r, z, m = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz), hn + of_state
         n = jnp.tanh(xn + r * m)
         new = n + z * (h - n)
         new = new if keep is None else jnp.where(keep, new, h)
@@ -77,38 +78,41 @@ def _forward(w: jax.Array, u: jax.Array, bias: jax.Array, xs: jax.Array, keep: A
 
 
 def _backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
-    """The chain rule against time; the weights' gradient is summed in float32 at least."""
+    """The chain rule against time, then the sums over all steps, those of weights in float32 at least."""
     w, u, xs, keep, first, hs, gates = residuals
     dh, dhs = cotangents
-    before = jnp.concatenate([first[None], hs[:-1]])  # h before each step
-    turned = u.T
+    before, turned, h = jnp.concatenate([first[None], hs[:-1]]), u.T, u.shape[0]
 
     def step(dh: jax.Array, now: Any) -> tuple[jax.Array, Any]:
-        before, keep, (r, z, n, m), dhs = now
-        dh, past = dh + dhs, None
-        if keep is not None:
-            zero = jnp.zeros((), dh.dtype)
-            dh, past = jnp.where(keep, dh, zero), jnp.where(keep, zero, dh)
-        dn = dh * (1 - z) * (1 - n * n)
-        of_state = jnp.concatenate([dn * m * r * (1 - r), dh * (before - n) * z * (1 - z), dn * r], axis=1)
-        dh = dh * z + of_state @ turned
-        return dh if past is None else dh + past, (of_state, dn)
+        before, keep, gates, dhs = now
+        return _step_back(turned, dh + dhs, before, keep, gates)
 
-    dh, (of_state, dn) = jax.lax.scan(step, dh, (before, keep, gates, dhs), reverse=True)
-    of_state, dn = of_state.reshape(-1, u.shape[1]), dn.reshape(-1, u.shape[0])
-    exact = wide_dtype(w)
-    of_input = jnp.concatenate([of_state[:, : -u.shape[0]], dn], axis=1)
-    over_steps = lambda a, dz: jnp.matmul(a.reshape(-1, a.shape[-1]).T, dz, preferred_element_type=exact).astype(
-        w.dtype
-    )
-    dbias = [jnp.sum(dz, axis=0, dtype=exact) for dz in (of_input, of_state[:, -u.shape[0] :])]
-    dxs = (of_input @ w.T).reshape(xs.shape)
-    return over_steps(xs, of_input), over_steps(before, of_state), jnp.concatenate(dbias).astype(w.dtype), dxs, None, dh
+    dh, (dn, dstate) = jax.lax.scan(step, dh, (before, keep, gates, dhs), reverse=True)
+    dn, dstate = dn.reshape(-1, h), dstate.reshape(-1, 3 * h)
+    dinput = jnp.concatenate([dstate[:, : 2 * h], dn], axis=1)
+    dxs = (dinput @ w.T).reshape(xs.shape)
+    dw, du = _weights_gradient(xs, dinput), _weights_gradient(before, dstate)
+    dbias = jnp.concatenate([jnp.sum(dz, axis=0, dtype=wide_dtype(w)) for dz in (dinput, dstate[:, 2 * h :])])
+    return dw, du, dbias.astype(w.dtype), dxs, None, dh
 
 
 _sequence.defvjp(_forward, _backward)
 
 
-def _sigmoid(z: jax.Array) -> jax.Array:
-    """As a tanh, which XLA:CPU computes faster than an exponential and a quotient."""
-    return 0.5 * jnp.tanh(0.5 * z) + 0.5
+def _step_back(turned: jax.Array, dh: jax.Array, before: jax.Array, keep: Any, gates: Any) -> tuple[jax.Array, Any]:
+    """Gradients of h before the step; of n before its tanh; and of the state's product (b, 3 h), as `turned` takes it."""
+    r, z, n, m = gates
+    past = None
+    if keep is not None:
+        zero = jnp.zeros((), dh.dtype)
+        dh, past = jnp.where(keep, dh, zero), jnp.where(keep, zero, dh)
+    dn = dh * (1 - z) * (1 - n * n)
+    dstate = jnp.concatenate([dn * m * r * (1 - r), dh * (before - n) * z * (1 - z), dn * r], axis=1)
+    dh = dh * z + dstate @ turned
+    return dh if past is None else dh + past, (dn, dstate)
+
+
+def _weights_gradient(a: jax.Array, dz: jax.Array) -> jax.Array:
+    """Of a (t, b, d) times the weights, from that of their product (t b, f)."""
+    dw = jnp.matmul(a.reshape(-1, a.shape[-1]).T, dz, preferred_element_type=wide_dtype(a))
+    return dw.astype(a.dtype)

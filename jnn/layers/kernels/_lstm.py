@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.layers.kernels._recurrence import in_order, matrices
+from jnn.param import Params
 from jnn.precision import wide_dtype
 
 State = tuple[jax.Array, jax.Array]
@@ -26,7 +27,7 @@ STEPS = 2  # a product of the weights' gradient: fewer leave it short, more make
 
 
 def lstm_sequence(
-    p: dict[str, dict[str, jax.Array]], carry: State, xs: jax.Array, valid: jax.Array | None, *, reverse: bool
+    p: dict[str, Params], carry: State, xs: jax.Array, valid: jax.Array | None, *, reverse: bool
 ) -> tuple[State, jax.Array]:
     """Scans an `lstm_cell` over the leading axis of xs.
 

@@ -21,7 +21,7 @@ def in_order(
     """Sequence of any shape and direction, run as one of matrices from its first step to its last.
 
     Args:
-      run: `(xs, keep, carry) -> (carry, ys)`, xs (t, b, d), keep (t, b) or None, each of the carry (b, h), ys (t, b, h).
+      run: `(xs, keep, carry) -> (carry, ys)` of xs (t, b, d), keep (t, b) or None, a carry of (b, h); ys (t, b, h).
       carry: (..., h), in any tree.
       xs: (t, ..., d).
       valid: (t, ...), or None.

@@ -101,4 +101,5 @@ def test_with_resets_and_under_a_layout_the_cell_is_scanned(kind):
             jax.eval_shape(run)
     chosen = [choice for choice in made if choice.name == kind]
     assert [choice.formulation for choice in chosen] == ["scan", "scan"]
-    assert "resets" in chosen[0].why and "layout" in chosen[1].why
+    assert "resets" in chosen[0].why
+    assert "layout" in chosen[1].why

@@ -1,10 +1,9 @@
 """A whole sequence through a `gru_cell` on a CPU: the same function as a scan of it, its gradient written by hand.
 
-Two things make the difference in XLA:CPU. The backward loop writes the gradients of the gates out, and the products
-that make the gradients of weights and inputs of them come after it, one each over all steps, where the scan's own
-gradient has a small one in every step. And the gates are kept, so that the backward loop's only product is the one that
-carries the gradient from step to step. The inputs' product stays in the forward loop: there it took half the time of
-one over all steps, whose result has to be written and read again.
+What makes the difference in XLA:CPU: the backward loop has one product a step, which carries the gradient to the step
+before, and writes out the gradients of the gates. Those of weights and inputs are one product each after it, over all
+steps, where a scan's own gradient has small ones in every step. Forwards it is the scan: one product of all inputs,
+which has to be written and read again, took a forward pass from 3.9 to 7.1 ms.
 
 The price is that of `_lstm`: reverse mode only.
 
@@ -61,13 +60,13 @@ def _sequence(
 
 def _forward(w: jax.Array, u: jax.Array, bias: jax.Array, xs: jax.Array, keep: Any, first: jax.Array) -> Any:
     """The outputs, and what the gradient needs."""
-    of_input, of_state = jnp.split(bias[None], [3 * u.shape[0]], axis=1)
+    b, c = jnp.split(bias[None], [3 * u.shape[0]], axis=1)
 
     def step(h: jax.Array, now: Any) -> tuple[jax.Array, Any]:
         x, keep = now
-        xr, xz, xn = jnp.split(x @ w + of_input, 3, axis=1)
+        xr, xz, xn = jnp.split(x @ w + b, 3, axis=1)
         hr, hz, hn = jnp.split(h @ u, 3, axis=1)
-        r, z, m = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz), hn + of_state
+        r, z, m = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz), hn + c
         n = jnp.tanh(xn + r * m)
         new = n + z * (h - n)
         new = new if keep is None else jnp.where(keep, new, h)
@@ -100,7 +99,7 @@ _sequence.defvjp(_forward, _backward)
 
 
 def _step_back(turned: jax.Array, dh: jax.Array, before: jax.Array, keep: Any, gates: Any) -> tuple[jax.Array, Any]:
-    """Gradients of h before the step; of n before its tanh; and of the state's product (b, 3 h), as `turned` takes it."""
+    """Gradients of h before the step, of n before its tanh, and of the state's product (b, 3 h)."""
     r, z, n, m = gates
     past = None
     if keep is not None:

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers.kernels._recurrence import in_order, matrices
+from jnn.layers.kernels._recurrence import in_order, matrices, parted
 from jnn.param import Params
 from jnn.precision import wide_dtype
 
@@ -101,14 +101,10 @@ _sequence.defvjp(_forward, _backward)
 def _step_back(turned: jax.Array, dh: jax.Array, before: jax.Array, keep: Any, gates: Any) -> tuple[jax.Array, Any]:
     """Gradients of h before the step, of n before its tanh, and of the state's product (b, 3 h)."""
     r, z, n, m = gates
-    past = None
-    if keep is not None:
-        zero = jnp.zeros((), dh.dtype)
-        dh, past = jnp.where(keep, dh, zero), jnp.where(keep, zero, dh)
+    dh, past = parted(keep, dh)
     dn = dh * (1 - z) * (1 - n * n)
     dstate = jnp.concatenate([dn * m * r * (1 - r), dh * (before - n) * z * (1 - z), dn * r], axis=1)
-    dh = dh * z + dstate @ turned
-    return dh if past is None else dh + past, (dn, dstate)
+    return dh * z + dstate @ turned + past, (dn, dstate)
 
 
 def _weights_gradient(a: jax.Array, dz: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers.kernels._recurrence import in_order, matrices
+from jnn.layers.kernels._recurrence import in_order, matrices, parted
 from jnn.param import Params
 from jnn.precision import wide_dtype
 
@@ -96,7 +96,7 @@ def _backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
             dh = dh + dhs[k].T
             dz, dc, past = _step_back(dh, dc, cs[k], tanhs[k], None if keep is None else keep[k])
             ds = w @ dz
-            dh = ds[d:] if past is None else ds[d:] + past
+            dh = ds[d:] + past
             dzs, dxs = [dz, *dzs], [ds[:d].T, *dxs]
         dz = jnp.concatenate(dzs, axis=1)
         s = jnp.concatenate([xs, before], axis=-1).reshape(-1, w.shape[0])
@@ -122,16 +122,11 @@ _sequence.defvjp(_forward, _backward)
 def _step_back(dh: jax.Array, dc: jax.Array, c: jax.Array, tanhs: jax.Array, keep: Any) -> tuple[Any, ...]:
     """Gradients of the gates before their activations (f, b), of c, and what passes a skipped step by."""
     i, f, g, o = _gates(tanhs)
-    past_h = past_c = None
-    if keep is not None:
-        zero = jnp.zeros((), dh.dtype)
-        past_h, past_c = jnp.where(keep, zero, dh), jnp.where(keep, zero, dc)
-        dh, dc = jnp.where(keep, dh, zero), jnp.where(keep, dc, zero)
+    (dh, past_h), (dc, past_c) = parted(keep, dh), parted(keep, dc)
     tanh_c = jnp.tanh(f * c + i * g)
     dc = dc + dh * o * (1 - tanh_c * tanh_c)
     gates = [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * tanh_c * o * (1 - o)]
-    dc = dc * f if past_c is None else dc * f + past_c
-    return jnp.concatenate(gates), dc, past_h
+    return jnp.concatenate(gates), dc * f + past_c, past_h
 
 
 def _halves(w: jax.Array) -> jax.Array:

@@ -48,6 +48,14 @@ def matrices(p: dict[str, Params]) -> tuple[jax.Array, jax.Array, jax.Array, jax
     return w, u, b, c
 
 
+def parted(keep: jax.Array | None, change: jax.Array) -> tuple[jax.Array, jax.Array | float]:
+    """Gradient of what a step gives, in two: what goes through the step, and what passes by it where it is skipped."""
+    if keep is None:
+        return change, 0.0
+    zero = jnp.zeros((), change.dtype)
+    return jnp.where(keep, change, zero), jnp.where(keep, zero, change)
+
+
 def _matrix(p: Params) -> tuple[jax.Array, jax.Array]:
     w = merge_weight(p)
     w = w.reshape(w.shape[0], -1)

@@ -68,7 +68,7 @@ def _forward(w: jax.Array, u: jax.Array, bias: jax.Array, xs: jax.Array, keep: A
         hr, hz, hn = jnp.split(h @ u, 3, axis=1)
         r, z, m = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz), hn + c
         n = jnp.tanh(xn + r * m)
-        new = n + z * (h - n)
+        new = (1 - z) * n + z * h
         new = new if keep is None else jnp.where(keep, new, h)
         return new, (new, (r, z, n, m))
 

@@ -104,7 +104,7 @@ TABLE = {
         other="scan",
         why="the gradient of a GRU (64 to 128 features, 64 steps, batch 32) took 18.6 ms of processor time as a scan "
         "of the cell and 13.9 written by hand: that of the weights is one product after the loop. It has no forward "
-        "mode. With 256 features, 128 steps and batch 64 it took 311 and 236; forwards 4.0 and 3.9",
+        "mode. Forwards 4.0 and 3.9. With 256 features, 128 steps and batch 64 the gradient took 311 and 236",
     ),
 }
 

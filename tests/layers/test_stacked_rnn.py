@@ -1,4 +1,4 @@
-"""Stacks: equal to torch's, step by step = whole, where the dropout stands, bad input."""
+"""Stacks, residual and projected layers: equal to torch's; step by step; where the dropout stands; bad input."""
 
 from functools import partial
 
@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-from jnn.layers import bidirectional, gru_cell, rnn, stacked_rnn
+from jnn.layers import bidirectional, gru_cell, projected_lstm_cell, residual_rnn, rnn, stacked_rnn
 from tests.layers.recurrences import (
     CELLS,
     SPECS,
@@ -40,6 +41,64 @@ def test_a_stack_in_both_directions_matches_torch(rng):
         lambda x, *w: run_torch(layer, x, w)[0],
         [rng.normal(size=(b, t, 2 * h)).astype(np.float32), *torch_arrays(rng, kind, 2 * h, h, n=4)],
     )
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_residual_layers_match_torch(rng):
+    """One way or both, two of them in a stack; what stands past a length is never read."""
+    kind, both_ways = sorted(CELLS)[rng.integers(3)], bool(rng.integers(2))
+    b, t, h = sizes(rng, 3)
+    ways = 1 + both_ways
+    layer = TORCH[kind](ways * h, h, batch_first=True, bidirectional=both_ways)
+    lengths, each = rng.integers(1, t + 1, b), 4 * ways
+    past = (np.arange(t) >= lengths[:, None])[..., None]
+
+    def ours(x, *w):
+        cells = [from_torch(kind, *w[i : i + 4]) for i in range(0, 2 * each, 4)]
+        p = (
+            [{"forward": a, "backward": b} for a, b in zip(cells[::2], cells[1::2], strict=True)]
+            if both_ways
+            else cells
+        )
+        way = partial(residual_rnn, partial(bidirectional if both_ways else rnn, CELLS[kind]))
+        return stacked_rnn(way, p, jnp.where(past, jnp.nan, x), key=None, lengths=jnp.asarray(lengths))[0]
+
+    def theirs(x, *w):
+        pad = torch.nn.utils.rnn.pad_packed_sequence
+        packed = lambda x: torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        x = torch.where(torch.tensor(past), 0, x)
+        for one in (w[:each], w[each:]):
+            names = [name for name, _ in layer.named_parameters()]
+            y, _ = torch.func.functional_call(layer, dict(zip(names, one, strict=True)), (packed(x),))
+            x = x + pad(y, batch_first=True, total_length=t)[0]
+        return x
+
+    weights = torch_arrays(rng, kind, ways * h, h, n=2 * ways)
+    assert_matches_torch(ours, theirs, [rng.normal(size=(b, t, ways * h)).astype(np.float32), *weights])
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_a_projected_layer_matches_torch(rng):
+    b, t, d, r = sizes(rng, 4)
+    h, given = r + int(rng.integers(1, 5)), bool(rng.integers(2))
+    layer = torch.nn.LSTM(d, h, proj_size=r, batch_first=True)
+    draw = lambda *shape: rng.normal(size=shape, scale=0.5).astype(np.float32)
+
+    def ours(x, state, c, *w):
+        carry = (state, c) if given else None
+        p = from_torch("lstm", *w[:4]) | {"projection": {"w": w[4].T}}
+        y, (state, c) = rnn(projected_lstm_cell, p, x, carry=carry)
+        return jnp.concatenate([y.reshape(b, -1), state, c], -1)
+
+    def theirs(x, state, c, *w):
+        names = [name for name, _ in layer.named_parameters()]
+        start = (state[None], c[None]) if given else None
+        y, last = torch.func.functional_call(layer, dict(zip(names, w, strict=True)), (x, start))
+        return torch.cat([y.reshape(b, -1), *(a[0] for a in last)], -1)
+
+    weights = [draw(*w.shape) for w in layer.parameters()]
+    assert_matches_torch(ours, theirs, [draw(b, t, d), draw(b, r), draw(b, h), *weights])
 
 
 @kinds

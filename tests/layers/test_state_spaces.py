@@ -12,7 +12,6 @@ from jnn import init
 from jnn.layers import (
     gated_delta_net,
     gated_delta_net_spec,
-    kernel_attention,
     linear_attention,
     long_conv,
     mamba2,
@@ -84,11 +83,6 @@ def test_a_row_may_forget_all_and_those_behind_it_are_as_if_alone(gone):
     for a, b in zip(gradient, theirs, strict=True):
         np.testing.assert_allclose(a[2:], b, rtol=1e-3, atol=1e-5)
         np.testing.assert_array_equal(a[:2], 0)
-
-
-def test_kernel_attention_is_finite_where_its_sums_leave_float16():
-    x = jnp.full((4, 1, 8), 60000, jnp.float16)
-    np.testing.assert_array_equal(kernel_attention(x, x, x, causal=True), x)
 
 
 def test_an_oscillation_whose_decay_is_nothing_adds_up():
@@ -170,19 +164,6 @@ def test_convolutions_are_torchs_and_the_future_is_rounding_alone(taps, t):
     np.testing.assert_allclose(early[:, 1:], 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_kernel_attention_is_a_mean_weighted_by_features(causal):
-    q, k, v = (np.random.default_rng(i).normal(size=(2, 6, h, 3)) for i, h in ((0, 4), (1, 2), (2, 2)))
-    seen = np.array([[True] * 6, [True, False, True, True, False, False]])
-    feature = lambda a: np.where(a > 0, a + 1, np.exp(a))
-    weights = np.einsum("bthk,bshk->bhts", feature(q), feature(np.repeat(k, 2, 2))) * seen[:, None, None]
-    weights = weights * np.tri(6) if causal else weights
-    expected = np.einsum("bhts,bshk->bthk", weights / weights.sum(-1, keepdims=True), np.repeat(v, 2, 2))
-    with jax.enable_x64(True):
-        found = jax.jit(partial(kernel_attention, causal=causal))(q, k, v, seen[:, None])
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-
-
 def test_wkv_is_the_papers_sum_with_its_gradient():
     rng = np.random.default_rng(0)
     k, v, decay, bonus = (torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((6, 3), (6, 3), 3, 3))
@@ -219,8 +200,6 @@ A = jnp.ones((5, 2, 3))
         (lambda: linear_attention(A, A, A, jnp.ones(5)), r"expected decay \(5, 2\), found float32\[5\]"),
         (lambda: linear_attention(A, A, A, state=jnp.ones(3)), r"expected a state of \(2, 3, 3\)"),
         (lambda: linear_attention(A, A, A, chunk=0), r"a positive chunk of rows"),
-        (lambda: kernel_attention(A, A, A, window=3), r"kernel_attention: found a window"),
-        (lambda: kernel_attention(A, A[:4], A[:4], causal=True), r"causal, found 5 queries and 4 keys"),
         (lambda: short_conv(jnp.ones((4, 3)), A, jnp.ones((2, 3))), r"short_conv: expected a past of \(5, 3, 3\)"),
         (
             lambda: mamba2(in_float64(mamba2_spec(4, 3, head=2, states=2)), jnp.ones((5, 4)), norm_groups=2),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jnn import init
-from jnn.layers import attention, cross_attention, cross_cache, feed_forward, layer_norm
+from jnn.layers import attention, feed_forward, layer_norm
 from jnn.models import parallel, post_norm, pre_norm, transformer_block, transformer_block_spec
 
 D, HEADS, HIDDEN = 8, 2, 12
@@ -61,16 +61,6 @@ def test_parallel_is_its_formula():
     h = layer_norm(p["norm1"], x)
     expected = x + attention(p["attention"], h, causal=True) + feed_forward(p, h)
     np.testing.assert_allclose(transformer_block(p, x, key=None, arrange=parallel), expected, atol=1e-6)
-
-
-def test_cross_attention_to_a_cache_is_attention():
-    p = init(transformer_block_spec(D, HEADS, HIDDEN, d_cross=6), jax.random.key(0))["cross"]
-    x, kv = jax.random.normal(jax.random.key(1), (2, 5, D)), jax.random.normal(jax.random.key(2), (2, 3, 6))
-    mask = jnp.array([[True, False, True]])
-    found = cross_attention(p, x, cross_cache(p, kv), mask=mask)
-    np.testing.assert_allclose(found, attention(p, x, kv, mask=mask), atol=1e-6)
-    with pytest.raises(ValueError, match=r"cross_attention: expected x and the rows of the cache"):
-        cross_attention(p, x[0], cross_cache(p, kv))
 
 
 X = jnp.ones((5, D))

@@ -27,7 +27,8 @@ def test_segments_and_their_gradients_match_loops_in_torch(rng):
         return jnp.concatenate([kind(x, jnp.asarray(ids), n, mask=jnp.asarray(mask)).ravel() for kind in kinds])
 
     def theirs(x):
-        none, shares = torch.zeros(f, dtype=x.dtype), [[torch.zeros(f, dtype=x.dtype)] * e for _ in range(b)]
+        none = 0 * x.nan_to_num().sum() + torch.zeros(f, dtype=x.dtype)
+        shares = [[none] * e for _ in range(b)]
         for row, of_row in enumerate(own):
             for which in of_row:
                 for i, share in zip(which, x[row, which].softmax(0), strict=True):

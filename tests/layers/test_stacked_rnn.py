@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from jnn.layers import bidirectional, gru_cell, projected_lstm_cell, residual_rnn, rnn, stacked_rnn
 from tests.layers.recurrences import (
@@ -54,23 +55,17 @@ def test_residual_layers_match_torch(rng):
     past = (np.arange(t) >= lengths[:, None])[..., None]
 
     def ours(x, *w):
-        cells = [from_torch(kind, *w[i : i + 4]) for i in range(0, 2 * each, 4)]
-        p = (
-            [{"forward": a, "backward": b} for a, b in zip(cells[::2], cells[1::2], strict=True)]
-            if both_ways
-            else cells
-        )
+        p = [from_torch(kind, *w[i : i + 4]) for i in range(0, 2 * each, 4)]
+        if both_ways:
+            p = [{"forward": a, "backward": b} for a, b in zip(p[::2], p[1::2], strict=True)]
         way = partial(residual_rnn, partial(bidirectional if both_ways else rnn, CELLS[kind]))
         return stacked_rnn(way, p, jnp.where(past, jnp.nan, x), key=None, lengths=jnp.asarray(lengths))[0]
 
     def theirs(x, *w):
-        pad = torch.nn.utils.rnn.pad_packed_sequence
-        packed = lambda x: torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         x = torch.where(torch.tensor(past), 0, x)
         for one in (w[:each], w[each:]):
-            names = [name for name, _ in layer.named_parameters()]
-            y, _ = torch.func.functional_call(layer, dict(zip(names, one, strict=True)), (packed(x),))
-            x = x + pad(y, batch_first=True, total_length=t)[0]
+            packed = pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+            x = x + pad_packed_sequence(run_torch(layer, packed, one)[0], batch_first=True, total_length=t)[0]
         return x
 
     weights = torch_arrays(rng, kind, ways * h, h, n=2 * ways)
@@ -92,9 +87,7 @@ def test_a_projected_layer_matches_torch(rng):
         return jnp.concatenate([y.reshape(b, -1), state, c], -1)
 
     def theirs(x, state, c, *w):
-        names = [name for name, _ in layer.named_parameters()]
-        start = (state[None], c[None]) if given else None
-        y, last = torch.func.functional_call(layer, dict(zip(names, w, strict=True)), (x, start))
+        y, last = run_torch(layer, x, w, hx=(state[None], c[None]) if given else None)
         return torch.cat([y.reshape(b, -1), *(a[0] for a in last)], -1)
 
     weights = [draw(*w.shape) for w in layer.parameters()]

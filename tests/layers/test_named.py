@@ -202,7 +202,7 @@ def circuit(angles, x, entangle):
 
 
 @pytest.mark.parametrize("entangle", ["cnot", "cz"])
-@pytest.mark.parametrize("rng", configurations(8, fast=[2]), ids=range(8))
+@pytest.mark.parametrize("rng", configurations(fast=[2]), ids=range(20))
 def test_a_circuit_is_products_of_kroneckers_matrices(entangle, rng):
     q, depth = int(rng.integers(1, 5)), 2
     angles, x = rng.normal(size=(depth, q, 3), scale=2), rng.normal(size=(3, q), scale=2)

@@ -104,36 +104,38 @@ def mixed(p, x, name):
     return silu(np.stack([sum(w[i] * a[t - i] for i in range(len(w)) if i <= t) + b for t in range(len(a))]))
 
 
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 @pytest.mark.parametrize("kind", ["mamba2", "published mamba2", "gated_delta_net"])
-def test_layers_are_the_papers_recurrences(kind):
-    x = np.random.default_rng(0).normal(size=(7, 6))
+def test_layers_are_the_papers_recurrences(kind, rng):
+    t, d, head, states, groups, share, chunk = (int(n) for n in rng.integers(1, [9, 7, 5, 4, 3, 3, 5]))
+    x, heads = rng.normal(size=(t, d)), 2 * groups * share
     delta, norms = kind == "gated_delta_net", 2 if kind.startswith("published") else 1
     more = {"conv_bias": True} if norms == 2 else {}
-    spec = (gated_delta_net_spec if delta else mamba2_spec)(6, 4, head=3, states=2, groups=2, **more)
+    spec = (gated_delta_net_spec if delta else mamba2_spec)(d, heads, head=head, states=states, groups=groups, **more)
     p = in_float64(spec)
     layer = gated_delta_net if delta else partial(mamba2, norm_groups=norms)
     with jax.enable_x64(True):
-        found, _ = jax.jit(partial(layer, chunk=3))(p, x)
+        found, _ = jax.jit(partial(layer, chunk=chunk))(p, x)
     q, k, v = (mixed(p, x, name) for name in "qkv")
     step = np.log1p(np.exp(x @ p["step"]["w"] + p["step"]["b"]))
     gate = silu(np.einsum("td,dhp->thp", x, p["gate"]["w"]))
     unit = lambda a: a / np.sqrt((a**2).sum(-1, keepdims=True) + 1e-6)
     y, rms = (
-        np.zeros((7, 4, 3)),
+        np.zeros((t, heads, head)),
         lambda a, axes: a / np.sqrt((a**2).mean(axes, keepdims=True) + 1e-5) * p["norm"]["scale"],
     )
-    for h in range(4):
-        state, g = np.zeros((2, 3)), h // 2
-        for t in range(7):
-            state = np.exp(-np.exp(p["rate"][h]) * step[t, h]) * state
+    for h in range(heads):
+        state, g = np.zeros((states, head)), h // (heads // groups)
+        for i in range(t):
+            state = np.exp(-np.exp(p["rate"][h]) * step[i, h]) * state
             if delta:
-                key, beta = unit(k[t, g]), 1 / (1 + np.exp(-x[t] @ p["beta"]["w"][:, h]))
-                state = state + np.outer(key, beta * (v[t, h] - key @ state))
-                y[t, h] = unit(q[t, g]) / 2**0.5 @ state
+                key, beta = unit(k[i, g]), 1 / (1 + np.exp(-x[i] @ p["beta"]["w"][:, h]))
+                state = state + np.outer(key, beta * (v[i, h] - key @ state))
+                y[i, h] = unit(q[i, g]) / states**0.5 @ state
             else:
-                state = state + step[t, h] * np.outer(k[t, g], v[t, h])
-                y[t, h] = q[t, g] @ state + p["skip"][h] * v[t, h]
-    each = [(y * gate)[:, heads] for heads in np.split(np.arange(4), norms)]
+                state = state + step[i, h] * np.outer(k[i, g], v[i, h])
+                y[i, h] = q[i, g] @ state + p["skip"][h] * v[i, h]
+    each = [(y * gate)[:, those] for those in np.split(np.arange(heads), norms)]
     bare = [a / np.sqrt((a**2).mean((-2, -1), keepdims=True) + 1e-5) for a in each]
     y = rms(y, -1) * gate if delta else np.concatenate(bare, 1) * p["norm"]["scale"]
     np.testing.assert_allclose(found, np.einsum("thp,hpd->td", y, p["o"]["w"]), rtol=1e-9, atol=1e-9)

@@ -86,7 +86,7 @@ def speculative_generate(
         end=ends,
         ahead=ahead,
     )
-    return finished(where, text, t + steps, end)
+    return finished(where, text, t + steps, ends)
 
 
 def _check_draft(where: str, draft: Any, prompt: jax.Array, steps: int, lengths: jax.Array, vocab: int) -> None:
@@ -165,7 +165,7 @@ def _written(
     new = jnp.where(order == count[..., None], token[..., None], new)
     new, logs = token_log_prob(logits, new)
     ends = jnp.isin(new, jnp.array((-1, *end), jnp.int32))
-    until = jnp.where(ends.any(-1), ends.argmax(-1), k) + 1
+    until = jnp.where(ends.any(-1), ends.argmax(-1), k).astype(jnp.int32) + 1
     many = jnp.minimum(jnp.minimum(count + 1, until), text.prompt + steps - text.lengths)
     many = jnp.where(text.done, 0, many)
     at = jax.lax.broadcasted_iota(jnp.int32, text.tokens.shape, text.tokens.ndim - 1) - text.lengths[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -82,7 +83,13 @@ def check_keys(where: str, key: Any, leading: tuple[int, ...]) -> jax.Array | No
 
 def check_end(where: str, end: Any, vocab: int) -> tuple[int, ...]:
     """The tokens that end a text."""
-    tokens = (end,) if isinstance(end, int | np.integer) else tuple(end)
+    tokens = end_tokens(end)
     if not all(isinstance(token, int | np.integer) and 0 <= token < vocab for token in tokens):
         raise ValueError(f"{where}: expected an end token in 0..{vocab - 1}, or several, found {end}.")
     return tuple(map(int, tokens))
+
+
+def end_tokens(end: Any) -> tuple[Any, ...]:
+    """One token or several, of any kind of collection, in a tuple: it is gone through more than once."""
+    numbers = end.tolist() if isinstance(end, np.ndarray | jax.Array) else end
+    return tuple(numbers) if isinstance(numbers, Iterable) else (numbers,)

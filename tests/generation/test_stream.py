@@ -49,7 +49,9 @@ def test_a_stop_string_is_never_shown():
     for per_call in (1, 3, 16):
         assert "".join(pieces(per_call, stop=("\n\n", "»»"))) == TEXT[: TEXT.index("\n\n")]
     assert pieces(stop=("ï",))[-1] == "a"
-    assert "".join(pieces(end=ord("."))) == TEXT[: TEXT.index(".")]
+    end = ord(".")
+    for ends in (end, [end], {end}, np.array(end), jnp.array([end]), (token for token in [end])):
+        assert "".join(pieces(end=ends)) == TEXT[: TEXT.index(".")]
 
 
 def test_a_text_stops_with_the_token_that_completes_the_string():
@@ -74,6 +76,12 @@ def test_bad_input_is_one_clear_error():
     for draw in (generate, partial(stream, tokenizer=BYTES), partial(speculative_generate, draft=None)):
         with pytest.raises(TypeError, match="expected an array for prompt, found list"):
             draw({}, [1, 2], 2, MODEL)
+    for draw in (
+        generate,
+        partial(stream, tokenizer=BYTES),
+    ):  # when it is called, not when the first piece is asked for
+        with pytest.raises(ValueError, match="per_call"):
+            draw({}, PROMPT, 2, MODEL, GREEDY, per_call=0)
     with pytest.raises(ValueError, match="stop strings that are not empty"):
         stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop=[""])
     with pytest.raises(TypeError, match=r"several stop strings, found one str\. Give stop=\['end'\]"):

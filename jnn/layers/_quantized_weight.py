@@ -55,9 +55,17 @@ def quantize_weight(
     cut, inner = _cut(w.shape, block_sizes("quantize_weight", w.shape, axis, bits, group))
     parts, most = wide(w).reshape(cut), 2 ** (bits - 1) - 1
     greatest = jnp.max(jnp.abs(parts), inner)
-    scale = (jnp.where(greatest > 0, greatest, 1) / most).astype(w.dtype)
+    scale = _scale(greatest, most, w.dtype)
     q = jnp.round(parts / jnp.expand_dims(wide(scale), inner)).clip(-most, most).astype(jnp.int8).reshape(w.shape)
     return {"int8": q, "scales": scale} if bits == 8 else {"int4": _pack(q), "scales": scale}
+
+
+def _scale(greatest: jax.Array, most: int, dtype: Any) -> jax.Array:
+    """Of which `most` make the greatest: where so small a number of this dtype is coarse or none, the next one up."""
+    info = jnp.finfo(dtype)
+    least = info.smallest_subnormal if info.bits == 16 and info.nmant > 7 else info.tiny  # wider ones are flushed to 0
+    scale = jnp.maximum(jnp.where(greatest == 0, 1, greatest) / most, least).astype(dtype)
+    return jnp.where(wide(scale) * (most + 0.5) < greatest, jnp.nextafter(scale, jnp.full_like(scale, jnp.inf)), scale)
 
 
 def block_sizes(

@@ -153,3 +153,21 @@ def test_what_makes_no_sense_is_refused(why):
     call, words = REFUSED[why]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(("dtype", "least"), [(np.float16, 1e-7), (np.float32, 3e-38), (jnp.bfloat16, 3e-38)])
+def test_weights_as_small_as_their_dtype_has_them_are_no_further_than_half_their_scale(bits, dtype, least):
+    """Of float16 a scale is coarse there, and half of them would be rounded to 0."""
+    w = (RNG.normal(size=(4, 200)) * least * 10 ** RNG.uniform(0, 3, 200)).astype(dtype)
+    q = jax.jit(lambda w: quantize_weight(w, bits=bits))(w)
+    scales, wide = (np.asarray(x, np.float64) for x in (q["scales"], w))
+    back = np.asarray(dequantize_weight(q, np.float32), np.float64)
+    flushed = 0 if dtype == np.float16 else float(jnp.finfo(dtype).tiny)  # what XLA takes for 0
+    assert (scales > 0).all()
+    assert (abs(back - wide) <= scales / 2 * (1 + 1e-2) + flushed).all()
+
+
+def test_what_is_no_number_is_not_made_one():
+    q = quantize_weight(jnp.array([[1.0, 1.0, 1.0], [jnp.nan, jnp.inf, 2.0]]))
+    assert np.isnan(dequantize_weight(q)).any(0).tolist() == [True, True, False]

@@ -15,6 +15,7 @@ from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize,
 from jnn.initializers import ones
 from jnn.interop.torch import load_state_dict, lora_names
 from jnn.layers import attention_spec, linear, linear_spec, scan_layers
+from jnn.models import transformer_block_spec
 from jnn.train import LossOutput, create_state, make_step
 
 SPEC = {"blocks": jnn.stack({"attention": attention_spec(8, 2, kv_heads=1)}, 3), "out": linear_spec(8, 4)}
@@ -120,6 +121,13 @@ def test_values_and_gradients_are_those_of_peft(kind):
     near(dlora["lora"]["up"].reshape(2, 6).T, b.grad)
     if more:
         near(dlora["lora"]["magnitude"], more[0].grad.numpy() * norm)
+
+
+def test_by_default_it_is_for_queries_and_values_of_cross_attention_too():
+    found = jnn.flatten(lora_spec({"blocks": jnn.stack(transformer_block_spec(8, 2, 16, d_cross=6), 3)}, 2))
+    assert {path.rsplit("/", 2)[0] for path in found} == {
+        f"blocks/{where}/{which}" for where in ("attention", "cross") for which in "qv"
+    }
 
 
 def test_files_of_peft_are_read_by_the_names_of_the_model():

@@ -16,7 +16,7 @@ from jnn.generation._calls import PER_CALL, Advance, begin, calls, finished
 from jnn.generation._checks import end_tokens
 from jnn.generation._decode import Allow, Text
 from jnn.generation._sampling import PLAIN, Sampling
-from jnn.generation._stop import Stop
+from jnn.generation._stop import Stop, check_tokenizer
 from jnn.generation._transcript import Tokenizer, Transcript
 from jnn.param import Params
 
@@ -69,6 +69,7 @@ def stream(
             f"stream: expected one prompt (t,), found {np.shape(prompt)}. Several at a time are for `generate`."
         )
     checks.count("stream", "per_call", per_call)
+    check_tokenizer("stream", tokenizer)
     ends = Stop("stream", stop, tokenizer)
     tokens = end_tokens(end)
     begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, tokens, allow)

@@ -77,6 +77,9 @@ def block_sizes(
     if bits == 4 and shape[-1] % 2:
         raise ValueError(f"{where}: 4 bits go two in a byte along the last axis, found {tuple(shape)}. Take bits=8.")
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if not axes or not all(-len(shape) <= i < len(shape) for i in axes):
+        raise ValueError(f"{where}: expected axes of a weight {tuple(shape)} that are summed over, found {axis}.")
+    axes = tuple(i % len(shape) for i in axes)
     if group is None:
         return tuple(size if i in axes else 1 for i, size in enumerate(shape))
     checks.count(where, "group", group)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn.generation import GREEDY, Sampling, generate, host_mask
+from jnn.generation import GREEDY, Sampling, beam_search, generate, host_mask
 from jnn.models import TRANSFORMER, DecoderConfig, decoder_model, decoder_spec, transformer
+from jnn.param import abstract
 from tests.models.decoders import LEARNED, VARIANTS, moved
 
 KEY = jax.random.key(0)
@@ -254,3 +256,10 @@ def test_a_model_of_ones_own_is_told_what_its_chunk_gives(chunk, found):
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call(jnn.init(LEARNED, jax.random.key(0)))
+
+
+@pytest.mark.parametrize("draw", [partial(generate, sampling=GREEDY), partial(beam_search, beams=2)])
+@pytest.mark.parametrize("mask", [jnp.full(11, 2), jnp.ones(11), jnp.ones(3, bool)], ids=str)
+def test_what_may_come_next_is_said_by_booleans_of_all_tokens(draw, mask):
+    with pytest.raises(ValueError, match=r"allow: expected bool \(\.\.\., 11\), .* found (int|float|bool)"):
+        jax.eval_shape(lambda p: draw(p, PROMPT, 2, TRANSFORMER, allow=lambda *_: mask), abstract(LEARNED))

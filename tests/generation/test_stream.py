@@ -84,6 +84,9 @@ def test_bad_input_is_one_clear_error():
             draw({}, PROMPT, 2, MODEL, GREEDY, per_call=0)
     with pytest.raises(ValueError, match="stop strings that are not empty"):
         stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop=[""])
+    for tokenizer in (None, 3):
+        with pytest.raises(TypeError, match=r"stream: expected a tokenizer whose decode\(tokens\) .* found (None|int)"):
+            stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=tokenizer)
     with pytest.raises(TypeError, match=r"several stop strings, found one str\. Give stop=\['end'\]"):
         generate({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop="end")
     with pytest.raises(ValueError, match="not within `jit`"):

@@ -171,3 +171,11 @@ def test_weights_as_small_as_their_dtype_has_them_are_no_further_than_half_their
 def test_what_is_no_number_is_not_made_one():
     q = quantize_weight(jnp.array([[1.0, 1.0, 1.0], [jnp.nan, jnp.inf, 2.0]]))
     assert np.isnan(dequantize_weight(q)).any(0).tolist() == [True, True, False]
+
+
+def test_axes_are_counted_from_either_end_and_are_those_of_the_weight():
+    w = RNG.normal(size=(3, 4, 2)).astype(np.float32)
+    jax.tree.map(np.testing.assert_array_equal, quantize_weight(w, axis=-2), quantize_weight(w, axis=1))
+    for axis in (3, (0, -4), ()):
+        with pytest.raises(ValueError, match=r"quantize_weight: expected axes of a weight \(3, 4, 2\) .*, found"):
+            quantize_weight(w, axis=axis)

@@ -145,6 +145,16 @@ def test_a_scaling_that_makes_no_sense_is_one_clear_error(scaling):
         scaling()
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"kv_heads": 0}, {"head": 0}, {"experts": 0}, {"qk_norm": "all"}, {"logit_cap": 0.0}, {"score_cap": -1.0}],
+    ids=str,
+)
+def test_a_choice_that_makes_no_sense_is_one_clear_error(more):
+    with pytest.raises(ValueError, match=f"DecoderConfig: expected .*{next(iter(more))}"):
+        DecoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, **more)
+
+
 @pytest.mark.parametrize(("more", "message"), NOT_THIS)
 def test_what_is_not_computed_is_one_clear_error(more, message):
     with pytest.raises(ValueError, match=f"llama_from_hf: .*{message}"):

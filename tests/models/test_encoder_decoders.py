@@ -190,6 +190,7 @@ def test_training_on_every_mesh_is_that_of_one_device(kind, text):
         (lambda p: encoder_decoder(p, SOURCE, TARGET, PAPER), TypeError, "key"),
         (lambda p: encode_source(p, SOURCE + 11, PAPER, key=None), ValueError, r"embed: expected tokens in 0..10"),
         (lambda p: encode_source(p, SOURCE, PAPER, key=None, lengths=LENGTHS[:2]), ValueError, r"lengths \(3,\), one"),
+        (lambda p: encode_source(p, SOURCE, PAPER, key=None, lengths=LENGTHS + 90), ValueError, "rows of a source"),
         (lambda p: encode_source(p, SOURCE, PAPER, key=None, remat="all"), ValueError, "remat is None, a tuple"),
         (
             lambda p: cached_encoder_decoder(p, jnp.ones(3), encoder_decoder_cache(p, SOURCE[0], PAPER, 4), PAPER),

@@ -92,3 +92,20 @@ def test_bad_input_is_one_clear_error(change, message):
     given = {"scores": scores, "tags": tags, "lengths": LENGTHS} | change
     with pytest.raises((TypeError, ValueError), match=message):
         crf_loss(p, *(jnp.asarray(given[name]) for name in ("scores", "tags")), lengths=given["lengths"])
+
+
+def test_a_tag_that_no_other_leads_to_leaves_the_gradient_finite():
+    """It is as if there were none: transitions of -inf are how a scheme of tags is kept to."""
+    rng = np.random.default_rng(0)
+    p = {
+        name: jnp.asarray(rng.normal(size=shape)) for name, shape in (("transition", (3, 3)), ("start", 3), ("end", 3))
+    }
+    never = p | {"transition": p["transition"].at[:, 2].set(-jnp.inf), "start": p["start"].at[2].set(-jnp.inf)}
+    fewer = {name: x[(slice(2),) * x.ndim] for name, x in p.items()}
+    scores, tags = jnp.asarray(rng.normal(size=(4, 3))), jnp.array([0, 1, 0, 1])
+    found, wanted = (
+        jax.jit(jax.value_and_grad(lambda x, p=p: crf_loss(p, x, tags)))(x)
+        for p, x in ((never, scores), (fewer, scores[:, :2]))
+    )
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], np.pad(wanted[1], ((0, 0), (0, 1))), rtol=1e-4, atol=1e-6)

@@ -28,6 +28,7 @@ from experiments.options import settings
 from jnn import parallel
 from jnn.files import write_whole
 from jnn.inspect import flops, kernels
+from jnn.param import Params
 from jnn.parallel import serialize_cpu_programs
 from jnn.preflight import TrainingJob, check_shares
 from jnn.program import Program
@@ -76,6 +77,8 @@ def train(
     steps_per_call: int = 1,
     name: str = "",
     losses: Mapping[str, LossFn] | None = None,
+    start: Params | None = None,
+    memory: Callable[[Params], Any] | None = None,
     **options: Any,
 ) -> tuple[TrainState, History]:
     """`fit` for `config.steps`, with checkpoints, ledger, capsules and logs in the run's folder.
@@ -90,6 +93,8 @@ def train(
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
       losses: the same loss by what it remembers for its gradient, for `--preflight.search` to choose among.
+      start: the first parameters, where another training has made them; drawn by default.
+      memory: the first parameters -> what `remember` is to begin with.
 
     With `config.preflight.machine` nothing is trained, nor written: the report on this step is printed, and the process
     exits.
@@ -109,7 +114,8 @@ def train(
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
     place = _layout(config, spec, batches, options.get("microbatches", 1))
     make = _on_one_device if place is None else functools.partial(_on_a_mesh, layout=place)
-    step, state = make(config, spec, loss, optimizer, keys, steps_per_call=steps_per_call, **options)
+    begin = {"start": start, "memory": memory}
+    step, state = make(config, spec, loss, optimizer, keys, **begin, steps_per_call=steps_per_call, **options)
     if config.replay is not None:
         return _replay(config.replay, name, step, state), []
     if config.kernels != "off":
@@ -178,13 +184,20 @@ def _layout(config: Any, spec: Any, batches: Any, microbatches: int) -> parallel
     return layout
 
 
-def _on_one_device(config, spec, loss, optimizer, keys, **options) -> tuple[Callable, TrainState]:
-    state = create_state(jnn.init(spec, keys["init"]), optimizer)
+def _on_one_device(config, spec, loss, optimizer, keys, *, start, memory, **options) -> tuple[Callable, TrainState]:
+    params = jnn.init(spec, keys["init"]) if start is None else start
+    state = create_state(params, optimizer, memory=None if memory is None else memory(params))
     return make_step(loss, optimizer, keys["noise"], **options), state
 
 
-def _on_a_mesh(config, spec, loss, optimizer, keys, *, layout, **options) -> tuple[Callable, TrainState]:
-    state = parallel.sharded_state(optimizer, keys["init"], layout)
+def _on_a_mesh(
+    config, spec, loss, optimizer, keys, *, start, memory, layout, **options
+) -> tuple[Callable, TrainState]:
+    if start is None:
+        state = parallel.sharded_state(optimizer, keys["init"], layout, memory=memory)
+    else:
+        state = create_state(start, optimizer, memory=None if memory is None else memory(start))
+        state = parallel.put_state(state, layout)
     options |= {"lanes": config.lanes, "whole_batches": True}
     return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state
 

@@ -28,8 +28,8 @@ from experiments.options import settings
 from jnn import parallel
 from jnn.files import write_whole
 from jnn.inspect import flops, kernels
-from jnn.param import Params
 from jnn.parallel import serialize_cpu_programs
+from jnn.param import Params
 from jnn.preflight import TrainingJob, check_shares
 from jnn.program import Program
 from jnn.terminal import Terminal, say
@@ -106,7 +106,7 @@ def train(
         batch, or the devices a parameter; beside what `fit` raises.
     """
     if config.preflight.machine is not None:
-        job = TrainingJob(spec, loss, optimizer, batches[0], lanes=config.lanes, options=options)
+        job = TrainingJob(spec, loss, optimizer, batches[0], memory=memory, lanes=config.lanes, options=options)
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:
         raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
@@ -190,14 +190,14 @@ def _on_one_device(config, spec, loss, optimizer, keys, *, start, memory, **opti
     return make_step(loss, optimizer, keys["noise"], **options), state
 
 
-def _on_a_mesh(
-    config, spec, loss, optimizer, keys, *, start, memory, layout, **options
-) -> tuple[Callable, TrainState]:
+def _on_a_mesh(config, spec, loss, optimizer, keys, *, start, memory, layout, **options) -> tuple[Callable, TrainState]:
     if start is None:
         state = parallel.sharded_state(optimizer, keys["init"], layout, memory=memory)
     else:
         state = create_state(start, optimizer, memory=None if memory is None else memory(start))
         state = parallel.put_state(state, layout)
+    given = options.pop("given", None)
+    options |= {"given": None if given is None else parallel.put_state(given, layout)}
     options |= {"lanes": config.lanes, "whole_batches": True}
     return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state
 

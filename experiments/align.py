@@ -53,17 +53,17 @@ END = "<|im_end|>"
 class Config(Common):
     """SmolLM2 learns to say a line as Shakespeare would."""
 
-    steps: int = 40  # of each stage
+    steps: int = 20  # of each stage
     workdir: str = "runs/align"
     stages: tuple[Literal["sft", "dpo", "reward"], ...] = ("sft", "dpo", "reward")
     batch_size: int = 4  # pairs; of answers alone twice as many
     rank: int = 8
-    tokens: int = 44  # of a prompt and an answer, at most
-    test_pairs: int = 128
+    tokens: int = 40  # of a prompt and an answer, at most
+    test_pairs: int = 48
     learning_rate: float = 1e-3
     dpo_rate: float = 5e-4
     beta: float = 0.1
-    every: int = 5
+    every: int = 2
 
 
 def today(line: str) -> str:

@@ -1,17 +1,17 @@
 """Instruction tuning, DPO and a reward model, by LoRA: SmolLM2 learns to say a line as Shakespeare would.
 
-Data      tinyshakespeare (public domain). A rule puts the old words of a line into today's (thou: you, hath: has). Asked
-          to "Say it as Shakespeare would", with the line of today, the answer that is chosen is his own, and the one
-          that is rejected is the line of today. Those of 5 to 9 words, each once; the last tenth is held out.
-Network   SmolLM2-135M-Instruct ("SmolLM2: When Smol Goes Big", Allal et al., 2025), of `weights/smollm2/` below the data
-          directory, whose weights were 4 bits each. It stays as it is; LoRA of rank 8 on queries and values is trained.
+Data      tinyshakespeare (public domain). A rule puts old words into today's (thou: you, hath: has). Asked to "Say it
+          as Shakespeare would", with a line in today's words, the chosen answer is the line as it stands in the play,
+          and the rejected one repeats what was asked. Lines of 5 to 9 words, each once; the last tenth is held out.
+Network   SmolLM2-135M-Instruct ("SmolLM2: When Smol Goes Big", Allal et al., 2025) from `weights/smollm2/` below the
+          data directory, in 4 bits there. It stays as it is; LoRA of rank 8 on queries and values is trained.
 Stages    sft     cross-entropy of the chosen answer, the prompt masked
-          dpo     "Direct Preference Optimization", Rafailov et al., 2023, beta 0.1, from what sft has made, which is the
-                  reference; without sft among the stages both are SmolLM2 itself
+          dpo     "Direct Preference Optimization", Rafailov et al., 2023, beta 0.1, from what sft has made, which is
+                  the reference; without sft among the stages both are SmolLM2 itself
           reward  a head of one number on the last token, with a LoRA of its own: Bradley and Terry's loss of pairs
-Training  Adam, a warm-up of 5 steps, batches of 8 answers or 4 pairs.
-Measured on held-out pairs: how often the chosen answer is the likelier one, given the prompt (its win rate), the loss of
-          its tokens, and how often its reward is the higher one.
+Training  Adam, a warm-up of 5 steps; 20 steps of 8 answers or 4 pairs.
+Measures  on held-out pairs: how often the chosen answer is the likelier one, given the prompt (the win rate), the loss
+          of its tokens, and how often its reward is the higher one.
 Run       python -m experiments.align [--stages sft dpo]          (pip install 'jnn[experiments,text]')
 Measured
 """

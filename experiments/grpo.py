@@ -44,17 +44,17 @@ class Config(Common):
 
     steps: int = 200
     workdir: str = "runs/grpo"
-    first_steps: int = 2000
+    first_steps: int = 400
     layers: int = 2
     heads: int = 4
     embed: int = 64
-    batch_size: int = 64
+    batch_size: int = 32
     group: int = 16
     refresh: int = 2  # updates until the policy that draws is the newest again
     first_rate: float = 3e-3
     learning_rate: float = 1e-3
     clip: float = 0.2
-    beta: float = 0.04
+    kl: float = 0.04  # what departing from the first policy costs
     every: int = 10
 
 
@@ -97,7 +97,7 @@ def explore(params, batch, ctx, config, sizes) -> LossOutput:
     reward, there = rewards(answers, y), upto_end(answers)
     of = partial(log_probabilities, x=x, answers=answers, sizes=sizes)
     advantages = jnp.broadcast_to(group_advantages(reward)[..., None], old.shape)
-    values = grpo_loss(of(params), old, of(ctx.memory["reference"]), advantages, clip=config.clip, beta=config.beta)
+    values = grpo_loss(of(params), old, of(ctx.memory["reference"]), advantages, clip=config.clip, beta=config.kl)
     each = jnp.broadcast_to(batch["weight"][:, None], reward.shape)
     metrics = {"reward": jnn.metrics.mean(reward, each)}
     return LossOutput(values, there / there.sum(-1, keepdims=True) * each[..., None], metrics=metrics)

@@ -57,7 +57,9 @@ def test_too_few_tokens_are_one_error(tiny, capsys):
     with pytest.raises(SystemExit) as end:
         align.pairs(*tiny, 4)
     assert end.value.code == 2
-    assert "--tokens: expected enough for a prompt and its answer, found 4; the shortest has " in capsys.readouterr().err
+    assert (
+        "--tokens: expected enough for a prompt and its answer, found 4; the shortest has " in capsys.readouterr().err
+    )
 
 
 def test_every_stage_learns_and_goes_on(tmp_path, tiny):

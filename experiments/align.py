@@ -9,7 +9,7 @@ Stages    sft     cross-entropy of the chosen answer, the prompt masked
           dpo     "Direct Preference Optimization", Rafailov et al., 2023, beta 0.1, from what sft has made, which is
                   the reference; without sft among the stages both are SmolLM2 itself
           reward  a head of one number on the last token, with a LoRA of its own: Bradley and Terry's loss of pairs
-Training  Adam, a warm-up of 5 steps; 20 steps of 8 answers or 4 pairs.
+Training  Adam, a warm-up of 5 steps; 24 steps of 4 answers or 2 pairs.
 Measures  on held-out pairs: how often the chosen answer is the likelier one, given the prompt (the win rate), the loss
           of its tokens, and how often its reward is the higher one.
 Run       python -m experiments.align [--stages sft dpo]          (pip install 'jnn[experiments,text]')
@@ -53,13 +53,13 @@ END = "<|im_end|>"
 class Config(Common):
     """SmolLM2 learns to say a line as Shakespeare would."""
 
-    steps: int = 20  # of each stage
+    steps: int = 24  # of each stage
     workdir: str = "runs/align"
     stages: tuple[Literal["sft", "dpo", "reward"], ...] = ("sft", "dpo", "reward")
-    batch_size: int = 4  # pairs; of answers alone twice as many
+    batch_size: int = 2  # pairs; of answers alone twice as many
     rank: int = 8
     tokens: int = 40  # of a prompt and an answer, at most
-    test_pairs: int = 48
+    test_pairs: int = 32
     learning_rate: float = 1e-3
     dpo_rate: float = 5e-4
     beta: float = 0.1
@@ -140,39 +140,29 @@ def judge(params, batch, ctx, sizes) -> LossOutput:
 
 
 def experiment(config: Config) -> Outcome:
-    """One stage after another; each policy is measured on the same held-out pairs."""
+    """One stage after another; what each has made is measured on the same held-out pairs."""
     sizes, base, tokenizer = pretrained(config)
     data = pairs(tinyshakespeare(config.data_dir), tokenizer, config.tokens)
     cut = len(data["x"]) * 9 // 10
     data, test = {k: v[:cut] for k, v in data.items()}, {k: v[cut:][: config.test_pairs] for k, v in data.items()}
     lora = {"lora": finetune.lora_spec(models.decoder_spec(sizes), config.rank)}
-    learn = partial(stage, config, base=base, data=data)
-    measured = make_eval(partial(judge, sizes=sizes), given=base)
-    policies = {"base": create_state(jnn.init(lora, jax.random.key(config.seed)), optax.sgd(0.0))}
-    histories = {}
+    learn, runs = partial(stage, config, base=base, data=data), {}
+    states = {"base": create_state(jnn.init(lora, jax.random.key(config.seed)), optax.identity())}
     if "sft" in config.stages:
-        policies["sft"], histories["sft"] = learn("sft", lora, partial(sft, sizes=sizes), rate=config.learning_rate)
+        runs["sft"] = learn("sft", lora, partial(sft, sizes=sizes), rate=config.learning_rate)
     if "dpo" in config.stages:
-        first, loss = policies.get("sft", policies["base"]).params, partial(dpo, sizes=sizes, beta=config.beta)
-        more = {"start": first, "memory": lambda params: params}
-        policies["dpo"], histories["dpo"] = learn("dpo", lora, loss, rate=config.dpo_rate, **more)
-    metrics = {
-        f"{name}_{what}": float(metric.value())
-        for name, policy in policies.items()
-        for what, metric in evaluate_on(measured, in_order(test, 8), policy).items()
-    }
+        more = {"start": (runs["sft"][0] if runs else states["base"]).params, "memory": lambda params: params}
+        runs["dpo"] = learn("dpo", lora, partial(dpo, sizes=sizes, beta=config.beta), rate=config.dpo_rate, **more)
     if "reward" in config.stages:
-        own, loss = lora | {"head": layers.linear_spec(sizes.embed, 1)}, partial(reward, sizes=sizes)
-        model, histories["reward"] = learn("reward", own, loss, rate=config.learning_rate)
-        found = evaluate_on(make_eval(loss, given=base), in_order(test, 8), model)
-        metrics |= {"reward_accuracy": float(found["accuracy"].value())}
-        policies["reward"] = model
+        own = lora | {"head": layers.linear_spec(sizes.embed, 1)}
+        runs["reward"] = learn("reward", own, partial(reward, sizes=sizes), rate=config.learning_rate)
+    states |= {name: state for name, (state, _) in runs.items()}
     rows = [
         {"step": row["step"]} | {f"{k}_{name}": v for k, v in row.items() if k != "step"}
-        for name, history in histories.items()
+        for name, (_, history) in runs.items()
         for row in history
     ]
-    return Outcome({name: policy.params for name, policy in policies.items()}, metrics, rows)
+    return Outcome({name: state.params for name, state in states.items()}, measure(states, test, sizes, base), rows)
 
 
 def stage(config: Config, name: str, spec: Any, loss: Any, *, base: Any, data: Any, rate: float, **more: Any) -> Any:
@@ -189,6 +179,16 @@ def stage(config: Config, name: str, spec: Any, loss: Any, *, base: Any, data: A
         name=name,
         **more,
     )
+
+
+def measure(states: dict[str, Any], test: Any, sizes: models.DecoderConfig, base: Any) -> dict[str, float]:
+    """Of the policies their loss and win rate on held-out pairs, of the reward model its accuracy."""
+    programs = {ask: make_eval(partial(ask, sizes=sizes), given=base) for ask in (judge, reward)}
+    found = {}
+    for name, state in states.items():
+        metrics = evaluate_on(programs[reward if name == "reward" else judge], in_order(test, 8), state)
+        found |= {f"{name}_{what}": float(metric.value()) for what, metric in metrics.items()}
+    return found
 
 
 if __name__ == "__main__":

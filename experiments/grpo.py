@@ -1,15 +1,15 @@
-"""GRPO on arithmetic: a small decoder that can half add learns the rest from rewards alone, which a rule gives.
+"""GRPO on arithmetic: a small decoder that adds badly gets better by rewards alone, which a rule gives.
 
 Task      "07+95=" and so on with "102" and an end, character by character: all 10,000 pairs of numbers of two digits, a
-          tenth held out. The reward is 1 for the sum and an end behind it, else 0; of what was drawn nothing else is
-          known.
-Network   decoder of Llama's family: 2 layers, 4 heads, 128 wide.
-First     trained on sums with their answers (AdamW, batches of 64), and stopped long before it can add.
-Then      GRPO ("DeepSeekMath", Shao et al., 2024): 16 answers to each of 32 problems, drawn by the policy of up to 3
-          updates before; advantages in deviations of their problem's rewards; ratios clipped at 0.2; KL(policy ||
-          reference) costs 0.04, where the reference is the first policy. Adam, its rate warmed up to 3e-4.
+          tenth held out. The rule: 1 for the sum with an end behind it, else 0.
+Network   decoder of Llama's family: 2 layers, 4 heads, 64 wide.
+First     400 steps of supervised training on 64 sums each (AdamW, warmed up to 3e-3), stopped long before it can add.
+Then      GRPO ("DeepSeekMath", Shao et al., 2024), 200 updates: 16 answers to each of 32 problems, drawn by the policy
+          of every second update; advantages in deviations of a problem's rewards; ratios clipped at 0.2; 0.04 times
+          KL(policy || reference), which is the first policy. Adam, warmed up to 1e-3, gradients clipped to norm 1.
 Run       python -m experiments.grpo
-Measured
+Measured  on the 1,000 held-out problems (seed 0), answers that are right: drawn, 0.307 at first and 0.507 in the end; of
+          the likeliest characters, 0.561 and 0.772. Two very busy CPU cores, 9 minutes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROMPT, ANSWER = len("12+34="), len("123.")
 
 @dataclasses.dataclass(frozen=True)
 class Config(Common):
-    """A small decoder that can half add learns the rest from rewards alone."""
+    """A small decoder that adds badly gets better by rewards alone."""
 
     steps: int = 200
     workdir: str = "runs/grpo"

@@ -1,6 +1,7 @@
 """GRPO on arithmetic: the rule knows sums, each policy is drawn from when it should be, and rewards rise."""
 
 import jax.numpy as jnp
+import pytest
 
 from experiments import grpo
 from jnn.train import digest
@@ -35,3 +36,10 @@ def test_a_run_goes_on(tmp_path):
     assert sorted(outcome.metrics) == ["first_greedy", "first_sampled", "last_greedy", "last_sampled"]
     assert [row["step"] for row in outcome.history] == [2, 4]
     assert digest(grpo.experiment(tiny(tmp_path)).params) == digest(outcome.params)
+
+
+@pytest.mark.slow
+def test_rewards_rise_on_problems_that_were_held_out(tmp_path):
+    found = grpo.experiment(grpo.Config(workdir=str(tmp_path), batch_size=32, steps=120)).metrics
+    assert found["last_sampled"] > found["first_sampled"] + 0.05
+    assert found["last_greedy"] > found["first_greedy"]

@@ -8,8 +8,8 @@ Then      GRPO ("DeepSeekMath", Shao et al., 2024), 200 updates: 16 answers to e
           of every second update; advantages in deviations of a problem's rewards; ratios clipped at 0.2; 0.04 times
           KL(policy || reference), which is the first policy. Adam, warmed up to 1e-3, gradients clipped to norm 1.
 Run       python -m experiments.grpo
-Measured  on the 1,000 held-out problems (seed 0), answers that are right: drawn, 0.307 at first and 0.507 in the end; of
-          the likeliest characters, 0.561 and 0.772. Two very busy CPU cores, 9 minutes.
+Measured  on the 1,000 held-out problems (seed 0), answers that are right: drawn, 0.307 at first and 0.507 in the end;
+          of the likeliest characters, 0.561 and 0.772. Two very busy CPU cores, 9 minutes.
 """
 
 from __future__ import annotations

@@ -107,17 +107,7 @@ def experiment(config: Config) -> Outcome:
     """Trains on answers, then on rewards; both policies are measured on problems that neither has seen."""
     data, held_out = split(sums(), 0.1, seed=0)
     sizes = DecoderConfig(len(CHARACTERS), config.layers, config.heads, config.embed, 2 * config.embed)
-    spec = decoder_spec(sizes)
-    first = train(
-        dataclasses.replace(config, steps=config.first_steps),
-        spec,
-        partial(imitate, sizes=sizes),
-        optax.adamw(optax.warmup_constant_schedule(0.0, config.first_rate, 100), b2=0.99),
-        Batches(data, 64, seed=config.seed),
-        every=100,
-        clip_norm=1.0,
-        name="first",
-    )[0].params
+    first = supervised(config, sizes, data)
 
     def remember(memory, params, stats, rows, step):
         newest = lambda new, old: jnp.where(step % config.refresh == 0, new, old)
@@ -125,7 +115,7 @@ def experiment(config: Config) -> Outcome:
 
     state, history = train(
         config,
-        spec,
+        decoder_spec(sizes),
         partial(explore, config=config, sizes=sizes),
         optax.adam(optax.warmup_constant_schedule(0.0, config.learning_rate, 20), b2=0.99),
         Batches(data, config.batch_size, seed=config.seed),
@@ -140,6 +130,21 @@ def experiment(config: Config) -> Outcome:
     measured = {name: score(p, held_out, sizes, config.seed) for name, p in (("first", first), ("last", state.params))}
     metrics = {f"{name}_{how}": value for name, row in measured.items() for how, value in row.items()}
     return Outcome(state.params, metrics, history)
+
+
+def supervised(config: Config, sizes: DecoderConfig, data: dict[str, np.ndarray]) -> Any:
+    """The first policy."""
+    state, _ = train(
+        dataclasses.replace(config, steps=config.first_steps),
+        decoder_spec(sizes),
+        partial(imitate, sizes=sizes),
+        optax.adamw(optax.warmup_constant_schedule(0.0, config.first_rate, 100), b2=0.99),
+        Batches(data, 64, seed=config.seed),
+        every=100,
+        clip_norm=1.0,
+        name="first",
+    )
+    return state.params
 
 
 def score(p: Any, held_out: dict[str, np.ndarray], sizes: DecoderConfig, seed: int) -> dict[str, float]:

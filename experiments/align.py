@@ -9,7 +9,7 @@ Stages    sft     cross-entropy of the chosen answer, the prompt masked
           dpo     "Direct Preference Optimization", Rafailov et al., 2023, beta 0.1, from what sft has made, which is
                   the reference; without sft among the stages both are SmolLM2 itself
           reward  a head of one number on the last token, with a LoRA of its own: Bradley and Terry's loss of pairs
-Training  Adam, a warm-up of 5 steps; 24 steps of 4 answers or 2 pairs.
+Training  Adam, a warm-up of 5 steps; 20 steps of 4 answers or 2 pairs.
 Measures  on held-out pairs: how often the chosen answer is the likelier one, given the prompt (the win rate), the loss
           of its tokens, and how often its reward is the higher one.
 Run       python -m experiments.align [--stages sft dpo]          (pip install 'jnn[experiments,text]')
@@ -53,12 +53,12 @@ END = "<|im_end|>"
 class Config(Common):
     """SmolLM2 learns to say a line as Shakespeare would."""
 
-    steps: int = 24  # of each stage
+    steps: int = 20  # of each stage
     workdir: str = "runs/align"
     stages: tuple[Literal["sft", "dpo", "reward"], ...] = ("sft", "dpo", "reward")
     batch_size: int = 2  # pairs; of answers alone twice as many
     rank: int = 8
-    tokens: int = 40  # of a prompt and an answer, at most
+    tokens: int = 36  # of a prompt and an answer, at most
     test_pairs: int = 32
     learning_rate: float = 1e-3
     dpo_rate: float = 5e-4

@@ -13,7 +13,9 @@ Training  Adam, a warm-up of 5 steps; 20 steps of 4 answers or 2 pairs.
 Measures  on held-out pairs: how often the chosen answer is the likelier one, given the prompt (the win rate), the loss
           of its tokens, and how often its reward is the higher one.
 Run       python -m experiments.align [--stages sft dpo]          (pip install 'jnn[experiments,text]')
-Measured
+Measured  on 32 of the held-out pairs, seed 0 (standard error up to 0.09): win rate 0.06 as published, 0.28 by sft, 0.72
+          by dpo; loss 1.69, 0.51 and 1.10; the chosen answer's reward is the higher one in all 32. Two busy CPU cores,
+          5 minutes.
 """
 
 from __future__ import annotations

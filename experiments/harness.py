@@ -75,7 +75,7 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
             _replay(experiment, config)
         else:
             _launch(experiment, config, notes)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         if (code := code_of(error)) is None:
             raise
         refuse(words(error, config.workdir), code)

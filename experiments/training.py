@@ -106,7 +106,8 @@ def train(
         batch, or the devices a parameter; beside what `fit` raises.
     """
     if config.preflight.machine is not None:
-        job = TrainingJob(spec, loss, optimizer, batches[0], memory=memory, lanes=config.lanes, options=options)
+        rows = _whole(config, batches)
+        job = TrainingJob(spec, loss, optimizer, rows, memory=memory, lanes=config.lanes, options=options)
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:
         raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
@@ -119,9 +120,7 @@ def train(
     if config.replay is not None:
         return _replay(config.replay, name, step, state), []
     if config.kernels != "off":
-        list_kernels(
-            config, folder, step, state, batches[0] if steps_per_call == 1 else batches.stack(0, steps_per_call)
-        )
+        list_kernels(config, folder, step, state, _whole(config, batches, steps_per_call))
     measure = (lambda state: evaluate(loss, state, validation)) if validation else None
     with contextlib.ExitStack() as stack:
         state, history = fit(
@@ -134,7 +133,7 @@ def train(
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints", save_seconds=config.save_seconds)),
             recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),
             settings=settings(config),
-            log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
+            log=_log(config, folder, name or "train", stack, **_costs(config, step, state, batches, steps_per_call)),
         )
     return parallel.local(state), history
 
@@ -202,13 +201,17 @@ def _on_a_mesh(config, spec, loss, optimizer, keys, *, start, memory, layout, **
     return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state
 
 
-def _costs(step: Callable, state: TrainState, batches: Any, calls: int) -> dict[str, Any]:
+def _whole(config: Any, batches: Any, calls: int = 1) -> Batch:
+    """The batch of the last call: where rows grow, they are whole there."""
+    return batches[config.steps - 1] if calls == 1 else batches.stack(config.steps - calls, calls)
+
+
+def _costs(config: Any, step: Callable, state: TrainState, batches: Any, calls: int) -> dict[str, Any]:
     """What the bar makes examples per second and the MFU of; FLOPs are counted where a peak is published."""
     costs = {"examples_per_step": batches.batch_size, "peak_flops": peak_flops(jax.devices())}
     if costs["peak_flops"] is None:
         return costs
-    batch = batches[0] if calls == 1 else batches.stack(0, calls)
-    return costs | {"flops_per_step": flops(step, state, batch).model / calls}
+    return costs | {"flops_per_step": flops(step, state, _whole(config, batches, calls)).model / calls}
 
 
 def _log(config: Any, folder: Path, label: str, stack: contextlib.ExitStack, **costs: Any) -> Log:

@@ -69,9 +69,7 @@ class Config(Common):
     schedule: Literal["cosine", "wsd"] = "cosine"  # behind the warm-up: to a tenth; or flat, and its last fifth to 0
     length_warmup: int = 0  # steps whose rows are short: an eighth of the context, a fourth, half
     weight_decay: float = 0.1
-    loss: Literal["auto", "whole", "chunked"] = (
-        "auto"  # by all logits at once, or by parts of a vocabulary that is large
-    )
+    loss: Literal["auto", "whole", "chunked"] = "auto"  # chunked: by parts of the vocabulary; auto: of a large one
     compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of products in training
     remat: Literal["none", "dots", "names", "offload", "full"] = "dots"  # what the gradient remembers: see jnn.remat
     sample: int = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -18,8 +19,8 @@ def muon_dimension_numbers(spec: Spec) -> Any:
     holds one matrix beside another. See "Muon: An optimizer for hidden layers in neural networks", Jordan et al., 2024.
 
     Returns:
-      A tree like spec of `optax.contrib.MuonDimensionNumbers`, and None of what Muon is not for: biases, scales,
-      embeddings and what makes logits of a vocabulary. Optax gives these to AdamW.
+      A tree like spec of `optax.contrib.MuonDimensionNumbers`, and None of what Muon is not for: biases, scales, maps
+      of or to one number, embeddings, and what makes logits of a vocabulary. Optax gives these to AdamW.
 
     Raises:
       TypeError: spec is none.
@@ -36,7 +37,9 @@ def muon_dimension_numbers(spec: Spec) -> Any:
 def _numbers(param: Param) -> Any:
     from optax.contrib import MuonDimensionNumbers  # takes a while, and few ask for it
 
-    if not param.fan_in or not param.fan_out or TABLES & {*param.fan_in, *param.fan_out}:
+    size = dict(zip(param.axes, param.shape, strict=True))
+    vector = any(math.prod(size[name] for name in side) <= 1 for side in (param.fan_in, param.fan_out))
+    if vector or TABLES & {*param.fan_in, *param.fan_out}:
         return None
     places = lambda names: tuple(param.axes.index(name) for name in names)
     return MuonDimensionNumbers(places((*param.receptive, *param.fan_in)), places(param.fan_out))

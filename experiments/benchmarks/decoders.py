@@ -2,10 +2,10 @@
 
 python -m experiments.benchmarks.decoders [--rounds 5] [--remat dots]
 
-The first table has SmolLM2-135M's shape, AdamW, all in float32: the bytes of the compiled step, and of the gradient of
-the loss alone with respect to hidden states and the table, with the whole logits and without; and, where there are
-rounds, seconds of a step, in turns, and the median of the ratios of a round. The second has seconds from a new function
-to its compiled step, of a shallow decoder and a deep one of the same width.
+Of SmolLM2-135M's shape, AdamW, all in float32: the bytes of the compiled step, and of the gradient of the loss alone
+with respect to hidden states and the table, with the whole logits and without; and, where there are rounds, seconds of
+a step. Then seconds from a new function to its compiled step, of a shallow decoder and a deep one of the same width.
+Ways take turns; a ratio of seconds is the median of the rounds'.
 
 See "SmolLM2: When Smol Goes Big", Allal et al., 2025; "Cut Your Losses in Large-Vocabulary Language Models", Wijmans et
 al., 2025.
@@ -123,36 +123,37 @@ def compile_seconds(config: Config, layers: int) -> float:
     return time.perf_counter() - start
 
 
-def main(config: Config) -> None:
-    """Compiles, measures and prints."""
+def bytes_table(config: Config) -> str:
+    """What is held, with the whole logits and without."""
     spec = decoder_spec(shape(config, config.layers))
     steps = {name: memory(lowered_step(config, spec, loss).compile()) for name, loss in losses(config).items()}
-    alone = bytes_of_loss(config)
     sizes = {
-        "step, arguments and temporaries": {name: m.arguments + m.temporaries for name, m in steps.items()},
-        "step, temporaries": {name: m.temporaries for name, m in steps.items()},
-        "loss alone, temporaries": alone,
+        "a step, arguments and temporaries": {name: m.arguments + m.temporaries for name, m in steps.items()},
+        "a step, temporaries": {name: m.temporaries for name, m in steps.items()},
+        "the loss alone, temporaries": bytes_of_loss(config),
     }
     rows = [[name, *map(format_bytes, x.values()), f"{x['chunked'] / x['whole']:.2f}"] for name, x in sizes.items()]
+    return format_table(["bytes of", *steps, "chunked / whole"], rows)
+
+
+def seconds_table(what: str, seconds: dict[str, list[float]]) -> str:
+    """The least seconds of two ways that took turns, and the median of the ratios of a round."""
+    one, other = seconds
+    ratio = statistics.median(b / a for a, b in zip(seconds[one], seconds[other], strict=True))
+    row = ["seconds", *(f"{min(found):.2f}" for found in seconds.values()), f"{ratio:.2f}"]
+    return format_table([what, one, other, f"{other} / {one}"], [row])
+
+
+def main(config: Config) -> None:
+    """Compiles, measures and prints."""
+    print(config)
+    print(bytes_table(config), flush=True)
     if config.rounds:
-        seconds = step_seconds(config)
-        ratios = [ours / theirs for ours, theirs in zip(seconds["chunked"], seconds["whole"], strict=True)]
-        rows.append(["seconds", *(f"{min(x):.2f}" for x in seconds.values()), f"{statistics.median(ratios):.2f}"])
-    print(f"{jnn.count_params(spec):,} parameters; {config}")
-    print(format_table(["a step", *steps, "chunked / whole"], rows))
-    compiling = {layers: [] for layers in (config.shallow, config.deep)}
+        print(seconds_table("a step", step_seconds(config)), flush=True)
+    depths = {f"{layers} layers": layers for layers in (config.shallow, config.deep)}
     compile_seconds(config, config.shallow + 1)  # what the first program of a process costs is no matter of depth
-    for _ in range(max(1, config.rounds)):
-        for layers, found in compiling.items():
-            found.append(compile_seconds(config, layers))
-    shallow, deep = compiling.values()
-    ratio = statistics.median(b / a for a, b in zip(shallow, deep, strict=True))
-    names = [f"{layers} layers" for layers in compiling]
-    print(
-        format_table(
-            ["to compile", *names, "ratio"], [["seconds", f"{min(shallow):.2f}", f"{min(deep):.2f}", f"{ratio:.2f}"]]
-        )
-    )
+    rounds = [{name: compile_seconds(config, n) for name, n in depths.items()} for _ in range(max(1, config.rounds))]
+    print(seconds_table("to compile", {name: [found[name] for found in rounds] for name in depths}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ Run       python -m experiments.gpt
           python -m experiments.gpt --layers 6 --heads 6 --embed 384 --context 256 --batch-size 64 --steps 5000 \
             --learning-rate 1e-3 --dropout 0.2 --compute-dtype bfloat16            nanoGPT's setting for a GPU: 1.47
 Measured  loss on the whole validation tenth: 1.780, 1.777 and 1.759, three seeds. Two CPU cores, 1.5 minutes each.
+          With --optimizer muon 1.618, one seed.
 """
 
 from __future__ import annotations

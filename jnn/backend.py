@@ -93,7 +93,7 @@ TABLE = {
         why="XLA:CPU has no ragged all-to-all: experts' tokens move there with all of the room that they might need",
     ),
     "lstm": Row(
-        cpu="feature_major",
+        cpu="by_hand",
         other="scan",
         why="a training step of an LSTM (64 to 256 features, 128 steps, batch 64) took 177 ms of one CPU core as a "
         "scan of the cell and 140 with the weights on the left and a hand-written gradient, which has no forward mode; "

@@ -42,7 +42,7 @@ class Sequence(NamedTuple):
 
 
 SEQUENCES: dict[Cell, Sequence] = {
-    lstm_cell: Sequence("lstm", "feature_major", lstm_sequence),
+    lstm_cell: Sequence("lstm", "by_hand", lstm_sequence),
     gru_cell: Sequence("gru", "by_hand", gru_sequence),
 }
 

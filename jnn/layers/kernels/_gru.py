@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers.kernels._recurrence import in_order, matrices, parted
+from jnn.layers.kernels._recurrence import in_order, matrices, parted, weights_gradient
 from jnn.param import Params
 from jnn.precision import wide_dtype
 
@@ -90,7 +90,7 @@ def _backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
     dn, dstate = dn.reshape(-1, h), dstate.reshape(-1, 3 * h)
     dinput = jnp.concatenate([dstate[:, : 2 * h], dn], axis=1)
     dxs = (dinput @ w.T).reshape(xs.shape)
-    dw, du = _weights_gradient(xs, dinput), _weights_gradient(before, dstate)
+    dw, du = weights_gradient(xs, dinput), weights_gradient(before, dstate)
     dbias = jnp.concatenate([jnp.sum(dz, axis=0, dtype=wide_dtype(w)) for dz in (dinput, dstate[:, 2 * h :])])
     return dw, du, dbias.astype(w.dtype), dxs, None, dh
 
@@ -105,9 +105,3 @@ def _step_back(turned: jax.Array, dh: jax.Array, before: jax.Array, keep: Any, g
     dn = dh * (1 - z) * (1 - n * n)
     dstate = jnp.concatenate([dn * m * r * (1 - r), dh * (before - n) * z * (1 - z), dn * r], axis=1)
     return dh * z + dstate @ turned + past, (dn, dstate)
-
-
-def _weights_gradient(a: jax.Array, dz: jax.Array) -> jax.Array:
-    """Of a (t, b, d) times the weights, from that of their product (t b, f)."""
-    dw = jnp.matmul(a.reshape(-1, a.shape[-1]).T, dz, preferred_element_type=wide_dtype(a))
-    return dw.astype(a.dtype)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from jnn.layers._linear import merge_weight
 from jnn.param import Params
+from jnn.precision import wide_dtype
 
 
 def in_order(
@@ -54,6 +55,12 @@ def parted(keep: jax.Array | None, change: jax.Array) -> tuple[jax.Array, jax.Ar
         return change, 0.0
     zero = jnp.zeros((), change.dtype)
     return jnp.where(keep, change, zero), jnp.where(keep, zero, change)
+
+
+def weights_gradient(a: jax.Array, dz: jax.Array) -> jax.Array:
+    """Gradient of weights (d, f) that a (t, b, d) met, from that of their products (t b, f); in float32 at least."""
+    dw = jnp.matmul(a.reshape(-1, a.shape[-1]).T, dz, preferred_element_type=wide_dtype(a))
+    return dw.astype(a.dtype)
 
 
 def _matrix(p: Params) -> tuple[jax.Array, jax.Array]:

@@ -33,10 +33,10 @@ import optax
 
 import jnn
 from experiments import pictures
-from experiments.corpora import END, Programs, programs
 from experiments.datasets import SPLIT_SEED
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.programs import END, Programs, programs
 from experiments.refusals import refuse
 from experiments.training import evaluate, train
 from jnn.data import Windows, in_order, windows_in_order
@@ -54,7 +54,7 @@ class Config(Common):
     steps: int = 400
     workdir: str = "runs/completion"
     sources: str | None = None  # a folder of Python files; by default the standard library's
-    vocabulary: int = 1024
+    vocab: int = 1024
     layers: int = 3
     heads: int = 4
     embed: int = 128
@@ -90,11 +90,11 @@ def experiment(config: Config) -> Outcome:
         refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", 2)
     if not config.longest < config.context:
         refuse(f"--longest: expected fewer than the context's {config.context}, found {config.longest}.", 2)
-    data = programs(config.sources, config.vocabulary)
+    data = programs(config.sources, config.vocab)
     if not (chosen := places(data, config.lines)):
         refuse("--sources: expected a line to complete in what is held out, found none.", 1)
     spec = transformer_spec(
-        config.vocabulary, None, layers=config.layers, heads=config.heads, embed=config.embed, bias=False
+        config.vocab, None, layers=config.layers, heads=config.heads, embed=config.embed, bias=False
     )
     rate = config.learning_rate
     schedule = optax.warmup_cosine_decay_schedule(0.0, rate, config.warmup, config.steps, rate / 10)

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges
+from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges, description
 from experiments.refusals import refuse
 from jnn.data import read_safetensors, read_tokenizer
 from jnn.generation import CachedModel, Sampling, stream
@@ -89,7 +89,11 @@ def weights_folder(path: str) -> Path:
     """The folder of a published model, once it has what is read first."""
     folder = Path(path)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
-        refuse(f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face.", 1)
+        refuse(
+            f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face; of a GGUF file "
+            "it is jnn.data.read_gguf that reads model and tokenizer.",
+            1,
+        )
     return folder
 
 
@@ -104,7 +108,10 @@ def load(folder: Path, dtype: str, longest: int) -> tuple[Any, CachedModel]:
             weights = {f"transformer.{name}": array for name, array in weights.items()}
         beside = ["*.attn.bias", "*.attn.masked_bias"]
     else:
-        config, names = decoder_from_hf(fields)
+        try:
+            config, names = decoder_from_hf(fields)
+        except ValueError as error:  # another family, such as one that only reads
+            refuse(f"--weights: {folder}: {error}", 1)
         config = config.for_length(longest)
         spec, model, tied, beside = decoder_spec(config, dtype=dtype), decoder_model(config), config.tied, []
     return load_state_dict(spec, weights, names, ignore=beside + ["*lm_head.weight"] * tied), model
@@ -197,4 +204,4 @@ def ask() -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Config, description=description(__doc__)))

@@ -31,7 +31,7 @@ from rich.table import Table
 
 import jnn
 from experiments.claims import claimed, write_json
-from experiments.options import check, settings
+from experiments.options import check, description, settings
 from experiments.refusals import code_of, refuse, words
 from experiments.training import first
 from jnn.launch import USAGE, initialize
@@ -66,7 +66,7 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     open_missing()
     jnn.backend.make_deterministic()  # before JAX first asks for its devices
     notes = sys.modules[experiment.__module__].__doc__ or ""
-    config = tyro.cli(config_type, args=args, description=notes)
+    config = tyro.cli(config_type, args=args, description=description(notes))
     try:
         check(config)
         if config.preflight.machine is not None:
@@ -75,7 +75,7 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
             _replay(experiment, config)
         else:
             _launch(experiment, config, notes)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         if (code := code_of(error)) is None:
             raise
         refuse(words(error, config.workdir), code)

@@ -2,12 +2,14 @@
 
 check(config)       ends the process with exit code 2, before anything is read, computed or written
 settings(config)    what makes a run this run
+description(notes)  what --help says above them
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -71,25 +73,29 @@ COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
-    **dict.fromkeys(("train_reviews", "choose_reviews", "test_reviews", "tune_steps"), COUNT),
-    **dict.fromkeys(("tokens", "letters", "word", "lines", "longest", "reach"), COUNT),
+    **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines", "longest"), COUNT),
+    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "kl", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
-    **dict.fromkeys(("workdir", "mesh", "data_dir", "sources", "replay", "preflight", "preflight.budget"), TEXT),
-    **dict.fromkeys(("warmup", "sample"), ("a whole number of at least 0", lambda x: x >= 0)),
+    **dict.fromkeys(
+        ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
+    ),
+    **dict.fromkeys(("warmup", "length_warmup", "sample"), ("a whole number of at least 0", lambda x: x >= 0)),
     "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),
     "save_seconds": ("a number of at least 0", lambda x: x >= 0),  # infinite: at the end alone
     "context": ("a whole number of at least 2", lambda x: x >= 2),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
-    **dict.fromkeys(("held_out", "hide"), PART),
-    "vocabulary": ("a whole number of at least 512", lambda x: x >= 512),
-    "tune_rates": ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),
+    "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),
+    "held_out": PART,
+    "vocab": ("a whole number of at least 257, 256 bytes and more", lambda x: x >= 257),
+    "separator": ("a text that is not empty", lambda x: x != ""),
     "smoothing": ("a number from 0 to 1", lambda x: 0 <= x <= 1),
     "hidden": ("whole numbers of at least 1", lambda x: COUNTS[1](x if isinstance(x, tuple) else (x,))),
     "channels": COUNTS,
-    "methods": ("one or more of them", lambda x: len(x) > 0),
+    **dict.fromkeys(("methods", "stages"), ("one or more of them", lambda x: len(x) > 0)),
     "widths": ("one or more whole numbers of at least 1", lambda x: len(x) > 0 and COUNTS[1](x)),
     "classes": ("two digits from 0 to 9 that differ", lambda x: x[0] != x[1] and all(0 <= digit <= 9 for digit in x)),
 }
@@ -124,3 +130,8 @@ def _typed(flight: Preflight) -> dict[str, Any]:
 def option(name: str) -> str:
     """As it is typed."""
     return f"--{name.replace('_', '-')}"
+
+
+def description(notes: str | None) -> str:
+    """Notes for --help, line by line: tyro joins to the line before whatever begins with a letter."""
+    return re.sub(r"\n+", "\n ", (notes or "").strip())

@@ -19,7 +19,7 @@ from typing import Any, Literal, NoReturn
 import tyro
 
 from experiments.generate import LONGEST, Words, ends, load, template, tokenizer_of, weights_folder
-from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges
+from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges, description
 from experiments.refusals import refuse
 from jnn.launch import USAGE
 from jnn.optional import optional
@@ -142,4 +142,4 @@ def url(listener: socket.socket) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Config, description=description(__doc__)))

@@ -29,6 +29,7 @@ from jnn import parallel
 from jnn.files import write_whole
 from jnn.inspect import flops, kernels
 from jnn.parallel import serialize_cpu_programs
+from jnn.param import Params
 from jnn.preflight import TrainingJob, check_shares
 from jnn.program import Program
 from jnn.terminal import Terminal, say
@@ -76,6 +77,8 @@ def train(
     steps_per_call: int = 1,
     name: str = "",
     losses: Mapping[str, LossFn] | None = None,
+    start: Params | None = None,
+    memory: Callable[[Params], Any] | None = None,
     **options: Any,
 ) -> tuple[TrainState, History]:
     """`fit` for `config.steps`, with checkpoints, ledger, capsules and logs in the run's folder.
@@ -90,6 +93,8 @@ def train(
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
       losses: the same loss by what it remembers for its gradient, for `--preflight.search` to choose among.
+      start: the first parameters, where another training has made them; drawn by default.
+      memory: the first parameters -> what `remember` is to begin with.
 
     With `config.preflight.machine` nothing is trained, nor written: the report on this step is printed, and the process
     exits.
@@ -101,7 +106,8 @@ def train(
         batch, or the devices a parameter; beside what `fit` raises.
     """
     if config.preflight.machine is not None:
-        job = TrainingJob(spec, loss, optimizer, batches[0], lanes=config.lanes, options=options)
+        rows = _whole(config, batches)
+        job = TrainingJob(spec, loss, optimizer, rows, memory=memory, lanes=config.lanes, options=options)
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:
         raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
@@ -109,13 +115,12 @@ def train(
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
     place = _layout(config, spec, batches, options.get("microbatches", 1))
     make = _on_one_device if place is None else functools.partial(_on_a_mesh, layout=place)
-    step, state = make(config, spec, loss, optimizer, keys, steps_per_call=steps_per_call, **options)
+    begin = {"start": start, "memory": memory}
+    step, state = make(config, spec, loss, optimizer, keys, **begin, steps_per_call=steps_per_call, **options)
     if config.replay is not None:
         return _replay(config.replay, name, step, state), []
     if config.kernels != "off":
-        list_kernels(
-            config, folder, step, state, batches[0] if steps_per_call == 1 else batches.stack(0, steps_per_call)
-        )
+        list_kernels(config, folder, step, state, _whole(config, batches, steps_per_call))
     measure = (lambda state: evaluate(loss, state, validation)) if validation else None
     with contextlib.ExitStack() as stack:
         state, history = fit(
@@ -128,7 +133,7 @@ def train(
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints", save_seconds=config.save_seconds)),
             recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),
             settings=settings(config),
-            log=_log(config, folder, name or "train", stack, **_costs(step, state, batches, steps_per_call)),
+            log=_log(config, folder, name or "train", stack, **_costs(config, step, state, batches, steps_per_call)),
         )
     return parallel.local(state), history
 
@@ -178,24 +183,35 @@ def _layout(config: Any, spec: Any, batches: Any, microbatches: int) -> parallel
     return layout
 
 
-def _on_one_device(config, spec, loss, optimizer, keys, **options) -> tuple[Callable, TrainState]:
-    state = create_state(jnn.init(spec, keys["init"]), optimizer)
+def _on_one_device(config, spec, loss, optimizer, keys, *, start, memory, **options) -> tuple[Callable, TrainState]:
+    params = jnn.init(spec, keys["init"]) if start is None else start
+    state = create_state(params, optimizer, memory=None if memory is None else memory(params))
     return make_step(loss, optimizer, keys["noise"], **options), state
 
 
-def _on_a_mesh(config, spec, loss, optimizer, keys, *, layout, **options) -> tuple[Callable, TrainState]:
-    state = parallel.sharded_state(optimizer, keys["init"], layout)
+def _on_a_mesh(config, spec, loss, optimizer, keys, *, start, memory, layout, **options) -> tuple[Callable, TrainState]:
+    if start is None:
+        state = parallel.sharded_state(optimizer, keys["init"], layout, memory=memory)
+    else:
+        state = create_state(start, optimizer, memory=None if memory is None else memory(start))
+        state = parallel.put_state(state, layout)
+    given = options.pop("given", None)
+    options |= {"given": None if given is None else parallel.put_state(given, layout)}
     options |= {"lanes": config.lanes, "whole_batches": True}
     return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state
 
 
-def _costs(step: Callable, state: TrainState, batches: Any, calls: int) -> dict[str, Any]:
+def _whole(config: Any, batches: Any, calls: int = 1) -> Batch:
+    """The batch of the last call: where rows grow, they are whole there."""
+    return batches[config.steps - 1] if calls == 1 else batches.stack(config.steps - calls, calls)
+
+
+def _costs(config: Any, step: Callable, state: TrainState, batches: Any, calls: int) -> dict[str, Any]:
     """What the bar makes examples per second and the MFU of; FLOPs are counted where a peak is published."""
     costs = {"examples_per_step": batches.batch_size, "peak_flops": peak_flops(jax.devices())}
     if costs["peak_flops"] is None:
         return costs
-    batch = batches[0] if calls == 1 else batches.stack(0, calls)
-    return costs | {"flops_per_step": flops(step, state, batch).model / calls}
+    return costs | {"flops_per_step": flops(step, state, _whole(config, batches, calls)).model / calls}
 
 
 def _log(config: Any, folder: Path, label: str, stack: contextlib.ExitStack, **costs: Any) -> Log:

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.benchmarks import gpt2, problems
+from experiments.benchmarks import decoders, gpt2, problems
 from experiments.benchmarks.__main__ import arguments
 from experiments.benchmarks.measure import Built, measure
 from experiments.benchmarks.problems import NAMES, batch
@@ -127,6 +127,16 @@ def test_gpt2_measured_and_predicted_from_end_to_end(capsys):
     assert rows[3][1:] == ["-", "-", "-"]  # nobody publishes a CPU's peak
     with pytest.raises(SystemExit, match="cpu:4 has 4 devices, found 8 of cpu"):
         gpt2.main(dataclasses.replace(small, machine="cpu:4", mesh="data=4"))
+
+
+def test_decoders_by_parts_of_the_vocabulary_and_by_depth(capsys):
+    sizes = {"vocab": 2000, "layers": 1, "heads": 2, "kv_heads": 1, "embed": 8, "hidden": 8, "rows": 1, "context": 16}
+    decoders.main(decoders.Config(**sizes, chunk=250, shallow=1, deep=2, rounds=1))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    ratios = [float(row[-1]) for row in rows if row[-1].replace(".", "").isdigit()]
+    assert len(ratios) == 5
+    step, temporaries, alone = ratios[:3]
+    assert alone < temporaries < step < 1
 
 
 def test_one_measurement_from_end_to_end():

@@ -248,6 +248,7 @@ MAPS = jnp.array([[[0.2], [0.9]]]), jnp.array([[[0.0], [1.0]]])
         (lambda r: jnn.losses.p2_weight(LEVELS, predict="noise", power=r), -1.0),
         (lambda r: jnn.losses.vtrace(STEPS[:, 1:], STEPS[:, 1:], STEPS, STEPS[:, 1:], most=r)[0], -1.0),
         (lambda r: jnn.losses.vtrace(STEPS[:, 1:], STEPS[:, 1:], STEPS, STEPS[:, 1:], most_trace=r)[0], -1.0),
+        (lambda r: jnn.losses.grpo_loss(STEPS, STEPS, 2 * STEPS, STEPS, beta=r), -1.0),
         (lambda r: jnn.losses.tversky_loss(*MAPS, spatial=1, false_positives=r), -0.1),
         (lambda r: jnn.losses.dice_loss(*MAPS, spatial=1, smooth=r), -0.1),
         (lambda r: jnn.losses.ssim_loss(*(jnp.ones((12, 12, 1)) * x for x in (0.2, 0.3)), peak=r), -1.0),

@@ -29,6 +29,7 @@ import numpy as np
 import tyro
 
 from experiments.generate import load
+from experiments.options import description
 from jnn.generation import GREEDY, CachedModel
 from jnn.models import DecoderConfig, decoder_model, decoder_spec
 from jnn.optional import optional
@@ -184,4 +185,4 @@ def report(config: Config, measured: dict[int, list[Round]]) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Config, description=description(__doc__)))

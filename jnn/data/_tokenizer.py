@@ -40,7 +40,7 @@ class Tokenizer:
     'low 💩'
     """
 
-    inner: Any
+    inner: Any = dataclasses.field(repr=False)  # it would write out its vocabulary
 
     def __len__(self) -> int:
         return int(self.inner.get_vocab_size())

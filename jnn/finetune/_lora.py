@@ -22,7 +22,7 @@ from jnn.initializers import Init, VarianceScaling, ones, zeros
 from jnn.layers import merge_weight
 from jnn.param import Param, Params, Spec
 
-QUERIES_AND_VALUES = "*attention/[qv]/w"
+QUERIES_AND_VALUES = ("*attention/[qv]/w", "*cross/[qv]/w")
 # what the authors' code and PEFT draw: torch's kaiming_uniform_ with a = sqrt(5)
 SMALL_UNIFORM = VarianceScaling(1 / 3, "fan_in", "uniform")
 
@@ -42,7 +42,8 @@ def lora_spec(
     Args:
       spec: the model's.
       rank: of the products.
-      where: patterns of the weights' paths; by default queries' and values' of attention, as in the paper. "*" is for
+      where: patterns of the weights' paths; by default queries' and values' of attention, of a
+        block's cross-attention too, as in the paper. "*" is for
         all linear maps; those that a layer multiplies by itself (experts, convolutions) take none.
       init: initial values of "down", the paper's A; "up", its B, is zero.
       dtype: of all; each weight's own by default.
@@ -59,7 +60,7 @@ def lora_spec(
     (['q', 'v'], (8, 4, 16))
     """
     checks.count("lora_spec", "rank", rank)
-    maps = matching("lora_spec", linear_maps(spec), where, "linear map")
+    maps = matching("lora_spec", linear_maps("lora_spec", spec), where, "linear map")
     return nested({path.removesuffix("w") + "lora": _parts(maps[path], rank, init, dtype) for path in maps})
 
 

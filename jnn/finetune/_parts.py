@@ -7,7 +7,7 @@ Law: nothing of p is changed, and every part is where a function reads it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jnn.param import Params
@@ -36,6 +36,8 @@ def with_parts(p: Params, parts: Params) -> Params:
 
 def _beside(p: Any, parts: Any, path: str) -> Any:
     if isinstance(p, list | tuple):
+        if nowhere := sorted(set(parts) - {*map(str, range(len(p)))}):
+            raise _no_place(f"{path}{nowhere[0]}", map(str, range(len(p))))
         return type(p)(
             _beside(one, parts[str(i)], f"{path}{i}/") if str(i) in parts else one for i, one in enumerate(p)
         )
@@ -48,6 +50,10 @@ def _beside(p: Any, parts: Any, path: str) -> Any:
         elif name in p and isinstance(p[name], Mapping | list | tuple) and isinstance(part, Mapping):
             both[name] = _beside(p[name], part, f"{path}{name}/")
         else:
-            there = ", ".join(map(str, p))
-            raise ValueError(f"with_parts: found a part for {path}{name}, which is no place in p. There are: {there}.")
+            raise _no_place(f"{path}{name}", map(str, p))
     return both
+
+
+def _no_place(path: str, there: Iterable[str]) -> ValueError:
+    listed = ", ".join(there) or "none"
+    return ValueError(f"with_parts: found a part for {path}, which is no place in p. There are: {listed}.")

@@ -41,7 +41,8 @@ def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, 
       A tree like p, with {"int8" or "int4", "scales"} for each weight that fits, as of `quantize_weight`.
 
     Raises:
-      ValueError: no weight fits, or has sizes that cannot be cut so.
+      TypeError: spec is none, such as params.
+      ValueError: no weight fits, has sizes that cannot be cut so, or is quantized already.
 
     >>> from jnn.layers import linear_spec
     >>> spec = linear_spec(4, 2)
@@ -49,11 +50,15 @@ def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, 
     >>> sorted(p), p["w"]["int8"].dtype, p["w"]["scales"].shape
     (['b', 'w'], dtype('int8'), (1, 2))
     """
-    chosen = _chosen(spec, where)
+    chosen = _chosen(spec, where, bits)
 
     def one(path: str, param: Param, x: Any) -> Any:
         if path not in chosen:
             return x
+        if checks.is_quantized(x):
+            raise ValueError(
+                f"quantize: {path} is quantized already. Give the floats that it was made of: dequantize(p)."
+            )
         return _named(path, lambda: _quantized(x, _axes(path, param), bits, group, param.stacked))
 
     return map_paths(one, spec, p)
@@ -71,7 +76,7 @@ def quantize_spec(spec: Spec, *, bits: int = 8, group: int | None = None, where:
     >>> quantize_spec(linear_spec(64, 2), bits=4, group=32)["w"]["scales"].shape
     (2, 2)
     """
-    chosen = _chosen(spec, where)
+    chosen = _chosen(spec, where, bits)
 
     def one(path: str, param: Param) -> Any:
         return _named(path, lambda: _declared(param, _axes(path, param), bits, group)) if path in chosen else param
@@ -93,9 +98,12 @@ def dequantize(p: Params) -> Params:
     return {name: dequantize(part) for name, part in p.items()} if isinstance(p, Mapping) else p
 
 
-def _chosen(spec: Spec, where: Where) -> dict[str, Param]:
+def _chosen(spec: Spec, where: Where, bits: int) -> dict[str, Param]:
+    if bits not in (8, 4):
+        raise ValueError(f"quantize: expected 8 or 4 bits, found {bits!r}.")
+    maps = linear_maps("quantize", spec)
     tables = {path: param for path, param in flatten(spec).items() if _is_vocabulary(path, param)}
-    return matching("quantize", linear_maps(spec) | tables, where, "linear map or table of a vocabulary")
+    return matching("quantize", maps | tables, where, "linear map or table of a vocabulary")
 
 
 def _is_vocabulary(path: str, param: Param) -> bool:

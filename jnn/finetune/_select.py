@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from jnn.param import Param, Spec, flatten
+from jnn.param import Param, Spec, check_spec, flatten
 
 Where = str | Sequence[str]
 Found = TypeVar("Found")
 
 
-def linear_maps(spec: Spec) -> dict[str, Param]:
-    """The weights of a spec's linear maps, by path."""
+def linear_maps(name: str, spec: Spec) -> dict[str, Param]:
+    """The weights of a spec's linear maps, by path; raises TypeError where it is none, such as params."""
+    check_spec(name, spec)
     return {path: param for path, param in flatten(spec).items() if is_linear_map(path, param)}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._checks import check_end, check_text
-from jnn.generation._decode import Allow, prefill, read
+from jnn.generation._decode import Allow, allowed_by, prefill, read
 from jnn.param import Params
 
 
@@ -130,7 +130,8 @@ def _search(
         logits, cache = read(model, p, last, state.cache, None)
         logs = jax.nn.log_softmax(logits[:, 0].astype(jnp.float32)).reshape(rows, beams, -1)
         if allow is not None:
-            logs = jnp.where(allow(state.tokens, jnp.broadcast_to(at, (rows, beams))), logs, -jnp.inf)
+            allowed = allowed_by(allow, state.tokens, jnp.broadcast_to(at, (rows, beams)), logs)
+            logs = jnp.where(allowed, logs, -jnp.inf)
         sums, parent, token = _candidates(state.sums[..., None] + logs, max(2, 1 + len(end)) * beams)
         tokens = jnp.take_along_axis(state.tokens, parent[..., None], 1).at[:, :, at].set(token)
         ends = (jnp.isin(token, jnp.array(end, jnp.int32)) if end else False) | (state.drawn + 1 == steps)

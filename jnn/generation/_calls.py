@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._checks import check_end, check_keys, check_text
 from jnn.generation._decode import Allow, Text, decode, prefill
@@ -75,7 +74,6 @@ def calls(
     where: str, text: Text, advance: Advance, traced: bool, steps: int, per_call: int, stop: Stop
 ) -> Iterator[Text]:
     """The texts after each call of the device, until there are `steps` tokens more or all have ended."""
-    checks.count(where, "per_call", per_call)
     if traced:
         if stop.strings:
             raise ValueError(f"{where}: stop strings are looked for between calls of the device: not within `jit`.")
@@ -88,9 +86,9 @@ def calls(
             return
 
 
-def finished(where: str, text: Text, length: int, end: int | Sequence[int]) -> Generated:
+def finished(where: str, text: Text, length: int, end: Sequence[int]) -> Generated:
     """The first `length` tokens of each text, and behind its last one what ends texts."""
-    fill = end if isinstance(end, int | np.integer) else next(iter(end), 0)
+    fill = end[0] if end else 0
     parts = (text.tokens, text.log_probs, text.lengths)
     if isinstance(text.tokens, jax.core.Tracer):
         return _trimmed(jnp, *parts, length, fill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -57,6 +58,15 @@ def _check_lengths(where: str, prompt: jax.Array, lengths: Any, model: CachedMod
         )
 
 
+def check_goes_back(where: str, model: Any) -> None:
+    """A model whose cache may be set back."""
+    if isinstance(model, CachedModel) and (model.paged_cache is None or model.paged_chunk is None):
+        raise ValueError(
+            f"{where}: what was guessed wrongly is taken back, which needs a model with a paged cache, and this one "
+            "has none. Give it paged_cache and paged_chunk, or take jnn.generate."
+        )
+
+
 def check_keys(where: str, key: Any, leading: tuple[int, ...]) -> jax.Array | None:
     """A typed key, or one for each row, or None."""
     if isinstance(key, jax.Array) and key.ndim and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
@@ -73,7 +83,13 @@ def check_keys(where: str, key: Any, leading: tuple[int, ...]) -> jax.Array | No
 
 def check_end(where: str, end: Any, vocab: int) -> tuple[int, ...]:
     """The tokens that end a text."""
-    tokens = (end,) if isinstance(end, int | np.integer) else tuple(end)
+    tokens = end_tokens(end)
     if not all(isinstance(token, int | np.integer) and 0 <= token < vocab for token in tokens):
         raise ValueError(f"{where}: expected an end token in 0..{vocab - 1}, or several, found {end}.")
     return tuple(map(int, tokens))
+
+
+def end_tokens(end: Any) -> tuple[Any, ...]:
+    """One token or several, of any kind of collection, in a tuple: it is gone through more than once."""
+    numbers = end.tolist() if isinstance(end, np.ndarray | jax.Array) else end
+    return tuple(numbers) if isinstance(numbers, Iterable) else (numbers,)

@@ -20,6 +20,7 @@ from jnn.generation._calls import Generated, finished
 from jnn.generation._checks import check_end, check_text
 from jnn.generation._decode import Text, start, token_log_prob, written
 from jnn.param import Params
+from jnn.precision import wide_dtype
 from jnn.vectors import unit
 
 
@@ -65,10 +66,11 @@ def contrastive_search(
             f"{where}: expected a model that gives the rows its logits are read from (`rows`, `read_out`)."
         )
     *leading, t = prompt.shape
-    how = {"model": model, "size": size, "top_k": top_k, "end": check_end(where, end, vocab)}
+    ends = check_end(where, end, vocab)
+    how = {"model": model, "size": size, "top_k": top_k, "end": ends}
     found = _search(p, prompt.reshape(-1, t), np.int32(steps), np.float32(alpha), **how)
     shaped = jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]) if x.ndim else x, found)
-    return finished(where, shaped, t + steps, end)
+    return finished(where, shaped, t + steps, ends)
 
 
 @partial(jax.jit, static_argnames=("model", "size", "top_k", "end"))
@@ -88,7 +90,7 @@ def _search(
     assert read_out is not None
     (many, t), axes = prompt.shape, row_axes(model, p, size)
     seen, cache = read(p, prompt, model.cache(p, size, leading=(many,)))
-    rows = jnp.zeros((many, size, seen.shape[-1]), jnp.float32).at[:, :t].set(unit(seen))
+    rows = jnp.zeros((many, size, seen.shape[-1]), wide_dtype(seen)).at[:, :t].set(unit(seen))
 
     def one(state: tuple[Text, Any, jax.Array, jax.Array]) -> tuple[Text, Any, jax.Array, jax.Array]:
         text, cache, rows, logits = state
@@ -99,10 +101,11 @@ def _search(
         found = found.reshape(many, top_k, -1)
         there = jax.lax.broadcasted_iota(jnp.int32, (many, top_k, size), 2) < t + text.drawn
         alike = jnp.where(there, jnp.einsum("rkd,rsd->rks", unit(found), rows), -jnp.inf).max(-1)
-        which = ((1 - alpha) * jnp.exp(best) - alpha * alike).argmax(-1)[:, None]
+        scores = (1 - alpha) * jnp.exp(best) - alpha * alike
+        which = jnp.where(best == -jnp.inf, -jnp.inf, scores).argmax(-1)[:, None]  # what cannot be is no candidate
         token, log_prob = token_log_prob(logits, jnp.take_along_axis(tokens, which, 1)[:, 0])
         chosen = jnp.take_along_axis(found, which[..., None], 1)
-        rows = jax.lax.dynamic_update_slice(rows, unit(chosen), (0, t + text.drawn, 0))
+        rows = jax.lax.dynamic_update_slice_in_dim(rows, unit(chosen), t + text.drawn, 1)
         cache = pick(wide, axes, jnp.arange(many) * top_k + which[:, 0])
         return written(text, token, log_prob, end), cache, rows, read_out(p, chosen[:, 0])
 

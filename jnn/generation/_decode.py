@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._sampling import History, Sampling, adjusted_logits
 from jnn.param import Params
@@ -86,8 +87,14 @@ def empty_cache(model: CachedModel, p: Params, size: int, leading: tuple[int, ..
 def read(model: CachedModel, p: Params, tokens: jax.Array, cache: Any, lengths: jax.Array | None) -> tuple[Any, Any]:
     """The next chunk by the model's function for a cache of this kind."""
     if isinstance(cache, dict) and "table" in cache and model.paged_chunk is not None:
-        return model.paged_chunk(p, tokens, cache, lengths=lengths)
-    return model.chunk(p, tokens, cache)
+        found = model.paged_chunk(p, tokens, cache, lengths=lengths)
+    else:
+        found = model.chunk(p, tokens, cache)
+    wanted, pair = (*tokens.shape, model.vocab(p)), isinstance(found, tuple) and len(found) == 2
+    if not pair or (shape := getattr(found[0], "shape", None)) != wanted:
+        what = f"logits {shape}" if pair else f"no pair, but {type(found).__name__}"
+        raise ValueError(f"CachedModel: expected of its chunk (logits {wanted}, cache), found {what}.")
+    return found
 
 
 @partial(jax.jit, static_argnames=("model", "end", "allow"), donate_argnames="cache")
@@ -132,7 +139,7 @@ def draw(
 ) -> tuple[jax.Array, jax.Array]:
     """(..., vocab) -> a token (...), -1 where none can be drawn, and its logarithm of probability, the model's own."""
     history = History(text.tokens, text.prompt, text.lengths)
-    allowed = None if allow is None else allow(text.tokens, text.lengths)
+    allowed = None if allow is None else allowed_by(allow, text.tokens, text.lengths, logits)
     scores = adjusted_logits(logits, sampling, history, allowed)
     if key is None:
         token = scores.argmax(-1)
@@ -144,6 +151,17 @@ def draw(
     token, log_prob = token_log_prob(logits, token, allowed)
     broken = ~(sampling.temperature >= 0) | (last_token(text)[..., 0] < 0)
     return jnp.where(broken, -1, token), log_prob
+
+
+def allowed_by(allow: Allow, tokens: jax.Array, lengths: jax.Array, logits: jax.Array) -> jax.Array:
+    """Which tokens may come next: bool, of the shape of logits (..., vocab), or the same for all rows."""
+    found = allow(tokens, lengths)
+    if found.dtype != bool or found.shape != logits.shape[logits.ndim - found.ndim :]:
+        raise ValueError(
+            f"allow: expected bool (..., {logits.shape[-1]}), whether each token may come next, found "
+            f"{checks.describe(found)}."
+        )
+    return found
 
 
 def token_log_prob(

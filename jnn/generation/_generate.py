@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 import jax
 
+from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._calls import PER_CALL, Generated, begin, calls, finished
+from jnn.generation._checks import end_tokens
 from jnn.generation._decode import Allow
 from jnn.generation._sampling import PLAIN, Sampling
 from jnn.generation._stop import Stop, Tokenizer
@@ -74,9 +76,11 @@ def generate(
     >>> generate(p, prompt, 5, TRANSFORMER, Sampling(top_k=10), key=jax.random.key(1)).tokens.shape
     (8,)
     """
+    checks.count("generate", "per_call", per_call)
     ends = Stop("generate", stop, tokenizer)
-    begun = begin("generate", p, prompt, steps, model, sampling, key, lengths, end, allow)
+    tokens = end_tokens(end)
+    begun = begin("generate", p, prompt, steps, model, sampling, key, lengths, tokens, allow)
     text = begun[0]
     for longer in calls("generate", *begun, steps, per_call, ends):
         text = longer
-    return finished("generate", text, prompt.shape[-1] + steps, end)
+    return finished("generate", text, prompt.shape[-1] + steps, tokens)

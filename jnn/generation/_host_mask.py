@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,8 @@ def host_mask(f: Callable[[list[int]], np.ndarray], vocab: int) -> Allow:
       vocab: how many tokens there are.
 
     Returns:
-      What `generate` takes as `allow`. Make it once: another one is another program.
+      What `generate` takes as `allow`. Make it once: another one is another program. What f raises, or a mask of
+      another shape, ends it with an error of JAX's that says so.
 
     >>> import jax.numpy as jnp
     >>> upward = host_mask(lambda tokens: np.arange(5) > tokens[-1], 5)
@@ -31,7 +33,7 @@ def host_mask(f: Callable[[list[int]], np.ndarray], vocab: int) -> Allow:
         texts, counts = np.asarray(tokens), np.asarray(lengths)
         found = np.zeros((*counts.shape, vocab), bool)
         for row in np.ndindex(counts.shape):
-            found[row] = f(texts[row][: counts[row]].tolist())
+            found[row] = _mask(f(texts[row][: counts[row]].tolist()), vocab)
         return found
 
     def allow(tokens: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -39,3 +41,14 @@ def host_mask(f: Callable[[list[int]], np.ndarray], vocab: int) -> Allow:
         return jax.pure_callback(ask, shape, tokens, lengths, vmap_method="broadcast_all")
 
     return allow
+
+
+def _mask(found: Any, vocab: int) -> np.ndarray:
+    """What the function of Python gave, if it is a mask."""
+    mask = np.asarray(found)
+    if mask.shape != (vocab,) or mask.dtype != np.bool_:
+        raise ValueError(
+            f"host_mask: expected a boolean for each of {vocab} tokens, found {mask.dtype}{list(mask.shape)}. Of a "
+            f"list of tokens make one: np.isin(np.arange({vocab}), tokens)."
+        )
+    return mask

@@ -18,7 +18,7 @@ import numpy as np
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._calls import Generated, finished
-from jnn.generation._checks import check_end, check_keys, check_text, room
+from jnn.generation._checks import check_end, check_goes_back, check_keys, check_text, room
 from jnn.generation._decode import Text, last_token, prefill, read, token_log_prob
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._sampling import PLAIN, History, Sampling, adjusted_logits, as_numbers, check_sampling
@@ -65,6 +65,7 @@ def speculative_generate(
     where = "speculative_generate"
     t = checks.integers(where, prompt, ndim=1, name="prompt").shape[-1]
     whole = jnp.full(prompt.shape[:-1], t, jnp.int32) if lengths is None else lengths
+    check_goes_back(where, model)
     check_text(where, p, prompt, steps, model, whole)
     vocab = model.vocab(p)
     check_sampling(where, sampling, vocab, key, whole.shape)
@@ -85,7 +86,7 @@ def speculative_generate(
         end=ends,
         ahead=ahead,
     )
-    return finished(where, text, t + steps, end)
+    return finished(where, text, t + steps, ends)
 
 
 def _check_draft(where: str, draft: Any, prompt: jax.Array, steps: int, lengths: jax.Array, vocab: int) -> None:
@@ -93,6 +94,7 @@ def _check_draft(where: str, draft: Any, prompt: jax.Array, steps: int, lengths:
         return checks.count(where, "longest", draft.longest)
     if not isinstance(draft, DraftModel):
         raise TypeError(f"{where}: expected a DraftModel or a PromptLookup to guess, found {checks.describe(draft)}.")
+    check_goes_back(where, draft.model)
     check_text(where, draft.p, prompt, steps, draft.model, lengths)
     if (theirs := draft.model.vocab(draft.p)) != vocab:
         raise ValueError(f"{where}: expected a draft of the same {vocab} tokens, found one of {theirs}.")
@@ -163,7 +165,7 @@ def _written(
     new = jnp.where(order == count[..., None], token[..., None], new)
     new, logs = token_log_prob(logits, new)
     ends = jnp.isin(new, jnp.array((-1, *end), jnp.int32))
-    until = jnp.where(ends.any(-1), ends.argmax(-1), k) + 1
+    until = jnp.where(ends.any(-1), ends.argmax(-1), k).astype(jnp.int32) + 1
     many = jnp.minimum(jnp.minimum(count + 1, until), text.prompt + steps - text.lengths)
     many = jnp.where(text.done, 0, many)
     at = jax.lax.broadcasted_iota(jnp.int32, text.tokens.shape, text.tokens.ndim - 1) - text.lengths[..., None]

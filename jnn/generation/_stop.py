@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from jnn import checks
 from jnn.generation._decode import Text
 from jnn.generation._transcript import Tokenizer, Transcript
+
+
+def check_tokenizer(where: str, tokenizer: Any) -> None:
+    """Raises unless it decodes tokens."""
+    if not callable(getattr(tokenizer, "decode", None)):
+        raise TypeError(
+            f"{where}: expected a tokenizer whose decode(tokens) gives their text, such as a tokenizers.Tokenizer, "
+            f"found {checks.describe(tokenizer)}."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +39,8 @@ class Stop:
             raise TypeError(
                 f"{self.where}: expected several stop strings, found one str. Give stop=[{self.strings!r}]."
             )
+        if self.tokenizer is not None:
+            check_tokenizer(self.where, self.tokenizer)
         if self.strings and (self.tokenizer is None or not all(isinstance(one, str) and one for one in self.strings)):
             raise ValueError(
                 f"{self.where}: expected stop strings that are not empty, and the tokenizer whose decode(tokens) gives "

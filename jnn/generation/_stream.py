@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
+from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._calls import PER_CALL, Advance, begin, calls, finished
+from jnn.generation._checks import end_tokens
 from jnn.generation._decode import Allow, Text
 from jnn.generation._sampling import PLAIN, Sampling
-from jnn.generation._stop import Stop
+from jnn.generation._stop import Stop, check_tokenizer
 from jnn.generation._transcript import Tokenizer, Transcript
 from jnn.param import Params
 
@@ -66,26 +68,29 @@ def stream(
         raise ValueError(
             f"stream: expected one prompt (t,), found {np.shape(prompt)}. Several at a time are for `generate`."
         )
+    checks.count("stream", "per_call", per_call)
+    check_tokenizer("stream", tokenizer)
     ends = Stop("stream", stop, tokenizer)
-    begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)
+    tokens = end_tokens(end)
+    begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, tokens, allow)
     if begun[-1]:
         raise ValueError("stream: text is what the host has, and nothing is there within `jit`. Take `generate`.")
-    return _pieces(begun, steps, end, per_call, ends, tokenizer)
+    return _pieces(begun, steps, tokens, per_call, ends, tokenizer)
 
 
 def _pieces(
     begun: tuple[Text, Advance, bool],
     steps: int,
-    end: int | Sequence[int],
+    end: Sequence[int],
     per_call: int,
     stop: Stop,
     tokenizer: Tokenizer,
 ) -> Iterator[str]:
-    given, ends = int(begun[0].prompt), np.atleast_1d(end).tolist()
+    given = int(begun[0].prompt)
     transcript = Transcript(tokenizer, np.asarray(begun[0].tokens)[:given].tolist(), stop.strings)
     for longer in calls("stream", *begun, steps, per_call, stop):
         found = finished("stream", longer, int(longer.lengths), end)
         drawn, last = found.tokens.tolist()[given:], bool(longer.done) or int(longer.lengths) == given + steps
-        drawn = drawn[:-1] if drawn and drawn[-1] in ends else drawn
+        drawn = drawn[:-1] if drawn and drawn[-1] in end else drawn
         if piece := (transcript.last if last else transcript.grown)(drawn):
             yield piece

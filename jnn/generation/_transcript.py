@@ -1,6 +1,7 @@
 """The text of one sequence of tokens as it grows: pieces that no later token changes, up to a stop string.
 
-Law: the pieces, one after the other, are the text of all tokens, however they come.
+Law: the pieces, one after the other, are the text of all tokens, however they come; a piece costs the decoding of a
+few tokens, however long the text is, but where later tokens change what earlier ones say.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 BROKEN = "\ufffd"  # of bytes that are no text yet
-CONTEXT = 16  # tokens of a prompt that say how what follows is decoded
+CONTEXT = 16  # tokens that say how what follows is decoded
 
 
 class Tokenizer(Protocol):
@@ -40,10 +41,13 @@ class Transcript:
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], stop: Sequence[str] = ()) -> None:
         self._decode, self._context, self.stop, self.shown = tokenizer.decode, list(prompt[-CONTEXT:]), stop, ""
+        self._window, self._known, self._text = self._context, 0, ""
 
     def grown(self, drawn: list[int]) -> str:
-        """What is new once these tokens are drawn."""
-        return self._show(settled(self._whole(drawn), self.stop))
+        """What is new once these tokens are drawn, behind those of the call before."""
+        text = self._whole(drawn)
+        self._move(drawn, text)
+        return self._show(settled(text, self.stop))
 
     def last(self, drawn: list[int]) -> str:
         """What is new when these tokens are all."""
@@ -57,8 +61,25 @@ class Transcript:
         return next(n for n in range(known + 1, len(drawn) + 1) if has(n))
 
     def _whole(self, drawn: list[int]) -> str:
-        given = self._decode(self._context).rstrip(BROKEN)
-        return self._decode(self._context + drawn)[len(given) :]
+        """The text of these tokens, of which the first ones are known already, and decoded no more."""
+        given, text = self._behind(self._window, drawn[self._known :])
+        if len(drawn) >= self._known and text.startswith(given):
+            return self._text + text[len(given) :]
+        given, text = self._behind(self._context, drawn)
+        return text[len(given) :]
+
+    def _behind(self, before: list[int], tokens: list[int]) -> tuple[str, str]:
+        """The text of some tokens, and that of these with more behind them."""
+        return self._decode(before).rstrip(BROKEN), self._decode(before + tokens)
+
+    def _move(self, drawn: list[int], text: str) -> None:
+        """Takes the last tokens as what the next ones are decoded behind, where they say by themselves what they say.
+
+        So they do not where they are bytes of half a character, parts of a word, or no text at all.
+        """
+        last = drawn[self._known :]
+        if len(last) >= CONTEXT and not text.endswith(BROKEN) and (own := self._decode(last)) and text.endswith(own):
+            self._window, self._known, self._text = last, len(drawn), text
 
     def _show(self, text: str) -> str:
         piece, self.shown = text[len(self.shown) :], max(text, self.shown, key=len)

@@ -58,7 +58,7 @@ def verify(key: jax.Array, drafted: jax.Array, draft: jax.Array, target: jax.Arr
     k = drafted.shape[-1]
     chance = jnp.take_along_axis(acceptance(target[..., :k, :], draft), drafted[..., None], -1)[..., 0]
     stays = jax.random.uniform(accepting, chance.shape) < chance
-    count = jnp.cumprod(stays.astype(jnp.int32), -1).sum(-1)
+    count = jnp.cumprod(stays.astype(jnp.int32), -1).sum(-1, dtype=jnp.int32)
     none = jnp.zeros_like(target[..., :1, :])  # behind the last one nothing was drafted: the residual is the target
     instead = residual(target, jnp.concatenate([draft, none], -2))
     chosen = jnp.take_along_axis(instead, count[..., None, None], -2)[..., 0, :]

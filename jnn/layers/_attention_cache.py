@@ -48,19 +48,24 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
     >>> attention_cache(p, 16, leading=(8,))["k"].shape
     (8, 16, 2, 2)
     """
-    w = key_weight("attention_cache", p)
-    check_cache_dtype("attention_cache", dtype, integers=True)
-    empty = jnp.zeros((*leading, length, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
+    return empty_rows("attention_cache", p, (*leading, length), dtype) | {"next": jnp.zeros((), jnp.int32)}
+
+
+def empty_rows(layer: str, p: Params, rows: tuple[int, ...], dtype: DTypeLike | None) -> Cache:
+    """Room for keys and values (*rows, kv_heads, head), and of int8 for their scales."""
+    w = key_weight(layer, p)
+    check_cache_dtype(layer, dtype, integers=True)
+    empty = jnp.zeros((*rows, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
     scales = jnp.zeros((*empty.shape[:-1], 1), weight_dtype(w))
     more = {"k_scales": scales, "v_scales": scales} if empty.dtype == jnp.int8 else {}
-    return {"k": empty, "v": empty, **more, "next": jnp.zeros((), jnp.int32)}
+    return {"k": empty, "v": empty, **more}
 
 
 def check_cache_dtype(layer: str, dtype: DTypeLike | None, *, integers: bool = False) -> None:
     """Raises TypeError for a dtype in which keys and values would be lost."""
     fits = dtype is None or jnp.issubdtype(dtype, jnp.floating) or (integers and jnp.dtype(dtype) == jnp.int8)
     if not fits:
-        more = ", or int8" if integers else "; attention_cache alone takes int8"
+        more = ", or int8" if integers else "; keys and values alone may be int8"
         raise TypeError(f"{layer}: expected a floating-point dtype{more}, found {jnp.dtype(dtype)}.")
 
 
@@ -145,8 +150,8 @@ def as_kept(cache: Cache, **rows: jax.Array) -> Cache:
     kept: Cache = {}
     for name, x in rows.items():
         if f"{name}_scales" in cache:
-            q = quantize_weight(x, axis=x.ndim - 1)
-            kept |= {name: q["int8"], f"{name}_scales": q["scales"].astype(cache[f"{name}_scales"].dtype)}
+            q = quantize_weight(x.astype(cache[f"{name}_scales"].dtype), axis=x.ndim - 1)
+            kept |= {name: q["int8"], f"{name}_scales": q["scales"]}
         else:
             kept[name] = x.astype(cache[name].dtype)
     return kept

@@ -12,21 +12,23 @@ import jax
 
 from jnn import checks
 from jnn.axes import constrain
-from jnn.layers._attention import Attend, extras, keys_and_values, queries
+from jnn.layers._attention import Attend, QkNorm, extras, keys_and_values, queries
 from jnn.layers._attention_cache import Cache
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_mask
+from jnn.layers._norm import rms_norm
 from jnn.layers._prefix import behind_prefix
 from jnn.param import Params
 
 
-def cross_cache(p: Params, kv: jax.Array) -> Cache:
+def cross_cache(p: Params, kv: jax.Array, *, qk_norm: QkNorm = rms_norm) -> Cache:
     """Cache of cross-attention: keys and values of kv.
 
     Args:
       p: as `attention_spec` declares.
       kv: (..., s, d_kv), floating point.
+      qk_norm: as in `attention`.
 
     Returns:
       {"k": (..., s, kv_heads, head), "v": the same}, in kv's dtype.
@@ -41,7 +43,7 @@ def cross_cache(p: Params, kv: jax.Array) -> Cache:
     >>> cross_cache(p, jnp.ones((7, 5, 4)))["k"].shape
     (7, 5, 2, 2)
     """
-    k, v = keys_and_values("cross_cache", p, kv)
+    k, v = keys_and_values("cross_cache", p, kv, qk_norm)
     return {"k": k, "v": v}
 
 
@@ -52,6 +54,7 @@ def cross_attention(
     *,
     mask: jax.Array | None = None,
     bias: jax.Array | None = None,
+    qk_norm: QkNorm = rms_norm,
     attend: Attend = dot_product_attention,
 ) -> jax.Array:
     """Cross-attention, multi-head, to keys and values that are made already.
@@ -62,7 +65,7 @@ def cross_attention(
       p: as `attention_spec` declares.
       x: (..., t, d), floating point: makes the queries.
       cache: from `cross_cache`.
-      mask, bias, attend: as in `attention`.
+      mask, bias, qk_norm, attend: as in `attention`.
 
     Returns:
       (..., t, d), in x's dtype.
@@ -78,7 +81,7 @@ def cross_attention(
     (3, 4)
     """
     checks.params("cross_attention", cache, "k", "v", what="cache")
-    q = queries("cross_attention", p, x)
+    q = queries("cross_attention", p, x, qk_norm)
     k, v = cache["k"].astype(q.dtype), cache["v"].astype(q.dtype)
     if k.shape[:-3] != x.shape[:-2]:
         raise ValueError(

@@ -77,7 +77,10 @@ def load_balance(routing: Routing, weights: jax.Array | None = None) -> jax.Arra
 
     Args:
       routing: of all tokens.
-      weights: of the tokens, 0 for padding; 1 each by default.
+      weights: of the tokens or of their leading axes, such as (b,) of rows; 0 for padding, 1 each by default.
+
+    Raises:
+      ValueError: weights have another shape.
 
     >>> even = Routing(jnp.zeros((2, 2)), jnp.array([[0], [1]]), jnp.ones((2, 1)))
     >>> load_balance(even).tolist()
@@ -85,7 +88,17 @@ def load_balance(routing: Routing, weights: jax.Array | None = None) -> jax.Arra
     """
     e, top = routing.logits.shape[-1], routing.experts.shape[-1]
     picked = jax.nn.one_hot(routing.experts, e).sum(-2).reshape(-1, e)
-    counted = jnp.ones(len(picked)) if weights is None else weights.reshape(-1)
+    counted = jnp.ones(len(picked)) if weights is None else _each_token(weights, routing.logits.shape[:-1])
     total = counted.sum()
     share = counted @ picked / (jnp.where(total == 0, 1, total) * top)
     return e * jax.nn.softmax(routing.logits) @ share
+
+
+def _each_token(weights: jax.Array, tokens: tuple[int, ...]) -> jax.Array:
+    """Weights of tokens, or of whole rows of them, as one list."""
+    if weights.shape != tokens[: weights.ndim]:
+        raise ValueError(
+            f"load_balance: expected weights of the shape of the tokens, {tokens}, or of their leading axes, found "
+            f"{weights.shape}. Of stacked layers: jax.vmap(load_balance, (0, None))(routing, weights)."
+        )
+    return jnp.broadcast_to(weights.reshape(*weights.shape, *(1,) * (len(tokens) - weights.ndim)), tokens).reshape(-1)

@@ -17,13 +17,12 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers._attention import Attend, QkNorm, Rotate, extras, project
-from jnn.layers._attention_cache import Cache, check_cache_dtype, key_weight
+from jnn.layers._attention_cache import Cache, as_kept, empty_rows, recalled
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
 from jnn.layers._norm import rms_norm
 from jnn.layers._prefix import no_prefix
-from jnn.layers._quantized_weight import weight_dtype, weight_shape
 from jnn.param import Params
 
 
@@ -36,14 +35,14 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
       page: how many positions one holds.
       table: (..., n), integers: the pages of each sequence in order, -1 for none yet. Give pages to a sequence that
         grows, or to a new one, by `cache | {"table": ..., "next": ...}`.
-      dtype: of what is remembered; that of the key weights by default.
+      dtype: of what is remembered; that of the key weights by default. Of int8 each row and head has a scale.
 
     Returns:
       {"k": (pages, page, kv_heads, head), "v": the same, "table": int32 (..., n), "next": int32 (...), the position of
-      each sequence's next row}
+      each sequence's next row}; of int8 "k_scales" and "v_scales" beside, (pages, page, kv_heads, 1).
 
     Raises:
-      TypeError: the table is not of integers.
+      TypeError: the table is not of integers, or the dtype is one in which keys and values would be lost.
       ValueError: it names a page that there is not.
 
     >>> from jnn.layers import attention_spec
@@ -51,12 +50,10 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     >>> paged_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))["k"].shape
     (8, 16, 2, 2)
     """
-    w = key_weight("paged_cache", p)
-    check_cache_dtype("paged_cache", dtype)
+    empty = empty_rows("paged_cache", p, (pages, page), dtype)
     table = checks.integers("paged_cache", table, ndim=1, name="table")
     checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")
-    empty = jnp.zeros((pages, page, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
-    return {"k": empty, "v": empty, "table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}
+    return empty | {"table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}
 
 
 def paged_attention(
@@ -118,20 +115,21 @@ def paged_attention(
     homeless = (at >= n * page) | (whose < 0)
     slots = jnp.where(here & ~homeless, whose * page + at % page, pages * page).reshape(-1)
     flat = lambda pool: pool.reshape(pages * page, *pool.shape[2:])
-    write = lambda pool, new: _written(flat(pool), slots, new.reshape(-1, *new.shape[-2:]).astype(pool.dtype))
-    pools = {name: write(cache[name], new).reshape(cache[name].shape) for name, new in (("k", k), ("v", v))}
+    write = lambda pool, new: _written(flat(pool), slots, new.reshape(-1, *new.shape[-2:])).reshape(pool.shape)
+    pools = {name: write(cache[name], new) for name, new in as_kept(cache, k=k, v=v).items()}
     grown = cache["next"] + (t if lengths is None else lengths.astype(jnp.int32))
     filled = jax.lax.broadcasted_iota(jnp.int32, (*grown.shape, n * page), grown.ndim) < grown[..., None]
     filled = (filled & jnp.repeat(cache["table"] >= 0, page, -1))[..., None, None]  # the rest is others', or was
 
-    def read(pool: jax.Array) -> jax.Array:
-        rows = pool[jnp.maximum(cache["table"], 0)].reshape(*x.shape[:-2], n * page, *pool.shape[2:])
-        return jnp.where(filled, rows, 0).astype(q.dtype)
+    def read(name: str) -> jax.Array:
+        own = {part: pools[part][jnp.maximum(cache["table"], 0)] for part in pools if part.startswith(name)}
+        rows = {part: pool.reshape(*x.shape[:-2], n * page, *pool.shape[-2:]) for part, pool in own.items()}
+        return jnp.where(filled, recalled(rows, name, q.dtype), 0)
 
     ahead = at[..., None] - jax.lax.broadcasted_iota(jnp.int32, (*at.shape, n * page), at.ndim)
     mask = (ahead >= 0) & jnp.repeat(cache["table"] >= 0, page, -1)[..., None, :]
     mask = mask if window is None else mask & (ahead < window)
-    y = attend(q, read(pools["k"]), read(pools["v"]), mask, **extras(p, None))
+    y = attend(q, read("k"), read("v"), mask, **extras(p, None))
     y = jnp.where((here & homeless)[..., None], jnp.nan, linear(p["o"], y, in_axes=2))
     return y, cache | pools | {"next": grown}
 

@@ -55,9 +55,17 @@ def quantize_weight(
     cut, inner = _cut(w.shape, block_sizes("quantize_weight", w.shape, axis, bits, group))
     parts, most = wide(w).reshape(cut), 2 ** (bits - 1) - 1
     greatest = jnp.max(jnp.abs(parts), inner)
-    scale = (jnp.where(greatest > 0, greatest, 1) / most).astype(w.dtype)
+    scale = _scale(greatest, most, w.dtype)
     q = jnp.round(parts / jnp.expand_dims(wide(scale), inner)).clip(-most, most).astype(jnp.int8).reshape(w.shape)
     return {"int8": q, "scales": scale} if bits == 8 else {"int4": _pack(q), "scales": scale}
+
+
+def _scale(greatest: jax.Array, most: int, dtype: Any) -> jax.Array:
+    """Of which `most` make the greatest: where so small a number of this dtype is coarse or none, the next one up."""
+    info = jnp.finfo(dtype)
+    least = info.smallest_subnormal if info.bits == 16 and info.nmant > 7 else info.tiny  # wider ones are flushed to 0
+    scale = jnp.maximum(jnp.where(greatest == 0, 1, greatest) / most, least).astype(dtype)
+    return jnp.where(wide(scale) * (most + 0.5) < greatest, jnp.nextafter(scale, jnp.full_like(scale, jnp.inf)), scale)
 
 
 def block_sizes(
@@ -69,6 +77,9 @@ def block_sizes(
     if bits == 4 and shape[-1] % 2:
         raise ValueError(f"{where}: 4 bits go two in a byte along the last axis, found {tuple(shape)}. Take bits=8.")
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if not axes or not all(-len(shape) <= i < len(shape) for i in axes):
+        raise ValueError(f"{where}: expected axes of a weight {tuple(shape)} that are summed over, found {axis}.")
+    axes = tuple(i % len(shape) for i in axes)
     if group is None:
         return tuple(size if i in axes else 1 for i, size in enumerate(shape))
     checks.count(where, "group", group)

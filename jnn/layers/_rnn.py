@@ -22,7 +22,9 @@ import jax.numpy as jnp
 
 from jnn import backend, checks
 from jnn.axes import in_force
+from jnn.layers._gru_cell import gru_cell
 from jnn.layers._lstm_cell import lstm_cell
+from jnn.layers.kernels._gru import gru_sequence
 from jnn.layers.kernels._lstm import lstm_sequence
 from jnn.param import Params
 from jnn.precision import narrow, over_steps
@@ -39,7 +41,10 @@ class Sequence(NamedTuple):
     run: Callable[..., tuple[Carry, jax.Array]]
 
 
-SEQUENCES: dict[Cell, Sequence] = {lstm_cell: Sequence("lstm", "feature_major", lstm_sequence)}
+SEQUENCES: dict[Cell, Sequence] = {
+    lstm_cell: Sequence("lstm", "by_hand", lstm_sequence),
+    gru_cell: Sequence("gru", "by_hand", gru_sequence),
+}
 
 
 def rnn(
@@ -54,8 +59,9 @@ def rnn(
 ) -> tuple[jax.Array, Carry]:
     """Recurrent layer: applies a cell step by step along the axis before the last.
 
-    On a CPU, without a layout and resets, an `lstm_cell` runs as `lstm_sequence`, which has no forward-mode derivative:
-    for `jax.jvp` or `jax.jacfwd`, trace under `with jnn.backend.target("tpu")`, which scans the cell on any machine.
+    On a CPU, without a layout and resets, an `lstm_cell` runs as `lstm_sequence`, a `gru_cell` as `gru_sequence`. They
+    have no forward-mode derivative: for `jax.jvp` or `jax.jacfwd`, trace under `with jnn.backend.target("tpu")`, which
+    scans the cell on any machine.
 
     Args:
       cell: `(p, carry, x) -> (carry, y)`.
@@ -112,8 +118,8 @@ def _bare(cell: Cell) -> Cell:
 def _refusal(*, resets: bool) -> str:
     if resets:
         return "with resets, for which the cell is scanned"
-    # its one product with the weights of input and state, which lie differently, is one that XLA's partitioner gets
-    # wrong on a mesh of three axes where the weights are not gathered: see `jnn.axes.gathered`
+    # the LSTM's one product with the weights of input and state, which lie differently, is one that XLA's partitioner
+    # gets wrong on a mesh of three axes where the weights are not gathered: see `jnn.axes.gathered`
     return "" if in_force() is None else "under a layout, where the cell is scanned as on every accelerator"
 
 

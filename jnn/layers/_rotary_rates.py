@@ -31,7 +31,7 @@ def rotary_rates(size: int, *, base: float = 10_000.0) -> np.ndarray:
       (size / 2,), float64.
 
     Raises:
-      ValueError: size is odd.
+      ValueError: size is odd, or the base is not positive.
 
     >>> rotary_rates(4, base=100.0).tolist()
     [1.0, 0.1]
@@ -96,6 +96,8 @@ def yarn_rates(
     _check("yarn_rates", factor, context)
     if not 0 < slow < fast:
         raise ValueError(f"yarn_rates: expected 0 < slow < fast, found {slow} and {fast}.")
+    if not base > 1:
+        raise ValueError(f"yarn_rates: expected a base over 1, whose pairs turn at different rates, found {base}.")
     rates = rotary_rates(size, base=base)
     pair = lambda turns: size * math.log(context / (turns * 2 * math.pi)) / (2 * math.log(base))
     first, last = max(math.floor(pair(fast)), 0), min(math.ceil(pair(slow)), size - 1)
@@ -119,9 +121,13 @@ def rates_of(layer: str, size: int, base: float) -> np.ndarray:
     """`rotary_rates`, for a layer whose size it is."""
     if size < 2 or size % 2:
         raise ValueError(f"{layer}: pairs of features need an even size, found {size}.")
+    if not 0 < base < math.inf:
+        raise ValueError(f"{layer}: expected a positive, finite base, found {base}.")
     return base ** (-np.arange(0, size, 2) / size)
 
 
 def _check(name: str, factor: float, context: int) -> None:
-    if factor < 1 or context < 1:
-        raise ValueError(f"{name}: expected a factor of 1 or more and a positive context, found {factor}, {context}.")
+    if not 1 <= factor < math.inf or context < 1:
+        raise ValueError(
+            f"{name}: expected a finite factor of 1 or more and a positive context, found {factor}, {context}."
+        )

@@ -57,6 +57,7 @@ from jnn.losses._divergence import (
 from jnn.losses._flow_matching import flow_matching_loss, interpolate_flow
 from jnn.losses._focal import binary_focal_loss, focal_loss, generalized_cross_entropy, poly_loss
 from jnn.losses._gradient_penalty import r1_penalty, r2_penalty, wgan_gradient_penalty
+from jnn.losses._group_policy import group_advantages, grpo_loss
 from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths
 from jnn.losses._image_text import clip_loss, siglip_loss
 from jnn.losses._images import lpips, ms_ssim_loss, ssim_loss, total_variation
@@ -152,6 +153,8 @@ __all__ = [
     "generalized_cross_entropy",
     "generalized_dice_loss",
     "giou_loss",
+    "group_advantages",
+    "grpo_loss",
     "hierarchical_softmax",
     "hinge_discriminator_loss",
     "hinge_embedding_loss",

@@ -31,7 +31,7 @@ def chunked_cross_entropy(
     al., 2025.
 
     Args:
-      hidden: (..., d), floating point.
+      hidden: (..., d), floating point: of `transformer_hidden`, `decoder_hidden`, or a model of one's own.
       table: (classes, d), an embedding's, or a linear map's `w.T`. It is read as it is where chunk divides the
         classes; otherwise its first part is copied once.
       labels: (...), integers in 0..classes-1.

@@ -76,7 +76,7 @@ def crf_loss(p: Params, scores: jax.Array, tags: jax.Array, *, lengths: jax.Arra
 
     def forward(alpha: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         score, there = now
-        new = jax.nn.logsumexp(alpha[..., None] + over_last_axes(step, alpha[..., None]), axis=-2) + score
+        new = _log_sum(alpha[..., None] + over_last_axes(step, alpha[..., None])) + score
         return jnp.where(there[..., None], new, alpha), None
 
     first = h[..., 0, :] + over_last_axes(start, h[..., 0, :])
@@ -125,6 +125,12 @@ def crf_decode(p: Params, scores: jax.Array, *, lengths: jax.Array | None = None
     tag, rest = jax.lax.scan(backward, last, before, reverse=True)
     tags = jnp.moveaxis(jnp.where(there, jnp.concatenate([tag[None], rest]), 0), 0, -1)
     return tags, jnp.where(_known(lengths, scores), jnp.max(best, -1), jnp.nan)
+
+
+def _log_sum(through: jax.Array) -> jax.Array:
+    """Over the tags before, (..., k, k) -> (..., k); of a tag that none of them leads to -inf, with a gradient of 0."""
+    reached = jnp.max(through, -2) != -jnp.inf
+    return jnp.where(reached, jax.nn.logsumexp(jnp.where(reached[..., None, :], through, 0), axis=-2), -jnp.inf)
 
 
 def _check(layer: str, p: Params, scores: jax.Array, lengths: jax.Array | None) -> jax.Array:

@@ -43,7 +43,7 @@ from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, 
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
 from jnn.models._tcn import tcn, tcn_spec
-from jnn.models._transformer import transformer, transformer_spec
+from jnn.models._transformer import transformer, transformer_hidden, transformer_spec
 from jnn.models._transformer_block import cached_block, transformer_block, transformer_block_spec
 from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
@@ -61,6 +61,7 @@ from jnn.models.decoders import (
     decoder,
     decoder_cache,
     decoder_from_hf,
+    decoder_hidden,
     decoder_model,
     decoder_spec,
     gemma2_from_hf,
@@ -91,6 +92,7 @@ from jnn.models.encoder_decoders import (
     encoder_decoder,
     encoder_decoder_cache,
     encoder_decoder_from_hf,
+    encoder_decoder_model,
     encoder_decoder_spec,
     marian_from_hf,
     t5_from_hf,
@@ -199,6 +201,7 @@ __all__ = [
     "decoder",
     "decoder_cache",
     "decoder_from_hf",
+    "decoder_hidden",
     "decoder_model",
     "decoder_spec",
     "deit",
@@ -220,6 +223,7 @@ __all__ = [
     "encoder_decoder",
     "encoder_decoder_cache",
     "encoder_decoder_from_hf",
+    "encoder_decoder_model",
     "encoder_decoder_spec",
     "encoder_from_hf",
     "encoder_spec",
@@ -318,6 +322,7 @@ __all__ = [
     "transformer_block",
     "transformer_block_spec",
     "transformer_cache",
+    "transformer_hidden",
     "transformer_spec",
     "unet",
     "unet_spec",

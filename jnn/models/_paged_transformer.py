@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.cached_model import CachedModel
@@ -42,11 +43,16 @@ def paged_transformer_cache(p: Params, pages: int, page: int, table: jax.Array) 
     return in_layers(p["blocks"]["attention"], pages, page, table)
 
 
-def in_layers(attention: Params, pages: int, page: int, table: jax.Array) -> Cache:
+def in_layers(attention: Params, pages: int, page: int, table: jax.Array, *, dtype: DTypeLike | None = None) -> Cache:
     """`paged_cache` of stacked layers: pools (layers, ...), and the table and positions that all of them share."""
-    one = paged_cache(jax.tree.map(lambda x: x[0], attention), pages, page, table)
+    one = paged_cache(jax.tree.map(lambda x: x[0], attention), pages, page, table, dtype=dtype)
     layers = weight_shape(attention["k"]["w"])[0]
-    return one | {name: jnp.zeros((layers, *one[name].shape), one[name].dtype) for name in ("k", "v")}
+    return one | {name: jnp.zeros((layers, *pool.shape), pool.dtype) for name, pool in pools_of(one).items()}
+
+
+def pools_of(cache: Cache) -> Cache:
+    """What a paged cache remembers, without whose it is."""
+    return {name: cache[name] for name in cache if name not in ("table", "next")}
 
 
 def paged_transformer(
@@ -97,7 +103,7 @@ def paged_transformer(
 
 def flat_pools(cache: Cache) -> Cache:
     """The pools of all layers as one, which a loop over layers writes in place: slices of it would be copied."""
-    return {name: cache[name].reshape(-1, *cache[name].shape[2:]) for name in ("k", "v")}
+    return {name: pool.reshape(-1, *pool.shape[2:]) for name, pool in pools_of(cache).items()}
 
 
 def of_layer(pools: Cache, cache: Cache, layer: jax.Array) -> Cache:

@@ -1,6 +1,7 @@
 """A decoder-only transformer, of GPT-2's shape: pre-norm blocks, stacked and scanned, with a tied read-out.
 
-    transformer(p, tokens, key=key) -> logits       all positions at once, for training
+    transformer(p, tokens, key=key) -> logits           all positions at once, for training
+    transformer_hidden(p, tokens, key=key) -> hidden    what these are read from, for `chunked_cross_entropy`
 
 (One chunk of tokens after another, with a cache: `_cached_transformer`, `_paged_transformer`.)
 
@@ -12,6 +13,8 @@ Laws: logits at t do not depend on tokens after t; packed rows equal the rows al
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -120,25 +123,74 @@ def transformer(
     >>> transformer(p, jnp.zeros((3, 10), jnp.int32), key=None).shape
     (3, 10, 65)
     """
-    checks.params("transformer", p, "embed", "blocks", "norm")
-    for name in p.keys() & {"embed", "position"}:
-        checks.params("transformer", p[name], "table", what=f"params[{name!r}]", adapted=name == "embed")
-    check_key("transformer", key, optional=True)
-    checks.integers("transformer", tokens, ndim=1, name="tokens")
+    how: dict[str, Any] = {"key": key, "rate": rate, "positions": positions, "mask": mask, "remat": remat}
+    ends, x = _before_read_out("transformer", p, tokens, **how)
+    return constrain(unembed(ends["embed"], x), "time", "vocab")
+
+
+def transformer_hidden(
+    p: Params,
+    tokens: jax.Array,
+    *,
+    key: jax.Array | None,
+    rate: float = 0.0,
+    positions: jax.Array | None = None,
+    mask: jax.Array | None = None,
+    remat: Remat = "dots",
+) -> jax.Array:
+    """Hidden states of a decoder-only transformer: `transformer(p, ...)` is these times p["embed"]["table"].T.
+
+    With a large vocabulary `chunked_cross_entropy(hidden, p["embed"]["table"], labels)` is its loss without the logits.
+
+    Args:
+      p, tokens, key, rate, positions, mask, remat: as in `transformer`.
+
+    Returns:
+      (..., t, embed), normalized, in the parameters' dtype.
+
+    Raises:
+      TypeError, ValueError: as `transformer`.
+
+    >>> from jnn.param import init
+    >>> p = init(transformer_spec(65, 64, layers=2, heads=2, embed=8), jax.random.key(0))
+    >>> transformer_hidden(p, jnp.zeros((3, 10), jnp.int32), key=None).shape
+    (3, 10, 8)
+    """
+    how: dict[str, Any] = {"key": key, "rate": rate, "positions": positions, "mask": mask, "remat": remat}
+    return _before_read_out("transformer_hidden", p, tokens, **how)[1]
+
+
+def _before_read_out(
+    name: str,
+    p: Params,
+    tokens: jax.Array,
+    *,
+    key: jax.Array | None,
+    rate: float,
+    positions: jax.Array | None,
+    mask: jax.Array | None,
+    remat: Remat,
+) -> tuple[Params, jax.Array]:
+    """What stands before and behind the layers, as it is used; and the hidden states."""
+    checks.params(name, p, "embed", "blocks", "norm")
+    for table in p.keys() & {"embed", "position"}:
+        checks.params(name, p[table], "table", what=f"params[{table!r}]", adapted=table == "embed")
+    check_key(name, key, optional=True)
+    checks.integers(name, tokens, ndim=1, name="tokens")
     if positions is None:
         positions = jnp.arange(tokens.shape[-1])
         if "position" in p and tokens.shape[-1] > (context := p["position"]["table"].shape[0]):
-            raise ValueError(f"transformer: found {tokens.shape[-1]} tokens, its params have {context} positions.")
+            raise ValueError(f"{name}: found {tokens.shape[-1]} tokens, its params have {context} positions.")
 
     def block(p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None) -> jax.Array:
         return transformer_block(p, x, key=key, rate=rate, mask=mask if rows is None else rows, rotate=rotate)
 
-    rotate, ends = rotation(p), gather({name: p[name] for name in p if name != "blocks"})
+    rotate, ends = rotation(p), gather({part: p[part] for part in p if part != "blocks"})
     first = None if key is None else jax.random.fold_in(key, 0)
     x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
     beside = mask_of_rows(mask, tokens)
     x = scan_layers(block, p["blocks"], x, "time", "embed", path="blocks", key=key, remat=remat, beside=beside)
-    return constrain(unembed(ends["embed"], layer_norm(ends["norm"], x)), "time", "vocab")
+    return ends, layer_norm(ends["norm"], x)
 
 
 def embed_tokens(p: Params, tokens: jax.Array, positions: jax.Array) -> jax.Array:

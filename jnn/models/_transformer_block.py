@@ -169,7 +169,7 @@ def transformer_block(
     keys = [None] * 3 if key is None else jax.random.split(key, 3 if "cross" in p else 2)
     branches: list[Branch] = [
         ("norm1", attending),
-        *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
+        *_others(p, kv, kv_mask, qk_norm, attend, partial(forward, p, activation=activation)),
     ]
     branches = _adapted(p, branches)
 
@@ -235,7 +235,7 @@ def cached_block(
 
     own: list[Branch] = [
         ("norm1", attending),
-        *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
+        *_others(p, kv, kv_mask, qk_norm, attend, partial(forward, p, activation=activation)),
     ]
     return arrange(p, x, _adapted(p, own), norm), grown[0]
 
@@ -256,6 +256,7 @@ def _others(
     p: Params,
     kv: jax.Array | Cache | None,
     mask: jax.Array | None,
+    qk_norm: QkNorm,
     attend: Attend,
     forward: Callable[[jax.Array], jax.Array],
 ) -> list[Branch]:
@@ -269,5 +270,6 @@ def _others(
     last: Branch = ("norm2", forward)
     if kv is None:
         return [last]
-    cache = kv if isinstance(kv, dict) else cross_cache(p["cross"], kv)
-    return [("norm_cross", partial(cross_attention, p["cross"], cache=cache, mask=mask, attend=attend)), last]
+    cache = kv if isinstance(kv, dict) else cross_cache(p["cross"], kv, qk_norm=qk_norm)
+    how: dict[str, Any] = {"cache": cache, "mask": mask, "qk_norm": qk_norm, "attend": attend}
+    return [("norm_cross", partial(cross_attention, p["cross"], **how)), last]

@@ -7,6 +7,7 @@
     spec_of(arrays) -> spec         a declaration of somebody else's arrays
     misfits(found, wanted) -> [..]  where one tree does not fit another, by path
     weight_mask(spec) -> mask       True where decay belongs: on linear maps, not biases or norms
+    muon_dimension_numbers(spec)    the two sides of each linear map, for `optax.contrib.muon`
     count_params, summary           how many, and a table of them
 
 Laws: `init` returns the tree, shapes and dtypes that the spec declares, and a draw depends on the
@@ -15,10 +16,11 @@ float32 at least, and then cast. A Param that is changed by `dataclasses.replace
 stacked or not.
 """
 
-from jnn.param._declare import Initializer, Param, Params, Rules, Spec, stack
+from jnn.param._declare import Initializer, Param, Params, Rules, Spec, check_spec, stack
 from jnn.param._load import load
 from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
+from jnn.param._muon_dimension_numbers import muon_dimension_numbers
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
 from jnn.param._spec_of import spec_of
 from jnn.param._weight_decay_mask import weight_mask
@@ -32,6 +34,7 @@ __all__ = [
     "abstract",
     "array_type",
     "check_key",
+    "check_spec",
     "count_params",
     "flatten",
     "init",
@@ -39,6 +42,7 @@ __all__ = [
     "load",
     "map_paths",
     "misfits",
+    "muon_dimension_numbers",
     "path_key",
     "shardings",
     "spec_of",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
+
+import numpy as np
 
 from jnn import checks
 from jnn.cached_model import CachedModel
@@ -37,6 +40,9 @@ def check_plan(plan: EngineConfig) -> None:
 
 def check_ask(ask: GenerationRequest, vocab: int, longest: int, tokenizer: Tokenizer | None) -> None:
     """Raises unless an engine can serve it."""
+    if not isinstance(ask, GenerationRequest):
+        raise TypeError(f"Engine: expected a GenerationRequest, found {checks.describe(ask)}.")
+    _check_kinds(ask)
     if not ask.prompt:
         raise ValueError("The prompt is empty: expected at least one token.")
     if not all(0 <= token < vocab for token in ask.prompt):
@@ -47,14 +53,27 @@ def check_ask(ask: GenerationRequest, vocab: int, longest: int, tokenizer: Token
             f"A prompt of {len(ask.prompt)} tokens and up to {ask.steps} drawn ones exceed the {longest} that a "
             f"request may have here. Shorten the prompt, or ask for at most {max(longest - len(ask.prompt), 0)}."
         )
-    for what, one, expected in (("stop", ask.stop, "strings"), ("ends", ask.ends, "tokens")):
-        if isinstance(one, str | int):
-            raise TypeError(
-                f"GenerationRequest: expected several {expected} as {what}, found {one!r}. Give them in a tuple or a "
-                "set."
-            )
+    if not all(0 <= token < vocab for token in ask.ends):
+        raise ValueError(f"GenerationRequest: expected ends in 0..{vocab - 1}, found {sorted(ask.ends)}.")
+    check_numbers("GenerationRequest", ask.sampling, vocab, ask.seed, ())
     if ask.sampling.top_k is not None:
         raise ValueError(f"Requests share one program: expected a top_k of None, found {ask.sampling.top_k}.")
-    check_numbers("GenerationRequest", ask.sampling, vocab, ask.seed, ())
     if ask.stop and (tokenizer is None or not all(ask.stop)):
         raise ValueError(f"Stop strings need a tokenizer, and are not empty: found {ask.stop} and {tokenizer}.")
+
+
+def _check_kinds(ask: GenerationRequest) -> None:
+    """Raises TypeError unless each field is of the kind that it should be."""
+    kinds: tuple[tuple[str, Any, Any, str], ...] = (
+        ("prompt", tuple | list, int | np.integer, "tokens in a tuple"),
+        ("ends", frozenset | set | tuple | list, int | np.integer, "several tokens in a set"),
+        ("stop", tuple | list | set | frozenset, str, "several strings in a tuple"),
+    )
+    for name, several, each, expected in kinds:
+        found = getattr(ask, name)
+        if not isinstance(found, several) or not all(isinstance(one, each) for one in found):
+            raise TypeError(f"GenerationRequest: expected {expected} as {name}, found {repr(found)[:60]}.")
+    if not isinstance(ask.seed, int | np.integer) or not -(2**63) <= ask.seed < 2**63:
+        raise TypeError(f"GenerationRequest: expected a seed that is a whole number of 64 bits, found {ask.seed!r}.")
+    if not isinstance(ask.seconds, int | float) or math.isnan(ask.seconds):
+        raise TypeError(f"GenerationRequest: expected seconds as a number, found {ask.seconds!r}.")

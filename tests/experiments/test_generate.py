@@ -96,6 +96,13 @@ def test_what_is_missing_is_one_error(config, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_model_of_another_family_is_one_error(small, capsys):
+    (small / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(SystemExit):
+        generate.main(generate.Config(weights=str(small), prompt="a"))
+    assert re.search(r"^error: --weights: .*: expected model_type among .* found 'bert'", capsys.readouterr().err)
+
+
 def test_positions_that_hang_on_how_long_texts_get_are_those_of_the_longest(small, capsys):
     heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
     fields = json.loads((small / "config.json").read_text()) | heads

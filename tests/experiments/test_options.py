@@ -106,6 +106,7 @@ def test_an_odd_value_is_refused_before_anything_is_done(tmp_path, monkeypatch, 
 @pytest.mark.parametrize(("name", "option", "values"), [
     ("digits", "hidden", (64, 0)), ("digits", "channels", (-1,)),
     ("universal", "widths", ()), ("universal", "widths", (0,)), ("finetune", "methods", ()),
+    ("align", "stages", ()), ("grpo", "group", (1,)), ("grpo", "kl", (-1,)), ("align", "beta", (0,)),
     ("perceptron", "classes", (3, 3)), ("perceptron", "classes", (1, 10)), ("neuron", "held_out", (1,)),
     ("mnist", "dropout", (1,)), ("sentiment", "smoothing", (1.5,)), ("gpt", "context", (1,)),
     ("binary", "seed", (2**32,)),
@@ -115,3 +116,10 @@ def test_values_that_mean_nothing(name, option, values, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     assert end_of(name, option, *values) == 2
     assert capsys.readouterr().err.startswith(f"error: --{option.replace('_', '-')}: expected ")
+
+
+def test_help_has_a_line_for_each_of_the_notes(capsys):
+    with pytest.raises(SystemExit):
+        launch(importlib.import_module("experiments.digits").experiment, config_of("digits"), ["--help"])
+    begun = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.split()]
+    assert {"Data", "Networks", "Training", "Run", "Measured"} <= {*begun}

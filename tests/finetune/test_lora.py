@@ -11,10 +11,11 @@ import torch
 
 import jnn
 from jnn.data import read_safetensors, write_safetensors
-from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, with_lora
+from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, quantize_spec, with_lora
 from jnn.initializers import ones
 from jnn.interop.torch import load_state_dict, lora_names
 from jnn.layers import attention_spec, linear, linear_spec, scan_layers
+from jnn.models import transformer_block_spec
 from jnn.train import LossOutput, create_state, make_step
 
 SPEC = {"blocks": jnn.stack({"attention": attention_spec(8, 2, kv_heads=1)}, 3), "out": linear_spec(8, 4)}
@@ -122,6 +123,13 @@ def test_values_and_gradients_are_those_of_peft(kind):
         near(dlora["lora"]["magnitude"], more[0].grad.numpy() * norm)
 
 
+def test_by_default_it_is_for_queries_and_values_of_cross_attention_too():
+    found = jnn.flatten(lora_spec({"blocks": jnn.stack(transformer_block_spec(8, 2, 16, d_cross=6), 3)}, 2))
+    assert {path.rsplit("/", 2)[0] for path in found} == {
+        f"blocks/{where}/{which}" for where in ("attention", "cross") for which in "qv"
+    }
+
+
 def test_files_of_peft_are_read_by_the_names_of_the_model():
     names = {"blocks/attention/*": "layers.{i}.self.*", "out/*": "head.*"}
     spec, rng = lora_spec(SPEC, 2, ["*q/w", "out/w"]), np.random.default_rng(0)
@@ -160,3 +168,9 @@ def test_what_makes_no_sense_is_refused(why):
     call, words = REFUSED[why]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("declare", [lambda p: lora_spec(p, 2), quantize_spec, lambda p: quantize(p, p)])
+def test_params_in_the_place_of_a_spec_are_refused(declare):
+    with pytest.raises(TypeError, match=r"expected a spec, found .* at 'w'. Give what a function such as"):
+        declare({"w": X})

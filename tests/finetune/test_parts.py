@@ -85,3 +85,11 @@ REFUSED = {
 def test_what_makes_no_sense_is_refused(why):
     with pytest.raises(ValueError, match=r"prefix|transformer block|no attention fits"):
         REFUSED[why]()
+
+
+def test_a_part_for_a_layer_that_a_list_has_not_is_refused():
+    adapter = jnn.init(layers.adapter_spec(8, 3), KEY)
+    with pytest.raises(ValueError, match=r"a part for layers/2, which is no place in p\. There are: 0, 1"):
+        with_parts(
+            {"layers": [{"w": 1}, {"w": 2}]}, {"layers": {"0": {"adapter1": adapter}, "2": {"adapter1": adapter}}}
+        )

@@ -14,7 +14,7 @@ from jnn.models import DecoderConfig, decoder_spec, paged_decoder, paged_decoder
 from tests.table import BLOCKS
 
 KEY = jax.random.key(0)
-BY_THEMSELVES = {"experts", "expert_choice", "autoregressive_flow", "rnn-lstm", "mamba2"}
+BY_THEMSELVES = {"experts", "expert_choice", "autoregressive_flow", "rnn-lstm", "rnn-gru", "mamba2"}
 LEFT_OUT = ("-int", "dora", "adapters", "drop_connect")  # those that have some; one whose row is of an array
 
 
@@ -76,11 +76,14 @@ def test_every_part_is_read_where_it_is_declared_or_refused(block, kind):
         assert is_read(own, *REFUSALS), own
 
 
-def test_an_lstm_on_a_cpu_reads_what_stands_beside_its_weights():
-    spec, rng = layers.lstm_cell_spec(3, 4), np.random.default_rng(0)
+@pytest.mark.parametrize(
+    ("cell", "spec"), [(layers.lstm_cell, layers.lstm_cell_spec(3, 4)), (layers.gru_cell, layers.gru_cell_spec(3, 4))]
+)
+def test_a_recurrence_on_a_cpu_reads_what_stands_beside_its_weights(cell, spec):
+    rng = np.random.default_rng(0)
     draw = lambda spec: jax.tree.map(lambda s: jnp.asarray(rng.normal(size=s.shape), jnp.float32), spec)
     p, dora, x = draw(spec), draw(dora_spec(spec, 2, "*")), jnp.asarray(rng.normal(size=(2, 5, 3)), jnp.float32)
-    run = jax.jit(lambda p: layers.rnn(layers.lstm_cell, p, x)[0])
+    run = jax.jit(lambda p: layers.rnn(cell, p, x)[0])
     np.testing.assert_allclose(run(with_lora(p, dora)), run(merge_lora(p, dora)), rtol=1e-5, atol=1e-5)
     assert abs(run(with_lora(p, dora)) - run(p)).max() > 0.1
     q = quantize(p, spec)

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jnn.cached_model import CachedModel
 from jnn.generation import GREEDY, contrastive_search, generate
 from jnn.models import TRANSFORMER, DecoderConfig, decoder_model, decoder_spec
+from jnn.param import abstract
 from tests.models.decoders import LEARNED, moved
 
 ROWLESS = dataclasses.replace(TRANSFORMER, rows=None)
@@ -60,3 +62,23 @@ def test_without_a_weight_on_likeness_it_is_greedy():
 def test_bad_input_is_one_clear_error(call, message):
     with pytest.raises(ValueError, match=f"contrastive_search: .*{message}"):
         call(moved(LEARNED))
+
+
+def test_in_double_precision_likeness_is_of_rows_as_they_are():
+    with jax.enable_x64(True):
+        p = abstract(decoder_spec(CONFIG, dtype=jnp.float64))
+        found = jax.eval_shape(lambda p: contrastive_search(p, PROMPT, 6, MODEL, end=3), p)
+    assert (found.tokens.dtype, found.log_probs.dtype) == (jnp.int32, jnp.float32)
+
+
+def test_a_token_that_cannot_be_is_no_candidate():
+    """However unlike the text its row is: here they are all alike but that of the token which is ruled out."""
+    rows = lambda p, tokens, cache: (
+        jnp.where(tokens[..., None] == 2, jnp.array([-1.0, 0.0]), jnp.array([1.0, 0.0])),
+        cache,
+    )
+    read_out = lambda p, rows: jnp.broadcast_to(jnp.array([0.0, 0.0, -jnp.inf]), (*rows.shape[:-1], 3))
+    cache = lambda p, length, leading=(): {"next": jnp.zeros(leading, jnp.int32)}
+    model = CachedModel(cache, lambda p, x, c: (read_out(p, x), c), lambda p: 3, rows=rows, read_out=read_out)
+    found = contrastive_search({}, jnp.array([0]), 3, model, top_k=3, alpha=0.9)
+    assert 2 not in found.tokens.tolist()

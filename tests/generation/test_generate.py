@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn.generation import GREEDY, Sampling, generate, host_mask
+from jnn.generation import GREEDY, Sampling, beam_search, generate, host_mask
 from jnn.models import TRANSFORMER, DecoderConfig, decoder_model, decoder_spec, transformer
+from jnn.param import abstract
 from tests.models.decoders import LEARNED, VARIANTS, moved
 
 KEY = jax.random.key(0)
@@ -177,6 +179,26 @@ def test_a_mask_says_what_may_come_whether_of_jax_or_of_the_host():
     np.testing.assert_array_equal(draw(asked), found)
 
 
+@pytest.mark.parametrize("found", [[1, 2], np.arange(11), np.ones((1, 11), bool)], ids=["tokens", "integers", "rows"])
+def test_what_is_no_mask_of_the_host_says_how_to_make_one(found):
+    allow = host_mask(lambda tokens: found, 11)
+    with pytest.raises(Exception, match=r"host_mask: expected a boolean for each of 11 tokens.*np\.isin\(np"):
+        jax.block_until_ready(jax.jit(allow)(jnp.zeros((1, 3), jnp.int32), jnp.array([2])))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "found"),
+    [
+        (lambda p, tokens, cache: TRANSFORMER.chunk(p, tokens, cache)[0], "no pair, but"),
+        (lambda p, tokens, cache: (jnp.zeros((*tokens.shape, 12)), cache), r"logits \(2, 2, 12\)"),
+    ],
+)
+def test_a_model_of_ones_own_is_told_what_its_chunk_gives(chunk, found):
+    model = dataclasses.replace(TRANSFORMER, chunk=chunk)
+    with pytest.raises(ValueError, match=rf"of its chunk \(logits \(2, 2, 11\), cache\), found {found}"):
+        generate(moved(LEARNED), PROMPT, 2, model, GREEDY)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -234,3 +256,10 @@ def test_a_mask_says_what_may_come_whether_of_jax_or_of_the_host():
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call(jnn.init(LEARNED, jax.random.key(0)))
+
+
+@pytest.mark.parametrize("draw", [partial(generate, sampling=GREEDY), partial(beam_search, beams=2)])
+@pytest.mark.parametrize("mask", [jnp.full(11, 2), jnp.ones(11), jnp.ones(3, bool)], ids=str)
+def test_what_may_come_next_is_said_by_booleans_of_all_tokens(draw, mask):
+    with pytest.raises(ValueError, match=r"allow: expected bool \(\.\.\., 11\), .* found (int|float|bool)"):
+        jax.eval_shape(lambda p: draw(p, PROMPT, 2, TRANSFORMER, allow=lambda *_: mask), abstract(LEARNED))

@@ -1,6 +1,7 @@
 """Speculative decoding: greedily the same tokens, by chance the same distribution; what is looked up in a text."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +20,14 @@ from jnn.generation import (
     verify,
 )
 from jnn.models import TRANSFORMER, DecoderConfig, decoder_model, decoder_spec, transformer_spec
+from jnn.param import abstract
 from tests.models.decoders import moved
 
 KEY = jax.random.key(0)
 TARGET = DecoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, kv_heads=1, windows=(3, None))
 PROMPT, LENGTHS = jnp.array([[1, 2, 1, 2, 3], [4, 5, 6, 4, 0], [7, 0, 0, 0, 0]]), jnp.array([5, 4, 1])
+MODEL = decoder_model(TARGET)
+PAGELESS = replace(MODEL, paged_cache=None)
 SMALL = transformer_spec(11, 32, layers=1, heads=2, embed=8)
 DRAFTS = {
     "lookup": PromptLookup(),
@@ -133,6 +137,11 @@ def test_by_chance_the_distribution_is_that_of_generate(draft):
         (lambda p, m: speculative_generate(p, PROMPT, 2, m, PromptLookup(), GREEDY, ahead=0), ValueError, "ahead"),
         (lambda p, m: speculative_generate(p, PROMPT, 2, m, PromptLookup()), ValueError, "needs a key"),
         (
+            lambda p, m: speculative_generate(p, PROMPT, 2, replace(m, paged_cache=None), PromptLookup(), GREEDY),
+            ValueError,
+            r"speculative_generate: what was guessed wrongly is taken back.*paged_chunk, or take jnn\.generate\.",
+        ),
+        (
             lambda p, m: speculative_generate(
                 p,
                 PROMPT,
@@ -144,8 +153,27 @@ def test_by_chance_the_distribution_is_that_of_generate(draft):
             ValueError,
             "a draft of the same 11 tokens, found one of 9",
         ),
+        (
+            lambda p, m: speculative_generate(p, PROMPT, 2, PAGELESS, PromptLookup(), GREEDY),
+            ValueError,
+            "a model with a paged cache, and this one has none",
+        ),
+        (
+            lambda p, m: speculative_generate(p, PROMPT, 2, m, DraftModel(p, PAGELESS), GREEDY),
+            ValueError,
+            "a model with a paged cache, and this one has none",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call(moved(decoder_spec(TARGET)), decoder_model(TARGET))
+
+
+@pytest.mark.parametrize("draft", ["lookup", "model"])
+def test_in_double_precision_numbers_of_tokens_stay_in_32_bits(draft):
+    with jax.enable_x64(True):
+        p = abstract(decoder_spec(TARGET, dtype=jnp.float64))
+        draw = lambda p: speculative_generate(p, PROMPT, 5, MODEL, DRAFTS[draft], key=KEY, lengths=LENGTHS, end=3)
+        found = jax.eval_shape(draw, p)
+    assert (found.tokens.dtype, found.lengths.dtype, found.log_probs.dtype) == (jnp.int32, jnp.int32, jnp.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jnn.cached_model import CachedModel
-from jnn.generation import GREEDY, generate, speculative_generate, stream
+from jnn.generation import GREEDY, Transcript, generate, speculative_generate, stream
 
 TEXT = "Zoë: «naïve» 日本 ok.\n\nend"
 BYTES = SimpleNamespace(decode=lambda tokens: bytes(tokens).decode(errors="replace"))
@@ -49,7 +49,9 @@ def test_a_stop_string_is_never_shown():
     for per_call in (1, 3, 16):
         assert "".join(pieces(per_call, stop=("\n\n", "»»"))) == TEXT[: TEXT.index("\n\n")]
     assert pieces(stop=("ï",))[-1] == "a"
-    assert "".join(pieces(end=ord("."))) == TEXT[: TEXT.index(".")]
+    end = ord(".")
+    for ends in (end, [end], {end}, np.array(end), jnp.array([end]), (token for token in [end])):
+        assert "".join(pieces(end=ends)) == TEXT[: TEXT.index(".")]
 
 
 def test_a_text_stops_with_the_token_that_completes_the_string():
@@ -74,8 +76,17 @@ def test_bad_input_is_one_clear_error():
     for draw in (generate, partial(stream, tokenizer=BYTES), partial(speculative_generate, draft=None)):
         with pytest.raises(TypeError, match="expected an array for prompt, found list"):
             draw({}, [1, 2], 2, MODEL)
+    for draw in (
+        generate,
+        partial(stream, tokenizer=BYTES),
+    ):  # when it is called, not when the first piece is asked for
+        with pytest.raises(ValueError, match="per_call"):
+            draw({}, PROMPT, 2, MODEL, GREEDY, per_call=0)
     with pytest.raises(ValueError, match="stop strings that are not empty"):
         stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop=[""])
+    for tokenizer in (None, 3):
+        with pytest.raises(TypeError, match=r"stream: expected a tokenizer whose decode\(tokens\) .* found (None|int)"):
+            stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=tokenizer)
     with pytest.raises(TypeError, match=r"several stop strings, found one str\. Give stop=\['end'\]"):
         generate({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop="end")
     with pytest.raises(ValueError, match="not within `jit`"):
@@ -119,3 +130,55 @@ def test_a_real_tokenizer_in_pieces():
     assert whole[:given] == prompt
     found = list(stream({}, jnp.array(prompt), len(whole) - given, model, GREEDY, tokenizer=tokenizer, per_call=1))
     assert "".join(found) == TEXT
+
+
+def sentencepiece():
+    """Pieces with the space before them, and bytes for what has no piece, as Llama's first tokenizer has them."""
+    tokenizers = pytest.importorskip("tokenizers")
+    pieces = ["<s>", "\u2581", "\u2581ok", "\u2581the", "o", "n", "!", *(f"<0x{byte:02X}>" for byte in range(256))]
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    own = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=[], byte_fallback=True))
+    own.add_special_tokens(["<s>"])
+    parts = tokenizers.decoders
+    strip = parts.Strip(" ", 1, 0)
+    own.decoder = parts.Sequence([parts.Replace("\u2581", " "), parts.ByteFallback(), parts.Fuse(), strip])
+    return own
+
+
+def bytelevel():
+    tokenizers = pytest.importorskip("tokenizers")
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    own = tokenizers.Tokenizer(tokenizers.models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    own.decoder = tokenizers.decoders.ByteLevel()
+    return own
+
+
+@pytest.mark.parametrize("make", [sentencepiece, bytelevel])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_new_is_what_decoding_all_of_it_would_give(make, seed):
+    """Random tokens, among them halves of characters and tokens without text, in random portions."""
+    tokenizer, rng = make(), np.random.default_rng(seed)
+    size = tokenizer.get_vocab_size()
+    tokens = rng.integers(0, size if seed % 2 else min(size, 7), 120).tolist()
+    if seed % 3 == 0:
+        tokens[40:100] = [size - 256 + byte for byte in "\u65e5\u672c".encode() * 10]
+    given, n, shown, longest = int(rng.integers(0, 20)), 0, "", ""
+    text = Transcript(tokenizer, tokens[:given])
+    context = tokens[max(0, given - 16) : given]
+    before = len(tokenizer.decode(context).rstrip("\ufffd"))
+    whole = lambda n: tokenizer.decode(context + tokens[given : given + n])[before:]
+    while n < len(tokens) - given:
+        n = min(len(tokens) - given, n + int(rng.integers(1, 5)))
+        longest = max(whole(n).rstrip("\ufffd"), longest, key=len)
+        shown += text.grown(tokens[given : given + n])
+        assert text.shown == longest
+
+
+def test_a_piece_costs_the_decoding_of_a_few_tokens_however_long_the_text_is():
+    decoded = []
+    counting = SimpleNamespace(decode=lambda tokens: (decoded.append(len(tokens)), BYTES.decode(tokens))[1])
+    text, tokens = Transcript(counting, list(b"Say "), ["never"]), list(TEXT.encode() * 30)
+    shown = "".join(text.grown(tokens[:n]) for n in range(1, len(tokens) + 1)) + text.last(tokens)
+    assert shown == TEXT * 30
+    assert max(decoded) < 64
+    assert text.grown(tokens[:3]) == ""  # fewer again are no harm

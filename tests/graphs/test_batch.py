@@ -1,18 +1,32 @@
 """Batches of graphs taken apart again, and filled up to a budget: against Jraph, and the laws; bad input."""
 
-import itertools
-
 import jax
 import numpy as np
 import pytest
 
 from jnn.graphs import batch_graphs, dynamically_batch_graphs, graph, unbatch_graphs, unpad_graphs
 from tests.graphs.test_graph_network import in_jraph, several
+from tests.oracle import configurations
 
 
-def some(seed, n=9):
-    rng = np.random.default_rng(seed)
-    return several(rng, [(int(rng.integers(1, 6)), int(rng.integers(0, 8))) for _ in range(n)])
+def some(rng, n=None):
+    """Graphs, with features of edges and graphs or without."""
+    n = int(rng.integers(1, 12)) if n is None else n
+    whole = several(rng, [(int(rng.integers(1, 6)), int(rng.integers(0, 8))) for _ in range(n)])
+    lacks = {name: None for name in ("edge_features", "graph_features") if rng.integers(3) == 0}
+    return [g._replace(**lacks) for g in whole]
+
+
+def sizes(whole):
+    return {
+        "nodes": sum(len(g.nodes) for g in whole),
+        "edges": sum(len(g.edges.senders) for g in whole),
+        "size": len(whole),
+    }
+
+
+def random_room(rng, needed):
+    return {name: n + int(rng.integers(0, 4)) for name, n in needed.items()}
 
 
 def assert_same(found, wanted):
@@ -20,15 +34,32 @@ def assert_same(found, wanted):
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_what_is_batched_comes_apart_as_it_was(seed):
-    whole = some(seed)
-    batch = batch_graphs(whole, nodes=50, edges=70, size=11)
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2)), ids=range(20))
+def test_what_is_batched_comes_apart_as_it_was(rng):
+    whole = some(rng)
+    needed = sizes(whole)
+    batch = batch_graphs(whole, **random_room(rng, needed))
     assert_same(unbatch_graphs(batch), whole)
-    nodes, edges = sum(len(g.nodes) for g in whole), sum(len(g.edges.senders) for g in whole)
-    assert_same(unpad_graphs(batch), batch_graphs(whole, nodes=nodes, edges=edges, size=9))
-    bare = [g._replace(edge_features=None, graph_features=None) for g in whole]
-    assert_same(unbatch_graphs(batch_graphs(bare, nodes=50, edges=70, size=11)), bare)
+    assert_same(unpad_graphs(batch), batch_graphs(whole, **needed))
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
+def test_what_is_masked_is_left_out_wherever_it_lies(rng):
+    """Node by node: those that stay, in their order, and the edges between them that stay."""
+    whole = some(rng)
+    batch = batch_graphs(whole, **random_room(rng, sizes(whole)))
+    left, told = (mask & (rng.random(mask.shape) < 0.7) for mask in (batch.node_mask, batch.edges.mask))
+    found = unbatch_graphs(batch._replace(node_mask=left, edges=batch.edges._replace(mask=told)))
+    nodes = edges = 0
+    for one, g in zip(found, whole, strict=True):
+        stay = np.flatnonzero(left[nodes : nodes + len(g.nodes)]).tolist()
+        senders, receivers = g.edges.senders.tolist(), g.edges.receivers.tolist()
+        kept = [k for k in range(len(senders)) if told[edges + k] and senders[k] in stay and receivers[k] in stay]
+        ends = [[stay.index(end[k]) for k in kept] for end in (senders, receivers)]
+        features = None if g.edge_features is None else g.edge_features[kept]
+        row = None if g.graph_features is None else g.graph_features[0]
+        assert_same(one, graph(g.nodes[stay], *ends, features, row))
+        nodes, edges = nodes + len(g.nodes), edges + len(senders)
 
 
 def test_what_a_layer_masks_is_left_out():
@@ -43,24 +74,34 @@ def test_what_a_layer_masks_is_left_out():
     assert [len(g.edges.senders) for g in unbatch_graphs(cut)] == [0, 1]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_batches_of_a_budget_have_one_shape_and_every_graph_once(seed):
-    whole = some(seed, 30)
-    batches = list(dynamically_batch_graphs(iter(whole), nodes=10, edges=13, size=5))
+def parts(whole, room):
+    """The definition: one graph after another, until the next one does not fit."""
+    chosen = []
+    for g in whole:
+        if any(n > room[name] for name, n in sizes([*chosen, g]).items()):
+            yield chosen
+            chosen = []
+        chosen.append(g)
+    yield chosen
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2)), ids=range(20))
+def test_batches_of_a_budget_are_as_full_as_they_get(rng):
+    """All of one shape, and every graph once."""
+    whole = some(rng, int(rng.integers(1, 40)))
+    room = {"nodes": int(rng.integers(5, 20)), "edges": int(rng.integers(7, 25)), "size": int(rng.integers(1, 8))}
+    batches = list(dynamically_batch_graphs(iter(whole), **room))
     assert len({tuple(x.shape for x in jax.tree.leaves(batch)) for batch in batches}) == 1
-    parts = [unbatch_graphs(batch) for batch in batches]
-    assert_same(list(itertools.chain(*parts)), whole)
-    for part, (following, *_) in itertools.pairwise(parts):  # the next one did not fit
-        with pytest.raises(ValueError, match="that fit into"):
-            batch_graphs([*part, following], nodes=10, edges=13, size=5)
+    assert_same(batches, [batch_graphs(part, **room) for part in parts(whole, room)])
+    assert_same([g for batch in batches for g in unbatch_graphs(batch)], whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
-def test_batches_are_jraphs(seed):
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_batches_are_jraphs(rng):
     """It keeps one node and one graph of each batch for what fills up."""
     jraph = pytest.importorskip("jraph")
-    whole = some(seed, 30)
+    whole = some(rng, 30)
     theirs = jraph.dynamically_batch((in_jraph(jraph, g) for g in whole), n_node=11, n_edge=13, n_graph=6)
     for batch, other in zip(dynamically_batch_graphs(whole, nodes=10, edges=13, size=5), theirs, strict=True):
         alone, unpadded = jraph.unbatch_np(jraph.unpad_with_graphs(other)), unpad_graphs(batch)

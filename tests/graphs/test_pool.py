@@ -46,7 +46,7 @@ POOLS = {
 
 
 @pytest.mark.parametrize("kind", sorted(POOLS))
-@pytest.mark.parametrize("rng", configurations(8, fast=[0]), ids=range(8))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_a_pooling_is_its_formula_graph_by_graph(kind, rng):
     spec, ours, theirs = POOLS[kind]
     each, batch = three(rng)
@@ -64,7 +64,7 @@ def test_a_pooling_is_its_formula_graph_by_graph(kind, rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(8, fast=[0]), ids=range(8))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_top_k_keeps_the_best_of_every_graph(rng):
     each, batch = three(rng)
     p = drawn(graphs.top_k_pool_spec(3), rng)

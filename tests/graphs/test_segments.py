@@ -4,41 +4,64 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from jnn import graphs
-from jnn.graphs import batch_graphs, graph, segment_max, segment_mean, segment_softmax, segment_sum
-from tests.oracle import configurations
+from jnn.graphs import batch_graphs, graph, segment_count, segment_max, segment_mean, segment_softmax, segment_sum
+from tests.oracle import assert_matches_torch, configurations
 
-
-def softmax(v):
-    powers = np.exp(v - v.max(0))
-    return powers / powers.sum(0)
-
-
-BRUTE = {"sum": lambda v: v.sum(0), "mean": lambda v: v.mean(0), "max": lambda v: v.max(0)}
+BRUTE = {"sum": lambda v: v.sum(0), "mean": lambda v: v.mean(0), "max": lambda v: v.amax(0)}
 OURS = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
 
 
 @pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
-def test_segments_match_loops_in_float64(rng):
+def test_segments_and_their_gradients_match_loops_in_torch(rng):
     """With leading axes; ids below and beyond the segments, and masked ones that hold NaN."""
-    b, e, n, f = rng.integers(1, 6, 4)
+    b, e, n, f = rng.integers(1, 6, 4).tolist()
+    x, ids, mask = rng.normal(size=(b, e, f)), rng.integers(-1, n + 1, (b, e)), rng.integers(0, 3, (b, e)) > 0
+    spoilt = np.where(mask[..., None], x, np.nan)
+    own = [[np.flatnonzero(mask[row] & (ids[row] == i)) for i in range(n)] for row in range(b)]
+
+    def ours(x):
+        kinds = [*OURS.values(), segment_softmax]
+        return jnp.concatenate([kind(x, jnp.asarray(ids), n, mask=jnp.asarray(mask)).ravel() for kind in kinds])
+
+    def theirs(x):
+        none = 0 * x.nan_to_num().sum() + torch.zeros(f, dtype=x.dtype)
+        shares = [[none] * e for _ in range(b)]
+        for row, of_row in enumerate(own):
+            for which in of_row:
+                for i, share in zip(which, x[row, which].softmax(0), strict=True):
+                    shares[row][i] = share
+        found = [
+            one(x[row, which]) if len(which) else none
+            for one in BRUTE.values()
+            for row in range(b)
+            for which in own[row]
+        ]
+        return torch.cat([*found, *(share for of_row in shares for share in of_row)])
+
     with jax.enable_x64(True):
-        x, ids, mask = rng.normal(size=(b, e, f)), rng.integers(-1, n + 1, (b, e)), rng.integers(0, 3, (b, e)) > 0
-        spoilt = np.where(mask[..., None], x, np.nan)
-        run = lambda x, ids, mask: [segment(x, ids, int(n), mask=mask) for segment in (*OURS.values(), segment_softmax)]
-        *found, shares = jax.jit(run)(spoilt, ids, mask)
-    wanted_shares = np.zeros_like(x)
-    for name, ours in zip(BRUTE, found, strict=True):
-        wanted = np.zeros((b, n, f))
-        for row in range(b):
-            for i in range(n):
-                own = mask[row] & (ids[row] == i)
-                if own.any():
-                    wanted[row, i] = BRUTE[name](x[row, own])
-                    wanted_shares[row, own] = softmax(x[row, own])
-        np.testing.assert_allclose(ours, wanted, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(shares, wanted_shares, rtol=1e-9, atol=1e-9)
+        assert_matches_torch(ours, theirs, [spoilt], tolerance=1e-9)
+    counts = jax.jit(lambda ids, mask: (segment_count(ids, n, mask=mask), segment_count(ids, n)))(ids, mask)
+    np.testing.assert_array_equal(counts[0], [[len(which) for which in of_row] for of_row in own])
+    np.testing.assert_array_equal(counts[1], [[(row == i).sum() for i in range(n)] for row in ids])
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
+def test_self_loops_are_one_more_edge_of_every_node(rng):
+    """Counted in a matrix, from whom to whom."""
+    n, e, shape = int(rng.integers(1, 6)), int(rng.integers(0, 9)), tuple(rng.integers(1, 4, rng.integers(0, 3)))
+    ends = rng.integers(0, n, (2, *shape, e))
+    mask = rng.random((*shape, e)) < 0.7 if rng.integers(2) else None
+    found = graphs.with_self_loops(graphs.Edges(*map(jnp.asarray, ends), mask), n)
+    assert (found.mask is None) == (mask is None)
+    for at in np.ndindex(*shape):
+        before, after = np.zeros((n, n), int), np.zeros((n, n), int)
+        np.add.at(before, tuple(ends[:, *at][:, True if mask is None else mask[at]].reshape(2, -1)), 1)
+        there = slice(None) if found.mask is None else np.asarray(found.mask[at])
+        np.add.at(after, tuple(np.asarray(end[at])[there] for end in found[:2]), 1)
+        np.testing.assert_array_equal(after, before + np.eye(n, dtype=int))
 
 
 def test_equal_maxima_share_the_gradient_and_nothing_else_has_any():

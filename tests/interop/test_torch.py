@@ -262,3 +262,12 @@ def test_layers_of_one_stack_have_one_shape():
     arrays = {f"{i}.{name}": np.ones(4 + i) for i in range(2) for name in ("weight", "bias")}
     with pytest.raises(ValueError, match=r"misshapen: norm/\w+ from 0\.\w+ .*: 1\.\w+ is float64\[5\], the first of"):
         load_state_dict(spec, arrays, {"norm/*": "{i}.*"})
+
+
+def test_thirds_and_sixths_of_an_array_are_told_from_each_other():
+    w, spec = np.arange(24.0).reshape(12, 2), {"q": linear_spec(2, 4, bias=False), "k": linear_spec(2, 8, bias=False)}
+    found = load_state_dict(spec, {"qk.weight": w}, {"q/w": "qk.weight[0/3]", "k/w": "qk.weight[2:6/6]"})
+    np.testing.assert_array_equal(np.concatenate([found["q"]["w"], found["k"]["w"]], 1), w.T)
+    spec["k"] = linear_spec(2, 6, bias=False)
+    with pytest.raises(ValueError, match=r"left over: qk\.weight\[2/6\]$"):
+        load_state_dict(spec, {"qk.weight": w}, {"q/w": "qk.weight[0/3]", "k/w": "qk.weight[3:6/6]"})

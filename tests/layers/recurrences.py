@@ -27,7 +27,7 @@ kinds = pytest.mark.parametrize("kind", sorted(CELLS))
 def from_torch(kind, weight_ih, weight_hh, bias_ih, bias_hh):
     """A cell's parameters from torch's four arrays: what the docstring of `cell.py` says."""
     gates = (GATES[kind],) if GATES[kind] > 1 else ()
-    h = weight_hh.shape[1]
+    h = len(weight_hh) // GATES[kind]
     shape = lambda w: w.T.reshape(w.shape[1], *gates, h)
     return {
         "input": {"w": shape(weight_ih), "b": bias_ih.reshape(*gates, h)},

@@ -1,4 +1,4 @@
-"""Cached attention: equal to the whole for every cut of a sequence; full caches, other dtypes, bad input."""
+"""Cached attention: equal to the whole for every cut of a sequence, and to torch; full caches, dtypes, bad input."""
 
 import itertools
 
@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from jnn import init
-from jnn.layers import attention, attention_cache, attention_spec, cached_attention, rotary, sinusoidal_positions
+from jnn.layers import alibi, attention, attention_cache, attention_spec, cached_attention, rotary, sinusoidal_positions
+from tests.layers.attentions import attended, cuts, leaves_of, sight
+from tests.oracle import assert_matches_torch, configurations
 
 # Law 9: prefill = step by step = the whole, for every cut of a sequence of 5 into chunks.
 
@@ -49,6 +52,33 @@ def test_law_9_cached_equals_whole_for_every_cut(variant, length):
             y, cache = step(chunk, cache)
             rows.append(np.asarray(y))
         np.testing.assert_allclose(np.concatenate(rows, 1), whole, atol=2e-6, err_msg=f"cut at {cut}")
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[1]), ids=range(20))
+def test_chunks_and_their_gradients_are_the_whole_in_torch(rng):
+    """Of any cut; heads in groups, windows and rings, rotary, ALiBi, sinks, biases or none."""
+    leading = tuple(rng.integers(1, 4, rng.integers(0, 3)).tolist())
+    t, d, g, r, half = rng.integers(1, 7, 5).tolist()
+    window = int(rng.integers(1, 8)) if rng.integers(2) else None
+    turned, sloped = rng.integers(0, 2, 2).astype(bool)
+    more = {"bias": bool(rng.integers(2)), "sinks": bool(rng.integers(2))}
+    leaves, tree = leaves_of(attention_spec(d, g * r, kv_heads=g, head=2 * half, **more), rng)
+    length, cut = (t if window is None else window) + int(rng.integers(0, 3)), cuts(rng, t)
+    slopes = alibi(g * r)
+
+    def ours(x, *leaves):
+        p, rows = tree.unflatten(leaves), []
+        cache = attention_cache(p, length, leading=leading)
+        how = {"window": window, "rotate": rotary if turned else None, "bias": slopes if sloped else None}
+        for chunk in jnp.split(x, cut, -2):
+            y, cache = cached_attention(p, chunk, cache, **how)
+            rows.append(y)
+        return jnp.concatenate(rows, -2)
+
+    bias = torch.tensor(np.asarray(slopes(jnp.arange(t), jnp.arange(t)))) if sloped else 0
+    how = {"rotate": turned, "seen": sight(t, window), "bias": bias}
+    theirs = lambda x, *leaves: attended(tree.unflatten(leaves), x, **how)
+    assert_matches_torch(ours, theirs, [rng.normal(size=(*leading, t, d)).astype(np.float32), *leaves])
 
 
 @pytest.mark.parametrize("window", [None, 3])

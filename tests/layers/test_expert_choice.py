@@ -1,72 +1,69 @@
-"""Capacity and expert choice token by token in NumPy; shared experts; bad input."""
+"""Capacity and expert choice token by token in torch; bad input."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+import torch
 
 from jnn import init
-from jnn.layers import (
-    expert_choice,
-    feed_forward,
-    mixture_of_experts,
-    mixture_of_experts_spec,
-    route,
-    routed_experts,
-    within_capacity,
-)
+from jnn.layers import expert_choice, mixture_of_experts_spec, route, routed_experts, within_capacity
+from tests.layers.experts import answer, drawn, routed, together
+from tests.oracle import assert_matches_torch, configurations
+
+
+def with_room(which, capacity, experts):
+    """Of one row, whether each choice (t, k) finds room: all first ones, token by token, and then the second ones."""
+    room, kept = dict.fromkeys(range(experts), capacity), torch.zeros(which.shape)
+    for choice in range(which.shape[1]):
+        for token in range(len(which)):
+            e = int(which[token, choice])
+            kept[token, choice] = room[e] > 0
+            room[e] -= 1
+    return kept
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[7]), ids=range(20))
+def test_an_expert_takes_the_first_choices_of_the_first_tokens_of_a_row(rng):
+    arrays, tree, (activation, act), n = drawn(rng)
+    top, t = int(rng.integers(1, n + 1)), arrays[0].shape[-2]
+    capacity = int(rng.integers(1, 2 + t * top // n))
+
+    def theirs(x, *leaves):
+        p = tree.unflatten(leaves)
+        _, which, weights = routed(p, x, top, None)
+        kept = torch.stack([with_room(row, capacity, n) for row in which.reshape(-1, t, top)]).reshape(which.shape)
+        return torch.cat([together(p, x, weights * kept, which, act), weights * kept], -1)
+
+    def ours(x, *leaves):
+        p = tree.unflatten(leaves)
+        routing = within_capacity(route(p, x, top=top), capacity)
+        return jnp.concatenate([routed_experts(p, x, routing, activation=activation), routing.weights], -1)
+
+    assert_matches_torch(ours, theirs, arrays)
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_experts_choose_their_tokens(rng):
+    arrays, tree, (activation, act), _ = drawn(rng)
+    t = arrays[0].shape[-2]
+    capacity = int(rng.integers(1, t + 1))
+
+    def theirs(x, *leaves):
+        p = tree.unflatten(leaves)
+        likes = (x @ p["router"]["w"]).softmax(-1)
+        # of each token among those that an expert chooses from
+        rank = likes.argsort(dim=-2, descending=True, stable=True).argsort(dim=-2)
+        weights = torch.where(rank < capacity, likes, 0)
+        return torch.cat([(weights[..., None] * answer(p, x, act)).sum(-2), likes], -1)
+
+    def ours(x, *leaves):
+        y, likes = expert_choice(tree.unflatten(leaves), x, capacity=capacity, activation=activation)
+        return jnp.concatenate([y, likes], -1)
+
+    assert_matches_torch(ours, theirs, arrays)
+
 
 X = jax.random.normal(jax.random.key(1), (2, 7, 6))
-
-
-def gelu(a):
-    return np.asarray(jax.nn.gelu(jnp.asarray(a, jnp.float32)))
-
-
-def mlp(p, e, x):
-    return gelu(x @ np.asarray(p["up"]["w"][e])) @ np.asarray(p["down"]["w"][e])
-
-
-def test_an_expert_takes_the_first_choices_of_the_first_tokens_of_a_row():
-    p = init(mixture_of_experts_spec(6, 8, 3), jax.random.key(0))
-    routing = route(p, X, top=2)
-    found = np.asarray(routed_experts(p, X, within_capacity(routing, 3)))
-    for row, x in enumerate(np.asarray(X)):
-        room, expected, dropped = dict.fromkeys(range(3), 3), np.zeros((7, 6)), 0
-        for choice in range(2):
-            for token in range(7):
-                e = int(routing.experts[row, token, choice])
-                if room[e] > 0:
-                    expected[token] += float(routing.weights[row, token, choice]) * mlp(p, e, x[token])
-                dropped += room[e] <= 0
-                room[e] -= 1
-        assert dropped > 0
-        np.testing.assert_allclose(found[row], expected, atol=2e-6)
-
-
-def test_experts_choose_their_tokens():
-    p = init(mixture_of_experts_spec(6, 8, 3), jax.random.key(0))
-    found, scores = expert_choice(p, X, capacity=4)
-    for row, x in enumerate(np.asarray(X)):
-        logits = np.exp(x @ np.asarray(p["router"]["w"]))
-        likes, expected = logits / logits.sum(-1, keepdims=True), np.zeros((7, 6))
-        for e in range(3):
-            for token in np.argsort(-likes[:, e])[:4]:
-                expected[token] += likes[token, e] * mlp(p, e, x[token])
-        np.testing.assert_allclose(scores[row], likes, atol=2e-6)
-        np.testing.assert_allclose(found[row], expected, atol=2e-6)
-
-
-def test_a_shared_expert_is_added():
-    p = init(mixture_of_experts_spec(6, 8, 3, shared=5), jax.random.key(0))
-    own = {name: p[name] for name in ("router", "up", "down")}
-    alone, beside = mixture_of_experts(own, X, top=2)[0], feed_forward(p["shared"], X)
-    np.testing.assert_allclose(mixture_of_experts(p, X, top=2)[0], alone + beside, atol=1e-6)
-    w = np.linspace(-2, 2, 6, dtype=np.float32)[:, None]
-    expected = alone + beside / (1 + np.exp(-np.asarray(X) @ w))
-    np.testing.assert_allclose(mixture_of_experts(p | {"shared_gate": {"w": w}}, X, top=2)[0], expected, atol=1e-5)
-    gated = mixture_of_experts_spec(6, 8, 3, shared=5, shared_gate=True)
-    assert gated["shared_gate"]["w"].shape == w.shape
 
 
 def test_bad_input_is_one_clear_error():

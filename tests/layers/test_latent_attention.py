@@ -1,83 +1,82 @@
-"""Latent attention head by head in NumPy; paged attention of ragged sequences, full tables; bad input."""
+"""Latent attention against the paper's formula in torch, whole and in chunks; full caches; bad input."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from jnn import init
 from jnn.layers import (
-    attention,
     attention_cache,
-    attention_spec,
     cached_latent_attention,
     latent_attention,
     latent_attention_spec,
     latent_cache,
-    paged_attention,
     paged_cache,
-    rotary,
 )
+from tests.layers.attentions import cuts, into, leaves_of, sight, turn, weighted
+from tests.oracle import assert_matches_torch, configurations
 
 
-def rms(scale, x):
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * scale
+def drawn(rng):
+    """Parameters of random sizes, as leaves and their tree, and rows for them, in float64."""
+    d, heads, latent, head, half, t = rng.integers(1, 6, 6).tolist()
+    value = int(rng.integers(1, head + 2 * half + 1)) if rng.integers(2) else None
+    q_latent = int(rng.integers(1, 6)) if rng.integers(2) else None
+    spec = latent_attention_spec(
+        d, heads, latent=latent + 1, head=head, turned=2 * half, value=value, q_latent=q_latent
+    )
+    leaves, tree = leaves_of(spec, rng)
+    leading = tuple(rng.integers(1, 4, rng.integers(0, 3)).tolist())
+    return [rng.normal(size=(*leading, t, d)), *(leaf.astype(np.float64) for leaf in leaves)], tree
 
 
-def turn(x):
-    """Rotary of (t, r): feature i with i + r / 2, as complex numbers."""
-    t, r = x.shape
-    z = (x[:, : r // 2] + 1j * x[:, r // 2 :]) * np.exp(1j * np.outer(np.arange(t), 1e4 ** (-np.arange(0, r, 2) / r)))
-    return np.concatenate([z.real, z.imag], -1)
+def formula(p, x, seen):
+    """Of the heads' own keys and values."""
+    rms = lambda p, x: x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * p["scale"]
+    c, shared = rms(p["norm"], x @ p["latent"]["w"]), turn(x @ p["turned"]["w"])[..., None, :, :]
+    q = into(p["q"], rms(p["q_norm"], x @ p["q_latent"]["w"]) if "q_latent" in p else x)
+    k, v = into(p["k"], c), into(p["v"], c)
+    q = torch.cat([q[..., : k.shape[-1]], turn(q[..., k.shape[-1] :])], -1)
+    k = torch.cat([k, shared.expand(*k.shape[:-1], shared.shape[-1])], -1)
+    return torch.einsum("...htk,hkd->...td", weighted(q, k, v, seen), p["o"]["w"])
 
 
-@pytest.mark.parametrize("q_latent", [None, 5])
-def test_latent_attention_is_the_papers_formula_head_by_head(q_latent):
+def assert_is_the_formula(ours, arrays, tree, seen):
+    theirs = lambda x, *leaves: formula(tree.unflatten(leaves), x, seen)
     with jax.enable_x64(True):
-        spec = latent_attention_spec(8, 3, latent=6, head=4, turned=2, value=5, q_latent=q_latent, dtype=jnp.float64)
-        p = init(spec, jax.random.key(0))
-        x = np.random.default_rng(0).normal(size=(7, 8))
-        found = latent_attention(p, jnp.asarray(x), causal=True)
-        w = jax.tree.map(np.asarray, p)
-    low = x if q_latent is None else rms(w["q_norm"]["scale"], x @ w["q_latent"]["w"])
-    c, shared = rms(w["norm"]["scale"], x @ w["latent"]["w"]), turn(x @ w["turned"]["w"])
-    expected = np.zeros((7, 8))
-    for h in range(3):
-        q = low @ w["q"]["w"][:, h]
-        scores = (q[:, :4] @ (c @ w["k"]["w"][:, h]).T + turn(q[:, 4:]) @ shared.T) / 6**0.5
-        weights = np.exp(np.where(np.tri(7) == 1, scores, -np.inf))
-        expected += weights / weights.sum(-1, keepdims=True) @ (c @ w["v"]["w"][:, h]) @ w["o"]["w"][h]
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+        assert_matches_torch(lambda x, *leaves: ours(tree.unflatten(leaves), x), theirs, arrays, tolerance=1e-9)
 
 
-P = init(attention_spec(8, 2), jax.random.key(0))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_latent_attention_is_the_papers_formula(rng):
+    arrays, tree = drawn(rng)
+    t, causal = arrays[0].shape[-2], bool(rng.integers(2))
+    mask = rng.random((t, t)) < 0.7 if rng.integers(2) else np.ones((t, t), bool)
+    mask |= np.eye(t, dtype=bool)
+    ours = lambda p, x: latent_attention(p, x, causal=causal, mask=jnp.asarray(mask))
+    assert_is_the_formula(ours, arrays, tree, mask & (sight(t) | (not causal)))
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[1]), ids=range(20))
+def test_chunks_that_never_make_keys_are_the_formula_too(rng):
+    arrays, tree = drawn(rng)
+    *leading, t, _ = arrays[0].shape
+    length, cut = t + int(rng.integers(0, 3)), cuts(rng, t)
+
+    def ours(p, x):
+        cache, rows = latent_cache(p, length, leading=tuple(leading)), []
+        for chunk in jnp.split(x, cut, -2):
+            y, cache = cached_latent_attention(p, chunk, cache)
+            rows.append(y)
+        return jnp.concatenate(rows, -2)
+
+    assert_is_the_formula(ours, arrays, tree, sight(t))
+
+
 X = jax.random.normal(jax.random.key(1), (3, 7, 8))
 LATENT = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
-
-
-def test_sequences_of_other_lengths_share_pages_and_do_not_notice_each_other():
-    """Chunks of 4 of which so many are there: the sequences grow unevenly, and lie anywhere in the pool."""
-    table = jnp.array([[5, 0, 3, -1], [1, -1, -1, -1], [4, 2, 7, 6]])
-    step = jax.jit(lambda x, cache, n: paged_attention(P, x, cache, lengths=n, rotate=rotary))
-    whole = np.asarray(attention(P, X, causal=True, rotate=rotary))
-    cache, done = paged_cache(P, 8, 2, table), np.zeros(3, int)
-    for lengths in ([3, 1, 0], [0, 1, 4], [2, 0, 3]):
-        chunk = np.stack([np.resize(row[at : at + 4], (4, 8)) for row, at in zip(np.asarray(X), done, strict=True)])
-        y, cache = step(chunk, cache, jnp.array(lengths))
-        for row, n in enumerate(lengths):
-            np.testing.assert_allclose(y[row, :n], whole[row, done[row] : done[row] + n], atol=2e-6)
-        done += lengths
-    np.testing.assert_array_equal(cache["next"], done)
-    y, cache = step(X[:, :4], cache, jnp.array([1, 1, 0]))  # the second has no page left, the first has
-    assert np.isnan(y[1, 0]).all()
-    assert np.isfinite(y[0]).all()
-
-
-def test_what_others_left_in_the_pool_is_never_read():
-    cache = paged_cache(P, 3, 2, jnp.array([[0, -1], [1, 2]]))
-    left = cache | {name: jnp.full_like(cache[name], jnp.nan) for name in "kv"}
-    run = jax.jit(lambda cache: paged_attention(P, X[:2, :1], cache)[0])
-    np.testing.assert_array_equal(run(left), run(cache))
 
 
 def test_a_full_latent_cache_is_an_error_or_nan():
@@ -94,9 +93,6 @@ def test_a_full_latent_cache_is_an_error_or_nan():
         (lambda: latent_attention_spec(8, 2, latent=6, head=4, turned=2, value=7), ValueError, r"values of 6 or less"),
         (lambda: attention_cache(LATENT, 4), ValueError, r"^attention_cache: .* by latent_cache\(p, length\)"),
         (lambda: paged_cache(LATENT, 4, 2, jnp.array([[0]])), ValueError, r"^paged_cache: .* latent_cache\(p, len"),
-        (lambda: paged_cache(P, 4, 2, jnp.array([[0, 4]])), ValueError, r"paged_cache: expected pages"),
-        (lambda: paged_cache(P, 4, 2, jnp.ones((1, 2))), TypeError, r"paged_cache: expected integers"),
-        (lambda: paged_attention(P, X, paged_cache(P, 4, 2, jnp.array([0]))), ValueError, r"leading axes \(3,\)"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -1,38 +1,63 @@
-"""A mixture of experts against every expert on every token; its losses; products by group, both ways."""
+"""A mixture of experts against every expert on every token in torch; its losses; products by group, both ways."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 import jnn
-from jnn.layers import load_balance, mixture_of_experts, mixture_of_experts_spec, route, router_z
+from jnn.layers import expert_mlps, load_balance, mixture_of_experts, mixture_of_experts_spec, route, router_z
 from jnn.layers.kernels._grouped import blocks, ragged
-from tests.oracle import configurations
+from tests.layers.experts import answer, drawn, routed, together
+from tests.oracle import assert_matches_torch, configurations
 from tests.parallel.sharing import assert_close, value_and_gradients
 
 
-def every_expert(p, x, top):
-    """The definition, with all experts' answers."""
-    routing = route(p, x, top=top)
-    each = jnp.einsum("nd,edf->nef", x, p["up"]["w"])
-    gate = jnp.einsum("nd,edf->nef", x, p["gate"]["w"]) if "gate" in p else None
-    each = jax.nn.silu(each) if gate is None else each * jax.nn.silu(gate)
-    each = jnp.einsum("nef,efd->ned", each, p["down"]["w"])
-    weights = jax.nn.one_hot(routing.experts, each.shape[1]) * routing.weights[..., None]
-    return jnp.einsum("ned,nke->nd", each, weights)
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_routing_is_its_formula(rng):
+    arrays, tree, _, n = drawn(rng)
+    how = {"top": int(rng.integers(1, n + 1)), "normalized": [None, True, False][rng.integers(3)]}
+
+    def ours(x, *leaves):
+        routing = route(tree.unflatten(leaves), x, **how)
+        return jnp.concatenate([routing.logits, routing.experts.astype(jnp.float32), routing.weights], -1)
+
+    theirs = lambda x, *leaves: torch.cat(routed(tree.unflatten(leaves), x, **how), -1)
+    assert_matches_torch(ours, theirs, arrays)
 
 
-@pytest.mark.parametrize("rng", configurations(5, fast=(0, 1, 2)), ids=range(5))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
 def test_it_is_the_weighted_sum_of_the_chosen_ones(rng):
-    d, hidden, n, tokens = (int(v) for v in rng.integers(1, 9, 4))
-    top, gate = int(rng.integers(1, n + 1)), bool(rng.integers(2))
-    ours = lambda p, x: mixture_of_experts(p, x, top=top, activation=jax.nn.silu)[0]
-    theirs = lambda p, x: every_expert(p, x, top)
-    both = jax.jit(lambda *args: (value_and_gradients(ours, *args), value_and_gradients(theirs, *args)))
-    for seed in range(4):  # other routings, of the same shapes
-        p = jnn.init(mixture_of_experts_spec(d, hidden, n, gate=gate), jax.random.key(seed))
-        assert_close(*both(p, jnp.asarray(rng.normal(size=(tokens, d)), jnp.float32)))
+    """With a gate or without; beside an expert that all share, gated or not, or without it."""
+    shared = [{}, {"shared": 3}, {"shared": 2, "shared_gate": True}][rng.integers(3)]
+    arrays, tree, (activation, act), n = drawn(rng, **shared)
+    how = {"top": int(rng.integers(1, n + 1)), "normalized": [None, True, False][rng.integers(3)]}
+
+    def theirs(x, *leaves):
+        p = tree.unflatten(leaves)
+        _, which, weights = routed(p, x, **how)
+        return together(p, x, weights, which, act)
+
+    ours = lambda x, *leaves: mixture_of_experts(tree.unflatten(leaves), x, activation=activation, **how)[0]
+    assert_matches_torch(ours, theirs, arrays)
+
+
+@pytest.mark.parametrize("grouped", [blocks, ragged])
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_experts_answer_their_own_rows(rng, grouped):
+    """So many of each, of some none; behind them rows that are nobody's."""
+    (x, *leaves), tree, (activation, act), n = drawn(rng)
+    rows = x.reshape(-1, x.shape[-1])
+    whose = np.sort(rng.integers(0, n + 1, len(rows)))
+    sizes = jnp.asarray(np.bincount(whose, minlength=n + 1)[:n])
+
+    def theirs(x, *leaves):
+        each = answer(tree.unflatten(leaves), x, act)
+        return torch.cat([each, torch.zeros_like(each[:, :1])], 1)[torch.arange(len(x)), torch.tensor(whose)]
+
+    ours = lambda x, *leaves: expert_mlps(tree.unflatten(leaves), x, sizes, activation, grouped)
+    assert_matches_torch(ours, theirs, [rows, *leaves])
 
 
 def test_none_is_dropped_when_all_go_to_one_expert():
@@ -109,6 +134,15 @@ def test_balance_is_the_papers_formula_and_does_not_see_padding():
     (value, grad), (expected, papers_grad) = both(x, real)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_allclose(grad[0], papers_grad[:6], rtol=1e-4, atol=1e-6)
+
+
+def test_balance_takes_the_weights_of_rows_as_a_loss_does():
+    p = jnn.init(mixture_of_experts_spec(4, 8, 3), jax.random.key(0))
+    routing = route(p, jax.random.normal(jax.random.key(1), (3, 5, 4)), top=2)
+    rows = jnp.array([1.0, 0.0, 2.0])
+    np.testing.assert_array_equal(load_balance(routing, rows), load_balance(routing, jnp.repeat(rows[:, None], 5, 1)))
+    with pytest.raises(ValueError, match=r"the shape of the tokens, \(3, 5\), or of their leading axes, found \(5,\)"):
+        load_balance(routing, jnp.ones(5))
 
 
 def test_z_is_the_square_of_the_logits_log_sum():

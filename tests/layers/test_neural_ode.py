@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jnn.layers import linear, neural_ode
+from tests.oracle import configurations
 
 TIMES = np.array([0.0, 0.3, 0.5, 1.5])
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -25,24 +26,35 @@ def network(p, x, t):
     return jnp.cos(t) * jnp.tanh(linear(p["up"], x)) @ p["down"]
 
 
-def drawn(rng):
-    up = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}
-    return {"up": up, "down": rng.normal(size=(4, 3))}, rng.normal(size=(2, 3))
-
-
 @slow
-@pytest.mark.parametrize("times", [TIMES, TIMES[::-1].copy()], ids=["forwards", "backwards"])
-def test_it_is_what_scipy_solves(times):
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_it_is_what_scipy_solves_with_its_gradient(rng):
+    """Forwards or backwards in time; the gradient along a random direction, by differences of SciPy's solutions."""
     diffrax()
     integrate = pytest.importorskip("scipy.integrate")
-    p, x = drawn(np.random.default_rng(0))
+    n, d, h = rng.integers(1, 5, 3).tolist()
+    times = rng.normal() + np.cumsum(rng.uniform(0.1, 0.6, rng.integers(2, 6)))[:: rng.choice([-1, 1])]
+    draw = lambda: ({"up": {"w": draw_of(d, h), "b": draw_of(h)}, "down": draw_of(h, d)}, draw_of(n, d))
+    draw_of = lambda *shape: rng.normal(size=shape)
+    at, toward, onto = draw(), draw(), draw_of(len(times), n, d)
+
+    def theirs(p, x):
+        up, down = p["up"], p["down"]
+        f = lambda t, y: (np.cos(t) * np.tanh(y.reshape(x.shape) @ up["w"] + up["b"]) @ down).ravel()
+        how = {"method": "DOP853", "t_eval": times, "rtol": 1e-12, "atol": 1e-12}
+        return integrate.solve_ivp(f, times[[0, -1]], x.ravel(), **how).y.T.reshape(onto.shape)
+
+    def ours(p, x):
+        found = neural_ode(network, p, x, jnp.asarray(times), **EXACT)
+        return jnp.sum(found * onto), found
+
     with jax.enable_x64(True):
-        found = jax.jit(lambda p, x: neural_ode(network, p, x, jnp.asarray(times), **EXACT))(p, x)
-    up, down = p["up"], p["down"]
-    f = lambda t, y: (np.cos(t) * np.tanh(y.reshape(x.shape) @ up["w"] + up["b"]) @ down).ravel()
-    theirs = integrate.solve_ivp(f, times[[0, -1]], x.ravel(), method="DOP853", t_eval=times, rtol=1e-12, atol=1e-12)
+        grads, found = jax.jit(jax.grad(ours, (0, 1), has_aux=True))(*at)
     assert found.dtype == np.float64
-    np.testing.assert_allclose(found, theirs.y.T.reshape(found.shape), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(found, theirs(*at), rtol=1e-8, atol=1e-8)
+    along = sum(map(np.vdot, jax.tree.leaves(grads), jax.tree.leaves(toward)))
+    ahead, behind = (theirs(*jax.tree.map(lambda a, b, e=e: a + e * b, at, toward)) for e in (1e-4, -1e-4))
+    np.testing.assert_allclose(along, np.sum((ahead - behind) * onto) / 2e-4, rtol=1e-5, atol=1e-5)
 
 
 def solved(adjoint, a, x, t):

@@ -8,13 +8,11 @@ import pytest
 import torch
 
 from jnn.layers import alibi, alibi_slopes, relative_bias, relative_buckets
+from tests.oracle import assert_matches_torch, configurations
 
 
-@pytest.mark.parametrize(("causal", "buckets", "furthest"), [(True, 32, 128), (False, 32, 128), (False, 10, 37)])
-def test_buckets_are_the_formula_of_t5(causal, buckets, furthest):
-    ahead = np.arange(-300, 301)
-    n, offset = -torch.tensor(ahead), torch.zeros(len(ahead), dtype=torch.long)
-    side = buckets
+def formula_of_t5(ahead, buckets, causal, furthest):
+    n, offset, side = -torch.tensor(ahead), 0, buckets
     if not causal:
         side //= 2
         offset = (n < 0).long() * side
@@ -22,23 +20,48 @@ def test_buckets_are_the_formula_of_t5(causal, buckets, furthest):
     n = n.clamp(min=0)
     exact = side // 2
     far = exact + (torch.log(n.double() / exact + 1e-12) / math.log(furthest / exact) * (side - exact) + 1e-9).long()
-    expected = offset + torch.where(n < exact, n, far.clamp(max=side - 1))
-    found = relative_buckets(jnp.asarray(ahead), buckets, causal=causal, furthest=furthest)
-    np.testing.assert_array_equal(found, expected)
-    table = np.random.default_rng(0).normal(size=(buckets, 3)).astype(np.float32)
-    found = relative_bias(
-        {"table": jnp.asarray(table)}, jnp.array([300]), jnp.arange(601), causal=causal, furthest=furthest
+    return offset + torch.where(n < exact, n, far.clamp(max=side - 1))
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
+def test_buckets_are_the_formula_of_t5(rng):
+    """Of all distances; and the numbers that they stand for, with their gradients, of any queries and keys."""
+    causal, buckets, heads = bool(rng.integers(2)), int(rng.integers(4, 40)), int(rng.integers(1, 5))
+    furthest = int((buckets if causal else buckets // 2) // 2 + rng.integers(1, 150))
+    ahead, how = np.arange(-300, 301), {"causal": causal, "furthest": furthest}
+    found = relative_buckets(jnp.asarray(ahead), buckets, **how)
+    np.testing.assert_array_equal(found, formula_of_t5(ahead, buckets, **how))
+    queries, keys = (rng.integers(0, 200, rng.integers(1, 9)) for _ in range(2))
+    bucket = formula_of_t5(keys - queries[:, None], buckets, **how)
+    assert_matches_torch(
+        lambda table: relative_bias({"table": table}, jnp.asarray(queries), jnp.asarray(keys), **how),
+        lambda table: table[bucket].movedim(-1, 0),
+        [rng.normal(size=(buckets, heads)).astype(np.float32)],
     )
-    np.testing.assert_array_equal(found[:, 0], table[expected.numpy()].T)
 
 
-def test_slopes_of_alibi_are_the_papers():
+def slopes_of_the_paper(heads):
+    """A geometric sequence where they are a power of two; else that of the power below, and of the one above some."""
+    below = 2 ** math.floor(math.log2(heads))
+    own = (2.0 ** (-8 / below)) ** np.arange(1, below + 1)
+    return own if below == heads else np.concatenate([own, slopes_of_the_paper(2 * below)[::2][: heads - below]])
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
+def test_slopes_of_alibi_are_the_papers(rng):
+    heads = int(2 ** rng.integers(0, 6) if rng.integers(2) else rng.integers(1, 50))
+    queries, keys = (rng.integers(0, 200, rng.integers(1, 9)) for _ in range(2))
+    expected = slopes_of_the_paper(heads)
+    np.testing.assert_allclose(alibi_slopes(heads), expected, rtol=1e-6)
+    found = alibi(heads)(jnp.asarray(queries), jnp.asarray(keys))
+    np.testing.assert_allclose(found, -expected[:, None, None] * abs(queries[:, None] - keys), rtol=1e-6)
+
+
+def test_slopes_of_twelve_heads_are_those_of_eight_and_every_other_of_sixteen():
     np.testing.assert_array_equal(alibi_slopes(8), [2.0**-i for i in range(1, 9)])
-    np.testing.assert_allclose(alibi_slopes(16), [2.0 ** (-i / 2) for i in range(1, 17)], rtol=1e-6)
     np.testing.assert_allclose(
         alibi_slopes(12), [2.0**-i for i in range(1, 9)] + [2.0 ** -(i - 0.5) for i in range(1, 5)], rtol=1e-6
     )
-    np.testing.assert_array_equal(alibi(8)(jnp.array([5]), jnp.array([3, 5, 9]))[1, 0], [-0.5, 0, -1])
 
 
 @pytest.mark.parametrize(

@@ -4,30 +4,76 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 import jnn
 from jnn import backend, layers
 from jnn.finetune import dequantize, quantize, quantize_spec
 from jnn.layers import dequantize_weight, linear, quantize_weight
 from jnn.param import abstract, flatten, misfits
+from tests.oracle import assert_matches_torch, configurations
 
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(
-    ("bits", "group", "dtype"), [(8, None, jnp.bfloat16), (4, None, np.float32), (8, 2, np.float32), (4, 4, np.float32)]
-)
-def test_no_weight_is_further_than_half_its_scale(bits, group, dtype):
-    w = RNG.normal(size=(3, 8, 6)).astype(dtype)
-    w[:, :, 0] = 0
-    q = jax.jit(lambda w: quantize_weight(w, axis=(0, 1), bits=bits, group=group))(w)
-    assert q["scales"].shape == ((1, 1, 6) if group is None else (3, 8 // group, 6))
-    back = np.asarray(dequantize_weight(q, np.float32))
-    wide = w.astype(np.float32)
-    scales = np.repeat(np.asarray(q["scales"], np.float32), group or 8, axis=1)
-    assert (abs(back - wide) <= scales / 2 * (1 + 1e-5) + (abs(wide) > scales * (2 ** (bits - 1) - 1)) * scales).all()
-    assert (back[:, :, 0] == 0).all()
-    assert q[f"int{bits}"].nbytes == w.size * bits // 8
+def drawn(rng, dtype=np.float32):
+    """A weight with zeros, and how it becomes integers: which axes are summed over, in what groups."""
+    shape = tuple(rng.integers(1, 5, rng.integers(1, 4)).tolist())
+    axes = tuple(sorted(rng.choice(len(shape), rng.integers(1, len(shape) + 1), replace=False).tolist()))
+    bits, group = (8, 4)[rng.integers(2)], int(rng.integers(1, 5)) if rng.integers(2) else None
+    if group is not None:
+        shape = tuple(n * group if i == axes[-1] else n for i, n in enumerate(shape))
+    if bits == 4:
+        shape = (*shape[:-1], 2 * shape[-1])
+    w = rng.normal(size=shape, scale=10 ** rng.uniform(-2, 2)) * (rng.random((*shape[:-1], 1)) < 0.8)
+    return w.astype(dtype), {"axis": axes, "bits": bits, "group": group}
+
+
+def blocks(w, axis, bits, group):
+    """For each axis, how many share a scale."""
+    if group is None:
+        return [n if i in axis else 1 for i, n in enumerate(w.shape)]
+    return [group if i == axis[-1] else 1 for i in range(w.ndim)]
+
+
+def spread(scales, of):
+    """The scale of each weight."""
+    for axis, n in enumerate(of):
+        scales = np.repeat(scales, n, axis)
+    return scales
+
+
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
+def test_no_weight_is_further_than_half_its_scale(rng, dtype):
+    w, how = drawn(rng, dtype)
+    of, most = blocks(w, **how), 2 ** (how["bits"] - 1) - 1
+    q = jax.jit(lambda w: quantize_weight(w, **how))(w)
+    back, wide = np.asarray(dequantize_weight(q, np.float32)), w.astype(np.float32)
+    cut = abs(wide).reshape([size for n, m in zip(w.shape, of, strict=True) for size in (n // m, m)])
+    greatest = cut.max(tuple(range(1, cut.ndim, 2)))
+    given = np.asarray(q["scales"], np.float32)
+    np.testing.assert_allclose(given, np.where(greatest > 0, greatest, 1) / most, rtol=float(jnp.finfo(dtype).eps))
+    scales = spread(given, of)
+    beyond = np.maximum(abs(wide) - scales * most, 0)  # where a rounded scale leaves the greatest out
+    assert (abs(back - wide) <= np.maximum(scales / 2 * (1 + 1e-5), beyond)).all()
+    assert (back[wide == 0] == 0).all()
+    assert q[f"int{how['bits']}"].nbytes == w.size * how["bits"] // 8
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[2]), ids=range(20))
+def test_scales_have_the_gradient_of_their_products(rng):
+    w, how = drawn(rng)
+    q = quantize_weight(w, **how)
+    back = np.asarray(dequantize_weight(q))
+    whole = torch.tensor(np.round(back / spread(np.asarray(q["scales"]), blocks(w, **how))))
+
+    def theirs(scales):
+        for axis, n in enumerate(blocks(w, **how)):
+            scales = scales.repeat_interleave(n, axis)
+        return scales * whole
+
+    assert_matches_torch(lambda scales: dequantize_weight(q | {"scales": scales}), theirs, [np.asarray(q["scales"])])
 
 
 @pytest.mark.parametrize(("rows", "bits", "platform"), [(1, 8, "cpu"), (3, 8, "cpu"), (3, 4, "cpu"), (3, 8, "tpu")])
@@ -87,11 +133,12 @@ def test_a_model_becomes_what_the_spec_declares(how):
     jax.tree.map(np.testing.assert_array_equal, jnn.load(declared, flatten(q)), q)
 
 
-MAP = layers.linear_spec(6, 3)
+MAP, BARE = layers.linear_spec(6, 3), layers.linear_spec(6, 3, bias=False)
 REFUSED = {
-    "3 bits": (lambda: quantize_spec(MAP, bits=3), "expected 8 or 4 bits, found 3.*That is w"),
+    "3 bits": (lambda: quantize_spec(MAP, bits=3), r"quantize: expected 8 or 4 bits, found 3\.$"),
     "groups that do not divide": (lambda: quantize_spec(MAP, group=4), "groups of 4 do not divide the 6 inputs"),
     "an odd axis": (lambda: quantize_spec(MAP, bits=4), "two in a byte along the last axis"),
+    "twice": (lambda: quantize(quantize({"w": jnp.ones((6, 3))}, BARE), BARE), "w is quantized already.*dequantize"),
     "nothing": (lambda: quantize_spec(layers.layer_norm_spec(3)), "no linear map or table of a vocabulary fits"),
     "a draw": (lambda: jnn.init(quantize_spec(MAP), jax.random.key(0)), "quantize\\(jnn.init"),
     "a convolution": (
@@ -106,3 +153,29 @@ def test_what_makes_no_sense_is_refused(why):
     call, words = REFUSED[why]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(("dtype", "least"), [(np.float16, 1e-7), (np.float32, 3e-38), (jnp.bfloat16, 3e-38)])
+def test_weights_as_small_as_their_dtype_has_them_are_no_further_than_half_their_scale(bits, dtype, least):
+    """Of float16 a scale is coarse there, and half of them would be rounded to 0."""
+    w = (RNG.normal(size=(4, 200)) * least * 10 ** RNG.uniform(0, 3, 200)).astype(dtype)
+    q = jax.jit(lambda w: quantize_weight(w, bits=bits))(w)
+    scales, wide = (np.asarray(x, np.float64) for x in (q["scales"], w))
+    back = np.asarray(dequantize_weight(q, np.float32), np.float64)
+    flushed = 0 if dtype == np.float16 else float(jnp.finfo(dtype).tiny)  # what XLA takes for 0
+    assert (scales > 0).all()
+    assert (abs(back - wide) <= scales / 2 * (1 + 1e-2) + flushed).all()
+
+
+def test_what_is_no_number_is_not_made_one():
+    q = quantize_weight(jnp.array([[1.0, 1.0, 1.0], [jnp.nan, jnp.inf, 2.0]]))
+    assert np.isnan(dequantize_weight(q)).any(0).tolist() == [True, True, False]
+
+
+def test_axes_are_counted_from_either_end_and_are_those_of_the_weight():
+    w = RNG.normal(size=(3, 4, 2)).astype(np.float32)
+    jax.tree.map(np.testing.assert_array_equal, quantize_weight(w, axis=-2), quantize_weight(w, axis=1))
+    for axis in (3, (0, -4), ()):
+        with pytest.raises(ValueError, match=r"quantize_weight: expected axes of a weight \(3, 4, 2\) .*, found"):
+            quantize_weight(w, axis=axis)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from jnn import backend, init
-from jnn.layers import gru_cell, lstm_cell, lstm_cell_spec, rnn, rnn_cell
+from jnn import backend
+from jnn.layers import gru_cell, lstm_cell, rnn, rnn_cell
 from tests.layers.recurrences import (
     CELLS,
     SPECS,
@@ -30,9 +30,10 @@ from tests.oracle import assert_matches_torch, configurations
 ways = pytest.mark.parametrize(
     ("kind", "platform", "reverse"),
     [
-        *itertools.product(["lstm"], ["cpu", "tpu"], [False, True]),  # the one cell with a formulation of its own
-        ("rnn", "cpu", False),
+        *itertools.product(["lstm"], ["cpu", "tpu"], [False, True]),
+        *itertools.product(["gru"], ["cpu"], [False, True]),  # this one and the LSTM have a formulation of their own
         ("gru", "tpu", True),
+        ("rnn", "cpu", False),
     ],
 )
 
@@ -55,7 +56,7 @@ def test_one_direction_matches_torch(kind, rng):
     assert_matches_torch(ours, theirs, [rng.normal(size=(b, t, d)).astype(np.float32), *torch_arrays(rng, kind, d, h)])
 
 
-@pytest.mark.parametrize("rng", configurations(5, fast=(0, 1)), ids=range(5))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
 def test_an_initial_carry_matches_torch(rng):
     b, t, d, h = sizes(rng, 4)
     layer = torch.nn.LSTM(d, h, batch_first=True)
@@ -67,7 +68,7 @@ def test_an_initial_carry_matches_torch(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(5, fast=(0, 1)), ids=range(5))
+@pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
 def test_relu_matches_torch(rng):
     b, t, d, h = sizes(rng, 4)
     layer = torch.nn.RNN(d, h, batch_first=True, nonlinearity="relu")
@@ -213,12 +214,14 @@ def test_bad_input_of_a_recurrence_is_one_clear_error(x, options, error, message
         rnn(lstm_cell, random_params(SPECS["lstm"](3, 4)), x, **options)
 
 
-def test_a_partial_of_no_arguments_is_the_cell():
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_partial_of_no_arguments_is_the_cell(kind):
     """It runs by the formulation of the cell that it stands for; any other is scanned."""
-    p = init(lstm_cell_spec(3, 4), jax.random.key(0))
+    cell, p = CELLS[kind], random_params(SPECS[kind](3, 4))
     chosen = []
-    for cell in (lstm_cell, partial(lstm_cell), lambda p, carry, x: lstm_cell(p, carry, 2 * x)):
+    for same in (cell, partial(cell), lambda p, carry, x: cell(p, carry, 2 * x)):
         with backend.target("cpu"), backend.recording() as made:
-            jax.eval_shape(partial(rnn, cell, p), jnp.ones((2, 5, 3)))
-        chosen.append([choice.formulation for choice in made if choice.name == "lstm"])
-    assert chosen == [["feature_major"], ["feature_major"], []]
+            jax.eval_shape(partial(rnn, same, p), jnp.ones((2, 5, 3)))
+        chosen.append([choice.formulation for choice in made if choice.name == kind])
+    own = [backend.TABLE[kind].cpu]
+    assert chosen == [own, own, []]

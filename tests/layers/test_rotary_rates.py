@@ -88,10 +88,17 @@ X = jnp.ones((4, 2, 6))
         (lambda: rotary(X, jnp.arange(4), rates=np.ones(4)), ValueError, r"rotary: expected 1 to 3 rates"),
         (lambda: rotary(X, jnp.arange(4), rates=np.ones((1, 2))), ValueError, r"rotary: expected 1 to 3 rates"),
         (lambda: rotary_rates(3), ValueError, r"rotary_rates: pairs of features need an even size, found 3"),
-        (lambda: llama3_rates(4, factor=0.5, context=9), ValueError, r"llama3_rates: expected a factor of 1 or more"),
+        (
+            lambda: llama3_rates(4, factor=0.5, context=9),
+            ValueError,
+            r"llama3_rates: expected a finite factor of 1 or more",
+        ),
         (lambda: llama3_rates(4, factor=2, context=9, low=4), ValueError, r"llama3_rates: expected 0 < low < high"),
         (lambda: yarn_rates(4, factor=2, context=9, fast=1), ValueError, r"yarn_rates: expected 0 < slow < fast"),
-        (lambda: yarn_scale(0.5), ValueError, r"yarn_scale: expected a factor of 1 or more"),
+        (lambda: yarn_scale(0.5), ValueError, r"yarn_scale: expected a finite factor of 1 or more"),
+        (lambda: yarn_scale(np.nan), ValueError, r"yarn_scale: expected a finite factor of 1 or more.* found nan"),
+        (lambda: rotary_rates(4, base=0), ValueError, r"rotary_rates: expected a positive, finite base, found 0"),
+        (lambda: yarn_rates(4, base=1, factor=2, context=9), ValueError, r"yarn_rates: expected a base over 1"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -1,4 +1,4 @@
-"""Stacks: equal to torch's, step by step = whole, where the dropout stands, bad input."""
+"""Stacks, residual and projected layers: equal to torch's; step by step; where the dropout stands; bad input."""
 
 from functools import partial
 
@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from jnn.layers import bidirectional, gru_cell, rnn, stacked_rnn
+from jnn.layers import bidirectional, gru_cell, projected_lstm_cell, residual_rnn, rnn, stacked_rnn
 from tests.layers.recurrences import (
     CELLS,
     SPECS,
@@ -40,6 +42,56 @@ def test_a_stack_in_both_directions_matches_torch(rng):
         lambda x, *w: run_torch(layer, x, w)[0],
         [rng.normal(size=(b, t, 2 * h)).astype(np.float32), *torch_arrays(rng, kind, 2 * h, h, n=4)],
     )
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_residual_layers_match_torch(rng):
+    """One way or both, two of them in a stack; what stands past a length is never read."""
+    kind, both_ways = sorted(CELLS)[rng.integers(3)], bool(rng.integers(2))
+    b, t, h = sizes(rng, 3)
+    ways = 1 + both_ways
+    layer = TORCH[kind](ways * h, h, batch_first=True, bidirectional=both_ways)
+    lengths, each = rng.integers(1, t + 1, b), 4 * ways
+    past = (np.arange(t) >= lengths[:, None])[..., None]
+
+    def ours(x, *w):
+        p = [from_torch(kind, *w[i : i + 4]) for i in range(0, 2 * each, 4)]
+        if both_ways:
+            p = [{"forward": a, "backward": b} for a, b in zip(p[::2], p[1::2], strict=True)]
+        way = partial(residual_rnn, partial(bidirectional if both_ways else rnn, CELLS[kind]))
+        return stacked_rnn(way, p, jnp.where(past, jnp.nan, x), key=None, lengths=jnp.asarray(lengths))[0]
+
+    def theirs(x, *w):
+        x = torch.where(torch.tensor(past), 0, x)
+        for one in (w[:each], w[each:]):
+            packed = pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+            x = x + pad_packed_sequence(run_torch(layer, packed, one)[0], batch_first=True, total_length=t)[0]
+        return x
+
+    weights = torch_arrays(rng, kind, ways * h, h, n=2 * ways)
+    assert_matches_torch(ours, theirs, [rng.normal(size=(b, t, ways * h)).astype(np.float32), *weights])
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_a_projected_layer_matches_torch(rng):
+    b, t, d, r = sizes(rng, 4)
+    h, given = r + int(rng.integers(1, 5)), bool(rng.integers(2))
+    layer = torch.nn.LSTM(d, h, proj_size=r, batch_first=True)
+    draw = lambda *shape: rng.normal(size=shape, scale=0.5).astype(np.float32)
+
+    def ours(x, state, c, *w):
+        carry = (state, c) if given else None
+        p = from_torch("lstm", *w[:4]) | {"projection": {"w": w[4].T}}
+        y, (state, c) = rnn(projected_lstm_cell, p, x, carry=carry)
+        return jnp.concatenate([y.reshape(b, -1), state, c], -1)
+
+    def theirs(x, state, c, *w):
+        y, last = run_torch(layer, x, w, hx=(state[None], c[None]) if given else None)
+        return torch.cat([y.reshape(b, -1), *(a[0] for a in last)], -1)
+
+    weights = [draw(*w.shape) for w in layer.parameters()]
+    assert_matches_torch(ours, theirs, [draw(b, t, d), draw(b, r), draw(b, h), *weights])
 
 
 @kinds

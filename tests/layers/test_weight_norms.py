@@ -10,18 +10,27 @@ import torch
 from jnn import init, layers
 from jnn.param import Param
 from tests.layers.channels import normals
-from tests.oracle import assert_matches_torch
+from tests.oracle import assert_matches_torch, configurations
 
 
-@pytest.mark.parametrize("outs", [(5,), pytest.param((2, 3), marks=pytest.mark.slow)])
-def test_weight_norm_matches_torch(outs):
-    rng = np.random.default_rng(0)
+def weight_shape(rng):
+    """Of a map or a convolution: axes of inputs, and of outputs."""
+    ins, outs = (rng.integers(1, 6, rng.integers(1, most)).tolist() for most in (5, 3))
+    return (ins[0] + 1, *ins[1:]), tuple(outs)
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_weight_norm_matches_torch(rng):
+    ins, outs = weight_shape(rng)
+    scaled = len(outs) > 1 or bool(rng.integers(2))
     rows = int(np.prod(outs))
     assert_matches_torch(
-        lambda v, g: layers.weight_norm({"direction": v, "scale": g}),
+        lambda v, g: layers.weight_norm({"direction": v, **({"scale": g} if scaled else {})}),
         # torch normalizes along its first axis: all outputs, one after another
-        lambda v, g: torch._weight_norm(v.reshape(-1, rows).T, g.reshape(rows, 1), 0).T.reshape(v.shape),
-        normals(rng, (3, 4, *outs), outs),
+        lambda v, g: torch._weight_norm(
+            v.reshape(-1, rows).T, (g if scaled else torch.ones_like(g)).reshape(rows, 1), 0
+        ).T.reshape(v.shape),
+        normals(rng, (*ins, *outs), outs),
     )
 
 
@@ -31,13 +40,19 @@ def test_weight_norm_begins_with_the_declared_lengths():
     np.testing.assert_allclose(np.linalg.norm(np.asarray(w).reshape(-1, 5), axis=0), 2, rtol=1e-5)
 
 
-def test_weight_standardization_matches_torch():
-    def theirs(w):
-        var, mean = torch.var_mean(w, (0, 1, 2), correction=0, keepdim=True)
-        return (w - mean) / (var + 1e-5).sqrt()
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_weight_standardization_matches_torch(rng):
+    """In float64: of few inputs it is steep."""
+    ins, outs = weight_shape(rng)
+    epsilon, axes = 10 ** float(rng.uniform(-10, -2)), tuple(range(len(ins)))
 
-    ours = lambda w: layers.weight_standardization(w, epsilon=1e-5)
-    assert_matches_torch(ours, theirs, normals(np.random.default_rng(0), (3, 2, 4, 5)))
+    def theirs(w):
+        var, mean = torch.var_mean(w, axes, correction=0, keepdim=True)
+        return (w - mean) / (var + epsilon).sqrt()
+
+    ours = lambda w: layers.weight_standardization(w, out_axes=len(outs), epsilon=epsilon)
+    with jax.enable_x64(True):
+        assert_matches_torch(ours, theirs, [rng.normal(1, 2, (*ins, *outs))], tolerance=1e-7)
 
 
 def test_spectral_norm_matches_flax():

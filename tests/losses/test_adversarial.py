@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from jnn import losses
-from tests.oracle import assert_matches_torch
+from tests.losses.exact import assert_exact, leading
+from tests.oracle import configurations
 
 ones, zeros = torch.ones_like, torch.zeros_like
 told = lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none")
@@ -27,44 +28,49 @@ GENERATORS = {
 }
 
 
-def test_match_torch():
-    """All in one program: their values side by side."""
-    arrays = [np.random.default_rng(i).normal(scale=3, size=5).astype(np.float32) for i in range(2)]
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
+def test_match_torch(rng):
+    """All in one program, their values side by side; scores from timid to sure."""
+    shape, scale = leading(rng), 10 ** rng.uniform(-1, 1.5)
     ours = lambda real, fake: jnp.stack(
         [getattr(losses, name)(real, fake) for name in CRITICS] + [getattr(losses, name)(fake) for name in GENERATORS]
     )
     theirs = lambda real, fake: torch.stack(
         [f(real, fake) for f in CRITICS.values()] + [f(fake) for f in GENERATORS.values()]
     )
-    assert_matches_torch(ours, theirs, arrays)
+    assert_exact(ours, theirs, *(rng.normal(scale=scale, size=shape) for _ in range(2)))
 
 
 W = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 discriminator = lambda w: lambda x: jnp.tanh(x.reshape(len(x), -1) @ w).sum(-1)
 
 
-def torch_slope(w, x):
-    x = x.detach().requires_grad_()
-    score = torch.tanh(x.flatten(1) @ w).sum()
-    return torch.autograd.grad(score, x, create_graph=True)[0].flatten(1)
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
+def test_gradient_penalties_and_their_gradients_match_torch(rng):
+    """Half-way and anywhere between; no gradient goes to what is generated."""
+    shape, data = leading(rng), tuple(rng.integers(1, 4, rng.integers(1, 3)).tolist())
+    key = jax.random.key(int(rng.integers(99))) if rng.integers(2) else None
+    score = lambda w: lambda x: jnp.tanh(x.reshape(*shape, -1) @ w).sum(-1)
+    with jax.enable_x64(True):
+        share = np.full(shape, 0.5) if key is None else np.asarray(jax.random.uniform(key, shape))
+    share = torch.tensor(share).reshape(*shape, *(1 for _ in data))
 
+    def ours(w, real, fake):
+        between = losses.wgan_gradient_penalty(score(w), real, fake, key=key)
+        return jnp.stack([losses.r1_penalty(score(w), real), losses.r2_penalty(score(w), fake), between])
 
-def test_gradient_penalties_and_their_gradients_match_torch():
-    real, fake = (np.random.default_rng(i).normal(size=(5, 2, 3)).astype(np.float32) for i in (1, 2))
-    ours = lambda w: jnp.stack(
-        [
-            losses.r1_penalty(discriminator(w), real),
-            losses.r2_penalty(discriminator(w), fake),
-            losses.wgan_gradient_penalty(discriminator(w), real, fake, key=None),
-        ]
-    )
+    def slope(w, x):
+        x = x if x.requires_grad else x.requires_grad_()
+        total = torch.tanh(x.reshape(*shape, -1) @ w).sum()
+        return torch.autograd.grad(total, x, create_graph=True)[0].reshape(*shape, -1)
 
-    def theirs(w):
-        slopes = [torch_slope(w, torch.tensor(x)) for x in (real, fake, (real + fake) / 2)]
-        norm = slopes[2].norm(dim=1)
-        return torch.stack([(slopes[0] ** 2).sum(1), (slopes[1] ** 2).sum(1), (norm - 1) ** 2])
+    def theirs(w, real, fake):
+        between = (share * real + (1 - share) * fake).detach()
+        slopes = slope(w, real), slope(w, fake.detach()), slope(w, between).norm(dim=-1)
+        return torch.stack([slopes[0].square().sum(-1), slopes[1].square().sum(-1), (slopes[2] - 1) ** 2])
 
-    assert_matches_torch(ours, theirs, [W])
+    w = rng.normal(size=(int(np.prod(data)), int(rng.integers(1, 6))))
+    assert_exact(ours, theirs, w, *(rng.normal(size=shape + data) for _ in range(2)))
 
 
 def test_the_place_between_real_and_fake_is_each_examples_own_and_a_flat_discriminator_has_a_gradient():

@@ -35,7 +35,7 @@ def sphere(angle):
     return torch.where(turns % 2 == 0, 1, -1) * torch.cos(3 * angle) - 2 * turns
 
 
-@pytest.mark.parametrize("rng", configurations(8, fast=[0]), ids=range(8))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_margins_match_angles_in_torch(rng):
     arrays = [rng.normal(size=(9, 3)).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32)]
     arrays.append(rng.integers(0, 5, 9))
@@ -65,7 +65,7 @@ def test_margins_are_finite_at_the_edges():
                 assert all(jnp.isfinite(a).all() for a in jax.tree.leaves(run(size * x, table)))
 
 
-@pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_centers_move_to_the_means_of_their_classes(rng):
     x, centers = (rng.normal(size=(n, 3)).astype(np.float32) for n in (8, 4))
     labels, mask = rng.integers(0, 4, 8), np.arange(8) < 6

@@ -1,22 +1,33 @@
-"""The margin loss of capsules by hand; bad input."""
+"""The margin loss of capsules against its formula in torch; bad input."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+import torch
 
 from jnn import losses
+from tests.losses.exact import assert_exact, leading
+from tests.oracle import configurations
 
 
-def test_the_margin_loss_is_the_papers():
-    lengths = [0.95, 0.3, 0.05]
-    said = jnp.array(lengths)[:, None] * jnp.array([[0.6, -0.8]])
-    found = [losses.capsule_margin_loss(said, jnp.array(label)).item() for label in range(3)]
-    wanted = [
-        sum(max(0, 0.9 - v) ** 2 if i == label else 0.5 * max(0, v - 0.1) ** 2 for i, v in enumerate(lengths))
-        for label in range(3)
-    ]
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
+def test_the_margin_loss_is_the_papers(rng):
+    """With its margins and with others; lengths from nothing to beyond 1."""
+    shape, classes, d = leading(rng), *rng.integers(1, 6, 2).tolist()
+    capsules, labels = rng.normal(size=(*shape, classes, d), scale=0.7 / d**0.5), rng.integers(0, classes, shape)
+    how = {"present": rng.uniform(0.6, 1), "absent": rng.uniform(0, 0.4), "down": rng.uniform(0.1, 1)}
+    present, absent, down = how.values() if rng.integers(2) else (0.9, 0.1, 0.5)
+
+    def theirs(v, y):
+        size, true = v.norm(dim=-1), torch.nn.functional.one_hot(y, classes) == 1
+        short, long = (present - size).clamp(min=0), (size - absent).clamp(min=0)
+        return torch.where(true, short**2, down * long**2).sum(-1)
+
+    given = how if (present, absent, down) == tuple(how.values()) else {}
+    assert_exact(lambda v, y: losses.capsule_margin_loss(v, y, **given), theirs, capsules, labels)
+
+
+def test_a_capsule_of_no_length_has_a_finite_gradient():
     assert jnp.isfinite(jax.grad(lambda v: losses.capsule_margin_loss(v, jnp.array(0)))(jnp.zeros((3, 2)))).all()
 
 

@@ -1,11 +1,14 @@
-"""Diffusion: schedules of the papers, what follows from definitions, and weights that turn one loss into another."""
+"""Diffusion against its formulas in torch: schedules, noise, each prediction under each weight, flows; bad input."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from jnn import losses
+from tests.losses.exact import assert_exact, leading
+from tests.oracle import configurations
 
 
 def test_schedules_are_those_of_the_papers():
@@ -24,44 +27,65 @@ def test_schedules_are_those_of_the_papers():
         assert ((schedule > 0) & (schedule < 1)).all()
 
 
-def draws(level):
-    rng = np.random.default_rng(0)
-    return [jnp.asarray(rng.normal(size=(len(level), 2, 3)).astype(np.float32)) for _ in range(2)]
+def drawn(rng, n):
+    """n arrays of examples, with axes of data or none, and a number in (0, 1) of each example."""
+    shape = leading(rng)
+    data = tuple(rng.integers(1, 5, rng.integers(0, 3)).tolist())
+    return [*(rng.normal(size=shape + data) for _ in range(n)), rng.uniform(0.02, 0.98, shape)]
+
+
+def over(level, x):
+    return level.reshape(level.shape + (1,) * (x.ndim - level.ndim))
+
+
+def mean_square(error, level):
+    return error.square().reshape(*level.shape, -1).mean(-1)
+
+
+@pytest.mark.parametrize("predict", ["noise", "x0", "v"])
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
+def test_what_is_predicted_and_what_it_costs_are_their_formulas(predict, rng):
+    """Each weight is said of the data's error: one of the noise is as much of it as s says, one of v as 1 - a."""
+    said, x0, noise, level = drawn(rng, 3)
+    most, offset, power = rng.uniform(0.5, 8), *rng.uniform(0.3, 2, 2)
+
+    def ours(said, x0, noise, level):
+        loss = losses.denoising_loss(said, x0, noise, level, predict=predict)
+        weights = [
+            losses.snr_weight(level, predict=predict),
+            losses.min_snr_weight(level, predict=predict, most=most),
+            losses.p2_weight(level, predict=predict, offset=offset, power=power),
+        ]
+        target = losses.denoising_target(x0, noise, level, predict=predict)
+        parts = [losses.add_noise(x0, noise, level), target, loss, *(w * loss for w in weights)]
+        return jnp.concatenate([part.ravel() for part in parts])
+
+    def theirs(said, x0, noise, level):
+        a = over(level, x0)
+        target = {"noise": noise, "x0": x0, "v": a.sqrt() * noise - (1 - a).sqrt() * x0}[predict]
+        loss, s = mean_square(said - target, level), level / (1 - level)
+        of_data = {"noise": 1 / s, "x0": 1, "v": 1 - level}[predict]
+        weights = [s * of_data, s.clamp(max=most) * of_data, s / (offset + s) ** power * of_data]
+        parts = [a.sqrt() * x0 + (1 - a).sqrt() * noise, target, loss, *(w * loss for w in weights)]
+        return torch.cat([part.flatten() for part in parts])
+
+    assert_exact(ours, theirs, said, x0, noise, level)
+
+
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
+def test_straight_paths_and_their_velocities_are_their_formulas(rng):
+    def ours(said, noise, data, time):
+        path, loss = losses.interpolate_flow(noise, data, time), losses.flow_matching_loss(said, noise, data, time)
+        return jnp.concatenate([path.ravel(), loss.ravel()])
+
+    def theirs(said, noise, data, time):
+        path = noise + over(time, noise) * (data - noise)
+        return torch.cat([path.flatten(), mean_square(said - (data - noise), time).flatten()])
+
+    assert_exact(ours, theirs, *drawn(rng, 3))
 
 
 LEVELS = jnp.array([0.1, 0.5, 0.8, 0.99])
-
-
-def test_each_prediction_gives_the_data_back():
-    x0, noise = draws(LEVELS)
-    x, a = losses.add_noise(x0, noise, LEVELS), LEVELS[:, None, None]
-    target = {p: losses.denoising_target(x0, noise, LEVELS, predict=p) for p in ("noise", "x0", "v")}
-    for found in (
-        target["x0"],
-        (x - jnp.sqrt(1 - a) * target["noise"]) / jnp.sqrt(a),
-        jnp.sqrt(a) * x - jnp.sqrt(1 - a) * target["v"],
-    ):
-        np.testing.assert_allclose(found, x0, rtol=1e-4, atol=1e-5)
-    velocity = noise * 0 + (noise - x0)
-    path = lambda t: losses.interpolate_flow(x0, noise, t)
-    np.testing.assert_allclose(jax.jvp(path, (LEVELS,), (jnp.ones(4),))[1], velocity, rtol=1e-4, atol=1e-5)
-    assert (losses.flow_matching_loss(velocity, x0, noise, LEVELS) < 1e-10).all()
-
-
-@pytest.mark.parametrize("weight", [losses.snr_weight, losses.min_snr_weight, losses.p2_weight])
-def test_weights_mean_the_same_whatever_is_predicted(weight):
-    """One error of the data, said as an error of the noise and of v, costs the same under each's weights."""
-    x0, noise = draws(LEVELS)
-    x, a = losses.add_noise(x0, noise, LEVELS), LEVELS[:, None, None]
-    wrong = x0 + 0.1
-    said = {"x0": wrong, "noise": (x - jnp.sqrt(a) * wrong) / jnp.sqrt(1 - a)}
-    said["v"] = jnp.sqrt(a) * said["noise"] - jnp.sqrt(1 - a) * wrong
-    costs = [losses.denoising_loss(said[p], x0, noise, LEVELS, predict=p) * weight(LEVELS, predict=p) for p in said]
-    np.testing.assert_allclose(costs[1], costs[0], rtol=1e-3)
-    np.testing.assert_allclose(costs[2], costs[0], rtol=1e-3)
-    snr = LEVELS / (1 - LEVELS)
-    of_x0 = {"snr_weight": snr, "min_snr_weight": jnp.minimum(snr, 5), "p2_weight": snr / (1 + snr)}
-    np.testing.assert_allclose(weight(LEVELS, predict="x0"), of_x0[weight.__name__], rtol=1e-5)
 
 
 @pytest.mark.parametrize("predict", ["noise", "x0", "v"])

@@ -23,7 +23,7 @@ BINARY = (
 NEITHER = (*BINARY, losses.multi_label_margin_loss)
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 def test_binary_losses_match_their_definitions(rng):
     shape = (*leading(rng), 4)
     scores, targets = rng.normal(scale=2, size=shape), rng.integers(0, 2, shape)
@@ -48,7 +48,7 @@ def test_binary_losses_match_their_definitions(rng):
         np.testing.assert_allclose(loss(x, y), optaxs(x, 2 * y - 1).mean(-1), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 def test_multi_class_hinge_matches_scikit_learn_and_optax(rng):
     n, classes = int(rng.integers(2, 6)), int(rng.integers(3, 6))
     scores, labels = rng.normal(size=(n, classes)), rng.integers(0, classes, n)
@@ -69,7 +69,7 @@ def test_multi_class_hinge_matches_scikit_learn_and_optax(rng):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 def test_margins_over_all_wrong_classes_are_torchs(rng):
     lead, classes, margin = leading(rng), int(rng.integers(2, 6)), float(rng.uniform(0, 2))
     scores, targets = rng.normal(size=(*lead, classes)), rng.integers(0, 2, (*lead, classes))

@@ -52,7 +52,7 @@ def of_list(s, y):
     )
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 def test_match_loops_over_lists_without_padding(rng):
     lists, items = int(rng.integers(1, 4)), int(rng.integers(2, 6))
     scores, relevance, mask = (

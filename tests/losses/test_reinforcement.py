@@ -34,7 +34,7 @@ def vtrace(r, d, v, log_ratios, decay, most, most_trace):
     return targets, rho * (r + d * np.append(targets[1:], v[-1]) - v[:-1])
 
 
-@pytest.mark.parametrize("rng", configurations(8, fast=[0]), ids=range(8))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_returns_are_their_definitions_over_time(rng):
     r, ratios = rng.normal(size=(2, 3, 6))
     v, d = rng.normal(size=(3, 7)), 0.9 * (rng.random((3, 6)) < 0.8)
@@ -57,7 +57,7 @@ def test_returns_are_their_definitions_over_time(rng):
             np.testing.assert_allclose(ours_[i], theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_policy_losses_match_their_formulas(rng):
     """All in one program: their values side by side; what is old, and what an action was worth, has no gradient."""
     arrays = [rng.normal(size=(5, 4)).astype(np.float32) for _ in range(3)]
@@ -77,7 +77,36 @@ def test_policy_losses_match_their_formulas(rng):
     assert_matches_torch(ours, theirs, arrays)
 
 
-@pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_group_relative_losses_match_their_formulas(rng):
+    """Values side by side; only the policy itself has a gradient."""
+    arrays = [rng.normal(size=(5, 4)).astype(np.float32) for _ in range(4)]
+
+    def ours(x, old, reference, rewards):
+        gain = losses.group_advantages(rewards)
+        loss = losses.grpo_loss(x, old, reference, gain, clip=0.3, beta=0.2)
+        return jnp.stack([loss, losses.grpo_loss(x, old, reference, gain, clip=0.3, beta=0.0), gain])
+
+    def theirs(x, old, reference, rewards):
+        old, reference, rewards = old.detach(), reference.detach(), rewards.detach()
+        gain = (rewards - rewards.mean(-1, keepdim=True)) / (rewards.std(-1, keepdim=True, unbiased=False) + 1e-4)
+        ratio = torch.exp(x - old)
+        surrogate = -torch.minimum(ratio * gain, ratio.clamp(0.7, 1.3) * gain)
+        kl = torch.exp(reference - x) - (reference - x) - 1
+        return torch.stack([surrogate + 0.2 * kl, surrogate, gain])
+
+    assert_matches_torch(ours, theirs, arrays)
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_the_divergence_of_grpo_is_that_of_distributions_in_expectation(rng):
+    p, q = rng.dirichlet(np.ones(4), 2).astype(np.float32)
+    loss = losses.grpo_loss(jnp.log(p), jnp.log(p), jnp.log(q), jnp.zeros(4), beta=1.0)
+    np.testing.assert_allclose((p * loss).sum(), (p * np.log(p / q)).sum(), rtol=1e-3, atol=1e-5)
+    assert (np.asarray(loss) >= 0).all()
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_temporal_differences_match_loops(rng):
     q, after, online = (rng.normal(scale=2, size=(5, 3)).astype(np.float32) for _ in range(3))
     r, d = rng.normal(size=5).astype(np.float32), rng.uniform(size=5).astype(np.float32)
@@ -101,7 +130,7 @@ def test_temporal_differences_match_loops(rng):
     assert_matches_torch(ours, theirs, [q, after, online, r, d])
 
 
-@pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_a_projected_distribution_is_shared_between_neighbours(rng):
     """C51's algorithm 1, atom by atom; and for uneven atoms, that the mean stays."""
     support, p = rng.normal(scale=3, size=(4, 6)), rng.dirichlet(np.ones(6), 4)
@@ -120,7 +149,7 @@ def test_a_projected_distribution_is_shared_between_neighbours(rng):
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("rng", configurations(6, fast=[0]), ids=range(6))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_quantile_regression_is_the_sum_over_pairs(rng):
     def theirs(quantiles, targets):
         out = []
@@ -140,7 +169,10 @@ def test_quantile_regression_is_the_sum_over_pairs(rng):
 
 def test_values_and_gradients_are_finite_at_the_edges():
     total = lambda x, y, z: (
-        losses.ppo_loss(x, y, z) + losses.clipped_value_loss(x, y, z) + losses.categorical_entropy(x)
+        losses.ppo_loss(x, y, z)
+        + losses.grpo_loss(x, y, y, losses.group_advantages(z))
+        + losses.clipped_value_loss(x, y, z)
+        + losses.categorical_entropy(x)
     ).sum()
     run = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
     for x, y, z in np.float32([(0, 0, 0), (1e4, -1e4, -1), (-1e4, 1e4, -1), (-1e4, 1e4, 1e4)])[..., None]:
@@ -163,6 +195,10 @@ X, T = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32)
         (lambda: losses.vtrace(X, X, jnp.ones((4, 4)), X[:1]), "vtrace: expected equal shapes"),
         (lambda: losses.vtrace(X, X, jnp.ones((4, 4)), X, most=0), "most > 0"),
         (lambda: losses.ppo_loss(X, X, X, clip=0), "clip > 0"),
+        (lambda: losses.grpo_loss(X, X, X, X, clip=0), "clip > 0"),
+        (lambda: losses.grpo_loss(X, X, X, X, beta=-1), "grpo_loss: expected beta >= 0, found -1"),
+        (lambda: losses.grpo_loss(X, X, X, X[:, 0]), "grpo_loss: expected equal shapes"),
+        (lambda: losses.group_advantages(X, epsilon=0), "group_advantages: expected epsilon > 0"),
         (lambda: losses.policy_gradient_loss(X, X[0]), "policy_gradient_loss: expected equal shapes"),
         (lambda: losses.q_learning_loss(X, T + 3, X[:, 0], X[:, 0], X), r"q_learning_loss: expected actions in 0\.\.2"),
         (

@@ -16,7 +16,7 @@ from tests.oracle import configurations
 OVERLAPS = (losses.dice_loss, losses.jaccard_loss, losses.tversky_loss, losses.focal_tversky_loss)
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 def test_overlaps_match_their_definitions(rng):
     spatial, lead = int(rng.integers(1, 4)), int(rng.integers(1, 3))
     shape, smooth, a, b, gamma = (lead, *rng.integers(1, 4, spatial), 3), *rng.uniform(0.1, 1.5, 4)
@@ -76,7 +76,7 @@ def lovasz_extension(errors, region):
     return sum(errors[i] * step for i, step in zip(order, steps, strict=True))
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=(0,)), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
 def test_lovasz_losses_match_the_definition_without_what_is_masked(rng):
     images, n, classes = 3, int(rng.integers(2, 7)), int(rng.integers(2, 4))
     logits, targets = rng.normal(size=(images, n)), rng.integers(0, 2, (images, n))

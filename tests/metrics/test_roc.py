@@ -129,7 +129,7 @@ def test_rates_are_torchmetrics(rng):
     for low, high in ((0.001, 0.1), (0.05, 1.0)):  # without ties, where lines over logarithms are the curve's own
         found = theirs.binary_logauc(*given, fpr_range=(low, high))
         # whose ends are interpolated in float32
-        np.testing.assert_allclose(M.log_auc(*ours, low=low, high=high), found, atol=1e-4)
+        np.testing.assert_allclose(M.log_auc(*ours, low=low, high=high), found, atol=3e-4)
 
 
 @pytest.mark.slow

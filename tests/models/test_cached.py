@@ -13,6 +13,7 @@ from jnn.models import (
     DecoderConfig,
     cached_transformer,
     decoder,
+    decoder_model,
     decoder_spec,
     paged_decoder,
     paged_decoder_cache,
@@ -91,3 +92,18 @@ def test_law_9_each_row_by_cuts_of_its_own_equals_the_whole(spec, whole, empty, 
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call(jnn.init(LEARNED, jax.random.key(0)))
+
+
+def test_caches_of_8_bits_are_near_the_whole_in_pages_too():
+    p, model = moved(decoder_spec(WINDOWS), 0.5), decoder_model(WINDOWS, dtype=jnp.int8)
+    tokens = np.random.default_rng(1).integers(0, 11, (2, 5))
+    whole = jax.jit(lambda p, tokens: decoder(p, tokens, WINDOWS, key=None))(p, tokens)
+    kept, paged = model.cache(p, 5, leading=(2,)), model.paged_cache(p, 4, 3, jnp.array([[3, 0], [1, 2]]))
+    assert (kept[0]["k"].dtype, paged["k"].dtype, paged["v_scales"].shape) == (jnp.int8, jnp.int8, (4, 4, 3, 1, 1))
+    found, kept = jax.jit(model.chunk)(p, tokens, kept)
+    assert 0 < abs(found - whole).max() < 0.1 * abs(whole).max()
+    step = jax.jit(lambda p, tokens, cache, lengths: model.paged_chunk(p, tokens, cache, lengths=lengths))
+    first, paged = step(p, tokens[:, :3], paged, jnp.array([3, 2]))
+    last, paged = step(p, np.stack([[*tokens[0, 3:], 0], tokens[1, 2:]]), paged, jnp.array([2, 3]))
+    np.testing.assert_allclose(jnp.concatenate([first[0], last[0, :2]]), found[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(jnp.concatenate([first[1, :2], last[1]]), found[1], rtol=1e-4, atol=1e-4)

@@ -4,6 +4,9 @@ import pytest
 
 from jnn.models import (
     DecoderConfig,
+    DynamicScaling,
+    LinearScaling,
+    LongScaling,
     decoder_from_hf,
     decoder_spec,
     gemma2_from_hf,
@@ -121,6 +124,35 @@ def test_rates_that_hang_on_the_length_are_those_of_the_one_that_is_said():
         config.rope_scaling.rates(4, 1e4)
     with pytest.raises(ValueError, match="LongScaling: expected 4 factors, one for each pair, found 2"):
         config.for_length(8).rope_scaling.rates(8, 1e4)
+
+
+def test_one_pair_turns_by_1_whatever_its_base():
+    assert DynamicScaling(2.0, 4, length=9).rates(2, 1e4).tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        lambda: LinearScaling(0.0),
+        lambda: LinearScaling(float("nan")),
+        lambda: DynamicScaling(-2.0, 4),
+        lambda: DynamicScaling(2.0, 0),
+        lambda: LongScaling((1.0, 0.0), (1.0, 1.0), 4),
+    ],
+)
+def test_a_scaling_that_makes_no_sense_is_one_clear_error(scaling):
+    with pytest.raises(ValueError, match="Scaling: expected positive, finite factors and a positive context, found"):
+        scaling()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"kv_heads": 0}, {"head": 0}, {"experts": 0}, {"qk_norm": "all"}, {"logit_cap": 0.0}, {"score_cap": -1.0}],
+    ids=str,
+)
+def test_a_choice_that_makes_no_sense_is_one_clear_error(more):
+    with pytest.raises(ValueError, match=f"DecoderConfig: expected .*{next(iter(more))}"):
+        DecoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, **more)
 
 
 @pytest.mark.parametrize(("more", "message"), NOT_THIS)

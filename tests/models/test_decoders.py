@@ -3,6 +3,8 @@
 (Against Hugging Face's own: `test_hugging_face`. What a config.json says: `test_decoder_configs`.)
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +14,20 @@ import torch
 
 import jnn
 from jnn.generation import GREEDY, generate
+from jnn.inspect import memory
 from jnn.interop.torch import load_state_dict
 from jnn.layers import segment_mask
-from jnn.losses import cross_entropy
-from jnn.models import DecoderConfig, cached_decoder, decoder, decoder_cache, decoder_model, decoder_spec, llama_from_hf
+from jnn.losses import chunked_cross_entropy, cross_entropy
+from jnn.models import (
+    DecoderConfig,
+    cached_decoder,
+    decoder,
+    decoder_cache,
+    decoder_hidden,
+    decoder_model,
+    decoder_spec,
+    llama_from_hf,
+)
 from jnn.remat import POLICIES
 from jnn.train import LossOutput
 from tests.models.decoders import TINY, moved
@@ -60,6 +72,28 @@ def test_packed_rows_equal_the_rows_alone():
 
     found = both(moved(decoder_spec(WINDOWS)), jnp.array([[1, 2, 3, 4], [4, 5, 6, 7]]))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_no_copy_of_the_weights_is_remembered():
+    large = DecoderConfig(vocab=11, layers=6, heads=2, embed=64, hidden=512)
+    for config in (large, dataclasses.replace(large, windows=(2, None))):
+        p = jnn.abstract(decoder_spec(config))
+        loss = lambda p, config=config: decoder(p, jnp.arange(3), config, key=None, remat="full").sum()
+        held = memory(jax.jit(jax.grad(loss)).lower(p).compile()).temporaries
+        assert held < sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(p)) / 2
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_logits_are_read_from_the_hidden_states(tied):
+    config, tokens = dataclasses.replace(WINDOWS, tied=tied, logit_cap=3.0), jnp.array([[1, 2, 3, 4], [4, 5, 6, 7]])
+    p = moved(decoder_spec(config))
+    how = {"key": jax.random.key(1), "rate": 0.2}
+    table = p["embed"]["table"] if tied else p["out"]["w"].T
+    hidden = decoder_hidden(p, tokens, config, **how)
+    found = 3.0 * jnp.tanh(hidden @ table.T / 3.0)
+    np.testing.assert_allclose(found, decoder(p, tokens, config, **how), rtol=1e-5, atol=1e-5)
+    losses = chunked_cross_entropy(hidden, table, tokens, chunk=4, soft_cap=config.logit_cap)
+    np.testing.assert_allclose(losses, cross_entropy(found, tokens), rtol=1e-5)
 
 
 def test_greedy_generation_is_the_argmax_of_the_whole():

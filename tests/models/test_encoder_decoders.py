@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import jnn
+from jnn.generation import GREEDY, beam_search, generate
 from jnn.interop.torch import load_state_dict
 from jnn.losses import cross_entropy
 from jnn.models import (
@@ -24,6 +25,7 @@ from jnn.models import (
     encode_source,
     encoder_decoder,
     encoder_decoder_cache,
+    encoder_decoder_model,
     encoder_decoder_spec,
 )
 from jnn.train import LossOutput
@@ -188,6 +190,7 @@ def test_training_on_every_mesh_is_that_of_one_device(kind, text):
         (lambda p: encoder_decoder(p, SOURCE, TARGET, PAPER), TypeError, "key"),
         (lambda p: encode_source(p, SOURCE + 11, PAPER, key=None), ValueError, r"embed: expected tokens in 0..10"),
         (lambda p: encode_source(p, SOURCE, PAPER, key=None, lengths=LENGTHS[:2]), ValueError, r"lengths \(3,\), one"),
+        (lambda p: encode_source(p, SOURCE, PAPER, key=None, lengths=LENGTHS + 90), ValueError, "rows of a source"),
         (lambda p: encode_source(p, SOURCE, PAPER, key=None, remat="all"), ValueError, "remat is None, a tuple"),
         (
             lambda p: cached_encoder_decoder(p, jnp.ones(3), encoder_decoder_cache(p, SOURCE[0], PAPER, 4), PAPER),
@@ -210,3 +213,37 @@ def test_more_rows_than_learned_positions_are_an_error():
 
 def test_a_default_is_the_papers():
     assert EncoderDecoderConfig(11, 2, 2, 8, 12) == PAPER
+
+
+@with_kinds("bart")
+def test_generation_is_greedy_of_the_whole_and_one_beam_is_that(kind):
+    config, p, source = KINDS[kind], params_of(kind), source_of(kind)
+    model, start, steps = encoder_decoder_model(config), jnp.full((3, 1), 3), 6
+    given = {"params": p, "source": jnp.asarray(source), "lengths": jnp.asarray(LENGTHS)}
+    texts = generate(given, start, steps, model, GREEDY).tokens
+    whole = jax.jit(partial(encoder_decoder, config=config, key=None))
+    logits = whole(p, source, texts[:, :-1], lengths=LENGTHS)
+    np.testing.assert_array_equal(logits.argmax(-1), texts[:, 1:])
+    alone = lambda source, n: beam_search({**given, "source": source, "lengths": n}, start[0], steps, model, beams=1)
+    found = jax.vmap(alone)(given["source"], given["lengths"])
+    np.testing.assert_array_equal(found.tokens[:, 0], texts)
+
+
+def test_sources_that_are_as_many_as_prompts_or_one_for_all():
+    given, model, start = (
+        {"params": params_of("bart"), "source": SOURCE},
+        encoder_decoder_model(KINDS["bart"]),
+        [[3]] * 2,
+    )
+    one = generate(given | {"source": SOURCE[0]}, jnp.array(start), 3, model, GREEDY).tokens
+    np.testing.assert_array_equal(
+        one, generate(given | {"source": SOURCE[[0, 0]]}, jnp.array(start), 3, model, GREEDY).tokens
+    )
+    with pytest.raises(ValueError, match=r"sources \(2,\) for as many prompts, found sources \(3,\).*jax\.vmap"):
+        generate(given, jnp.array(start), 3, model, GREEDY)
+    with pytest.raises(ValueError, match=r"sources \(2,\) for as many prompts, found sources \(3,\).*jax\.vmap"):
+        beam_search(given, jnp.array([[3]] * 3), 3, model, beams=2)
+    with pytest.raises(ValueError, match="exceed the 9 learned positions"):
+        generate(given, jnp.array([[3]] * 3), 9, model, GREEDY)
+    with pytest.raises(ValueError, match="expected params, a dict with 'params', 'source'"):
+        generate(params_of("bart"), jnp.array(start), 3, model, GREEDY)

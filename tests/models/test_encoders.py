@@ -152,6 +152,7 @@ def without_segments(p):
             "found segments, and params without them",
         ),
         (lambda p: mean_pool(jnp.ones((3, 2)), lengths=jnp.array([3])), ValueError, r"expected lengths \(\), one"),
+        (lambda p: mean_pool(jnp.ones((1, 3, 2)), lengths=[3]), TypeError, "mean_pool: expected .*list"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -9,7 +9,7 @@ from torch.nn.functional import embedding, gelu, layer_norm, linear, scaled_dot_
 
 import jnn
 from jnn.layers import segment_mask
-from jnn.models import transformer, transformer_spec
+from jnn.models import transformer, transformer_hidden, transformer_spec
 from jnn.remat import POLICIES
 from tests.models.decoders import LEARNED, ROTARY, VARIANTS, moved
 from tests.oracle import assert_matches_torch, configurations
@@ -74,6 +74,13 @@ def test_packed_rows_equal_the_rows_alone(spec):
 
     found = both(moved(spec), jnp.array([1, 2, 3]), jnp.array([4, 5, 6, 7]))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
+
+
+@VARIANTS
+def test_logits_are_read_from_the_hidden_states(spec):
+    p, tokens, how = moved(spec), jnp.arange(6).reshape(2, 3), {"key": jax.random.key(2), "rate": 0.3}
+    found = transformer_hidden(p, tokens, **how) @ p["embed"]["table"].T
+    np.testing.assert_allclose(found, transformer(p, tokens, **how), rtol=1e-5, atol=1e-5)
 
 
 def test_remat_changes_nothing_but_what_is_remembered():

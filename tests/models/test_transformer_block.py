@@ -1,5 +1,7 @@
 """Transformer blocks against torch's: encoder and decoder, pre- and post-norm; parallel by its formula; bad input."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,15 @@ import pytest
 import torch
 
 from jnn import init
-from jnn.layers import attention, cross_attention, cross_cache, feed_forward, layer_norm
+from jnn.layers import (
+    attention,
+    attention_spec,
+    cross_attention,
+    cross_cache,
+    feed_forward,
+    layer_norm,
+    rms_norm,
+)
 from jnn.models import parallel, post_norm, pre_norm, transformer_block, transformer_block_spec
 
 D, HEADS, HIDDEN = 8, 2, 12
@@ -63,14 +73,19 @@ def test_parallel_is_its_formula():
     np.testing.assert_allclose(transformer_block(p, x, key=None, arrange=parallel), expected, atol=1e-6)
 
 
-def test_cross_attention_to_a_cache_is_attention():
-    p = init(transformer_block_spec(D, HEADS, HIDDEN, d_cross=6), jax.random.key(0))["cross"]
-    x, kv = jax.random.normal(jax.random.key(1), (2, 5, D)), jax.random.normal(jax.random.key(2), (2, 3, 6))
-    mask = jnp.array([[True, False, True]])
-    found = cross_attention(p, x, cross_cache(p, kv), mask=mask)
-    np.testing.assert_allclose(found, attention(p, x, kv, mask=mask), atol=1e-6)
-    with pytest.raises(ValueError, match=r"cross_attention: expected x and the rows of the cache"):
-        cross_attention(p, x[0], cross_cache(p, kv))
+def test_cross_attention_has_the_norm_of_queries_and_keys_that_it_is_given():
+    norm = partial(rms_norm, epsilon=1.0)
+    p = init(attention_spec(D, HEADS, d_kv=6, qk_norm=True), jax.random.key(0))
+    x, kv = (np.random.default_rng(i).normal(size=(3, n, d)).astype(np.float32) for i, n, d in ((0, 5, D), (1, 4, 6)))
+    wanted = attention(p, x, kv, qk_norm=norm)
+    assert abs(wanted - attention(p, x, kv)).max() > 1e-3
+    found = cross_attention(p, x, cross_cache(p, kv, qk_norm=norm), qk_norm=norm)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    block = init(transformer_block_spec(D, HEADS, HIDDEN, d_cross=6), jax.random.key(0)) | {"cross": p}
+    own = cross_cache(p, kv, qk_norm=norm)
+    kept, whole = (transformer_block(block, x, given, key=None, qk_norm=norm) for given in (own, kv))
+    np.testing.assert_allclose(kept, whole, rtol=1e-5, atol=1e-6)
+    assert abs(whole - transformer_block(block, x, kv, key=None)).max() > 1e-4
 
 
 X = jnp.ones((5, D))

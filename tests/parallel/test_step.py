@@ -104,7 +104,7 @@ OPTIMIZERS = {
         optax.clip_by_global_norm(1.0), optax.adamw(1e-2, mask=jnn.weight_mask(MLP.spec))
     ),
     "adafactor": optax.adafactor(1e-2, min_dim_size_to_factor=4, momentum=0.9),
-    "muon": optax.contrib.muon(1e-2),
+    "muon": optax.contrib.muon(1e-2, muon_weight_dimension_numbers=jnn.muon_dimension_numbers(MLP.spec)),
     "lion": optax.lion(1e-3),
     "lamb": optax.lamb(1e-2),
     "every second": optax.MultiSteps(optax.adam(1e-2), 2),

@@ -1,15 +1,63 @@
-"""What is told of a spec: which are weights, how many numbers, and a table with totals."""
+"""What is told of a spec: which are weights, and matrices, how many numbers, and a table with totals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 
 import jnn
 from jnn import Param
 from jnn.initializers import ones
-from jnn.layers import linear_spec
+from jnn.layers import attention_spec, conv_spec, depthwise_conv_spec, linear_spec
+from jnn.models import transformer_spec
 from tests.param.specs import KEY, RULES, assert_equal, mesh_of, spec_of
+
+VOCAB = ("embed", "vocab")
 
 
 def test_weights_marks_linear_maps_and_nothing_else():
     mask = jnn.weight_mask(spec_of() | {"norm": {"scale": Param((4,), ones, ("embed",))}})
     assert {path for path, counts in jnn.flatten(mask).items() if counts} == {"fc/w", "deep/w", "heads/w"}
+
+
+def muon_updates(spec, gradients):
+    """Muon's updates of matrices, by path: what they become with a learning rate of 1."""
+    numbers = jnn.muon_dimension_numbers(spec)
+    optimizer = optax.contrib.muon(1.0, muon_weight_dimension_numbers=numbers, consistent_rms=1.0)
+    params = jax.tree.map(jnp.zeros_like, gradients)
+    run = jax.jit(lambda gradients: optimizer.update(gradients, optimizer.init(params), params)[0])
+    return jnn.flatten(run(gradients))
+
+
+def test_muon_orthogonalizes_each_matrix_of_each_layer_by_itself():
+    spec = attention_spec(8, 2)
+    gradients = jax.tree.map(lambda p: jax.random.normal(KEY, (3, *p.shape)), spec)
+    together = muon_updates(jnn.stack(spec, 3), gradients)
+    alone = [muon_updates(spec, jax.tree.map(lambda g, i=i: g[i], gradients)) for i in range(3)]
+    for path, found in together.items():
+        np.testing.assert_allclose(found, np.stack([one[path] for one in alone]), rtol=1e-4, atol=1e-5)
+        if path.endswith("/w"):  # as large as the square root of its larger side, in every direction
+            stretch = np.linalg.svd(np.reshape(found, (3, 8, 8)), compute_uv=False) / np.sqrt(8)
+            assert (stretch > 0.3).all()
+            assert (stretch < 1.5).all()
+
+
+def test_muon_is_for_matrices_between_features_alone():
+    models = {"decoder": transformer_spec(11, 6, layers=2, heads=2, embed=8), "out": linear_spec(8, 11, axes=VOCAB)}
+    models |= {"conv": conv_spec(2, 4, (3,)), "depthwise": depthwise_conv_spec(2, (3,))}
+    numbers = jnn.muon_dimension_numbers(models)
+    of = {path: _at(numbers, path) for path in jnn.flatten(models)}
+    matrices = {path for path, n in of.items() if n is not None}
+    maps = ["attention/q", "attention/k", "attention/v", "attention/o", "up", "down"]
+    assert matrices == {"conv/w", *(f"decoder/blocks/{name}/w" for name in maps)}
+    assert of["conv/w"] == ((0, 1), (2,))
+    assert of["decoder/blocks/attention/o/w"] == ((1, 2), (3,))
+
+
+def _at(tree, path):
+    for name in path.split("/"):
+        tree = tree[name]
+    return tree
 
 
 def test_count_of_a_spec_and_of_its_params():

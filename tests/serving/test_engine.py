@@ -217,6 +217,34 @@ def test_one_where_several_are_expected_is_one_clear_error(field, one):
         engine().submit(GenerationRequest((1,), 1, GREEDY, **{field: one}))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": (1.5,)},
+        {"prompt": np.array([1, 2])},
+        {"prompt": "ab"},
+        {"ends": {1.5}},
+        {"stop": (3,)},
+        {"seed": 2**70},
+        {"seed": None},
+        {"seconds": float("nan")},
+        {"sampling": None},
+    ],
+    ids=str,
+)
+def test_a_field_of_another_kind_is_one_clear_error(fields):
+    own = {"prompt": (1,), "steps": 1, "sampling": GREEDY} | fields
+    with pytest.raises(TypeError, match=f"GenerationRequest: expected .*({'|'.join(fields)}|Sampling)"):
+        engine().submit(GenerationRequest(**own))
+
+
+def test_what_is_no_request_or_ends_with_no_token_is_one_clear_error():
+    with pytest.raises(TypeError, match="Engine: expected a GenerationRequest, found dict"):
+        engine().submit({"prompt": (1,)})
+    with pytest.raises(ValueError, match=r"expected ends in 0\.\.255, found \[256\]"):
+        engine().submit(GenerationRequest((1,), 1, GREEDY, ends=frozenset([256])))
+
+
 def test_what_is_no_engine_is_one_clear_error():
     with pytest.raises(ValueError, match=r"hold no request of 64\. Take pages=16 at least, or longest=60"):
         engine(dataclasses.replace(PLAN, pages=15))

@@ -17,9 +17,11 @@ COMPOSED = {  # of rows that are in the table by themselves, in seconds of compi
     "block-decoder-gated",
     "block-parallel",
     "block-post_norm",
+    "decoder_hidden",
     "encoder",
     "masked_language_model",
     "recurrent_classifier",
+    "transformer_hidden",
     "transformer-rotary-grouped",
 }
 

@@ -39,6 +39,7 @@ def of_family(name: str, **choices: Any) -> Block:
     )
 
 
+TIED = models.DecoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=6, tied=True)
 BLOCKS = [
     Block("perceptron", models.perceptron_spec(4), lambda p, x, key: models.perceptron(p, x), floats(4)),
     Block(
@@ -56,6 +57,22 @@ BLOCKS = [
         noisy=True,
     ),
     decoding("transformer", models.transformer_spec(11, 6, layers=2, heads=2, embed=8)),
+    Block(
+        "transformer_hidden",
+        models.transformer_spec(11, 6, layers=2, heads=2, embed=8),
+        lambda p, tokens, key: models.transformer_hidden(p, tokens, key=key, rate=0.2),
+        integers(11, 6),
+        noisy=True,
+        causal=True,
+    ),
+    Block(
+        "decoder_hidden",
+        models.decoder_spec(TIED),
+        lambda p, tokens, key: models.decoder_hidden(p, tokens, TIED, key=key, rate=0.2),
+        integers(11, 6),
+        noisy=True,
+        causal=True,
+    ),
     decoding(
         "transformer-rotary-grouped",
         models.transformer_spec(11, None, layers=3, heads=2, embed=8, kv_heads=1, bias=False),

@@ -37,7 +37,7 @@ def write_safetensors(path: PathLike, arrays: Mapping[str, Any], *, max_shard_by
     Raises:
       ValueError: arrays of dtypes that the format has not, or of the name that it needs itself.
       FileExistsError: an index is there, or a file where an index shall be: which of them counts would be unclear.
-      OSError: names the file that could not be written.
+      OSError: names the file that could not be written, or the folder that is in its place.
 
     >>> import tempfile
     >>> from jnn.data import read_safetensors
@@ -49,6 +49,8 @@ def write_safetensors(path: PathLike, arrays: Mapping[str, Any], *, max_shard_by
     [1.0, 1.0]
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder. Give the path of a file in it: {path / 'model.safetensors'}.")
     types = _types(path.name, arrays)
     shards = _shards(types, max_shard_bytes)
     index = path.with_name(path.name + INDEX)
@@ -87,7 +89,8 @@ def _types(file: str, arrays: Mapping[str, Any]) -> dict[str, _Type]:
 
     types = {name: of(arrays[name]) for name in arrays}
     if unknown := [f"{name} {dtype}" for name, (_, dtype) in types.items() if dtype not in _NAMES]:
-        raise ValueError(f"{file}: expected dtypes among {', '.join(DTYPES)}, found {', '.join(unknown)}.")
+        flat = " Of nested params: jnn.flatten(params)." if any(isinstance(x, Mapping) for x in arrays.values()) else ""
+        raise ValueError(f"{file}: expected dtypes among {', '.join(DTYPES)}, found {', '.join(unknown)}.{flat}")
     if "__metadata__" in types:
         raise ValueError(f"{file}: '__metadata__' is no array's name: the format has it for its remarks.")
     return types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
@@ -145,11 +146,12 @@ def _left_over(
     """A line for each array, or part of one, that no path has read."""
     lines = []
     for name in state_dict:
-        if name not in read and not any(fnmatchcase(name, pattern) for pattern in ignore):
+        if name in read:
+            parts = math.lcm(*(n for _, n in read[name]))  # thirds and sixths are told in sixths
+            done = {i for part, n in read[name] for i in range(part * parts // n, (part + 1) * parts // n)}
+            lines += [f"left over: {name}[{i}/{parts}]" for i in range(parts) if i not in done]
+        elif not any(fnmatchcase(name, pattern) for pattern in ignore):
             lines.append(f"left over: {name} {_type(state_dict[name])}")
-        for parts in sorted({n for _, n in read.get(name, ())}):
-            unread = [i for i in range(parts) if (i, parts) not in read[name]]
-            lines += [f"left over: {name}[{i}/{parts}]" for i in unread if len(read[name]) < parts]
     return lines
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jnn.interop.torch._axes import as_in_torch
 from jnn.interop.torch._names import Names, Source, numbered, source
 from jnn.interop.torch._taken import Taken, stand_in
-from jnn.param import Param, Params, Spec, flatten
+from jnn.param import Param, Params, Spec, check_spec, flatten
 
 Part = tuple[Source, np.ndarray, Callable[[], np.ndarray]]  # which, one like it, and what makes it
 
@@ -35,6 +35,7 @@ def state_dict(spec: Spec, params: Params, names: Names | None = None) -> dict[s
       It is read from params when NumPy asks, each time, so that one array at a time is on the host.
 
     Raises:
+      TypeError: spec is none, such as params.
       ValueError: lists the paths that params lack or have beside, names that two paths share, parts that no path has,
         and what the declaration does not tell the axes of.
 
@@ -43,6 +44,7 @@ def state_dict(spec: Spec, params: Params, names: Names | None = None) -> dict[s
     >>> np.asarray(state_dict({"out": linear_spec(2, 3)}, p, {"out/*": "head.*"})["head.weight"]).tolist()
     [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
     """
+    check_spec("state_dict", spec)
     declared, arrays, names, problems = flatten(spec), flatten(params), names or {}, []
     problems += [f"missing: {path}" for path in declared if path not in arrays]
     problems += [f"left over: {path}" for path in arrays if path not in declared]

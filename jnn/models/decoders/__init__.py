@@ -7,7 +7,7 @@ llama_from_hf(config) -> (config, names)                        and `mistral_fro
 
 from jnn.models.decoders._cached_decoder import cached_decoder, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import decoder, decoder_spec
+from jnn.models.decoders._decoder import decoder, decoder_hidden, decoder_spec
 from jnn.models.decoders._gemma import gemma2_from_hf, gemma_from_hf
 from jnn.models.decoders._gguf import llama_from_gguf
 from jnn.models.decoders._llama import llama_from_hf
@@ -31,6 +31,7 @@ __all__ = [
     "decoder",
     "decoder_cache",
     "decoder_from_hf",
+    "decoder_hidden",
     "decoder_model",
     "decoder_spec",
     "gemma2_from_hf",

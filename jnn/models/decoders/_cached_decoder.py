@@ -57,7 +57,7 @@ def decoder_cache(
 
     def empty(i: int, window: int | None) -> Cache:
         rows = length if window is None else min(window, length)
-        return jax.vmap(lambda p: attention_cache(layer(p, i), rows, leading=leading, dtype=dtype))(of_groups)
+        return jax.vmap(lambda p: attention_cache(layer(p, i, config), rows, leading=leading, dtype=dtype))(of_groups)
 
     return tuple(empty(i, window) for i, window in enumerate(config.windows))
 

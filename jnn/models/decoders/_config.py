@@ -48,8 +48,8 @@ class DecoderConfig:
       shared_expert: the width of one that all tokens have beside theirs, each as much of it as it says; None for none.
 
     Raises:
-      ValueError: heads do not divide embed and no head size is given, windows do not divide the layers, a bias is of
-        no map, or a token has more experts than there are.
+      ValueError: a size is not 1 or more, a cap is not positive, heads do not divide embed and no head size is given,
+        windows do not divide the layers, a bias is of no map, or a token has more experts than there are.
 
     >>> DecoderConfig(vocab=65, layers=4, heads=4, embed=64, hidden=128).head_size
     16
@@ -86,6 +86,14 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         for name in ("vocab", "layers", "heads", "embed", "hidden"):
             checks.count("DecoderConfig", name, getattr(self, name))
+        for name in ("kv_heads", "head", "experts", "shared_expert"):
+            if (value := getattr(self, name)) is not None:
+                checks.count("DecoderConfig", name, value)
+        if self.qk_norm not in (True, False, "across"):
+            raise ValueError(f"DecoderConfig: expected qk_norm True, False or 'across', found {self.qk_norm!r}.")
+        for name in ("score_cap", "logit_cap"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise ValueError(f"DecoderConfig: expected a positive {name}, or None for none, found {value}.")
         if self.head is None:
             check_heads("DecoderConfig", self.heads, self.embed, advice="; give a head's size")
         if not self.windows or self.layers % len(self.windows):

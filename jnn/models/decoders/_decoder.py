@@ -1,7 +1,8 @@
 """The decoder of Llama's family: RMS norms, rotary positions, grouped queries, a gated feed-forward network.
 
     decoder_spec(config) -> spec
-    decoder(p, tokens, config, key=key) -> logits       all positions at once, for training
+    decoder(p, tokens, config, key=key) -> logits           all positions at once, for training
+    decoder_hidden(p, tokens, config, key=key) -> hidden    what these are read from, for `chunked_cross_entropy`
 
 (With what its routers chose: `_routed_decoder`. One chunk of tokens after another, with a cache: `_cached_decoder`.
 Published members of the family, and the names of their weights: `_llama`, `_mistral`, `_mixtral`, `_qwen`, `_gemma`,
@@ -111,12 +112,50 @@ def decoder(
     >>> decoder(p, jnp.zeros((3, 10), jnp.int32), config, key=None).shape
     (3, 10, 65)
     """
+    how: dict[str, Any] = {"key": key, "rate": rate, "mask": mask, "remat": remat}
+    ends, x, _ = between_ends("decoder", partial(_through, key), p, tokens, config, **how)
+    return logits_at_all_times(ends, x, config)
 
-    def through(group: Group, blocks: Params, x: jax.Array, rows: jax.Array | None) -> tuple[jax.Array, None]:
-        one = lambda *of_layer: group(*of_layer)[0]
-        return scan_layers(one, blocks, x, "time", "embed", key=key, beside=rows), None
 
-    return between_ends("decoder", through, p, tokens, config, key=key, rate=rate, mask=mask, remat=remat)[0]
+def decoder_hidden(
+    p: Params,
+    tokens: jax.Array,
+    config: DecoderConfig,
+    *,
+    key: jax.Array | None,
+    rate: float = 0.0,
+    mask: jax.Array | None = None,
+    remat: Remat = "dots",
+) -> jax.Array:
+    """Hidden states of a decoder of Llama's family: what the logits of `decoder` are read from.
+
+    With a large vocabulary `chunked_cross_entropy(hidden, table, labels, soft_cap=config.logit_cap)` is its loss,
+    without the logits; the table is p["embed"]["table"] where config.tied, otherwise p["out"]["w"].T.
+
+    Args:
+      p, tokens, config, key, rate, mask, remat: as in `decoder`.
+
+    Returns:
+      (..., t, embed), normalized, in the parameters' dtype.
+
+    Raises:
+      TypeError, ValueError: as `decoder`.
+
+    >>> from jnn.param import init
+    >>> config = DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16)
+    >>> p = init(decoder_spec(config), jax.random.key(0))
+    >>> decoder_hidden(p, jnp.zeros((3, 10), jnp.int32), config, key=None).shape
+    (3, 10, 8)
+    """
+    how: dict[str, Any] = {"key": key, "rate": rate, "mask": mask, "remat": remat}
+    return between_ends("decoder_hidden", partial(_through, key), p, tokens, config, **how)[1]
+
+
+def _through(
+    key: jax.Array | None, group: Group, blocks: Params, x: jax.Array, rows: jax.Array | None
+) -> tuple[jax.Array, None]:
+    one = lambda *of_layer: group(*of_layer)[0]
+    return scan_layers(one, blocks, x, "time", "embed", key=key, beside=rows), None
 
 
 def between_ends(
@@ -130,19 +169,21 @@ def between_ends(
     rate: float,
     mask: jax.Array | None,
     remat: Remat,
-) -> tuple[jax.Array, Any]:
-    """Logits, and what else `through` gives: it puts rows through the stacked groups of layers, by a group's function.
+) -> tuple[Params, jax.Array, Any]:
+    """The ends as they are used, hidden states, and what else `through` gives.
 
-    What that is given beside, as `scan_layers` does, is the mask where it differs from row to row.
+    That puts rows through the stacked groups of layers, by a group's function; what it is given beside, as
+    `scan_layers` does, is the mask where it differs from row to row.
     """
     checks.params(name, p, "embed", "blocks", "norm", may=("out",))
     check_key(name, key, optional=True)
     checks.integers(name, tokens, ndim=1, name="tokens")
 
     def block(
-        window: int | None, p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None
+        i: int, window: int | None, p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None
     ) -> tuple[jax.Array, Routing | None]:
-        p, routings = gather(p, "blocks"), list[Routing]()
+        # cut out of the group here: what is cut before is remembered, a copy of all weights
+        p, routings = gather(layer(p, i, config), "blocks"), list[Routing]()
         options = block_options(p, config, routings)
         x = transformer_block(p, x, key=key, rate=rate, window=window, mask=rows, **options)
         return x, routings[0] if routings else None
@@ -153,8 +194,8 @@ def between_ends(
         routings = []
         for i, window in enumerate(config.windows):
             own = None if key is None else jax.random.fold_in(key, i)
-            each = remat_layer(remat)(partial(block, window))
-            x, routing = each(layer(p, i), x, own, mask if rows is None else rows)
+            each = remat_layer(remat)(partial(block, i, window))
+            x, routing = each(p, x, own, mask if rows is None else rows)
             routings.append(routing)
         return x, tuple(routings)
 
@@ -162,18 +203,21 @@ def between_ends(
     first = None if key is None else jax.random.fold_in(key, 0)
     x = constrain(dropout(embed_tokens(ends, tokens, config), rate, key=first), "time", "embed")
     x, more = through(group, groups(p["blocks"], config), x, mask_of_rows(mask, tokens))
-    return constrain(read_out(ends, x, config), "time", "vocab"), more
+    return ends, last_norm(ends, x, config), more
 
 
 def groups(blocks: Any, config: DecoderConfig) -> Any:
-    """Stacked layers (layers, ...) in groups of as many as there are windows: (layers / n, n, ...)."""
+    """Stacked layers (layers, ...) in groups of as many as there are windows: (layers / n, n, ...).
+
+    Groups of one are the layers as they are: an axis of size 1 costs a compiled program a copy of all weights.
+    """
     n = len(config.windows)
-    return jax.tree.map(lambda x: x.reshape(x.shape[0] // n, n, *x.shape[1:]), blocks)
+    return blocks if n == 1 else jax.tree.map(lambda x: x.reshape(x.shape[0] // n, n, *x.shape[1:]), blocks)
 
 
-def layer(group: Any, i: int) -> Any:
+def layer(group: Any, i: int, config: DecoderConfig) -> Any:
     """One layer of a group."""
-    return jax.tree.map(lambda x: x[i], group)
+    return group if len(config.windows) == 1 else jax.tree.map(lambda x: x[i], group)
 
 
 def layer_at(blocks: Any, i: jax.Array) -> Any:
@@ -189,7 +233,17 @@ def embed_tokens(p: Params, tokens: jax.Array, config: DecoderConfig) -> jax.Arr
 
 def read_out(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
     """(..., d) -> (..., vocab): logits, from weights of their own iff p has them."""
-    return logits_of(p, rms_norm(p["norm"], x, epsilon=config.epsilon), config)
+    return logits_of(p, last_norm(p, x, config), config)
+
+
+def last_norm(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
+    """(..., d) -> (..., d): the rows that logits are read from."""
+    return rms_norm(p["norm"], x, epsilon=config.epsilon)
+
+
+def logits_at_all_times(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
+    """(..., t, d) -> (..., t, vocab), of rows that are normalized, in training."""
+    return constrain(logits_of(p, x, config), "time", "vocab")
 
 
 def logits_of(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:

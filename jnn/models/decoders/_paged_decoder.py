@@ -2,7 +2,7 @@
 
     paged_decoder_cache(p, config, pages, page, table) -> cache                         empty
     paged_decoder(p, tokens, cache, config, lengths=lengths) -> (logits, cache)         each row's next chunk
-    decoder_model(config) -> model                                                      for `jnn.generate`
+    decoder_model(config, dtype=dtype) -> model                                         for `jnn.generate`
 
 Law: `paged_decoder` over any cuts, other ones in each row, equals `decoder` over the whole rows.
 """
@@ -13,6 +13,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.cached_model import CachedModel
@@ -26,7 +27,9 @@ from jnn.models.decoders._decoder import embed_tokens, layer_at, logits_of, read
 from jnn.param import Params
 
 
-def paged_decoder_cache(p: Params, config: DecoderConfig, pages: int, page: int, table: jax.Array) -> Cache:
+def paged_decoder_cache(
+    p: Params, config: DecoderConfig, pages: int, page: int, table: jax.Array, *, dtype: DTypeLike | None = None
+) -> Cache:
     """Paged key-value cache of a decoder, empty: one pool of pages for each layer, and one table for all.
 
     A layer with a window keeps all that a sequence's pages hold, and looks no further back than the window.
@@ -34,7 +37,7 @@ def paged_decoder_cache(p: Params, config: DecoderConfig, pages: int, page: int,
     Args:
       p: as `decoder_spec` declares.
       config: what p was declared by.
-      pages, page, table: as in `jnn.layers.paged_cache`: a page is of every layer's pool.
+      pages, page, table, dtype: as in `jnn.layers.paged_cache`: a page is of every layer's pool.
 
     Returns:
       {"k": (layers, pages, page, kv_heads, head), "v": the same, "table": int32 (..., n), "next": int32 (...)}
@@ -50,7 +53,7 @@ def paged_decoder_cache(p: Params, config: DecoderConfig, pages: int, page: int,
     (4, 8, 16, 2, 4)
     """
     checks.params("paged_decoder_cache", p, "embed", "blocks", "norm", may=("out",))
-    return in_layers(p["blocks"]["attention"], pages, page, table)
+    return in_layers(p["blocks"]["attention"], pages, page, table, dtype=dtype)
 
 
 def paged_decoder(
@@ -99,19 +102,23 @@ def paged_decoder(
 
 
 @functools.cache  # equal configs are one model, and so one compiled program
-def decoder_model(config: DecoderConfig) -> CachedModel:
+def decoder_model(config: DecoderConfig, *, dtype: DTypeLike | None = None) -> CachedModel:
     """Decoder, as `jnn.generate` takes it.
+
+    Args:
+      config: what its parameters are declared by.
+      dtype: of what its caches remember, as in `decoder_cache`: that of the weights, or int8 with scales.
 
     >>> config = DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16)
     >>> decoder_model(config) == decoder_model(DecoderConfig(vocab=65, layers=2, heads=2, embed=8, hidden=16))
     True
     """
     return CachedModel(
-        cache=lambda p, length, leading=(): decoder_cache(p, config, length, leading=leading),
+        cache=lambda p, length, leading=(): decoder_cache(p, config, length, leading=leading, dtype=dtype),
         chunk=lambda p, tokens, cache: cached_decoder(p, tokens, cache, config),
         vocab=lambda p: config.vocab,
         rows=lambda p, tokens, cache: cached_rows(p, tokens, cache, config),
         read_out=lambda p, rows: logits_of(p, rows, config),
-        paged_cache=lambda p, pages, page, table: paged_decoder_cache(p, config, pages, page, table),
+        paged_cache=lambda p, pages, page, table: paged_decoder_cache(p, config, pages, page, table, dtype=dtype),
         paged_chunk=lambda p, tokens, cache, lengths=None: paged_decoder(p, tokens, cache, config, lengths=lengths),
     )

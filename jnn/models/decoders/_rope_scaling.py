@@ -11,6 +11,7 @@ remembered of keys is turned as all others are, and prefill, steps and the whole
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,9 @@ class LinearScaling:
 
     factor: float
     scale: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        _check("LinearScaling", self.factor)
 
     def rates(self, size: int, base: float) -> np.ndarray:
         """As `rotary_rates`."""
@@ -107,11 +111,15 @@ class DynamicScaling:
     length: int | None = None
     scale: ClassVar[float] = 1.0
 
+    def __post_init__(self) -> None:
+        _check("DynamicScaling", self.factor, context=self.context)
+
     def rates(self, size: int, base: float) -> np.ndarray:
         """As `rotary_rates`."""
         length = max(_said(self.length, "dynamic"), self.context)
         grown = self.factor * length / self.context - (self.factor - 1)
-        return rotary_rates(size, base=base * grown ** (size / (size - 2)))
+        # a single pair turns by 1 a position, whatever the base
+        return rotary_rates(size, base=base if size == 2 else base * grown ** (size / (size - 2)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +145,21 @@ class LongScaling:
     scale: float = 1.0
     length: int | None = None
 
+    def __post_init__(self) -> None:
+        _check("LongScaling", *self.short, *self.long, context=self.context)
+
     def rates(self, size: int, base: float) -> np.ndarray:
         """As `rotary_rates`."""
         factors = self.long if _said(self.length, "longrope") > self.context else self.short
         if len(factors) != size // 2:
             raise ValueError(f"LongScaling: expected {size // 2} factors, one for each pair, found {len(factors)}.")
         return rotary_rates(size, base=base) / np.asarray(factors)
+
+
+def _check(name: str, *factors: float, context: int = 1) -> None:
+    if not all(0 < factor < math.inf for factor in factors) or context < 1:
+        found = ", ".join(map(str, factors)) + ("" if context >= 1 else f" and a context of {context}")
+        raise ValueError(f"{name}: expected positive, finite factors and a positive context, found {found}.")
 
 
 def _said(length: int | None, kind: str) -> int:

@@ -7,12 +7,14 @@ Law: the logits are those of `decoder`, noise too.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jnn.layers import Routing
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import Group, between_ends
+from jnn.models.decoders._decoder import Group, between_ends, logits_at_all_times
 from jnn.param import Params
 from jnn.remat import Remat
 
@@ -60,7 +62,9 @@ def routed_decoder(
         x, routings = jax.lax.scan(lambda x, of_layer: group(of_layer[0], x, of_layer[1], rows), x, (blocks, keys))
         return x, jax.tree.map(_in_order, *routings)
 
-    return between_ends("routed_decoder", through, p, tokens, config, key=key, rate=rate, mask=mask, remat=remat)
+    how: dict[str, Any] = {"key": key, "rate": rate, "mask": mask, "remat": remat}
+    ends, x, routing = between_ends("routed_decoder", through, p, tokens, config, **how)
+    return logits_at_all_times(ends, x, config), routing
 
 
 def _in_order(*of_windows: jax.Array) -> jax.Array:

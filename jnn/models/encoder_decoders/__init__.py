@@ -13,6 +13,7 @@ from jnn.models.encoder_decoders._cached_encoder_decoder import (
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
 from jnn.models.encoder_decoders._declared import encoder_decoder_spec
 from jnn.models.encoder_decoders._encoder_decoder import encode_source, encoder_decoder
+from jnn.models.encoder_decoders._encoder_decoder_model import encoder_decoder_model
 from jnn.models.encoder_decoders._marian import marian_from_hf
 from jnn.models.encoder_decoders._positions import LearnedPositions, RelativePositions, SinusoidalPositions
 from jnn.models.encoder_decoders._published import encoder_decoder_from_hf
@@ -31,6 +32,7 @@ __all__ = [
     "encoder_decoder",
     "encoder_decoder_cache",
     "encoder_decoder_from_hf",
+    "encoder_decoder_model",
     "encoder_decoder_spec",
     "marian_from_hf",
     "t5_from_hf",

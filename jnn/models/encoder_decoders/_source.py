@@ -36,10 +36,10 @@ def source_rows(p: Params, source: jax.Array, config: EncoderDecoderConfig, leng
     """Rows (..., s, d) that a source is embedded as."""
     if config.bands is None:
         checks.integers("encode_source", source, ndim=1, name="source")
-        check_lengths(lengths, source.shape[:-1])
+        check_lengths(lengths, source.shape[:-1], source.shape[-1])
         return embed_tokens(p["source"] if "source" in p else p["embed"], source, config)
     checks.floats("encode_source", source, ndim=2)
-    check_lengths(lengths, source.shape[:-2])
+    check_lengths(lengths, source.shape[:-2], source.shape[-2])
     return _rows_of_frames(p["source"], source, lengths)
 
 
@@ -55,8 +55,8 @@ def embed_tokens(p: Params, tokens: jax.Array, config: EncoderDecoderConfig) -> 
     return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
 
 
-def check_lengths(lengths: jax.Array | None, leading: tuple[int, ...]) -> None:
-    """Raises unless there is a length for each source."""
+def check_lengths(lengths: jax.Array | None, leading: tuple[int, ...], longest: int) -> None:
+    """Raises unless there is a length for each source, and none is longer than these are."""
     if lengths is None:
         return
     checks.integers("encode_source", lengths, name="lengths")
@@ -64,6 +64,7 @@ def check_lengths(lengths: jax.Array | None, leading: tuple[int, ...]) -> None:
         raise ValueError(
             f"encode_source: expected lengths {leading}, one for each source, found {checks.describe(lengths)}."
         )
+    checks.lengths("encode_source", lengths, longest, of="rows of a source")
 
 
 def _rows_of_frames(p: Params, x: jax.Array, lengths: jax.Array | None) -> jax.Array:

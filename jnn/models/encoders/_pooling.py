@@ -64,7 +64,7 @@ def mean_pool(x: jax.Array, *, lengths: jax.Array | None = None, unit: bool = Fa
     """
     checks.floats("mean_pool", x, ndim=2)
     t = x.shape[-2]
-    lengths = jnp.full(x.shape[:-2], t) if lengths is None else lengths
+    lengths = checks.integers("mean_pool", jnp.full(x.shape[:-2], t) if lengths is None else lengths, name="lengths")
     if lengths.shape != x.shape[:-2]:
         raise ValueError(
             f"mean_pool: expected lengths {x.shape[:-2]}, one for each row of x {checks.describe(x)}, found "

@@ -73,7 +73,7 @@ class LivePage:
     def __init__(self, server: _Server) -> None:
         self._server = server
         self.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        self._thread = threading.Thread(target=server.serve_forever, name="jnn live page", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="jnn live page", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:

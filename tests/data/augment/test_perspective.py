@@ -35,7 +35,7 @@ def homography(sources, targets):
     return np.append(np.linalg.solve(rows, right), 1).reshape(3, 3)
 
 
-@pytest.mark.parametrize("rng", configurations(10, fast=[0]), ids=range(10))
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_matches_a_solved_homography_and_scipy(rng):
     corners = CORNERS + rng.uniform(-0.9, 0.9, (3, 4, 2))
     matrices = jax.jit(lambda c: perspective_matrix((6, 5), c))(corners.astype(np.float32))

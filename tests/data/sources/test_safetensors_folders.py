@@ -119,6 +119,14 @@ def test_what_the_format_has_not_is_named(tmp_path, x):
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_folder_in_the_place_of_a_file_and_params_that_are_nested_say_what_to_give(tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"is a folder. Give the path of a file in it: .*model\.safetensors\.$"):
+        write_safetensors(tmp_path, {"w": np.ones(1)})
+    with pytest.raises(ValueError, match=r"found fc object\. Of nested params: jnn\.flatten\(params\)\.$"):
+        write_safetensors(tmp_path / "a.safetensors", {"fc": {"w": np.ones(1)}})
+    assert not [*tmp_path.iterdir()]
+
+
 def test_the_name_of_remarks_is_taken(tmp_path):
     with pytest.raises(ValueError, match=r"^a\.safetensors: '__metadata__' is no array's name"):
         write_safetensors(tmp_path / "a.safetensors", {"__metadata__": np.ones(1)})

@@ -9,7 +9,9 @@ Network   letters embedded in 16, a convolution of 3 of them to 48 and its maxim
           LSTM-CNNs-CRF", Ma and Hovy, 2016). Dropout 0.3.
 Training  Adam, cosine from 5e-3 to 0, batches of 64, 800 steps.
 Run       python -m experiments.tag [--field no]
-Measured  MEASURED
+Measured  right words and right whole addresses, five seeds (mean and deviation): 0.908+-0.008 and 0.693+-0.021; of the
+          hardest 0.866+-0.009 and 0.413+-0.011. Without the field (--field no, four seeds): 0.903+-0.006 and
+          0.648+-0.021. One CPU core, a minute each.
 """
 
 from __future__ import annotations

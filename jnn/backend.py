@@ -59,6 +59,14 @@ TABLE = {
         "included, and 72 against 2 with stride 2 (3x3, 128 channels, 32 images 16x16); a hand-written gradient was "
         "within noise of that, and would lose forward mode",
     ),
+    "int_weights": Row(
+        cpu="blocks",
+        other="whole",
+        why="XLA:CPU writes 8-bit weights as floats before a product: one row times 4096x4096 took 44 ms of processor "
+        "time so, 4.1 in blocks of 64 rows, and 4.1 with weights of float32; 64 rows 67, 33 and 29. Eight rows times "
+        "the transpose of a table 49152x576 took 75, 14 and 18. Up to 2 million weights, for more than one row, the "
+        "blocks cost more than they save",
+    ),
     "max_pool": Row(
         cpu="slices",
         other="reduce_window",

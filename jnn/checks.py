@@ -81,10 +81,13 @@ def _how_to_array(x: Any, name: str) -> str:
     return f"Give an array of JAX or NumPy, such as jnp.asarray({convert})."
 
 
-def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str = "params") -> None:
+def params(
+    layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str = "params", adapted: bool = False
+) -> None:
     """Raises unless p is a dict of arrays (or of such dicts) that holds all that is needed.
 
-    It may hold more, such as a LoRA's factors; but not what a layer reads under another library's name.
+    It may hold more; but not what a layer reads under another library's name, and, unless weights may be `adapted`,
+    neither integers with scales for what is needed nor a "lora" beside a "w": nobody would read it.
     """
     if not hasattr(p, "keys"):
         swapped = f"They come first: {layer}({what}, x)." if isinstance(p, jax.Array | np.ndarray) else ""
@@ -93,6 +96,8 @@ def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str 
         raise TypeError(f"{layer}: {_wanted(what, need + may)}; found {describe(p)}. {advice}")
     for own in need + may:
         if own in p:
+            for part, x in p[own].items() if is_quantized(p[own]) else ():
+                array(layer, x, f"{what}[{own!r}][{part!r}]")
             if not hasattr(p[own], "keys"):
                 array(layer, p[own], f"{what}[{own!r}]")
         elif other := next((name for name in ELSEWHERE.get(own, ()) if name in p and name not in need + may), None):
@@ -103,6 +108,26 @@ def params(layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str 
         elif own in need:
             found = f"found the names {sorted(map(str, p))}.{_inside(p, own, what)}"
             raise ValueError(f"{layer}: {_wanted(what, need + may)}; {found}")
+    if not adapted:
+        _plain(layer, p, need + may, what)
+
+
+def _plain(layer: str, p: Any, names: tuple[str, ...], what: str) -> None:
+    """Raises if a layer that multiplies by itself is given what only linear maps read."""
+    if quantized := next((own for own in names if own in p and is_quantized(p[own])), None):
+        raise ValueError(
+            f"{layer}: expected an array for {what}[{quantized!r}], found integers with scales, which linear maps and "
+            "embeddings alone read. Leave it out: quantize(..., where=...)."
+        )
+    if "w" in names and "lora" in p:
+        raise ValueError(
+            f"{layer}: found a 'lora' in {what}, which linear maps alone read. Leave it out: lora_spec(..., where=...)."
+        )
+
+
+def is_quantized(w: Any) -> bool:
+    """Whether a weight is integers with scales, as `jnn.layers.quantize_weight` makes them."""
+    return hasattr(w, "keys") and "scales" in w and ("int8" in w or "int4" in w)
 
 
 def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> None:
@@ -111,10 +136,13 @@ def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple
     map_parts(layer, p, *names)
 
 
-def map_parts(layer: str, parts: Any, *names: str | int, what: str = "params") -> None:
-    """Raises unless each of these parts, of a dict or a list, is a map's: a dict with "w", and "b" where it has one."""
+def map_parts(layer: str, parts: Any, *names: str | int, what: str = "params", adapted: bool = True) -> None:
+    """Raises unless each of these parts, of a dict or a list, is a map's: a dict with "w", and "b" where it has one.
+
+    Of a layer that multiplies by itself they are not `adapted`, as in `params`.
+    """
     for name in names:
-        params(layer, parts[name], "w", may=("b",), what=f"{what}[{name!r}]")
+        params(layer, parts[name], "w", may=("b",), what=f"{what}[{name!r}]", adapted=adapted)
 
 
 def _wanted(what: str, names: tuple[str, ...]) -> str:

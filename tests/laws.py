@@ -44,6 +44,8 @@ TOWER = jnn.models.TowerConfig(layers=2, heads=2, embed=4, hidden=6)
 PAIR = {"image": (4, 4, 1), "patch": 2, "vocab": 5, "context": 3, "images": TOWER, "texts": TOWER}
 SPECS = {
     "prelu_spec": (4,),
+    "adapter_spec": (4, 2),
+    "prefix_spec": (2, 3, 4),
     "linear_spec": (3, 2),
     "conv_spec": (2, 4, (3,)),
     "conv_transpose_spec": (2, 4, (3,)),

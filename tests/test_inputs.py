@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import jnn
-from jnn.checks import ELSEWHERE
+from jnn.checks import ELSEWHERE, is_quantized
 from tests.laws import assert_close, loss_table
 from tests.table import BLOCKS
 
@@ -36,10 +36,9 @@ def renamed(tree):
     """The tree as another library would name its leaves."""
     if isinstance(tree, list):
         return [renamed(part) for part in tree]
+    inner = lambda part: isinstance(part, dict | list) and not is_quantized(part)
     return {
-        ELSEWHERE[name][0] if name in ELSEWHERE and not isinstance(part, dict) else name: renamed(part)
-        if isinstance(part, dict | list)
-        else part
+        ELSEWHERE[name][0] if name in ELSEWHERE and not inner(part) else name: renamed(part) if inner(part) else part
         for name, part in tree.items()
     }
 

@@ -21,28 +21,32 @@ MODULES = {
 DOORS_OF_THEIR_OWN = {
     *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
 }
-TEXT = "generation"  # known to no other room
+TEXT = ["generation", "serving"]  # known to no other room, and to each other from left to right
 OUTERMOST = ["interop", "laws", "parity"]  # a room knows those of them that stand before it
 # a room, and which others it may not know
 BELOW = {
-    "param": "activations checks data graphs initializers inspect launch layers losses metrics models parallel train",
+    "param": "activations checks data finetune graphs initializers inspect launch layers losses metrics models "
+    "parallel train",
     "boxes": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "image_similarity": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "audio": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "vectors": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "metrics": "data graphs inspect launch layers losses models parallel preflight train",
-    "layers": "data graphs inspect launch losses models parallel preflight train",
-    "losses": "data graphs inspect launch layers models parallel preflight train",
-    "graphs": "data inspect launch losses models parallel preflight train",
-    "models": "data inspect launch losses parallel preflight train",
-    "generation": "data graphs inspect launch losses models parallel preflight train",
-    "cached_model": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
-    "data": "graphs inspect launch layers losses models parallel preflight train",
-    "inspect": "data graphs launch layers losses models parallel preflight train",
-    "train": "data graphs launch layers losses models parallel preflight",
-    "parallel": "data graphs launch losses models preflight",
-    "launch": "data graphs layers losses models parallel preflight",
-    "preflight": "data graphs launch losses models",
+    "layers": "finetune data graphs inspect launch losses models parallel preflight train",
+    "losses": "finetune data graphs inspect launch layers models parallel preflight train",
+    "graphs": "finetune data inspect launch losses models parallel preflight train",
+    "models": "finetune data inspect launch losses parallel preflight train",
+    "generation": "finetune data graphs inspect launch losses models parallel preflight train",
+    "cached_model": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
+    " train",
+    "data": "finetune graphs inspect launch layers losses models parallel preflight train",
+    "inspect": "finetune data graphs launch layers losses models parallel preflight train",
+    "train": "finetune data graphs launch layers losses models parallel preflight",
+    "parallel": "finetune data graphs launch losses models preflight",
+    "launch": "finetune data graphs layers losses models parallel preflight",
+    "preflight": "finetune data graphs launch losses models",
+    "finetune": "data generation graphs inspect launch losses models parallel preflight train",
+    "serving": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight train",
     "laws": "data inspect launch layers losses models preflight",
     "interop": "activations data inspect launch layers losses metrics models parallel preflight train",
     "parity": "activations data launch layers losses metrics models parallel preflight train",
@@ -84,7 +88,8 @@ def test_arrows_run_downward(name):
     here = room(name).removeprefix("jnn.")
     outer = OUTERMOST[OUTERMOST.index(here) + 1 :] if here in OUTERMOST else OUTERMOST
     above = [] if name == "jnn" or name.startswith("experiments") else [*BELOW.get(here, "").split(), *outer]
-    above += [TEXT] * (here not in ("jnn", TEXT) and not name.startswith("experiments"))
+    if here != "jnn" and not name.startswith("experiments"):
+        above += TEXT[TEXT.index(here) + 1 :] if here in TEXT else TEXT
     assert [found for found in imports(name) if room(found) in {f"jnn.{one}" for one in above}] == []
     assert name.startswith("experiments") or not any(found.startswith("experiments") for found in imports(name))
 

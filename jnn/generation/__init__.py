@@ -1,7 +1,7 @@
 """Generation: text drawn from any language model that has a cache, on the device, many tokens a call.
 
-What is here knows no model: `jnn.models` makes a `CachedModel` of each family. What many requests at a time would need,
-a queue and a pool of pages that they share, is not here.
+What is here knows no model: `jnn.models` makes a `CachedModel` of each family. What many requests at a time need, a
+queue and a pool of pages that they share, is in `jnn.serving`.
 """
 
 from jnn.cached_model import CachedModel
@@ -19,13 +19,14 @@ from jnn.generation._adjust import (
 from jnn.generation._beam import Beams, beam_search
 from jnn.generation._calls import Generated
 from jnn.generation._contrastive import contrastive_search
+from jnn.generation._decode import token_log_prob
 from jnn.generation._draft import DraftModel, PromptLookup
 from jnn.generation._generate import generate
 from jnn.generation._host_mask import host_mask
-from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted
+from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted_logits, check_sampling
 from jnn.generation._speculative import speculative_generate
-from jnn.generation._stop import Tokenizer
 from jnn.generation._stream import stream
+from jnn.generation._transcript import Tokenizer, Transcript
 from jnn.generation._verify import acceptance, residual, verify
 
 __all__ = [
@@ -39,10 +40,12 @@ __all__ = [
     "PromptLookup",
     "Sampling",
     "Tokenizer",
+    "Transcript",
     "acceptance",
-    "adjusted",
+    "adjusted_logits",
     "allowed_logits",
     "beam_search",
+    "check_sampling",
     "contrastive_search",
     "frequency_logits",
     "generate",
@@ -54,6 +57,7 @@ __all__ = [
     "speculative_generate",
     "stream",
     "temperature_logits",
+    "token_log_prob",
     "top_k_logits",
     "top_p_logits",
     "typical_logits",

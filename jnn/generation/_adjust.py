@@ -12,6 +12,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jnn.precision import wide, wide_dtype
+
 
 def _column(x: float | jax.Array) -> float | jax.Array:
     """A number for each row beside the logits of the row."""
@@ -57,7 +59,7 @@ def top_p_logits(logits: jax.Array, p: float | jax.Array) -> jax.Array:
     [-0.69..., -inf, -1.20...]
     """
     ordered = jnp.sort(logits, axis=-1, descending=True)
-    before = jnp.cumsum(shares := jax.nn.softmax(ordered), -1) - shares
+    before = jnp.cumsum(shares := jax.nn.softmax(wide(ordered)), -1) - shares
     least = jnp.where(before < _column(p), ordered, jnp.inf).min(-1, keepdims=True)
     return jnp.where(logits >= jnp.minimum(least, ordered[..., :1]), logits, -jnp.inf)
 
@@ -81,7 +83,7 @@ def typical_logits(logits: jax.Array, p: float | jax.Array) -> jax.Array:
     >>> typical_logits(jnp.log(jnp.array([0.5, 0.1, 0.4])), 0.3).tolist()
     [-inf, -inf, -0.91...]
     """
-    logs = jax.nn.log_softmax(logits)
+    logs = jax.nn.log_softmax(wide(logits))
     shares = jnp.exp(logs)
     entropy = -jnp.where(shares > 0, shares * logs, 0).sum(-1, keepdims=True)
     off = jnp.abs(-logs - entropy)
@@ -101,7 +103,7 @@ def repetition_logits(logits: jax.Array, seen: jax.Array, penalty: float | jax.A
     [1.0, -4.0, 2.0]
     """
     by = _column(penalty)
-    return jnp.where(seen, jnp.where(logits > 0, logits / by, logits * by), logits)
+    return jnp.where(seen, jnp.where(logits > 0, logits / by, logits * by), logits).astype(logits.dtype)
 
 
 def presence_logits(logits: jax.Array, counts: jax.Array, penalty: float | jax.Array) -> jax.Array:
@@ -110,7 +112,7 @@ def presence_logits(logits: jax.Array, counts: jax.Array, penalty: float | jax.A
     >>> presence_logits(jnp.array([2.0, 2.0]), jnp.array([3, 0]), 0.5).tolist()
     [1.5, 2.0]
     """
-    return logits - _column(penalty) * (counts > 0)
+    return (logits - _column(penalty) * (counts > 0)).astype(logits.dtype)
 
 
 def frequency_logits(logits: jax.Array, counts: jax.Array, penalty: float | jax.Array) -> jax.Array:
@@ -119,7 +121,7 @@ def frequency_logits(logits: jax.Array, counts: jax.Array, penalty: float | jax.
     >>> frequency_logits(jnp.array([2.0, 2.0]), jnp.array([3, 0]), 0.5).tolist()
     [0.5, 2.0]
     """
-    return logits - _column(penalty) * counts.astype(logits.dtype)
+    return (logits - _column(penalty) * counts.astype(wide_dtype(logits))).astype(logits.dtype)
 
 
 def allowed_logits(logits: jax.Array, allowed: jax.Array) -> jax.Array:

@@ -59,7 +59,7 @@ def begin(
     """Texts that hold the prompt, what draws more of them, and whether it is traced; once the arguments make sense."""
     size = check_text(where, p, prompt, steps, model, lengths)
     vocab = model.vocab(p)
-    check_sampling(where, sampling, vocab, key)
+    check_sampling(where, sampling, vocab, key, prompt.shape[:-1])
     key, ends = check_keys(where, key, prompt.shape[:-1]), check_end(where, end, vocab)
     text, first = prefill(p, prompt, lengths, model=model, size=size)
     draw = partial(decode, p, first=first, key=key, sampling=as_numbers(sampling), model=model, end=ends, allow=allow)

@@ -18,8 +18,9 @@ from jnn.cached_model import CachedModel
 from jnn.generation._beam import pick, row_axes
 from jnn.generation._calls import Generated, finished
 from jnn.generation._checks import check_end, check_text
-from jnn.generation._decode import Text, start, written
+from jnn.generation._decode import Text, start, token_log_prob, written
 from jnn.param import Params
+from jnn.vectors import unit
 
 
 def contrastive_search(
@@ -54,7 +55,7 @@ def contrastive_search(
     >>> contrastive_search(p, jnp.array([1, 2]), 5, TRANSFORMER).tokens.shape
     (7,)
     """
-    where, (*leading, t) = "contrastive_search", prompt.shape
+    where = "contrastive_search"
     size, vocab = check_text(where, p, prompt, steps, model), model.vocab(p)
     checks.count(where, "top_k", top_k)
     if top_k > vocab or not 0 <= alpha <= 1:
@@ -63,6 +64,7 @@ def contrastive_search(
         raise ValueError(
             f"{where}: expected a model that gives the rows its logits are read from (`rows`, `read_out`)."
         )
+    *leading, t = prompt.shape
     how = {"model": model, "size": size, "top_k": top_k, "end": check_end(where, end, vocab)}
     found = _search(p, prompt.reshape(-1, t), np.int32(steps), np.float32(alpha), **how)
     shaped = jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]) if x.ndim else x, found)
@@ -86,7 +88,7 @@ def _search(
     assert read_out is not None
     (many, t), axes = prompt.shape, row_axes(model, p, size)
     seen, cache = read(p, prompt, model.cache(p, size, leading=(many,)))
-    rows = jnp.zeros((many, size, seen.shape[-1]), jnp.float32).at[:, :t].set(_directions(seen))
+    rows = jnp.zeros((many, size, seen.shape[-1]), jnp.float32).at[:, :t].set(unit(seen))
 
     def one(state: tuple[Text, Any, jax.Array, jax.Array]) -> tuple[Text, Any, jax.Array, jax.Array]:
         text, cache, rows, logits = state
@@ -96,21 +98,14 @@ def _search(
         found, wide = read(p, tokens.reshape(-1, 1), wide)
         found = found.reshape(many, top_k, -1)
         there = jax.lax.broadcasted_iota(jnp.int32, (many, top_k, size), 2) < t + text.drawn
-        alike = jnp.where(there, jnp.einsum("rkd,rsd->rks", _directions(found), rows), -jnp.inf).max(-1)
+        alike = jnp.where(there, jnp.einsum("rkd,rsd->rks", unit(found), rows), -jnp.inf).max(-1)
         which = ((1 - alpha) * jnp.exp(best) - alpha * alike).argmax(-1)[:, None]
-        token, log_prob = (jnp.take_along_axis(x, which, 1)[:, 0] for x in (tokens, best))
-        token = jnp.where(jnp.isnan(logits).any(-1), -1, token).astype(jnp.int32)
+        token, log_prob = token_log_prob(logits, jnp.take_along_axis(tokens, which, 1)[:, 0])
         chosen = jnp.take_along_axis(found, which[..., None], 1)
-        rows = jax.lax.dynamic_update_slice(rows, _directions(chosen), (0, t + text.drawn, 0))
+        rows = jax.lax.dynamic_update_slice(rows, unit(chosen), (0, t + text.drawn, 0))
         cache = pick(wide, axes, jnp.arange(many) * top_k + which[:, 0])
         return written(text, token, log_prob, end), cache, rows, read_out(p, chosen[:, 0])
 
     goes_on = lambda state: (state[0].drawn < steps) & ~state[0].done.all()
     begun = start(prompt, None, size), cache, rows, read_out(p, seen[:, -1])
     return jax.lax.while_loop(goes_on, one, begun)[0]
-
-
-def _directions(rows: jax.Array) -> jax.Array:
-    """Rows (..., d) of length 1."""
-    wide = rows.astype(jnp.float32)
-    return wide / jnp.maximum(jnp.linalg.norm(wide, axis=-1, keepdims=True), 1e-30)

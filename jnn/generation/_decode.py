@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.cached_model import CachedModel
-from jnn.generation._sampling import History, Sampling, adjusted
+from jnn.generation._sampling import History, Sampling, adjusted_logits
 from jnn.param import Params
 
 Allow = Callable[[jax.Array, jax.Array], jax.Array]  # tokens (..., size), lengths (...) -> bool (..., vocab)
@@ -133,7 +133,7 @@ def draw(
     """(..., vocab) -> a token (...), -1 where none can be drawn, and its logarithm of probability, the model's own."""
     history = History(text.tokens, text.prompt, text.lengths)
     allowed = None if allow is None else allow(text.tokens, text.lengths)
-    scores = adjusted(logits, sampling, history, allowed)
+    scores = adjusted_logits(logits, sampling, history, allowed)
     if key is None:
         token = scores.argmax(-1)
     elif key.ndim == 0:
@@ -141,8 +141,31 @@ def draw(
     else:
         one = lambda key, scores: jax.random.categorical(jax.random.fold_in(key, text.drawn), scores)
         token = jax.vmap(one)(key.reshape(-1), scores.reshape(-1, scores.shape[-1])).reshape(key.shape)
-    broken = jnp.isnan(logits).any(-1) | ~(sampling.temperature >= 0) | (last_token(text)[..., 0] < 0)
-    broken = broken if allowed is None else broken | ~allowed.any(-1)
+    token, log_prob = token_log_prob(logits, token, allowed)
+    broken = ~(sampling.temperature >= 0) | (last_token(text)[..., 0] < 0)
+    return jnp.where(broken, -1, token), log_prob
+
+
+def token_log_prob(
+    logits: jax.Array, token: jax.Array, allowed: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Token log-probability: of a token (...) drawn from logits (..., vocab), whatever sampling made of them.
+
+    Args:
+      logits: the model's own.
+      token: integers in 0..vocab-1.
+      allowed: bool (..., vocab), of constrained decoding.
+
+    Returns:
+      The token, int32, -1 where none can be drawn: of logits that are NaN, or all -inf where they are allowed; and its
+      logarithm of probability, float32.
+
+    >>> token, log_prob = token_log_prob(jnp.log(jnp.array([0.25, 0.75])), jnp.array(1))
+    >>> token.item(), round(jnp.exp(log_prob).item(), 6)
+    (1, 0.75)
+    """
+    possible = logits > -jnp.inf if allowed is None else allowed & (logits > -jnp.inf)
+    broken = jnp.isnan(logits).any(-1) | ~possible.any(-1)
     logs = jax.nn.log_softmax(logits.astype(jnp.float32))
     log_prob = jnp.take_along_axis(logs, token[..., None], -1)[..., 0]
     return jnp.where(broken, -1, token).astype(jnp.int32), log_prob

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from jnn.cached_model import CachedModel
 from jnn.generation._decode import Text, last_token, prefill, read
-from jnn.generation._sampling import History, Sampling, adjusted
+from jnn.generation._sampling import History, Sampling, adjusted_logits
 from jnn.param import Params
 
 
@@ -45,7 +45,7 @@ class DraftModel:
         def one(state: tuple[Text, Any], i: jax.Array) -> tuple[tuple[Text, Any], Any]:
             text, memory = state
             logits, memory = read(self.model, self.p, last_token(text), memory, None)
-            scores = adjusted(logits[..., 0, :], sampling, History(text.tokens, text.prompt, text.lengths))
+            scores = adjusted_logits(logits[..., 0, :], sampling, History(text.tokens, text.prompt, text.lengths))
             token = jax.random.categorical(jax.random.fold_in(key, i), scores).astype(jnp.int32)
             at = jax.lax.broadcasted_iota(jnp.int32, text.tokens.shape, text.tokens.ndim - 1)
             tokens = jnp.where(at == text.lengths[..., None], token[..., None], text.tokens)

@@ -74,7 +74,7 @@ def generate(
     >>> generate(p, prompt, 5, TRANSFORMER, Sampling(top_k=10), key=jax.random.key(1)).tokens.shape
     (8,)
     """
-    ends = Stop("generate", tuple(stop), tokenizer)
+    ends = Stop("generate", stop, tokenizer)
     begun = begin("generate", p, prompt, steps, model, sampling, key, lengths, end, allow)
     text = begun[0]
     for longer in calls("generate", *begun, steps, per_call, ends):

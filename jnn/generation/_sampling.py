@@ -1,7 +1,7 @@
 """How the next token is drawn: which options there are, and what they make of logits.
 
     Sampling(temperature=0.7, top_p=0.9)                        static in its shape, traced in its numbers
-    adjusted(logits, sampling, history, allowed) -> logits      all that it says, in this order
+    adjusted_logits(logits, sampling, history, allowed) -> logits      all that it says, in this order
 
 The order is that of the table: penalties, what is allowed, temperature, and what cuts off the tail.
 """
@@ -28,6 +28,7 @@ from jnn.generation._adjust import (
     top_p_logits,
     typical_logits,
 )
+from jnn.precision import wide
 
 Number = float | jax.Array  # one for all rows, or (...) one for each
 CUTS = {"top_p": top_p_logits, "min_p": min_p_logits, "typical_p": typical_logits}  # behind top-k
@@ -80,9 +81,11 @@ class History(NamedTuple):
     lengths: jax.Array
 
 
-def adjusted(logits: jax.Array, sampling: Sampling, history: History, allowed: jax.Array | None = None) -> jax.Array:
+def adjusted_logits(
+    logits: jax.Array, sampling: Sampling, history: History, allowed: jax.Array | None = None
+) -> jax.Array:
     """(..., vocab) -> (..., vocab), float32 or wider: a draw by their softmax is what `sampling` asks for."""
-    scores = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    scores = wide(logits)
     vocab = scores.shape[-1]
     if sampling.repetition is not None:
         scores = repetition_logits(scores, _counts(history, vocab, 0 * history.prompt) > 0, sampling.repetition)
@@ -117,8 +120,11 @@ RULES = {
 }
 
 
-def check_sampling(where: str, sampling: Any, vocab: int, key: Any) -> None:
-    """Raises unless the options make sense, and there is a key if one is needed. Traced numbers are not looked at."""
+def check_sampling(where: str, sampling: Any, vocab: int, key: Any, leading: tuple[int, ...]) -> None:
+    """Raises unless the options make sense for rows `leading`, and there is a key if one is needed.
+
+    Traced numbers are not looked at.
+    """
     if not isinstance(sampling, Sampling):
         raise TypeError(f"{where}: expected a jnn.generation.Sampling, found {type(sampling).__name__}.")
     k = sampling.top_k
@@ -126,6 +132,9 @@ def check_sampling(where: str, sampling: Any, vocab: int, key: Any) -> None:
         raise ValueError(f"{where}: expected top_k in 1..{vocab} or None, found {k}.")
     for name, (expected, fits) in RULES.items():
         number = getattr(sampling, name)
+        if (shape := np.shape(number)) not in ((), leading):
+            each = f"a {name} for each of the rows {leading}, or one for all" if leading else f"one {name} of one row"
+            raise ValueError(f"{where}: expected {each}, found {shape}.")
         if number is None or isinstance(number, jax.core.Tracer):
             continue
         if not isinstance(number, int | float | np.number | np.ndarray | jax.Array) or not _all(fits, number):

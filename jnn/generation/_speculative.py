@@ -19,9 +19,9 @@ from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._calls import Generated, finished
 from jnn.generation._checks import check_end, check_keys, check_text, room
-from jnn.generation._decode import Text, last_token, prefill, read
+from jnn.generation._decode import Text, last_token, prefill, read, token_log_prob
 from jnn.generation._draft import DraftModel, PromptLookup
-from jnn.generation._sampling import PLAIN, History, Sampling, adjusted, as_numbers, check_sampling
+from jnn.generation._sampling import PLAIN, History, Sampling, adjusted_logits, as_numbers, check_sampling
 from jnn.generation._verify import verify
 from jnn.param import Params
 
@@ -62,11 +62,12 @@ def speculative_generate(
     >>> speculative_generate(p, jnp.array([1, 2, 1, 2]), 5, TRANSFORMER, PromptLookup(), GREEDY).tokens.shape
     (9,)
     """
-    where, t = "speculative_generate", prompt.shape[-1]
+    where = "speculative_generate"
+    t = checks.integers(where, prompt, ndim=1, name="prompt").shape[-1]
     whole = jnp.full(prompt.shape[:-1], t, jnp.int32) if lengths is None else lengths
     check_text(where, p, prompt, steps, model, whole)
     vocab = model.vocab(p)
-    check_sampling(where, sampling, vocab, key)
+    check_sampling(where, sampling, vocab, key, whole.shape)
     checks.count(where, "ahead", ahead)
     _check_draft(where, draft, prompt, steps, whole, vocab)
     key, ends = check_keys(where, key, ()), check_end(where, end, vocab)
@@ -121,7 +122,7 @@ def _rounds(
         drafted, draft_chances, memory = draft.propose(text, memory, guessing, sampling, ahead)
         chunk = jnp.concatenate([last_token(text), drafted], -1)
         logits, cache = read(model, p, chunk, text.cache, None)
-        chances = jax.nn.softmax(adjusted(logits, at_each, _histories(text, drafted)))
+        chances = jax.nn.softmax(adjusted_logits(logits, at_each, _histories(text, drafted)))
         if draft_chances is None:
             draft_chances = jax.nn.one_hot(drafted, chances.shape[-1])
         count, token = verify(judging, drafted, draft_chances, chances)
@@ -160,8 +161,7 @@ def _written(
     order = jax.lax.broadcasted_iota(jnp.int32, (*count.shape, k + 1), count.ndim)
     new = jnp.concatenate([drafted, drafted[..., -1:]], -1)
     new = jnp.where(order == count[..., None], token[..., None], new)
-    logs = jnp.take_along_axis(jax.nn.log_softmax(logits.astype(jnp.float32)), new[..., None], -1)[..., 0]
-    new = jnp.where(jnp.isnan(logits).any(-1), -1, new)
+    new, logs = token_log_prob(logits, new)
     ends = jnp.isin(new, jnp.array((-1, *end), jnp.int32))
     until = jnp.where(ends.any(-1), ends.argmax(-1), k) + 1
     many = jnp.minimum(jnp.minimum(count + 1, until), text.prompt + steps - text.lengths)

@@ -14,7 +14,8 @@ from jnn.cached_model import CachedModel
 from jnn.generation._calls import PER_CALL, Advance, begin, calls, finished
 from jnn.generation._decode import Allow, Text
 from jnn.generation._sampling import PLAIN, Sampling
-from jnn.generation._stop import BROKEN, Stop, Tokenizer, new_text
+from jnn.generation._stop import Stop
+from jnn.generation._transcript import Tokenizer, Transcript
 from jnn.param import Params
 
 
@@ -61,11 +62,11 @@ def stream(
     >>> [len(piece) for piece in text]
     [4, 4, 1]
     """
-    if prompt.ndim != 1:
+    if np.ndim(prompt) != 1:
         raise ValueError(
-            f"stream: expected one prompt (t,), found {prompt.shape}. Several at a time are for `generate`."
+            f"stream: expected one prompt (t,), found {np.shape(prompt)}. Several at a time are for `generate`."
         )
-    ends = Stop("stream", tuple(stop), tokenizer)
+    ends = Stop("stream", stop, tokenizer)
     begun = begin("stream", p, prompt, steps, model, sampling, key, lengths, end, allow)
     if begun[-1]:
         raise ValueError("stream: text is what the host has, and nothing is there within `jit`. Take `generate`.")
@@ -80,33 +81,11 @@ def _pieces(
     stop: Stop,
     tokenizer: Tokenizer,
 ) -> Iterator[str]:
-    given, shown, ends = int(begun[0].prompt), 0, np.atleast_1d(end).tolist()
+    given, ends = int(begun[0].prompt), np.atleast_1d(end).tolist()
+    transcript = Transcript(tokenizer, np.asarray(begun[0].tokens)[:given].tolist(), stop.strings)
     for longer in calls("stream", *begun, steps, per_call, stop):
         found = finished("stream", longer, int(longer.lengths), end)
-        tokens, last = found.tokens.tolist(), bool(longer.done) or int(longer.lengths) == given + steps
-        tokens = tokens[:-1] if tokens[-1] in ends else tokens
-        whole = new_text(tokenizer.decode, tokens, given)
-        piece = (before_stop(whole, stop.strings) if last else settled(whole, stop.strings))[shown:]
-        shown += len(piece)
-        if piece:
+        drawn, last = found.tokens.tolist()[given:], bool(longer.done) or int(longer.lengths) == given + steps
+        drawn = drawn[:-1] if drawn and drawn[-1] in ends else drawn
+        if piece := (transcript.last if last else transcript.grown)(drawn):
             yield piece
-
-
-def before_stop(text: str, stop: tuple[str, ...]) -> str:
-    """A text up to the first stop string.
-
-    >>> before_stop("yes. no.", (".",))
-    'yes'
-    """
-    return text[: min((at for one in stop if (at := text.find(one)) >= 0), default=len(text))]
-
-
-def settled(text: str, stop: tuple[str, ...]) -> str:
-    """What no later token changes of a text: without bytes that are no character yet, or a stop string's beginning.
-
-    >>> settled("yes\\n", ("\\n\\n",)), settled("caf\\ufffd", ())
-    ('yes', 'caf')
-    """
-    text = before_stop(text.rstrip(BROKEN), stop)
-    begun = (n for one in stop for n in range(len(one) - 1, 0, -1) if text.endswith(one[:n]))
-    return text[: len(text) - max(begun, default=0)]

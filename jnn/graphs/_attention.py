@@ -16,7 +16,7 @@ from jnn import checks
 from jnn.graphs._graph import Edges, check_edges, read_edges, with_self_loops
 from jnn.graphs._segments import gather, segment_softmax, segment_sum
 from jnn.initializers import Init, glorot_uniform
-from jnn.layers import linear, linear_spec
+from jnn.layers import linear, linear_spec, weight_shape
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, wide
 
@@ -116,7 +116,7 @@ def gatv2(p: Params, x: jax.Array, edges: Edges, *, slope: float = 0.2) -> jax.A
     (5, 8)
     """
     checks.maps("gatv2", p, "sender", "receiver", more=("score",))
-    check_edges("gatv2", x, edges, p["sender"]["w"].shape[0])
+    check_edges("gatv2", x, edges, weight_shape(p["sender"]["w"])[0])
     edges = with_self_loops(edges, x.shape[-2])
     sent, own = gather(linear(p["sender"], x), edges.senders), gather(linear(p["receiver"], x), edges.receivers)
     score = jnp.einsum("...hk,hk->...h", jax.nn.leaky_relu(wide(sent) + wide(own), slope), wide(p["score"]))
@@ -177,7 +177,7 @@ def graph_transformer(p: Params, x: jax.Array, edges: Edges, features: jax.Array
     (5, 8)
     """
     checks.maps("graph_transformer", p, "q", "k", "v", "self", may=("edge",))
-    check_edges("graph_transformer", x, edges, p["q"]["w"].shape[0], features)
+    check_edges("graph_transformer", x, edges, weight_shape(p["q"]["w"])[0], features)
     if (features is None) != ("edge" not in p):
         found = "none" if features is None else checks.describe(features)
         raise ValueError(f"graph_transformer: expected features of edges iff params have 'edge', found {found}.")

@@ -18,7 +18,7 @@ from jnn import checks
 from jnn.graphs._graph import Edges, check_edges, with_self_loops
 from jnn.graphs._segments import Aggregate, gather, segment_mean, segment_sum
 from jnn.initializers import Init, glorot_uniform, zeros
-from jnn.layers import linear, linear_spec
+from jnn.layers import linear, linear_spec, weight_shape
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, wide
 
@@ -102,7 +102,7 @@ def graph_sage(p: Params, x: jax.Array, edges: Edges, *, aggregate: Aggregate = 
     [[1.0], [4.0]]
     """
     checks.maps("graph_sage", p, "self", "neighbors")
-    check_edges("graph_sage", x, edges, p["self"]["w"].shape[0])
+    check_edges("graph_sage", x, edges, weight_shape(p["self"]["w"])[0])
     told = aggregate(gather(x, edges.senders), edges.receivers, x.shape[-2], mask=edges.mask)
     return linear(p["self"], x) + linear(p["neighbors"], told)
 
@@ -139,7 +139,7 @@ def gin(p: Params, x: jax.Array, edges: Edges) -> jax.Array:
     [[3.0], [15.0]]
     """
     checks.maps("gin", p, "up", "down", more=("epsilon",))
-    check_edges("gin", x, edges, p["up"]["w"].shape[0])
+    check_edges("gin", x, edges, weight_shape(p["up"]["w"])[0])
     told = segment_sum(wide(gather(x, edges.senders)), edges.receivers, x.shape[-2], mask=edges.mask)
     own = wide(x) * (1 + wide(p["epsilon"]).astype(told.dtype).reshape((1,) * x.ndim))
     return mlp(p, (own + told).astype(x.dtype))

@@ -17,7 +17,7 @@ from jnn.graphs._convolution import mlp, mlp_spec
 from jnn.graphs._graph import Edges, check_edges, read_edges
 from jnn.graphs._segments import Aggregate, gather, segment_max, segment_sum
 from jnn.initializers import Init, glorot_uniform
-from jnn.layers import linear, linear_spec
+from jnn.layers import linear, linear_spec, weight_shape
 from jnn.param import Params, Spec
 
 
@@ -54,7 +54,7 @@ def edge_conv(p: Params, x: jax.Array, edges: Edges, *, aggregate: Aggregate = s
     [[0.0], [3.0]]
     """
     checks.maps("edge_conv", p, "up", "down")
-    check_edges("edge_conv", x, edges, p["up"]["w"].shape[0] // 2)
+    check_edges("edge_conv", x, edges, weight_shape(p["up"]["w"])[0] // 2)
     edges, _ = read_edges(edges)
     own, other = gather(x, edges.receivers), gather(x, edges.senders)
     return aggregate(mlp(p, jnp.concatenate([own, other - own], -1)), edges.receivers, x.shape[-2], mask=edges.mask)
@@ -107,7 +107,7 @@ def edge_conditioned_conv(
     (4, 5)
     """
     checks.maps("edge_conditioned_conv", p, "edge", "kernel", "self")
-    check_edges("edge_conditioned_conv", x, edges, p["self"]["w"].shape[0], features)
+    check_edges("edge_conditioned_conv", x, edges, weight_shape(p["self"]["w"])[0], features)
     edges, features = read_edges(edges, features)
     kernels = linear(p["kernel"], jax.nn.relu(linear(p["edge"], features)))
     sent = jnp.einsum("...ei,...eio->...eo", gather(x, edges.senders), kernels.astype(x.dtype))

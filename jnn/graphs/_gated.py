@@ -10,7 +10,7 @@ from jnn import checks
 from jnn.graphs._graph import Edges, check_edges
 from jnn.graphs._segments import gather, segment_sum
 from jnn.initializers import Init, glorot_uniform
-from jnn.layers import gru_cell, gru_cell_spec, linear, linear_spec
+from jnn.layers import gru_cell, gru_cell_spec, linear, linear_spec, weight_shape
 from jnn.param import Params, Spec
 from jnn.precision import over_steps
 
@@ -48,7 +48,7 @@ def gated_graph_conv(p: Params, x: jax.Array, edges: Edges, *, steps: int) -> ja
     (5, 3)
     """
     checks.maps("gated_graph_conv", p, "messages", more=("cell",))
-    check_edges("gated_graph_conv", x, edges, p["messages"]["w"].shape[0])
+    check_edges("gated_graph_conv", x, edges, weight_shape(p["messages"]["w"])[0])
     params = over_steps(p)
 
     def step(h: jax.Array, _: None) -> tuple[jax.Array, None]:

@@ -18,7 +18,7 @@ from jnn import checks
 from jnn.graphs._graph import Edges, Graph, check_masks, kept
 from jnn.graphs._segments import Aggregate, gather, segment_count, segment_mean, segment_softmax, segment_sum
 from jnn.initializers import Init, glorot_uniform
-from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec
+from jnn.layers import linear, linear_spec, lstm_cell, lstm_cell_spec, weight_shape
 from jnn.param import Params, Spec
 from jnn.precision import over_steps, wide
 
@@ -81,7 +81,7 @@ def attention_pool(p: Params, x: jax.Array, graph: Graph) -> jax.Array:
     [[3.0, 3.0]]
     """
     checks.maps("attention_pool", p, "score", "value")
-    _check("attention_pool", x, graph, p["score"]["w"].shape[0])
+    _check("attention_pool", x, graph, weight_shape(p["score"]["w"])[0])
     x = kept(x, graph.node_mask)
     return _attend(linear(p["score"], x)[..., 0], linear(p["value"], x), graph)
 
@@ -120,7 +120,7 @@ def set2set(p: Params, x: jax.Array, graph: Graph, *, steps: int) -> jax.Array:
     (1, 4)
     """
     checks.maps("set2set", p, "input", "recurrent")
-    d = p["recurrent"]["w"].shape[0]
+    d = weight_shape(p["recurrent"]["w"])[0]
     _check("set2set", x, graph, d)
     x = kept(x, graph.node_mask)
     nothing, params = jnp.zeros((*graph.graph_mask.shape, d), x.dtype), over_steps(p)

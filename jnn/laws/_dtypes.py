@@ -57,15 +57,15 @@ def long_sums_are_wide(block: Block) -> None:
         flat = [x.reshape(len(weight), -1).astype(jnp.float32) for x in out]
         return sum(weight @ x @ (1.5 + np.cos(np.arange(x.shape[1], dtype=np.float32))) for x in flat)
 
-    gradient = jax.jit(jax.grad(counted))
+    gradient = jax.jit(jax.grad(counted, allow_int=True))
     first = np.repeat(np.eye(copies, dtype=np.float32)[0], rows)
-    whole, once = (flatten(gradient(params, inputs, weight)) for weight in (np.ones_like(first), first))
+    whole, once = (_of_floats(gradient(params, inputs, weight)) for weight in (np.ones_like(first), first))
     distance = {path: _norm(whole[path], once[path], copies) for path in whole}
     allowed = {path: 2**-8 * copies * _norm(once[path]) for path in whole}
     if all(distance[path] <= allowed[path] for path in whole):
         return
     # terms may cancel, as before a normalization: then one copy's gradient is off by more than that, or but rounding
-    exact = flatten(gradient(*jax.tree.map(_in_float32, (params, inputs)), first))
+    exact = _of_floats(gradient(*jax.tree.map(_in_float32, (params, inputs)), first))
     for path, found in distance.items():
         rounding = _norm(once[path], exact[path])
         if _norm(exact[path]) > rounding and found > allowed[path] + copies * rounding:
@@ -73,6 +73,11 @@ def long_sums_are_wide(block: Block) -> None:
                 f"in bfloat16 the gradient of {path} loses what {copies} copies of a batch add to it; let it meet rows "
                 "in float32, by jnn.precision: add_bias, take, or wide(x) * p"
             )
+
+
+def _of_floats(gradient: Any) -> dict[str, Any]:
+    """By path; integers have none."""
+    return {path: x for path, x in flatten(gradient).items() if x.dtype != jax.dtypes.float0}
 
 
 def _norm(a: Any, b: Any = 0.0, times: float = 1.0) -> float:

@@ -9,6 +9,7 @@ Axis letters, in einsum strings, comments and docstrings: `b` batch, `t` query t
 """
 
 from jnn.layers._ada_instance_norm import ada_instance_norm
+from jnn.layers._adapter import adapter, adapter_spec
 from jnn.layers._adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from jnn.layers._adaptive_softmax import adaptive_log_softmax, adaptive_log_softmax_spec
 from jnn.layers._atrous_pyramid import atrous_pyramid, atrous_pyramid_spec
@@ -93,7 +94,7 @@ from jnn.layers._latent_attention import latent_attention, latent_attention_spec
 from jnn.layers._latent_cache import cached_latent_attention, latent_cache
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
-from jnn.layers._linear import linear, linear_spec
+from jnn.layers._linear import linear, linear_spec, merge_weight
 from jnn.layers._linear_attention import kernel_attention, linear_attention, recurrent_kernel_attention
 from jnn.layers._local_response_norm import local_response_norm
 from jnn.layers._locally_connected import locally_connected, locally_connected_spec
@@ -118,8 +119,10 @@ from jnn.layers._peephole_lstm_cell import peephole_lstm_cell, peephole_lstm_cel
 from jnn.layers._pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from jnn.layers._position import learned_positions, learned_positions_spec, rotary, sinusoidal_positions
 from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relative_bias_spec, relative_buckets
+from jnn.layers._prefix import prefix_spec
 from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_cell_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
+from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
 from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
@@ -180,6 +183,8 @@ __all__ = [
     "ada_layer_norm_spec",
     "ada_layer_norm_zero",
     "ada_layer_norm_zero_spec",
+    "adapter",
+    "adapter_spec",
     "adaptive_avg_pool",
     "adaptive_log_softmax",
     "adaptive_log_softmax_spec",
@@ -214,6 +219,7 @@ __all__ = [
     "bigbird_blocks",
     "bilinear",
     "bilinear_spec",
+    "block_sizes",
     "block_sparse_attention",
     "blur_pool",
     "cached_attention",
@@ -245,6 +251,7 @@ __all__ = [
     "depth_to_space",
     "depthwise_conv",
     "depthwise_conv_spec",
+    "dequantize_weight",
     "dot_product_attention",
     "drop_block",
     "drop_connect",
@@ -340,6 +347,7 @@ __all__ = [
     "max_pool",
     "max_pool_with_indices",
     "max_unpool",
+    "merge_weight",
     "minimal_gated_cell",
     "minimal_gated_cell_spec",
     "mixture_of_experts",
@@ -362,10 +370,12 @@ __all__ = [
     "pixel_unshuffle",
     "pooling_by_attention",
     "pooling_by_attention_spec",
+    "prefix_spec",
     "projected_lstm_cell",
     "projected_lstm_cell_spec",
     "qrnn",
     "qrnn_spec",
+    "quantize_weight",
     "quantum_circuit",
     "quantum_circuit_spec",
     "random_blocks",
@@ -423,6 +433,7 @@ __all__ = [
     "weigh_experts",
     "weight_norm",
     "weight_norm_spec",
+    "weight_shape",
     "weight_standardization",
     "within_capacity",
     "wkv",

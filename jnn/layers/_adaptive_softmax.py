@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init, lecun_normal
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Spec
 from jnn.precision import wide
 
@@ -93,7 +94,7 @@ def adaptive_log_softmax(p: dict[str, Any], x: jax.Array) -> jax.Array:
     checks.params("adaptive_log_softmax", p, "head")
     checks.map_parts("adaptive_log_softmax", p, "head")
     checks.floats("adaptive_log_softmax", x)
-    checks.trailing("adaptive_log_softmax", x, p["head"]["w"].shape[:1])
+    checks.trailing("adaptive_log_softmax", x, weight_shape(p["head"]["w"])[:1])
     clusters = len(p.get("tail", ()))
     if not clusters:
         raise ValueError("adaptive_log_softmax: expected params['tail'], a list of clusters, found none of them.")

@@ -14,6 +14,7 @@ from jnn.initializers import Init, he_normal
 from jnn.layers._conv import conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._pool import global_avg_pool
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Spec
 
 
@@ -88,7 +89,7 @@ def atrous_pyramid(
         raise ValueError(f"atrous_pyramid: expected a dilation per branch, {len(p['branches'])}, found {dilations}.")
     spatial = p["branches"][0]["w"].ndim - 2 if p["branches"] else 2
     checks.floats("atrous_pyramid", x, ndim=spatial + 1)
-    checks.trailing("atrous_pyramid", x, p["place"]["w"].shape[:1])
+    checks.trailing("atrous_pyramid", x, weight_shape(p["place"]["w"])[:1])
     mean = linear(p["mean"], global_avg_pool(x, spatial=spatial))
     mean = jnp.expand_dims(mean, range(-1 - spatial, -1))
     seen = [linear(p["place"], x), *(conv(b, x, dilation=d) for b, d in zip(p["branches"], dilations, strict=True))]

@@ -5,8 +5,8 @@
 
 Axes: `t` queries, `s` keys, `h` heads, `g` key-value heads (h is a multiple of g), `k` head size.
 
-Laws: how many heads there are is in the shapes of p, and norms and sinks are used iff they are in it. With `causal`,
-row i depends on rows j <= i alone; packed rows under `segment_mask` equal the rows alone.
+Laws: how many heads there are is in the shapes of p, and norms, sinks and a prefix are used iff they are in it. With
+`causal`, row i depends on rows j <= i alone; packed rows under `segment_mask` equal the rows alone.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from jax.typing import DTypeLike
 from jnn import checks, flop_marks
 from jnn.axes import constrain
 from jnn.initializers import Init, lecun_normal, zeros
-from jnn.layers._dot_product_attention import dot_product_attention
+from jnn.layers._dot_product_attention import dot_product_attention, ranked
 from jnn.layers._linear import linear, linear_spec
-from jnn.layers._masks import check_mask, check_window
+from jnn.layers._masks import check_mask, check_window, within
 from jnn.layers._norm import rms_norm, rms_norm_spec
+from jnn.layers._prefix import behind_prefix
+from jnn.layers._quantized_weight import weight_shape
 from jnn.layers._scores import Bias
 from jnn.param import Param, Params, Spec
 
@@ -121,7 +123,7 @@ def attention(
     for windows "Longformer", Beltagy et al., 2020.
 
     Args:
-      p: as `attention_spec` declares.
+      p: as `attention_spec` declares; a "prefix" beside, of `prefix_spec`, is seen by all queries.
       x: (..., t, d), floating point: makes the queries.
       kv: (..., s, d_kv): makes the keys and values; None for x itself.
       causal: row i attends to rows j <= i alone.
@@ -154,7 +156,12 @@ def attention(
         q, k = rotate(q, jnp.arange(t)), rotate(k, jnp.arange(s))
     if mask is not None:
         check_mask("attention", mask, (*x.shape[:-1], s))
-    with flop_marks.pairs(pairs(t, s, causal=causal, window=window), t * s):
+    seen, all_of = pairs(t, s, causal=causal, window=window), t * s
+    if "prefix" in p:
+        mask, causal, window = within(ranked(mask, q), q, k, causal=causal, window=window), False, None
+        k, v, mask = behind_prefix("attention", p, q, k, v, mask, bias)
+        seen, all_of = (count + t * (k.shape[-3] - s) for count in (seen, all_of))
+    with flop_marks.pairs(seen, all_of):
         y = attend(q, k, v, mask, causal=causal, window=window, **extras(p, bias))
     return constrain(linear(p["o"], y, in_axes=2), "time", "embed")
 
@@ -192,9 +199,9 @@ def project(
 
 def queries(layer: str, p: Params, x: jax.Array, norm: QkNorm = rms_norm) -> jax.Array:
     """Queries of x, (..., t, h, k), normalized iff p has a norm."""
-    checks.maps(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks"))
+    checks.maps(layer, p, "q", "k", "v", "o", may=("q_norm", "k_norm", "sinks", "prefix"))
     checks.floats(layer, x, ndim=2)
-    checks.trailing(layer, x, p["q"]["w"].shape[:1])
+    checks.trailing(layer, x, weight_shape(p["q"]["w"])[:1])
     q = linear(p["q"], x)
     q = _normed(p["q_norm"], q, norm) if "q_norm" in p else q
     return checkpoint_name(constrain(q, "time", "heads", "head"), "query")
@@ -205,7 +212,7 @@ def keys_and_values(layer: str, p: Params, kv: jax.Array, norm: QkNorm = rms_nor
     checks.params(layer, p, "k", "v", may=("k_norm",))
     checks.map_parts(layer, p, "k", "v")
     checks.floats(f"{layer}: kv", kv, ndim=2)
-    checks.trailing(f"{layer}: kv", kv, p["k"]["w"].shape[:1])
+    checks.trailing(f"{layer}: kv", kv, weight_shape(p["k"]["w"])[:1])
     k, v = linear(p["k"], kv), linear(p["v"], kv)
     k = _normed(p["k_norm"], k, norm) if "k_norm" in p else k
     k, v = (constrain(a, "time", "kv_heads", "head") for a in (k, v))

@@ -22,6 +22,8 @@ from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window, visible
 from jnn.layers._norm import rms_norm
+from jnn.layers._prefix import behind_prefix
+from jnn.layers._quantized_weight import Weight, dequantize_weight, quantize_weight, weight_dtype, weight_shape
 from jnn.layers._scores import Bias
 from jnn.param import Params
 
@@ -35,10 +37,11 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
       p: the attention's parameters.
       length: of the longest sequence; with a window, at least the window (it is a ring then).
       leading: the leading axes of x.
-      dtype: of what is remembered; that of the key weights by default.
+      dtype: of what is remembered; that of the key weights by default. Of int8 each row and head has a scale.
 
     Returns:
-      {"k": (*leading, length, kv_heads, head), "v": the same, "next": int32 (), the next chunk's first position}
+      {"k": (*leading, length, kv_heads, head), "v": the same, "next": int32 (), the next chunk's first position}; of
+      int8 "k_scales" and "v_scales" beside, (*leading, length, kv_heads, 1).
 
     >>> from jnn.layers import attention_spec
     >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
@@ -46,11 +49,22 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
     (8, 16, 2, 2)
     """
     w = key_weight("attention_cache", p)
-    empty = jnp.zeros((*leading, length, *w.shape[-2:]), w.dtype if dtype is None else dtype)
-    return {"k": empty, "v": empty, "next": jnp.zeros((), jnp.int32)}
+    check_cache_dtype("attention_cache", dtype, integers=True)
+    empty = jnp.zeros((*leading, length, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
+    scales = jnp.zeros((*empty.shape[:-1], 1), weight_dtype(w))
+    more = {"k_scales": scales, "v_scales": scales} if empty.dtype == jnp.int8 else {}
+    return {"k": empty, "v": empty, **more, "next": jnp.zeros((), jnp.int32)}
 
 
-def key_weight(layer: str, p: Params) -> jax.Array:
+def check_cache_dtype(layer: str, dtype: DTypeLike | None, *, integers: bool = False) -> None:
+    """Raises TypeError for a dtype in which keys and values would be lost."""
+    fits = dtype is None or jnp.issubdtype(dtype, jnp.floating) or (integers and jnp.dtype(dtype) == jnp.int8)
+    if not fits:
+        more = ", or int8" if integers else "; attention_cache alone takes int8"
+        raise TypeError(f"{layer}: expected a floating-point dtype{more}, found {jnp.dtype(dtype)}.")
+
+
+def key_weight(layer: str, p: Params) -> Weight:
     """What makes keys of rows: (d, kv_heads, head).
 
     Raises:
@@ -62,8 +76,8 @@ def key_weight(layer: str, p: Params) -> jax.Array:
             f"{layer}: expected params of attention_spec, found those of latent_attention_spec (MLA). Their cache is "
             "made by latent_cache(p, length), for cached_latent_attention."
         )
-    checks.params(layer, p["k"], "w", what="params['k']")
-    weight: jax.Array = p["k"]["w"]
+    checks.params(layer, p["k"], "w", what="params['k']", adapted=True)
+    weight: Weight = p["k"]["w"]
     return weight
 
 
@@ -111,16 +125,38 @@ def cached_attention(
     positions = cache["next"] + jnp.arange(t)
     if rotate is not None:
         q, k = rotate(q, positions), rotate(k, positions)
-    new = remember(cache, k=k, v=v)
+    kept = as_kept(cache, k=k, v=v)
+    new = remember(cache, **kept)
     if window is None or t + window - 1 <= size:
         seen, at = new, slot_positions(new)
     else:  # writing first would overwrite what this chunk's first queries still attend to
-        seen = {"k": jnp.concatenate([cache["k"], k], -3), "v": jnp.concatenate([cache["v"], v], -3)}
+        seen = {name: jnp.concatenate([cache[name], kept[name]], -3) for name in kept}
         at = jnp.concatenate([slot_positions(cache), positions])
     mask = visible(positions, at, causal=True, window=window) & (at >= 0)[None, :]
     more = extras(p, None if bias is None else bias(positions, at))
-    y = linear(p["o"], attend(q, seen["k"].astype(q.dtype), seen["v"].astype(q.dtype), mask, **more), in_axes=2)
+    keys, values = (recalled(seen, name, q.dtype) for name in "kv")
+    keys, values, shown = behind_prefix("cached_attention", p, q, keys, values, mask, bias)
+    y = linear(p["o"], attend(q, keys, values, shown, **more), in_axes=2)
     return (y if window is not None else jnp.where(new["next"] > size, jnp.nan, y)), new
+
+
+def as_kept(cache: Cache, **rows: jax.Array) -> Cache:
+    """Rows (..., t, g, k) as the cache keeps them: in its dtype, and in 8 bits with scales where it has some."""
+    kept: Cache = {}
+    for name, x in rows.items():
+        if f"{name}_scales" in cache:
+            q = quantize_weight(x, axis=x.ndim - 1)
+            kept |= {name: q["int8"], f"{name}_scales": q["scales"].astype(cache[f"{name}_scales"].dtype)}
+        else:
+            kept[name] = x.astype(cache[name].dtype)
+    return kept
+
+
+def recalled(cache: Cache, name: str, dtype: DTypeLike) -> jax.Array:
+    """What a cache keeps by a name, in this dtype."""
+    if f"{name}_scales" not in cache:
+        return cache[name].astype(dtype)
+    return dequantize_weight({"int8": cache[name], "scales": cache[f"{name}_scales"]}, dtype)
 
 
 def remember(cache: Cache, **rows: jax.Array) -> Cache:

@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.layers._rnn import Carry, Cell
 from jnn.layers._score_attention import (
     additive_attention,
@@ -161,7 +162,8 @@ def luong_step(
     """
     checks.maps("luong_step", p, "output", more=("attention", "cell"))
     checks.floats("luong_step", x)
-    before, inner = (jnp.zeros((*x.shape[:-1], p["output"]["w"].shape[1]), x.dtype), None) if carry is None else carry
+    nothing = jnp.zeros((*x.shape[:-1], weight_shape(p["output"]["w"])[1]), x.dtype)
+    before, inner = (nothing, None) if carry is None else carry
     inner, h = cell(p["cell"], inner, jnp.concatenate([x, before], -1))
     context, _ = multiplicative_attention(p["attention"], h[..., None, :], memory, mask=mask)
     y = jnp.tanh(linear(p["output"], jnp.concatenate([context[..., 0, :].astype(x.dtype), h], -1)))

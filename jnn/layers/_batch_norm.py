@@ -18,7 +18,7 @@ from jnn.layers._channel_norm import standardize_channels
 from jnn.layers._group_norm import group_norm_spec
 from jnn.layers._norm import scale_and_shift
 from jnn.param import Param, Spec
-from jnn.precision import add_bias, over_last_axes, wide, wide_dtype
+from jnn.precision import over_last_axes, wide, wide_dtype
 
 Stats = dict[str, jax.Array]
 
@@ -97,9 +97,7 @@ def batch_norm(
 def _by_own_statistics(
     p: dict[str, jax.Array], h: jax.Array, epsilon: float, dtype: DTypeLike
 ) -> tuple[jax.Array, Stats]:
-    scale = p["scale"].astype(h.dtype) if "scale" in p else jnp.ones(h.shape[-1:], h.dtype)
-    flat, (mean, var) = standardize_channels(h.reshape(-1, h.shape[-1]), scale, h.shape[-1], epsilon)
-    flat = add_bias(flat, p["bias"]) if "bias" in p else flat
+    flat, (mean, var) = standardize_channels(p, h.reshape(-1, h.shape[-1]), h.shape[-1], epsilon)
     count = jnp.asarray(math.prod(h.shape[:-1]), h.dtype)
     return flat.reshape(h.shape).astype(dtype), {"mean": mean, "var": var, "count": count}
 

@@ -23,6 +23,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init, orthogonal, zeros
 from jnn.layers._linear import linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Param, Spec
 from jnn.precision import over_last_axes, wide
 
@@ -69,7 +70,7 @@ def state_carry(p: CellParams, x: jax.Array) -> jax.Array:
     >>> state_carry({"recurrent": {"w": jnp.ones((2, 2))}}, jnp.ones((7, 3))).shape
     (7, 2)
     """
-    return jnp.zeros((*x.shape[:-1], p["recurrent"]["w"].shape[0]), x.dtype)
+    return jnp.zeros((*x.shape[:-1], weight_shape(p["recurrent"]["w"])[0]), x.dtype)
 
 
 def gates(z: jax.Array) -> list[jax.Array]:
@@ -92,7 +93,7 @@ def check_carry(name: str, p: CellParams, carry: Any, x: jax.Array, start: Calla
     """The carry, or zeros for None, once it and x are known to fit p, which holds more than two maps, if named."""
     check_params(name, p, *more)
     checks.floats(name, x)
-    checks.trailing(name, x, p["input"]["w"].shape[:1])
+    checks.trailing(name, x, weight_shape(p["input"]["w"])[:1])
     return same_carry(name, p, carry, x, start)
 
 

@@ -16,6 +16,7 @@ from jnn import checks
 from jnn.layers._conv import conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._pool import global_avg_pool, global_max_pool
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Spec
 
 
@@ -70,7 +71,7 @@ def squeeze_excitation(
     checks.params("squeeze_excitation", p, "down", "up")
     checks.map_parts("squeeze_excitation", p, "down", "up")
     checks.floats("squeeze_excitation", x, ndim=spatial + 1)
-    checks.trailing("squeeze_excitation", x, p["down"]["w"].shape[:1])
+    checks.trailing("squeeze_excitation", x, weight_shape(p["down"]["w"])[:1])
     gate = jax.nn.sigmoid(_two_maps(p, global_avg_pool(x, spatial=spatial), activation))
     return x * jnp.expand_dims(gate, range(-1 - spatial, -1)).astype(x.dtype)
 
@@ -157,7 +158,7 @@ def cbam(p: dict[str, Any], x: jax.Array) -> jax.Array:
     checks.map_parts("cbam", p, "place")
     spatial = p["place"]["w"].ndim - 2
     checks.floats("cbam", x, ndim=spatial + 1)
-    checks.trailing("cbam", x, p["channel"]["down"]["w"].shape[:1])
+    checks.trailing("cbam", x, weight_shape(p["channel"]["down"]["w"])[:1])
     pooled = (global_avg_pool(x, spatial=spatial), global_max_pool(x, spatial=spatial))
     gate = jax.nn.sigmoid(sum(_two_maps(p["channel"], means, jax.nn.relu) for means in pooled))
     x = x * jnp.expand_dims(gate, range(-1 - spatial, -1)).astype(x.dtype)

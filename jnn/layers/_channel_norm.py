@@ -1,8 +1,9 @@
 """What batch, group and instance normalization share: mean and variance of each channel over all places, its own or its
 group's.
 
-Places are one axis here, (..., n, c): XLA:CPU reduces one leading axis at once, and several slowly. The derivative has
-two means of the incoming one, where the chain rule has each of the mean's and the variance's; behind them, so that
+Places are one axis here, (..., n, c): XLA:CPU reduces one leading axis at once, and several slowly; behind the barrier
+it does not keep `h - mean` between the variance and the result, which costs more than making it twice. The derivative
+has two means of the incoming one, where the chain rule has each of the mean's and the variance's; behind them, so that
 the gradient of the scale is one of its sums.
 """
 
@@ -13,34 +14,37 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jnn.precision import over_last_axes
+from jnn.precision import add_bias, over_last_axes
 
 Moments = tuple[jax.Array, jax.Array]
 
 
-def standardize_channels(h: jax.Array, scale: jax.Array, groups: int, epsilon: float) -> tuple[jax.Array, Moments]:
-    """`(h - mean) / sqrt(var + epsilon) * scale`, of each group of channels over all places.
+def standardize_channels(
+    p: dict[str, jax.Array], h: jax.Array, groups: int, epsilon: float
+) -> tuple[jax.Array, Moments]:
+    """`(h - mean) / sqrt(var + epsilon) * scale + bias`, of each group of channels over all places.
 
     Args:
+      p: {"scale": (c,), "bias": (c,)}, each optional.
       h: (..., n, c), in float32 at least.
-      scale: (c,), in h's dtype.
       groups: how many groups c falls into; c for channels by themselves.
       epsilon: added to the variance.
 
     Returns:
       (..., n, c), and mean and biased variance, each (..., c): those of a channel's group.
 
-    >>> y, (mean, var) = standardize_channels(jnp.array([[1.0], [3.0]]), jnp.ones(1), 1, 0.0)
+    >>> y, (mean, var) = standardize_channels({}, jnp.array([[1.0], [3.0]]), 1, 0.0)
     >>> y.tolist(), mean.tolist(), var.tolist()
     ([[-1.0], [1.0]], [2.0], [1.0])
     """
+    scale = p["scale"].astype(h.dtype) if "scale" in p else jnp.ones(h.shape[-1:], h.dtype)
     y, mean, var = _standardize(h, scale, groups, epsilon)
-    return y, (mean, var)
+    return add_bias(y, p["bias"]) if "bias" in p else y, (mean, var)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _standardize(h: jax.Array, scale: jax.Array, groups: int, epsilon: float) -> tuple[jax.Array, ...]:
-    mean, var = _moments(h, groups)
+    mean, var = jax.lax.optimization_barrier(_moments(h, groups))
     slope = jax.lax.rsqrt(var + epsilon) * over_last_axes(scale, mean)
     return (h - _row(mean)) * _row(slope), mean, var
 

@@ -17,6 +17,7 @@ from jnn.layers._attention_cache import Cache
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_mask
+from jnn.layers._prefix import behind_prefix
 from jnn.param import Params
 
 
@@ -86,5 +87,6 @@ def cross_attention(
         )
     if mask is not None:
         check_mask("cross_attention", mask, (*x.shape[:-1], k.shape[-3]))
+    k, v, mask = behind_prefix("cross_attention", p, q, k, v, mask, bias)
     y = attend(q, k, v, mask, causal=False, window=None, **extras(p, bias))
     return constrain(linear(p["o"], y, in_axes=2), "time", "embed")

@@ -14,8 +14,9 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init, normal
 from jnn.layers._linear import linear
-from jnn.param import Param, Spec
-from jnn.precision import take
+from jnn.layers._quantized_weight import dequantize_weight, quantized_read_out, weight_shape
+from jnn.param import Param, Params, Spec
+from jnn.precision import narrow, take
 
 SMALL = normal(0.02)  # GPT-2's, small enough for the logits of a tied read-out
 
@@ -46,13 +47,13 @@ def embed_spec(
     return {"table": Param((vocab, d), init, axes, dtype, fan_in=axes[:1], fan_out=axes[1:])}
 
 
-def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
+def embed(p: Params, tokens: jax.Array) -> jax.Array:
     """Embedding: the vector of each token.
 
     See "A Neural Probabilistic Language Model", Bengio et al., 2003.
 
     Args:
-      p: {"table": (vocab, d)}.
+      p: {"table": (vocab, d)}, of floats, or of `quantize_weight` with scales for its rows.
       tokens: (...), integers in 0..vocab-1.
 
     Returns:
@@ -65,17 +66,21 @@ def embed(p: dict[str, jax.Array], tokens: jax.Array) -> jax.Array:
     >>> embed({"table": jnp.eye(3)}, jnp.array([2, 0])).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    checks.params("embed", p, "table")
-    return lookup("embed", p["table"], tokens, what="tokens")
+    checks.params("embed", p, "table", adapted=True)
+    table = p["table"]
+    if not checks.is_quantized(table):
+        return lookup("embed", table, tokens, what="tokens")
+    scale = lookup("embed", table["scales"], tokens, what="tokens")
+    return dequantize_weight({name: table[name][tokens] for name in table} | {"scales": scale})
 
 
-def unembed(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+def unembed(p: Params, x: jax.Array) -> jax.Array:
     """Tied read-out: `x @ table.T`, a logit per token, from the weights that embed them.
 
     See "Using the Output Embedding to Improve Language Models", Press and Wolf, 2017.
 
     Args:
-      p: {"table": (vocab, d)}.
+      p: {"table": (vocab, d)}, as for `embed`.
       x: (..., d), floating point.
 
     Returns:
@@ -88,10 +93,11 @@ def unembed(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     >>> unembed({"table": jnp.eye(3)}, jnp.array([[0.0, 5.0, 0.0]])).argmax().item()
     1
     """
-    checks.params("unembed", p, "table")
+    checks.params("unembed", p, "table", adapted=True)
+    table = p["table"]
     checks.floats("unembed", x)
-    checks.trailing("unembed", x, p["table"].shape[1:])
-    return linear({"w": p["table"].T}, x)
+    checks.trailing("unembed", x, weight_shape(table)[1:])
+    return quantized_read_out(table, narrow(x)) if checks.is_quantized(table) else linear({"w": table.T}, x)
 
 
 def lookup(layer: str, table: jax.Array, rows: jax.Array, *, what: str) -> jax.Array:

@@ -79,7 +79,8 @@ def expert_choice(
     (7, 5, 4)
     """
     checks.params("expert_choice", p, "router", "up", "down", may=("gate",))
-    checks.params("expert_choice", p["router"], "w", what="params['router']")
+    own = ("router", "up", "down", *(["gate"] if "gate" in p else []))
+    checks.map_parts("expert_choice", p, *own, adapted=False)
     checks.floats("expert_choice", x, ndim=2)
     checks.trailing("expert_choice", x, p["router"]["w"].shape[:1])
     if not 1 <= capacity <= x.shape[-2]:

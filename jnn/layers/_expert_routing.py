@@ -39,7 +39,8 @@ def route(p: Params, x: jax.Array, *, top: int, normalized: bool | None = None) 
     for more in proportion, with a sum of 1 (Shazeer et al., 2017), unless `normalized` says which.
     """
     checks.params("mixture_of_experts", p, "router", "up", "down", may=("gate", "shared", "shared_gate"))
-    checks.params("mixture_of_experts", p["router"], "w", what="params['router']")
+    own = ("router", "up", "down", *(["gate"] if "gate" in p else []))
+    checks.map_parts("mixture_of_experts", p, *own, adapted=False)
     w = p["router"]["w"]
     checks.floats("mixture_of_experts", x)
     checks.trailing("mixture_of_experts", x, w.shape[:1])

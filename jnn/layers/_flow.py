@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Params, Spec
 from jnn.precision import wide
 
@@ -133,15 +134,16 @@ def _affine(p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _halves(layer: str, p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     checks.maps(layer, p, "up", "down")
     checks.floats(layer, x)
-    first = p["up"]["w"].shape[0]
-    checks.trailing(layer, x, (first + p["down"]["w"].shape[-1],))
+    first = weight_shape(p["up"]["w"])[0]
+    checks.trailing(layer, x, (first + weight_shape(p["down"]["w"])[-1],))
     s, t = _affine(p, x[..., :first])
     return x[..., :first], x[..., first:], s, t
 
 
 def _conditioned(layer: str, p: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Log-scale and offset of each feature, by those before it alone."""
-    checks.maps(layer, p, "up", "down")
+    checks.params(layer, p, "up", "down")
+    checks.map_parts(layer, p, "up", "down", adapted=False)  # what stands beside a weight would not be masked
     checks.floats(layer, x)
     d, hidden = p["up"]["w"].shape
     checks.trailing(layer, x, (d,))

@@ -10,7 +10,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jnn.layers._linear import operands
+from jnn import checks
+from jnn.layers._linear import fitting
 from jnn.precision import add_bias, wide
 from jnn.vectors import scale_of
 
@@ -41,7 +42,9 @@ def fp8_linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> ja
     >>> fp8_linear({"w": jnp.eye(2)}, jnp.array([1.0, -2.0])).round(3).tolist()
     [1.0, -2.0]
     """
-    x, w = operands("fp8_linear", p, x, in_axes)
+    checks.params("fp8_linear", p, "w", may=("b",))
+    w = p["w"]
+    x = fitting("fp8_linear", w.shape, x, in_axes)
     d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
     leading = x.shape[: x.ndim - in_axes]
     y = _matmul(x.reshape(*leading, math.prod(d_in)), w.reshape(math.prod(d_in), -1)).reshape(*leading, *d_out)

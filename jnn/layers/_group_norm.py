@@ -14,7 +14,7 @@ from jnn.initializers import Initializer, ones
 from jnn.layers._channel_norm import standardize_channels
 from jnn.layers._norm import check_norm, layer_norm_spec
 from jnn.param import Spec
-from jnn.precision import add_bias, wide
+from jnn.precision import wide
 
 
 def group_norm_spec(
@@ -109,6 +109,4 @@ def _group_norm(
     if groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"{layer}: {groups} groups do not divide the channels of {checks.describe(x)}.")
     h = wide(x).reshape(*x.shape[: -1 - spatial], -1, x.shape[-1])
-    scale = p["scale"].astype(h.dtype) if "scale" in p else jnp.ones(x.shape[-1:], h.dtype)
-    h, _ = standardize_channels(h, scale, groups, epsilon)
-    return (add_bias(h, p["bias"]) if "bias" in p else h).reshape(x.shape).astype(x.dtype)
+    return standardize_channels(p, h, groups, epsilon)[0].reshape(x.shape).astype(x.dtype)

@@ -19,6 +19,8 @@ from jnn.layers._linear import linear, linear_spec
 from jnn.layers._masks import check_mask
 from jnn.layers._norm import rms_norm, rms_norm_spec
 from jnn.layers._position import rotary
+from jnn.layers._prefix import no_prefix
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Params, Spec
 
 
@@ -128,10 +130,12 @@ def latent_attention(
 
 
 def check_latent(layer: str, p: Params, x: jax.Array) -> None:
+    """Raises unless p is a latent attention's, without a prefix, and x (..., t, d) fits it."""
     checks.params(layer, p, "q", "latent", "turned", "norm", "k", "v", "o", may=("q_latent", "q_norm"))
+    no_prefix(layer, p)
     checks.map_parts(layer, p, "q", "latent", "turned", "k", "v", "o")
     checks.floats(layer, x, ndim=2)
-    checks.trailing(layer, x, p["latent"]["w"].shape[:1])
+    checks.trailing(layer, x, weight_shape(p["latent"]["w"])[:1])
 
 
 def project(
@@ -140,7 +144,7 @@ def project(
     """Queries (..., t, h, k) and (..., t, h, r), latent vectors (..., t, 1, c), and shared keys (..., t, 1, r)."""
     of = rms_norm(p["q_norm"], linear(p["q_latent"], x)) if "q_latent" in p else x
     q = constrain(linear(p["q"], of), "time", "heads", "head")
-    plain, turned = jnp.split(q, [p["k"]["w"].shape[-1]], -1)
+    plain, turned = jnp.split(q, [weight_shape(p["k"]["w"])[-1]], -1)
     latent = rms_norm(p["norm"], linear(p["latent"], x))[..., None, :]
     shared = linear(p["turned"], x)[..., None, :]
     return plain, rotate(turned, positions), latent, rotate(shared, positions)

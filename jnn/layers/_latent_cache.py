@@ -16,12 +16,13 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers._attention import Attend, Rotate
-from jnn.layers._attention_cache import Cache, check_room, remember, slot_positions
+from jnn.layers._attention_cache import Cache, check_cache_dtype, check_room, remember, slot_positions
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._latent_attention import check_latent, project
-from jnn.layers._linear import linear
+from jnn.layers._linear import linear, merge_weight
 from jnn.layers._masks import visible
 from jnn.layers._position import rotary
+from jnn.layers._quantized_weight import weight_dtype, weight_shape
 from jnn.param import Params
 
 
@@ -44,8 +45,9 @@ def latent_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype
     (3, 16, 1, 6)
     """
     checks.params("latent_cache", p, "latent", "turned")
+    check_cache_dtype("latent_cache", dtype)
     empty = {
-        name: jnp.zeros((*leading, length, 1, p[name]["w"].shape[-1]), dtype or p[name]["w"].dtype)
+        name: jnp.zeros((*leading, length, 1, weight_shape(p[name]["w"])[-1]), dtype or weight_dtype(p[name]["w"]))
         for name in ("latent", "turned")
     }
     return empty | {"next": jnp.zeros((), jnp.int32)}
@@ -86,10 +88,11 @@ def cached_latent_attention(
     check_room("cached_latent_attention", x, cache, cache["latent"], None, "latent_cache")
     new = remember(cache, latent=latent, turned=shared)
     at = slot_positions(new, "latent")
-    k_up, v_up = (p[name]["w"].astype(x.dtype) for name in "kv")
+    k_up, v_up = (merge_weight(p[name]).astype(x.dtype) for name in "kv")
     seen = jnp.concatenate([new["latent"], new["turned"]], -1).astype(plain.dtype)
     q = jnp.concatenate([jnp.einsum("...thk,chk->...thc", plain, k_up), turned], -1)
-    q = q * (q.shape[-1] / p["q"]["w"].shape[-1]) ** 0.5  # scores are over the root of a head's size, not of c + r
+    size = weight_shape(p["q"]["w"])[-1]
+    q = q * (q.shape[-1] / size) ** 0.5  # scores are over the root of a head's size, not of c + r
     mask = visible(positions, at, causal=True, window=None) & (at >= 0)[None, :]
     means = attend(q, seen, seen, mask)[..., : latent.shape[-1]]
     y = linear(p["o"], jnp.einsum("...thc,chk->...thk", means, v_up), in_axes=2)

@@ -19,6 +19,7 @@ from jnn import checks
 from jnn.initializers import Init, constant, lecun_normal
 from jnn.layers._cell import same_carry
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Param, Params, Spec
 from jnn.precision import over_last_axes, wide
 
@@ -100,7 +101,7 @@ def lif_cell(
     """
     checks.maps("lif_cell", p, "input", more=("decay",))
     checks.floats("lif_cell", x)
-    checks.trailing("lif_cell", x, p["input"]["w"].shape[:1])
+    checks.trailing("lif_cell", x, weight_shape(p["input"]["w"])[:1])
     v = same_carry("lif_cell", p, carry, x, _rest)
     exact = wide(v) * over_last_axes(jax.nn.sigmoid(wide(p["decay"])), wide(v)) + wide(linear(p["input"], x))
     fired = spike(exact - threshold, slope)

@@ -21,6 +21,7 @@ from jnn.layers._cell import (
     times,
 )
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Param, Spec
 from jnn.precision import add_bias
 
@@ -136,4 +137,4 @@ def sru_cell(p: CellParams, carry: jax.Array | None, x: jax.Array) -> tuple[jax.
 
 
 def _sru_carry(p: CellParams, x: jax.Array) -> jax.Array:
-    return jnp.zeros((*x.shape[:-1], p["input"]["w"].shape[-1]), x.dtype)
+    return jnp.zeros((*x.shape[:-1], weight_shape(p["input"]["w"])[-1]), x.dtype)

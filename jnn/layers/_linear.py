@@ -1,7 +1,7 @@
 """Linear maps, from any number of axes to any number of axes.
 
 Laws: `linear(p, x)` acts on the last axes of x and leaves the leading ones free; a bias is added
-iff `"b" in p`.
+iff `"b" in p`, a product of low rank iff `"lora" in p`; w may be integers with scales.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from jax.typing import DTypeLike
 
 from jnn import backend, checks
 from jnn.initializers import Init, lecun_normal, zeros
-from jnn.param import Param, Spec
-from jnn.precision import add_bias, narrow
+from jnn.layers._quantized_weight import Weight, dequantize_weight, quantized_product, weight_dtype, weight_shape
+from jnn.param import Param, Params, Spec
+from jnn.precision import add_bias, narrow, over_last_axes, wide
+from jnn.vectors import length
 
 
 def linear_spec(
@@ -60,11 +62,17 @@ def linear_spec(
     return spec
 
 
-def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Array:
+def linear(p: Params, x: jax.Array, *, in_axes: int = 1) -> jax.Array:
     """Linear map, or dense layer: `x @ w + b`, contracting the last `in_axes` axes of x with the first of w.
 
+    With a "lora" in p, `x @ w + (x @ down) @ up + b` ("LoRA: Low-Rank Adaptation of Large Language Models", Hu et al.,
+    2021); with a "magnitude" in that, `magnitude * |w| / |w + down @ up|` times the products, norms being those of
+    each output's weights, through which no gradient goes ("DoRA: Weight-Decomposed Low-Rank Adaptation", Liu et al.,
+    2024). `jnn.finetune` declares them.
+
     Args:
-      p: {"w": (*d_in, *d_out), "b": (*d_out,)}, the bias optional.
+      p: {"w": (*d_in, *d_out), "b": (*d_out,), "lora": {"down": (*d_in, rank), "up": (rank, *d_out), "magnitude":
+        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight`.
       x: (..., *d_in), floating point.
       in_axes: how many axes d_in has.
 
@@ -79,31 +87,80 @@ def linear(p: dict[str, jax.Array], x: jax.Array, *, in_axes: int = 1) -> jax.Ar
     >>> linear(p, jnp.ones((5, 4, 3))).shape
     (5, 4, 2)
     """
-    x, w = operands("linear", p, x, in_axes)
-    w = w.astype(x.dtype)
-    d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
-    leading = x.shape[: x.ndim - in_axes]
-    if backend.choose("dense") == "flat":
-        y = x.reshape(-1, math.prod(d_in)) @ w.reshape(math.prod(d_in), -1)
-        y = y.reshape(*leading, *d_out)
-    else:
-        y = jnp.tensordot(x, w, axes=in_axes)
+    checks.params("linear", p, "w", may=("b",), adapted=True)
+    x = fitting("linear", weight_shape(p["w"]), x, in_axes)
+    y = product(x, p["w"], in_axes)
+    if "lora" in p:
+        checks.params("linear", p["lora"], "down", "up", may=("magnitude",), what="params['lora']")
+        y = y + product(product(x, p["lora"]["down"], in_axes), p["lora"]["up"], 1)
+        if "magnitude" in p["lora"]:
+            stretch = p["lora"]["magnitude"] * _stretch(p)
+            y = (wide(y) * over_last_axes(stretch, wide(y))).astype(y.dtype)
     return add_bias(y, p["b"]) if "b" in p else y
 
 
-def operands(name: str, p: dict[str, jax.Array], x: jax.Array, in_axes: int) -> tuple[jax.Array, jax.Array]:
-    """x, in the dtype in force, and w, in its own: what `name` is to multiply; raises unless they fit."""
-    checks.params(name, p, "w", may=("b",))
+def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
+    """x (..., *d_in) times w (*d_in, *d_out), in x's dtype."""
+    if checks.is_quantized(w):
+        return quantized_product(w, x, in_axes)
+    w = w.astype(x.dtype)
+    if backend.choose("dense") != "flat":
+        return jnp.tensordot(x, w, axes=in_axes)
+    d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
+    y = x.reshape(-1, math.prod(d_in)) @ w.reshape(math.prod(d_in), -1)
+    return y.reshape(*x.shape[: x.ndim - in_axes], *d_out)
+
+
+def merge_weight(p: Params) -> jax.Array:
+    """Merged weight of a linear map: dequantized, and with its LoRA or DoRA added; w where it is neither.
+
+    Args:
+      p: as of `linear`, of one map or of stacked ones.
+
+    Returns:
+      w, in its dtype, the sums in float32 at least.
+
+    >>> lora = {"down": jnp.ones((2, 1)), "up": jnp.array([[0.5, 0.0]])}
+    >>> merge_weight({"w": jnp.eye(2), "lora": lora}).tolist()
+    [[1.5, 0.0], [0.5, 1.0]]
+    """
+    if "lora" not in p:
+        return dequantize_weight(p["w"])
+    lora, (_, merged) = p["lora"], _matrices(p)
+    if "magnitude" in lora:
+        merged = merged * (lora["magnitude"] * _stretch(p)).reshape(*merged.shape[:-2], 1, -1)
+    return merged.reshape(weight_shape(p["w"])).astype(weight_dtype(p["w"]))
+
+
+def _matrices(p: Params) -> tuple[jax.Array, jax.Array]:
+    """Matrices (..., in, out) of a map's weight, without and with its LoRA; in front what is stacked."""
+    w, down, up = wide(dequantize_weight(p["w"])), wide(p["lora"]["down"]), wide(p["lora"]["up"])
+    stacked, rank = down.ndim + up.ndim - 2 - w.ndim, down.shape[-1]
+    d_in = math.prod(down.shape[stacked:-1])
+    flat = w.reshape(*w.shape[:stacked], d_in, -1)
+    leading = flat.shape[:-2]
+    return flat, flat + down.reshape(*leading, d_in, rank) @ up.reshape(*leading, rank, -1)
+
+
+def _stretch(p: Params) -> jax.Array:
+    """How much longer the weights of each output are, (*d_out), without their LoRA than with it: data to gradients."""
+    before, after = (length(jnp.swapaxes(m, -1, -2)) for m in jax.lax.stop_gradient(_matrices(p)))
+    ratio = jnp.where(after > 0, before / jnp.where(after > 0, after, 1), 1)
+    return ratio.reshape(p["lora"]["magnitude"].shape)
+
+
+def fitting(name: str, shape: tuple[int, ...], x: jax.Array, in_axes: int) -> jax.Array:
+    """x, in the dtype in force, for `name` to multiply with a weight of this shape; raises unless they fit."""
     checks.array(name, x)
-    x, w = narrow(x), p["w"]
+    x = narrow(x)
     checks.floats(name, x, ndim=in_axes)
-    if (fitting := _fitting_axes(w, x)) not in (None, in_axes):
-        raise ValueError(f"{name}: w {w.shape} and x {checks.describe(x)} fit with in_axes={fitting}, found {in_axes}.")
-    checks.trailing(name, x, w.shape[:in_axes])
-    return x, w
+    if (axes := _fitting_axes(shape, x.shape)) not in (None, in_axes):
+        raise ValueError(f"{name}: w {shape} and x {checks.describe(x)} fit with in_axes={axes}, found {in_axes}.")
+    checks.trailing(name, x, shape[:in_axes])
+    return x
 
 
-def _fitting_axes(w: jax.Array, x: jax.Array) -> int | None:
+def _fitting_axes(w: tuple[int, ...], x: tuple[int, ...]) -> int | None:
     """How many of w's first axes are x's last, where they are only for one number; else None."""
-    fits = [n for n in range(1, min(w.ndim, x.ndim) + 1) if w.shape[:n] == x.shape[x.ndim - n :]]
+    fits = [n for n in range(1, min(len(w), len(x)) + 1) if w[:n] == x[len(x) - n :]]
     return fits[0] if len(fits) == 1 else None

@@ -17,6 +17,7 @@ from jnn.axes import constrain
 from jnn.initializers import Init, lecun_normal, ones, zeros
 from jnn.layers._causal_conv import short_conv
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, wide
 
@@ -85,7 +86,7 @@ def convolved(
     """Queries, keys (..., t, h, n), values (..., t, h, p) behind their convolutions; and the pasts of these."""
     checks.map_parts(layer, p, "q", "k", "v")
     checks.floats(layer, x, ndim=2)
-    checks.trailing(layer, x, p["v"]["w"].shape[:1])
+    checks.trailing(layer, x, weight_shape(p["v"]["w"])[:1])
     if carry is not None:
         checks.params(layer, carry, "state", "past", what="carry")
     mixed, past = {}, {}

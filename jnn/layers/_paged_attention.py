@@ -17,11 +17,13 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers._attention import Attend, QkNorm, Rotate, extras, project
-from jnn.layers._attention_cache import Cache, key_weight
+from jnn.layers._attention_cache import Cache, check_cache_dtype, key_weight
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._linear import linear
 from jnn.layers._masks import check_window
 from jnn.layers._norm import rms_norm
+from jnn.layers._prefix import no_prefix
+from jnn.layers._quantized_weight import weight_dtype, weight_shape
 from jnn.param import Params
 
 
@@ -50,9 +52,10 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
     (8, 16, 2, 2)
     """
     w = key_weight("paged_cache", p)
+    check_cache_dtype("paged_cache", dtype)
     table = checks.integers("paged_cache", table, ndim=1, name="table")
     checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")
-    empty = jnp.zeros((pages, page, *w.shape[-2:]), w.dtype if dtype is None else dtype)
+    empty = jnp.zeros((pages, page, *weight_shape(w)[-2:]), weight_dtype(w) if dtype is None else dtype)
     return {"k": empty, "v": empty, "table": table.astype(jnp.int32), "next": jnp.zeros(table.shape[:-1], jnp.int32)}
 
 
@@ -93,6 +96,7 @@ def paged_attention(
     >>> y.shape, cache["next"].tolist()
     ((2, 5, 4), [5, 2])
     """
+    no_prefix("paged_attention", p)
     q, k, v = project("paged_attention", p, x, x, qk_norm)
     checks.params("paged_attention", cache, "k", "v", "table", "next", what="cache")
     check_window("paged_attention", window)
@@ -114,7 +118,7 @@ def paged_attention(
     homeless = (at >= n * page) | (whose < 0)
     slots = jnp.where(here & ~homeless, whose * page + at % page, pages * page).reshape(-1)
     flat = lambda pool: pool.reshape(pages * page, *pool.shape[2:])
-    write = lambda pool, new: flat(pool).at[slots].set(new.reshape(-1, *new.shape[-2:]).astype(pool.dtype), mode="drop")
+    write = lambda pool, new: _written(flat(pool), slots, new.reshape(-1, *new.shape[-2:]).astype(pool.dtype))
     pools = {name: write(cache[name], new).reshape(cache[name].shape) for name, new in (("k", k), ("v", v))}
     grown = cache["next"] + (t if lengths is None else lengths.astype(jnp.int32))
     filled = jax.lax.broadcasted_iota(jnp.int32, (*grown.shape, n * page), grown.ndim) < grown[..., None]
@@ -130,3 +134,12 @@ def paged_attention(
     y = attend(q, read(pools["k"]), read(pools["v"]), mask, **extras(p, None))
     y = jnp.where((here & homeless)[..., None], jnp.nan, linear(p["o"], y, in_axes=2))
     return y, cache | pools | {"next": grown}
+
+
+def _written(pool: jax.Array, slots: jax.Array, rows: jax.Array) -> jax.Array:
+    """The pool with a row in each of these slots; a slot behind the last one is none."""
+    if slots.shape == (
+        1,
+    ):  # what XLA makes of a single row's scatter copies the pool, so that there is one for nowhere
+        slots, rows = jnp.append(slots, len(pool)), jnp.repeat(rows, 2, 0)
+    return pool.at[slots].set(rows, mode="drop")

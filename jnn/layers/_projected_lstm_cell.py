@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers._cell import CellParams, check_carry, gated_spec, gates, orthogonal_init, state_carry
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Spec
 
 State = tuple[jax.Array, jax.Array]
@@ -79,4 +80,4 @@ def projected_lstm_cell(p: CellParams, carry: State | None, x: jax.Array) -> tup
 
 
 def _projected_carry(p: CellParams, x: jax.Array) -> State:
-    return state_carry(p, x), jnp.zeros((*x.shape[:-1], p["recurrent"]["w"].shape[-1]), x.dtype)
+    return state_carry(p, x), jnp.zeros((*x.shape[:-1], weight_shape(p["recurrent"]["w"])[-1]), x.dtype)

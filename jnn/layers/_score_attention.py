@@ -17,6 +17,7 @@ from jnn import checks
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._masks import check_mask
+from jnn.layers._quantized_weight import weight_shape
 from jnn.layers._scores import masked_softmax
 from jnn.param import Params, Spec
 from jnn.precision import wide
@@ -75,7 +76,7 @@ def additive_attention(
     ((7, 2, 4), (7, 2, 6))
     """
     checks.maps("additive_attention", p, "query", "key", "score")
-    _check("additive_attention", query, keys, p["query"]["w"].shape[0], p["key"]["w"].shape[0])
+    _check("additive_attention", query, keys, weight_shape(p["query"]["w"])[0], weight_shape(p["key"]["w"])[0])
     q, k = linear(p["query"], query), linear(p["key"], keys)
     hidden = jnp.tanh(q[..., :, None, :] + k[..., None, :, :])
     return mean_of_keys("additive_attention", linear(p["score"], hidden)[..., 0], keys, mask)

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.initializers import Init, zeros
 from jnn.param import Param, Params, Spec
-from jnn.precision import wide, wide_integers
+from jnn.precision import over_last_axes, wide, wide_integers
 
 
 def crf_spec(tags: int, *, init: Init = zeros, dtype: DTypeLike = jnp.float32) -> Spec:
@@ -76,12 +76,12 @@ def crf_loss(p: Params, scores: jax.Array, tags: jax.Array, *, lengths: jax.Arra
 
     def forward(alpha: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         score, there = now
-        new = jax.nn.logsumexp(alpha[..., None] + _beside(step, alpha), axis=-2) + score
+        new = jax.nn.logsumexp(alpha[..., None] + over_last_axes(step, alpha[..., None]), axis=-2) + score
         return jnp.where(there[..., None], new, alpha), None
 
-    first = h[..., 0, :] + _beside(start, h[..., 0, :])
+    first = h[..., 0, :] + over_last_axes(start, h[..., 0, :])
     alpha, _ = jax.lax.scan(forward, first, (jnp.moveaxis(h, -2, 0)[1:], there[1:]))
-    total = jax.nn.logsumexp(alpha + _beside(end, alpha), axis=-1)
+    total = jax.nn.logsumexp(alpha + over_last_axes(end, alpha), axis=-1)
     inside = jnp.all((tags >= 0) & (tags < k), -1) & _known(lengths, scores)
     return jnp.where(inside, total - (own + moves + start[tags[..., 0]] + end[last]), jnp.nan)
 
@@ -109,14 +109,14 @@ def crf_decode(p: Params, scores: jax.Array, *, lengths: jax.Array | None = None
 
     def forward(best: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         score, there = now
-        through = best[..., None] + _beside(step, best)
+        through = best[..., None] + over_last_axes(step, best[..., None])
         stay = jax.lax.broadcasted_iota(jnp.int32, best.shape, best.ndim - 1)
         new = jnp.where(there[..., None], jnp.max(through, -2) + score, best)
         return new, jnp.where(there[..., None], jnp.argmax(through, -2).astype(jnp.int32), stay)
 
-    first = h[..., 0, :] + _beside(start, h[..., 0, :])
+    first = h[..., 0, :] + over_last_axes(start, h[..., 0, :])
     best, before = jax.lax.scan(forward, first, (jnp.moveaxis(h, -2, 0)[1:], there[1:]))
-    best = best + _beside(end, best)
+    best = best + over_last_axes(end, best)
     last = jnp.argmax(best, -1).astype(jnp.int32)
 
     def backward(tag: jax.Array, before: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -161,8 +161,3 @@ def _exact(p: Params, scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arra
     h = wide(scores)
     start, end, transition = (jnp.asarray(p[name], h.dtype) for name in ("start", "end", "transition"))
     return h, start, end, transition
-
-
-def _beside(a: jax.Array, h: jax.Array) -> jax.Array:
-    """Transitions beside (..., k, k), or scores of ends beside (..., k): with h's leading axes."""
-    return a.reshape((1,) * (h.ndim - 1) + a.shape)

@@ -12,6 +12,12 @@ from jnn.param import Spec
 ATTENTION, FEED_FORWARD = ("q", "k", "v", "o"), ("gate", "up", "down")
 
 
+def check_heads(of: str, heads: int, embed: int, *, advice: str = "") -> None:
+    """Raises ValueError unless heads divide embed."""
+    if embed % heads:
+        raise ValueError(f"{of}: {heads} heads do not divide embed={embed}{advice}.")
+
+
 def check_biases(of: str, bias: tuple[str, ...], maps: tuple[str, ...] = (*ATTENTION, *FEED_FORWARD)) -> None:
     """Raises ValueError unless biases are of maps that there are."""
     if unknown := {*bias} - {*maps}:

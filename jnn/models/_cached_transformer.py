@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers import Cache, attention_cache, layer_norm, unembed
@@ -18,8 +19,12 @@ from jnn.models._transformer_block import cached_block
 from jnn.param import Params
 
 
-def transformer_cache(p: Params, length: int, *, leading: tuple[int, ...] = ()) -> Cache:
+def transformer_cache(
+    p: Params, length: int, *, leading: tuple[int, ...] = (), dtype: DTypeLike | None = None
+) -> Cache:
     """Key-value caches of a transformer, empty, of `length` tokens, for tokens (*leading, t): one for each layer.
+
+    What they remember is of this dtype, as in `attention_cache`.
 
     >>> from jnn.param import init
     >>> from jnn.models import transformer_spec
@@ -27,7 +32,7 @@ def transformer_cache(p: Params, length: int, *, leading: tuple[int, ...] = ()) 
     >>> transformer_cache(p, 64, leading=(5,))["k"].shape
     (3, 5, 64, 2, 4)
     """
-    return jax.vmap(lambda p: attention_cache(p, length, leading=leading))(p["blocks"]["attention"])
+    return jax.vmap(lambda p: attention_cache(p, length, leading=leading, dtype=dtype))(p["blocks"]["attention"])
 
 
 def cached_transformer(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:

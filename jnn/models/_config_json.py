@@ -1,5 +1,6 @@
 """Fields of Hugging Face's config.json, read so that nothing which changes a value is passed over.
 
+    family_of("encoder_from_hf", config, FAMILIES) -> family    by its "model_type"
     known_fields("bert", config, KNOWN, SAME) -> fields         of the model's own class
     activation_of("bert", "hidden_act", fields) -> function     as these files name them
     image_and_patch("vit", fields) -> (y, x, c), patch          of images and their squares
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
 from jnn.activations import gelu, quick_gelu, relu, silu
 
 Fields = dict[str, Any]
+Family = TypeVar("Family")
 NO_VALUE = {  # fields on which no logit depends
     *("architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path"),
     *("bos_token_id", "eos_token_id", "pad_token_id", "use_cache", "cache_implementation", "initializer_range"),
@@ -54,6 +56,20 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "quick_gelu": quick_gelu,
     "relu": relu,
 }
+
+
+def family_of(name: str, config: Mapping[str, Any], families: Mapping[str, Family]) -> Family:
+    """The one of these families that a config is of.
+
+    Raises:
+      TypeError: config is no mapping.
+      ValueError: it is of another.
+    """
+    if not isinstance(config, Mapping):
+        raise TypeError(f"{name}: expected config.json as a dict, found {type(config).__name__}.")
+    if (kind := config.get("model_type", "")) not in families:
+        raise ValueError(f"{name}: expected model_type among {sorted(families)}, found {kind!r}.")
+    return families[kind]
 
 
 def known_fields(

@@ -32,6 +32,7 @@ from jnn.layers import (
     rms_norm_spec,
     scan_layers,
     unembed,
+    weight_shape,
 )
 from jnn.layers import embed as embed_tokens
 from jnn.param import Params, Spec, check_key, stack
@@ -148,7 +149,7 @@ def mamba2_decoder_cache(p: Params, length: int | None = None, *, leading: tuple
     >>> mamba2_decoder_cache(p, leading=(5,))["state"].shape
     (2, 5, 4, 16, 4)
     """
-    x = jax.ShapeDtypeStruct((*leading, 1, p["embed"]["table"].shape[-1]), p["embed"]["table"].dtype)
+    x = jax.eval_shape(embed_tokens, p["embed"], jax.ShapeDtypeStruct((*leading, 1), jnp.int32))
     begun = jax.eval_shape(jax.vmap(lambda p, x: mamba2(p, x)[1], (0, None)), p["blocks"]["mixer"], x)
     return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), begun)
 
@@ -185,14 +186,14 @@ def cached_mamba2_decoder(p: Params, tokens: jax.Array, cache: Any) -> tuple[jax
 
 
 MAMBA2 = CachedModel(
-    cache=mamba2_decoder_cache, chunk=cached_mamba2_decoder, vocab=lambda p: p["embed"]["table"].shape[0]
+    cache=mamba2_decoder_cache, chunk=cached_mamba2_decoder, vocab=lambda p: weight_shape(p["embed"]["table"])[0]
 )
 """A language model of Mamba-2 layers, as `jnn.generate` takes it."""
 
 
 def _mixed(p: Params, x: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
     """What a block adds to the stream, and its carry."""
-    groups = p["mixer"]["q"]["w"].shape[-2]
+    groups = weight_shape(p["mixer"]["q"]["w"])[-2]
     return mamba2(p["mixer"], rms_norm(p["norm"], x, epsilon=EPSILON), carry, norm_groups=groups)
 
 
@@ -203,6 +204,6 @@ def _read_out(p: Params, x: jax.Array) -> jax.Array:
 
 def _check(name: str, p: Params, tokens: jax.Array) -> None:
     checks.params(name, p, "embed", "blocks", "norm", may=("out",))
-    checks.params(name, p["embed"], "table", what="params['embed']")
+    checks.params(name, p["embed"], "table", what="params['embed']", adapted=True)
     checks.params(name, p["blocks"], "norm", "mixer", what="params['blocks']")
     checks.integers(name, tokens, ndim=1, name="tokens")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.cached_model import CachedModel
-from jnn.layers import Cache, layer_norm, paged_cache, unembed
+from jnn.layers import Cache, layer_norm, paged_cache, unembed, weight_shape
 from jnn.models._cached_transformer import cached_rows, cached_transformer, transformer_cache
 from jnn.models._transformer import embed_tokens, rotation
 from jnn.models._transformer_block import cached_block
@@ -45,7 +45,7 @@ def paged_transformer_cache(p: Params, pages: int, page: int, table: jax.Array) 
 def in_layers(attention: Params, pages: int, page: int, table: jax.Array) -> Cache:
     """`paged_cache` of stacked layers: pools (layers, ...), and the table and positions that all of them share."""
     one = paged_cache(jax.tree.map(lambda x: x[0], attention), pages, page, table)
-    layers = attention["k"]["w"].shape[0]
+    layers = weight_shape(attention["k"]["w"])[0]
     return one | {name: jnp.zeros((layers, *one[name].shape), one[name].dtype) for name in ("k", "v")}
 
 
@@ -84,13 +84,33 @@ def paged_transformer(
         )
     order = jax.lax.broadcasted_iota(jnp.int32, tokens.shape, tokens.ndim - 1)
     x = embed_tokens(p, tokens, cache["next"][..., None] + order)
-    pools, shared = {name: cache[name] for name in ("k", "v")}, {name: cache[name] for name in ("table", "next")}
 
-    def layer(x: jax.Array, slice_: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
-        return cached_block(slice_[0], x, slice_[1] | shared, lengths=lengths, rotate=rotation(p))
+    def layer(carry: tuple[jax.Array, Cache], slice_: tuple[Params, jax.Array]) -> tuple[tuple[jax.Array, Cache], None]:
+        x, kept = carry[0], of_layer(carry[1], cache, slice_[1])
+        x, grown = cached_block(slice_[0], x, kept, lengths=lengths, rotate=rotation(p))
+        return (x, {name: grown[name] for name in carry[1]}), None
 
-    x, grown = jax.lax.scan(layer, x, (p["blocks"], pools))
-    return unembed(p["embed"], layer_norm(p["norm"], x)), grown | {"table": cache["table"], "next": grown["next"][0]}
+    layers = jnp.arange(cache["k"].shape[0])
+    (x, pools), _ = jax.lax.scan(layer, (x, flat_pools(cache)), (p["blocks"], layers))
+    return unembed(p["embed"], layer_norm(p["norm"], x)), grown_cache(cache, pools, tokens, lengths)
+
+
+def flat_pools(cache: Cache) -> Cache:
+    """The pools of all layers as one, which a loop over layers writes in place: slices of it would be copied."""
+    return {name: cache[name].reshape(-1, *cache[name].shape[2:]) for name in ("k", "v")}
+
+
+def of_layer(pools: Cache, cache: Cache, layer: jax.Array) -> Cache:
+    """One layer's cache: its pages are those of the table, behind the pages of the layers before it."""
+    table = jnp.where(cache["table"] < 0, -1, cache["table"] + layer * cache["k"].shape[1])
+    return pools | {"table": table, "next": cache["next"]}
+
+
+def grown_cache(cache: Cache, pools: Cache, tokens: jax.Array, lengths: jax.Array | None) -> Cache:
+    """The cache with the flat pools of all layers, once each has read the first `lengths` tokens."""
+    own = {name: pools[name].reshape(cache[name].shape) for name in pools}
+    more = tokens.shape[-1] if lengths is None else lengths.astype(jnp.int32)
+    return cache | own | {"next": cache["next"] + more}
 
 
 def _longest(p: Params) -> int | None:
@@ -100,7 +120,7 @@ def _longest(p: Params) -> int | None:
 TRANSFORMER = CachedModel(
     cache=transformer_cache,
     chunk=cached_transformer,
-    vocab=lambda p: p["embed"]["table"].shape[0],
+    vocab=lambda p: weight_shape(p["embed"]["table"])[0],
     longest=_longest,
     rows=cached_rows,
     read_out=lambda p, rows: unembed(p["embed"], rows),

@@ -32,7 +32,7 @@ from jnn.layers import (
     scan_layers,
     unembed,
 )
-from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.models._transformer_block import mask_of_rows, transformer_block, transformer_block_spec
 from jnn.param import Params, Spec, check_key, stack
 from jnn.precision import add_bias
 from jnn.remat import Remat
@@ -122,24 +122,22 @@ def transformer(
     """
     checks.params("transformer", p, "embed", "blocks", "norm")
     for name in p.keys() & {"embed", "position"}:
-        checks.params("transformer", p[name], "table", what=f"params[{name!r}]")
+        checks.params("transformer", p[name], "table", what=f"params[{name!r}]", adapted=name == "embed")
     check_key("transformer", key, optional=True)
     checks.integers("transformer", tokens, ndim=1, name="tokens")
     if positions is None:
         positions = jnp.arange(tokens.shape[-1])
         if "position" in p and tokens.shape[-1] > (context := p["position"]["table"].shape[0]):
             raise ValueError(f"transformer: found {tokens.shape[-1]} tokens, its params have {context} positions.")
-    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
 
     def block(p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None) -> jax.Array:
-        return transformer_block(p, x, key=key, rate=rate, mask=rows if per_row else mask, rotate=rotate)
+        return transformer_block(p, x, key=key, rate=rate, mask=mask if rows is None else rows, rotate=rotate)
 
     rotate, ends = rotation(p), gather({name: p[name] for name in p if name != "blocks"})
     first = None if key is None else jax.random.fold_in(key, 0)
     x = constrain(dropout(embed_tokens(ends, tokens, positions), rate, key=first), "time", "embed")
-    x = scan_layers(
-        block, p["blocks"], x, "time", "embed", path="blocks", key=key, remat=remat, beside=mask if per_row else None
-    )
+    beside = mask_of_rows(mask, tokens)
+    x = scan_layers(block, p["blocks"], x, "time", "embed", path="blocks", key=key, remat=remat, beside=beside)
     return constrain(unembed(ends["embed"], layer_norm(ends["norm"], x)), "time", "vocab")
 
 

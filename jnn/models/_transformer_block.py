@@ -9,8 +9,8 @@
 
 The block names what may be remembered of it, for `jnn.remat`.
 
-Laws: there is cross-attention, and a gate, iff p has it; with no noise, `cached_block` over any cut equals
-`transformer_block` over the whole; row i depends on rows j <= i alone, where it is causal.
+Laws: there is cross-attention, a gate, and an adapter behind a branch, iff p has it; with no noise, `cached_block` over
+any cut equals `transformer_block` over the whole; row i depends on rows j <= i alone, where it is causal.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from jnn.layers import (
     Cache,
     QkNorm,
     Rotate,
+    adapter,
     attention,
     attention_spec,
     cached_attention,
@@ -51,6 +52,7 @@ from jnn.layers import drop_path as dropped
 from jnn.models._arrange import Arrange, Branch, Norm, pre_norm
 from jnn.param import Params, Spec, path_key
 
+ADAPTERS = ("adapter1", "adapter_cross", "adapter2")
 Forward = Callable[..., jax.Array]  # (block's params, (..., t, d), activation=) -> (..., t, d), as `feed_forward`
 
 
@@ -125,7 +127,8 @@ def transformer_block(
     See "On Layer Normalization in the Transformer Architecture", Xiong et al., 2020.
 
     Args:
-      p: as `transformer_block_spec` declares.
+      p: as `transformer_block_spec` declares; "adapter1", "adapter_cross" and "adapter2" beside are behind the
+        branches of these norms.
       x: (..., t, d), floating point.
       kv: (..., s, d_cross), or its `cross_cache(p["cross"], kv)`, where p has cross-attention.
       key: noise for dropout and stochastic depth, None for none.
@@ -168,6 +171,7 @@ def transformer_block(
         ("norm1", attending),
         *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
     ]
+    branches = _adapted(p, branches)
 
     def noisy(h: jax.Array, key: jax.Array | None) -> jax.Array:
         own = None if key is None else path_key(key, "drop_path")
@@ -175,6 +179,12 @@ def transformer_block(
 
     added = [(name, lambda h, f=f, key=key: noisy(f(h), key)) for (name, f), key in zip(branches, keys, strict=False)]
     return arrange(p, checkpoint_name(x, "input"), added, norm)
+
+
+def mask_of_rows(mask: jax.Array | None, tokens: jax.Array) -> jax.Array | None:
+    """A mask of attention that differs from row to row of a batch, and so goes beside its rows; None for any other."""
+    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
+    return mask if per_row else None
 
 
 def cached_block(
@@ -223,15 +233,23 @@ def cached_block(
         grown.append(new)
         return y
 
-    x = arrange(
-        p, x, [("norm1", attending), *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation))], norm
-    )
-    return x, grown[0]
+    own: list[Branch] = [
+        ("norm1", attending),
+        *_others(p, kv, kv_mask, attend, partial(forward, p, activation=activation)),
+    ]
+    return arrange(p, x, _adapted(p, own), norm), grown[0]
+
+
+def _adapted(p: Params, branches: list[Branch]) -> list[Branch]:
+    """The branches, each with its adapter behind it iff p has one: "adapter1" behind that of "norm1"."""
+    behind = lambda own, branch: lambda h: adapter(own, branch(h))
+    own = lambda name: p.get(name.replace("norm", "adapter"))
+    return [(name, f if own(name) is None else behind(own(name), f)) for name, f in branches]
 
 
 def _check(layer: str, p: Params, forward: Forward) -> None:
     own = ("up", "down") if forward is feed_forward else ()
-    checks.params(layer, p, "norm1", "attention", *own, may=("norm2", "cross", "gate"))
+    checks.params(layer, p, "norm1", "attention", *own, may=("norm2", "cross", "gate", *ADAPTERS))
 
 
 def _others(

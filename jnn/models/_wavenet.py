@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal
-from jnn.layers import conv, conv_spec, embed, embed_spec, linear, linear_spec
+from jnn.layers import conv, conv_spec, embed, embed_spec, linear, linear_spec, weight_shape
 from jnn.param import Params, Spec, stack
 
 
@@ -89,7 +89,7 @@ def wavenet(p: Params, samples: jax.Array) -> jax.Array:
             total = total + out
         return (constrain(x, "time", "channels"), constrain(total, "time", "channels")), None
 
-    none = jnp.zeros((*x.shape[:-1], ends["head"]["w"].shape[0]), x.dtype)
+    none = jnp.zeros((*x.shape[:-1], weight_shape(ends["head"]["w"])[0]), x.dtype)
     (_, total), _ = jax.lax.scan(cycle, (x, none), p["cycles"])
     h = linear(ends["head"], jax.nn.relu(total))
     return linear(ends["out"], jax.nn.relu(h))

@@ -3,12 +3,16 @@
 import io
 import json
 import re
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
+import jnn
 from experiments import generate
 from jnn.data import data_root, read_gguf, write_safetensors
+from jnn.models import TRANSFORMER, transformer_spec
 from tests.models.decoders import TINY
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}<assistant>"
@@ -90,6 +94,42 @@ def test_what_is_missing_is_one_error(config, message, capsys):
     with pytest.raises(SystemExit):
         generate.main(generate.Config(**config))
     assert message in capsys.readouterr().err
+
+
+def test_positions_that_hang_on_how_long_texts_get_are_those_of_the_longest(small, capsys):
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    fields = json.loads((small / "config.json").read_text()) | heads
+    scaling = {"rope_type": "dynamic", "factor": 2.0}
+    (small / "config.json").write_text(json.dumps(fields | {"rope_scaling": scaling, "max_position_embeddings": 16}))
+    generate.main(generate.Config(weights=str(small), prompt="abc", tokens=5, longest=64))
+    assert capsys.readouterr().out.startswith("abc")
+
+
+def test_a_tokenizer_cuts_nothing_off(small, capsys):
+    tokenizer = generate.tokenizer_of(small)
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=9)
+    tokenizer.save(str(small / "tokenizer.json"))
+    assert len(generate.tokenizer_of(small).encode("abcde").ids) == 5
+    (small / "tokenizer.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        generate.tokenizer_of(small)
+    assert "tokenizer.json: no tokenizer" in capsys.readouterr().err
+
+
+def test_a_prompt_that_nearly_fills_the_learned_positions_leaves_room(capsys):
+    p = jnn.init(transformer_spec(256, 70, layers=1, heads=2, embed=8), jax.random.key(0))
+    letters = SimpleNamespace(
+        encode=lambda text, add_special_tokens: SimpleNamespace(ids=list(text.encode())),
+        decode=lambda tokens: "".join(chr(97 + token % 26) for token in tokens),
+    )
+    config = generate.Config("x", tokens=9)
+    write = lambda prompt: generate.answer(p, TRANSFORMER, letters, (), config, prompt, jax.random.key(0))
+    assert len(write("a" * 66)) == 4
+    assert "4 tokens in" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        write("a" * 70)
+    assert "has 70 tokens, and --longest and the model allow fewer than 70" in capsys.readouterr().err
 
 
 def in_pairs(rows, heads):

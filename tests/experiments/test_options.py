@@ -37,7 +37,8 @@ def kinds(config):
             continue
         several = get_origin(kind) is tuple
         (one,) = {part for part in getattr(kind, "__args__", (kind,)) if part not in (type(None), ...)}
-        yield field.name, one, several
+        if get_origin(one) is not Literal:
+            yield field.name, one, several
 
 
 def test_all_experiments_are_here():
@@ -104,7 +105,7 @@ def test_an_odd_value_is_refused_before_anything_is_done(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize(("name", "option", "values"), [
     ("digits", "hidden", (64, 0)), ("digits", "channels", (-1,)),
-    ("universal", "widths", ()), ("universal", "widths", (0,)),
+    ("universal", "widths", ()), ("universal", "widths", (0,)), ("finetune", "methods", ()),
     ("perceptron", "classes", (3, 3)), ("perceptron", "classes", (1, 10)), ("neuron", "held_out", (1,)),
     ("mnist", "dropout", (1,)), ("sentiment", "smoothing", (1.5,)), ("gpt", "context", (1,)),
     ("binary", "seed", (2**32,)),

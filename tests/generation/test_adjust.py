@@ -10,8 +10,11 @@ import pytest
 from jnn.generation import (
     History,
     Sampling,
-    adjusted,
+    adjusted_logits,
+    frequency_logits,
     min_p_logits,
+    presence_logits,
+    repetition_logits,
     temperature_logits,
     top_k_logits,
     top_p_logits,
@@ -70,7 +73,7 @@ def test_what_is_cut_off_is_what_the_definition_says(cut, kept, options):
 def test_penalties_are_counted():
     """Of what was read and drawn, or of what was drawn alone; what is behind the text counts for nothing."""
     history = History(TOKENS, jnp.full(8, 2), jnp.full(8, 5))
-    found = adjusted(LOGITS, Sampling(repetition=1.5, presence=0.3, frequency=0.2), history)
+    found = adjusted_logits(LOGITS, Sampling(repetition=1.5, presence=0.3, frequency=0.2), history)
     for row, tokens, logits in zip(found, TOKENS, LOGITS, strict=True):
         wanted = logits.copy()
         for token in set(tokens[:5].tolist()):
@@ -82,21 +85,37 @@ def test_penalties_are_counted():
         np.testing.assert_allclose(row, wanted - wanted.max(), rtol=1e-5, atol=1e-5)
 
 
+def test_narrow_logits_stay_so_and_are_cut_as_wide_ones():
+    counts, each = np.arange(8 * 13).reshape(8, 13), jnp.linspace(1.0, 2.0, 8)
+    narrow = jnp.asarray(LOGITS, jnp.bfloat16)
+    for penalized in (
+        repetition_logits(narrow, counts > 9, each),
+        presence_logits(narrow, counts, each),
+        frequency_logits(narrow, counts, each),
+    ):
+        assert penalized.dtype == jnp.bfloat16
+    many = jax.random.normal(jax.random.key(0), (2, 2000)).astype(jnp.bfloat16)
+    for cut in (top_p_logits, typical_logits):
+        np.testing.assert_array_equal(cut(many, 0.9), cut(many.astype(jnp.float32), 0.9).astype(jnp.bfloat16))
+
+
 def test_a_row_has_options_of_its_own():
     numbers = jnp.linspace(0.3, 0.9, 8)
     sampling = Sampling(temperature=numbers, top_p=numbers, repetition=1 + numbers)
-    found = adjusted(LOGITS, sampling, ALL)
+    found = adjusted_logits(LOGITS, sampling, ALL)
     for i in (0, 7):
         alone = jax.tree.map(lambda x, i=i: x[i], sampling)
         one = History(*(x[i] for x in ALL))
-        np.testing.assert_allclose(found[i], adjusted(jnp.asarray(LOGITS[i]), alone, one), rtol=1e-6)
+        np.testing.assert_allclose(found[i], adjusted_logits(jnp.asarray(LOGITS[i]), alone, one), rtol=1e-6)
 
 
 def test_extremes_stay_finite_and_ordered():
     huge = jnp.array([1e38, 1e38, -1e38, 0.0])
     assert temperature_logits(huge, 1e-30).tolist() == [0, 0, -jnp.inf, -jnp.inf]
     assert temperature_logits(huge, 0).tolist() == [0, -jnp.inf, -jnp.inf, -jnp.inf]
-    one = adjusted(huge, Sampling(0.5, top_k=3, top_p=0.1, min_p=1.0, typical_p=0.1), History(*(x[0] for x in ALL)))
+    one = adjusted_logits(
+        huge, Sampling(0.5, top_k=3, top_p=0.1, min_p=1.0, typical_p=0.1), History(*(x[0] for x in ALL))
+    )
     assert jnp.isfinite(one).tolist() == [True, True, False, False]
 
 
@@ -119,5 +138,5 @@ def test_all_of_it_is_that_of_transformers(seed):
         steps = [make(option) for name, (make, option) in theirs.items() if name in chosen]
         wanted = transformers.LogitsProcessorList(steps)(torch.tensor(tokens), torch.tensor(logits.copy())).numpy()
         sampling = Sampling(**{name: theirs[name][1] for name in chosen})
-        found = jax.nn.softmax(adjusted(logits, sampling, history))
+        found = jax.nn.softmax(adjusted_logits(logits, sampling, history))
         np.testing.assert_allclose(found, jax.nn.softmax(wanted), rtol=1e-5, atol=1e-6, err_msg=str(chosen))

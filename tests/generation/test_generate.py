@@ -200,6 +200,16 @@ def test_a_mask_says_what_may_come_whether_of_jax_or_of_the_host():
         (lambda p: write(p, jnp.arange(3), 2, key=0), TypeError, r"generate: expected one PRNG key, found 0\."),
         (lambda p: generate(p, jnp.arange(3), 2, None), TypeError, "generate: expected a model, such as jnn.models"),
         (lambda p: generate(p, jnp.arange(3), 2, TRANSFORMER, 0.5), TypeError, "expected a jnn.generation.Sampling"),
+        (
+            lambda p: write(p, PROMPT, 2, KEY, temperature=jnp.ones(3)),
+            ValueError,
+            r"a temperature for each of the rows \(2,\), or one for all, found \(3,\)",
+        ),
+        (
+            lambda p: write(p, jnp.arange(3), 2, KEY, min_p=jnp.ones(1)),
+            ValueError,
+            r"one min_p of one row, found \(1,\)",
+        ),
         (lambda p: write(p, jnp.arange(3), 2, KEY, top_p=0.0), ValueError, "top_p that is over 0 and at most 1"),
         (lambda p: write(p, jnp.arange(3), 2, KEY, repetition=-1), ValueError, "a repetition that is positive"),
         (lambda p: generate(p, RAGGED, 2, TRANSFORMER, GREEDY, lengths=LENGTHS + 1), ValueError, "expected lengths"),

@@ -110,12 +110,12 @@ def test_by_chance_the_distribution_is_that_of_generate(draft):
     counts = np.bincount(np.asarray(found) @ [11, 1], minlength=121)
     plain = generate(p, many, 2, model, sampling, key=jax.random.key(1)).tokens[:, 5:]
     others = np.bincount(np.asarray(plain) @ [11, 1], minlength=121)
-    from jnn.generation import History, adjusted
+    from jnn.generation import History, adjusted_logits
     from jnn.models import decoder
 
     texts = jnp.concatenate([jnp.broadcast_to(prompt, (11, 5)), jnp.arange(11)[:, None]], 1)
     history = History(texts, jnp.full(11, 5), jnp.full(11, 6))
-    chances = lambda logits: np.asarray(jax.nn.softmax(adjusted(logits, sampling, history)), np.float64)
+    chances = lambda logits: np.asarray(jax.nn.softmax(adjusted_logits(logits, sampling, history)), np.float64)
     logits = jax.jit(lambda p: decoder(p, texts, TARGET, key=None))(p)
     exact = (chances(logits[:, 4])[0][:, None] * chances(logits[:, 5])).ravel()
     for drawn in (counts, others):

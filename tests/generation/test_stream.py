@@ -1,5 +1,6 @@
 """Streamed text: whole characters, nothing of a stop string; the same text whatever a call draws."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from jnn.cached_model import CachedModel
-from jnn.generation import GREEDY, generate, stream
+from jnn.generation import GREEDY, generate, speculative_generate, stream
 
 TEXT = "Zoë: «naïve» 日本 ok.\n\nend"
 BYTES = SimpleNamespace(decode=lambda tokens: bytes(tokens).decode(errors="replace"))
@@ -70,10 +71,31 @@ def test_rows_stop_each_by_itself():
 def test_bad_input_is_one_clear_error():
     with pytest.raises(ValueError, match=r"expected one prompt \(t,\), found \(2, 4\)"):
         stream({}, jnp.stack([PROMPT, PROMPT]), 2, MODEL, tokenizer=BYTES)
+    for draw in (generate, partial(stream, tokenizer=BYTES), partial(speculative_generate, draft=None)):
+        with pytest.raises(TypeError, match="expected an array for prompt, found list"):
+            draw({}, [1, 2], 2, MODEL)
     with pytest.raises(ValueError, match="stop strings that are not empty"):
         stream({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop=[""])
+    with pytest.raises(TypeError, match=r"several stop strings, found one str\. Give stop=\['end'\]"):
+        generate({}, PROMPT, 2, MODEL, GREEDY, tokenizer=BYTES, stop="end")
     with pytest.raises(ValueError, match="not within `jit`"):
         jax.jit(lambda prompt: generate({}, prompt, 2, MODEL, GREEDY, stop=["a"], tokenizer=BYTES))(PROMPT)
+
+
+def test_what_cannot_be_drawn_is_said_beside_stop_strings_too():
+    broken = lambda p, tokens, cache: (MODEL.chunk(p, tokens, cache)[0] * jnp.nan, cache)
+    model = CachedModel(MODEL.cache, broken, MODEL.vocab)
+    for draw in (generate, lambda *args, **options: list(stream(*args, **options))):
+        with pytest.raises(ValueError, match="the logits of step 0 are NaN"):
+            draw({}, PROMPT, 4, model, GREEDY, tokenizer=BYTES, stop=["x"])
+
+
+def test_what_the_model_rules_out_is_not_drawn_where_nothing_else_is_allowed():
+    never = lambda p, tokens, cache: (jnp.where(jnp.arange(256) == 7, -jnp.inf, 0.0 * tokens[..., None]), cache)
+    model = CachedModel(MODEL.cache, never, MODEL.vocab)
+    only = lambda tokens, lengths: jnp.arange(256) == 7
+    with pytest.raises(ValueError, match="no token is allowed there"):
+        generate({}, PROMPT, 2, model, GREEDY, allow=only)
 
 
 def test_a_real_tokenizer_in_pieces():

@@ -51,6 +51,25 @@ def test_law_9_cached_equals_whole_for_every_cut(variant, length):
         np.testing.assert_allclose(np.concatenate(rows, 1), whole, atol=2e-6, err_msg=f"cut at {cut}")
 
 
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_cache_of_8_bits_is_near_the_whole_and_as_near_for_every_cut(window):
+    p, x = init(VARIANTS["grouped"]["spec"], jax.random.key(0)), jax.random.normal(jax.random.key(1), (2, T, 8))
+    cached = jax.jit(lambda x, cache: cached_attention(p, x, cache, window=window, rotate=rotary))
+
+    def run(cut):
+        cache, rows = attention_cache(p, window or T, leading=(2,), dtype=jnp.int8), []
+        for part in jnp.split(x, cut, 1):
+            y, cache = cached(part, cache)
+            rows.append(y)
+        assert (cache["k"].dtype, cache["k_scales"].shape) == (jnp.int8, (2, window or T, 2, 1))
+        return jnp.concatenate(rows, 1)
+
+    whole = jax.jit(lambda x: attention(p, x, causal=True, window=window, rotate=rotary))(x)
+    found = run([])
+    assert 0 < abs(found - whole).max() < 0.02 * abs(whole).max()
+    np.testing.assert_allclose(run([1, 2, 3, 4]), found, rtol=1e-5, atol=1e-5)
+
+
 def test_a_cache_that_is_full_is_an_error_or_nan():
     p = init(attention_spec(4, 2), jax.random.key(0))
     x = jnp.ones((3, 4))

@@ -153,6 +153,7 @@ def test_what_is_not_computed_is_one_clear_error(more, message):
         ),
         (lambda: phi3_from_hf(TINY | {"num_key_value_heads": 3}), ValueError, "3 key and value heads do not divide 4"),
         (lambda: DecoderConfig(11, 3, 2, 8, 8, windows=(2, None)), ValueError, "divides the 3 layers"),
+        (lambda: DecoderConfig(11, 2, 3, 8, 8), ValueError, "3 heads do not divide embed=8"),
         (lambda: DecoderConfig(11, 2, 2, 8, 8, bias=("qkv",)), ValueError, r"expected biases of \('q', .*'qkv'"),
         (lambda: mixtral_from_hf(TINY), ValueError, "num_local_experts is missing; num_experts_per_tok is missing"),
         (

@@ -11,16 +11,15 @@ import pytest
 import torch
 
 import jnn
-from jnn.data import Batches
 from jnn.generation import GREEDY, generate
 from jnn.interop.torch import load_state_dict
 from jnn.layers import segment_mask
 from jnn.losses import cross_entropy
 from jnn.models import DecoderConfig, cached_decoder, decoder, decoder_cache, decoder_model, decoder_spec, llama_from_hf
-from jnn.parallel import layout, mesh, sharded_state, sharded_step
 from jnn.remat import POLICIES
-from jnn.train import LossOutput, create_state, fit, make_step
+from jnn.train import LossOutput
 from tests.models.decoders import TINY, moved
+from tests.models.meshes import assert_trains_as_on_one_device
 from tests.models.torch_llama import Llama
 
 WINDOWS = DecoderConfig(vocab=11, layers=4, heads=2, embed=8, hidden=12, kv_heads=1, windows=(2, None))
@@ -112,18 +111,13 @@ def test_tensor_parallel_equals_one_device(windows):
 @pytest.mark.parametrize("text", ["fsdp=8", "data=2,fsdp=2,tensor=2", "stage=2,data=4", "context=2,stage=2,tensor=2"])
 def test_training_on_every_mesh_is_that_of_one_device(text):
     config = DecoderConfig(vocab=64, layers=4, heads=4, kv_heads=2, embed=32, hidden=64, windows=(5, None))
-    spec, optimizer, key = decoder_spec(config), optax.adamw(1e-2), jax.random.key(0)
+    spec, optimizer = decoder_spec(config), optax.adamw(1e-2)
     x = np.random.default_rng(0).integers(0, 64, (16, 16)).astype(np.int32)
 
     def loss(p, batch, ctx):
         return LossOutput(cross_entropy(decoder(p, batch["x"], config, key=ctx.key, rate=0.1), batch["x"]))
 
-    place = layout(spec, mesh(text, jax.devices()[:8]))
-    alone = make_step(loss, optimizer, key), create_state(jnn.init(spec, key), optimizer)
-    spread = sharded_step(loss, optimizer, key, place), sharded_state(optimizer, key, place)
-    one, many = (fit(*run, Batches({"x": x}, 16, seed=0), steps=3, every=1)[1] for run in (alone, spread))
-    for a, b in zip(one, many, strict=True):
-        np.testing.assert_allclose(a["train/loss"], b["train/loss"], rtol=1e-5)
+    assert_trains_as_on_one_device(text, spec, loss, optimizer, {"x": x})
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_a_path_is_no_config(read):
     [
         ({"vocab": 0}, "expected vocab of 1 or more, found 0"),
         ({"decoder_layers": 0}, "expected decoder_layers of 1 or more, found 0"),
+        ({"decoder_heads": 3}, "3 heads do not divide embed="),
         ({"bias": ("qkv",)}, r"EncoderDecoderConfig: expected biases of \('q', .*'qkv'"),
         ({"bias": ("gate",)}, "a bias of the gate, .*gate=False"),
         ({"bands": 80, "source_vocab": 9}, "tokens or frames, found source_vocab=9 and bands=80"),

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 import jnn
-from jnn.data import Batches
 from jnn.interop.torch import load_state_dict
 from jnn.losses import cross_entropy
 from jnn.models import (
@@ -27,9 +26,9 @@ from jnn.models import (
     encoder_decoder_cache,
     encoder_decoder_spec,
 )
-from jnn.parallel import layout, mesh, sharded_state, sharded_step
-from jnn.train import LossOutput, create_state, fit, make_step
+from jnn.train import LossOutput
 from tests.models.encoder_decoders import KINDS, SIZES
+from tests.models.meshes import assert_trains_as_on_one_device
 from tests.models.torch_transformer import NAMES, Transformer
 
 PAPER = KINDS["paper"]
@@ -168,7 +167,7 @@ def test_training_on_every_mesh_is_that_of_one_device(kind, text):
     """By plain gradient descent: Adam makes a step of rounding, where a gradient is none."""
     sizes = {"vocab": 64, "layers": 4, "decoder_layers": 2, "heads": 4, "embed": 32, "hidden": 64, "head": 8}
     config = dataclasses.replace(KINDS[kind], **sizes)
-    spec, optimizer, key = encoder_decoder_spec(config), optax.sgd(0.5), jax.random.key(0)
+    spec, optimizer = encoder_decoder_spec(config), optax.sgd(0.5)
     rng = np.random.default_rng(0)
     data = {name: rng.integers(0, 64, (16, n)).astype(np.int32) for name, n in (("x", 12), ("y", 16))}
     data["n"] = rng.integers(1, 13, 16).astype(np.int32)
@@ -177,12 +176,7 @@ def test_training_on_every_mesh_is_that_of_one_device(kind, text):
         read = partial(encoder_decoder, p, batch["x"], batch["y"], config, lengths=batch["n"])
         return LossOutput(cross_entropy(read(key=ctx.key, rate=0.1), batch["y"]))
 
-    place = layout(spec, mesh(text, jax.devices()[:8]))
-    alone = make_step(loss, optimizer, key), create_state(jnn.init(spec, key), optimizer)
-    spread = sharded_step(loss, optimizer, key, place), sharded_state(optimizer, key, place)
-    one, many = (fit(*run, Batches(data, 16, seed=0), steps=3, every=1)[1] for run in (alone, spread))
-    for a, b in zip(one, many, strict=True):
-        np.testing.assert_allclose(a["train/loss"], b["train/loss"], rtol=1e-5)
+    assert_trains_as_on_one_device(text, spec, loss, optimizer, data)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ import numpy as np
 import optax
 import pytest
 
-import jnn
-from jnn.data import Batches
 from jnn.layers import segment_mask
 from jnn.losses import cross_entropy
 from jnn.models import (
@@ -28,11 +26,11 @@ from jnn.models import (
     pooler_spec,
     roberta_from_hf,
 )
-from jnn.parallel import layout, mesh, sharded_state, sharded_step
 from jnn.param import count_params
 from jnn.remat import POLICIES
-from jnn.train import LossOutput, create_state, fit, make_step
+from jnn.train import LossOutput
 from tests.models.decoders import numbers
+from tests.models.meshes import assert_trains_as_on_one_device
 
 SMALL = EncoderConfig(vocab=11, layers=2, heads=2, embed=8, hidden=12, context=10)
 PADDED = dataclasses.replace(SMALL, padding=1, segments=1)
@@ -84,7 +82,7 @@ def test_training_on_every_mesh_is_that_of_one_device(text):
     """A masked language model, with padding; its table both embeds and reads out."""
     config = EncoderConfig(vocab=64, layers=4, heads=4, embed=32, hidden=64, context=16)
     spec = {"encoder": encoder_spec(config), "head": masked_language_model_spec(config)}
-    optimizer, key, rng = optax.adamw(1e-2), jax.random.key(0), np.random.default_rng(0)
+    optimizer, rng = optax.adamw(1e-2), np.random.default_rng(0)
     data = {"x": rng.integers(0, 64, (16, 16)).astype(np.int32), "n": rng.integers(1, 17, 16).astype(np.int32)}
 
     def loss(p, batch, ctx):
@@ -92,12 +90,7 @@ def test_training_on_every_mesh_is_that_of_one_device(text):
         logits = masked_language_model(p["head"], x, p["encoder"]["embed"], config)
         return LossOutput(cross_entropy(logits, batch["x"]))
 
-    place = layout(spec, mesh(text, jax.devices()[:8]))
-    alone = make_step(loss, optimizer, key), create_state(jnn.init(spec, key), optimizer)
-    spread = sharded_step(loss, optimizer, key, place), sharded_state(optimizer, key, place)
-    one, many = (fit(*run, Batches(data, 16, seed=0), steps=3, every=1)[1] for run in (alone, spread))
-    for a, b in zip(one, many, strict=True):
-        np.testing.assert_allclose(a["train/loss"], b["train/loss"], rtol=1e-5)
+    assert_trains_as_on_one_device(text, spec, loss, optimizer, data)
 
 
 def bert(vocab, embed, layers, **more):

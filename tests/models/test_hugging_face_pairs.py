@@ -9,7 +9,7 @@ import jnn
 from jnn.audio import decibels, mel_filters, mel_spectrogram
 from jnn.interop.torch import load_state_dict
 from jnn.models import encoder_decoder, encoder_decoder_from_hf, encoder_decoder_spec
-from tests.models.encoder_decoders import CASES, greedy, model_of, saved
+from tests.models.encoder_decoders import CASES, greedy, model_of, weights_of
 from tests.models.hugging_face import in_double
 
 RNG = np.random.default_rng(0)
@@ -43,7 +43,7 @@ def both(model, dtype):
     theirs, (source, lengths) = read_by(model)
     config, names = encoder_decoder_from_hf(model.config.to_dict())
     spec = encoder_decoder_spec(config, dtype=dtype)
-    p = load_state_dict(spec, saved(model, model.state_dict()), names)
+    p = load_state_dict(spec, weights_of(model, model.state_dict()), names)
     run = jax.jit(lambda p: encoder_decoder(p, source, TARGET, config, key=None, lengths=lengths))
     wanted = model(**theirs, decoder_input_ids=torch.tensor(TARGET).long()).logits
     return wanted, p, config, lambda gradients: load_state_dict(spec, gradients, names), run
@@ -77,7 +77,7 @@ def test_gradients_are_those_of_transformers(case, oracle):
         gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
         if "final_logits_bias" in model.state_dict():  # a buffer of theirs
             gradients["final_logits_bias"] = torch.tensor(direction.sum((0, 1)))
-        theirs = jnn.flatten(by_path(saved(model, gradients)))
+        theirs = jnn.flatten(by_path(weights_of(model, gradients)))
         found = jax.jit(lambda p: jax.vjp(run, p)[1](jnp.asarray(direction))[0])(p)
         for path, gradient in jnn.flatten(found).items():
             near = 1e-9 * np.abs(theirs[path]).max() + 1e-12  # keys' biases have none, up to rounding

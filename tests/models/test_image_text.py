@@ -9,8 +9,6 @@ import numpy as np
 import optax
 import pytest
 
-import jnn
-from jnn.data import Batches
 from jnn.losses import clip_loss, siglip_loss
 from jnn.models import (
     ClipConfig,
@@ -31,10 +29,10 @@ from jnn.models import (
     vit_from_hf,
     vit_spec,
 )
-from jnn.parallel import layout, mesh, sharded_state, sharded_step
 from jnn.param import count_params
-from jnn.train import LossOutput, create_state, fit, make_step
+from jnn.train import LossOutput
 from tests.models.decoders import numbers
+from tests.models.meshes import assert_trains_as_on_one_device
 
 TOWER = TowerConfig(layers=2, heads=2, embed=8, hidden=12)
 PAIR = {"image": (8, 8, 1), "patch": 4, "vocab": 11, "context": 6, "images": TOWER, "texts": TOWER}
@@ -95,16 +93,11 @@ PAIRS = {
 @pytest.mark.parametrize("pair", PAIRS)
 def test_training_on_every_mesh_is_that_of_one_device(pair, text):
     (config, declare, cost), rng = PAIRS[pair], np.random.default_rng(0)
-    spec, optimizer, key = declare(config), optax.adamw(1e-2), jax.random.key(0)
+    spec, optimizer = declare(config), optax.adamw(1e-2)
     images = rng.normal(size=(16, 8, 8, 1)).astype(np.float32)
     data = {"x": images, "tokens": rng.integers(0, 64, (16, 8)).astype(np.int32)}
     loss = lambda p, batch, ctx: LossOutput(cost(p, batch, config))
-    place = layout(spec, mesh(text, jax.devices()[:8]))
-    alone = make_step(loss, optimizer, key), create_state(jnn.init(spec, key), optimizer)
-    spread = sharded_step(loss, optimizer, key, place), sharded_state(optimizer, key, place)
-    one, many = (fit(*run, Batches(data, 16, seed=0), steps=3, every=1)[1] for run in (alone, spread))
-    for a, b in zip(one, many, strict=True):
-        np.testing.assert_allclose(a["train/loss"], b["train/loss"], rtol=1e-5)
+    assert_trains_as_on_one_device(text, spec, loss, optimizer, data)
 
 
 VIT = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}

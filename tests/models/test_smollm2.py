@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jnn.data import data_root, read_gguf
+from jnn.generation import GREEDY, generate
 from jnn.interop.torch import load_state_dict
-from jnn.models import decoder, decoder_spec, generate, llama_from_gguf
+from jnn.models import decoder, decoder_model, decoder_spec, llama_from_gguf
 
 FILE = data_root() / "weights" / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 PROMPT = "The capital of France is"
@@ -47,7 +48,7 @@ def test_logits_and_greedy_text_are_those_of_transformers(metadata_and_arrays, i
     wanted = oracle.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=100, do_sample=False, eos_token_id=None
     )
-    found = generate(p, jnp.asarray([ids]), 100, temperature=0, config=config)
+    found = generate(p, jnp.asarray([ids]), 100, decoder_model(config), GREEDY).tokens
     assert metadata["tokenizer.ggml.tokens"][int(found[0, len(ids)])] == "ĠParis"
     np.testing.assert_array_equal(found, wanted.numpy())
     with torch.no_grad():

@@ -13,6 +13,7 @@ LOSSES = [loss for file in _FILES for loss in getattr(file, "LOSSES", [])]
 
 
 COMPOSED = {  # of rows that are in the table by themselves, in seconds of compilation
+    "block-adapters",
     "block-decoder-gated",
     "block-parallel",
     "block-post_norm",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jnn.data.sources._damage import Skipped, refuse
-from jnn.data.sources._root import PathLike, find
+from jnn.data.sources._root import PathLike, check_part, find
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _PARTS = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
@@ -37,8 +37,7 @@ def cifar10(
       FileNotFoundError: one line that says which file, where, and how to get it.
       ValueError: an unknown part, or a damaged file.
     """
-    if part not in _PARTS:
-        raise ValueError(f"cifar10: part is 'train' or 'test', found {part!r}.")
+    check_part("cifar10", part)
     how = "put the .bin files of the CIFAR-10 binary version there"
     files = [read_cifar(find(data_dir, f"cifar10/{name}", how=how), skipped=skipped) for name in _PARTS[part]]
     return {name: np.concatenate([file[name] for file in files]) for name in ("x", "y")}

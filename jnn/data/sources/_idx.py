@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from jnn.data.sources._budget import budget, read_within
-from jnn.data.sources._root import PathLike, find
+from jnn.data.sources._root import PathLike, check_part, find
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
@@ -58,8 +58,7 @@ def mnist(data_dir: PathLike | None = None, part: str = "train", *, name: str = 
       FileNotFoundError: one line that says which file, where, and how to get it.
       ValueError: an unknown part, a damaged file, or images and labels that do not belong together.
     """
-    if part not in ("train", "test"):
-        raise ValueError(f"mnist: part is 'train' or 'test', found {part!r}.")
+    check_part("mnist", part)
     prefix = "train" if part == "train" else "t10k"
     how = f"put the four original files of {name} there (train-images-idx3-ubyte.gz and so on)"
     images_at = find(data_dir, f"{name}/{prefix}-images-idx3-ubyte.gz", how=how)

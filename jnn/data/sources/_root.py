@@ -20,6 +20,12 @@ def data_root(data_dir: PathLike | None = None) -> Path:
     return Path(data_dir or os.environ.get("JNN_DATA") or "~/.cache/jnn").expanduser()
 
 
+def check_part(name: str, part: str) -> None:
+    """Raises ValueError unless a data set of two parts is asked for one of them."""
+    if part not in ("train", "test"):
+        raise ValueError(f"{name}: part is 'train' or 'test', found {part!r}.")
+
+
 def find(data_dir: PathLike | None, name: str, *, how: str) -> Path:
     """The path of one file below the data directory, which must exist.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jnn.data.sources._damage import Skipped
 from jnn.data.sources._jsonl import read_jsonl
-from jnn.data.sources._root import PathLike, find
+from jnn.data.sources._root import PathLike, check_part, find
 
 
 def imdb(data_dir: PathLike | None = None, part: str = "train") -> tuple[list[str], np.ndarray]:
@@ -29,8 +29,7 @@ def imdb(data_dir: PathLike | None = None, part: str = "train") -> tuple[list[st
       FileNotFoundError: one line that says which file, where, and how to get it.
       ValueError: an unknown part, or a damaged file.
     """
-    if part not in ("train", "test"):
-        raise ValueError(f"imdb: part is 'train' or 'test', found {part!r}.")
+    check_part("imdb", part)
     how = 'put the Large Movie Review Dataset there, one {"text": ..., "label": 0 or 1} a line'
     return read_reviews(find(data_dir, f"imdb/{part}.jsonl", how=how))
 

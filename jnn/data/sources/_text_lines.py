@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from jnn.data.sources._root import PathLike, find
+from jnn.data.sources._root import PathLike, check_part, find
 
 Pronunciations = dict[str, list[tuple[str, ...]]]
 
@@ -78,8 +78,7 @@ def libreoffice_en_de(data_dir: PathLike | None = None, part: str = "train") -> 
       FileNotFoundError: one line that says which file, where, and how to get it.
       ValueError: an unknown part, or a damaged file.
     """
-    if part not in ("train", "test"):
-        raise ValueError(f"libreoffice_en_de: part is 'train' or 'test', found {part!r}.")
+    check_part("libreoffice_en_de", part)
     how = "put the pairs of LibreOffice's translated help there, English, a tab and German a line"
     return read_pairs(find(data_dir, f"libreoffice_en_de/{part}.tsv", how=how))
 

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.layers._linear import merge_weight
 from jnn.precision import wide_dtype
 
 State = tuple[jax.Array, jax.Array]
@@ -45,9 +46,8 @@ def lstm_sequence(
     (5, 7, 2)
     """
     t, *leading, d = xs.shape
-    h = p["recurrent"]["w"].shape[0]
-    maps = [p["input"], p["recurrent"]]
-    w = jnp.concatenate([m["w"].reshape(-1, 4 * h) for m in maps]).astype(xs.dtype)
+    h, maps = carry[0].shape[-1], [p["input"], p["recurrent"]]
+    w = jnp.concatenate([merge_weight(m).reshape(-1, 4 * h) for m in maps]).astype(xs.dtype)
     bias = sum((m["b"].reshape(4 * h) for m in maps if "b" in m), jnp.zeros(4 * h)).astype(xs.dtype)
     xs, state = xs.reshape(t, -1, d), tuple(leaf.reshape(-1, h) for leaf in carry)
     keep = None if valid is None else valid.reshape(t, 1, -1)

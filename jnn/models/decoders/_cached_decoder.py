@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers import Cache, attention_cache, rms_norm
@@ -22,7 +23,14 @@ from jnn.param import Params
 Caches = tuple[Cache, ...]
 
 
-def decoder_cache(p: Params, config: DecoderConfig, length: int, *, leading: tuple[int, ...] = ()) -> Caches:
+def decoder_cache(
+    p: Params,
+    config: DecoderConfig,
+    length: int,
+    *,
+    leading: tuple[int, ...] = (),
+    dtype: DTypeLike | None = None,
+) -> Caches:
     """Key-value caches of a decoder, empty, for tokens (*leading, t), up to `length` of them.
 
     A layer with a window remembers no more than it, in a ring.
@@ -32,6 +40,7 @@ def decoder_cache(p: Params, config: DecoderConfig, length: int, *, leading: tup
       config: what p was declared by.
       length: of the longest sequence.
       leading: the leading axes of tokens.
+      dtype: of what is remembered, as in `attention_cache`: that of the weights, or int8 with scales.
 
     Returns:
       For each of config.windows the caches of its layers, stacked: (layers / n, *leading, rows, kv_heads, head).
@@ -48,7 +57,7 @@ def decoder_cache(p: Params, config: DecoderConfig, length: int, *, leading: tup
 
     def empty(i: int, window: int | None) -> Cache:
         rows = length if window is None else min(window, length)
-        return jax.vmap(lambda p: attention_cache(layer(p, i), rows, leading=leading))(of_groups)
+        return jax.vmap(lambda p: attention_cache(layer(p, i), rows, leading=leading, dtype=dtype))(of_groups)
 
     return tuple(empty(i, window) for i, window in enumerate(config.windows))
 

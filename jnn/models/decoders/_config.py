@@ -10,7 +10,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import silu
-from jnn.models._block_choices import ATTENTION, check_biases
+from jnn.models._block_choices import ATTENTION, check_biases, check_heads
 from jnn.models.decoders._rope_scaling import DynamicScaling, LongScaling, RopeScaling
 
 
@@ -48,7 +48,8 @@ class DecoderConfig:
       shared_expert: the width of one that all tokens have beside theirs, each as much of it as it says; None for none.
 
     Raises:
-      ValueError: the windows do not divide the layers, a bias is of no map, or a token has more experts than there are.
+      ValueError: heads do not divide embed and no head size is given, windows do not divide the layers, a bias is of
+        no map, or a token has more experts than there are.
 
     >>> DecoderConfig(vocab=65, layers=4, heads=4, embed=64, hidden=128).head_size
     16
@@ -85,6 +86,8 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         for name in ("vocab", "layers", "heads", "embed", "hidden"):
             checks.count("DecoderConfig", name, getattr(self, name))
+        if self.head is None:
+            check_heads("DecoderConfig", self.heads, self.embed, advice="; give a head's size")
         if not self.windows or self.layers % len(self.windows):
             raise ValueError(
                 f"DecoderConfig: expected windows whose number divides the {self.layers} layers, found {self.windows}."

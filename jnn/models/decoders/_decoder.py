@@ -39,7 +39,7 @@ from jnn.layers import (
     scan_layers,
     unembed,
 )
-from jnn.models._transformer_block import transformer_block
+from jnn.models._transformer_block import mask_of_rows, transformer_block
 from jnn.models.decoders._block import block_options, block_spec
 from jnn.models.decoders._config import DecoderConfig
 from jnn.param import Params, Spec, check_key, stack
@@ -138,7 +138,6 @@ def between_ends(
     checks.params(name, p, "embed", "blocks", "norm", may=("out",))
     check_key(name, key, optional=True)
     checks.integers(name, tokens, ndim=1, name="tokens")
-    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
 
     def block(
         window: int | None, p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None
@@ -155,14 +154,14 @@ def between_ends(
         for i, window in enumerate(config.windows):
             own = None if key is None else jax.random.fold_in(key, i)
             each = remat_layer(remat)(partial(block, window))
-            x, routing = each(layer(p, i), x, own, rows if per_row else mask)
+            x, routing = each(layer(p, i), x, own, mask if rows is None else rows)
             routings.append(routing)
         return x, tuple(routings)
 
     ends = gather({name: p[name] for name in p if name != "blocks"})
     first = None if key is None else jax.random.fold_in(key, 0)
     x = constrain(dropout(embed_tokens(ends, tokens, config), rate, key=first), "time", "embed")
-    x, more = through(group, groups(p["blocks"], config), x, mask if per_row else None)
+    x, more = through(group, groups(p["blocks"], config), x, mask_of_rows(mask, tokens))
     return constrain(read_out(ends, x, config), "time", "vocab"), more
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.layers import Cache
-from jnn.models._paged_transformer import in_layers
+from jnn.models._paged_transformer import flat_pools, grown_cache, in_layers, of_layer
 from jnn.models._transformer_block import cached_block
 from jnn.models.decoders._block import block_options
 from jnn.models.decoders._cached_decoder import cached_decoder, cached_rows, decoder_cache
@@ -84,22 +84,18 @@ def paged_decoder(
     """
     checks.params("paged_decoder", p, "embed", "blocks", "norm", may=("out",))
     checks.integers("paged_decoder", tokens, ndim=1, name="tokens")
-    pools, shared = {name: cache[name] for name in ("k", "v")}, {name: cache[name] for name in ("table", "next")}
 
-    n = len(config.windows)
-
-    def group(x: jax.Array, first: jax.Array) -> tuple[jax.Array, Cache]:
-        grown = []
+    def group(carry: tuple[jax.Array, Cache], first: jax.Array) -> tuple[tuple[jax.Array, Cache], None]:
+        x, pools = carry
         for i, window in enumerate(config.windows):
-            own, kept = layer_at(p["blocks"], first + i), layer_at(pools, first + i) | shared
-            x, new = cached_block(own, x, kept, lengths=lengths, window=window, **block_options(own, config))
-            grown.append(new)
-        stacked = {name: jnp.stack([new[name] for new in grown]) for name in pools}
-        return x, stacked | {"next": grown[0]["next"]}
+            own, kept = layer_at(p["blocks"], first + i), of_layer(pools, cache, first + i)
+            x, grown = cached_block(own, x, kept, lengths=lengths, window=window, **block_options(own, config))
+            pools = {name: grown[name] for name in pools}
+        return (x, pools), None
 
-    x, grown = jax.lax.scan(group, embed_tokens(p, tokens, config), jnp.arange(0, config.layers, n))
-    flat = {name: grown[name].reshape(cache[name].shape) for name in pools}
-    return read_out(p, x, config), flat | {"table": cache["table"], "next": grown["next"][0]}
+    begun = embed_tokens(p, tokens, config), flat_pools(cache)
+    (x, pools), _ = jax.lax.scan(group, begun, jnp.arange(0, config.layers, len(config.windows)))
+    return read_out(p, x, config), grown_cache(cache, pools, tokens, lengths)
 
 
 @functools.cache  # equal configs are one model, and so one compiled program

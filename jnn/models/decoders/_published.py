@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jnn.models._config_json import family_of
 from jnn.models.decoders._config import DecoderConfig
 from jnn.models.decoders._gemma import gemma2_from_hf, gemma_from_hf
 from jnn.models.decoders._llama import llama_from_hf
@@ -44,8 +45,4 @@ def decoder_from_hf(config: Mapping[str, Any]) -> tuple[DecoderConfig, dict[str,
     Traceback (most recent call last):
     ValueError: decoder_from_hf: expected model_type among ['gemma', ..., 'qwen3_moe'], found 'mamba'.
     """
-    if not isinstance(config, Mapping):
-        raise TypeError(f"decoder_from_hf: expected config.json as a dict, found {type(config).__name__}.")
-    if (kind := config.get("model_type", "")) not in FAMILIES:
-        raise ValueError(f"decoder_from_hf: expected model_type among {sorted(FAMILIES)}, found {kind!r}.")
-    return FAMILIES[kind](config)
+    return family_of("decoder_from_hf", config, FAMILIES)(config)

@@ -10,7 +10,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import relu
-from jnn.models._block_choices import check_biases
+from jnn.models._block_choices import check_biases, check_heads
 from jnn.models.encoder_decoders._positions import PAPERS, Positions
 
 
@@ -54,7 +54,8 @@ class EncoderDecoderConfig:
       out_scale: what rows are multiplied by before they are read out.
 
     Raises:
-      ValueError: a size is not 1 or more, a bias is of no map, or the source is both tokens and frames.
+      ValueError: a size is not 1 or more, heads do not divide embed and no head size is given, a bias is of no map, or
+        the source is both tokens and frames.
 
     >>> config = EncoderDecoderConfig(vocab=37000, layers=6, heads=8, embed=512, hidden=2048)
     >>> config.decoder.layers, config.head_size(config.decoder)
@@ -93,6 +94,8 @@ class EncoderDecoderConfig:
         for name in ("decoder_layers", "decoder_heads", "decoder_hidden", "head", "source_vocab", "bands"):
             if (value := getattr(self, name)) is not None:
                 checks.count("EncoderDecoderConfig", name, value)
+        for side in (self.encoder, self.decoder) if self.head is None else ():
+            check_heads("EncoderDecoderConfig", side.heads, self.embed, advice="; give a head's size")
         check_biases("EncoderDecoderConfig", self.bias)
         if "gate" in self.bias and not self.gate:
             raise ValueError(f"EncoderDecoderConfig: found a bias of the gate, {self.bias}, and gate=False.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.models._config_json import ACTIVATIONS, Fields, known_fields
+from jnn.models._config_json import Fields, activation_of, known_fields
 
 SIDES = "encoder", "decoder"
 TRAINING: Fields = dict.fromkeys(  # where a rate says it
@@ -76,16 +76,5 @@ def sizes(family: str, fields: Fields) -> Fields:
         "decoder_layers": fields["decoder_layers"],
         "decoder_heads": fields["decoder_attention_heads"],
         "decoder_hidden": fields["decoder_ffn_dim"],
-        "activation": activation(family, "activation_function", fields["activation_function"]),
+        "activation": activation_of(family, "activation_function", fields),
     }
-
-
-def activation(family: str, field: str, name: str) -> Any:
-    """The function that a field names.
-
-    Raises:
-      ValueError: it is not known.
-    """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"{family}_from_hf: expected {field} among {sorted(ACTIVATIONS)}, found {name!r}.")
-    return ACTIVATIONS[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jnn.models._config_json import family_of
 from jnn.models.encoder_decoders._bart import bart_from_hf
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
 from jnn.models.encoder_decoders._marian import marian_from_hf
@@ -30,8 +31,4 @@ def encoder_decoder_from_hf(config: Mapping[str, Any]) -> tuple[EncoderDecoderCo
     Traceback (most recent call last):
     ValueError: encoder_decoder_from_hf: expected model_type among ['bart', ..., 'whisper'], found 'mbart'.
     """
-    if not isinstance(config, Mapping):
-        raise TypeError(f"encoder_decoder_from_hf: expected config.json as a dict, found {type(config).__name__}.")
-    if (kind := config.get("model_type", "")) not in FAMILIES:
-        raise ValueError(f"encoder_decoder_from_hf: expected model_type among {sorted(FAMILIES)}, found {kind!r}.")
-    return FAMILIES[kind](config)
+    return family_of("encoder_decoder_from_hf", config, FAMILIES)(config)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.models._config_json import Fields, known_fields
+from jnn.models._config_json import Fields, activation_of, known_fields
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
-from jnn.models.encoder_decoders._fields import activation
 from jnn.models.encoder_decoders._positions import RelativePositions
 
 KNOWN: Fields = {
@@ -53,7 +52,7 @@ def t5_from_hf(config: Mapping[str, Any]) -> tuple[EncoderDecoderConfig, dict[st
         gate=gate,
         bias=(),
         tied=tied,
-        activation=activation("t5", "feed_forward_proj", _activation(fields)),
+        activation=activation_of("t5", "feed_forward_proj", {"feed_forward_proj": _activation(fields)}),
         epsilon=fields["layer_norm_epsilon"],
         embed_scale=1.0,
         score_scale=1.0,

@@ -9,6 +9,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import tanh
+from jnn.models._block_choices import check_heads
 from jnn.models._config_json import exact_gelu
 
 
@@ -52,8 +53,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         for name in ("vocab", "layers", "heads", "embed", "hidden", "context"):
             checks.count("EncoderConfig", name, getattr(self, name))
-        if self.embed % self.heads:
-            raise ValueError(f"EncoderConfig: {self.heads} heads do not divide embed={self.embed}.")
+        check_heads("EncoderConfig", self.heads, self.embed)
         if self.padding is not None and not 0 <= self.padding < min(self.vocab, self.context - 1):
             raise ValueError(
                 f"EncoderConfig: expected padding, a token of {self.vocab} behind whose number there are positions, of "

@@ -32,7 +32,7 @@ from jnn.layers import (
     scan_layers,
 )
 from jnn.models._arrange import post_norm
-from jnn.models._transformer_block import transformer_block, transformer_block_spec
+from jnn.models._transformer_block import mask_of_rows, transformer_block, transformer_block_spec
 from jnn.models.encoders._config import EncoderConfig
 from jnn.param import Params, Spec, check_key, stack
 from jnn.precision import add_bias
@@ -113,7 +113,6 @@ def encoder(
     if tokens.shape[-1] > config.positions:
         raise ValueError(f"encoder: found {tokens.shape[-1]} tokens, its params have {config.positions} positions.")
     norm, mask = partial(layer_norm, epsilon=config.epsilon), _seen(tokens, lengths, mask)
-    per_row = mask is not None and mask.ndim > tokens.ndim and mask.shape[0] == tokens.shape[0]
 
     def block(p: Params, x: jax.Array, key: jax.Array | None, rows: jax.Array | None) -> jax.Array:
         return transformer_block(
@@ -122,7 +121,7 @@ def encoder(
             key=key,
             rate=rate,
             causal=False,
-            mask=rows if per_row else mask,
+            mask=mask if rows is None else rows,
             norm=norm,
             activation=config.activation,
             arrange=post_norm,
@@ -133,7 +132,7 @@ def encoder(
     where = _positions(tokens, config) if positions is None else positions
     x = norm(ends["norm"], _embed_tokens(ends, tokens, where, segments))
     x = constrain(dropout(x, rate, key=first), "time", "embed")
-    beside = mask if per_row else None
+    beside = mask_of_rows(mask, tokens)
     return scan_layers(block, p["blocks"], x, "time", "embed", path="blocks", key=key, remat=remat, beside=beside)
 
 

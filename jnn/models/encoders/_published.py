@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jnn.models._config_json import family_of
 from jnn.models.encoders._bert import bert_from_hf
 from jnn.models.encoders._config import EncoderConfig
 from jnn.models.encoders._distilbert import distilbert_from_hf
@@ -29,8 +30,4 @@ def encoder_from_hf(config: Mapping[str, Any], *, head: Head | None = None) -> t
     Traceback (most recent call last):
     ValueError: encoder_from_hf: expected model_type among ['bert', 'distilbert', 'roberta'], found 't5'.
     """
-    if not isinstance(config, Mapping):
-        raise TypeError(f"encoder_from_hf: expected config.json as a dict, found {type(config).__name__}.")
-    if (kind := config.get("model_type", "")) not in FAMILIES:
-        raise ValueError(f"encoder_from_hf: expected model_type among {sorted(FAMILIES)}, found {kind!r}.")
-    return FAMILIES[kind](config, head=head)
+    return family_of("encoder_from_hf", config, FAMILIES)(config, head=head)

@@ -9,6 +9,7 @@ import jax
 
 from jnn import checks
 from jnn.activations import quick_gelu
+from jnn.models._block_choices import check_heads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +41,7 @@ class TowerConfig:
     def __post_init__(self) -> None:
         for name in ("layers", "heads", "embed", "hidden"):
             checks.count("TowerConfig", name, getattr(self, name))
-        if self.embed % self.heads:
-            raise ValueError(f"TowerConfig: {self.heads} heads do not divide embed={self.embed}.")
+        check_heads("TowerConfig", self.heads, self.embed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,193 @@
+"""Quantized weights: integers of 8 or 4 bits with scales, in place of a linear map's "w" or an embedding's "table".
+
+    quantize_weight(w) -> {"int8": (in, out), "scales": (1, out)}
+    quantize_weight(w, bits=4, group=32) -> {"int4": (in, out / 2), "scales": (in / 32, out)}      two in a byte
+    dequantize_weight(q) -> w
+
+Laws: a scale is for a block of weights, whose sizes are those of the weights over those of the scales; no weight is
+further than half its scale from what it was; x has a gradient, the integers have none (JAX's float0), the scales do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jnn import backend, checks
+from jnn.precision import over_last_axes, wide, wide_dtype
+
+BLOCK, ROWS = 64, 1024  # rows of a weight, and of a table, that are floats at one time
+SMALL, LARGE = 2**16, 2**21  # integers that are floats all at once, for one row and for more
+
+QuantizedWeight = dict[str, jax.Array]
+Weight = Any  # an array, or a quantized weight
+
+
+def quantize_weight(
+    w: jax.Array, *, axis: int | Sequence[int] = 0, bits: int = 8, group: int | None = None
+) -> QuantizedWeight:
+    """Weight quantization, symmetric: the nearest multiples of a scale, by which the greatest is 127, or of 4 bits 7.
+
+    See "LLM.int8()", Dettmers et al., 2022; of groups "GPTQ", Frantar et al., 2022.
+
+    Args:
+      w: floating point, finite: a linear map's weight (*d_in, *d_out), or a table (vocab, d).
+      axis: what is summed over, so that a scale may be shared along it: the axes of d_in; of a table 1.
+      bits: 8, or 4: neighbours in the last axis are two in a byte.
+      group: how many along the last of these axes share a scale, at most; all along all of them by default.
+
+    Returns:
+      {"int8": int8, as w, or "int4": int8, with half the last axis; "scales": as many axes as w, in w's dtype}
+
+    Raises:
+      ValueError: bits are neither 8 nor 4, a group does not divide the axis, or two do not divide the last.
+
+    >>> q = quantize_weight(jnp.array([[1.0, -254.0], [-127.0, 0.0]]))
+    >>> q["int8"].tolist(), q["scales"].tolist()
+    ([[1, -127], [-127, 0]], [[1.0, 2.0]])
+    """
+    checks.floats("quantize_weight", w)
+    cut, inner = _cut(w.shape, block_sizes("quantize_weight", w.shape, axis, bits, group))
+    parts, most = wide(w).reshape(cut), 2 ** (bits - 1) - 1
+    greatest = jnp.max(jnp.abs(parts), inner)
+    scale = (jnp.where(greatest > 0, greatest, 1) / most).astype(w.dtype)
+    q = jnp.round(parts / jnp.expand_dims(wide(scale), inner)).clip(-most, most).astype(jnp.int8).reshape(w.shape)
+    return {"int8": q, "scales": scale} if bits == 8 else {"int4": _pack(q), "scales": scale}
+
+
+def block_sizes(
+    where: str, shape: Sequence[int], axis: int | Sequence[int], bits: int, group: int | None
+) -> tuple[int, ...]:
+    """For each axis of a weight, how many share a scale; raises unless they divide it."""
+    if bits not in (8, 4):
+        raise ValueError(f"{where}: expected 8 or 4 bits, found {bits!r}.")
+    if bits == 4 and shape[-1] % 2:
+        raise ValueError(f"{where}: 4 bits go two in a byte along the last axis, found {tuple(shape)}. Take bits=8.")
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if group is None:
+        return tuple(size if i in axes else 1 for i, size in enumerate(shape))
+    checks.count(where, "group", group)
+    own = min(group, shape[axes[-1]])
+    if shape[axes[-1]] % own:
+        raise ValueError(f"{where}: groups of {group} do not divide the {shape[axes[-1]]} inputs of {tuple(shape)}.")
+    return tuple(own if i == axes[-1] else 1 for i in range(len(shape)))
+
+
+def dequantize_weight(w: Weight, dtype: DTypeLike | None = None) -> jax.Array:
+    """Dequantized weight: integers times their scales; an array as it is.
+
+    Args:
+      w: from `quantize_weight`, or an array.
+      dtype: of the result; that of the scales by default.
+
+    >>> dequantize_weight({"int8": jnp.array([[1, -127]], jnp.int8), "scales": jnp.array([[0.5, 2.0]])}).tolist()
+    [[0.5, -254.0]]
+    """
+    if checks.is_quantized(w):
+        q, scale = integers(w), wide(w["scales"])
+        cut, inner = _cut(q.shape, [n // m for n, m in zip(q.shape, scale.shape, strict=True)])
+        values = (q.reshape(cut).astype(scale.dtype) * jnp.expand_dims(scale, inner)).reshape(q.shape)
+        return values.astype(w["scales"].dtype if dtype is None else dtype)
+    return w if dtype is None else w.astype(dtype)
+
+
+def integers(w: QuantizedWeight) -> jax.Array:
+    """The integers of a quantized weight, one in a byte."""
+    if "int8" in w:
+        return w["int8"]
+    *leading, half = w["int4"].shape
+    return jnp.stack(_unpack(w["int4"]), -1).reshape(*leading, 2 * half)
+
+
+def weight_shape(w: Any) -> tuple[int, ...]:
+    """The shape of a weight, quantized or not."""
+    if not checks.is_quantized(w):
+        return tuple(w.shape)
+    shape = tuple(w["int8"].shape if "int8" in w else w["int4"].shape)
+    return shape if "int8" in w else (*shape[:-1], 2 * shape[-1])
+
+
+def weight_dtype(w: Any) -> Any:
+    """The dtype of a weight's values."""
+    return w["scales"].dtype if checks.is_quantized(w) else w.dtype
+
+
+def quantized_product(w: QuantizedWeight, x: jax.Array, in_axes: int) -> jax.Array:
+    """x (..., *d_in) times a quantized weight: (..., *d_out), in x's dtype."""
+    shape = weight_shape(w)
+    d_in, d_out, leading = shape[:in_axes], shape[in_axes:], x.shape[: x.ndim - in_axes]
+    per_output = math.prod(w["scales"].shape[:in_axes]) == 1 and w["scales"].shape[in_axes:] == d_out
+    if not per_output:
+        return jnp.tensordot(x, dequantize_weight(w, x.dtype), in_axes)
+    x = x.reshape(*leading, math.prod(d_in))
+    parts = [w["int8"]] if "int8" in w else _unpack(w["int4"])
+    sums = [_sums(x, q.reshape(math.prod(d_in), -1)) for q in parts]
+    y = sums[0] if len(sums) == 1 else jnp.stack(sums, -1)  # neighbours in the last axis, as they were packed
+    y = y.reshape(*leading, *d_out)
+    return (y * over_last_axes(w["scales"].reshape(d_out), y)).astype(x.dtype)
+
+
+def quantized_read_out(w: QuantizedWeight, x: jax.Array) -> jax.Array:
+    """x (..., d) times the rows of a quantized table (vocab, d): (..., vocab), in x's dtype."""
+    vocab, d = weight_shape(w)
+    if w["scales"].shape != (vocab, 1):
+        return x @ dequantize_weight(w, x.dtype).T
+    kept, exact = "int8" if "int8" in w else "int4", wide_dtype(x)
+    of = lambda rows: _times(x, integers({kept: rows}), 1, exact)
+    if _at_once(x, vocab * d) or _one_row(x):  # one row times a matrix: XLA:CPU reads the integers
+        y = of(w[kept])
+    else:
+        ahead = vocab - vocab % ROWS
+        blocks = jnp.moveaxis(jax.lax.map(of, w[kept][:ahead].reshape(-1, ROWS, w[kept].shape[1])), 0, -2)
+        y = jnp.concatenate([blocks.reshape(*x.shape[:-1], ahead), of(w[kept][ahead:])], -1)
+    return (y * over_last_axes(w["scales"][:, 0], y)).astype(x.dtype)
+
+
+def _sums(x: jax.Array, q: jax.Array) -> jax.Array:
+    """x (..., n) times integers (n, m), in float32 at least: in float16 a sum of integers is soon out of range."""
+    n, exact = len(q), wide_dtype(x)
+    if _at_once(x, q.size):
+        return _times(x, q, 0, exact)
+    ahead = n - n % BLOCK
+    xs = jnp.moveaxis(x[..., :ahead].reshape(*x.shape[:-1], -1, BLOCK), -2, 0)
+    add = lambda total, block: (total + _times(block[0], block[1], 0, exact), None)
+    rest = _times(x[..., ahead:], q[ahead:], 0, exact)
+    return jax.lax.scan(add, rest, (xs, q[:ahead].reshape(-1, BLOCK, q.shape[1])))[0]
+
+
+def _at_once(x: jax.Array, size: int) -> bool:
+    """Whether so many integers become floats all at once: where there are few, or the backend makes none."""
+    few = size <= (SMALL if _one_row(x) else LARGE)
+    return few or backend.choose("int_weights") == "whole"
+
+
+def _one_row(x: jax.Array) -> bool:
+    """Whether there is but one; of how many there are where that is symbolic, it is not said."""
+    return all(isinstance(n, int) and n == 1 for n in x.shape[:-1])
+
+
+def _times(x: jax.Array, q: jax.Array, axis: int, exact: DTypeLike) -> jax.Array:
+    """x (..., n) times integers along this axis of n."""
+    last = (((x.ndim - 1,), (axis,)), ((), ()))
+    return jax.lax.dot_general(x, q.astype(x.dtype), last, preferred_element_type=exact)
+
+
+def _pack(q: jax.Array) -> jax.Array:
+    low, high = q[..., ::2], q[..., 1::2]
+    return (low & 15) | (high << 4)
+
+
+def _unpack(q: jax.Array) -> list[jax.Array]:
+    """Of two integers in a byte, all the first and all the second."""
+    return [(q << 4) >> 4, q >> 4]
+
+
+def _cut(shape: Sequence[int], blocks: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A shape with each axis cut in blocks, and which axes are then those within blocks."""
+    cut = tuple(size for n, block in zip(shape, blocks, strict=True) for size in (n // block, block))
+    return cut, tuple(range(1, len(cut), 2))

@@ -71,7 +71,7 @@ COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
-    **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word"), COUNT),
+    **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "vocab"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("weight_decay", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
@@ -82,6 +82,7 @@ RULES: dict[str, Rule] = {
     "save_seconds": ("a number of at least 0", lambda x: x >= 0),  # infinite: at the end alone
     "context": ("a whole number of at least 2", lambda x: x >= 2),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
+    "length": ("a whole number of at least 2", lambda x: x >= 2),
     "held_out": PART,
     "smoothing": ("a number from 0 to 1", lambda x: 0 <= x <= 1),
     "hidden": ("whole numbers of at least 1", lambda x: COUNTS[1](x if isinstance(x, tuple) else (x,))),

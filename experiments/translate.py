@@ -22,12 +22,15 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments import pictures
+from experiments.datasets import SPLIT_SEED
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.refusals import refuse
 from experiments.training import train
 from jnn.cached_model import CachedModel
 from jnn.data import Batches, Tokenizer, in_order, libreoffice_en_de, split, train_tokenizer
 from jnn.generation import GREEDY, generate
+from jnn.launch import USAGE
 from jnn.models import (
     EncoderDecoderConfig,
     cached_encoder_decoder,
@@ -41,21 +44,22 @@ from jnn.train import LossOutput
 SPECIAL = ("<pad>", "<start>", "<end>")
 PAD, START, END = range(3)
 LONGEST = 96  # tokens of a source or a translation, in testing; what is longer is cut
+MAPS = 2  # sentences whose attention is drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Common):
     """English to German, on the sentences of a program's help."""
 
-    steps: int = 2000
+    steps: int = 2400
     workdir: str = "runs/translate"
     vocab: int = 4000
-    length: int = 40
+    length: int = 32
     layers: int = 2
     heads: int = 4
     embed: int = 128
     hidden: int = 512
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 2e-3
     warmup: int = 200
     dropout: float = 0.1
@@ -67,7 +71,7 @@ def encode(tokenizer: Tokenizer, english: list[str], german: list[str], length: 
     pairs = [
         (a, b)
         for a, b in zip(tokenizer.encode_all(english), tokenizer.encode_all(german), strict=True)
-        if len(a) <= length and len(b) < length
+        if 0 < len(a) <= length and len(b) < length
     ]
     x, y = np.full((len(pairs), length), PAD, np.int32), np.full((len(pairs), length + 1), PAD, np.int32)
     for i, (a, b) in enumerate(pairs):
@@ -140,13 +144,29 @@ def attention_map(params, tokenizer: Tokenizer, english: str, german: str, sizes
     return pictures.heat(seen[-1].mean(0), words(source), [*words(target), "<end>"], "English", "German")
 
 
-def experiment(config: Config) -> Outcome:
-    """Trains, validates, and translates the pages that were held out."""
+def prepared(config: Config) -> tuple[Tokenizer, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The tokenizer, and the pairs that train and that validate: the same whatever the run's seed."""
     english, german = libreoffice_en_de(config.data_dir)
     tokenizer = train_tokenizer(english + german, config.vocab, special=SPECIAL)
-    encoded = encode(tokenizer, english, german, config.length)
-    training, validation = split(encoded, 1 / 30, seed=0)
-    sizes = EncoderDecoderConfig(config.vocab, config.layers, config.heads, config.embed, config.hidden, pre_norm=True)
+    return tokenizer, *split(encode(tokenizer, english, german, config.length), 1 / 30, seed=SPLIT_SEED)
+
+
+def scores(found: list[str], german: list[str]) -> dict[str, float]:
+    """BLEU and chrF of a corpus, in points of 100."""
+    return {
+        "bleu": 100 * float(jnn.metrics.bleu(found, german).value()),
+        "chrf": 100 * float(jnn.metrics.chrf(found, german).value()),
+    }
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains, validates, and translates the pages that were held out."""
+    if not 0 <= config.warmup < config.steps:
+        refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", USAGE)
+    tokenizer, training, validation = prepared(config)
+    sizes = EncoderDecoderConfig(
+        len(tokenizer), config.layers, config.heads, config.embed, config.hidden, pre_norm=True
+    )
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.warmup, config.steps)
     state, history = train(
         config,
@@ -160,23 +180,20 @@ def experiment(config: Config) -> Outcome:
     )
     english, german = libreoffice_en_de(config.data_dir, "test")
     found = translate(state.params, tokenizer, english, sizes)
-    shown = next(i for i, text in enumerate(english) if 40 < len(text) < 70)
+    rows = list(zip(english, found, german, strict=True))
+    shown = sorted(rows, key=lambda row: abs(len(row[0]) - 45))[:MAPS]
+    maps = {
+        f"Where the last layer looks while it writes {own!r}.": functools.partial(
+            attention_map, state.params, tokenizer, text, own, sizes
+        )
+        for text, own, _ in shown
+    }
+    page = lambda: pictures.page("\n\n".join("\n".join(row) for row in rows[:400:25]))
     return Outcome(
         params=state.params,
-        metrics={
-            "val_loss": history[-1]["val/loss"],
-            "bleu": 100 * float(jnn.metrics.bleu(found, german).value()),
-            "chrf": 100 * float(jnn.metrics.chrf(found, german).value()),
-        },
+        metrics={"val_loss": history[-1]["val/loss"], **scores(found, german)},
         history=history,
-        figures={
-            "Where the last layer looks while it translates.": lambda: attention_map(
-                state.params, tokenizer, english[shown], found[shown], sizes
-            ),
-            "Held-out sentences: English, the translation, the reference.": lambda: pictures.page(
-                "\n\n".join("\n".join(row) for row in list(zip(english, found, german, strict=True))[:400:25])
-            ),
-        },
+        figures={**maps, "Held-out sentences: English, the translation, the reference.": page},
     )
 
 

@@ -28,7 +28,7 @@ from experiments.options import Common
 from experiments.refusals import refuse
 from experiments.training import train
 from jnn.cached_model import CachedModel
-from jnn.data import Batches, Tokenizer, in_order, libreoffice_en_de, split, train_tokenizer
+from jnn.data import Batches, Tokenizer, in_order, libreoffice_en_de, pad, split, train_tokenizer
 from jnn.generation import GREEDY, generate
 from jnn.launch import USAGE
 from jnn.models import (
@@ -73,10 +73,9 @@ def encode(tokenizer: Tokenizer, english: list[str], german: list[str], length: 
         for a, b in zip(tokenizer.encode_all(english), tokenizer.encode_all(german), strict=True)
         if 0 < len(a) <= length and len(b) < length
     ]
-    x, y = np.full((len(pairs), length), PAD, np.int32), np.full((len(pairs), length + 1), PAD, np.int32)
-    for i, (a, b) in enumerate(pairs):
-        x[i, : len(a)], y[i, : len(b) + 2] = a, [START, *b, END]
-    return {"x": x, "length": np.array([len(a) for a, _ in pairs], np.int32), "y": y}
+    x, lengths = pad([a for a, _ in pairs], length)
+    y, _ = pad([np.array([START, *b, END]) for _, b in pairs], length + 1)
+    return {"x": x, "length": lengths, "y": y}
 
 
 def loss(params, batch, ctx, config: Config, sizes: EncoderDecoderConfig):

@@ -77,11 +77,7 @@ def nearest(said: Said, known: Sequence[Said]) -> Said:
 
 
 def error_rates(found: Sequence[Said], known: Sequence[Sequence[Said]]) -> dict[str, float]:
-    """Edits for a phoneme of the nearest pronunciations, and the share of words that are not one; both without stress.
-
-    >>> error_rates([("R", "IY1", "D")], [[("R", "EH0", "D"), ("R", "IY0", "D")]])["unstressed_word_errors"]
-    0.0
-    """
+    """Edits for a phoneme of the nearest pronunciations, and the share of words that are none; and without stress."""
     rates = {}
     for name, form in (("", lambda said: said), ("unstressed_", bare)):
         ours = [form(said) for said in found]

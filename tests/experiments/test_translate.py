@@ -100,9 +100,43 @@ def test_the_peer_has_jnns_parameters_and_attentions_biases_and_learns(data_dir)
     biases = 3 * 4 * 16  # of three attentions' four maps
     ours = jnn.count_params(encoder_decoder_spec(sizes))
     assert sum(p.numel() for p in network.parameters()) == ours + biases
-    longer = torch_translate.train(dataclasses.replace(config, steps=60), len(tokenizer), pairs)
+    longer = torch_translate.train(dataclasses.replace(config, steps=20), len(tokenizer), pairs)
     assert loss(longer, pairs) < loss(network, pairs)
     assert len(torch_translate.translate(longer, tokenizer, ["open the file", "now"])) == 2
+
+
+def in_torch(params):
+    """jnn's parameters by the peer's names; the biases that jnn has not are 0."""
+    arrays = {"embed.weight": params["embed"]["table"]}
+    for side, cross in (("encoder", ()), ("decoder", (("cross", "multihead_attn"),))):
+        norms = ("norm1", "norm_cross", "norm2") if cross else ("norm1", "norm2")
+        for i in range(len(params[side]["blocks"]["norm1"]["bias"])):
+            own, at = jax.tree.map(lambda x, i=i: x[i], params[side]["blocks"]), f"inner.{side}.layers.{i}"
+            for name, theirs in (("attention", "self_attn"), *cross):
+                maps = [own[name][part]["w"].reshape(16, 16).T for part in "qkvo"]
+                arrays[f"{at}.{theirs}.in_proj_weight"] = np.concatenate(maps[:3])
+                arrays[f"{at}.{theirs}.out_proj.weight"] = maps[3]
+                arrays |= {f"{at}.{theirs}.in_proj_bias": np.zeros(48), f"{at}.{theirs}.out_proj.bias": np.zeros(16)}
+            for theirs, name in (("linear1", "up"), ("linear2", "down")):
+                arrays |= {f"{at}.{theirs}.weight": own[name]["w"].T, f"{at}.{theirs}.bias": own[name]["b"]}
+            for k, name in enumerate(norms, 1):
+                arrays |= {f"{at}.norm{k}.weight": own[name]["scale"], f"{at}.norm{k}.bias": own[name]["bias"]}
+        last = params[side]["norm"]
+        arrays |= {f"inner.{side}.norm.weight": last["scale"], f"inner.{side}.norm.bias": last["bias"]}
+    return {name: torch.tensor(np.asarray(array, np.float32)) for name, array in arrays.items()}
+
+
+def test_the_peer_computes_what_jnn_does():
+    sizes = EncoderDecoderConfig(300, 2, 2, 16, 24, pre_norm=True)
+    params = jnn.init(encoder_decoder_spec(sizes), jax.random.key(0))
+    network = torch_translate.Translator(300, Config(vocab=300, layers=2, heads=2, embed=16, hidden=24)).eval()
+    network.load_state_dict(in_torch(params))
+    rng, length = np.random.default_rng(0), np.array([9, 4])
+    source, target = (rng.integers(0, 300, (2, t)).astype(np.int32) for t in (9, 7))
+    ours = jax.jit(lambda s, t: encoder_decoder(params, s, t, sizes, key=None, lengths=length))(source, target)
+    with torch.no_grad():
+        theirs = network(*(torch.from_numpy(x).long() for x in (source, length, target)))
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-5)
 
 
 @torch.no_grad()

@@ -70,7 +70,7 @@ class Config(Common):
     model: Literal["lstm", "transformer"] = "lstm"
     length: int = 14
     embed: int = 128
-    hidden: int = 256
+    hidden: int = 192
     layers: int = 3  # of the transformer, as heads and dropout are
     heads: int = 4
     dropout: float = 0.1

@@ -7,7 +7,10 @@ Network   letters to phonemes by an LSTM in both directions and one that attends
           encoder-decoder ("Attention Is All You Need", Vaswani et al., 2017), norms before the branches, dropout 0.1.
 Training  Adam, 200 steps of warm-up to 2e-3 and cosine to 0, labels smoothed by 0.1, batches of 128.
 Run       python -m experiments.g2p [--model transformer --workdir runs/g2p-transformer]
-Measured  not yet
+Measured  held-out words, the nearest pronunciation counts; errors of phonemes and of words, and both without stress: LSTM
+          0.207, 0.587, 0.182, 0.562 (one seed, 2.2 passes over the data); g2p_en's published weights, which have most
+          likely seen these words, 0.101, 0.314, 0.082, 0.271. Not measured yet: the transformer, and the time on two
+          cores that nothing else uses.
 """
 
 from __future__ import annotations

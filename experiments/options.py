@@ -89,6 +89,7 @@ RULES: dict[str, Rule] = {
     "context": ("a whole number of at least 2", lambda x: x >= 2),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
     "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),
+    "length": ("a whole number of at least 2", lambda x: x >= 2),
     "held_out": PART,
     "vocab": ("a whole number of at least 257, 256 bytes and more", lambda x: x >= 257),
     "separator": ("a text that is not empty", lambda x: x != ""),

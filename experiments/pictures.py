@@ -42,6 +42,17 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     return figure
 
 
+def heat(weights: np.ndarray, columns: Sequence[str], rows: Sequence[str], across: str, down: str) -> Figure:
+    """Weights (rows, columns) as shades, such as those of attention, with the name of each row and column."""
+    figure = Figure(figsize=(1.6 + 0.32 * len(columns), 1.4 + 0.26 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto")
+    axes.set(xlabel=across, ylabel=down)
+    axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", parse_math=False)
+    axes.set_yticks(range(len(rows)), rows, parse_math=False)
+    return figure
+
+
 def examples(images: np.ndarray, titles: Sequence[str], columns: int = 8) -> Figure:
     """A grid of images (n, y, x) or (n, y, x, 3) with a title each."""
     rows = -(-len(images) // columns)

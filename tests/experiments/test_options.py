@@ -42,7 +42,8 @@ def kinds(config):
 
 
 def test_all_experiments_are_here():
-    assert {"binary", "cifar10", "digits", "gpt", "mnist", "neuron", "universal", "vanishing"} <= set(EXPERIMENTS)
+    known = {"binary", "cifar10", "digits", "g2p", "gpt", "mnist", "neuron", "translate", "universal", "vanishing"}
+    assert known <= set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -109,7 +110,7 @@ def test_an_odd_value_is_refused_before_anything_is_done(tmp_path, monkeypatch, 
     ("align", "stages", ()), ("grpo", "group", (1,)), ("grpo", "kl", (-1,)), ("align", "beta", (0,)),
     ("perceptron", "classes", (3, 3)), ("perceptron", "classes", (1, 10)), ("neuron", "held_out", (1,)),
     ("mnist", "dropout", (1,)), ("sentiment", "smoothing", (1.5,)), ("gpt", "context", (1,)),
-    ("binary", "seed", (2**32,)),
+    ("binary", "seed", (2**32,)), ("g2p", "length", (1,)), ("translate", "vocab", (0,)),
     ("gpt", "serve", (99999,)), ("gpt", "lanes", (0,)), ("gpt", "save_seconds", (-1,)), ("gpt", "workdir", ("",)),
 ])  # fmt: skip
 def test_values_that_mean_nothing(name, option, values, tmp_path, monkeypatch, capsys):

@@ -39,6 +39,7 @@ PLATFORMS = {  # JAX's platforms, and XLA's flags
     ),
     "gpu": ("cuda,cpu", "--xla_force_host_platform_device_count=8", "--xla_gpu_deterministic_ops=true"),
 }
+DTYPES = ("float64", "float32", "bfloat16")
 ROOM = 3e9  # bytes of a worker, beyond which it forgets what it has compiled
 TOO_FEW = re.compile(r"Number of devices \d+ must be >=|do not make up the number of devices")
 
@@ -46,11 +47,13 @@ TOO_FEW = re.compile(r"Number of devices \d+ must be >=|do not make up the numbe
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--platform", choices=list(PLATFORMS), default="cpu", help="what the tests run on (%(default)s)")
     parser.addoption("--seed", type=int, default=0, help="of random configurations (%(default)s)")
+    parser.addoption("--oracle-dtype", choices=DTYPES, default="float32", help="what is compared with torch")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything asks JAX for its devices, in every worker too; programs that tests start inherit it."""
     os.environ["JNN_SEED"] = str(config.getoption("--seed"))
+    os.environ["JNN_ORACLE_DTYPE"] = config.getoption("--oracle-dtype")
     platform = config.getoption("--platform")
     names, *flags = PLATFORMS[platform]
     given = os.environ.get("XLA_FLAGS", "").split()

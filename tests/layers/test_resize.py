@@ -43,7 +43,7 @@ def test_upsample_matches_torch(spatial, mode):
 @pytest.mark.parametrize("k", [2, 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_blur_pool_matches_torch(k):
     binomial = {2: [1, 1], 3: [1, 2, 1], 5: [1, 4, 6, 4, 1]}[k]
-    kernel = torch.tensor(np.outer(binomial, binomial) / sum(binomial) ** 2, dtype=torch.float32)
+    kernel = torch.tensor(np.outer(binomial, binomial) / sum(binomial) ** 2)
     before, after = (k - 1) // 2, k // 2
 
     def theirs(x):

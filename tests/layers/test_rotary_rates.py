@@ -22,7 +22,7 @@ def test_a_part_of_each_head_is_turned_as_complex_numbers(rng, interleaved):
     def turned(x):
         pairs = x[..., : 2 * n].unflatten(-1, (n, 2) if interleaved else (2, n))
         pairs = pairs if interleaved else pairs.transpose(-1, -2)
-        turn = torch.polar(torch.full((t, 1, n), 1.5), torch.tensor(positions[:, None, None] * rates).float())
+        turn = torch.polar(torch.full((t, 1, n), 1.5), torch.tensor(positions[:, None, None] * rates))
         y = torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * turn)
         y = y if interleaved else y.transpose(-1, -2)
         return torch.cat([y.flatten(-2), x[..., 2 * n :]], -1)

@@ -149,9 +149,7 @@ def test_fractional_max_pool_matches_torch(rng):
     x = rng.permutation(np.prod(n) * 4).reshape(2, *n, 2).astype(np.float32)
     key = jax.random.key(int(rng.integers(99)))
     u = np.asarray(jax.random.uniform(key, (2, 2)))
-    samples = torch.tensor(
-        np.repeat(u[:, None, ::-1], 2, axis=1).copy()
-    )  # torch's are one for each channel, x before y
+    samples = torch.tensor(np.repeat(u[:, None, ::-1], 2, axis=1), dtype=torch.float64)  # one a channel, x before y
     assert_matches_torch(
         lambda x: layers.fractional_max_pool(x, size, window.tolist(), key=key),
         lambda x: last(F.fractional_max_pool2d(first(x), window.tolist(), size, _random_samples=samples)),

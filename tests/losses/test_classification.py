@@ -79,7 +79,10 @@ def test_cross_entropy_matches_torch_and_optax(rng):
     shape, classes, smoothing = leading(rng), int(rng.integers(1, 8)), float(rng.choice([0.0, 0.1, 0.7]))
     weights = uniform(rng, classes) if rng.integers(2) else None
     logits, labels = normal(rng, *shape, classes), rng.integers(0, classes, shape)
-    theirs = {"weight": None if weights is None else torch.tensor(weights), "label_smoothing": smoothing}
+    theirs = {
+        "weight": None if weights is None else torch.tensor(weights, dtype=torch.float64),
+        "label_smoothing": smoothing,
+    }
     assert_matches_torch(
         lambda x, y: cross_entropy(x, y, smoothing=smoothing, class_weights=weights),
         lambda x, y: torch_classes_last(x, y, reduction="none", **theirs),
@@ -95,7 +98,10 @@ def test_soft_cross_entropy_matches_torch_and_optax(rng):
     shape, classes, smoothing = leading(rng), int(rng.integers(1, 8)), float(rng.choice([0.0, 0.1, 0.7]))
     weights = uniform(rng, classes) if rng.integers(2) else None
     logits, targets = normal(rng, *shape, classes), rng.dirichlet(np.ones(classes), shape).astype(np.float32)
-    theirs = {"weight": None if weights is None else torch.tensor(weights), "label_smoothing": smoothing}
+    theirs = {
+        "weight": None if weights is None else torch.tensor(weights, dtype=torch.float64),
+        "label_smoothing": smoothing,
+    }
     assert_matches_torch(
         lambda x, y: soft_cross_entropy(x, y, smoothing=smoothing, class_weights=weights),
         lambda x, y: torch_classes_last(x, y, reduction="none", **theirs),

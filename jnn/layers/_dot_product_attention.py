@@ -161,9 +161,15 @@ def attend_heads_first(
     return jnp.moveaxis(y, -2, -4).reshape(*leading, t, h, size)
 
 
+def _fused(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """`jax.nn`'s formulation, but for float64, whose softmax it takes in float32."""
+    formulation = attend_heads_first if q.dtype == jnp.float64 else kernels.dot_product
+    return formulation(q, k, v, mask)
+
+
 _FORMULATIONS = {
     "heads_first": _plain(attend_heads_first),
-    "fused": _plain(kernels.dot_product),
+    "fused": _plain(_fused),
     "splash": kernels.splash,
     "cudnn": kernels.cudnn,
 }

@@ -54,7 +54,7 @@ def test_multi_head_matches_torch_with_causality_padding_and_cross(rng):
         )  # fmt: skip
         return y.transpose(0, 1)
 
-    assert_matches_torch(ours, theirs, arrays)
+    assert_matches_torch(ours, theirs, arrays, 1e-4)  # keys' biases have no gradient: what cancels is rounding
 
 
 @pytest.mark.parametrize("rng", configurations(fast=(0, 2, 5, 6)), ids=range(20))

@@ -34,6 +34,16 @@ def test_attend_matches_torch_under_any_mask_with_or_without_leading_axes(rng, p
         assert_matches_torch(lambda *a: dot_product_attention(*a, jnp.asarray(mask)), theirs, arrays)
 
 
+@pytest.mark.parametrize("platform", ["tpu", "gpu"])
+def test_in_double_precision_every_backend_has_all_digits(platform):
+    q, k, v = np.random.default_rng(0).normal(size=(3, 4, 2, 6))
+    with jax.enable_x64(True):
+        expected = dot_product_attention(q, k, v, causal=True)
+        with backend.target(platform):
+            found = dot_product_attention(q, k, v, causal=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])
 def test_a_query_that_may_attend_to_nothing_gets_zeros_and_gives_no_gradient(platform):
     q, k, v = jax.random.normal(jax.random.key(0), (3, 4, 2, 6))

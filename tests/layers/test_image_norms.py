@@ -51,9 +51,9 @@ def test_batch_renorm_by_its_definition():
 
     def theirs(x, s, b):
         own_var, own_mean = torch.var_mean(x, (0, 1), correction=0)
-        std, running = (own_var + epsilon).sqrt(), (torch.tensor(var) + epsilon).sqrt()
+        std, running = (own_var + epsilon).sqrt(), (torch.tensor(var, dtype=torch.float64) + epsilon).sqrt()
         r = (std / running).clamp(1 / r_max, r_max).detach()
-        d = ((own_mean - torch.tensor(mean)) / running).clamp(-d_max, d_max).detach()
+        d = ((own_mean - torch.tensor(mean, dtype=torch.float64)) / running).clamp(-d_max, d_max).detach()
         return ((x - own_mean) / std * r + d) * s + b
 
     def ours(x, s, b):

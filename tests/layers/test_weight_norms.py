@@ -82,7 +82,7 @@ def test_spectral_norm_matches_flax():
 def test_spectral_norm_divides_by_the_singular_value_and_so_does_its_gradient():
     """Of vectors that have converged, NumPy's: torch keeps the left one, and updates it in another order."""
     (w,) = normals(np.random.default_rng(1), (6, 5))
-    left, _, right = np.linalg.svd(w)
+    left, _, right = np.linalg.svd(w.astype(np.float64))
     fixed, u = torch.tensor(left[:, 0], dtype=torch.float64), right[0]
     assert_matches_torch(
         lambda w: layers.spectral_norm(w, u)[0],

@@ -1,5 +1,7 @@
 """Classification losses against torch and Optax, at the edges of their range, and with bad input."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,12 +48,11 @@ def test_binary_cross_entropy_matches_torch(rng):
 def test_binary_cross_entropy_with_logits_matches_torch_and_optax(rng):
     shape = leading(rng)
     weight = uniform(rng, shape[-1]) if rng.integers(2) else np.ones(1, np.float32)
-    arrays = [normal(rng, *shape), uniform(rng, *shape)]
+    arrays, given = [normal(rng, *shape), uniform(rng, *shape)], torch.tensor(weight, dtype=torch.float64)
+    entropy = partial(F.binary_cross_entropy_with_logits, reduction="none", pos_weight=given)
     assert_matches_torch(
         lambda x, y: binary_cross_entropy_with_logits(x, y, positive_weight=weight if weight.size > 1 else weight[0]),
-        lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none", pos_weight=torch.tensor(weight)).mean(
-            -1
-        ),
+        lambda x, y: entropy(x, y).mean(-1),
         arrays,
     )
     theirs = lambda x, y: optax.losses.sigmoid_binary_cross_entropy(x, y).mean(-1)

@@ -158,7 +158,7 @@ def test_quantile_regression_is_the_sum_over_pairs(rng):
             for i in range(3):
                 for j in range(4):
                     u = z[j] - theta[i]
-                    level = (2 * i + 1) / 6 - (u < 0).float()
+                    level = (2 * i + 1) / 6 - (u < 0).double()
                     cost = cost + level.abs() * F.huber_loss(theta[i], z[j], delta=0.5) / 0.5 / 4
             out.append(cost)
         return torch.stack(out)

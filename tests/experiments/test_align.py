@@ -62,6 +62,7 @@ def test_too_few_tokens_are_one_error(tiny, capsys):
     )
 
 
+@pytest.mark.slow
 def test_every_stage_learns_and_goes_on(tmp_path, tiny):
     config = config_of(tmp_path, steps=20, test_pairs=8, every=10)
     outcome = align.experiment(config)

@@ -88,6 +88,7 @@ def test_trains_on_packed_documents_in_byte_pairs_by_muon_with_short_rows_first(
     assert found.metrics["val_bits_per_character"] == pytest.approx(bits)
 
 
+@pytest.mark.slow
 def test_trains_in_bfloat16_with_dropout_and_a_flat_rate(tmp_path):
     found = gpt.experiment(tiny(tmp_path, compute_dtype="bfloat16", dropout=0.1, schedule="wsd", steps=40))
     assert set(found.metrics) == {"val_loss", "val_accuracy", "val_bits_per_character"}

@@ -92,6 +92,7 @@ def test_a_translation_is_what_the_whole_network_finds_likeliest(data_dir):
         assert own == tokenizer.decode([token for token in written[1:] if token != END])
 
 
+@pytest.mark.slow
 def test_the_peer_has_jnns_parameters_and_attentions_biases_and_learns(data_dir):
     config = Config(**TINY, data_dir=data_dir, warmup=1, learning_rate=1e-2)
     tokenizer, pairs, _ = translate.prepared(config)

@@ -91,7 +91,7 @@ def pairs(text: str, tokenizer: Tokenizer, size: int) -> dict[str, np.ndarray]:
 
 
 def pretrained(config: Config) -> tuple[models.DecoderConfig, Any, Tokenizer]:
-    """SmolLM2's sizes, its parameters and its tokenizer."""
+    """Pretrained SmolLM2: its sizes, parameters and tokenizer."""
     name = "weights/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     metadata, arrays = read_gguf(find(config.data_dir, name, how="put SmolLM2's there"))
     sizes, names = models.llama_from_gguf(metadata, arrays)
@@ -106,7 +106,7 @@ def sft(params, batch, ctx, sizes) -> LossOutput:
 
 
 def log_probabilities(p: Any, batch: Any, sizes: models.DecoderConfig) -> jax.Array:
-    """Of the chosen and the rejected answers, (b, 2)."""
+    """Log-probabilities of the chosen and the rejected answers, (b, 2)."""
     logits = models.decoder(p, batch["x"][..., :-1], sizes, key=None)
     return losses.sequence_log_probability(logits, batch["x"][..., 1:], batch["mask"][..., 1:])
 
@@ -130,7 +130,7 @@ def reward(params, batch, ctx, sizes) -> LossOutput:
 
 
 def wins(scores: jax.Array, batch: Any) -> Any:
-    """How often the first of two (b, 2) is the higher one."""
+    """Win rate: how often the first of two scores (b, 2) is the higher one."""
     return jnn.metrics.mean((scores[:, 0] > scores[:, 1]).astype(jnp.float32), batch["weight"])
 
 

@@ -41,6 +41,7 @@ from experiments.refusals import refuse
 from experiments.training import evaluate, train
 from jnn.data import Windows, in_order, windows_in_order
 from jnn.generation import GREEDY, generate
+from jnn.launch import USAGE
 from jnn.models import TRANSFORMER, transformer, transformer_spec
 from jnn.train import LossOutput
 
@@ -64,7 +65,7 @@ class Config(Common):
     warmup: int = 40
     weight_decay: float = 0.1
     lines: int = 300  # that are completed
-    longest: int = 32  # pieces that are drawn for one, at most
+    tokens: int = 32  # that are drawn for one, at most
 
 
 def loss(params, batch, ctx):
@@ -86,10 +87,8 @@ class Place(NamedTuple):
 
 def experiment(config: Config) -> Outcome:
     """Trains, measures bits on the held-out files, and completes lines of them."""
-    if not 0 <= config.warmup < config.steps:
-        refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", 2)
-    if not config.longest < config.context:
-        refuse(f"--longest: expected fewer than the context's {config.context}, found {config.longest}.", 2)
+    if not config.tokens < config.context:
+        refuse(f"--tokens: expected fewer than the context's {config.context}, found {config.tokens}.", USAGE)
     data = programs(config.sources, config.vocab)
     if not (chosen := places(data, config.lines)):
         refuse("--sources: expected a line to complete in what is held out, found none.", 1)
@@ -164,14 +163,14 @@ def places(data: Programs, n: int) -> list[Place]:
 
 
 def complete(params: Any, chosen: list[Place], data: Programs, config: Config) -> list[str]:
-    """What the model makes of each line, up to its end: the likeliest pieces, of what it sees of the file."""
-    room = config.context - config.longest
+    """Greedy completions of lines, each up to its end, by what the model sees of the file."""
+    room = config.context - config.tokens
     prompts = [np.concatenate([data.pieces(place.before[-20 * room :]), place.pieces])[-room:] for place in chosen]
     lengths = np.array([len(prompt) for prompt in prompts], np.int32)
     padded = np.stack([np.pad(prompt, (0, room - len(prompt))) for prompt in prompts])
     ends = [i for i in range(len(data.tokenizer)) if i == END or data.tokenizer.decode([i]).endswith("\n")]
     drawn = generate(
-        params, jnp.asarray(padded), config.longest, TRANSFORMER, GREEDY, lengths=jnp.asarray(lengths), end=ends
+        params, jnp.asarray(padded), config.tokens, TRANSFORMER, GREEDY, lengths=jnp.asarray(lengths), end=ends
     )
     rows = zip(np.asarray(drawn.tokens), lengths, np.asarray(drawn.lengths), strict=True)
     texts = [data.tokenizer.decode([i for i in row[n:m] if i != END]) for row, n, m in rows]
@@ -181,7 +180,7 @@ def complete(params: Any, chosen: list[Place], data: Programs, config: Config) -
 def judged(chosen: list[Place], completed: list[str]) -> dict[str, float]:
     """Shares: of lines that are as they were, of characters before the first that differs, of what parses."""
     pairs = [*zip(chosen, completed, strict=True)]
-    same = [alike(place.rest, text) for place, text in pairs]
+    same = [common_prefix(place.rest, text) for place, text in pairs]
     share = lambda found: sum(found) / len(chosen)
     return {
         "lines": len(chosen),
@@ -193,8 +192,8 @@ def judged(chosen: list[Place], completed: list[str]) -> dict[str, float]:
     }
 
 
-def alike(a: str, b: str) -> int:
-    """How many characters two texts begin with alike."""
+def common_prefix(a: str, b: str) -> int:
+    """Length of the common prefix of two texts."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 

@@ -25,7 +25,7 @@ Documents = list[str]
 
 
 def read_text(path: str) -> str:
-    """A file's text, in UTF-8."""
+    """Text of a file in UTF-8."""
     try:
         text = Path(path).read_bytes().decode()
     except UnicodeDecodeError as error:
@@ -36,7 +36,7 @@ def read_text(path: str) -> str:
 
 
 def divide(text: str, separator: str | None) -> tuple[Documents, Documents]:
-    """All but the last tenth, and that; of documents, each with the separator at its end, or of one text."""
+    """Training and validation split, the last tenth: of documents, with a separator at each end, or of one text."""
     if separator is None:
         cut = int(0.9 * len(text))
         return [text[:cut]], [text[cut:]]
@@ -48,7 +48,7 @@ def divide(text: str, separator: str | None) -> tuple[Documents, Documents]:
 
 
 def make_tokenizer(size: int | None, text: str, training: Documents, separator: str | None) -> Characters | Tokenizer:
-    """The characters of the text; or byte pairs of so many ids, trained on what trains, where a separator is one."""
+    """Tokenizer of characters; or of byte pairs, of so many ids, trained on what trains, where a separator is one."""
     if size is None:
         return Characters.build(text)
     return train_tokenizer(training, size, special=() if separator is None else (separator,))
@@ -69,26 +69,26 @@ class Corpus:
     characters: float
 
     def batches(self, context: int, batch_size: int, seed: int) -> Windows | Batches:
-        """Those that train."""
+        """Training batches."""
         if self.packed:
             return Batches(packed_rows(self.training, context), batch_size, seed=seed)
         return Windows(self.training[0], context, batch_size, seed=seed)
 
     def validation(self, context: int, batch_size: int) -> list[dict[str, np.ndarray]]:
-        """Those that validate, each row once."""
+        """Validation batches, each row once."""
         rows = packed_rows if self.packed else lambda documents, context: windows_in_order(documents[0], context)
         return in_order(rows(self.validating, context), batch_size)
 
 
 def tokenize(tokenizer: Characters | Tokenizer, divided: tuple[Documents, Documents], *, packed: bool) -> Corpus:
-    """The corpus of divided documents."""
+    """Corpus of divided documents."""
     training, validating = ([tokenizer.encode(text) for text in documents] for documents in divided)
     characters = sum(map(len, divided[1])) / sum(map(len, validating))
     return Corpus(training, validating, packed, characters)
 
 
 def packed_rows(documents: Sequence[np.ndarray], context: int) -> dict[str, np.ndarray]:
-    """Rows of a context's length, by name: of which document each token is, and 0 of what fills up."""
+    """Packed rows of a context's length, by name: of which document each token is, and 0 of what fills up."""
     packed = Packed([document for document in documents if len(document) > 1], context)
     rows = [packed[row] for row in range(len(packed))]
     return {name: np.stack([row[name] for row in rows]) for name in ("x", "y", "segments", "positions")}

@@ -46,16 +46,14 @@ from experiments.phonemes import (
     nearest,
     parts,
 )
-from experiments.refusals import refuse
 from experiments.training import train
 from jnn import layers
 from jnn.data import Batches, in_order
-from jnn.launch import USAGE
+from jnn.generation import GREEDY, generate
 from jnn.models import (
     EncoderDecoderConfig,
-    cached_encoder_decoder,
     encoder_decoder,
-    encoder_decoder_cache,
+    encoder_decoder_model,
     encoder_decoder_spec,
     seq2seq,
     seq2seq_decode,
@@ -112,12 +110,8 @@ def transformer(config: Config, phonemes: int) -> Network:
         return encoder_decoder(p, x, read, sizes, key=key, lengths=lengths, rate=config.dropout)
 
     def write(p, x, lengths):
-        def one(cache, token):
-            scores, cache = cached_encoder_decoder(p, token[:, None], cache, sizes)
-            return cache, scores[:, 0]
-
-        cache = encoder_decoder_cache(p, x, sizes, LONGEST, lengths=lengths)
-        return layers.greedy_decode(one, cache, starts(x), LONGEST, end=END)
+        given, model = {"params": p, "source": x, "lengths": lengths}, encoder_decoder_model(sizes)
+        return generate(given, starts(x)[:, None], LONGEST, model, GREEDY, end=END).tokens[:, 1:]
 
     return Network(encoder_decoder_spec(sizes), logits, write)
 
@@ -141,14 +135,14 @@ def loss(params, batch, ctx, config: Config, network: Network):
 
 
 def pronounce(params: jnn.Params, network: Network, words: list[str], phonemes: list[str]) -> list[Said]:
-    """The likeliest phoneme after the likeliest."""
+    """Pronunciations of words by greedy decoding."""
     write = jax.jit(network.write)
     written = [write(params, batch["x"], batch["length"]) for batch in in_order(letters(words, LONGEST), 512)]
     return [decode(row, phonemes) for row in np.concatenate(written)[: len(words)].tolist()]
 
 
 def published(params: jnn.Params, words: list[str]) -> list[Said]:
-    """What g2p_en says."""
+    """Pronunciations of words by g2p_en."""
     write = jax.jit(lambda x, lengths: g2p_en(params, x, lengths)[0])
     written = [write(batch["x"], batch["length"]) for batch in in_order(rows(words), 512)]
     return [spelled(row) for row in np.concatenate(written)[: len(words)]]
@@ -156,8 +150,6 @@ def published(params: jnn.Params, words: list[str]) -> list[Said]:
 
 def experiment(config: Config) -> Outcome:
     """Trains, validates, and pronounces the words that were held out, as g2p_en does."""
-    if not 0 <= config.warmup < config.steps:
-        refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", USAGE)
     theirs = load_g2p_en(config.data_dir)
     known, phonemes = dictionary(config.data_dir)
     training, validation, test = parts(known)
@@ -176,8 +168,6 @@ def experiment(config: Config) -> Outcome:
     found = pronounce(state.params, network, test, phonemes)
     references = [known[word] for word in test]
     others = error_rates(published(theirs, test), references)
-    wrong = [(word, own, each) for word, own, each in zip(test, found, references, strict=True) if own not in each]
-    lines = [f"{word:20}{' '.join(own):40}{' '.join(nearest(own, each))}" for word, own, each in wrong[:60]]
     return Outcome(
         params=state.params,
         metrics={
@@ -188,10 +178,17 @@ def experiment(config: Config) -> Outcome:
         history=history,
         figures={
             "Held-out words that it got wrong: what it said, and the nearest that is right.": lambda: pictures.page(
-                "\n".join(lines or ["none"])
+                mistakes(test, found, references)
             )
         },
     )
+
+
+def mistakes(words: list[str], found: list[Said], references: list[list[Said]]) -> str:
+    """Mistakes, a line each, as the report shows the first of them."""
+    wrong = [(word, own, each) for word, own, each in zip(words, found, references, strict=True) if own not in each]
+    lines = [f"{word:20}{' '.join(own):40}{' '.join(nearest(own, each))}" for word, own, each in wrong[:60]]
+    return "\n".join(lines or ["none"])
 
 
 if __name__ == "__main__":

@@ -142,10 +142,6 @@ def check(config: Config) -> None:
         refuse(
             "--vocab: of --tokenizer bpe alone, which learns so many; characters are as many as the text has.", USAGE
         )
-    if not config.length_warmup < config.steps:
-        refuse(f"--length-warmup: expected fewer than the {config.steps} steps, found {config.length_warmup}.", USAGE)
-    if config.schedule == "cosine" and not config.warmup < config.steps:
-        refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", USAGE)
     if config.schedule == "wsd" and not config.warmup < (flat := config.steps - last_fifth(config)):
         refuse(f"--warmup: expected fewer than the {flat} steps before the last fifth, found {config.warmup}.", USAGE)
 
@@ -156,7 +152,7 @@ def last_fifth(config: Config) -> int:
 
 
 def schedule(config: Config) -> optax.Schedule:
-    """The learning rate: warmed up, and then by a cosine or flat; see "MiniCPM", Hu et al., 2024, for the latter."""
+    """Learning-rate schedule: warmed up, then a cosine or flat; see "MiniCPM", Hu et al., 2024, for the latter."""
     peak, fall = config.learning_rate, last_fifth(config)
     if config.schedule == "cosine":
         return optax.warmup_cosine_decay_schedule(0.0, peak, config.warmup, config.steps, peak / 10)

@@ -78,7 +78,7 @@ def rewards(drawn: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def log_probabilities(p: Any, x: jax.Array, answers: jax.Array, sizes: DecoderConfig) -> jax.Array:
-    """Of each character of answers (..., 4) to problems (..., 6)."""
+    """Log-probabilities of each character of answers (..., 4) to problems (..., 6)."""
     tokens = jnp.concatenate([x, answers], -1)[..., :-1]
     return -cross_entropy(decoder(p, tokens, sizes, key=None, remat=None)[..., PROMPT - 1 :, :], answers)
 
@@ -133,7 +133,7 @@ def experiment(config: Config) -> Outcome:
 
 
 def supervised(config: Config, sizes: DecoderConfig, data: dict[str, np.ndarray]) -> Any:
-    """The first policy."""
+    """Supervised training: the first policy."""
     state, _ = train(
         dataclasses.replace(config, steps=config.first_steps),
         decoder_spec(sizes),
@@ -148,7 +148,7 @@ def supervised(config: Config, sizes: DecoderConfig, data: dict[str, np.ndarray]
 
 
 def score(p: Any, held_out: dict[str, np.ndarray], sizes: DecoderConfig, seed: int) -> dict[str, float]:
-    """The share of right answers, each character the likeliest or drawn."""
+    """Accuracy of answers whose characters are each the likeliest, or drawn."""
     draw = partial(generate, p, jnp.asarray(held_out["x"]), ANSWER, decoder_model(sizes), end=END)
     found = {"greedy": draw(Sampling(0.0)), "sampled": draw(key=jnn.path_key(jax.random.key(seed), "score"))}
     right = lambda drawn: rewards(drawn.tokens[:, PROMPT:], jnp.asarray(held_out["y"]))

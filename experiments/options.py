@@ -73,7 +73,7 @@ COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
-    **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines", "longest"), COUNT),
+    **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
@@ -114,6 +114,9 @@ def check(config: Any) -> None:
         refuse("--replay and --preflight: expected at most one of them, found both.", USAGE)
     if flight.tokens is not None and flight.epochs is not None:
         refuse("--preflight.tokens and --preflight.epochs: expected at most one of them, found both.", USAGE)
+    for name in ("warmup", "length_warmup"):
+        if (found := vars(config).get(name, 0)) >= config.steps:
+            refuse(f"{option(name)}: expected fewer than the {config.steps} steps, found {found}.", USAGE)
 
 
 def check_ranges(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:

@@ -61,28 +61,28 @@ def encode(words: Sequence[str], known: Known, phonemes: Sequence[str], length: 
 
 
 def decode(ids: Sequence[int], phonemes: Sequence[str]) -> Said:
-    """What is said up to the end, without what is no phoneme."""
+    """Phonemes of ids up to the end, without what is none."""
     until = ids[: list(ids).index(END)] if END in ids else ids
     return tuple(phonemes[i - FIRST] for i in until if i >= FIRST)
 
 
 def bare(said: Said) -> Said:
-    """Without stress."""
+    """Phonemes without stress."""
     return tuple(phoneme.rstrip("012") for phoneme in said)
 
 
 def nearest(said: Said, known: Sequence[Said]) -> Said:
-    """Of the ways to say a word the one that the fewest edits make of this; of several such, the first."""
+    """Nearest by edit distance of the ways to say a word; of several such, the first."""
     return min(known, key=lambda own: jnn.metrics.edit_distance(said, own))
 
 
 def error_rates(found: Sequence[Said], known: Sequence[Sequence[Said]]) -> dict[str, float]:
-    """Edits for a phoneme of the nearest pronunciations, and the share of words that are none; and without stress."""
+    """Phoneme error rate against nearest pronunciations, word error rate (words that are none); and without stress."""
     rates = {}
     for name, form in (("", lambda said: said), ("unstressed_", bare)):
         ours = [form(said) for said in found]
         theirs = [nearest(said, [form(own) for own in each]) for said, each in zip(ours, known, strict=True)]
         texts = [list(map(" ".join, each)) for each in (ours, theirs)]
-        rates[f"{name}phoneme_errors"] = float(jnn.metrics.word_error_rate(*texts).value())
-        rates[f"{name}word_errors"] = float(np.mean([a != b for a, b in zip(ours, theirs, strict=True)]))
+        rates[f"{name}phoneme_error_rate"] = float(jnn.metrics.word_error_rate(*texts).value())
+        rates[f"{name}word_error_rate"] = float(np.mean([a != b for a, b in zip(ours, theirs, strict=True)]))
     return rates

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -26,19 +27,10 @@ from experiments import pictures
 from experiments.datasets import SPLIT_SEED
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.refusals import refuse
 from experiments.training import train
-from jnn.cached_model import CachedModel
 from jnn.data import Batches, Tokenizer, in_order, libreoffice_en_de, pad, split, train_tokenizer
 from jnn.generation import GREEDY, generate
-from jnn.launch import USAGE
-from jnn.models import (
-    EncoderDecoderConfig,
-    cached_encoder_decoder,
-    encoder_decoder,
-    encoder_decoder_cache,
-    encoder_decoder_spec,
-)
+from jnn.models import EncoderDecoderConfig, encoder_decoder, encoder_decoder_model, encoder_decoder_spec
 from jnn.overrides import override
 from jnn.train import LossOutput
 
@@ -89,22 +81,10 @@ def loss(params, batch, ctx, config: Config, sizes: EncoderDecoderConfig):
     return LossOutput(values, weight, metrics={"accuracy": jnn.metrics.accuracy(logits, wanted, weight)})
 
 
-@functools.cache
-def translating(sizes: EncoderDecoderConfig) -> CachedModel:
-    """The decoder, as `generate` takes it, of {"params", "source", "length"}: the source is a part of what it knows."""
-    return CachedModel(
-        cache=lambda p, length, leading=(): encoder_decoder_cache(
-            p["params"], p["source"], sizes, length, lengths=p["length"]
-        ),
-        chunk=lambda p, tokens, cache: cached_encoder_decoder(p["params"], tokens, cache, sizes),
-        vocab=lambda p: sizes.vocab,
-    )
-
-
 def translate(
     params, tokenizer: Tokenizer, texts: list[str], sizes: EncoderDecoderConfig, rows: int = 128
 ) -> list[str]:
-    """The likeliest token after the likeliest, sentences of about one length together."""
+    """Greedy translations, made of sentences of about one length together."""
     ids = [own[:LONGEST] for own in tokenizer.encode_all(texts)]
     order, found = np.argsort([len(own) for own in ids], kind="stable"), {}
     for at in range(0, len(order), rows):
@@ -113,16 +93,16 @@ def translate(
         length = np.ones(rows, np.int32)
         for i, row in enumerate(some):
             source[i, : len(ids[row])], length[i] = ids[row], len(ids[row])
-        given = {"params": params, "source": jnp.asarray(source), "length": jnp.asarray(length)}
+        given = {"params": params, "source": jnp.asarray(source), "lengths": jnp.asarray(length)}
         start = jnp.full((rows, 1), START, jnp.int32)
-        written = generate(given, start, LONGEST, translating(sizes), GREEDY, end=END)
+        written = generate(given, start, LONGEST, encoder_decoder_model(sizes), GREEDY, end=END)
         for row, tokens, length in zip(some, np.asarray(written.tokens), np.asarray(written.lengths), strict=False):
             found[row] = tokenizer.decode(token for token in tokens[1:length] if token != END)
     return [found[row] for row in range(len(texts))]
 
 
 def attention_map(params, tokenizer: Tokenizer, english: str, german: str, sizes: EncoderDecoderConfig) -> Figure:
-    """Where each token of a translation looks in the source: the mean of the last layer's heads."""
+    """Attention map: where each token of a translation looks in the source, the mean of the last layer's heads."""
     source, target = (tokenizer.encode(text) for text in (english, german))
     seen: list[np.ndarray] = []
 
@@ -145,7 +125,7 @@ def attention_map(params, tokenizer: Tokenizer, english: str, german: str, sizes
 
 
 def prepared(config: Config) -> tuple[Tokenizer, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The tokenizer, and the pairs that train and that validate: the same whatever the run's seed."""
+    """Tokenizer, and the pairs that train and that validate: the same whatever the run's seed."""
     english, german = libreoffice_en_de(config.data_dir)
     tokenizer = train_tokenizer(english + german, config.vocab, special=SPECIAL)
     return tokenizer, *split(encode(tokenizer, english, german, config.length), 1 / 30, seed=SPLIT_SEED)
@@ -161,8 +141,6 @@ def scores(found: list[str], german: list[str]) -> dict[str, float]:
 
 def experiment(config: Config) -> Outcome:
     """Trains, validates, and translates the pages that were held out."""
-    if not 0 <= config.warmup < config.steps:
-        refuse(f"--warmup: expected fewer than the {config.steps} steps, found {config.warmup}.", USAGE)
     tokenizer, training, validation = prepared(config)
     sizes = EncoderDecoderConfig(
         len(tokenizer), config.layers, config.heads, config.embed, config.hidden, pre_norm=True
@@ -180,22 +158,25 @@ def experiment(config: Config) -> Outcome:
     )
     english, german = libreoffice_en_de(config.data_dir, "test")
     found = translate(state.params, tokenizer, english, sizes)
-    rows = list(zip(english, found, german, strict=True))
-    words = lambda text: text.replace(" ", "").rstrip(".").isalpha()
-    shown = sorted(rows, key=lambda row: (not words(row[0]), abs(len(row[0]) - 45)))[:MAPS]
-    maps = {
-        f"Where the last layer looks while it writes {own!r}.": functools.partial(
-            attention_map, state.params, tokenizer, text, own, sizes
-        )
-        for text, own, _ in shown
-    }
-    page = lambda: pictures.page("\n\n".join("\n".join(row) for row in rows[:400:25]))
+    draw = functools.partial(attention_map, state.params, tokenizer, sizes=sizes)
     return Outcome(
         params=state.params,
         metrics={"val_loss": history[-1]["val/loss"], **scores(found, german)},
         history=history,
-        figures={**maps, "Held-out sentences: English, the translation, the reference.": page},
+        figures=figures(list(zip(english, found, german, strict=True)), draw),
     )
+
+
+def figures(rows: list[tuple[str, str, str]], draw: Callable[[str, str], Figure]) -> dict[str, Callable[[], Figure]]:
+    """Figures of the report, by what they show: attention maps of plain sentences, and a page of translations."""
+    words = lambda text: text.replace(" ", "").rstrip(".").isalpha()
+    shown = sorted(rows, key=lambda row: (not words(row[0]), abs(len(row[0]) - 45)))[:MAPS]
+    maps = {
+        f"Where the last layer looks while it writes {own!r}.": functools.partial(draw, text, own)
+        for text, own, _ in shown
+    }
+    page = lambda: pictures.page("\n\n".join("\n".join(row) for row in rows[:400:25]))
+    return {**maps, "Held-out sentences: English, the translation, the reference.": page}
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import optax
 import tyro
 
 import jnn
+from experiments.options import description
 from jnn.inspect import format_bytes, format_table, memory
 from jnn.losses import chunked_cross_entropy, cross_entropy
 from jnn.models import DecoderConfig, decoder, decoder_hidden, decoder_spec
@@ -157,4 +158,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Config, description=description(__doc__)))

@@ -42,9 +42,9 @@ def lora_spec(
     Args:
       spec: the model's.
       rank: of the products.
-      where: patterns of the weights' paths; by default queries' and values' of attention, of a
-        block's cross-attention too, as in the paper. "*" is for
-        all linear maps; those that a layer multiplies by itself (experts, convolutions) take none.
+      where: patterns of the weights' paths; by default queries' and values' of attention, as in the paper, and of
+        cross-attention. "*" is for all linear maps; those that a layer multiplies by itself (experts, convolutions)
+        take none.
       init: initial values of "down", the paper's A; "up", its B, is zero.
       dtype: of all; each weight's own by default.
 

@@ -93,3 +93,12 @@ def end_tokens(end: Any) -> tuple[Any, ...]:
     """One token or several, of any kind of collection, in a tuple: it is gone through more than once."""
     numbers = end.tolist() if isinstance(end, np.ndarray | jax.Array) else end
     return tuple(numbers) if isinstance(numbers, Iterable) else (numbers,)
+
+
+def check_tokenizer(where: str, tokenizer: Any) -> None:
+    """Raises unless it decodes tokens."""
+    if not callable(getattr(tokenizer, "decode", None)):
+        raise TypeError(
+            f"{where}: expected a tokenizer whose decode(tokens) gives their text, such as a tokenizers.Tokenizer, "
+            f"found {checks.describe(tokenizer)}."
+        )

@@ -7,23 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import checks
+from jnn.generation._checks import check_tokenizer
 from jnn.generation._decode import Text
 from jnn.generation._transcript import Tokenizer, Transcript
-
-
-def check_tokenizer(where: str, tokenizer: Any) -> None:
-    """Raises unless it decodes tokens."""
-    if not callable(getattr(tokenizer, "decode", None)):
-        raise TypeError(
-            f"{where}: expected a tokenizer whose decode(tokens) gives their text, such as a tokenizers.Tokenizer, "
-            f"found {checks.describe(tokenizer)}."
-        )
 
 
 @dataclasses.dataclass(frozen=True)

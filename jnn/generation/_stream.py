@@ -13,10 +13,10 @@ import numpy as np
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._calls import PER_CALL, Advance, begin, calls, finished
-from jnn.generation._checks import end_tokens
+from jnn.generation._checks import check_tokenizer, end_tokens
 from jnn.generation._decode import Allow, Text
 from jnn.generation._sampling import PLAIN, Sampling
-from jnn.generation._stop import Stop, check_tokenizer
+from jnn.generation._stop import Stop
 from jnn.generation._transcript import Tokenizer, Transcript
 from jnn.param import Params
 

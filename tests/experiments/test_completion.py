@@ -15,7 +15,7 @@ from experiments.programs import END, programs
 from jnn.models import transformer_spec
 
 SMALL = ["--steps", "4", "--warmup", "1", "--vocab", "512", "--layers", "1", "--heads", "2", "--embed", "8"]
-SMALL += ["--context", "32", "--batch-size", "8", "--lines", "5", "--longest", "8"]
+SMALL += ["--context", "32", "--batch-size", "8", "--lines", "5", "--tokens", "8"]
 FILE = '''"""Module {i}."""
 import os
 
@@ -91,7 +91,7 @@ def test_judged_by_characters_and_by_what_parses():
 
 
 def test_what_is_drawn_is_a_line(sources):
-    data, config = programs(str(sources), 512), completion.Config(vocab=512, context=32, longest=8)
+    data, config = programs(str(sources), 512), completion.Config(vocab=512, context=32, tokens=8)
     spec = transformer_spec(512, None, layers=1, heads=2, embed=8, bias=False)
     chosen = completion.places(data, 3)
     texts = completion.complete(jnn.init(spec, jax.random.key(0)), chosen, data, config)
@@ -103,7 +103,7 @@ def test_what_is_drawn_is_a_line(sources):
     ("options", "exit_code", "message"),
     [
         (["--warmup", "4"], 2, "--warmup: expected fewer than the 4 steps, found 4."),
-        (["--longest", "32"], 2, "--longest: expected fewer than the context's 32, found 32."),
+        (["--tokens", "32"], 2, "--tokens: expected fewer than the context's 32, found 32."),
         (["--sources", "/nowhere"], 1, "--sources: expected Python files to train on and to hold out, found 0 below"),
     ],
 )

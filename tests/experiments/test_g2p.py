@@ -61,7 +61,7 @@ def options(folder, data_dir, **changes):
 def test_a_run_reports_its_error_rates(tmp_path, data_dir, model, capsys):
     launch(g2p.experiment, Config, options(tmp_path / "run", data_dir, model=model))
     result = loads(capsys.readouterr().out.splitlines()[-1])
-    rates = {"phoneme_errors", "word_errors", "unstressed_phoneme_errors", "unstressed_word_errors"}
+    rates = {f"{form}{of}_error_rate" for form in ("", "unstressed_") for of in ("phoneme", "word")}
     others = {f"g2p_en_{name}" for name in rates}
     assert {"val_loss", *rates, *others, "seconds", "params_digest"} == set(result)
     assert "Held-out words that it got wrong" in (tmp_path / "run" / "report.html").read_text()

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers.kernels._recurrence import in_order, matrices, parted, weights_gradient
+from jnn.layers.kernels._recurrence import matrices, parted, run_in_order, weights_gradient
 from jnn.param import Params
 from jnn.precision import wide_dtype
 
@@ -47,7 +47,7 @@ def gru_sequence(
     bias = jnp.concatenate([b[: 2 * h] + c[: 2 * h], b[2 * h :], c[2 * h :]])  # of r, z, n and m
     w, u, bias = (a.astype(xs.dtype) for a in (w, u, bias))
     run = lambda xs, keep, first: _sequence(w, u, bias, xs, None if keep is None else keep[..., None], first)
-    return in_order(run, carry, xs, valid, reverse=reverse)
+    return run_in_order(run, carry, xs, valid, reverse=reverse)
 
 
 @jax.custom_vjp

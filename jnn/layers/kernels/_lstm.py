@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers.kernels._recurrence import in_order, matrices, parted, weights_gradient
+from jnn.layers.kernels._recurrence import matrices, parted, run_in_order, weights_gradient
 from jnn.param import Params
 from jnn.precision import wide_dtype
 
@@ -45,7 +45,7 @@ def lstm_sequence(
     w, u, b, c = matrices(p)
     w, u, bias = (a.astype(xs.dtype) for a in (w, u, b + c))
     run = lambda xs, keep, state: _sequence(w, u, bias, xs, None if keep is None else keep[..., None], state)
-    return in_order(run, carry, xs, valid, reverse=reverse)
+    return run_in_order(run, carry, xs, valid, reverse=reverse)
 
 
 @jax.custom_vjp

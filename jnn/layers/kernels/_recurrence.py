@@ -16,7 +16,7 @@ from jnn.param import Params
 from jnn.precision import wide_dtype
 
 
-def in_order(
+def run_in_order(
     run: Callable[..., tuple[Any, jax.Array]], carry: Any, xs: jax.Array, valid: jax.Array | None, *, reverse: bool
 ) -> tuple[Any, jax.Array]:
     """Sequence of any shape and direction, run as one of matrices from its first step to its last.
@@ -28,7 +28,8 @@ def in_order(
       valid: (t, ...), or None.
       reverse: whether time runs from the last step to the first.
 
-    >>> in_order(lambda xs, keep, h: (xs[-1], xs), jnp.ones(2), jnp.arange(6.0).reshape(3, 2), None, reverse=True)[0]
+    >>> last = lambda xs, keep, h: (xs[-1], xs)
+    >>> run_in_order(last, jnp.ones(2), jnp.arange(6.0).reshape(3, 2), None, reverse=True)[0]
     Array([0., 1.], dtype=float32)
     """
     t, *leading, d = xs.shape

@@ -61,7 +61,7 @@ def quantize_weight(
 
 
 def _scale(greatest: jax.Array, most: int, dtype: Any) -> jax.Array:
-    """Scale, of which `most` make the greatest: where so small a number is coarse or none in this dtype, the next up."""
+    """Scale, of which `most` make the greatest: where so small a number is coarse or none in a dtype, the next up."""
     info = jnp.finfo(dtype)
     least = info.smallest_subnormal if info.bits == 16 and info.nmant > 7 else info.tiny  # wider ones are flushed to 0
     scale = jnp.maximum(jnp.where(greatest == 0, 1, greatest) / most, least).astype(dtype)

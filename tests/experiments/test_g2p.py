@@ -118,7 +118,7 @@ def test_rates_are_those_of_the_nearest_pronunciation():
     assert nearest(("R", "IY1", "D", "Z"), read) == read[1]
     assert bare(("R", "IY1", "D")) == ("R", "IY", "D")
     rates = error_rates([("R", "IY1", "D"), ("R", "IY0", "D", "Z"), ()], [read, read, [("AH0",)]])
-    assert rates["phoneme_errors"] == pytest.approx((0 + 2 + 1) / 7)
-    assert rates["word_errors"] == pytest.approx(2 / 3)
-    assert rates["unstressed_phoneme_errors"] == pytest.approx((0 + 1 + 1) / 7)
-    assert rates["unstressed_word_errors"] == pytest.approx(2 / 3)
+    assert rates["phoneme_error_rate"] == pytest.approx((0 + 2 + 1) / 7)
+    assert rates["word_error_rate"] == pytest.approx(2 / 3)
+    assert rates["unstressed_phoneme_error_rate"] == pytest.approx((0 + 1 + 1) / 7)
+    assert rates["unstressed_word_error_rate"] == pytest.approx(2 / 3)

@@ -17,7 +17,8 @@ from jnn.layers import Cache, attention_cache, rms_norm
 from jnn.models._transformer_block import cached_block
 from jnn.models.decoders._block import block_options
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import embed_tokens, groups, layer, layer_at, logits_of
+from jnn.models.decoders._ends import embed_tokens, logits_of
+from jnn.models.decoders._groups import groups, layer, layer_at
 from jnn.param import Params
 
 Caches = tuple[Cache, ...]

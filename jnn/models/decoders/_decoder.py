@@ -31,18 +31,16 @@ from jnn.initializers import normal
 from jnn.layers import (
     Routing,
     dropout,
-    embed,
     embed_spec,
-    linear,
     linear_spec,
-    rms_norm,
     rms_norm_spec,
     scan_layers,
-    unembed,
 )
 from jnn.models._transformer_block import mask_of_rows, transformer_block
 from jnn.models.decoders._block import block_options, block_spec
 from jnn.models.decoders._config import DecoderConfig
+from jnn.models.decoders._ends import embed_tokens, last_norm, logits_at_all_times
+from jnn.models.decoders._groups import groups, layer
 from jnn.param import Params, Spec, check_key, stack
 from jnn.remat import Remat, remat_layer
 
@@ -204,49 +202,3 @@ def between_ends(
     x = constrain(dropout(embed_tokens(ends, tokens, config), rate, key=first), "time", "embed")
     x, more = through(group, groups(p["blocks"], config), x, mask_of_rows(mask, tokens))
     return ends, last_norm(ends, x, config), more
-
-
-def groups(blocks: Any, config: DecoderConfig) -> Any:
-    """Stacked layers (layers, ...) in groups of as many as there are windows: (layers / n, n, ...).
-
-    Groups of one are the layers as they are: an axis of size 1 costs a compiled program a copy of all weights.
-    """
-    n = len(config.windows)
-    return blocks if n == 1 else jax.tree.map(lambda x: x.reshape(x.shape[0] // n, n, *x.shape[1:]), blocks)
-
-
-def layer(group: Any, i: int, config: DecoderConfig) -> Any:
-    """One layer of a group."""
-    return group if len(config.windows) == 1 else jax.tree.map(lambda x: x[i], group)
-
-
-def layer_at(blocks: Any, i: jax.Array) -> Any:
-    """Layer i of stacked ones, which may be traced: groups would copy all weights for each token of a loop."""
-    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), blocks)
-
-
-def embed_tokens(p: Params, tokens: jax.Array, config: DecoderConfig) -> jax.Array:
-    """(..., t) -> (..., t, d): the tokens' vectors."""
-    x = embed(p["embed"], tokens)
-    return x if config.embed_scale == 1 else x * jnp.asarray(config.embed_scale, x.dtype)
-
-
-def read_out(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
-    """(..., d) -> (..., vocab): logits, from weights of their own iff p has them."""
-    return logits_of(p, last_norm(p, x, config), config)
-
-
-def last_norm(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
-    """(..., d) -> (..., d): the rows that logits are read from."""
-    return rms_norm(p["norm"], x, epsilon=config.epsilon)
-
-
-def logits_at_all_times(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
-    """(..., t, d) -> (..., t, vocab), of rows that are normalized, in training."""
-    return constrain(logits_of(p, x, config), "time", "vocab")
-
-
-def logits_of(p: Params, x: jax.Array, config: DecoderConfig) -> jax.Array:
-    """Logits of rows that are normalized."""
-    logits = linear(p["out"], x) if "out" in p else unembed(p["embed"], x)
-    return logits if config.logit_cap is None else config.logit_cap * jnp.tanh(logits / config.logit_cap)

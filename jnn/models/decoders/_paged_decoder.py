@@ -23,7 +23,8 @@ from jnn.models._transformer_block import cached_block
 from jnn.models.decoders._block import block_options
 from jnn.models.decoders._cached_decoder import cached_decoder, cached_rows, decoder_cache
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import embed_tokens, layer_at, logits_of, read_out
+from jnn.models.decoders._ends import embed_tokens, logits_of, read_out
+from jnn.models.decoders._groups import layer_at
 from jnn.param import Params
 
 

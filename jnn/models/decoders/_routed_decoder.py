@@ -14,7 +14,8 @@ import jax.numpy as jnp
 
 from jnn.layers import Routing
 from jnn.models.decoders._config import DecoderConfig
-from jnn.models.decoders._decoder import Group, between_ends, logits_at_all_times
+from jnn.models.decoders._decoder import Group, between_ends
+from jnn.models.decoders._ends import logits_at_all_times
 from jnn.param import Params
 from jnn.remat import Remat
 

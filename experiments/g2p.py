@@ -8,9 +8,9 @@ Network   letters to phonemes by an LSTM in both directions and one that attends
 Training  Adam, 200 steps of warm-up to 2e-3 and cosine to 0, labels smoothed by 0.1, batches of 128.
 Run       python -m experiments.g2p [--model transformer --workdir runs/g2p-transformer]
 Measured  held-out words, the nearest pronunciation counts; errors of phonemes and of words, and both without stress:
-          LSTM 0.207, 0.587, 0.182, 0.562 (one seed, 2.2 passes over the data); g2p_en's published weights, which have
-          most likely seen these words, 0.101, 0.314, 0.082, 0.271. Not measured yet: the transformer, and the time on
-          two cores that nothing else uses.
+          LSTM 0.207, 0.587, 0.182, 0.562, and transformer 0.138, 0.471, 0.111, 0.425 (one seed each, 2.2 passes over
+          the data); g2p_en's published weights, which have most likely seen these words, 0.101, 0.314, 0.082, 0.271.
+          Processor time 521 and 545 seconds.
 """
 
 from __future__ import annotations

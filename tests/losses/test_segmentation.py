@@ -21,6 +21,7 @@ def test_overlaps_match_their_definitions(rng):
     spatial, lead = int(rng.integers(1, 4)), int(rng.integers(1, 3))
     shape, smooth, a, b, gamma = (lead, *rng.integers(1, 4, spatial), 3), *rng.uniform(0.1, 1.5, 4)
     p, t, mask = rng.uniform(size=shape), rng.uniform(0, 3, size=shape) / 3, rng.random(shape[:-1]) < 0.8
+    mask[(slice(None), *[0] * spatial)] = True  # the definition of generalized Dice is 0 / 0 without any
 
     def ours(p, t):
         how = {"mask": mask, "spatial": spatial}

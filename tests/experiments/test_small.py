@@ -34,6 +34,7 @@ def test_neuron_has_the_same_gradient_twice(tmp_path):
     assert metrics["accuracy"] > 0.95
 
 
+@pytest.mark.slow
 def test_universal_errors_fall_with_the_width(tmp_path):
     config = universal.Config(workdir=str(tmp_path), steps=800, widths=(1, 8), restarts=2, steps_per_call=50)
     outcome = universal.experiment(config)

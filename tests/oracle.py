@@ -53,6 +53,7 @@ def assert_matches_torch(
       tolerance: how much of the reference's largest value ours may be off; by default, and where another dtype is
         named, as `NEAR` has it.
     """
+    arrays = [np.asarray(a) for a in arrays]
     floats = [i for i, a in enumerate(arrays) if np.issubdtype(a.dtype, np.floating)]
     exact = any(arrays[i].dtype == np.float64 for i in floats)
     dtype = jnp.dtype("float64" if exact else os.environ["JNN_ORACLE_DTYPE"])

@@ -57,11 +57,11 @@ def test_it_finds_what_transformers_finds(case, beams, penalty):
     pytest.importorskip("transformers")
     from jnn.interop.torch import load_state_dict
     from jnn.models import decoder_from_hf, decoder_spec
-    from tests.models.hugging_face import model_of, weights_of
+    from tests.models.hugging_face import model_of, saved
 
     theirs = model_of(case)
     config, names = decoder_from_hf(theirs.config.to_dict())
-    p = load_state_dict(decoder_spec(config), weights_of(theirs), names)
+    p = load_state_dict(decoder_spec(config), saved(theirs), names)
     prompt = np.random.default_rng(1).integers(1, 40, (3, 6))
     options = {"num_beams": beams, "num_return_sequences": beams, "max_new_tokens": 12, "do_sample": False}
     wanted = theirs.generate(

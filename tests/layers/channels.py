@@ -19,7 +19,7 @@ def last(x: torch.Tensor) -> torch.Tensor:
 
 def kernel(w: torch.Tensor) -> torch.Tensor:
     """(*kernel, c_in, c_out) -> (c_out, c_in, *kernel)."""
-    return w.movedim(-1, 0).movedim(-1, 1)
+    return w.movedim(-1, 0).movedim(-1, 1).contiguous()  # a gradient of torch's asks for it
 
 
 def pad_argument(pairs) -> list[int]:

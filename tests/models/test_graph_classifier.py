@@ -16,7 +16,7 @@ from tests.oracle import assert_matches_torch
 
 N, FILE = 5, "planetoid/cora.npz"
 SENDERS, RECEIVERS = np.array([0, 1, 1, 3, 2, 4], np.int32), np.array([1, 0, 2, 1, 4, 2], np.int32)
-ADJACENT = np.zeros((N, N), np.float32)
+ADJACENT = np.zeros((N, N))
 ADJACENT[RECEIVERS, SENDERS] = 1
 
 
@@ -88,7 +88,7 @@ def test_a_graph_classifier_matches_matrices():
         return graph_classifier(tree.unflatten(leaves), one, key=None)
 
     def theirs(x, *leaves):
-        p, a, whose = tree.unflatten(leaves), torch.tensor(adjacent), torch.tensor(np.eye(2, dtype=np.float32)[owners])
+        p, a, whose = tree.unflatten(leaves), torch.tensor(adjacent), torch.tensor(np.eye(2)[owners])
         pooled = [whose.T @ x]
         for one in p["layers"]:
             h = (1 + one["epsilon"]) * x + a @ x

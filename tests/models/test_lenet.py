@@ -44,7 +44,7 @@ def theirs(codes, paths):
         h = subsample("s4", squash(torch.cat(maps, 1)))
         h = last(squash(conv(h, kernel(p["c5/w"]), p["c5/b"]))).flatten(1)
         h = squash(h @ p["f6/w"] + p["f6/b"])
-        return ((h[:, None] - torch.tensor(codes)) ** 2).sum(-1)
+        return ((h[:, None] - torch.tensor(codes, dtype=torch.float64)) ** 2).sum(-1)
 
     return run
 

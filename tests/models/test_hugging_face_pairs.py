@@ -104,6 +104,6 @@ def test_frames_of_whisper_are_decibels_of_a_mel_spectrogram():
     extract = transformers.WhisperFeatureExtractor(chunk_length=2)
     waveform = np.random.default_rng(0).normal(size=32_000).astype(np.float32) * np.linspace(0, 1, 32_000)
     wanted = extract(waveform.astype(np.float32), sampling_rate=16_000, return_tensors="np")["input_features"][0].T
-    powers = mel_spectrogram(jnp.asarray(waveform, jnp.float32), mel_filters(400, 80, 16_000), hop=160)[:-1]
+    powers = mel_spectrogram(jnp.asarray(waveform, jnp.float32), mel_filters(400, 80, 16_000), hop_length=160)[:-1]
     found = (decibels(powers, span=80.0) / 10 + 4) / 4
     np.testing.assert_allclose(found, wanted, atol=1e-4)

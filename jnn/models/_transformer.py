@@ -138,7 +138,7 @@ def transformer_hidden(
     mask: jax.Array | None = None,
     remat: Remat = "dots",
 ) -> jax.Array:
-    """Hidden states of a decoder-only transformer: `transformer(p, ...)` is these times p["embed"]["table"].T.
+    """Hidden states of a decoder-only transformer: `transformer(p, ...)` is these times the table of `embed`.
 
     With a large vocabulary `chunked_cross_entropy(hidden, p["embed"]["table"], labels)` is its loss without the logits.
 

@@ -128,7 +128,7 @@ def decoder_hidden(
     """Hidden states of a decoder of Llama's family: what the logits of `decoder` are read from.
 
     With a large vocabulary `chunked_cross_entropy(hidden, table, labels, soft_cap=config.logit_cap)` is its loss,
-    without the logits; the table is p["embed"]["table"] where config.tied, otherwise p["out"]["w"].T.
+    without the logits; the table is `p["embed"]["table"]` where config.tied, otherwise `p["out"]["w"].T`.
 
     Args:
       p, tokens, config, key, rate, mask, remat: as in `decoder`.

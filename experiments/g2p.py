@@ -46,6 +46,7 @@ from experiments.phonemes import (
     nearest,
     parts,
 )
+from experiments.teacher_forcing import teacher_forced_loss
 from experiments.training import train
 from jnn import layers
 from jnn.data import Batches, in_order
@@ -59,7 +60,6 @@ from jnn.models import (
     seq2seq_decode,
     seq2seq_spec,
 )
-from jnn.train import LossOutput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,12 +126,8 @@ def starts(x: jax.Array) -> jax.Array:
 
 def loss(params, batch, ctx, config: Config, network: Network):
     """Cross-entropy of the next phoneme, one number a phoneme."""
-    read, wanted = batch["y"][:, :-1], batch["y"][:, 1:]
-    logits = network.logits(params, batch["x"], batch["length"], read, ctx.key)
-    weight = (wanted != PAD) * batch["weight"][:, None]
-    smoothing = 0.0 if ctx.key is None else config.smoothing
-    values = jnn.losses.cross_entropy(logits, wanted, smoothing=smoothing)
-    return LossOutput(values, weight, metrics={"accuracy": jnn.metrics.accuracy(logits, wanted, weight)})
+    logits_of = lambda read: network.logits(params, batch["x"], batch["length"], read, ctx.key)
+    return teacher_forced_loss(logits_of, batch, ctx, pad=PAD, smoothing=config.smoothing)
 
 
 def pronounce(params: jnn.Params, network: Network, words: list[str], phonemes: list[str]) -> list[Said]:

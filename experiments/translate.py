@@ -27,12 +27,12 @@ from experiments import pictures
 from experiments.datasets import SPLIT_SEED
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.teacher_forcing import teacher_forced_loss
 from experiments.training import train
 from jnn.data import Batches, Tokenizer, in_order, libreoffice_en_de, pad, split, train_tokenizer
 from jnn.generation import GREEDY, generate
 from jnn.models import EncoderDecoderConfig, encoder_decoder, encoder_decoder_model, encoder_decoder_spec
 from jnn.overrides import override
-from jnn.train import LossOutput
 
 SPECIAL = ("<pad>", "<start>", "<end>")
 PAD, START, END = range(3)
@@ -73,12 +73,9 @@ def encode(tokenizer: Tokenizer, english: list[str], german: list[str], length: 
 
 def loss(params, batch, ctx, config: Config, sizes: EncoderDecoderConfig):
     """Cross-entropy of the next token of the translation, one number a token."""
-    read, wanted = batch["y"][:, :-1], batch["y"][:, 1:]
-    logits = encoder_decoder(params, batch["x"], read, sizes, key=ctx.key, lengths=batch["length"], rate=config.dropout)
-    weight = (wanted != PAD) * batch["weight"][:, None]
-    smoothing = 0.0 if ctx.key is None else config.smoothing
-    values = jnn.losses.cross_entropy(logits, wanted, smoothing=smoothing)
-    return LossOutput(values, weight, metrics={"accuracy": jnn.metrics.accuracy(logits, wanted, weight)})
+    how = {"key": ctx.key, "lengths": batch["length"], "rate": config.dropout}
+    logits_of = lambda read: encoder_decoder(params, batch["x"], read, sizes, **how)
+    return teacher_forced_loss(logits_of, batch, ctx, pad=PAD, smoothing=config.smoothing)
 
 
 def translate(

@@ -161,3 +161,25 @@ def test_of_two_branches_the_one_that_differs_is_named_and_equal_infinities_are_
 def test_what_tells_nothing_is_an_error(call, example, error, message):
     with pytest.raises(error, match=message):
         check(linear, linear_spec(4, 3), torch.nn.Linear(4, 3), example, call=call)
+
+
+MAP = linear_spec(4, 3)
+SIDES = {
+    "a state dict": (
+        (linear, MAP, torch.nn.Linear(4, 3).state_dict()),
+        "a torch.nn.Module, found collections.Ordered",
+    ),
+    "params for a function": (
+        (jnn.abstract(MAP), MAP, torch.nn.Linear(4, 3)),
+        r"a function \(params, \*inputs\) -> ",
+    ),
+    "params for a spec": ((linear, jnn.abstract(MAP), torch.nn.Linear(4, 3)), "a spec, found ShapeDtypeStruct at 'b'"),
+    "nothing": ((linear, MAP, None), r"a torch\.nn\.Module, found NoneType\.$"),
+}
+
+
+@pytest.mark.parametrize("what", SIDES)
+def test_what_is_no_side_is_an_error(what):
+    sides, message = SIDES[what]
+    with pytest.raises(TypeError, match=f"parity: expected {message}"):
+        check(*sides, np.ones((2, 4)))

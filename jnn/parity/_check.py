@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.checks import describe
 from jnn.inspect import format_table
 from jnn.inspect.nonfinite import intermediates
 from jnn.interop.torch import Names, load_state_dict
-from jnn.param import Params, Spec, flatten
+from jnn.optional import optional
+from jnn.param import Params, Spec, check_spec, flatten
 from jnn.parity._reference import Reference, direction, run
 
 # of the largest gradient, that others are measured by at least: what is 0 by itself is rounding on both sides
@@ -85,7 +87,8 @@ def check(
       AssertionError: a difference is larger. Says which, lists all, and names the layers of the module whose output is
         no value that `function` computes: the first of them is where to look. (An activation that is no module is not
         among them: the next layer is.)
-      TypeError: either side returns no single array of floating numbers.
+      TypeError: a side is none, such as a state dict in the place of its module, or returns no single array of floating
+        numbers.
       ValueError: the state dict does not fit the spec, or the module's output is nowhere finite.
 
     >>> import torch
@@ -93,6 +96,7 @@ def check(
     >>> check(linear, linear_spec(3, 2), torch.nn.Linear(3, 2), np.ones((4, 3))).output < 1e-5
     True
     """
+    _check_sides(function, spec, module)
     inputs = tuple(_input(x) for x in (example if isinstance(example, tuple) else (example,)))
     if "key" in inspect.signature(function).parameters:
         function = partial(function, key=None)
@@ -104,6 +108,17 @@ def check(
         where = differing_layers(theirs, intermediates(function, found.params, *inputs), tolerance)
         raise AssertionError(f"parity: {faults[0]} differs{_more(faults)}. {where}\n{found}")
     return found
+
+
+def _check_sides(function: Any, spec: Any, module: Any) -> None:
+    """Raises TypeError unless there is a function, what declares its parameters, and a module."""
+    if not callable(function):
+        raise TypeError(f"parity: expected a function (params, *inputs) -> output, found {describe(function)}.")
+    check_spec("parity", spec)
+    if not isinstance(module, optional("torch", "test").nn.Module):
+        computes = " Weights compute nothing: give the module that they are loaded into, module.load_state_dict(...)."
+        advice = computes if isinstance(module, Mapping) else ""
+        raise TypeError(f"parity: expected a torch.nn.Module, found {describe(module)}.{advice}")
 
 
 def _compare(

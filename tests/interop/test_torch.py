@@ -158,6 +158,9 @@ def test_names_that_leave_something_out_are_an_error(names, message):
 def test_a_module_is_no_state_dict_and_a_layer_no_stack():
     with pytest.raises(TypeError, match=r"found Linear: \.state_dict\(\)\?"):
         load_state_dict(linear_spec(2, 3), torch.nn.Linear(2, 3))
+    params = jnn.init(linear_spec(2, 3), jax.random.key(0))
+    with pytest.raises(TypeError, match="load_state_dict: expected a spec, found ArrayImpl at 'b'"):
+        load_state_dict(params, torch.nn.Linear(2, 3).state_dict())
     with pytest.raises(ValueError, match="the spec declares one layer, not a stack of them"):
         load_state_dict(linear_spec(2, 3), torch.nn.Sequential(torch.nn.Linear(2, 3)).state_dict(), {"*": "{i}.*"})
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jnn.interop.torch._axes import as_declared
 from jnn.interop.torch._names import Names, Source, arrays_of, matches, source
 from jnn.interop.torch._taken import Taken, stand_in, to_numpy
-from jnn.param import Param, Params, Rules, Spec, abstract, array_type, flatten, load, map_paths
+from jnn.param import Param, Params, Rules, Spec, abstract, array_type, check_spec, flatten, load, map_paths
 
 IGNORED = ("*num_batches_tracked",)  # how often batch norm was called
 
@@ -58,7 +58,7 @@ def load_state_dict(
       Arrays of the dtypes that the spec declares.
 
     Raises:
-      TypeError: a module in place of its state dict.
+      TypeError: a module in place of its state dict, or spec is none, such as params.
       ValueError: lists the paths without an array and the arrays, or parts of them, without a path, patterns that match
         nothing, shapes that do not fit, and values that the declared dtype cannot hold.
 
@@ -70,6 +70,7 @@ def load_state_dict(
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"load_state_dict: expected a state dict, found {type(state_dict).__name__}: .state_dict()?")
+    check_spec("load_state_dict", spec)
     names, problems = names or {}, []
     read: dict[str, set[tuple[int, int]]] = {}  # which parts of what was read
 

@@ -92,7 +92,8 @@ def params(
     if not hasattr(p, "keys"):
         swapped = f"They come first: {layer}({what}, x)." if isinstance(p, jax.Array | np.ndarray) else ""
         absent = "Of ctx.given and ctx.ema: make_step(given=...), create_state(ema=True)." if p is None else ""
-        advice = swapped or absent or _how_to_array(p, what)
+        of_state = "Give those that it holds: state.params." if hasattr(p, "params") else ""
+        advice = swapped or absent or of_state or _how_to_array(p, what)
         raise TypeError(f"{layer}: {_wanted(what, need + may)}; found {describe(p)}. {advice}")
     for own in need + may:
         if own in p:
@@ -297,6 +298,19 @@ def count(where: str, name: str, value: Any, *, least: int = 1) -> None:
         raise ValueError(
             f"{where}: expected {name} of {least} or more, found {value!r}{'' if whole else ', which is no integer'}."
         )
+
+
+def size(where: str, name: str, value: Any) -> None:
+    """Raises ValueError unless a value is the size of an axis: an integer of 1 or more, or one that is symbolic.
+
+    >>> size("attention_cache", "length", 8.0)
+    Traceback (most recent call last):
+    ValueError: attention_cache: expected length of 1 or more, found 8.0, which is no integer.
+    """
+    from jax import export
+
+    if not export.is_symbolic_dim(value):
+        count(where, name, value)
 
 
 def divides(where: str, rows: int, *, of: str = "the batch", **parts: int) -> None:

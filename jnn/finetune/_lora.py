@@ -11,12 +11,13 @@ quantized (QLoRA), stacked, and spread over devices: the parts have the names of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.finetune._parts import with_parts
+from jnn.finetune._parts import check_trees, with_parts
 from jnn.finetune._select import Where, linear_maps, matching, nested
 from jnn.initializers import Init, VarianceScaling, ones, zeros
 from jnn.layers import merge_weight
@@ -104,16 +105,16 @@ def with_lora(p: Params, lora: Params, *, alpha: float | None = None) -> Params:
       A tree of both, for the model's own function.
 
     Raises:
-      ValueError: lora is for weights that p has not, or has LoRA beside already.
+      TypeError: either is no tree of parameters, or alpha is no number.
+      ValueError: lora is for weights that p has not, or has LoRA beside already; alpha is not over 0.
 
     >>> import jax.numpy as jnp
     >>> lora = {"lora": {"down": jnp.ones((2, 1)), "up": jnp.ones((1, 3))}}
     >>> with_lora({"w": jnp.ones((2, 3))}, lora, alpha=2)["lora"]["up"].tolist()
     [[2.0, 2.0, 2.0]]
     """
-    if alpha is not None:
-        lora = _each_lora(lambda parts: parts | {"up": parts["up"] * (alpha / parts["down"].shape[-1])}, lora)
-    return with_parts(p, lora)
+    check_trees("with_lora", p, lora)
+    return with_parts(p, lora if alpha is None else _each_lora(partial(_scaled, alpha), lora))
 
 
 def merge_lora(p: Params, lora: Params, *, alpha: float | None = None) -> Params:
@@ -140,6 +141,14 @@ def _parts(w: Param, rank: int, init: Init, dtype: DTypeLike | None) -> dict[str
     down = declare((*w.shape[w.stacked : ins], rank), (*w.fan_in, "rank"), init, fan_in=w.fan_in, fan_out=("rank",))
     up = declare((rank, *w.shape[ins:]), ("rank", *w.fan_out), zeros, fan_in=("rank",), fan_out=w.fan_out)
     return {"down": down, "up": up}
+
+
+def _scaled(alpha: Any, parts: Any) -> Any:
+    """A LoRA whose product is `alpha / rank` times what it was."""
+    checks.params("with_lora", parts, "down", "up", may=("magnitude",), what="lora")
+    down, up = parts["down"], parts["up"]
+    factor = checks.number("with_lora", "alpha", alpha, lambda x: x > 0, "over 0", like=up) / down.shape[-1]
+    return parts | {"up": up * factor}
 
 
 def _each_lora(change: Callable[[Any], Any], tree: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jnn import checks
 from jnn.param import Params
 
 PARTS = ("lora", "prefix", "adapter1", "adapter_cross", "adapter2")  # what functions read iff it is there
@@ -26,12 +27,22 @@ def with_parts(p: Params, parts: Params) -> Params:
       A new tree with both; no array is copied.
 
     Raises:
+      TypeError: either is no tree of parameters.
       ValueError: a part is for what p has not, or is there already.
 
     >>> with_parts({"q": {"w": 1}}, {"q": {"lora": {"down": 2, "up": 3}}})
     {'q': {'w': 1, 'lora': {'down': 2, 'up': 3}}}
     """
+    check_trees("with_parts", p, parts)
     return _beside(p, parts, "")
+
+
+def check_trees(name: str, p: Any, parts: Any) -> None:
+    """Raises TypeError unless these are the parameters of a model, and of parts for it."""
+    for tree, what, kinds in ((p, "a model's parameters", Mapping | list | tuple), (parts, "parts of it", Mapping)):
+        if not isinstance(tree, kinds):
+            raise TypeError(f"{name}: expected {what}, a tree of dicts, found {checks.describe(tree)}.")
+        checks.drawn(name, tree)
 
 
 def _beside(p: Any, parts: Any, path: str) -> Any:

@@ -51,6 +51,12 @@ def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, 
     (['b', 'w'], dtype('int8'), (1, 2))
     """
     chosen = _chosen(spec, where, bits)
+    have = flatten(p)
+    if lacking := [path for path in flatten(spec) if path not in have and f"{path}/scales" not in have]:
+        raise ValueError(
+            f"quantize: expected the parameters that spec declares, found none at {lacking[0]!r}. Give what "
+            "jnn.init(spec, key) or jnn.load(spec, arrays) made."
+        )
 
     def one(path: str, param: Param, x: Any) -> Any:
         if path not in chosen:

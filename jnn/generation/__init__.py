@@ -18,6 +18,7 @@ from jnn.generation._adjust import (
 )
 from jnn.generation._beam import Beams, beam_search
 from jnn.generation._calls import Generated
+from jnn.generation._checks import check_tokenizer
 from jnn.generation._contrastive import contrastive_search
 from jnn.generation._decode import token_log_prob
 from jnn.generation._draft import DraftModel, PromptLookup
@@ -46,6 +47,7 @@ __all__ = [
     "allowed_logits",
     "beam_search",
     "check_sampling",
+    "check_tokenizer",
     "contrastive_search",
     "frequency_logits",
     "generate",

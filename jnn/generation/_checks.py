@@ -23,6 +23,7 @@ def check_text(where: str, p: Params, prompt: jax.Array, steps: Any, model: Any,
             f"{where}: expected a model, such as jnn.models.TRANSFORMER or jnn.models.decoder_model(config), found "
             f"{checks.describe(model)}."
         )
+    checks.drawn(where, p)
     checks.integers(where, prompt, ndim=1, name="prompt")
     checks.in_range(where, prompt, vocab := model.vocab(p), what="tokens", of="rows in its table")
     if not isinstance(steps, int | np.integer) or steps < 1:

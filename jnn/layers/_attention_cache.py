@@ -12,6 +12,9 @@ Without one nothing is forgotten: a cache that overflows is an error, and under 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -43,12 +46,25 @@ def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dt
       {"k": (*leading, length, kv_heads, head), "v": the same, "next": int32 (), the next chunk's first position}; of
       int8 "k_scales" and "v_scales" beside, (*leading, length, kv_heads, 1).
 
+    Raises:
+      TypeError, ValueError: p is not an attention's, a size is none, or keys and values would be lost in this dtype.
+
     >>> from jnn.layers import attention_spec
     >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
     >>> attention_cache(p, 16, leading=(8,))["k"].shape
     (8, 16, 2, 2)
     """
-    return empty_rows("attention_cache", p, (*leading, length), dtype) | {"next": jnp.zeros((), jnp.int32)}
+    rows = rows_of("attention_cache", length, leading)
+    return empty_rows("attention_cache", p, rows, dtype) | {"next": jnp.zeros((), jnp.int32)}
+
+
+def rows_of(layer: str, length: Any, leading: Any) -> tuple[int, ...]:
+    """(*leading, length), once these are sizes of axes."""
+    if not isinstance(leading, Sequence):
+        raise TypeError(f"{layer}: expected the sizes of leading axes, such as (8,), found {leading!r}.")
+    for name, size in (*(("each leading axis", size) for size in leading), ("length", length)):
+        checks.size(layer, name, size)
+    return (*leading, length)
 
 
 def empty_rows(layer: str, p: Params, rows: tuple[int, ...], dtype: DTypeLike | None) -> Cache:

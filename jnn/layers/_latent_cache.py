@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.layers._attention import Attend, Rotate
-from jnn.layers._attention_cache import Cache, check_cache_dtype, check_room, remember, slot_positions
+from jnn.layers._attention_cache import Cache, check_cache_dtype, check_room, remember, rows_of, slot_positions
 from jnn.layers._dot_product_attention import dot_product_attention
 from jnn.layers._latent_attention import check_latent, project
 from jnn.layers._linear import linear, merge_weight
@@ -46,8 +46,9 @@ def latent_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype
     """
     checks.params("latent_cache", p, "latent", "turned")
     check_cache_dtype("latent_cache", dtype)
+    rows = rows_of("latent_cache", length, leading)
     empty = {
-        name: jnp.zeros((*leading, length, 1, weight_shape(p[name]["w"])[-1]), dtype or weight_dtype(p[name]["w"]))
+        name: jnp.zeros((*rows, 1, weight_shape(p[name]["w"])[-1]), dtype or weight_dtype(p[name]["w"]))
         for name in ("latent", "turned")
     }
     return empty | {"next": jnp.zeros((), jnp.int32)}

@@ -43,13 +43,15 @@ def paged_cache(p: Params, pages: int, page: int, table: jax.Array, *, dtype: DT
 
     Raises:
       TypeError: the table is not of integers, or the dtype is one in which keys and values would be lost.
-      ValueError: it names a page that there is not.
+      ValueError: it names a page that there is not, or a size is none.
 
     >>> from jnn.layers import attention_spec
     >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), attention_spec(4, 2))
     >>> paged_cache(p, 8, 16, jnp.array([[0, 3], [1, -1]]))["k"].shape
     (8, 16, 2, 2)
     """
+    checks.size("paged_cache", "pages", pages)
+    checks.size("paged_cache", "page", page)
     empty = empty_rows("paged_cache", p, (pages, page), dtype)
     table = checks.integers("paged_cache", table, ndim=1, name="table")
     checks.lengths("paged_cache", table + 1, pages, of="pages", what="pages, counted from 1, or 0 for none,")

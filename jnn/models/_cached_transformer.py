@@ -32,6 +32,7 @@ def transformer_cache(
     >>> transformer_cache(p, 64, leading=(5,))["k"].shape
     (3, 5, 64, 2, 4)
     """
+    checks.params("transformer_cache", p, "blocks")
     return jax.vmap(lambda p: attention_cache(p, length, leading=leading, dtype=dtype))(p["blocks"]["attention"])
 
 

@@ -149,6 +149,7 @@ def mamba2_decoder_cache(p: Params, length: int | None = None, *, leading: tuple
     >>> mamba2_decoder_cache(p, leading=(5,))["state"].shape
     (2, 5, 4, 16, 4)
     """
+    _check_params("mamba2_decoder_cache", p)
     x = jax.eval_shape(embed_tokens, p["embed"], jax.ShapeDtypeStruct((*leading, 1), jnp.int32))
     begun = jax.eval_shape(jax.vmap(lambda p, x: mamba2(p, x)[1], (0, None)), p["blocks"]["mixer"], x)
     return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), begun)
@@ -185,9 +186,13 @@ def cached_mamba2_decoder(p: Params, tokens: jax.Array, cache: Any) -> tuple[jax
     return _read_out(p, x), cache
 
 
-MAMBA2 = CachedModel(
-    cache=mamba2_decoder_cache, chunk=cached_mamba2_decoder, vocab=lambda p: weight_shape(p["embed"]["table"])[0]
-)
+def _vocab(p: Params) -> int:
+    """How many tokens the table has: what generation asks first, and so what checks params for all of it."""
+    _check_params("mamba2_decoder", p)
+    return weight_shape(p["embed"]["table"])[0]
+
+
+MAMBA2 = CachedModel(cache=mamba2_decoder_cache, chunk=cached_mamba2_decoder, vocab=_vocab)
 """A language model of Mamba-2 layers, as `jnn.generate` takes it."""
 
 
@@ -203,7 +208,11 @@ def _read_out(p: Params, x: jax.Array) -> jax.Array:
 
 
 def _check(name: str, p: Params, tokens: jax.Array) -> None:
+    _check_params(name, p)
+    checks.integers(name, tokens, ndim=1, name="tokens")
+
+
+def _check_params(name: str, p: Params) -> None:
     checks.params(name, p, "embed", "blocks", "norm", may=("out",))
     checks.params(name, p["embed"], "table", what="params['embed']", adapted=True)
     checks.params(name, p["blocks"], "norm", "mixer", what="params['blocks']")
-    checks.integers(name, tokens, ndim=1, name="tokens")

@@ -119,6 +119,13 @@ def grown_cache(cache: Cache, pools: Cache, tokens: jax.Array, lengths: jax.Arra
     return cache | own | {"next": cache["next"] + more}
 
 
+def _vocab(p: Params) -> int:
+    """How many tokens the table has: what generation asks first, and so what checks params for all of it."""
+    checks.params("transformer", p, "embed", "blocks", "norm", may=("position",))
+    checks.params("transformer", p["embed"], "table", what="params['embed']", adapted=True)
+    return weight_shape(p["embed"]["table"])[0]
+
+
 def _longest(p: Params) -> int | None:
     return p["position"]["table"].shape[0] if "position" in p else None
 
@@ -126,7 +133,7 @@ def _longest(p: Params) -> int | None:
 TRANSFORMER = CachedModel(
     cache=transformer_cache,
     chunk=cached_transformer,
-    vocab=lambda p: weight_shape(p["embed"]["table"])[0],
+    vocab=_vocab,
     longest=_longest,
     rows=cached_rows,
     read_out=lambda p, rows: unembed(p["embed"], rows),

@@ -10,14 +10,15 @@ import numpy as np
 
 from jnn import checks
 from jnn.cached_model import CachedModel
-from jnn.generation import Tokenizer
+from jnn.generation import Tokenizer, check_tokenizer
 from jnn.generation import check_sampling as check_numbers
+from jnn.param import Params
 from jnn.serving._engine_config import EngineConfig
 from jnn.serving._request import GenerationRequest
 
 
-def check_model(model: Any) -> None:
-    """Raises unless each sequence may have a position of its own."""
+def check_model(p: Params, model: Any, tokenizer: Any) -> None:
+    """Raises unless each sequence may have a position of its own, and what is drawn can be text, if it shall be."""
     if not isinstance(model, CachedModel):
         raise TypeError(f"Engine: expected a model such as jnn.models.TRANSFORMER, found {checks.describe(model)}.")
     if model.paged_cache is None or model.paged_chunk is None:
@@ -25,10 +26,15 @@ def check_model(model: Any) -> None:
             "Engine: expected a model with a paged cache, such as jnn.models.TRANSFORMER or decoder_model(config), and "
             "this one has none. `jnn.generate` draws from it."
         )
+    checks.drawn("Engine", p)
+    if tokenizer is not None:
+        check_tokenizer("Engine", tokenizer)
 
 
 def check_plan(plan: EngineConfig) -> None:
     """Raises unless a request of the longest kind fits the pages."""
+    if not isinstance(plan, EngineConfig):
+        raise TypeError(f"Engine: expected an EngineConfig, found {checks.describe(plan)}.")
     for name, value in dataclasses.asdict(plan).items():
         checks.count("EngineConfig", name, value)
     if plan.longest > plan.pages * plan.page:

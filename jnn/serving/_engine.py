@@ -46,7 +46,7 @@ class Engine:
       prompt_tokens, drawn_tokens: how many were read and drawn so far.
 
     Raises:
-      TypeError, ValueError: there is no paged cache, or the plan makes no sense.
+      TypeError, ValueError: there is no paged cache, p is not the model's, or the plan or tokenizer make no sense.
 
     >>> import jax
     >>> from jnn.generation import GREEDY
@@ -70,7 +70,7 @@ class Engine:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_model(model)
+        check_model(p, model, tokenizer)
         check_plan(plan)
         self.plan, self.vocab = plan, model.vocab(p)
         self.longest = min(plan.longest, model.longest(p) or plan.longest)

@@ -11,7 +11,7 @@ import torch
 
 import jnn
 from jnn.data import read_safetensors, write_safetensors
-from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, quantize_spec, with_lora
+from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, quantize_spec, with_lora, with_parts
 from jnn.initializers import ones
 from jnn.interop.torch import load_state_dict, lora_names
 from jnn.layers import attention_spec, linear, linear_spec, scan_layers
@@ -159,6 +159,12 @@ REFUSED = {
         lambda: jnn.layers.conv({"w": jnp.ones((3, 8, 4)), "lora": {}}, X),
         "found a 'lora' in params, which linear maps alone read",
     ),
+    "parts without factors": (lambda: with_lora({"w": X}, {"lora": {}}, alpha=1), "lora, a dict with 'down', 'up'"),
+    "an alpha of 0": (
+        lambda: with_lora({"w": X}, jnn.init(lora_spec(linear_spec(8, 4), 2, "w"), KEY), alpha=0),
+        "expected alpha over 0, found 0",
+    ),
+    "nothing quantized": (lambda: quantize(None, SPEC), "quantize: expected the parameters .* found none at 'blocks/"),
     "magnitudes of PEFT": (lambda: lora_names(dora_spec(SPEC, 2), {}), "divide PEFT's magnitudes"),
 }
 
@@ -174,3 +180,23 @@ def test_what_makes_no_sense_is_refused(why):
 def test_params_in_the_place_of_a_spec_are_refused(declare):
     with pytest.raises(TypeError, match=r"expected a spec, found .* at 'w'. Give what a function such as"):
         declare({"w": X})
+
+
+@pytest.mark.parametrize("put", [with_lora, partial(with_lora, alpha=2.0), merge_lora, with_parts])
+@pytest.mark.parametrize(
+    ("p", "lora", "message"),
+    [
+        (BASE, None, "expected parts of it, a tree of dicts, found NoneType"),
+        (None, {}, "expected a model's parameters, a tree of dicts, found NoneType"),
+        (BASE, X, r"expected parts of it, a tree of dicts, found float32\[2,5,8\]"),
+        (BASE, lora_spec(SPEC, 2), "expected an array for each parameter, found jnn.Param. That is a spec"),
+    ],
+)
+def test_what_is_no_tree_of_parameters_is_refused(put, p, lora, message):
+    with pytest.raises(TypeError, match=f"with_(lora|parts): {message}"):
+        put(p, lora)
+
+
+def test_an_alpha_that_is_no_number_is_refused():
+    with pytest.raises(TypeError, match="with_lora: expected a number alpha over 0, found str"):
+        with_lora(BASE, jnn.init(lora_spec(SPEC, 2), KEY), alpha="8")

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 
 import jnn
 from jnn.generation import GREEDY, Sampling, beam_search, generate, host_mask
-from jnn.models import TRANSFORMER, DecoderConfig, decoder_model, decoder_spec, transformer
+from jnn.models import MAMBA2, TRANSFORMER, DecoderConfig, decoder_model, decoder_spec, mamba2_decoder_spec, transformer
 from jnn.param import abstract
 from tests.models.decoders import LEARNED, VARIANTS, moved
 
@@ -263,3 +264,23 @@ def test_bad_input_is_one_clear_error(call, error, message):
 def test_what_may_come_next_is_said_by_booleans_of_all_tokens(draw, mask):
     with pytest.raises(ValueError, match=r"allow: expected bool \(\.\.\., 11\), .* found (int|float|bool)"):
         jax.eval_shape(lambda p: draw(p, PROMPT, 2, TRANSFORMER, allow=lambda *_: mask), abstract(LEARNED))
+
+
+SIZES = DecoderConfig(vocab=11, layers=1, heads=1, embed=4, hidden=4)
+OTHERS = {
+    "nothing": (lambda spec: None, "found NoneType"),
+    "a list": (lambda spec: [1], "found list"),
+    "a spec": (lambda spec: spec, r"found jnn\.Param\. That is a spec; make params of it"),
+    "a state": (lambda spec: SimpleNamespace(params=1), r"Give those that it holds: state\.params"),
+    "another's": (lambda spec: {"w": jnp.ones(3)}, r"found the names \['w'\]"),
+}
+READERS = {"TRANSFORMER": (TRANSFORMER, LEARNED), "decoder": (decoder_model(SIZES), decoder_spec(SIZES))}
+READERS["MAMBA2"] = (MAMBA2, mamba2_decoder_spec(11, layers=1, embed=4, heads=2, head=2, states=2))
+
+
+@pytest.mark.parametrize("model", READERS)
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_are_no_params_of_the_model_is_one_clear_error(what, model):
+    (own, spec), (other, message) = READERS[model], OTHERS[what]
+    with pytest.raises((TypeError, ValueError), match=f"^(generate|transformer|decoder|mamba2_decoder): .*{message}"):
+        generate(other(spec), jnp.arange(3), 2, own, GREEDY)

@@ -9,7 +9,18 @@ import pytest
 import torch
 
 from jnn import init
-from jnn.layers import alibi, attention, attention_cache, attention_spec, cached_attention, rotary, sinusoidal_positions
+from jnn.layers import (
+    alibi,
+    attention,
+    attention_cache,
+    attention_spec,
+    cached_attention,
+    latent_attention_spec,
+    latent_cache,
+    paged_cache,
+    rotary,
+    sinusoidal_positions,
+)
 from tests.layers.attentions import attended, cuts, leaves_of, sight
 from tests.oracle import assert_matches_torch, configurations
 
@@ -119,6 +130,8 @@ def test_a_cache_of_another_dtype_keeps_the_dtype_of_x():
 P = init(attention_spec(4, 2), jax.random.key(0))
 X = jnp.ones((3, 5, 4))
 CACHE = attention_cache(P, 9)
+LATENT = init(latent_attention_spec(8, 2, latent=6, head=4, turned=2), jax.random.key(0))
+TABLE = jnp.array([[0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -129,6 +142,13 @@ CACHE = attention_cache(P, 9)
         (lambda: cached_attention(P, X[0], CACHE, window=0), ValueError, r"cached_attention: a window counts the rows"),
         (lambda: cached_attention(P, X[0].astype(int), CACHE), TypeError, r"cached_attention: expected floating-point"),
         (lambda: cached_attention(P, X[0, 0], CACHE), ValueError, r"cached_attention: expected an array of rank 2"),
+        (lambda: attention_cache(P, 8.0), ValueError, r"attention_cache: expected length of 1 or more, found 8\.0"),
+        (lambda: attention_cache(P, None), ValueError, r"attention_cache: expected length of 1 or more, found None"),
+        (lambda: attention_cache(P, 8, leading=3), TypeError, r"the sizes of leading axes, such as \(8,\), found 3"),
+        (lambda: attention_cache(P, 8, leading=(2.0,)), ValueError, r"each leading axis of 1 or more, found 2\.0"),
+        (lambda: latent_cache(LATENT, -1), ValueError, r"latent_cache: expected length of 1 or more, found -1"),
+        (lambda: paged_cache(P, 2, 4.0, TABLE), ValueError, r"paged_cache: expected page of 1 or more, found 4\.0"),
+        (lambda: paged_cache(P, "2", 4, TABLE), ValueError, r"paged_cache: expected pages of 1 or more, found '2'"),
         (lambda: cached_attention(P, X[0, :, :3], CACHE), ValueError, r"cached_attention: its parameters expect"),
     ],
 )  # fmt: skip

@@ -250,5 +250,11 @@ def test_what_is_no_engine_is_one_clear_error():
         engine(dataclasses.replace(PLAN, pages=15))
     with pytest.raises(TypeError, match="expected a model"):
         Engine(P, None, PLAN)
+    with pytest.raises(TypeError, match="Engine: expected an EngineConfig, found dict"):
+        Engine(P, TRANSFORMER, {"rows": 2})
+    with pytest.raises(TypeError, match="Engine: expected a tokenizer whose decode"):
+        Engine(P, TRANSFORMER, PLAN, tokenizer=3)
+    with pytest.raises(TypeError, match=r"transformer: expected params, a dict with 'embed'.* found NoneType"):
+        Engine(None, TRANSFORMER, PLAN)
     with pytest.raises(ValueError, match="a paged cache"):
         Engine(P, CachedModel(TRANSFORMER.cache, TRANSFORMER.chunk, TRANSFORMER.vocab), PLAN)

@@ -54,6 +54,7 @@ def decoder_cache(
     >>> [cache["k"].shape for cache in decoder_cache(p, config, 64, leading=(5,))]
     [(2, 5, 6, 2, 4), (2, 5, 64, 2, 4)]
     """
+    checks.params("decoder_cache", p, "blocks")
     of_groups = groups(p["blocks"]["attention"], config)
 
     def empty(i: int, window: int | None) -> Cache:

@@ -102,6 +102,12 @@ def paged_decoder(
     return read_out(p, x, config), grown_cache(cache, pools, tokens, lengths)
 
 
+def _vocab(p: Params, config: DecoderConfig) -> int:
+    """How many tokens there are: what generation asks first, and so what checks params for all of it."""
+    checks.params("decoder", p, "embed", "blocks", "norm", *(() if config.tied else ("out",)))
+    return config.vocab
+
+
 @functools.cache  # equal configs are one model, and so one compiled program
 def decoder_model(config: DecoderConfig, *, dtype: DTypeLike | None = None) -> CachedModel:
     """Decoder, as `jnn.generate` takes it.
@@ -117,7 +123,7 @@ def decoder_model(config: DecoderConfig, *, dtype: DTypeLike | None = None) -> C
     return CachedModel(
         cache=lambda p, length, leading=(): decoder_cache(p, config, length, leading=leading, dtype=dtype),
         chunk=lambda p, tokens, cache: cached_decoder(p, tokens, cache, config),
-        vocab=lambda p: config.vocab,
+        vocab=lambda p: _vocab(p, config),
         rows=lambda p, tokens, cache: cached_rows(p, tokens, cache, config),
         read_out=lambda p, rows: logits_of(p, rows, config),
         paged_cache=lambda p, pages, page, table: paged_decoder_cache(p, config, pages, page, table, dtype=dtype),

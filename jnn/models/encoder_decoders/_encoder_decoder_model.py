@@ -47,14 +47,19 @@ def encoder_decoder_model(config: EncoderDecoderConfig) -> CachedModel:
     return CachedModel(
         cache=lambda p, length, leading=(): _cache(p, config, length, leading),
         chunk=lambda p, tokens, cache: cached_encoder_decoder(p["params"], tokens, cache, config),
-        vocab=lambda p: config.vocab,
+        vocab=lambda p: _vocab(p, config),
         longest=lambda p: longest,
     )
 
 
+def _vocab(p: Params, config: EncoderDecoderConfig) -> int:
+    """How many tokens there are: what generation asks first, and so what checks params for all of it."""
+    checks.params(_WHERE, p, "params", "source", may=("lengths",))
+    return config.vocab
+
+
 def _cache(p: Params, config: EncoderDecoderConfig, length: int, leading: Sequence[int]) -> EncoderDecoderCache:
     """A cache for targets with these leading axes; one source is that of all."""
-    checks.params(_WHERE, p, "params", "source", may=("lengths",))
     source, lengths, own = p["source"], p.get("lengths"), 1 if config.bands is None else 2
     found = source.shape[: source.ndim - own]
     if not found:

@@ -105,15 +105,15 @@ def sft(params, batch, ctx, sizes) -> LossOutput:
     return LossOutput(losses.cross_entropy(logits, x[:, 1:]), mask * batch["weight"][:, None])
 
 
-def log_probabilities(p: Any, batch: Any, sizes: models.DecoderConfig) -> jax.Array:
+def log_probs(p: Any, batch: Any, sizes: models.DecoderConfig) -> jax.Array:
     """Log-probabilities of the chosen and the rejected answers, (b, 2)."""
     logits = models.decoder(p, batch["x"][..., :-1], sizes, key=None)
-    return losses.sequence_log_probability(logits, batch["x"][..., 1:], batch["mask"][..., 1:])
+    return losses.sequence_log_prob(logits, batch["x"][..., 1:], batch["mask"][..., 1:])
 
 
 def dpo(params, batch, ctx, sizes, beta) -> LossOutput:
     """DPO's loss, whose reference is what is remembered from before the first step."""
-    of = lambda lora: log_probabilities(finetune.with_lora(ctx.given, lora), batch, sizes)
+    of = lambda lora: log_probs(finetune.with_lora(ctx.given, lora), batch, sizes)
     ours, theirs = of(params["lora"]), jax.lax.stop_gradient(of(ctx.memory["lora"]))
     values = losses.dpo_loss(ours[:, 0], ours[:, 1], theirs[:, 0], theirs[:, 1], beta=beta)
     return LossOutput(values, batch["weight"], metrics={"win_rate": wins(ours, batch)})
@@ -136,13 +136,15 @@ def wins(scores: jax.Array, batch: Any) -> Any:
 
 def judge(params, batch, ctx, sizes) -> LossOutput:
     """What is measured of a policy: the loss of chosen answers' tokens, and the win rate."""
-    ours = log_probabilities(finetune.with_lora(ctx.given, params["lora"]), batch, sizes)
+    ours = log_probs(finetune.with_lora(ctx.given, params["lora"]), batch, sizes)
     tokens = batch["mask"][:, 0].sum(-1)
     return LossOutput(-ours[:, 0] / tokens, tokens * batch["weight"], metrics={"win_rate": wins(ours, batch)})
 
 
 def experiment(config: Config) -> Outcome:
     """One stage after another; what each has made is measured on the same held-out pairs."""
+    if config.beta == 0:  # of GRPO it may be
+        refuse("--beta: expected a positive number, found 0: it is what DPO learns by.", USAGE)
     sizes, base, tokenizer = pretrained(config)
     data = pairs(tinyshakespeare(config.data_dir), tokenizer, config.tokens)
     cut = len(data["x"]) * 9 // 10

@@ -54,7 +54,7 @@ class Config(Common):
     first_rate: float = 3e-3
     learning_rate: float = 1e-3
     clip: float = 0.2
-    kl: float = 0.04  # what departing from the first policy costs
+    beta: float = 0.04  # what departing from the first policy costs
     every: int = 10
 
 
@@ -77,7 +77,7 @@ def rewards(drawn: jax.Array, y: jax.Array) -> jax.Array:
     return ((drawn == y) | ~upto_end(y)).all(-1).astype(jnp.float32)
 
 
-def log_probabilities(p: Any, x: jax.Array, answers: jax.Array, sizes: DecoderConfig) -> jax.Array:
+def log_probs(p: Any, x: jax.Array, answers: jax.Array, sizes: DecoderConfig) -> jax.Array:
     """Log-probabilities of each character of answers (..., 4) to problems (..., 6)."""
     tokens = jnp.concatenate([x, answers], -1)[..., :-1]
     return -cross_entropy(decoder(p, tokens, sizes, key=None, remat=None)[..., PROMPT - 1 :, :], answers)
@@ -86,7 +86,7 @@ def log_probabilities(p: Any, x: jax.Array, answers: jax.Array, sizes: DecoderCo
 def imitate(params, batch, ctx, sizes) -> LossOutput:
     """Cross-entropy of true answers; nothing is asked of the problem's characters."""
     weights = upto_end(batch["y"]) * batch["weight"][:, None]
-    return LossOutput(-log_probabilities(params, batch["x"], batch["y"], sizes), weights)
+    return LossOutput(-log_probs(params, batch["x"], batch["y"], sizes), weights)
 
 
 def explore(params, batch, ctx, config, sizes) -> LossOutput:
@@ -95,9 +95,9 @@ def explore(params, batch, ctx, config, sizes) -> LossOutput:
     drawn = generate(ctx.memory["old"], x, ANSWER, decoder_model(sizes), key=ctx.draw, end=END)
     answers, old = (a[..., PROMPT:] for a in (drawn.tokens, drawn.log_probs))
     reward, there = rewards(answers, y), upto_end(answers)
-    of = partial(log_probabilities, x=x, answers=answers, sizes=sizes)
+    of = partial(log_probs, x=x, answers=answers, sizes=sizes)
     advantages = jnp.broadcast_to(group_advantages(reward)[..., None], old.shape)
-    values = grpo_loss(of(params), old, of(ctx.memory["reference"]), advantages, clip=config.clip, beta=config.kl)
+    values = grpo_loss(of(params), old, of(ctx.memory["reference"]), advantages, clip=config.clip, beta=config.beta)
     each = jnp.broadcast_to(batch["weight"][:, None], reward.shape)
     metrics = {"reward": jnn.metrics.mean(reward, each)}
     return LossOutput(values, there / there.sum(-1, keepdims=True) * each[..., None], metrics=metrics)

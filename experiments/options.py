@@ -76,8 +76,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
-    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "kl", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT

@@ -17,7 +17,7 @@ from typing import Any
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.finetune._parts import check_trees, with_parts
+from jnn.finetune._parts import beside, check_trees
 from jnn.finetune._select import Where, linear_maps, matching, nested
 from jnn.initializers import Init, VarianceScaling, ones, zeros
 from jnn.layers import merge_weight
@@ -113,8 +113,7 @@ def with_lora(p: Params, lora: Params, *, alpha: float | None = None) -> Params:
     >>> with_lora({"w": jnp.ones((2, 3))}, lora, alpha=2)["lora"]["up"].tolist()
     [[2.0, 2.0, 2.0]]
     """
-    check_trees("with_lora", p, lora)
-    return with_parts(p, lora if alpha is None else _each_lora(partial(_scaled, alpha), lora))
+    return _put("with_lora", p, lora, alpha)
 
 
 def merge_lora(p: Params, lora: Params, *, alpha: float | None = None) -> Params:
@@ -130,7 +129,7 @@ def merge_lora(p: Params, lora: Params, *, alpha: float | None = None) -> Params
     >>> merge_lora({"w": jnp.ones((2, 3))}, lora)["w"].tolist()
     [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
-    return _merged(with_lora(p, lora, alpha=alpha))
+    return _merged(_put("merge_lora", p, lora, alpha))
 
 
 def _parts(w: Param, rank: int, init: Init, dtype: DTypeLike | None) -> dict[str, Param]:
@@ -143,11 +142,16 @@ def _parts(w: Param, rank: int, init: Init, dtype: DTypeLike | None) -> dict[str
     return {"down": down, "up": up}
 
 
-def _scaled(alpha: Any, parts: Any) -> Any:
+def _put(name: str, p: Params, lora: Params, alpha: Any) -> Params:
+    check_trees(name, p, lora)
+    return beside(name, p, lora if alpha is None else _each_lora(partial(_scaled, name, alpha), lora))
+
+
+def _scaled(name: str, alpha: Any, parts: Any) -> Any:
     """A LoRA whose product is `alpha / rank` times what it was."""
-    checks.params("with_lora", parts, "down", "up", may=("magnitude",), what="lora")
+    checks.params(name, parts, "down", "up", may=("magnitude",), what="lora")
     down, up = parts["down"], parts["up"]
-    factor = checks.number("with_lora", "alpha", alpha, lambda x: x > 0, "over 0", like=up) / down.shape[-1]
+    factor = checks.number(name, "alpha", alpha, lambda x: x > 0, "over 0", like=up) / down.shape[-1]
     return parts | {"up": up * factor}
 
 

@@ -33,8 +33,13 @@ def with_parts(p: Params, parts: Params) -> Params:
     >>> with_parts({"q": {"w": 1}}, {"q": {"lora": {"down": 2, "up": 3}}})
     {'q': {'w': 1, 'lora': {'down': 2, 'up': 3}}}
     """
-    check_trees("with_parts", p, parts)
-    return _beside(p, parts, "")
+    return beside("with_parts", p, parts)
+
+
+def beside(name: str, p: Any, parts: Any) -> Any:
+    """`with_parts`, by the name of who is asked for it."""
+    check_trees(name, p, parts)
+    return _beside(name, p, parts, "")
 
 
 def check_trees(name: str, p: Any, parts: Any) -> None:
@@ -45,26 +50,26 @@ def check_trees(name: str, p: Any, parts: Any) -> None:
         checks.drawn(name, tree)
 
 
-def _beside(p: Any, parts: Any, path: str) -> Any:
+def _beside(asked: str, p: Any, parts: Any, path: str) -> Any:
     if isinstance(p, list | tuple):
         if nowhere := sorted(set(parts) - {*map(str, range(len(p)))}):
-            raise _no_place(f"{path}{nowhere[0]}", map(str, range(len(p))))
+            raise _no_place(asked, f"{path}{nowhere[0]}", map(str, range(len(p))))
         return type(p)(
-            _beside(one, parts[str(i)], f"{path}{i}/") if str(i) in parts else one for i, one in enumerate(p)
+            _beside(asked, one, parts[str(i)], f"{path}{i}/") if str(i) in parts else one for i, one in enumerate(p)
         )
     both = dict(p)
     for name, part in parts.items():
         if name in PARTS:
             if name in p:
-                raise ValueError(f"with_parts: {path}{name} is there already. Merge it first, or leave it out.")
+                raise ValueError(f"{asked}: {path}{name} is there already. Merge it first, or leave it out.")
             both[name] = part
         elif name in p and isinstance(p[name], Mapping | list | tuple) and isinstance(part, Mapping):
-            both[name] = _beside(p[name], part, f"{path}{name}/")
+            both[name] = _beside(asked, p[name], part, f"{path}{name}/")
         else:
-            raise _no_place(f"{path}{name}", map(str, p))
+            raise _no_place(asked, f"{path}{name}", map(str, p))
     return both
 
 
-def _no_place(path: str, there: Iterable[str]) -> ValueError:
+def _no_place(asked: str, path: str, there: Iterable[str]) -> ValueError:
     listed = ", ".join(there) or "none"
-    return ValueError(f"with_parts: found a part for {path}, which is no place in p. There are: {listed}.")
+    return ValueError(f"{asked}: found a part for {path}, which is no place in p. There are: {listed}.")

@@ -50,7 +50,7 @@ def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, 
     >>> sorted(p), p["w"]["int8"].dtype, p["w"]["scales"].shape
     (['b', 'w'], dtype('int8'), (1, 2))
     """
-    chosen = _chosen(spec, where, bits)
+    chosen = _chosen("quantize", spec, where, bits)
     have = flatten(p)
     if lacking := [path for path in flatten(spec) if path not in have and f"{path}/scales" not in have]:
         raise ValueError(
@@ -82,7 +82,7 @@ def quantize_spec(spec: Spec, *, bits: int = 8, group: int | None = None, where:
     >>> quantize_spec(linear_spec(64, 2), bits=4, group=32)["w"]["scales"].shape
     (2, 2)
     """
-    chosen = _chosen(spec, where, bits)
+    chosen = _chosen("quantize_spec", spec, where, bits)
 
     def one(path: str, param: Param) -> Any:
         return _named(path, lambda: _declared(param, _axes(path, param), bits, group)) if path in chosen else param
@@ -104,12 +104,12 @@ def dequantize(p: Params) -> Params:
     return {name: dequantize(part) for name, part in p.items()} if isinstance(p, Mapping) else p
 
 
-def _chosen(spec: Spec, where: Where, bits: int) -> dict[str, Param]:
+def _chosen(name: str, spec: Spec, where: Where, bits: int) -> dict[str, Param]:
     if bits not in (8, 4):
-        raise ValueError(f"quantize: expected 8 or 4 bits, found {bits!r}.")
-    maps = linear_maps("quantize", spec)
+        raise ValueError(f"{name}: expected 8 or 4 bits, found {bits!r}.")
+    maps = linear_maps(name, spec)
     tables = {path: param for path, param in flatten(spec).items() if _is_vocabulary(path, param)}
-    return matching("quantize", maps | tables, where, "linear map or table of a vocabulary")
+    return matching(name, maps | tables, where, "linear map or table of a vocabulary")
 
 
 def _is_vocabulary(path: str, param: Param) -> bool:
@@ -132,7 +132,7 @@ def _quantized(w: jax.Array, axis: tuple[int, ...], bits: int, group: int | None
 
 def _declared(param: Param, axis: Sequence[int], bits: int, group: int | None) -> dict[str, Param]:
     own = param.shape[param.stacked :]
-    blocks = (1,) * param.stacked + block_sizes("quantize", own, axis, bits, group)
+    blocks = (1,) * param.stacked + block_sizes("quantize_spec", own, axis, bits, group)
     shape = tuple(size // block for size, block in zip(param.shape, blocks, strict=True))
     # a device has a part of the scales where it has whole groups of weights: those of one alone have other names
     shared = lambda i: param.stacked <= i < param.stacked + len(own) and i - param.stacked in axis

@@ -72,7 +72,7 @@ from jnn.losses._pairwise_ranking import lambdarank, margin_ranking_loss, rankne
 from jnn.losses._penalty import l1, l2
 from jnn.losses._permutation import best_permutation, permutation_invariant_loss
 from jnn.losses._policy import categorical_entropy, clipped_value_loss, policy_gradient_loss, ppo_loss
-from jnn.losses._preference import dpo_loss, ipo_loss, kto_loss, sequence_log_probability
+from jnn.losses._preference import dpo_loss, ipo_loss, kto_loss, sequence_log_prob
 from jnn.losses._reference_free import bradley_terry, orpo_loss, simpo_loss
 from jnn.losses._regression import absolute_error, huber_loss, squared_error
 from jnn.losses._relative import absolute_percentage_error, squared_log_error
@@ -213,7 +213,7 @@ __all__ = [
     "r2_penalty",
     "ranknet",
     "semi_hard_triplet_loss",
-    "sequence_log_probability",
+    "sequence_log_prob",
     "siglip_loss",
     "sigmoid_loss",
     "simpo_loss",

@@ -48,7 +48,7 @@ def check(
     return jnp.clip(labels, 0, symbols - 1), logit_lengths, label_lengths, in_time & ~jnp.any(wrong, axis=-1)
 
 
-def cost(log_probability: jax.Array, valid: jax.Array) -> jax.Array:
+def cost(log_prob: jax.Array, valid: jax.Array) -> jax.Array:
     """Minus a log-probability; infinite, without gradient, where that is NEVER, and NaN where input is not valid."""
-    possible = log_probability > NEVER / 2
-    return jnp.where(valid, jnp.where(possible, -log_probability, jnp.inf), jnp.nan)
+    possible = log_prob > NEVER / 2
+    return jnp.where(valid, jnp.where(possible, -log_prob, jnp.inf), jnp.nan)

@@ -41,7 +41,7 @@ def focal_loss(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array | float
     """
     logits, own = one_of("focal_loss", logits, labels)
     gamma = checks.number("focal_loss", "gamma", gamma, lambda g: g >= 0, ">= 0", like=logits)
-    log_p = _log_probability(logits, own)
+    log_p = _log_prob(logits, own)
     others = jnp.where(own, jnp.finfo(logits.dtype).min, jax.nn.log_softmax(logits, axis=-1))
     return -jnp.exp(gamma * jax.nn.logsumexp(others, axis=-1)) * log_p
 
@@ -108,7 +108,7 @@ def generalized_cross_entropy(logits: jax.Array, labels: jax.Array, *, q: jax.Ar
     logits, own = one_of("generalized_cross_entropy", logits, labels)
     in_range = lambda q: (q > 0) & (q <= 1)
     q = checks.number("generalized_cross_entropy", "q", q, in_range, "in (0, 1]", like=logits)
-    return -jnp.expm1(q * _log_probability(logits, own)) / q
+    return -jnp.expm1(q * _log_prob(logits, own)) / q
 
 
 def poly_loss(logits: jax.Array, labels: jax.Array, *, epsilon: float = 1.0) -> jax.Array:
@@ -131,11 +131,11 @@ def poly_loss(logits: jax.Array, labels: jax.Array, *, epsilon: float = 1.0) -> 
     >>> poly_loss(jnp.array([[0.0, 0.0]]), jnp.array([1]))
     Array([1.1931472], dtype=float32)
     """
-    log_p = _log_probability(*one_of("poly_loss", logits, labels))
+    log_p = _log_prob(*one_of("poly_loss", logits, labels))
     return -log_p - epsilon * jnp.expm1(log_p)
 
 
-def _log_probability(logits: jax.Array, own: jax.Array) -> jax.Array:
+def _log_prob(logits: jax.Array, own: jax.Array) -> jax.Array:
     """The log-probability of the own class, NaN where there is none."""
     chosen = jnp.sum(jnp.where(own, jax.nn.log_softmax(logits, axis=-1), 0.0), axis=-1)
     return jnp.where(jnp.any(own, axis=-1), chosen, jnp.nan)

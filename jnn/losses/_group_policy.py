@@ -1,7 +1,7 @@
 """Group-relative policy losses: several answers to one question are each other's baseline, and no critic is trained.
 
     group_advantages(rewards)                                      of each answer, in deviations of its group
-    grpo_loss(log_probabilities, old, reference, advantages)       PPO's surrogate, and what departing costs
+    grpo_loss(log_probs, old, reference, advantages)       PPO's surrogate, and what departing costs
 
 Rewards, advantages, and what is of other policies have no gradient. Laws: float32 at least; finite, with gradients,
 wherever differences of log-probabilities, and squares of rewards, are.
@@ -46,7 +46,7 @@ def group_advantages(rewards: jax.Array, *, epsilon: jax.Array | float = 1e-4) -
 
 
 def grpo_loss(
-    log_probabilities: jax.Array,
+    log_probs: jax.Array,
     old: jax.Array,
     reference: jax.Array,
     advantages: jax.Array,
@@ -61,7 +61,7 @@ def grpo_loss(
     Open Language Models", Shao et al., 2024; for the estimate "Approximating KL Divergence", Schulman, 2020.
 
     Args:
-      log_probabilities: (...), of the tokens drawn, floating point.
+      log_probs: (...), of the tokens drawn, floating point.
       old: the same shape: their log-probabilities when they were drawn.
       reference: the same shape: those of the model that shall not be left far behind.
       advantages: the same shape, such as an answer's `group_advantages` for each of its tokens.
@@ -78,9 +78,9 @@ def grpo_loss(
     >>> grpo_loss(*jnp.array([[-1.0], [-1.0], [-1.0], [0.5]]))
     Array([-0.5], dtype=float32)
     """
-    given = {"log_probabilities": log_probabilities, "old": old, "reference": reference, "advantages": advantages}
+    given = {"log_probs": log_probs, "old": old, "reference": reference, "advantages": advantages}
     log_p, _, of_reference, _ = alike("grpo_loss", **given)
     beta = checks.number("grpo_loss", "beta", beta, lambda b: b >= 0, ">= 0", like=log_p)
     gap = jax.lax.stop_gradient(of_reference) - log_p
     kl = jnp.expm1(jnp.clip(gap, -WIDEST, WIDEST)) - gap
-    return ppo_loss(log_probabilities, old, advantages, clip=clip) + beta * kl
+    return ppo_loss(log_probs, old, advantages, clip=clip) + beta * kl

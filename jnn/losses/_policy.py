@@ -1,7 +1,7 @@
 """Policy losses of reinforcement learning, one number per action taken.
 
-    policy_gradient_loss(log_probabilities, advantages)      REINFORCE; with a baseline, advantages are returns less it
-    ppo_loss(log_probabilities, old, advantages)             proximal: no gain beyond a ratio of 1 + clip
+    policy_gradient_loss(log_probs, advantages)      REINFORCE; with a baseline, advantages are returns less it
+    ppo_loss(log_probs, old, advantages)             proximal: no gain beyond a ratio of 1 + clip
     clipped_value_loss(values, old, returns)                 PPO's loss of the critic
     categorical_entropy(logits)                              a bonus: `loss - 0.01 * categorical_entropy(logits)`
 
@@ -20,13 +20,13 @@ from jnn.precision import wide
 WIDEST = 60.0  # of a log-ratio: exp of it, times an advantage, fits into float32
 
 
-def policy_gradient_loss(log_probabilities: jax.Array, advantages: jax.Array) -> jax.Array:
+def policy_gradient_loss(log_probs: jax.Array, advantages: jax.Array) -> jax.Array:
     """REINFORCE, the policy gradient's loss: minus the log-probability of an action, times what it was worth.
 
     See "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning", Williams, 1992.
 
     Args:
-      log_probabilities: (...), of the actions taken, floating point.
+      log_probs: (...), of the actions taken, floating point.
       advantages: the same shape: returns, less a baseline that does not depend on the action.
 
     Returns:
@@ -39,12 +39,12 @@ def policy_gradient_loss(log_probabilities: jax.Array, advantages: jax.Array) ->
     >>> policy_gradient_loss(jnp.array([-0.5]), jnp.array([2.0]))
     Array([1.], dtype=float32)
     """
-    log_p, gain = alike("policy_gradient_loss", log_probabilities=log_probabilities, advantages=advantages)
+    log_p, gain = alike("policy_gradient_loss", log_probs=log_probs, advantages=advantages)
     return -log_p * jax.lax.stop_gradient(gain)
 
 
 def ppo_loss(
-    log_probabilities: jax.Array, old: jax.Array, advantages: jax.Array, *, clip: jax.Array | float = 0.2
+    log_probs: jax.Array, old: jax.Array, advantages: jax.Array, *, clip: jax.Array | float = 0.2
 ) -> jax.Array:
     """PPO, the clipped surrogate: `-min(ratio * advantage, clip(ratio, 1 - clip, 1 + clip) * advantage)`.
 
@@ -52,7 +52,7 @@ def ppo_loss(
     as that, without gradient.
 
     Args:
-      log_probabilities: (...), of the actions taken, floating point.
+      log_probs: (...), of the actions taken, floating point.
       old: the same shape: their log-probabilities when they were taken.
       advantages: the same shape.
       clip: above 0.
@@ -67,7 +67,7 @@ def ppo_loss(
     >>> ppo_loss(jnp.log(jnp.array([2.0, 2.0])), jnp.zeros(2), jnp.array([1.0, -1.0]))
     Array([-1.2,  2. ], dtype=float32)
     """
-    log_p, old, gain = alike("ppo_loss", log_probabilities=log_probabilities, old=old, advantages=advantages)
+    log_p, old, gain = alike("ppo_loss", log_probs=log_probs, old=old, advantages=advantages)
     clip, gain = positive("ppo_loss", "clip", clip, log_p), jax.lax.stop_gradient(gain)
     ratio = jnp.exp(jnp.clip(log_p - jax.lax.stop_gradient(old), -WIDEST, WIDEST))
     return -jnp.minimum(ratio * gain, jnp.clip(ratio, 1 - clip, 1 + clip) * gain)

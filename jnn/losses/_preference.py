@@ -1,6 +1,6 @@
 """Preference losses against a reference model: what is chosen becomes more likely than what is rejected.
 
-    sequence_log_probability(logits, tokens, mask)      of which all but the last are made
+    sequence_log_prob(logits, tokens, mask)      of which all but the last are made
     dpo_loss, ipo_loss                                  pairs of answers
     kto_loss                                            single answers, good or bad
 
@@ -19,9 +19,7 @@ from jnn.losses._cross_entropy import cross_entropy
 from jnn.losses._inputs import alike, masked, positive
 
 
-def sequence_log_probability(
-    logits: jax.Array, tokens: jax.Array, mask: jax.Array, *, average: bool = False
-) -> jax.Array:
+def sequence_log_prob(logits: jax.Array, tokens: jax.Array, mask: jax.Array, *, average: bool = False) -> jax.Array:
     """Log-probability of a sequence: the sum of its tokens', where the mask says that they are of the answer.
 
     Args:
@@ -37,10 +35,10 @@ def sequence_log_probability(
       TypeError: logits are not floating point, or tokens not integers.
       ValueError: shapes do not fit, or tokens known to lie out of range.
 
-    >>> sequence_log_probability(jnp.zeros((1, 3, 2)), jnp.zeros((1, 3), int), jnp.array([[0, 1, 1]]))
+    >>> sequence_log_prob(jnp.zeros((1, 3, 2)), jnp.zeros((1, 3), int), jnp.array([[0, 1, 1]]))
     Array([-1.3862944], dtype=float32)
     """
-    there = masked("sequence_log_probability", mask, tokens.shape)
+    there = masked("sequence_log_prob", mask, tokens.shape)
     total = -jnp.sum(jnp.where(there, cross_entropy(logits, tokens), 0), axis=-1)
     return total / jnp.maximum(jnp.sum(there, axis=-1), 1) if average else total
 
@@ -113,7 +111,7 @@ def ipo_loss(
 
 
 def kto_loss(
-    log_probabilities: jax.Array,
+    log_probs: jax.Array,
     reference: jax.Array,
     desirable: jax.Array,
     divergence: jax.Array | float,
@@ -127,7 +125,7 @@ def kto_loss(
     See "KTO: Model Alignment as Prospect Theoretic Optimization", Ethayarajh et al., 2024.
 
     Args:
-      log_probabilities: (...), of the answers, floating point.
+      log_probs: (...), of the answers, floating point.
       reference: the same of the reference model.
       desirable: (...), 1 or true for good answers, 0 or false for bad ones.
       divergence: the reference point, an estimate of KL(model || reference) of 0 or more; it has no gradient.
@@ -143,8 +141,8 @@ def kto_loss(
     >>> kto_loss(jnp.array([0.0, 0.0]), jnp.array([0.0, 0.0]), jnp.array([1, 0]), 0.0)
     Array([0.5, 0.5], dtype=float32)
     """
-    ours, theirs = alike("kto_loss", log_probabilities=log_probabilities, reference=reference)
-    checks.same_shape("kto_loss", log_probabilities=log_probabilities, desirable=desirable)
+    ours, theirs = alike("kto_loss", log_probs=log_probs, reference=reference)
+    checks.same_shape("kto_loss", log_probs=log_probs, desirable=desirable)
     beta = positive("kto_loss", "beta", beta, ours)
     reward = ours - jax.lax.stop_gradient(theirs)
     gain = beta * (reward - jax.lax.stop_gradient(jnp.maximum(divergence, 0)))
@@ -152,7 +150,7 @@ def kto_loss(
     return jnp.where(desirable != 0, good, bad)
 
 
-def _log_ratio(name: str, *log_probabilities: jax.Array) -> jax.Array:
+def _log_ratio(name: str, *log_probs: jax.Array) -> jax.Array:
     names = ("chosen", "rejected", "reference_chosen", "reference_rejected")
-    chosen, rejected, of_chosen, of_rejected = alike(name, **dict(zip(names, log_probabilities, strict=True)))
+    chosen, rejected, of_chosen, of_rejected = alike(name, **dict(zip(names, log_probs, strict=True)))
     return chosen - rejected - jax.lax.stop_gradient(of_chosen - of_rejected)

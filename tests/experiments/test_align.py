@@ -62,6 +62,13 @@ def test_too_few_tokens_are_one_error(tiny, capsys):
     )
 
 
+def test_a_beta_of_nothing_is_one_error(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        align.experiment(config_of(tmp_path, beta=0.0))
+    assert end.value.code == 2
+    assert "--beta: expected a positive number, found 0" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_every_stage_learns_and_goes_on(tmp_path, tiny):
     config = config_of(tmp_path, steps=20, test_pairs=8, every=10)

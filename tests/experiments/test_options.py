@@ -107,7 +107,7 @@ def test_an_odd_value_is_refused_before_anything_is_done(tmp_path, monkeypatch, 
 @pytest.mark.parametrize(("name", "option", "values"), [
     ("digits", "hidden", (64, 0)), ("digits", "channels", (-1,)),
     ("universal", "widths", ()), ("universal", "widths", (0,)), ("finetune", "methods", ()),
-    ("align", "stages", ()), ("grpo", "group", (1,)), ("grpo", "kl", (-1,)), ("align", "beta", (0,)),
+    ("align", "stages", ()), ("grpo", "group", (1,)), ("grpo", "beta", (-1,)), ("align", "beta", (-1,)),
     ("perceptron", "classes", (3, 3)), ("perceptron", "classes", (1, 10)), ("neuron", "held_out", (1,)),
     ("mnist", "dropout", (1,)), ("sentiment", "smoothing", (1.5,)), ("gpt", "context", (1,)),
     ("binary", "seed", (2**32,)), ("g2p", "length", (1,)), ("translate", "vocab", (0,)),

@@ -135,11 +135,18 @@ def test_a_model_becomes_what_the_spec_declares(how):
 
 MAP, BARE = layers.linear_spec(6, 3), layers.linear_spec(6, 3, bias=False)
 REFUSED = {
-    "3 bits": (lambda: quantize_spec(MAP, bits=3), r"quantize: expected 8 or 4 bits, found 3\.$"),
-    "groups that do not divide": (lambda: quantize_spec(MAP, group=4), "groups of 4 do not divide the 6 inputs"),
+    "3 bits": (lambda: quantize_spec(MAP, bits=3), r"^quantize_spec: expected 8 or 4 bits, found 3\.$"),
+    "3 bits of params": (lambda: quantize({}, MAP, bits=3), r"^quantize: expected 8 or 4 bits, found 3\.$"),
+    "groups that do not divide": (
+        lambda: quantize_spec(MAP, group=4),
+        "^quantize_spec: .*groups of 4 do not divide the 6 inputs",
+    ),
     "an odd axis": (lambda: quantize_spec(MAP, bits=4), "two in a byte along the last axis"),
     "twice": (lambda: quantize(quantize({"w": jnp.ones((6, 3))}, BARE), BARE), "w is quantized already.*dequantize"),
-    "nothing": (lambda: quantize_spec(layers.layer_norm_spec(3)), "no linear map or table of a vocabulary fits"),
+    "nothing": (
+        lambda: quantize_spec(layers.layer_norm_spec(3)),
+        "^quantize_spec: no linear map or table of a vocabulary fits",
+    ),
     "a draw": (lambda: jnn.init(quantize_spec(MAP), jax.random.key(0)), "quantize\\(jnn.init"),
     "a convolution": (
         lambda: layers.conv({"w": quantize_weight(jnp.ones((3, 4)))}, jnp.ones((5, 3))),

@@ -77,7 +77,7 @@ def test_the_log_probability_of_an_answer_is_that_of_its_tokens_alone(rng):
         of = logits.log_softmax(-1).gather(-1, torch.tensor(tokens)[..., None])[..., 0] * torch.tensor(mask)
         return torch.stack([of.sum(-1), of.sum(-1) / torch.tensor(mask.sum(-1)).clamp(min=1)])
 
-    of = lambda logits, **how: losses.sequence_log_probability(logits, jnp.asarray(tokens), jnp.asarray(mask), **how)
+    of = lambda logits, **how: losses.sequence_log_prob(logits, jnp.asarray(tokens), jnp.asarray(mask), **how)
     ours = lambda logits: jnp.stack([of(logits), of(logits, average=True)])
     assert_matches_torch(ours, theirs, [rng.normal(size=(3, 4, 5)).astype(np.float32)])
 

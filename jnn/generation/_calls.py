@@ -21,7 +21,7 @@ from jnn.cached_model import CachedModel
 from jnn.generation._checks import check_end, check_keys, check_text
 from jnn.generation._decode import Allow, Text, decode, prefill
 from jnn.generation._sampling import Sampling, as_numbers, check_sampling
-from jnn.generation._stop import Stop
+from jnn.generation._stop import Stop, cut
 from jnn.param import Params
 
 PER_CALL = 16
@@ -79,8 +79,9 @@ def calls(
             raise ValueError(f"{where}: stop strings are looked for between calls of the device: not within `jit`.")
         yield advance(text, steps)
         return
+    transcripts = stop.transcripts(text)
     for left in range(steps, 0, -per_call):
-        text = stop.cut(advance(text, min(left, per_call)))
+        text = cut(advance(text, min(left, per_call)), transcripts)
         yield text
         if np.asarray(text.done).all():
             return

@@ -1,6 +1,6 @@
 """Strings that end a text: looked for on the host, between calls of the device.
 
-Law: where a text ends does not depend on how many tokens a call draws.
+Laws: where a text ends does not depend on how many tokens a call draws; a call decodes as much, however long the text.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from jnn.generation._checks import check_tokenizer
 from jnn.generation._decode import Text
 from jnn.generation._transcript import Tokenizer, Transcript
+
+Transcripts = dict[tuple[int, ...], Transcript]  # by the row of a batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +39,23 @@ class Stop:
                 f"their text, found {self.strings} and {self.tokenizer}."
             )
 
-    def cut(self, text: Text) -> Text:
-        """Texts, of which those that have a stop string end with the token that completes it."""
+    def transcripts(self, text: Text) -> Transcripts:
+        """What is known of each text, which is nothing but its prompt; of none without stop strings."""
         if not self.strings or self.tokenizer is None:
-            return text
-        tokens, lengths, done = (np.array(x) for x in (text.tokens, text.lengths, text.done))
-        for row in np.ndindex(lengths.shape):
-            given, drawn = int(text.prompt[row]), tokens[row][: int(lengths[row])].tolist()
-            there = drawn[: drawn.index(-1)] if -1 in drawn else drawn  # what cannot be drawn is no text
-            transcript = Transcript(self.tokenizer, there[:given], self.strings)
-            if (stops := transcript.stops(there[given:])) is not None:
-                lengths[row], done[row] = given + stops, True
-        return text._replace(lengths=jnp.asarray(lengths), done=jnp.asarray(done))
+            return {}
+        tokens, prompt = np.asarray(text.tokens), np.asarray(text.prompt)
+        of = lambda row: Transcript(self.tokenizer, tokens[row][: prompt[row]].tolist(), self.strings)
+        return {row: of(row) for row in np.ndindex(prompt.shape)}
+
+
+def cut(text: Text, transcripts: Transcripts) -> Text:
+    """Texts, of which those that have a stop string end with the token that completes it."""
+    if not transcripts:
+        return text
+    tokens, prompt, lengths, done = (np.array(x) for x in (text.tokens, text.prompt, text.lengths, text.done))
+    for row, transcript in transcripts.items():
+        drawn = tokens[row][prompt[row] : lengths[row]].tolist()
+        there = drawn[: drawn.index(-1)] if -1 in drawn else drawn  # what cannot be drawn is no text
+        if (stops := transcript.stops(there)) is not None:
+            lengths[row], done[row] = prompt[row] + stops, True
+    return text._replace(lengths=jnp.asarray(lengths), done=jnp.asarray(done))

@@ -41,7 +41,7 @@ class Transcript:
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], stop: Sequence[str] = ()) -> None:
         self._decode, self._context, self.stop, self.shown = tokenizer.decode, list(prompt[-CONTEXT:]), stop, ""
-        self._window, self._known, self._text = self._context, 0, ""
+        self._window, self._known, self._text, self._searched = self._context, 0, "", 0
 
     def grown(self, drawn: list[int]) -> str:
         """What is new once these tokens are drawn, behind those of the call before."""
@@ -53,12 +53,14 @@ class Transcript:
         """What is new when these tokens are all."""
         return self._show(before_stop(self._whole(drawn), self.stop))
 
-    def stops(self, drawn: list[int], known: int = 0) -> int | None:
-        """The fewest of the tokens whose text has a stop string; the first `known` of them have none."""
-        has = lambda n: any(one in text for one in self.stop) if (text := self._whole(drawn[:n])) else False
-        if not self.stop or not has(len(drawn)):
+    def stops(self, drawn: list[int]) -> int | None:
+        """The fewest of these tokens whose text has a stop string: more than those that had none in the call before."""
+        has = lambda text: any(one in text for one in self.stop)
+        if not has(text := self._whole(drawn)):
+            self._move(drawn, text)
+            self._searched = len(drawn)
             return None
-        return next(n for n in range(known + 1, len(drawn) + 1) if has(n))
+        return next(n for n in range(self._searched + 1, len(drawn) + 1) if has(self._whole(drawn[:n])))
 
     def _whole(self, drawn: list[int]) -> str:
         """The text of these tokens, of which the first ones are known already, and decoded no more."""

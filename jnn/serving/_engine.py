@@ -213,8 +213,7 @@ def _ending(request: Request, tokens: list[int]) -> tuple[int, Outcome | None]:
     ends = [at for at, token in enumerate(tokens) if token in request.ask.ends]
     until = ends[0] + 1 if ends else len(tokens)
     if request.transcript is not None and request.ask.stop:
-        drawn = request.drawn
         seen = tokens[: until - 1] if ends else tokens[:until]
-        if (stops := request.transcript.stops(drawn + seen, len(drawn))) is not None:
-            return stops - len(drawn), "stop"
+        if (stops := request.transcript.stops(request.drawn + seen)) is not None:
+            return stops - len(request.drawn), "stop"
     return until, "stop" if ends else None

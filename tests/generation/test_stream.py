@@ -182,3 +182,13 @@ def test_a_piece_costs_the_decoding_of_a_few_tokens_however_long_the_text_is():
     assert shown == TEXT * 30
     assert max(decoded) < 64
     assert text.grown(tokens[:3]) == ""  # fewer again are no harm
+
+
+def test_looking_for_a_stop_string_decodes_each_token_a_few_times_however_long_the_text():
+    decoded = []
+    counting = SimpleNamespace(decode=lambda tokens: decoded.append(len(tokens)) or BYTES.decode(tokens))
+    model = says(b"a word and " * 18)
+    for per_call in (1, 16):
+        decoded.clear()
+        generate({}, PROMPT, 192, model, GREEDY, stop=["never"], tokenizer=counting, per_call=per_call)
+        assert max(decoded) < 60

@@ -1,6 +1,7 @@
 """Fine-tuning: what is done to a model that is trained already, as maps over its spec and its parameters.
 
     lora_spec, dora_spec -> with_lora, merge_lora       products of low rank beside weights
+    lora_arrays, load_lora                              saved and read back with their alpha
     adapters_spec, prefixes_spec -> with_parts          bottlenecks behind branches, keys and values before a sequence
     quantize, quantize_spec, dequantize                 weights in 8 or 4 bits, to be read or to be tuned beside
 
@@ -11,6 +12,7 @@ given, is the step's (`jnn.train`).
 
 from jnn.finetune._adapters import adapters_spec, prefixes_spec
 from jnn.finetune._lora import dora_spec, lora_spec, merge_lora, with_lora
+from jnn.finetune._lora_arrays import load_lora, lora_arrays
 from jnn.finetune._parts import with_parts
 from jnn.finetune._quantize import dequantize, quantize, quantize_spec
 
@@ -18,6 +20,8 @@ __all__ = [
     "adapters_spec",
     "dequantize",
     "dora_spec",
+    "load_lora",
+    "lora_arrays",
     "lora_spec",
     "merge_lora",
     "prefixes_spec",

@@ -11,7 +11,18 @@ import torch
 
 import jnn
 from jnn.data import read_safetensors, write_safetensors
-from jnn.finetune import dequantize, dora_spec, lora_spec, merge_lora, quantize, quantize_spec, with_lora, with_parts
+from jnn.finetune import (
+    dequantize,
+    dora_spec,
+    load_lora,
+    lora_arrays,
+    lora_spec,
+    merge_lora,
+    quantize,
+    quantize_spec,
+    with_lora,
+    with_parts,
+)
 from jnn.initializers import ones
 from jnn.interop.torch import load_state_dict, lora_names
 from jnn.layers import attention_spec, linear, linear_spec, scan_layers
@@ -75,8 +86,12 @@ def test_it_is_trained_alone_over_integers_and_is_saved_alone(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, q, before)
     assert jnn.count_params(last.opt_state) == 2 * jnn.count_params(spec) + 1
     assert all(abs(x).max() > 0 for path, x in jnn.flatten(last.params).items() if path.endswith("up"))
-    path = write_safetensors(tmp_path / "lora.safetensors", jnn.flatten(last.params))
-    jax.tree.map(np.testing.assert_array_equal, jnn.load(spec, read_safetensors(path)), last.params)
+    path = write_safetensors(tmp_path / "lora.safetensors", lora_arrays(last.params, alpha=3))
+    found, alpha = load_lora(spec, read_safetensors(path))
+    jax.tree.map(np.testing.assert_array_equal, found, last.params)
+    assert alpha == 3
+    with pytest.raises(ValueError, match="extra: alpha"):  # no door loses it in silence
+        jnn.load(spec, read_safetensors(path))
 
 
 def peft(x, w, bias, a, b, scaling, magnitude=None):
@@ -165,6 +180,15 @@ REFUSED = {
         "expected alpha over 0, found 0",
     ),
     "nothing quantized": (lambda: quantize(None, SPEC), "quantize: expected the parameters .* found none at 'blocks/"),
+    "a LoRA without its alpha": (
+        lambda: load_lora(lora_spec(SPEC, 2), jnn.flatten(jnn.init(lora_spec(SPEC, 2), KEY))),
+        "expected 'alpha' beside the arrays.* lora_alpha in adapter_config.json",
+    ),
+    "an alpha of several ranks": (
+        lambda: lora_arrays({"a": moved(lora_spec(SPEC, 2)), "b": moved(lora_spec(SPEC, 3))}, alpha=None),
+        r"ranks \[2, 3\] differ",
+    ),
+    "an alpha that is saved as 0": (lambda: lora_arrays(moved(lora_spec(SPEC, 2)), alpha=0), "alpha over 0, found 0"),
     "magnitudes of PEFT": (lambda: lora_names(dora_spec(SPEC, 2), {}), "divide PEFT's magnitudes"),
 }
 

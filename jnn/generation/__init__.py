@@ -18,6 +18,7 @@ from jnn.generation._adjust import (
 )
 from jnn.generation._beam import Beams, beam_search
 from jnn.generation._calls import Generated
+from jnn.generation._chat import chat_tokens
 from jnn.generation._checks import check_tokenizer
 from jnn.generation._contrastive import contrastive_search
 from jnn.generation._decode import token_log_prob
@@ -27,7 +28,8 @@ from jnn.generation._host_mask import host_mask
 from jnn.generation._sampling import GREEDY, PLAIN, History, Sampling, adjusted_logits, check_sampling
 from jnn.generation._speculative import speculative_generate
 from jnn.generation._stream import stream
-from jnn.generation._transcript import Tokenizer, Transcript
+from jnn.generation._tokenizer import Detokenizer, Tokenizer
+from jnn.generation._transcript import Transcript
 from jnn.generation._verify import acceptance, residual, verify
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "PLAIN",
     "Beams",
     "CachedModel",
+    "Detokenizer",
     "DraftModel",
     "Generated",
     "History",
@@ -46,6 +49,7 @@ __all__ = [
     "adjusted_logits",
     "allowed_logits",
     "beam_search",
+    "chat_tokens",
     "check_sampling",
     "check_tokenizer",
     "contrastive_search",

@@ -19,7 +19,8 @@ from jnn.generation._calls import PER_CALL, Generated, begin, calls, finished
 from jnn.generation._checks import end_tokens
 from jnn.generation._decode import Allow
 from jnn.generation._sampling import PLAIN, Sampling
-from jnn.generation._stop import Stop, Tokenizer
+from jnn.generation._stop import Stop
+from jnn.generation._tokenizer import Detokenizer
 from jnn.param import Params
 
 
@@ -34,7 +35,7 @@ def generate(
     lengths: jax.Array | None = None,
     end: int | Sequence[int] = (),
     stop: Sequence[str] = (),
-    tokenizer: Tokenizer | None = None,
+    tokenizer: Detokenizer | None = None,
     allow: Allow | None = None,
     per_call: int = PER_CALL,
 ) -> Generated:

@@ -13,7 +13,8 @@ import numpy as np
 
 from jnn.generation._checks import check_tokenizer
 from jnn.generation._decode import Text
-from jnn.generation._transcript import Tokenizer, Transcript
+from jnn.generation._tokenizer import Detokenizer
+from jnn.generation._transcript import Transcript
 
 Transcripts = dict[tuple[int, ...], Transcript]  # by the row of a batch
 
@@ -24,7 +25,7 @@ class Stop:
 
     where: str
     strings: Sequence[str]
-    tokenizer: Tokenizer | None
+    tokenizer: Detokenizer | None
 
     def __post_init__(self) -> None:
         if isinstance(self.strings, str):

@@ -17,7 +17,8 @@ from jnn.generation._checks import check_tokenizer, end_tokens
 from jnn.generation._decode import Allow, Text
 from jnn.generation._sampling import PLAIN, Sampling
 from jnn.generation._stop import Stop
-from jnn.generation._transcript import Tokenizer, Transcript
+from jnn.generation._tokenizer import Detokenizer
+from jnn.generation._transcript import Transcript
 from jnn.param import Params
 
 
@@ -28,7 +29,7 @@ def stream(
     model: CachedModel,
     sampling: Sampling = PLAIN,
     *,
-    tokenizer: Tokenizer,
+    tokenizer: Detokenizer,
     key: jax.Array | None = None,
     lengths: jax.Array | None = None,
     end: int | Sequence[int] = (),
@@ -84,7 +85,7 @@ def _pieces(
     end: Sequence[int],
     per_call: int,
     stop: Stop,
-    tokenizer: Tokenizer,
+    tokenizer: Detokenizer,
 ) -> Iterator[str]:
     given = int(begun[0].prompt)
     transcript = Transcript(tokenizer, np.asarray(begun[0].tokens)[:given].tolist(), stop.strings)

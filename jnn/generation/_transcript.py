@@ -7,18 +7,11 @@ few tokens, however long the text is, but where later tokens change what earlier
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+
+from jnn.generation._tokenizer import Detokenizer
 
 BROKEN = "\ufffd"  # of bytes that are no text yet
 CONTEXT = 16  # tokens that say how what follows is decoded
-
-
-class Tokenizer(Protocol):
-    """What makes text of tokens, such as a `tokenizers.Tokenizer`."""
-
-    def decode(self, ids: list[int], /) -> str:
-        """The text of these tokens."""
-        ...
 
 
 class Transcript:
@@ -39,7 +32,7 @@ class Transcript:
     ('ah', '', '')
     """
 
-    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Detokenizer, prompt: Sequence[int], stop: Sequence[str] = ()) -> None:
         self._decode, self._context, self.stop, self.shown = tokenizer.decode, list(prompt[-CONTEXT:]), stop, ""
         self._window, self._known, self._text, self._searched = self._context, 0, "", 0
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.cached_model import CachedModel
-from jnn.generation import Tokenizer, check_tokenizer
+from jnn.generation import Detokenizer, check_tokenizer
 from jnn.generation import check_sampling as check_numbers
 from jnn.param import Params
 from jnn.serving._engine_config import EngineConfig
@@ -44,7 +44,7 @@ def check_plan(plan: EngineConfig) -> None:
         )
 
 
-def check_ask(ask: GenerationRequest, vocab: int, longest: int, tokenizer: Tokenizer | None) -> None:
+def check_ask(ask: GenerationRequest, vocab: int, longest: int, tokenizer: Detokenizer | None) -> None:
     """Raises unless an engine can serve it."""
     if not isinstance(ask, GenerationRequest):
         raise TypeError(f"Engine: expected a GenerationRequest, found {checks.describe(ask)}.")

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.cached_model import CachedModel
-from jnn.generation import Tokenizer, Transcript
+from jnn.generation import Detokenizer, Transcript
 from jnn.param import Params
 from jnn.serving._batch import chunks_of, key_data, rows_of
 from jnn.serving._checks import check_ask, check_model, check_plan
@@ -66,7 +66,7 @@ class Engine:
         p: Params,
         model: CachedModel,
         plan: EngineConfig,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Detokenizer | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from jnn.generation import Sampling
+from jnn.generation import Sampling, Tokenizer, chat_tokens
 from jnn.serving._request import GenerationRequest
 from jnn.serving.http._limits import Limits
 from jnn.serving.http._problem import Problem, wrong
@@ -34,18 +34,6 @@ SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 BOTH = ("model", "max_tokens", "stop", "seed", "stream", "stream_options", "logprobs", *SAMPLING)
 ROLES = ("system", "developer", "user", "assistant")
 STOPS, STOP = 16, 256  # strings, and letters of each
-
-
-class Tokenizer(Protocol):
-    """Such as a `tokenizers.Tokenizer`."""
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> Any:
-        """Something with the tokens as `ids`."""
-        ...
-
-    def decode(self, ids: list[int], /) -> str:
-        """The text of these tokens."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +73,15 @@ def read_chat(body: Any, talk: ServedModel, limits: Limits) -> ParsedRequest:
     messages = fields.get("messages")
     if not isinstance(messages, list) or not messages:
         raise wrong("messages", "a list with at least one message", messages)
+    read = [_message(one, i) for i, one in enumerate(messages)]
+    _check_text("".join(one["content"] for one in read))
     try:
-        words = talk.template([_message(one, i) for i, one in enumerate(messages)])
+        tokens = tuple(chat_tokens(read, talk.template, talk.tokenizer))
     except ValueError as error:
         raise Problem(400, f"messages: the model's template refuses them: {error}", param="messages") from error
     logprobs = _flag(fields, "logprobs")
     name = "max_completion_tokens" if fields.get("max_completion_tokens") is not None else "max_tokens"
-    return _wanted(fields, talk, limits, _tokens(words, talk, special=False), name, limits.tokens, logprobs)
+    return _wanted(fields, talk, limits, tokens, name, limits.tokens, logprobs)
 
 
 def read_completion(body: Any, talk: ServedModel, limits: Limits) -> ParsedRequest:
@@ -101,7 +91,11 @@ def read_completion(body: Any, talk: ServedModel, limits: Limits) -> ParsedReque
     if isinstance(prompt, list) and len(prompt) == 1 and not _is_whole(prompt[0]):
         prompt = prompt[0]
     if isinstance(prompt, str):
-        tokens = _tokens(prompt, talk, special=True)
+        _check_text(prompt)
+        try:
+            tokens = tuple(talk.tokenizer.encode(prompt, add_special_tokens=True).ids)
+        except ValueError as error:  # of one of characters, which knows those that it was made of
+            raise Problem(400, f"prompt: {error}", param="prompt") from error
     elif isinstance(prompt, list) and all(map(_is_whole, prompt)):
         tokens = tuple(prompt)
     else:
@@ -144,12 +138,11 @@ def _is_text(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
-def _tokens(text: str, talk: ServedModel, *, special: bool) -> tuple[int, ...]:
+def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise Problem(400, f"The text has half a character: {error.reason}.") from error
-    return tuple(talk.tokenizer.encode(text, add_special_tokens=special).ids)
 
 
 def _wanted(

@@ -1,23 +1,23 @@
-"""Text of a published language model, shown as it is drawn.
+"""Text of a published language model, or of one that was trained here, shown as it is drawn.
 
 Weights   a folder with config.json, *.safetensors (and their index, where there are several) and tokenizer.json, such
-          as a copy of huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct: of Llama's family, or GPT-2.
+          as a copy of huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct: of Llama's family, or GPT-2; a GGUF file of
+          Llama's family; or the folder of a run of experiments.gpt.
 Run       python -m experiments.generate --weights DIR --prompt 'The capital of France is'
-          python -m experiments.generate --weights DIR --chat         asks for a line, answers, and so on
-Chats     are put into words by the model's own template, that of tokenizer_config.json or chat_template.jinja.
+          python -m experiments.generate --weights FILE.gguf --chat   asks for a line, answers, and so on
+          python -m experiments.generate --weights runs/gpt --prompt 'ROMEO:'
+Chats     are put into words by the model's own template; what is typed is never one of its special tokens.
 Measured  SmolLM2-135M-Instruct, whose weights were 4 bits each: "The capital of France is" goes on with " Paris".
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,25 +25,21 @@ import numpy as np
 import tyro
 
 from experiments.options import COUNT, NOT_NEGATIVE, TEXT, Rule, check_ranges, description
+from experiments.published import Published, published, template
 from experiments.refusals import refuse
-from jnn.data import read_safetensors, read_tokenizer
-from jnn.generation import CachedModel, Sampling, stream
-from jnn.interop.torch import load_state_dict
+from jnn.generation import Sampling, chat_tokens, stream
 from jnn.launch import USAGE
-from jnn.models import TRANSFORMER, decoder_from_hf, decoder_model, decoder_spec, gpt2_from_hf, transformer_spec
-from jnn.optional import optional
 from jnn.terminal import say
 
 PAD = 64  # prompts of nearly one length need one program
-FILES = ("config.json", "tokenizer.json")
-Words = Callable[[Sequence[Mapping[str, str]]], str]
+Messages = Sequence[Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Text of a published language model, shown as it is drawn."""
 
-    weights: str  # a folder as of Hugging Face
+    weights: str  # a folder as of Hugging Face, a GGUF file, or the folder of a run of experiments.gpt
     prompt: str | None = None  # what the text begins with; of a chat, what is said first
     chat: bool = False  # whether to answer, line by line
     tokens: int = 256  # that are drawn, at most
@@ -70,78 +66,31 @@ RULES: dict[str, Rule] = {
 def main(config: Config) -> None:
     """Loads, and writes one text, or answers line by line."""
     check_ranges(vars(config), RULES)
-    folder = weights_folder(config.weights)
     if config.prompt is None and not config.chat:
         refuse("--prompt: expected a text to begin with, or --chat.", USAGE)
-    tokenizer = tokenizer_of(folder)
-    p, model = load(folder, config.dtype, config.longest)
-    write = partial(answer, p, model, tokenizer, ends(folder), config)
-    if not config.chat:
-        sys.stdout.write(config.prompt or "")
-        write(config.prompt or "", jax.random.key(config.seed))
+    own = published(config.weights, config.dtype, config.longest)
+    write = partial(answer, own, config)
+    if config.prompt is not None and not config.chat:
+        sys.stdout.write(config.prompt)
+        write(tokens_of(own, config.prompt), jax.random.key(config.seed))
         return
-    if (words := template(folder, partial(refuse, code=1))) is None:
-        refuse(f"--chat: {folder} has no chat_template. Give a model that was trained to answer, or --prompt.", 1)
-    converse(write, words, config)
+    if (words := template(own, partial(refuse, code=1))) is None:
+        refuse(f"--chat: {own.name} has no chat_template. Give a model that was trained to answer, or --prompt.", 1)
+    converse(write, partial(chat_tokens, template=words, tokenizer=own.tokenizer), config)
 
 
-def weights_folder(path: str) -> Path:
-    """The folder of a published model, once it has what is read first."""
-    folder = Path(path)
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
-        refuse(
-            f"--weights: {folder} lacks {' and '.join(missing)}. Give a folder as of Hugging Face; of a GGUF file "
-            "it is jnn.data.read_gguf that reads model and tokenizer.",
-            1,
-        )
-    return folder
-
-
-def load(folder: Path, dtype: str, longest: int) -> tuple[Any, CachedModel]:
-    """Parameters, and the model that they are of, for texts of up to so many tokens."""
-    fields = json.loads((folder / "config.json").read_text())
-    weights = read_safetensors(folder)
-    if fields["model_type"] == "gpt2":
-        sizes, names = gpt2_from_hf(fields)
-        spec, model, tied = transformer_spec(**sizes, dtype=dtype), TRANSFORMER, True
-        if not any(name.startswith("transformer.") for name in weights):  # as its first files have it
-            weights = {f"transformer.{name}": array for name, array in weights.items()}
-        beside = ["*.attn.bias", "*.attn.masked_bias"]
-    else:
-        try:
-            config, names = decoder_from_hf(fields)
-        except ValueError as error:  # another family, such as one that only reads
-            refuse(f"--weights: {folder}: {error}", 1)
-        config = config.for_length(longest)
-        spec, model, tied, beside = decoder_spec(config, dtype=dtype), decoder_model(config), config.tied, []
-    return load_state_dict(spec, weights, names, ignore=beside + ["*lm_head.weight"] * tied), model
-
-
-def tokenizer_of(folder: Path) -> Any:
-    """What makes tokens of text, all of it, and text of tokens, without those that are special."""
+def tokens_of(own: Published, text: str) -> list[int]:
+    """The tokens of a text, with those that the tokenizer puts around one."""
     try:
-        return read_tokenizer(folder).inner
-    except ValueError as error:
-        refuse(f"--weights: {error}", 1)
+        return own.tokenizer.encode(text, add_special_tokens=True).ids
+    except ValueError as error:  # of characters, one that the training text had not
+        refuse(f"--prompt: {error}", 1)
 
 
-def ends(folder: Path) -> tuple[int, ...]:
-    """The tokens that end a text."""
-    for name in ("generation_config.json", "config.json"):
-        if (folder / name).is_file() and (
-            found := json.loads((folder / name).read_text()).get("eos_token_id")
-        ) is not None:
-            return tuple(np.atleast_1d(found).tolist())
-    return ()
-
-
-def answer(
-    p: Any, model: CachedModel, tokenizer: Any, end: tuple[int, ...], config: Config, prompt: str, key: jax.Array
-) -> str:
+def answer(own: Published, config: Config, tokens: list[int], key: jax.Array) -> str:
     """The text behind a prompt, shown as it is drawn, and how fast that was."""
-    tokens = tokenizer.encode(prompt, add_special_tokens=not config.chat).ids  # a template says them itself
     sampling = Sampling(config.temperature, config.top_k, config.top_p)
-    longest = min(config.longest, model.longest(p) or config.longest)
+    longest = min(config.longest, own.model.longest(own.params) or config.longest)
     if len(tokens) >= longest:
         known = f"--longest and the model allow fewer than {longest}"
         refuse(f"The text has {len(tokens)} tokens, and {known}. Begin with a shorter one.", 1)
@@ -149,49 +98,35 @@ def answer(
     padded = jnp.asarray(np.pad(tokens, (0, width - len(tokens))), jnp.int32)
     begun, text = time.perf_counter(), ""
     pieces = stream(
-        p,
+        own.params,
         padded,
         min(config.tokens, longest - width),
-        model,
+        own.model,
         sampling,
-        tokenizer=tokenizer,
+        tokenizer=own.tokenizer,
         key=key,
         lengths=jnp.int32(len(tokens)),
-        end=end,
+        end=own.ends,
     )
     for piece in pieces:
         text += piece
         sys.stdout.write(piece)
         sys.stdout.flush()
-    count, seconds = len(tokenizer.encode(text, add_special_tokens=False).ids), time.perf_counter() - begun
+    count, seconds = len(own.tokenizer.encode(text, add_special_tokens=False).ids), time.perf_counter() - begun
     sys.stdout.write("\n")
     say(f"{count} tokens in {seconds:.1f} s, the time to compile among them")
     return text
 
 
-def template(folder: Path, complain: Callable[[str], NoReturn]) -> Words | None:
-    """What puts a conversation into words, as the model knows it, and complains of one that it does not; or None."""
-    file, beside = folder / "chat_template.jinja", folder / "tokenizer_config.json"
-    fields = json.loads(beside.read_text()) if beside.is_file() else {}
-    source = file.read_text() if file.is_file() else fields.get("chat_template")
-    if not isinstance(source, str):
-        return None
-    how: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "extensions": ["jinja2.ext.loopcontrols"]}
-    sandbox = optional("jinja2.sandbox", "text").ImmutableSandboxedEnvironment(**how)  # as templates are written for
-    sandbox.globals["raise_exception"] = complain
-    word = lambda token: token["content"] if isinstance(token, dict) else token
-    special = {name: word(fields[name]) for name in ("bos_token", "eos_token") if fields.get(name)}
-    compiled = sandbox.from_string(source)
-    return lambda messages: compiled.render(messages=messages, add_generation_prompt=True, **special)
-
-
-def converse(write: Callable[[str, jax.Array], str], words: Words, config: Config) -> None:
+def converse(
+    write: Callable[[list[int], jax.Array], str], tokens: Callable[[Messages], list[int]], config: Config
+) -> None:
     """Lines and answers, until there is no line."""
     key, said = jax.random.key(config.seed), []
     line = config.prompt if config.prompt is not None else ask()
     while line:
         said.append({"role": "user", "content": line})
-        text = write(words(said), jax.random.fold_in(key, len(said)))
+        text = write(tokens(said), jax.random.fold_in(key, len(said)))
         said.append({"role": "assistant", "content": text})
         line = ask()
 

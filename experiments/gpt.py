@@ -10,6 +10,7 @@ Training  2,000 steps of 12 windows; AdamW (0.9, 0.99), weight decay 0.1 on weig
           its 1e-3 gives 1.870 and 3e-3 gives 1.743.
 Run       python -m experiments.gpt
           python -m experiments.gpt --tokenizer bpe --vocab 512      (pip install 'jnn[experiments,text]')
+          python -m experiments.generate --weights runs/gpt --prompt 'ROMEO:'             once it has ended
           python -m experiments.gpt --layers 6 --heads 6 --embed 384 --context 256 --batch-size 64 --steps 5000 \
             --learning-rate 1e-3 --dropout 0.2 --compute-dtype bfloat16            nanoGPT's setting for a GPU: 1.47
 Measured  loss on the whole validation tenth: 1.780, 1.777 and 1.759, three seeds. Two CPU cores, 1.5 minutes each.
@@ -31,13 +32,15 @@ import optax
 
 import jnn
 from experiments import pictures
+from experiments.claims import write_json
 from experiments.corpus import Growing, divide, make_tokenizer, read_text, tokenize
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.published import CHARACTERS
 from experiments.refusals import refuse
 from experiments.training import first, train
 from jnn.axes import gather
-from jnn.data import Tokenizer, tinyshakespeare
+from jnn.data import Characters, Tokenizer, tinyshakespeare
 from jnn.generation import Sampling, generate
 from jnn.launch import USAGE
 from jnn.layers import segment_mask
@@ -119,8 +122,8 @@ def experiment(config: Config) -> Outcome:
         clip_norm=1.0,
         compute_dtype=None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype),
     )
-    if isinstance(tokenizer, Tokenizer) and first():
-        tokenizer.save(Path(config.workdir) / "tokenizer.json")
+    if first():
+        save(tokenizer, Path(config.workdir))
     key = jnn.path_key(jax.random.key(config.seed), "sample")
     prompt = np.concatenate(corpus.validating)[: config.context // 2]
     written = lambda: write(state.params, prompt, config, key)
@@ -134,6 +137,14 @@ def experiment(config: Config) -> Outcome:
         history=history,
         figures={"A page of its own, sampled with the cache.": lambda: pictures.page(tokenizer.decode(written()))},
     )
+
+
+def save(tokenizer: Characters | Tokenizer, folder: Path) -> None:
+    """Writes what makes tokens of text, for whoever reads the run: `experiments.published`."""
+    if isinstance(tokenizer, Tokenizer):
+        tokenizer.save(folder / "tokenizer.json")
+    else:
+        write_json(folder / CHARACTERS, tokenizer.names)
 
 
 def check(config: Config) -> None:

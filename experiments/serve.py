@@ -1,6 +1,6 @@
 """A published language model behind OpenAI's HTTP interface, for many clients at a time, and a page to chat on.
 
-Weights   a folder as of `experiments.generate`.
+Weights   a folder or a file as of `experiments.generate`.
 Run       python -m experiments.serve --weights DIR          then open the address that it says
 Ask       openai.OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none").chat.completions.create(model=..., ...)
 Others    than this machine are answered with `--host 0.0.0.0 --token SECRET`, in the clear: put TLS before it.
@@ -13,13 +13,13 @@ import dataclasses
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import tyro
 
-from experiments.generate import LONGEST, Words, ends, load, template, tokenizer_of, weights_folder
+from experiments.generate import LONGEST
 from experiments.options import COUNT, POSITIVE, RULES, TEXT, Rule, check_ranges, description
+from experiments.published import Published, Words, published, template
 from experiments.refusals import refuse
 from jnn.launch import USAGE
 from jnn.optional import optional
@@ -35,8 +35,8 @@ CONNECTIONS = 1024  # that may be open beside those that the queue takes
 class Config:
     """A published language model behind OpenAI's HTTP interface."""
 
-    weights: str  # a folder as of Hugging Face
-    name: str | None = None  # by which clients ask for it; that of the folder by default
+    weights: str  # a folder as of Hugging Face, a GGUF file, or the folder of a run of experiments.gpt
+    name: str | None = None  # by which clients ask for it; that of the folder or file by default
     host: str = "127.0.0.1"  # another one than this machine needs a token
     port: int = 8000  # 0: any free one
     token: str | None = None  # that clients have to name
@@ -67,9 +67,14 @@ def main(config: Config) -> None:
     check_ranges(vars(config), OURS)
     if config.token is None and not loopback(config.host):
         refuse(f"--host {config.host}: others than this machine can ask there. Give them a --token.", USAGE)
-    uvicorn, folder = optional("uvicorn", "serve"), weights_folder(config.weights)
-    listener = listen(config.host, config.port)
-    service, talk = start(folder, config)
+    uvicorn = optional("uvicorn", "serve")
+    with listen(config.host, config.port) as listener:
+        run(uvicorn, listener, published(config.weights, config.dtype, config.longest), config)
+
+
+def run(uvicorn: Any, listener: socket.socket, own: Published, config: Config) -> None:
+    """Serves a model until it is told to end."""
+    service, talk = start(own, config)
     limits = Limits(config.body, config.tokens, config.seconds)
     app = application(service, talk, limits, token=config.token)
     options: dict[str, Any] = {"timeout_graceful_shutdown": GRACE, "log_level": "warning", "access_log": False}
@@ -82,26 +87,24 @@ def main(config: Config) -> None:
         say("Ended.")
 
 
-def start(folder: Path, config: Config) -> tuple[Service, ServedModel]:
+def start(own: Published, config: Config) -> tuple[Service, ServedModel]:
     """What draws the texts, and what is known of the model."""
-    p, model = load(folder, config.dtype, config.longest)
-    tokenizer = tokenizer_of(folder)
-    longest = min(config.longest, model.longest(p) or config.longest)
+    longest = min(config.longest, own.model.longest(own.params) or config.longest)
     try:
         plan = EngineConfig(rows=config.rows, pages=config.pages, longest=longest, steps=config.steps)
-        engine = Engine(p, model, plan, tokenizer)
+        engine = Engine(own.params, own.model, plan, own.tokenizer)
     except ValueError as error:
         refuse(str(error), USAGE)
     if config.warm:
         say("Compiling all programs; --no-warm compiles each when it is needed.")
         engine.warm()
-    name = config.name or folder.resolve().name
-    return Service(engine, config.queue), ServedModel(name, tokenizer, words(folder), frozenset(ends(folder)), longest)
+    talk = ServedModel(config.name or own.name, own.tokenizer, words(own), frozenset(own.ends), longest)
+    return Service(engine, config.queue), talk
 
 
-def words(folder: Path) -> Words | None:
+def words(own: Published) -> Words | None:
     """The model's chat template; what it refuses is a ValueError. None where there is none."""
-    if (render := template(folder, complain)) is None:
+    if (render := template(own, complain)) is None:
         return None
 
     def checked(messages: Sequence[Mapping[str, str]]) -> str:

@@ -20,7 +20,6 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -28,8 +27,8 @@ import jax
 import numpy as np
 import tyro
 
-from experiments.generate import load
 from experiments.options import description
+from experiments.published import published
 from jnn.generation import GREEDY, CachedModel
 from jnn.models import DecoderConfig, decoder_model, decoder_spec
 from jnn.optional import optional
@@ -92,7 +91,8 @@ def main(config: Config) -> None:
 def model_of(config: Config) -> tuple[Any, CachedModel]:
     """A published model, or a random one."""
     if config.weights is not None:
-        return load(Path(config.weights), config.dtype, config.prompt + config.tokens)
+        own = published(config.weights, config.dtype, config.prompt + config.tokens)
+        return own.params, own.model
     sizes = {"layers": config.layers, "heads": config.embed // 64, "embed": config.embed, "hidden": 3 * config.embed}
     shape = DecoderConfig(vocab=config.vocab, **sizes)
     return init(decoder_spec(shape, dtype=config.dtype), jax.random.key(0)), decoder_model(shape)

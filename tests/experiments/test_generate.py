@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import jnn
-from experiments import generate
+from experiments import generate, gpt
+from experiments.claims import claimed
+from experiments.options import settings
+from experiments.published import Published, published
 from jnn.data import data_root, read_gguf, write_safetensors
 from jnn.models import TRANSFORMER, transformer_spec
 from tests.models.decoders import TINY
@@ -74,18 +77,22 @@ def test_a_prompt_is_gone_on_with(small, capsys):
 
 def test_a_chat_is_put_into_words_by_the_models_template(small, monkeypatch, capsys):
     pytest.importorskip("jinja2")
-    asked = []
-    monkeypatch.setattr(generate, "answer", lambda *args: asked.append(args[-2]) or "yes")
+    asked, tokenizer = [], published(str(small), "float32", 64).tokenizer
+    monkeypatch.setattr(generate, "answer", lambda own, config, tokens, key: asked.append(tokens) or "yes")
     monkeypatch.setattr("sys.stdin", io.StringIO("two\n"))
     generate.main(generate.Config(weights=str(small), prompt="one", chat=True))
-    assert asked == ["<user>one.<assistant>", "<user>one.<assistant>yes.<user>two.<assistant>"]
+    texts = [tokenizer.decode(tokens) for tokens in asked]
+    assert texts == ["<user>one.<assistant>", "<user>one.<assistant>yes.<user>two.<assistant>"]
     assert capsys.readouterr().out == "> > "
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"weights": "nowhere", "prompt": "a"}, "nowhere lacks config.json and tokenizer.json"),
+        (
+            {"weights": "nowhere", "prompt": "a"},
+            "nowhere is not there. Give a folder as of Hugging Face, or of a run; or a GGUF file",
+        ),
         ({"weights": "nowhere", "prompt": "a", "tokens": 0}, "--tokens: expected a whole number of at least 1"),
         ({"weights": "nowhere", "prompt": "a", "top_p": 1.5}, "--top-p: expected a number over 0 and at most 1"),
     ],
@@ -94,6 +101,25 @@ def test_what_is_missing_is_one_error(config, message, capsys):
     with pytest.raises(SystemExit):
         generate.main(generate.Config(**config))
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "lacks config.json and tokenizer.json"),
+        ({"config.json": '{"seed": 0, "steps": 2}'}, "the run is none of experiments.gpt: its settings lack tokenizer"),
+        ({"a.gguf": "nothing"}, "a.gguf: "),
+    ],
+)
+def test_what_is_no_model_is_one_error(files, message, tmp_path, capsys):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    (path,) = list(tmp_path.glob("*.gguf")) or [tmp_path]
+    with pytest.raises(SystemExit):
+        published(str(path), "float32", 64)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --weights: {path}")
+    assert message in line
 
 
 def test_a_model_of_another_family_is_one_error(small, capsys):
@@ -113,14 +139,15 @@ def test_positions_that_hang_on_how_long_texts_get_are_those_of_the_longest(smal
 
 
 def test_a_tokenizer_cuts_nothing_off(small, capsys):
-    tokenizer = generate.tokenizer_of(small)
+    of = lambda: published(str(small), "float32", 64).tokenizer
+    tokenizer = of()
     tokenizer.enable_truncation(2)
     tokenizer.enable_padding(length=9)
     tokenizer.save(str(small / "tokenizer.json"))
-    assert len(generate.tokenizer_of(small).encode("abcde").ids) == 5
+    assert len(of().encode("abcde").ids) == 5
     (small / "tokenizer.json").write_text("{}")
     with pytest.raises(SystemExit):
-        generate.tokenizer_of(small)
+        of()
     assert "tokenizer.json: no tokenizer" in capsys.readouterr().err
 
 
@@ -130,13 +157,34 @@ def test_a_prompt_that_nearly_fills_the_learned_positions_leaves_room(capsys):
         encode=lambda text, add_special_tokens: SimpleNamespace(ids=list(text.encode())),
         decode=lambda tokens: "".join(chr(97 + token % 26) for token in tokens),
     )
-    config = generate.Config("x", tokens=9)
-    write = lambda prompt: generate.answer(p, TRANSFORMER, letters, (), config, prompt, jax.random.key(0))
+    own, config = Published("x", p, TRANSFORMER, letters), generate.Config("x", tokens=9)
+    write = lambda prompt: generate.answer(own, config, list(prompt.encode()), jax.random.key(0))
     assert len(write("a" * 66)) == 4
     assert "4 tokens in" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         write("a" * 70)
     assert "has 70 tokens, and --longest and the model allow fewer than 70" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
+def test_a_run_is_gone_on_with(tokenizer, tmp_path, capsys):
+    """Of characters and of byte pairs: what was trained is what draws."""
+    (tmp_path / "text.txt").write_text("how art thou, Ann? how do, Ben?\n" * 40)
+    folder, sizes = tmp_path / "run", {"layers": 1, "heads": 2, "embed": 8, "context": 32, "batch_size": 8}
+    config = gpt.Config(
+        steps=2, warmup=1, workdir=str(folder), text=str(tmp_path / "text.txt"), tokenizer=tokenizer, **sizes
+    )
+    with claimed(folder, settings(config)):
+        trained = gpt.experiment(config).params
+    own = published(str(folder), "float32", 64)
+    jax.tree.map(np.testing.assert_array_equal, own.params, trained)
+    assert own.tokenizer.decode(generate.tokens_of(own, "Ann? how")) == "Ann? how"
+    generate.main(generate.Config(weights=str(folder), prompt="Ann? how", tokens=5, temperature=0.0))
+    assert capsys.readouterr().out.startswith("Ann? how")
+    if tokenizer == "characters":
+        with pytest.raises(SystemExit):
+            generate.main(generate.Config(weights=str(folder), prompt="Zoe"))
+        assert "--prompt: Characters: 'Z' at 0 is not among the" in capsys.readouterr().err
 
 
 def in_pairs(rows, heads):
@@ -182,6 +230,15 @@ def smollm2(tmp_path_factory):
         json.dumps({"chat_template": metadata["tokenizer.chat_template"], "eos_token": tokens[fields["eos_token_id"]]})
     )
     return folder
+
+
+@pytest.mark.slow
+def test_smollm2_is_read_from_its_file_alone(smollm2, capsys):
+    file = data_root() / "weights" / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    generate.main(generate.Config(str(file), "The capital of France is", tokens=8, temperature=0.0))
+    assert capsys.readouterr().out.startswith("The capital of France is Paris")
+    ours, theirs = (published(str(path), "float32", 64) for path in (file, smollm2))
+    assert (ours.ends, ours.source, ours.special["eos_token"]) == (theirs.ends, theirs.source, "<|im_end|>")
 
 
 @pytest.mark.slow

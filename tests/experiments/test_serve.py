@@ -1,18 +1,18 @@
 """How a server is started: who may ask it, what is missing, what its model's template says. See tests/serving."""
 
-import json
 import socket
 
 import pytest
 
 from experiments import serve
+from experiments.published import Published
 from experiments.serve import Config
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"weights": "nowhere"}, "nowhere lacks config.json and tokenizer.json"),
+        ({"weights": "nowhere"}, "nowhere is not there"),
         ({"weights": "x", "host": "0.0.0.0"}, "--host 0.0.0.0: others than this machine can ask there. Give them a"),
         ({"weights": "x", "host": "::"}, "--host ::: others than this machine"),
         ({"weights": "x", "host": "a.name"}, "--host a.name: others than this machine"),
@@ -43,17 +43,20 @@ def test_a_port_that_is_taken_is_one_error(capsys):
     assert isinstance(taken, socket.socket)
 
 
-def test_a_template_says_what_it_refuses_and_need_not_be_there(tmp_path):
+def test_a_template_says_what_it_refuses_and_need_not_be_there():
     pytest.importorskip("jinja2", reason="pip install jnn[text]")
-    assert serve.words(tmp_path) is None
+    of = lambda source: serve.words(Published("x", None, None, None, source=source))
+    assert of(None) is None
     source = "{% if messages|length > 1 %}{{ raise_exception('one at a time') }}{% endif %}{{ messages[0].content }}"
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": source}))
-    words = serve.words(tmp_path)
+    words = of(source)
     assert words([{"role": "user", "content": "hi"}]) == "hi"
     with pytest.raises(ValueError, match="one at a time"):
         words([{}, {}])
-    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% break %}{% endfor %}")
-    assert serve.words(tmp_path)([{"content": "first"}, {"content": "second"}]) == "first"
-    (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content + 1 }}")
+    assert (
+        of("{% for m in messages %}{{ m.content }}{% break %}{% endfor %}")(
+            [{"content": "first"}, {"content": "second"}]
+        )
+        == "first"
+    )
     with pytest.raises(ValueError, match="can only concatenate str"):
-        serve.words(tmp_path)([{"content": "a"}])
+        of("{{ messages[0].content + 1 }}")([{"content": "a"}])

@@ -8,9 +8,11 @@ description(notes)  what --help says above them
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -56,9 +58,27 @@ class Common:
 NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", "replay", "preflight")
 
 
+FILES = ("text", "sources")  # these name what is read: a file, or a folder of them
+
+
 def settings(config: Any) -> dict[str, Any]:
-    """What makes a run this run, by name."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_SETTINGS}
+    """What makes a run this run, by name; of the files that it reads, what is in them.
+
+    Raises:
+      OSError: one of them cannot be read.
+    """
+    found = {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_SETTINGS}
+    return found | {f"{name}_sha256": _sha256(Path(found[name])) for name in FILES if found.get(name) is not None}
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of all below a folder and their names: enough of it to tell two from each other."""
+    whole = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_dir():
+            content = hashlib.sha256(file.read_bytes()).digest()
+            whole.update(file.relative_to(path).as_posix().encode() + b"\0" + content)
+    return whole.hexdigest()[:16]
 
 
 Rule = tuple[str, Callable[[Any], bool]]  # what is expected, and whether a value is that

@@ -1,6 +1,7 @@
 """The language model's experiment: what it reads, its options one by one and together, on a text of a few lines."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,10 @@ import pytest
 
 import jnn
 from experiments import gpt
+from experiments.completion import Config as SourcesConfig
 from experiments.corpus import Growing, divide, make_tokenizer, packed_rows, tokenize
 from experiments.harness import launch
+from experiments.options import settings
 from jnn.data import Characters, Windows, read_tokenizer
 from jnn.models import transformer_spec
 from jnn.train import Context
@@ -131,3 +134,29 @@ def test_what_means_nothing_is_one_line(tmp_path, capsys, options, code, message
 def test_a_file_that_is_no_text_is_one_line(tmp_path, capsys, content, message):
     (tmp_path / "a.txt").write_bytes(content)
     assert message in refused(capsys, 1, tmp_path, "--text", str(tmp_path / "a.txt"))
+
+
+def test_a_run_does_not_go_on_with_a_text_that_has_changed(tmp_path, capsys):
+    config = tiny(tmp_path)
+    options = [
+        f"--{name}={value}" for name, value in (("steps", 2), ("warmup", 1), ("batch-size", 8), ("text", config.text))
+    ]
+    sizes = ["--layers=1", "--heads=2", "--embed=8", "--context=16", "--sample=4", f"--workdir={tmp_path / 'run'}"]
+    launch(gpt.experiment, gpt.Config, [*options, *sizes])
+    capsys.readouterr()
+    path = tmp_path / "text.txt"
+    path.write_text(path.read_text().replace("thou", "you!", 1))  # as long as it was, of the same characters or not
+    line = refused(capsys, 1, tmp_path, *options, *sizes)
+    assert re.search(r"holds a run with other settings \(text_sha256 \w{16} there, \w{16} here\)", line)
+
+
+def test_the_files_of_a_folder_are_what_a_run_reads(tmp_path):
+    of = lambda: settings(SourcesConfig(sources=str(tmp_path)))["sources_sha256"]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.py").write_text("1")
+    first = of()
+    assert first == of()
+    (tmp_path / "deep" / "a.py").rename(tmp_path / "a.py")
+    renamed = of()
+    (tmp_path / "a.py").write_text("2")
+    assert len({first, renamed, of()}) == 3

@@ -1,9 +1,9 @@
-"""A conversation as tokens: the words of a template with the tokens that they mark, and of what was said the text alone.
+"""A conversation as tokens: the words of a template with the tokens that they mark, and the mere text of what was said.
 
     chat_tokens(messages, template, tokenizer) -> tokens
 
-Laws: nothing that is said is a special token, whatever is written in it; where nothing like one is, the tokens are those
-of the whole text.
+Laws: nothing that is said is a special token, whatever is written in it; where nothing like one is, the tokens are
+those of the whole text.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def chat_tokens(messages: Messages, template: Callable[[Messages], str], tokeniz
     Args:
       messages: each {"role": ..., "content": ...}; contents are what somebody may have written.
       template: puts them into words, those that the model was trained on.
-      tokenizer: such as a `tokenizers.Tokenizer`. Of one that does not tell its special tokens (`get_added_tokens_decoder`),
-        or cannot do without them (`encode_special_tokens`), the whole is encoded as it stands.
+      tokenizer: such as a `tokenizers.Tokenizer`. Of one that does not tell its special tokens
+        (`get_added_tokens_decoder`), or cannot do without them (`encode_special_tokens`), the whole is encoded as it
+        stands.
 
     Returns:
       The tokens, to which none are added beside the template's.

@@ -1,5 +1,6 @@
 """The web server over a real socket: what clients get, what is refused, and what becomes of those who go away."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -266,6 +267,45 @@ def test_a_full_queue_and_a_late_answer_are_said():
             thread.join()
         assert [status for status, _ in found] == [504] * PLAN.rows
         assert found[0][1]["error"]["code"] == "timeout"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_engine_that_says_nothing_is_a_late_answer(stream, monkeypatch):
+    """Such as one that waits for the device: the engine's own clock is looked at between its calls."""
+    monkeypatch.setattr("jnn.serving.http._answer.OVERDUE", 0.1)
+    with serving(limits=Limits(tokens=20, seconds=0.2)) as (service, port):
+        gate = stalled(service)
+        status, _, text = call(port, "POST", "/v1/completions", LINE | {"stream": stream})
+        found = events(text)[-1] if stream else json.loads(text)
+        assert (status, found["error"]["code"]) == (200 if stream else 504, "timeout")
+        gate.set()
+        until(lambda: service.open == 0)
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/v1/completions"])
+@pytest.mark.parametrize("kind", ["http.response.start", "http.response.body"])
+def test_who_reads_nothing_is_one_who_has_gone(path, kind):
+    """From the start of a response on, whatever it is."""
+    body = json.dumps(LINE | {"stream": True}).encode()
+    messages = [{"type": "http.request", "body": body}]
+    sent = []
+
+    async def receive():
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message["type"])
+        if message["type"] == kind:
+            await asyncio.Event().wait()
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "GET" if path == "/" else "POST", "path": path, "headers": headers}
+    service = Service(engine(), 4)
+    app = application(service, ServedModel("small", BYTES, template, frozenset(), PLAN.longest), Limits(arrival=0.1))
+    asyncio.run(asyncio.wait_for(app(scope | {"query_string": b"", "root_path": ""}, receive, send), 20))
+    assert sent[-1] == kind
+    until(lambda: service.open == 0)
+    service.close()
 
 
 def test_an_engine_that_fails_is_said_in_mid_stream_and_by_health():

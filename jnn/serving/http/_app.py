@@ -18,7 +18,7 @@ from typing import Any
 from jnn.optional import optional
 from jnn.serving._request import RequestOutput
 from jnn.serving._service import QueueFull, Service, ServiceClosed
-from jnn.serving.http._answer import answer
+from jnn.serving.http._answer import Left, answer, within
 from jnn.serving.http._gate import check_gate
 from jnn.serving.http._limits import Limits
 from jnn.serving.http._page import page
@@ -59,7 +59,7 @@ def application(service: Service, talk: ServedModel, limits: Limits, *, token: s
         routing.Route("/v1/chat/completions", _Answered(_Draw(service, talk, limits, read_chat, ChatReply))),
         routing.Route("/v1/completions", _Answered(_Draw(service, talk, limits, read_completion, CompletionReply))),
     ]
-    return _Gate(applications.Starlette(routes=routes), service, token)
+    return _Gate(applications.Starlette(routes=routes), service, limits, token)
 
 
 def _get(make: Callable[[], Any]) -> Asgi:
@@ -90,14 +90,15 @@ class _Answered:
 class _Gate:
     """Everything that is asked goes through here."""
 
-    def __init__(self, app: Asgi, service: Service, token: str | None) -> None:
-        self._app, self._service, self._token = app, service, token
+    def __init__(self, app: Asgi, service: Service, limits: Limits, token: str | None) -> None:
+        self._app, self._service, self._limits, self._token = app, service, limits, token
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await _Answered(self._checked)(scope, receive, send)
+            with contextlib.suppress(Left):
+                await _Answered(self._checked)(scope, receive, within(send, self._limits.arrival))
 
     async def _checked(self, scope: Any, receive: Any, send: Any) -> None:
         check_gate(scope, self._token)
@@ -152,7 +153,7 @@ class _Draw:
         except ServiceClosed as error:
             raise Problem(503, str(error), code="closing") from error
         try:
-            await answer(self._reply(wanted, self._talk), news, receive, send, self._limits)
+            await answer(self._reply(wanted, self._talk), request, news, receive, send, self._limits)
         finally:
             self._service.cancel(request)
 

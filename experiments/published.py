@@ -1,6 +1,6 @@
 """A language model with its tokenizer, read from what `--weights` may name: other people's, and what was trained here.
 
-    published(path, dtype, longest) -> Published      a folder as of Hugging Face, a GGUF file, or a run of experiments.gpt
+    published(path, dtype, longest) -> Published     of Hugging Face: a folder; a GGUF file; a run of experiments.gpt
     template(model, complain) -> what puts a conversation into words
 
 What of it makes no sense is one line, and ends the process.

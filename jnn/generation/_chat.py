@@ -53,7 +53,8 @@ def chat_tokens(messages: Messages, template: Callable[[Messages], str], tokeniz
 
     text = template([{**one, "content": special.sub(hidden, one["content"])} for one in messages])
     parts = re.split(f"{mark}(\\d+){mark}", text)  # every second one is a number
-    plain, ids = _plain(tokenizer), list[int]()
+    package: Any = tokenizer  # `_special` has found that it is the package's
+    plain, ids = _plain(package), list[int]()
     for i, part in enumerate(parts):
         own, words = (plain, written[int(part)]) if i % 2 else (tokenizer, part)
         ids += own.encode(words, add_special_tokens=False).ids

@@ -17,7 +17,7 @@ from typing import Any
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.finetune._parts import beside, check_trees
+from jnn.finetune._parts import beside
 from jnn.finetune._select import Where, linear_maps, matching, nested
 from jnn.initializers import Init, VarianceScaling, ones, zeros
 from jnn.layers import merge_weight
@@ -129,6 +129,7 @@ def merge_lora(p: Params, lora: Params, *, alpha: float | None = None) -> Params
     >>> merge_lora({"w": jnp.ones((2, 3))}, lora)["w"].tolist()
     [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
+    checks.drawn("merge_lora", (p, lora))
     return _merged(_put("merge_lora", p, lora, alpha))
 
 
@@ -143,7 +144,6 @@ def _parts(w: Param, rank: int, init: Init, dtype: DTypeLike | None) -> dict[str
 
 
 def _put(name: str, p: Params, lora: Params, alpha: Any) -> Params:
-    check_trees(name, p, lora)
     return beside(name, p, lora if alpha is None else _each_lora(partial(_scaled, name, alpha), lora))
 
 

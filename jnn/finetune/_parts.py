@@ -38,16 +38,10 @@ def with_parts(p: Params, parts: Params) -> Params:
 
 def beside(name: str, p: Any, parts: Any) -> Any:
     """`with_parts`, by the name of who is asked for it."""
-    check_trees(name, p, parts)
-    return _beside(name, p, parts, "")
-
-
-def check_trees(name: str, p: Any, parts: Any) -> None:
-    """Raises TypeError unless these are the parameters of a model, and of parts for it."""
     for tree, what, kinds in ((p, "a model's parameters", Mapping | list | tuple), (parts, "parts of it", Mapping)):
         if not isinstance(tree, kinds):
             raise TypeError(f"{name}: expected {what}, a tree of dicts, found {checks.describe(tree)}.")
-        checks.drawn(name, tree)
+    return _beside(name, p, parts, "")
 
 
 def _beside(asked: str, p: Any, parts: Any, path: str) -> Any:

@@ -213,12 +213,19 @@ def test_params_in_the_place_of_a_spec_are_refused(declare):
         (BASE, None, "expected parts of it, a tree of dicts, found NoneType"),
         (None, {}, "expected a model's parameters, a tree of dicts, found NoneType"),
         (BASE, X, r"expected parts of it, a tree of dicts, found float32\[2,5,8\]"),
-        (BASE, lora_spec(SPEC, 2), "expected an array for each parameter, found jnn.Param. That is a spec"),
     ],
 )
 def test_what_is_no_tree_of_parameters_is_refused(put, p, lora, message):
     with pytest.raises(TypeError, match=f"^{getattr(put, 'func', put).__name__}: {message}"):
         put(p, lora)
+
+
+def test_specs_are_put_beside_each_other_but_are_no_numbers_to_add_or_multiply():
+    spec = lora_spec(SPEC, 2)
+    assert with_lora(SPEC, spec)["blocks"]["attention"]["q"]["lora"] == spec["blocks"]["attention"]["q"]["lora"]
+    for put in (merge_lora, partial(with_lora, alpha=2.0)):
+        with pytest.raises(TypeError, match=r"_lora: expected an array for .* found jnn\.Param\. That is a spec"):
+            put(BASE, spec)
 
 
 def test_an_alpha_that_is_no_number_is_refused():

@@ -43,8 +43,7 @@ def concept_vector(concept: jax.Array, others: jax.Array, *, l2: float = 0.01) -
     >>> [round(v, 3) for v in vector.tolist()]
     [1.0, 0.0]
     """
-    for x in (concept, others):
-        checks.floats("concept_vector", x, ndim=2)
+    concept, others = (example("concept_vector", x, ndim=2) for x in (concept, others))
     if concept.shape[1:] != others.shape[1:]:
         found = f"{checks.describe(concept)} and {checks.describe(others)}"
         raise ValueError(f"concept_vector: expected activations of one layer, (n, ...) and (m, ...), found {found}.")

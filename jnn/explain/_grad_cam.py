@@ -7,6 +7,7 @@ occlusion by windows that do not overlap gives each place what the score loses w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -85,9 +86,7 @@ def occlusion(
     whole = wide(f(x))
 
     def fall(*at: jax.Array) -> jax.Array:
-        inside = jnp.ones((), bool)
-        for cover, i in zip(covers, at, strict=True):
-            inside = inside[..., None] & jnp.asarray(cover)[i]
+        inside = reduce(jnp.logical_and.outer, [jnp.asarray(cover)[i] for cover, i in zip(covers, at, strict=True)])
         return whole - wide(f(jnp.where(_over(inside, x.ndim), hidden, x)))
 
     counts = [len(cover) for cover in covers]

@@ -99,7 +99,7 @@ def smooth_grad(
     >>> [round(v, 3) for v in mean.tolist()]
     [2.0, 1.0]
     """
-    x = example("smooth_grad", x)
+    x, f = example("smooth_grad", x), score("smooth_grad", f)
     check_key("smooth_grad", key)
     checks.count("smooth_grad", "samples", samples)
     noise = checks.number("smooth_grad", "noise", noise, lambda n: n >= 0, "of at least 0", like=x)

@@ -36,9 +36,9 @@ def score(where: str, f: Score) -> Score:
     return one
 
 
-def example(where: str, x: jax.Array) -> jax.Array:
-    """x as an array of JAX, once it is known to be floating point and not empty."""
-    checks.floats(where, x, ndim=0)
+def example(where: str, x: jax.Array, *, ndim: int = 0) -> jax.Array:
+    """x as an array of JAX, once it is known to be floating point, not empty, and of so many axes at least."""
+    checks.floats(where, x, ndim=ndim)
     return jnp.asarray(x)
 
 

@@ -53,6 +53,7 @@ def shapley_values(
     >>> [round(v, 3) for v in shapley_values(lambda x: x[0] * x[1] + x[2], jnp.array([2.0, 3.0, 1.0])).tolist()]
     [3.0, 3.0, 1.0]
     """
+    x = example("shapley_values", x)
     worth, d = _game("shapley_values", f, x, baseline, groups)
     if d > MOST:
         raise ValueError(f"shapley_values: expected at most {MOST} features, found {d}. kernel_shap draws coalitions.")
@@ -97,6 +98,7 @@ def kernel_shap(
     >>> [round(v, 3) for v in shares.tolist()]
     [3.0, 3.0, 1.0]
     """
+    x = example("kernel_shap", x)
     check_key("kernel_shap", key)
     checks.count("kernel_shap", "samples", samples)
     worth, d = _game("kernel_shap", f, x, baseline, groups)
@@ -145,7 +147,6 @@ def _game(
     where: str, f: Score, x: jax.Array, baseline: ArrayLike, groups: ArrayLike | None
 ) -> tuple[Callable[[jax.Array], jax.Array], int]:
     """What a coalition (d,) is worth, in float32 at least, and d."""
-    x = example(where, x)
     missing, f = like(where, x, baseline), score(where, f)
     member = np.arange(x.size).reshape(x.shape) if groups is None else np.asarray(groups)
     found = np.unique(member)

@@ -47,6 +47,12 @@ def diabetes() -> Data:
     return _standardised(_three(data.diabetes()))
 
 
+def digits() -> Data:
+    """scikit-learn's 1,797 digits, (n, 8, 8, 1) in 0..1."""
+    arrays = data.digits()
+    return _three(arrays | {"x": arrays["x"][..., None]})
+
+
 def mnist(data_dir: str | None = None, name: str = "mnist") -> Data:
     """MNIST or Fashion-MNIST, (n, 784) float32 in 0..1; a fifth of the 60,000 for validation."""
     train, test = (data.mnist(data_dir, part, name=name) for part in ("train", "test"))

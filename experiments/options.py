@@ -94,7 +94,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
-    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs"), COUNT),
+    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
@@ -116,7 +116,7 @@ RULES: dict[str, Rule] = {
     "smoothing": ("a number from 0 to 1", lambda x: 0 <= x <= 1),
     "hidden": ("whole numbers of at least 1", lambda x: COUNTS[1](x if isinstance(x, tuple) else (x,))),
     "channels": COUNTS,
-    **dict.fromkeys(("methods", "stages"), ("one or more of them", lambda x: len(x) > 0)),
+    **dict.fromkeys(("methods", "stages", "networks"), ("one or more of them", lambda x: len(x) > 0)),
     "widths": ("one or more whole numbers of at least 1", lambda x: len(x) > 0 and COUNTS[1](x)),
     "classes": ("two digits from 0 to 9 that differ", lambda x: x[0] != x[1] and all(0 <= digit <= 9 for digit in x)),
 }

@@ -64,7 +64,7 @@ def sanity_check(
       randomized: as `randomized_weights` gives them.
 
     Returns:
-      For each of them the mean of Spearman's correlation over the examples, NaN where a map does not vary.
+      For each of them the mean of Spearman's correlation over the examples whose maps vary, NaN where none does.
 
     Raises:
       TypeError: maps are not floating point.
@@ -77,5 +77,10 @@ def sanity_check(
     """
     learned = explain(p)
     checks.floats("sanity_check", learned, ndim=2)
-    alike = lambda maps: np.mean([spearman_correlation(*two) for two in zip(maps, learned, strict=True)])
-    return {name: float(alike(np.asarray(explain(drawn)))) for name, drawn in randomized.items()}
+    learned = np.asarray(learned)
+
+    def alike(maps: jax.Array) -> float:
+        found = np.array([spearman_correlation(*two) for two in zip(np.asarray(maps), learned, strict=True)])
+        return float(found[~np.isnan(found)].mean()) if not np.isnan(found).all() else float("nan")
+
+    return {name: alike(explain(drawn)) for name, drawn in randomized.items()}

@@ -1,0 +1,125 @@
+"""Every explanation of an image classifier by one interface, and what is measured of each.
+
+Network(stages, ...)                    a classifier as stages, and how coarsely its images are looked at
+methods(network) -> {name: map}         (params, x, target, key) -> (y, x), each compiled once for a batch
+faithfulness(network) -> function       (params, x, target, relevance) -> areas under the two curves
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn import explain
+from jnn.explain import Stage, apply_stages
+
+
+class Network(NamedTuple):
+    """A classifier of images.
+
+    stages: (params, activation) -> stages of one image, with the rules of its relevance.
+    activation: behind its maps.
+    maps: how many stages from the end its last maps are.
+    window, stride: what is hidden at a time.
+    grid: into how many parts an image falls along either side, for Kernel SHAP.
+    noise: of SmoothGrad, in the units of a pixel.
+    samples: of whatever is averaged.
+    batch_size: how many images are computed at a time.
+    """
+
+    stages: Callable[[Any, Callable], list[Stage]]
+    activation: Callable[[jax.Array], jax.Array]
+    maps: int
+    window: int
+    stride: int
+    grid: int
+    noise: float
+    samples: int
+    batch_size: int | None = None
+    baselines: tuple[float, ...] = (0.0,)  # grey levels; the first stands for nothing
+
+    def score(self, params: Any, target: jax.Array, activation: Callable | None = None) -> explain.Score:
+        """One logit, of one image."""
+        stages = self.stages(params, activation or self.activation)
+        return lambda x: apply_stages(stages, x)[target]
+
+
+def methods(net: Network) -> dict[str, Callable[..., jax.Array]]:
+    """Each a function (params, x, target, key) of a batch (b, y, x, c), classes (b,) and keys (b,) to maps (b, y, x).
+
+    Signs say for and against; those of saliency, SmoothGrad and Grad-CAM, none.
+    """
+    chunk = {"batch_size": net.batch_size}
+    nothing = net.baselines[0]
+    guided = explain.guided(net.activation)
+    strongest = lambda map_: jnp.abs(map_).max(-1)
+    every = {
+        "saliency": lambda p, x, y, key: explain.saliency(net.score(p, y), x).max(-1),
+        "input x gradient": lambda p, x, y, key: explain.input_times_gradient(net.score(p, y), x).sum(-1),
+        "SmoothGrad": lambda p, x, y, key: strongest(
+            explain.smooth_grad(net.score(p, y), x, key=key, noise=net.noise, samples=net.samples, **chunk)
+        ),
+        "integrated gradients": lambda p, x, y, key: explain.integrated_gradients(
+            net.score(p, y), x, nothing, steps=net.samples, **chunk
+        ).sum(-1),
+        "GradientSHAP": lambda p, x, y, key: explain.gradient_shap(
+            net.score(p, y), x, _levels(x, net.baselines), key=key, samples=net.samples, **chunk
+        ).sum(-1),
+        "guided gradient": lambda p, x, y, key: strongest(explain.gradient(net.score(p, y, guided), x)),
+        "Grad-CAM": lambda p, x, y, key: _grad_cam(net, p, x, y),
+        "LRP": lambda p, x, y, key: explain.layerwise_relevance(net.stages(p, net.activation), x, y).sum(-1),
+        "occlusion": lambda p, x, y, key: explain.occlusion(
+            net.score(p, y), x, (net.window,) * 2, stride=(net.stride,) * 2, baseline=nothing, **chunk
+        ),
+        "Kernel SHAP": lambda p, x, y, key: _kernel_shap(net, p, x, y, key),
+    }
+    return {name: _batched(method, net) for name, method in every.items()}
+
+
+def faithfulness(net: Network, steps: int = 10) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """(params, x, target, relevance) of a batch to the areas (b,) under its deletion and insertion curves.
+
+    The curves are of the class's probability, as a share of its own in the whole image.
+    """
+
+    def areas(p: Any, x: jax.Array, target: jax.Array, relevance: jax.Array) -> tuple[jax.Array, ...]:
+        stages = net.stages(p, net.activation)
+        f = lambda x: jax.nn.softmax(apply_stages(stages, x))[target]
+        how = {"baseline": net.baselines[0], "steps": steps, "batch_size": net.batch_size}
+        curves = [one(f, x, relevance, **how) for one in (explain.deletion_curve, explain.insertion_curve)]
+        return tuple(jnp.trapezoid(curve, dx=1 / steps) / f(x) for curve in curves)
+
+    return _batched(areas, net)
+
+
+def _batched(method: Callable, net: Network) -> Callable:
+    """Of many small images at once; of large ones one after another."""
+    several = (
+        jax.vmap
+        if net.batch_size is None
+        else lambda f, axes: lambda p, *rows: jax.lax.map(lambda row: f(p, *row), rows)
+    )
+    return jax.jit(lambda p, *rows: several(method, (None, *(0 for _ in rows)))(p, *rows))
+
+
+def _levels(x: jax.Array, levels: tuple[float, ...]) -> jax.Array:
+    """Images like x of one grey level each."""
+    return jnp.stack([jnp.full_like(x, level) for level in levels])
+
+
+def _grad_cam(net: Network, p: Any, x: jax.Array, target: jax.Array) -> jax.Array:
+    stages = net.stages(p, net.activation)
+    features = lambda x: apply_stages(stages[: -net.maps], x)
+    head = lambda h: apply_stages(stages[-net.maps :], h)[target]
+    return jax.image.resize(explain.grad_cam(features, head, x), x.shape[:2], "linear")
+
+
+def _kernel_shap(net: Network, p: Any, x: jax.Array, target: jax.Array, key: jax.Array) -> jax.Array:
+    rows, columns = (np.arange(n) * net.grid // n for n in x.shape[:2])
+    groups = rows[:, None] * net.grid + columns[None]
+    how = {"baseline": net.baselines[0], "samples": 8 * net.samples, "batch_size": net.batch_size}
+    return explain.kernel_shap(net.score(p, target), x, groups=groups, key=key, **how)[groups]

@@ -80,7 +80,7 @@ def methods(net: Network) -> dict[str, Callable[..., jax.Array]]:
     return {name: _batched(method, net) for name, method in every.items()}
 
 
-def faithfulness(net: Network, steps: int = 10) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def faithfulness(net: Network, steps: int = 15) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """(params, x, target, relevance) of a batch to the areas (b,) under its deletion and insertion curves.
 
     The curves are of the class's probability, as a share of its own in the whole image.

@@ -12,7 +12,11 @@ Measures  the area under the deletion curve (small is good) and the insertion cu
           TCAV (Kim et al., 2018): digits with a bar across the top against the same without.
 Training  Adam, cosine from 2e-3 to 0, batches of 64; the digits shifted by up to one pixel.
 Run       python -m experiments.explain [--networks digits patients photographs]
-Measured  see below
+Measured  one seed, 3 minutes of one CPU core; all rows are in docs/explain.md. Digits (accuracy 0.981): occlusion and
+          Kernel SHAP have the best curves (deletion 0.09 and 0.10, insertion 0.88 and 0.83). With weights drawn anew,
+          saliency, SmoothGrad and Grad-CAM have a rank correlation of 0.11, 0.11 and 0.01, guided gradients 0.47, LRP
+          and what multiplies by the input over 0.9. Patients: off the exact values by 0.05 are 256 coalitions of
+          Kernel SHAP, by 0.33 GradientSHAP. Photographs: Grad-CAM and LRP have the best insertion, 0.75 and 0.73.
 """
 
 from __future__ import annotations
@@ -156,7 +160,7 @@ def lite(config: Config) -> Part:
         lambda p, activation: lite0_stages(*p, activation),
         jax.nn.relu6,
         maps=2,
-        window=48,
+        window=56,
         stride=24,
         grid=7,
         noise=0.25,

@@ -17,7 +17,8 @@ def maps(images: np.ndarray, columns: Mapping[str, np.ndarray], titles: Sequence
     Red speaks for the class and blue against it; the strength is a share of the map's own 99th percentile.
     """
     n, across = len(images), 1 + len(columns)
-    figure = Figure(figsize=(1.25 * across, 1.28 * n + 0.3), layout="constrained")
+    cell = 1.25 if images.shape[1] <= 32 else 1.5
+    figure = Figure(figsize=(cell * across, (cell + 0.05) * n + 0.3), layout="constrained")
     panels = figure.subplots(n, across, squeeze=False)
     for i, row in enumerate(panels):
         _image(row[0], images[i])

@@ -77,10 +77,11 @@ def sanity_check(
     """
     learned = explain(p)
     checks.floats("sanity_check", learned, ndim=2)
-    learned = np.asarray(learned)
+    rows = np.asarray(learned)
 
     def alike(maps: jax.Array) -> float:
-        found = np.array([spearman_correlation(*two) for two in zip(np.asarray(maps), learned, strict=True)])
-        return float(found[~np.isnan(found)].mean()) if not np.isnan(found).all() else float("nan")
+        found = [spearman_correlation(*two) for two in zip(np.asarray(maps), rows, strict=True)]
+        varied = [correlation for correlation in found if not np.isnan(correlation)]
+        return float(np.mean(varied)) if varied else float("nan")
 
     return {name: alike(explain(drawn)) for name, drawn in randomized.items()}

@@ -31,6 +31,16 @@ def test_stages_are_the_cnn_and_the_table_of_methods_has_maps():
     assert len(figure.axes) == 2
 
 
+def test_two_steps_of_patients(tmp_path):
+    config = explain.Config(workdir=str(tmp_path), steps=2, networks=("patients",), hidden=(4,), examples=2)
+    outcome = explain.experiment(config)
+    errors = dict(zip(outcome.metrics["patients_method"], outcome.metrics["patients_error"], strict=True))
+    assert errors["exact Shapley"] == 0.0
+    assert all(np.isfinite(list(errors.values())))
+    (draw,) = outcome.figures.values()
+    assert draw().axes
+
+
 @pytest.mark.slow
 def test_explanations_of_digits_and_patients(tmp_path):
     config = explain.Config(workdir=str(tmp_path), steps=300, examples=32, networks=("digits", "patients"))

@@ -77,6 +77,9 @@ def test_what_follows_the_weights_passes_and_what_does_not_fails(trained):
     cascade = randomized_weights(trained, SPEC, jax.random.key(1), ["fc1", "fc0"])
     assert sanity_check(follows, trained, {"none": trained})["none"] == pytest.approx(1.0)
     assert sanity_check(follows, trained, cascade)["fc0"] < 0.8
+    still = sanity_check(lambda p: x.at[0].set(p["fc1"]["b"][0]), trained, {"flat": trained})  # one map does not vary
+    assert still["flat"] == pytest.approx(1.0)
+    assert np.isnan(sanity_check(jnp.ones_like, x, {"flat": x})["flat"])
     assert sanity_check(lambda p: jnp.abs(x), trained, cascade) == {name: pytest.approx(1.0) for name in cascade}
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.functional import pad, relu6
 
 import jnn
+from experiments.efficientnet import FILE, NAMES, state_dict
 from jnn.data import data_root
 from jnn.interop.torch import load_with_stats
 from jnn.models import (
@@ -27,7 +28,6 @@ from jnn.models import (
 )
 from tests.models.images import check_with_stats, images
 
-FILE = "weights/efficientnet_lite0/efficientnet-lite0-57934424.pth"
 PALACE, DAISY = 698, 985  # of ImageNet's classes
 # kernel, widening, channels, blocks and stride of each stage
 LITE0 = [
@@ -39,19 +39,6 @@ LITE0 = [
     (5, 6, 192, 4, 2),
     (3, 6, 320, 1, 1),
 ]
-NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
-NAMES = {
-    "stem/conv/*": "_conv_stem.*",
-    "stem/norm/*": "_bn0.*",
-    "last/conv/*": "_conv_head.*",
-    "last/norm/*": "_bn1.*",
-    "out/*": "_fc.*",
-} | {
-    f"stage*/{ours}/{unit}/{part}/*": f"stage*.{theirs}.{name}.*"
-    for unit, norm in NORMS.items()
-    for part, name in (("conv", f"_{unit}_conv"), ("norm", norm))
-    for ours, theirs in (("first", "0"), ("rest", "{i+1}"))
-}
 
 
 class Same(nn.Conv2d):
@@ -144,16 +131,10 @@ def test_a_missing_stride_is_one_clear_error():
 
 @pytest.fixture(scope="module")
 def weights():
-    """The file's arrays, "_blocks.3." renamed "stage3.0.", and so on."""
-    path = data_root() / FILE
-    if not path.is_file():
+    """The file's tensors, whose blocks are counted within their stage."""
+    if not (data_root() / FILE).is_file():
         pytest.skip(f"{FILE} is not in {data_root()}: fetch EfficientNet-Lite0's weights, or set JNN_DATA")
-    places = [f"stage{i}.{j}" for i, (_, _, _, n, _) in enumerate(LITE0, 1) for j in range(n)]
-    named = lambda block, rest: f"{places[int(block)]}.{rest}"
-    return {
-        named(*name.split(".", 2)[1:]) if name.startswith("_blocks.") else name: array
-        for name, array in torch.load(path, weights_only=True, map_location="cpu").items()
-    }
+    return state_dict()
 
 
 def photographs():

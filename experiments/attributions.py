@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import explain
-from jnn.explain import Stage, apply_stages
+from jnn.explain import Stage, activation_stage, apply_stages, epsilon_rule, positive_rule
+from jnn.layers import conv, linear, max_pool
 
 
 class Network(NamedTuple):
@@ -94,6 +95,36 @@ def faithfulness(net: Network, steps: int = 15) -> Callable[..., tuple[jax.Array
         return tuple(jnp.trapezoid(curve, dx=1 / steps) / f(x) for curve in curves)
 
     return _batched(areas, net)
+
+
+def explained(net: Network, every: dict[str, Callable], p: Any, x: jax.Array, *, seed: int):
+    """The classes that are seen, a map of each method for them, and how faithful the maps are."""
+    seen = jax.jit(jax.vmap(lambda p, x: apply_stages(net.stages(p, net.activation), x).argmax(), (None, 0)))
+    target = seen(p, x)
+    keys, areas = jax.random.split(jax.random.key(seed), len(x)), faithfulness(net)
+    maps = {name: np.asarray(method(p, x, target, keys)) for name, method in every.items()}
+    found = [areas(p, x, target, one) for one in maps.values()]
+    rows = {"method": list(maps)}
+    rows |= {name: [float(area[i].mean()) for area in found] for i, name in enumerate(("deletion", "insertion"))}
+    score = jax.vmap(lambda x, y: net.score(p, y)(x))
+    whole = score(x, target) - score(jnp.full_like(x, net.baselines[0]), target)
+    lacking = np.abs(maps["integrated gradients"].sum((1, 2)) - whole) / np.abs(whole)
+    return np.asarray(target), maps, rows | {"incomplete": float(lacking.mean())}
+
+
+def sanity(method: Callable, x: jax.Array, target: np.ndarray, p: Any, cascade: dict[str, Any], *, seed: int):
+    """The rank correlation of a method's maps, without their signs, with those of each of a cascade."""
+    keys = jax.random.split(jax.random.key(seed), len(x))
+    return explain.sanity_check(lambda p: jnp.abs(method(p, x, jnp.asarray(target), keys)), p, cascade)
+
+
+def cnn_stages(p: dict, activation: Callable[[jax.Array], jax.Array]) -> list[Stage]:
+    """`jnn.models.cnn`, whose activations stand before its pools: that is the same."""
+    act, stages = activation_stage(activation), []
+    for name in sorted(name for name in p if name != "head"):
+        stages += [Stage(conv, p[name], positive_rule()), act, Stage(lambda _, x: max_pool(x, (2, 2)))]
+    dense, out = (Stage(linear, p["head"][name], epsilon_rule(1e-3)) for name in ("fc0", "fc1"))
+    return [*stages, activation_stage(jnp.ravel), dense, act, out]
 
 
 def _batched(method: Callable, net: Network) -> Callable:

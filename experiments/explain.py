@@ -34,15 +34,14 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments import datasets, heatmaps
-from experiments.attributions import Network, faithfulness, methods
+from experiments.attributions import Network, cnn_stages, explained, methods, sanity
 from experiments.efficientnet import label, lite0, lite0_stages, photographs
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.training import classified, evaluate, train
 from jnn import explain
 from jnn.data import Batches, in_order, random_crop
-from jnn.explain import Stage, activation_stage, apply_stages, epsilon_rule, positive_rule
-from jnn.layers import conv, linear, max_pool
+from jnn.explain import apply_stages
 from jnn.models import cnn, cnn_spec, mlp, mlp_spec
 from jnn.train import LossOutput
 
@@ -91,10 +90,10 @@ def digits(config: Config) -> Part:
     net = Network(cnn_stages, jax.nn.relu, maps=5, window=2, stride=1, grid=4, noise=0.15, samples=config.samples)
     x = jnp.asarray(data.test["x"][: config.examples])
     every = methods(net)
-    target, maps, rows = explained(net, every, p, x, config)
+    target, maps, rows = explained(net, every, p, x, seed=config.seed)
     parts = ["head/fc1", "head/fc0", *sorted((name for name in p if name != "head"), reverse=True)]
     cascade = explain.randomized_weights(p, spec, jax.random.key(config.seed + 1), parts)
-    alike = {name: sanity(method, x, target, p, cascade, config) for name, method in every.items()}
+    alike = {name: sanity(method, x, target, p, cascade, seed=config.seed) for name, method in every.items()}
     rows["randomized"] = [float(found[parts[-1]]) for found in alike.values()]
     tcav = concept(config, p, data)
     shown = slice(0, 8)
@@ -168,7 +167,7 @@ def lite(config: Config) -> Part:
         batch_size=8,
         baselines=(0.0, -0.9, 0.9),
     )
-    target, maps, rows = explained(net, methods(net), p, jnp.asarray(x), config)
+    target, maps, rows = explained(net, methods(net), p, jnp.asarray(x), seed=config.seed)
     figures = {
         "Photographs: red speaks for the class that the network sees, blue against it.": lambda: heatmaps.maps(
             np.clip(x / 2 + 0.5, 0, 1), maps, [label(y) for y in target]
@@ -192,27 +191,6 @@ def fitted(config: Config, name: str, spec, loss, data: datasets.Data):
     return state.params, history, evaluate(loss, state, in_order(data.test, len(data.test["y"])))
 
 
-def explained(net: Network, every: dict[str, Callable], p: Any, x: jax.Array, config: Config):
-    """The classes that are seen, a map of each method for them, and how faithful the maps are."""
-    seen = jax.jit(jax.vmap(lambda p, x: apply_stages(net.stages(p, net.activation), x).argmax(), (None, 0)))
-    target = seen(p, x)
-    keys, areas = jax.random.split(jax.random.key(config.seed), len(x)), faithfulness(net)
-    maps = {name: np.asarray(method(p, x, target, keys)) for name, method in every.items()}
-    found = [areas(p, x, target, one) for one in maps.values()]
-    rows = {"method": list(maps)}
-    rows |= {name: [float(area[i].mean()) for area in found] for i, name in enumerate(("deletion", "insertion"))}
-    score = jax.vmap(lambda x, y: net.score(p, y)(x))
-    whole = score(x, target) - score(jnp.full_like(x, net.baselines[0]), target)
-    lacking = np.abs(maps["integrated gradients"].sum((1, 2)) - whole) / np.abs(whole)
-    return np.asarray(target), maps, rows | {"incomplete": float(lacking.mean())}
-
-
-def sanity(method: Callable, x: jax.Array, target: np.ndarray, p: Any, cascade: dict[str, Any], config: Config):
-    """The rank correlation of a method's maps, without their signs, with those of each of a cascade."""
-    keys = jax.random.split(jax.random.key(config.seed), len(x))
-    return explain.sanity_check(lambda p: jnp.abs(method(p, x, jnp.asarray(target), keys)), p, cascade)
-
-
 def concept(config: Config, p: Any, data: datasets.Data, *, n: int = 50, vectors: int = 10) -> dict[str, np.ndarray]:
     """TCAV (vectors, 10) of a bar across the top, and of no concept: digits against other digits."""
     stages = cnn_stages(p, jax.nn.relu)
@@ -234,15 +212,6 @@ def concept(config: Config, p: Any, data: datasets.Data, *, n: int = 50, vectors
         "bar": share(np.asarray(jax.jit(slopes)(barred, others))),
         "none": share(np.asarray(jax.jit(slopes)(digits, others))),
     }
-
-
-def cnn_stages(p: dict, activation: Callable[[jax.Array], jax.Array]) -> list[Stage]:
-    """`jnn.models.cnn`, whose activations stand before its pools: that is the same."""
-    act, stages = activation_stage(activation), []
-    for name in sorted(name for name in p if name != "head"):
-        stages += [Stage(conv, p[name], positive_rule()), act, Stage(lambda _, x: max_pool(x, (2, 2)))]
-    dense, out = (Stage(linear, p["head"][name], epsilon_rule(1e-3)) for name in ("fc0", "fc1"))
-    return [*stages, activation_stage(jnp.ravel), dense, act, out]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 
 import jnn
 from experiments import explain, heatmaps
+from experiments.attributions import cnn_stages
 from experiments.efficientnet import FILE, lite0, lite0_stages, photographs
 from jnn.data import data_root
 from jnn.explain import apply_stages, layerwise_relevance
@@ -24,7 +25,7 @@ SMALL = ["--channels", "4", "8", "--dense", "16", "--hidden", "8", "--examples",
 def test_stages_are_the_cnn_and_the_table_of_methods_has_maps():
     p = jnn.init(cnn_spec((8, 8, 1), (4, 8), 16, 10), jax.random.key(0))
     x = jax.random.uniform(jax.random.key(1), (8, 8, 1))
-    stages = explain.cnn_stages(p, jax.nn.relu)
+    stages = cnn_stages(p, jax.nn.relu)
     np.testing.assert_allclose(apply_stages(stages, x), cnn(p, x, key=None), rtol=1e-5, atol=1e-6)
     assert np.isfinite(layerwise_relevance(stages, x, 3)).all()
     figure = heatmaps.maps(np.ones((1, 8, 8)), {"nothing": np.zeros((1, 8, 8))}, ["seen: 3"])

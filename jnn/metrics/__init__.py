@@ -63,6 +63,7 @@ from jnn.metrics._generative import (
     inception_score,
     kernel_distance,
 )
+from jnn.metrics._instances import InstancePrecision, instance_precision
 from jnn.metrics._kinds import Concatenation, Last, Max, Sum, concatenation
 from jnn.metrics._multilabel import hamming_loss, subset_accuracy
 from jnn.metrics._ndcg import exponential_gain, ndcg
@@ -126,6 +127,7 @@ __all__ = [
     "FleissKappa",
     "GroupCounts",
     "InceptionScore",
+    "InstancePrecision",
     "Last",
     "Max",
     "Mean",
@@ -173,6 +175,7 @@ __all__ = [
     "hamming_loss",
     "hit_rate",
     "inception_score",
+    "instance_precision",
     "interval_coverage",
     "kendall_correlation",
     "kernel_distance",

@@ -83,6 +83,13 @@ def segmented(rng, n=64, size=4):
     return np.where(changed, other, targets), targets, rng.integers(0, 4, n)
 
 
+def numbered(rng, n=64, size=6):
+    """Numbers of instances, 0 for none; found ones are the true ones under other numbers, some pixels changed."""
+    targets, other = rng.integers(0, 4, (2, n, size, 1)).repeat(size, -1)
+    changed = rng.uniform(size=(n, size, size)) < rng.uniform(0, 0.6, (n, 1, 1))
+    return np.where(changed, other, targets * 3 % 5), targets, rng.integers(0, 4, n)
+
+
 def featured(rng, n=64, size=3):
     return rng.normal(3, 1, (n, size)).astype(np.float32), rng.integers(0, 4, n)
 

@@ -12,6 +12,7 @@ from tests.metrics.examples import (
     imaged,
     intervals,
     labelled,
+    numbered,
     positive,
     probable,
     quantiles,
@@ -83,6 +84,10 @@ EVERY = {
     "rase": (M.rase, imaged),
     "windowed_root_mean_squared_error": (lambda *a: M.windowed_root_mean_squared_error(*a, window=2), imaged),
     "spectral_distortion": (lambda *a: M.spectral_distortion(*a, window=1), imaged),
+    "instance_precision": (
+        lambda *arrays: M.instance_precision(*arrays, num_instances=5, thresholds=(0.5, 0.7)),
+        numbered,
+    ),
     "panoptic_quality": (lambda *arrays: M.panoptic_quality(*arrays, num_classes=2, num_instances=2), segmented),
 }
 COUNTS = {
@@ -102,6 +107,7 @@ COUNTS = {
     "interval_coverage",
     "hit_rate",
     "contingency",
+    "instance_precision",
 }
 # those that read labels of five classes, or 0 and 1
 LABELS = {

@@ -55,6 +55,7 @@ def test_sums_of_other_shapes_do_not_merge(together):
         lambda i: M.accuracy(jnp.ones((1, 3)), i),
         lambda i: M.contingency(i, i * 0, num_clusters=3, num_classes=3),
         lambda i: M.group_counts(jnp.ones(1), i * 0, i, num_groups=3),
+        lambda i: M.instance_precision(np.zeros((1, 1, 1), int), np.broadcast_to(i, (1, 1, 1)), num_instances=3),
         lambda i: M.panoptic_quality(
             np.zeros((1, 1, 1, 2), int), np.broadcast_to(i, (1, 1, 1, 2)), num_classes=3, num_instances=3
         ),

@@ -16,6 +16,10 @@ def panoptic(image):
     return M.panoptic_quality(image, image, num_classes=2, num_instances=1)
 
 
+def instances(image, thresholds=(0.5,)):
+    return M.instance_precision(image, image, num_instances=3, thresholds=thresholds)
+
+
 def boxes(labels, score=1.0, true=BOXES):
     return M.mean_average_precision(BOXES, score * X[:, :1], labels, true, Y[:, None], num_classes=2)
 
@@ -109,6 +113,11 @@ def boxes(labels, score=1.0, true=BOXES):
             ValueError,
             r"expected \(\.\.\., y, x, 2\), class and instance, found",
         ),
+        (lambda: instances(X), TypeError, "instance_precision: expected integers, found float32"),
+        (lambda: instances(Y), ValueError, "instance_precision: expected an array of rank 2 or more"),
+        (lambda: instances(Y[None] + 3), ValueError, r"expected instances in 0\.\.2 \(3 instances\), found 3"),
+        (lambda: instances(Y[None], (0.4,)), ValueError, r"thresholds of at least 0\.5 and below 1, found \(0\.4,\)"),
+        (lambda: instances(Y[None], ()), ValueError, r"thresholds of at least 0\.5 and below 1, found \(\)"),
         (lambda: panoptic(jnp.full((1, 2, 2), 7)), ValueError, r"panoptic_quality: expected classes"),
         (lambda: boxes(Y[:, None] + 3), ValueError, r"expected labels in 0\.\.1, or -1 for none, found 3\.\.3"),
         (lambda: boxes(Y[:, None], jnp.nan), ValueError, "found NaN among the scores whose label is not -1"),

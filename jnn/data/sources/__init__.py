@@ -26,6 +26,7 @@ from jnn.data.sources._safetensors_write import write_safetensors
 from jnn.data.sources._synthetic import noisy_sum, sum_above_half
 from jnn.data.sources._text import imdb, read_reviews, tinyshakespeare
 from jnn.data.sources._text_lines import cmudict, libreoffice_en_de, read_pairs, read_pronunciations
+from jnn.data.sources._tiff import nuclei, read_tiff
 from jnn.data.sources._usaddress import read_tagged_words, usaddress
 from jnn.data.sources._wav import read_wav
 
@@ -45,6 +46,7 @@ __all__ = [
     "libreoffice_en_de",
     "mnist",
     "noisy_sum",
+    "nuclei",
     "read_cifar",
     "read_csv",
     "read_gguf",
@@ -58,6 +60,7 @@ __all__ = [
     "read_reviews",
     "read_safetensors",
     "read_tagged_words",
+    "read_tiff",
     "read_wav",
     "sum_above_half",
     "tinyshakespeare",

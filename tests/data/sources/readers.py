@@ -31,6 +31,7 @@ from jnn.data import (
     read_pronunciations,
     read_safetensors,
     read_tagged_words,
+    read_tiff,
     read_wav,
     unpack,
 )
@@ -173,6 +174,11 @@ def read_image(path):
     return ImageFolder(path.parent, max_pixels=2**14)[0]
 
 
+def tiff_is_right(data, found):
+    with Image.open(io.BytesIO(data)) as image:
+        return found.tolist() == [[image.getpixel((x, y)) for x in range(image.width)] for y in range(image.height)]
+
+
 def read_archive(path):
     around = set(path.parent.iterdir())
     try:
@@ -229,6 +235,12 @@ PICTURE = Image.fromarray(RNG.integers(0, 256, (9, 7, 3), np.uint8))
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
 PICTURES = tuple(saved(PICTURE.save, format=kind, exif=exif) for kind in ("PNG", "JPEG") for exif in (b"", TURNED))
+GREY = RNG.integers(0, 2**16, (9, 7), np.uint16)
+TIFFS = tuple(
+    saved(Image.fromarray(array).save, format="TIFF", compression=how)
+    for array in (GREY, (GREY >> 8).astype(np.uint8))
+    for how in (None, "tiff_adobe_deflate")
+)
 PACKED = {"d/a.txt": b"first", "b.bin": bytes(range(256)) * 2}
 ARCHIVES = (zipped(), tarred(), gzip.compress(tarred(), mtime=0))
 
@@ -257,5 +269,6 @@ READERS = [
         read_image,
         image_is_right,
     ),
+    Reader("tiff", "a.tif", TIFFS, lambda path: read_tiff(path, max_pixels=2**14), tiff_is_right),
     Reader("archives", "a.pack", ARCHIVES, read_archive, archive_is_right),
 ]

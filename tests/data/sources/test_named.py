@@ -11,6 +11,7 @@ from jnn.data import (
     imdb,
     libreoffice_en_de,
     mnist,
+    nuclei,
     tinyshakespeare,
     usaddress,
 )
@@ -45,6 +46,7 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (cmudict, "cmudict/cmudict.dict"),
         (libreoffice_en_de, "libreoffice_en_de/train.tsv"),
         (usaddress, "usaddress/labeled.xml"),
+        (nuclei, "nuclei/img2d.tif"),
     ],
 )
 def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load, file):
@@ -114,6 +116,14 @@ def test_the_real_cifar_files():
     assert (np.bincount(train["y"]).tolist(), np.bincount(test["y"]).tolist()) == ([5000] * 10, [1000] * 10)
     # the channel means that the literature normalizes by
     np.testing.assert_allclose(train["x"].mean((0, 1, 2)) / 255, [0.4914, 0.4822, 0.4465], atol=5e-4)
+
+
+def test_the_real_nuclei():
+    found = real(nuclei)
+    assert {(array.shape, array.dtype.name) for array in found.values()} == {((512, 512), "int32")}
+    assert len(np.unique(found["y"])) == 1 + 125
+    inside, outside = (found["x"][chosen].mean() for chosen in (found["y"] > 0, found["y"] == 0))
+    assert inside > 2 * outside
 
 
 def test_the_real_reviews():

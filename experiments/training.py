@@ -29,7 +29,7 @@ from jnn import parallel
 from jnn.files import write_whole
 from jnn.inspect import flops, kernels
 from jnn.parallel import serialize_cpu_programs
-from jnn.param import Params
+from jnn.param import Params, Spec
 from jnn.preflight import TrainingJob, check_shares
 from jnn.program import Program
 from jnn.terminal import Terminal, say
@@ -78,6 +78,7 @@ def train(
     name: str = "",
     losses: Mapping[str, LossFn] | None = None,
     start: Params | None = None,
+    stats: Spec = None,
     memory: Callable[[Params], Any] | None = None,
     **options: Any,
 ) -> tuple[TrainState, History]:
@@ -94,6 +95,7 @@ def train(
       name: of a folder below the run's, where an experiment trains several networks.
       losses: the same loss by what it remembers for its gradient, for `--preflight.search` to choose among.
       start: the first parameters, where another training has made them; drawn by default.
+      stats: the spec of running statistics, where the network has them.
       memory: the first parameters -> what `remember` is to begin with.
 
     With `config.preflight.machine` nothing is trained, nor written: the report on this step is printed, and the process
@@ -107,7 +109,7 @@ def train(
     """
     if config.preflight.machine is not None:
         rows = _whole(config, batches)
-        job = TrainingJob(spec, loss, optimizer, rows, memory=memory, lanes=config.lanes, options=options)
+        job = TrainingJob(spec, loss, optimizer, rows, stats=stats, memory=memory, lanes=config.lanes, options=options)
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:
         raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
@@ -115,7 +117,7 @@ def train(
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
     place = _layout(config, spec, batches, options.get("microbatches", 1))
     make = _on_one_device if place is None else functools.partial(_on_a_mesh, layout=place)
-    begin = {"start": start, "memory": memory}
+    begin = {"start": start, "stats": stats, "memory": memory}
     step, state = make(config, spec, loss, optimizer, keys, **begin, steps_per_call=steps_per_call, **options)
     if config.replay is not None:
         return _replay(config.replay, name, step, state), []
@@ -183,22 +185,30 @@ def _layout(config: Any, spec: Any, batches: Any, microbatches: int) -> parallel
     return layout
 
 
-def _on_one_device(config, spec, loss, optimizer, keys, *, start, memory, **options) -> tuple[Callable, TrainState]:
-    params = jnn.init(spec, keys["init"]) if start is None else start
-    state = create_state(params, optimizer, memory=None if memory is None else memory(params))
+def _on_one_device(
+    config, spec, loss, optimizer, keys, *, start, stats, memory, **options
+) -> tuple[Callable, TrainState]:
+    state = _state(jnn.init(spec, keys["init"]) if start is None else start, optimizer, stats, memory)
     return make_step(loss, optimizer, keys["noise"], **options), state
 
 
-def _on_a_mesh(config, spec, loss, optimizer, keys, *, start, memory, layout, **options) -> tuple[Callable, TrainState]:
+def _on_a_mesh(
+    config, spec, loss, optimizer, keys, *, start, stats, memory, layout, **options
+) -> tuple[Callable, TrainState]:
     if start is None:
-        state = parallel.sharded_state(optimizer, keys["init"], layout, memory=memory)
+        state = parallel.sharded_state(optimizer, keys["init"], layout, stats=stats, memory=memory)
     else:
-        state = create_state(start, optimizer, memory=None if memory is None else memory(start))
-        state = parallel.put_state(state, layout)
+        state = parallel.put_state(_state(start, optimizer, stats, memory), layout)
     given = options.pop("given", None)
     options |= {"given": None if given is None else parallel.put_state(given, layout)}
     options |= {"lanes": config.lanes, "whole_batches": True}
     return parallel.sharded_step(loss, optimizer, keys["noise"], layout, **options), state
+
+
+def _state(params: Params, optimizer: optax.GradientTransformation, stats: Spec, memory: Any) -> TrainState:
+    """The first one, from parameters that are there; running statistics begin as they are declared, without a draw."""
+    running = None if stats is None else jnn.init(stats, jax.random.key(0))
+    return create_state(params, optimizer, stats=running, memory=None if memory is None else memory(params))
 
 
 def _whole(config: Any, batches: Any, calls: int = 1) -> Batch:

@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from jnn import data
 from jnn.data import Standard
 
 SPLIT_SEED = 0
 VOCABULARY, REVIEW_WORDS = 10_000, 400
+NUCLEI_GAP = 32  # pixels between what trains and the other quadrants
+OUTSIDE, RIM, INSIDE = 1, 2, 3  # classes of a nucleus's pixels
 
 
 class Data(NamedTuple):
@@ -106,6 +109,67 @@ def addresses(data_dir: str | None = None) -> tuple[Data, dict[str, np.ndarray],
     tags = tuple(sorted({tag for _, own in labelled for tag in own}))
     encoded = [_letters(part, letters, tags) for part in (*parts, messy)]
     return Data(*encoded[:3]), encoded[3], letters, tags
+
+
+def nuclei(data_dir: str | None = None, tile: int = 64) -> Data:
+    """One picture of nuclei, four times: each quadrant tests once, the next one validates, the other two train.
+
+    What trains are tiles, between which and any other quadrant 32 pixels lie at least: no nucleus of theirs is in
+    another part. Those of one quadrant overlap.
+
+    Args:
+      data_dir: as everywhere.
+      tile: their side.
+
+    Returns:
+      x (n, 4, y, x, 1) float32, from 0 at the 1st percentile of what trains to 1 at the 99.8th, and classes y (n, 4,
+      y, x), along the second axis by the quadrant that tests, clockwise from the upper left; of what tests and what
+      validates, where n is 1, the numbers "ids" of the nuclei, of which the quadrants' edges cut some.
+    """
+    folds = [_nuclei_without(data.nuclei(data_dir), quadrant, tile) for quadrant in range(4)]
+    along = lambda *parts: {name: np.stack([part[name] for part in parts], 1) for name in parts[0]}
+    return Data(*map(along, *folds))
+
+
+def _nuclei_without(picture: dict[str, np.ndarray], held_out: int, tile: int) -> tuple[dict[str, np.ndarray], ...]:
+    """What trains, validates and tests, where this quadrant tests."""
+    whole = {"x": picture["x"], "y": nucleus_classes(picture["y"]), "ids": picture["y"]}
+    inner, outer = ({name: _quadrants(array, gap) for name, array in whole.items()} for gap in (NUCLEI_GAP, 0))
+    test, validation, *train = ((held_out + i) % 4 for i in range(4))
+    low, high = np.percentile([inner["x"][i] for i in train], (1, 99.8))
+    scaled = lambda part: part | {"x": ((part["x"][..., None] - low) / (high - low)).astype(np.float32)}
+    tiles = {name: np.concatenate([_tiles(inner[name][i], tile) for i in train]) for name in ("x", "y")}
+    return tuple(
+        map(scaled, (tiles, *({name: array[i][None] for name, array in outer.items()} for i in (validation, test))))
+    )
+
+
+def nucleus_classes(ids: np.ndarray) -> np.ndarray:
+    """Classes of pixels (y, x): `OUTSIDE` of all nuclei, in the `RIM` of one, two pixels wide, or `INSIDE`.
+
+    0 is left for pixels that nothing is known of.
+    """
+    alone = ndimage.minimum_filter(ids, 5) == ndimage.maximum_filter(ids, 5)
+    return np.where(ids == 0, OUTSIDE, np.where(alone, INSIDE, RIM)).astype(np.uint8)
+
+
+def _quadrants(image: np.ndarray, gap: int) -> list[np.ndarray]:
+    """Quadrants clockwise from the upper left, each less so many pixels on the sides where others are."""
+    half = len(image) // 2
+    first, last = slice(0, half - gap), slice(half + gap, None)
+    return [image[rows, columns] for rows, columns in ((first, first), (first, last), (last, last), (last, first))]
+
+
+def join_quadrants(parts: np.ndarray) -> np.ndarray:
+    """One image of four (4, y, x), clockwise from the upper left."""
+    first, second, third, fourth = parts
+    return np.block([[first, second], [fourth, third]])
+
+
+def _tiles(image: np.ndarray, side: int) -> np.ndarray:
+    """Squares (n, side, side) of an image, a quarter of their side from one another."""
+    step = max(1, side // 4)
+    return np.lib.stride_tricks.sliding_window_view(image, (side, side))[::step, ::step].reshape(-1, side, side)
 
 
 def _letters(

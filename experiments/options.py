@@ -107,6 +107,7 @@ RULES: dict[str, Rule] = {
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),
     "save_seconds": ("a number of at least 0", lambda x: x >= 0),  # infinite: at the end alone
     "context": ("a whole number of at least 2", lambda x: x >= 2),
+    "tile": ("a multiple of 16 from 16 to 224", lambda x: x % 16 == 0 and 16 <= x <= 224),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
     "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),
     "length": ("a whole number of at least 2", lambda x: x >= 2),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from scipy import ndimage
 
 INK, ACCENT, WARM = "#1d2430", "#2f6fde", "#e0632f"
 NUMBERED, CELLS = 40, 400  # classes of a confusion matrix: with a number in each cell, with a cell each
@@ -61,6 +63,21 @@ def examples(images: np.ndarray, titles: Sequence[str], columns: int = 8) -> Fig
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.imshow(image, cmap="gray_r" if image.ndim == 2 else None)
         axes.set_title(title, fontsize=8, parse_math=False)
+        axes.axis("off")
+    return figure
+
+
+def outlines(panels: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]], columns: int = 2) -> Figure:
+    """Images (y, x), from 0 to 1, by their titles, and on each the edges of numbered regions (y, x) by colour."""
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(5 * columns, 5.3 * rows), layout="constrained")
+    for i, (title, (image, regions)) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, columns, i)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+        for colour, numbers in regions.items():
+            edge = (numbers > 0) & (ndimage.minimum_filter(numbers, 3) != ndimage.maximum_filter(numbers, 3))
+            axes.imshow(np.ma.masked_equal(edge, False), cmap=ListedColormap([colour]), interpolation="nearest")
+        axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
     return figure
 

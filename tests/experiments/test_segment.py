@@ -58,7 +58,7 @@ def options(folder, data_dir, **changes):
 
 
 def test_two_steps_move_all_networks_and_their_statistics(tiny):
-    config, data, params, stats = tiny
+    _, data, params, stats = tiny
     state = create_state(params, optax.adam(0.01), stats=stats)
     step, batches = make_step(segment.loss, optax.adam(0.01), jax.random.key(1)), Batches(data.train, 8, seed=0)
     for i in range(2):

@@ -92,7 +92,8 @@ def instance_precision(
     pair = [_numbers(x, weight, num_instances) for x in (predictions, targets)]
     maps = tuple(numbers.reshape(-1, *numbers.shape[-2:]) for numbers, _ in pair)
     # one image after the other: the table of all pairs of instances is large
-    each = jax.lax.map(lambda both: _of_image(*both, num_instances, np.array(thresholds, np.float32)), maps)
+    levels = np.array(thresholds, np.float32)
+    each = jax.lax.map(lambda both: _of_image(both[0], both[1], num_instances, levels), maps)
     known = pair[0][1] & pair[1][1]
     rows = jnp.where(known, weight, jnp.where(weight == 0, weight, jnp.nan)).reshape(-1, 1)
     return InstancePrecision(*(total(x, jnp.broadcast_to(rows, x.shape), axis=0) for x in each))

@@ -9,7 +9,7 @@ Training  dice loss and cross-entropy; Adam, cosine from 1e-2 to 0, batches of 8
 Nuclei    numbered parts of what is inside are seeds, and a watershed gives them the rest of the mask; of Otsu's mask
           the seeds are the peaks of the distance to its edge.
 Run       python -m experiments.segment        (with the extra `images`)
-Measured  average precision at IoU 0.5, TP / (TP + FP + FN) over all four quadrants, and the area's IoU, five seeds (mean
+Measured  average precision at IoU 0.5, TP / (TP + FP + FN) of all four quadrants, and the area's IoU, five seeds (mean
           and deviation): 0.684+-0.011 and 0.861+-0.010; the same in PyTorch, with its own initial values, 0.688+-0.014
           and 0.856+-0.008. Otsu's threshold and the same watershed: 0.630 and 0.741. One CPU core, 80 seconds each,
           compilation among them; PyTorch's 20.

@@ -89,6 +89,32 @@ def test_formulations_agree(size, arguments):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, there)
 
 
+@pytest.mark.parametrize(
+    ("size", "arguments"),
+    [
+        ((3,), {"stride": 2, "dilation": 2}),
+        ((2, 3), {"stride": (2, 1), "padding": [(1, 0), (2, 2)]}),
+        ((3, 3, 2), {"padding": "VALID"}),
+    ],
+)
+def test_gradients_in_a_loop_are_convolutions_with_channels_last_and_every_derivative_is_there(size, arguments):
+    p = init(conv_spec(5, 4, size), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, *(6,) * len(size), 5))
+    square = lambda p, x: jnp.sum(jnp.square(conv(p, x, **arguments)))
+    looped = lambda p, x: jax.lax.map(lambda x: square(p, x), x[None])[0]
+    program = str(jax.make_jaxpr(jax.grad(looped, (0, 1)))(p, x).pretty_print(use_color=False))
+    last = f"lhs_spec=(0, {len(size) + 1}, 1"
+    assert program.count("lhs_spec=") == program.count(last) == 3
+    kernels = f"rhs_spec=({len(size) + 1}, {len(size)}, 0"
+    assert program.count("rhs_spec=") == program.count(kernels)
+
+    along = lambda of: jax.jit(lambda p, x: jax.jvp(of, (p, x), (p, x)))(p, x)
+    here = along(jax.value_and_grad(square, (0, 1)))
+    with backend.target("tpu"):
+        there = along(jax.value_and_grad(square, (0, 1)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), here, there)
+
+
 def test_causal_output_reads_no_later_input():
     p = init(conv_spec(2, 3, (3,)), jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (8, 2))

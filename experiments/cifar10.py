@@ -14,21 +14,18 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-import jnn
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.small_images import CIFAR10, augment
 from experiments.training import classified, evaluate, train
-from jnn.data import Batches, in_order, random_crop, random_flip
+from jnn.data import Batches, in_order
 from jnn.initializers import glorot_uniform
 from jnn.models import cnn, cnn_spec
-
-CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +39,6 @@ class Config(Common):
     channels: tuple[int, ...] = (32, 64)
     dense: int = 512
     dropout: float = 0.5
-
-
-def augment(x: jax.Array, key: jax.Array) -> jax.Array:
-    """Another view of each image (b, 32, 32, 3)."""
-    x = random_crop(x, padding=4, key=jnn.path_key(key, "crop"))
-    return random_flip(x, key=jnn.path_key(key, "flip"))
 
 
 def make_loss(config: Config):
@@ -91,9 +82,9 @@ def experiment(config: Config) -> Outcome:
         history=history,
         figures={
             "The test set: true class by row, predicted by column.": lambda: pictures.confusion(
-                tested["confusion"].matrix, CLASSES
+                tested["confusion"].matrix, CIFAR10
             ),
-            "What it got wrong.": lambda: pictures.mistakes(shown["x"], shown["y"], predictions(), CLASSES),
+            "What it got wrong.": lambda: pictures.mistakes(shown["x"], shown["y"], predictions(), CIFAR10),
         },
     )
 

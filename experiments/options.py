@@ -95,6 +95,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
+    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "blocks"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
@@ -102,7 +103,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
     ),
-    **dict.fromkeys(("warmup", "length_warmup", "sample"), ("a whole number of at least 0", lambda x: x >= 0)),
+    **dict.fromkeys(
+        ("warmup", "length_warmup", "half_steps", "sample"), ("a whole number of at least 0", lambda x: x >= 0)
+    ),
     "seed": ("a whole number of at least 0 and less than 2**32", lambda x: 0 <= x < 2**32),
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),
     "save_seconds": ("a number of at least 0", lambda x: x >= 0),  # infinite: at the end alone

@@ -6,7 +6,7 @@ Network   ResNet-20 ("Deep Residual Learning for Image Recognition", He et al., 
           and 64 wide; shortcuts that stride are 1x1 convolutions, and each branch ends with a scale of 0 at first.
           With --network wide, norm and activation first, without dropout ("Wide Residual Networks", Zagoruyko and
           Komodakis, 2016): WRN-(6 blocks + 4)-(width / 16).
-Training  Nesterov SGD, batches of 128, rates up to 0.2 and down along a cosine, decay 5e-4; crops and flips on the
+Training  Nesterov SGD, batches of 128, rates up to 0.4 and down along a cosine, decay 5e-4; crops and flips on the
           device; the first steps on images of half the size.
 Run       GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m experiments.resnet
 Measured  TODO
@@ -48,7 +48,7 @@ class Config(Common):
     width: int = 16  # of the first stage; the others are twice and four times as wide
     half_steps: int = 2400  # steps on images of 16x16; where they are all, so are the test's
     batch_size: int = 128
-    learning_rate: float = 0.2
+    learning_rate: float = 0.4
     warmup: int = 400
     schedule: Literal["cosine", "steps"] = "cosine"  # steps: a tenth after half of all steps, a hundredth after 3/4
     nesterov: Literal["yes", "no"] = "yes"

@@ -71,10 +71,10 @@ def cifar10_network(d: int) -> nn.Module:
     return Images(*blocks, nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
 
 
-def crop_and_flip(x: Tensor) -> Tensor:
-    """A crop after padding by 4, and a mirror image half the time, of images `b y x c`."""
+def crop_and_flip(x: Tensor, padding: int = 4) -> Tensor:
+    """A crop after padding, and a mirror image half the time, of images `b y x c`."""
     n, size = x.shape[:2]
-    rows, columns = torch.randint(0, 9, (2, n, 1)) + torch.arange(size)
+    rows, columns = torch.randint(0, 2 * padding + 1, (2, n, 1)) + torch.arange(size)
     columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
-    padded = F.pad(x, (0, 0, 4, 4, 4, 4))
+    padded = F.pad(x, (0, 0, *[padding] * 4))
     return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -1,0 +1,131 @@
+"""The residual network of `experiments.resnet` in PyTorch, on the same images and in the same order.
+
+Run       python -m experiments.peers.torch_resnet [--seeds 5] [--steps 300 ...]
+Prints    one line of JSON a seed: accuracy and loss of the test, seconds of the wall and of the processor; then one with
+          the mean and deviation. Needs torch. Options that the experiment has, by its names.
+
+Convolutions begin with He's values and each branch ends with a scale of 0, as jnn's; channels last in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from experiments import datasets
+from experiments.peers.torch_networks import crop_and_flip
+from experiments.peers.torch_peers import spread, tensors
+from experiments.resnet import Config, prepared, schedule
+from experiments.small_images import CIFAR10, Halved
+from jnn.data import Batches, in_order
+from jnn.strict_json import dumps
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution without bias and its batch norm."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, scale: float = 1.0) -> None:
+        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+        super().__init__(conv, nn.BatchNorm2d(c_out))
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.constant_(self[1].weight, scale)
+
+
+class Block(nn.Module):
+    """`relu(shortcut(x) + convolutions(x))`."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.unit1, self.unit2 = ConvNorm(c_in, c_out, 3, stride), ConvNorm(c_out, c_out, 3, scale=0.0)
+        same = stride == 1 and c_in == c_out
+        self.shortcut = nn.Identity() if same else ConvNorm(c_in, c_out, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.shortcut(x) + self.unit2(F.relu(self.unit1(x))))
+
+
+class ResNet(nn.Sequential):
+    """Three stages of blocks, for uint8 images `b y x c`."""
+
+    def __init__(self, config: Config) -> None:
+        w, blocks = config.width, []
+        for stage, c_in in enumerate((w, w, 2 * w)):
+            c_out = w * 2**stage
+            blocks += [Block(c_in, c_out, 1 if stage == 0 else 2)]
+            blocks += [Block(c_out, c_out, 1) for _ in range(config.blocks - 1)]
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * w, len(CIFAR10)))
+        super().__init__(ConvNorm(3, w, 3), nn.ReLU(), *blocks, *head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(datasets.scale_images(x).permute(0, 3, 1, 2))
+
+
+def train(config: Config, data: datasets.Data) -> nn.Module:
+    """The network after all steps of SGD."""
+    torch.manual_seed(config.seed)
+    network = ResNet(config).to(memory_format=torch.channels_last).train()
+    weights, others = ([p for p in network.parameters() if (p.ndim > 1) == large] for large in (True, False))
+    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=config.nesterov == "yes")
+    rates = np.asarray(schedule(config)(np.arange(config.steps)))
+    batches = Batches(data.train, config.batch_size, seed=config.seed, drop_last=True)
+    halved = Halved(batches, config.half_steps)
+    for step in range(config.steps):
+        batch = tensors(halved[step])
+        logits = network(crop_and_flip(batch["x"], batch["x"].shape[1] // 8))
+        loss = F.cross_entropy(logits, batch["y"].long(), label_smoothing=config.smoothing)
+        for group in optimizer.param_groups:
+            group["lr"] = float(rates[step])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, rows: dict[str, np.ndarray]) -> dict[str, float]:
+    """Accuracy and loss over rows."""
+    network.eval()
+    right = loss = 0.0
+    for batch in map(tensors, in_order(rows, 500)):
+        logits, y = network(batch["x"]), batch["y"].long()
+        right += float(((logits.argmax(-1) == y) * batch["weight"]).sum())
+        loss += float((F.cross_entropy(logits, y, reduction="none") * batch["weight"]).sum())
+    return {"test_accuracy": right / len(rows["y"]), "test_loss": loss / len(rows["y"])}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data-dir")
+    for name in ("steps", "half_steps", "warmup", "blocks", "width", "batch_size", "learning_rate"):
+        known = getattr(Config(), name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(known), default=known)
+    given = vars(parser.parse_args())
+    seeds = given.pop("seeds")
+    torch.set_num_threads(given.pop("threads"))
+    config = Config(**given)
+    try:
+        data = prepared(config)
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+    runs = []
+    for seed in range(seeds):
+        start, used = time.perf_counter(), time.process_time()
+        found = evaluate(train(dataclasses.replace(config, seed=seed), data), data.test)
+        found |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
+        runs.append({name: round(value, 4) for name, value in found.items()})
+        print(dumps({"peer": "resnet", "seed": seed} | runs[-1]), flush=True)
+    print(dumps({"peer": "resnet", "seeds": seeds} | {name: spread([run[name] for run in runs]) for name in runs[0]}))
+
+
+if __name__ == "__main__":
+    main()

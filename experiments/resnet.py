@@ -139,7 +139,7 @@ def experiment(config: Config) -> Outcome:
                 shown["x"], shown["y"], sure(), CIFAR10
             ),
             "The first layer's filters, and how strongly they answer to images.": lambda: small_images.filters(
-                np.asarray(stem), shown["x"][:10]
+                np.asarray(stem), shown["x"][:6]
             ),
         },
     )

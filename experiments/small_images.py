@@ -84,27 +84,26 @@ def by_class(matrix: np.ndarray, names: Sequence[str]) -> Figure:
         axes.text(accuracy[i] + 0.01, place, said, va="center", fontsize=8, color=pictures.INK)
     axes.set(xlabel="accuracy", xlim=(0, 1.4), xticks=np.linspace(0, 1, 6))
     axes.invert_yaxis()
+    axes.spines["bottom"].set_bounds(0, 1)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def filters(w: np.ndarray, images: np.ndarray) -> Figure:
-    """What the first layer's filters w (y, x, c, n) see in images (m, y, x, c): each beside its answers to them.
+    """The first layer's filters w (y, x, c, n), and below each its answers to images (m, y, x, c).
 
     A filter's weights are drawn as colours around grey; its answers are bright where they are large.
     """
-    scale = np.abs(w).max((0, 1, 2), keepdims=True)
-    colours = np.moveaxis(0.5 + 0.5 * w / np.maximum(scale, 1e-12), -1, 0)
-    scaled = np.asarray(images, np.float32) / 255 - 0.5
-    answers = np.asarray(jnn.layers.conv({"w": w.astype(np.float32)}, scaled))
-    figure = Figure(figsize=(0.75 * (len(images) + 1), 0.75 * (len(colours) + 1)), layout="constrained")
-    grid = figure.subplots(len(colours) + 1, len(images) + 1, squeeze=False)
+    colours = np.moveaxis(0.5 + 0.5 * w / np.maximum(np.abs(w).max((0, 1, 2)), 1e-12), -1, 0)
+    answers = np.abs(jnn.layers.conv({"w": w.astype(np.float32)}, np.asarray(images, np.float32) / 255 - 0.5))
+    figure = Figure(figsize=(0.55 * (len(colours) + 1), 0.55 * (len(images) + 1)), layout="constrained")
+    grid = figure.subplots(len(images) + 1, len(colours) + 1, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for column, image in enumerate(images, 1):
-        grid[0, column].imshow(image)
-    for row, colour in enumerate(colours, 1):
-        grid[row, 0].imshow(colour)
-        for column, answer in enumerate(answers[..., row - 1], 1):
-            grid[row, column].imshow(np.abs(answer), cmap="gray")
+    for axes, colour in zip(grid[0, 1:], colours, strict=True):
+        axes.imshow(colour)
+    for row, image, answer in zip(grid[1:], images, answers, strict=True):
+        row[0].imshow(image)
+        for n, axes in enumerate(row[1:]):
+            axes.imshow(answer[..., n], cmap="gray")
     return figure

@@ -1,8 +1,8 @@
 """The residual network of `experiments.resnet` in PyTorch, on the same images and in the same order.
 
 Run       python -m experiments.peers.torch_resnet [--seeds 5] [--steps 300 ...]
-Prints    one line of JSON a seed: accuracy and loss of the test, seconds of the wall and of the processor; then one with
-          the mean and deviation. Needs torch. Options that the experiment has, by its names.
+Prints    one line of JSON a seed: accuracy and loss of the test, seconds of the wall and of the processor; then one of
+          means and deviations. Needs torch. Options that the experiment has, by its names.
 
 Convolutions begin with He's values and each branch ends with a scale of 0, as jnn's; channels last in memory.
 """
@@ -28,43 +28,47 @@ from jnn.data import Batches, in_order
 from jnn.strict_json import dumps
 
 
-class ConvNorm(nn.Sequential):
-    """A convolution without bias and its batch norm."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, scale: float = 1.0) -> None:
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
-        super().__init__(conv, nn.BatchNorm2d(c_out))
-        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        nn.init.constant_(self[1].weight, scale)
+def conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias that begins with He's values."""
+    made = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(made.weight, nonlinearity="relu")
+    return made
 
 
 class Block(nn.Module):
-    """`relu(shortcut(x) + convolutions(x))`."""
+    """`relu(shortcut(x) + convolutions(x))`, its parts by torchvision's names."""
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
-        self.unit1, self.unit2 = ConvNorm(c_in, c_out, 3, stride), ConvNorm(c_out, c_out, 3, scale=0.0)
-        same = stride == 1 and c_in == c_out
-        self.shortcut = nn.Identity() if same else ConvNorm(c_in, c_out, 1, stride)
+        self.conv1, self.bn1 = conv(c_in, c_out, 3, stride), nn.BatchNorm2d(c_out)
+        self.conv2, self.bn2 = conv(c_out, c_out, 3), nn.BatchNorm2d(c_out)
+        nn.init.zeros_(self.bn2.weight)
+        if stride > 1 or c_in != c_out:
+            self.downsample = nn.Sequential(conv(c_in, c_out, 1, stride), nn.BatchNorm2d(c_out))
+        else:
+            self.downsample = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.shortcut(x) + self.unit2(F.relu(self.unit1(x))))
+        h = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(self.downsample(x) + h)
 
 
-class ResNet(nn.Sequential):
-    """Three stages of blocks, for uint8 images `b y x c`."""
+class ResNet(nn.Module):
+    """Three stages of blocks, for uint8 images `b y x c`; its parts by torchvision's names."""
 
     def __init__(self, config: Config) -> None:
-        w, blocks = config.width, []
-        for stage, c_in in enumerate((w, w, 2 * w)):
-            c_out = w * 2**stage
-            blocks += [Block(c_in, c_out, 1 if stage == 0 else 2)]
-            blocks += [Block(c_out, c_out, 1) for _ in range(config.blocks - 1)]
-        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * w, len(CIFAR10)))
-        super().__init__(ConvNorm(3, w, 3), nn.ReLU(), *blocks, *head)
+        super().__init__()
+        w = config.width
+        self.conv1, self.bn1 = conv(3, w, 3), nn.BatchNorm2d(w)
+        stage = lambda c_in, c_out, stride: nn.Sequential(
+            Block(c_in, c_out, stride), *(Block(c_out, c_out, 1) for _ in range(config.blocks - 1))
+        )
+        self.layer1, self.layer2, self.layer3 = stage(w, w, 1), stage(w, 2 * w, 2), stage(2 * w, 4 * w, 2)
+        self.fc = nn.Linear(4 * w, len(CIFAR10))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(datasets.scale_images(x).permute(0, 3, 1, 2))
+        h = F.relu(self.bn1(self.conv1(datasets.scale_images(x).permute(0, 3, 1, 2))))
+        return self.fc(self.layer3(self.layer2(self.layer1(h))).mean((2, 3)))
 
 
 def train(config: Config, data: datasets.Data) -> nn.Module:

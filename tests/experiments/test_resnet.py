@@ -1,5 +1,6 @@
-"""ResNet on CIFAR-10, tiny: a run reports and compiles each shape once, the peer computes the same, images are halved."""
+"""ResNet on CIFAR-10, tiny: a run reports, each shape is compiled once, the peer computes the same, kills, devices."""
 
+import functools
 import logging
 import re
 import subprocess
@@ -18,8 +19,9 @@ from experiments.peers import torch_resnet
 from experiments.resnet import Config
 from jnn.data import data_root
 from jnn.interop.torch import load_with_stats
-from jnn.models import batch_stats_spec
+from jnn.models import TORCHVISION_RESNET, batch_stats_spec
 from jnn.strict_json import loads
+from jnn.train import Context, create_state, make_step
 from tests.experiments.test_kills import ROOT, check
 from tests.programs import ALONE
 
@@ -35,7 +37,7 @@ def images(n, seed):
 
 @pytest.fixture
 def made_up(monkeypatch):
-    data = datasets.Data(images(64, 0), images(20, 1), images(40, 2))
+    data = datasets.Data(images(64, 0), images(40, 1), images(40, 2))
     monkeypatch.setattr(datasets, "cifar10", lambda data_dir=None: data)
 
 
@@ -45,11 +47,39 @@ def options(folder, **changes):
     return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def test_a_run_reports_with_pictures_and_compiles_its_step_for_two_sizes(tmp_path, made_up, capsys, caplog):
+def test_a_step_keeps_statistics_that_an_evaluation_reads():
+    config = Config(**SMALL)
+    spec, own = resnet.network_spec(config), functools.partial(resnet.loss, config=config)
+    sgd, key = resnet.optimizer(config, spec), jax.random.key(0)
+    state = create_state(jnn.init(spec, key), sgd, stats=jnn.init(batch_stats_spec(spec), key))
+    first = state.stats["stem"]["norm"]["mean"].copy()
+    batch = small_images.Halved(jnn.data.Batches(images(16, 0), 16, seed=0), 9)[0]
+    state, metrics = make_step(own, sgd, key)(state, batch)
+    assert {"loss", "accuracy", "confusion"} <= set(metrics)
+    assert (state.stats["stem"]["norm"]["mean"] != first).any()
+    evaluated = own(state.params, batch, Context(None, key, state.step, stats=state.stats))
+    np.testing.assert_array_equal(evaluated.stats["stem"]["norm"]["mean"], state.stats["stem"]["norm"]["mean"])
+
+
+def test_pictures():
+    rows, matrix = images(30, 0), np.eye(10, dtype=int) * 3 + np.eye(10, k=1, dtype=int)
+    sure = np.eye(10)[(rows["y"] + (np.arange(30) < 3)) % 10]  # three are wrong
+    names = small_images.CIFAR10
+    assert len(small_images.confident_mistakes(rows["x"], rows["y"], sure, names).axes) == 3
+    assert len(small_images.confident_mistakes(rows["x"], rows["y"], np.eye(10)[rows["y"]], names).axes) == 1
+    said = [text.get_text() for text in small_images.by_class(matrix, names).axes[0].texts]
+    assert said[0] == "1.000; then airplane, 0.000"
+    assert said[1] == "0.750; then automobile, 0.250"
+    assert len(small_images.filters(np.ones((3, 3, 3, 4)), rows["x"][:6]).axes) == 7 * 5
+
+
+@pytest.mark.slow
+def test_a_run_reports_and_compiles_its_step_for_two_sizes(tmp_path, made_up, capsys, caplog):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         launch(resnet.experiment, Config, options(tmp_path / "run"))
     compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
-    assert (compiled.count("step"), compiled.count("evaluate")) == (2, 1)
+    assert compiled.count("sharded") == 2  # the step, of all devices
+    assert compiled.count("evaluate") == 2  # of all devices in training, of one behind it
     result = loads(capsys.readouterr().out.splitlines()[-1])
     assert {"test_accuracy", "test_loss", "seconds", "params_digest"} == set(result)
     report = (tmp_path / "run" / "report.html").read_text()
@@ -91,14 +121,7 @@ def test_the_peer_computes_what_jnn_does():
         if own.ndim == 1 and "running" not in name:
             torch.nn.init.uniform_(own, 0.5, 1.5)
     network.train()(torch.from_numpy(x))  # statistics that are not the first ones
-    names = {"stem/conv/*": "0.0.*", "stem/norm/*": "0.1.*", "out/*": "10.*"}
-    for i in range(3):
-        for part, at in (("first", str(2 + 2 * i)), ("rest", f"{{i+{3 + 2 * i}}}")):
-            for k, kind in enumerate(("conv", "norm")):
-                names[f"stage{i + 1}/{part}/unit*/{kind}/*"] = f"{at}.unit*.{k}.*"
-                if part == "first" and i:
-                    names[f"stage{i + 1}/first/shortcut/{kind}/*"] = f"{at}.shortcut.{k}.*"
-    params, stats = load_with_stats(spec, batch_stats_spec(spec), network.state_dict(), names)
+    params, stats = load_with_stats(spec, batch_stats_spec(spec), network.state_dict(), TORCHVISION_RESNET)
     ours = jax.jit(lambda x: resnet.network(params, x, stats, config)[0])(x)
     with torch.no_grad():
         theirs = network.eval()(torch.from_numpy(x))
@@ -107,7 +130,7 @@ def test_the_peer_computes_what_jnn_does():
 
 @pytest.mark.slow
 def test_the_peer_learns_brightness():
-    data = datasets.Data(images(64, 0), images(20, 1), images(40, 2))
+    data = datasets.Data(images(64, 0), images(40, 1), images(40, 2))
     config = Config(**{**SMALL, "steps": 60, "half_steps": 60}, learning_rate=0.1)
     assert torch_resnet.evaluate(torch_resnet.train(config, data), data.train)["test_accuracy"] > 0.5
 

@@ -95,7 +95,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
-    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "blocks"), COUNT),
+    "blocks": COUNT,
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),

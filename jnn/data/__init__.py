@@ -10,6 +10,7 @@ Law: a number is what its file says, on the device too, or is refused; what is r
 
 from jnn.data._batches import Batches, in_order
 from jnn.data._checked import check_arrays
+from jnn.data._episodes import Episodes
 from jnn.data._prefetch import prefetch
 from jnn.data._split import Standard, fit_standard, split
 from jnn.data._tokenizer import Tokenizer, gguf_tokenizer, read_tokenizer, train_tokenizer
@@ -70,6 +71,9 @@ from jnn.data.sources import (
     mnist,
     noisy_sum,
     nuclei,
+    omniglot,
+    omniglot_runs,
+    orl_faces,
     read_cifar,
     read_csv,
     read_gguf,
@@ -97,6 +101,7 @@ __all__ = [
     "UNKNOWN",
     "Batches",
     "Characters",
+    "Episodes",
     "HuggingFace",
     "ImageFolder",
     "IteratorBatches",
@@ -145,6 +150,9 @@ __all__ = [
     "mnist",
     "noisy_sum",
     "nuclei",
+    "omniglot",
+    "omniglot_runs",
+    "orl_faces",
     "pad",
     "posterize",
     "prefetch",

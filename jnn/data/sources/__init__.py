@@ -12,6 +12,7 @@ from jnn.data.sources._cifar import cifar10, read_cifar
 from jnn.data.sources._csv import read_csv
 from jnn.data.sources._damage import Skipped
 from jnn.data.sources._embedded import breast_cancer, diabetes, digits
+from jnn.data.sources._faces import orl_faces
 from jnn.data.sources._gguf import read_gguf
 from jnn.data.sources._gguf_blocks import Quantized
 from jnn.data.sources._huggingface import HuggingFace
@@ -19,6 +20,7 @@ from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
 from jnn.data.sources._numpy_files import read_npy, read_npz
+from jnn.data.sources._omniglot import omniglot, omniglot_runs
 from jnn.data.sources._parquet import read_parquet
 from jnn.data.sources._root import data_root, find
 from jnn.data.sources._safetensors import read_safetensors
@@ -47,6 +49,9 @@ __all__ = [
     "mnist",
     "noisy_sum",
     "nuclei",
+    "omniglot",
+    "omniglot_runs",
+    "orl_faces",
     "read_cifar",
     "read_csv",
     "read_gguf",

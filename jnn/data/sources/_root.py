@@ -27,11 +27,11 @@ def check_part(name: str, part: str) -> None:
 
 
 def find(data_dir: PathLike | None, name: str, *, how: str) -> Path:
-    """The path of one file below the data directory, which must exist.
+    """The path of one file or folder below the data directory, which must exist.
 
     Args:
       data_dir: as for `data_root`.
-      name: the file, relative to the data directory; `a.gz` is also found unpacked, as `a`.
+      name: the file, relative to the data directory; `a.gz` is also found unpacked, as `a`. A folder ends with "/".
       how: what to do about a missing file, in half a sentence.
 
     Raises:
@@ -42,9 +42,9 @@ def find(data_dir: PathLike | None, name: str, *, how: str) -> Path:
     FileNotFoundError: mnist/labels.gz: not found in ...nowhere (--data-dir, else $JNN_DATA, else ~/.cache/jnn);
     put it there, or pass --data-dir.
     """
-    root = data_root(data_dir)
+    root, exists = data_root(data_dir), Path.is_dir if name.endswith("/") else Path.is_file
     for candidate in (root / name, root / name.removesuffix(".gz")):
-        if candidate.is_file():
+        if exists(candidate):
             return candidate
     raise FileNotFoundError(
         f"{name}: not found in {root} (--data-dir, else $JNN_DATA, else ~/.cache/jnn); {how}, or pass --data-dir."

@@ -12,6 +12,9 @@ from jnn.data import (
     libreoffice_en_de,
     mnist,
     nuclei,
+    omniglot,
+    omniglot_runs,
+    orl_faces,
     tinyshakespeare,
     usaddress,
 )
@@ -47,6 +50,9 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (libreoffice_en_de, "libreoffice_en_de/train.tsv"),
         (usaddress, "usaddress/labeled.xml"),
         (nuclei, "nuclei/img2d.tif"),
+        (omniglot, "omniglot/images_background_small1/"),
+        (omniglot_runs, "omniglot/one_shot/"),
+        (orl_faces, "orl_faces/faces.npz"),
     ],
 )
 def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load, file):

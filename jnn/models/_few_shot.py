@@ -1,6 +1,7 @@
 """Heads that compare: a prototype of each class for learning from a few examples, and two things as alike or not.
 
     prototypical_logits(x, prototypes(support, labels, classes))    for `jnn.losses.cross_entropy`
+    matching_logits(x, support, labels, classes)                    likewise
     siamese(p, a, b) -> logit of "the same"
 
 Both read what a model has made of its inputs. Laws: a row of weight 0 is not there; a and b may change places.
@@ -16,6 +17,7 @@ from jnn import checks
 from jnn.layers import linear, linear_spec
 from jnn.param import Params, Spec
 from jnn.precision import wide
+from jnn.vectors import unit
 
 
 def prototypes(support: jax.Array, labels: jax.Array, classes: int, *, weight: jax.Array | None = None) -> jax.Array:
@@ -80,6 +82,48 @@ def prototypical_logits(x: jax.Array, of_classes: jax.Array) -> jax.Array:
     checks.trailing("prototypical_logits", x, of_classes.shape[-1:])
     difference = wide(x)[..., :, None, :] - wide(of_classes)[..., None, :, :]
     return -jnp.sum(jnp.square(difference), axis=-1).astype(x.dtype)
+
+
+def matching_logits(
+    x: jax.Array, support: jax.Array, labels: jax.Array, classes: int, *, scale: jax.Array | float = 1.0
+) -> jax.Array:
+    """Matching networks' logits: log-probabilities of classes by attention to examples, softmax of cosine similarity.
+
+    See "Matching Networks for One Shot Learning", Vinyals et al., 2016: without embeddings that see the whole support.
+
+    Args:
+      x: (..., n, d), floating point: what a model made of what is to be classified.
+      support: (..., m, d), and of the examples.
+      labels: (..., m), integers in 0..classes-1.
+      classes: how many there are.
+      scale: what similarities are multiplied by; 1 in the paper, which leaves attention spread out.
+
+    Returns:
+      (..., n, classes), in x's dtype: their exponentials sum to 1; minus infinity of a class without examples.
+
+    Raises:
+      TypeError: x or support are not floating point, or labels are not integers.
+      ValueError: the vectors are not of one size, labels are not one of each example, or known to lie out of range.
+
+    >>> support, labels = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([1, 0])
+    >>> jnp.argmax(matching_logits(jnp.array([[2.0, 0.0]]), support, labels, 2), axis=-1).tolist()
+    [1]
+    """
+    checks.floats("matching_logits", x, ndim=2)
+    checks.floats("matching_logits", support, ndim=2)
+    checks.trailing("matching_logits", x, support.shape[-1:])
+    whole = checks.integers("matching_logits", labels, ndim=1, name="labels")
+    checks.in_range("matching_logits", labels, classes)
+    if labels.shape != support.shape[:-1]:
+        raise ValueError(
+            f"matching_logits: expected labels {support.shape[:-1]}, one of each example; found "
+            f"{checks.describe(labels)}."
+        )
+    similarity = scale * jnp.einsum("...nd,...md->...nm", unit(wide(x)), unit(wide(support)))
+    own = jax.nn.one_hot(whole, classes, dtype=bool)[..., None, :, :]  # (..., 1, m, classes)
+    there = jnp.any(own, axis=-2)
+    attention = jnp.where(own | ~there[..., None, :], jax.nn.log_softmax(similarity)[..., None], -jnp.inf)
+    return jnp.where(there, jax.nn.logsumexp(attention, axis=-2), -jnp.inf).astype(x.dtype)
 
 
 def siamese_spec(d: int, *, dtype: DTypeLike = jnp.float32) -> Spec:

@@ -3,7 +3,8 @@
 What lives here knows no model. The step: `_context` (what a loss reads and returns), `_gradients` (micro-batches, the
 one division), `_optimizer`, `_update`, `_step`, `_state`, `_statistics`, `_padding`, `_loss_scale`, `_diagnostics`,
 `_arguments`. The loop: `_loop`, `_run`, `_record`, `_history`, `_evaluation`, `_batches`, `_early_stopping`, `_ledger`,
-`_preemption`, `_recovery`, `_settings`, `_verify`, `_watch`. And three rooms: `checkpoint/`, `capsule/` and `log/`.
+`_preemption`, `_recovery`, `_settings`, `_verify`, `_watch`. Meta-learning: `_inner_loop`. And three rooms:
+`checkpoint/`, `capsule/` and `log/`.
 What does not: layers, losses, data sets. What draws and prints, in `log/`, needs extras and is imported by name.
 """
 
@@ -15,6 +16,7 @@ from jnn.train._early_stopping import EarlyStopping
 from jnn.train._evaluation import Evaluation
 from jnn.train._gradients import Sums, gradient_sums, normalize
 from jnn.train._history import History
+from jnn.train._inner_loop import inner_loop
 from jnn.train._ledger import Ledger
 from jnn.train._loop import evaluate_on, fit
 from jnn.train._padding import overwrite_padding
@@ -63,6 +65,7 @@ __all__ = [
     "fit",
     "gradient_norms",
     "gradient_sums",
+    "inner_loop",
     "make_eval",
     "make_step",
     "normalize",

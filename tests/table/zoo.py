@@ -40,7 +40,12 @@ def paired(name: str, spec: Spec, model: Callable[..., Any]) -> Block:
 
 def of_two(support: jax.Array) -> jax.Array:
     """Prototypes of two classes, of two examples each."""
-    return models.prototypes(support, jnp.broadcast_to(jnp.arange(4) % 2, support.shape[:-1]), 2)
+    return models.prototypes(support, of_labels(support), 2)
+
+
+def of_labels(support: jax.Array) -> jax.Array:
+    """Which of two classes each example is of: they take turns."""
+    return jnp.broadcast_to(jnp.arange(support.shape[-2]) % 2, support.shape[:-1])
 
 
 def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
@@ -303,6 +308,12 @@ BLOCKS = [
         "prototypical_logits",
         {},
         lambda p, x, support, key: models.prototypical_logits(x, of_two(support)),
+        lambda rng: (*floats(3, 5)(rng), *floats(4, 5)(rng)),
+    ),
+    Block(
+        "matching_logits",
+        {},
+        lambda p, x, support, key: models.matching_logits(x, support, of_labels(support), 2, scale=3.0),
         lambda rng: (*floats(3, 5)(rng), *floats(4, 5)(rng)),
     ),
     Block(

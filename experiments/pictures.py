@@ -10,6 +10,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from scipy import ndimage
 
+from jnn.metrics import RocCurve
+
 INK, ACCENT, WARM = "#1d2430", "#2f6fde", "#e0632f"
 NUMBERED, CELLS = 40, 400  # classes of a confusion matrix: with a number in each cell, with a cell each
 LINES = 150  # of a page
@@ -79,6 +81,33 @@ def outlines(panels: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]], 
             axes.imshow(np.ma.masked_equal(edge, False), cmap=ListedColormap([colour]), interpolation="nearest")
         axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
+def nearest(points: np.ndarray, images: np.ndarray, labels: np.ndarray, rows: int = 5, columns: int = 6) -> Figure:
+    """A row for each of a few images: it, and those whose points (n, d) are nearest to its, of its label or another."""
+    chosen = np.linspace(0, len(points) - 1, rows).astype(int)
+    order = np.argsort(np.linalg.norm(points[chosen, None] - points, axis=-1), axis=1, kind="stable")[:, :columns]
+    titles = np.where(labels[order] == labels[chosen, None], "same", "other")
+    titles[:, 0] = "asked"
+    return examples(images[order.ravel()], titles.ravel().tolist(), columns)
+
+
+def photographs(images: np.ndarray) -> np.ndarray:
+    """Grey images (n, y, x), whatever their range, as `examples` draws photographs: (n, y, x, 3), bright is white."""
+    low, high = (end(images, axis=(1, 2), keepdims=True) for end in (np.min, np.max))
+    return np.repeat(((images - low) / np.maximum(high - low, 1e-6))[..., None], 3, axis=-1)
+
+
+def det(curves: Mapping[str, RocCurve]) -> Figure:
+    """Detection error trade-off: false positives against false negatives, on logarithmic axes; a line a method."""
+    figure = Figure(figsize=(4.8, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    least = 1e-3
+    axes.plot([least, 1], [least, 1], color=INK, linewidth=0.6, linestyle=":")
+    for (name, curve), colour in zip(curves.items(), (ACCENT, WARM, INK, "#3d9a5f", "#8a5fd0"), strict=False):
+        misses = np.maximum(1 - curve.sensitivity, least)
+        axes.loglog(np.maximum(curve.false_positive_rate, least), misses, color=colour, label=name)
+    axes.set(xlabel="false matches", ylabel="false rejections", xlim=(least, 1), ylim=(least, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     return figure
 
 

@@ -59,7 +59,7 @@ def test_a_run_measures(tmp_path, data_dir, monkeypatch):
 @pytest.mark.parametrize("method", [m if m == "matching" else pytest.param(m, marks=pytest.mark.slow) for m in METHODS])
 def test_a_method_finds_the_class_of_what_the_support_holds(method):
     """Of a query that is the support's own drawing, the class is that drawing's, whatever the parameters."""
-    config = fewshot.Config(**TINY | {"inner_steps": 6, "inner_rate": 0.5})
+    config = fewshot.Config(**TINY | {"inner_steps": 1, "inner_rate": 4.0})
     params = jnn.init(fewshot.network_spec(config, method), jax.random.key(0))
     if method == "siamese":
         params["head"] = {"w": -jnp.ones((4, 1)), "b": jnp.ones(1)}

@@ -171,6 +171,8 @@ def _tiles(image: np.ndarray, side: int) -> np.ndarray:
     """Squares (n, side, side) of an image, a quarter of their side from one another."""
     step = max(1, side // 4)
     return np.lib.stride_tricks.sliding_window_view(image, (side, side))[::step, ::step].reshape(-1, side, side)
+
+
 def faces(fold: int, data_dir: str | None = None) -> Data:
     """ORL faces, x (n, 28, 23) float32, each of mean 0 and deviation 1, and y, whose they are.
 

@@ -99,11 +99,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
-    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "ways", "shots"), COUNT),
-    **dict.fromkeys(("queries", "filters", "groups", "inner_steps"), COUNT),
-    **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
-    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta", "margin", "inner_rate"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "kl", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
+    **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
@@ -127,7 +124,6 @@ RULES: dict[str, Rule] = {
     "channels": COUNTS,
     **dict.fromkeys(("methods", "stages", "networks"), ("one or more of them", lambda x: len(x) > 0)),
     "angle": ("an angle of at least 0 and less than pi", lambda x: 0 <= x < math.pi),
-    **dict.fromkeys(("methods", "stages"), ("one or more of them", lambda x: len(x) > 0)),
     "widths": ("one or more whole numbers of at least 1", lambda x: len(x) > 0 and COUNTS[1](x)),
     "classes": ("two digits from 0 to 9 that differ", lambda x: x[0] != x[1] and all(0 <= digit <= 9 for digit in x)),
 }

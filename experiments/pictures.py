@@ -81,6 +81,9 @@ def outlines(panels: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]], 
             axes.imshow(np.ma.masked_equal(edge, False), cmap=ListedColormap([colour]), interpolation="nearest")
         axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
+    return figure
+
+
 def nearest(points: np.ndarray, images: np.ndarray, labels: np.ndarray, rows: int = 5, columns: int = 6) -> Figure:
     """A row for each of a few images: it, and those whose points (n, d) are nearest to its, of its label or another."""
     chosen = np.linspace(0, len(points) - 1, rows).astype(int)

@@ -14,7 +14,9 @@ Methods   "Prototypical Networks for Few-shot Learning", Snell, Swersky and Zeme
           Networks", Finn, Abbeel and Levine, 2017.
 Training  Adam, cosine from 2e-3 to 0, an episode a step, 20 ways, 1 shot, 3 queries; small affine maps of all drawings.
 Run       python -m experiments.fewshot [--background small2] [--methods maml] [--leave-out 0]
-Measured  TODO
+Measured  one seed; error on the 20 published runs and accuracy on 5-way 1-shot episodes of the validation alphabets:
+          prototypical 0.305, 0.810; matching 0.368, 0.740; MAML 0.458, 0.684; Siamese 0.618, 0.644. One CPU core, five
+          and a half minutes for the four.
 """
 
 from __future__ import annotations

@@ -1,14 +1,4 @@
-"""Boxes in images, given by their corners: (..., 4) holds x0, y0, x1, y1 with x0 <= x1 and y0 <= y1.
-
-    box_area(boxes)                                     (...)
-    box_overlap(a, b)                                   intersection and union of boxes one by one
-    box_iou(a, b)                                       of each of n boxes with each of m: (..., n, m)
-    ordered(name, what, boxes)                          an error where x1 < x0 or y1 < y0
-    corners_of_centers(boxes), centers_of_corners(boxes)    to and from centre x, y, width, height
-
-Laws: float32 at least; a box whose corners are in the wrong order has no area, and overlaps with nothing.
-What lives here is geometry, which losses and metrics share.
-"""
+"""Geometry of boxes: areas, overlaps, and the two ways to write a box down; checks that all of the room share."""
 
 from __future__ import annotations
 

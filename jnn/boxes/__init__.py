@@ -10,8 +10,8 @@
 
 Laws: float32 at least; a box whose corners are in the wrong order has no area, and overlaps with nothing; shapes are
 static, so that everything runs under `jit` and `vmap`, and boxes that a mask leaves out are not there, whatever they
-hold. What lives here is what losses, metrics, models and data share. What does not: losses of boxes (`jnn.losses`), their
-average precision (`jnn.metrics`), and pictures that move with their boxes (`jnn.data.augment`).
+hold. What lives here is what losses, metrics, models and data share. What does not: losses of boxes (`jnn.losses`),
+their average precision (`jnn.metrics`), and images that move with their boxes (`jnn.data.augment`).
 """
 
 from jnn.boxes._assignment import BACKGROUND, IGNORED, assign_by_iou, assign_points, grid_points

@@ -29,6 +29,7 @@ from jnn.data.sources._synthetic import noisy_sum, sum_above_half
 from jnn.data.sources._text import imdb, read_reviews, tinyshakespeare
 from jnn.data.sources._text_lines import cmudict, libreoffice_en_de, read_pairs, read_pronunciations
 from jnn.data.sources._tiff import nuclei, read_tiff
+from jnn.data.sources._trees import read_boxes, trees
 from jnn.data.sources._usaddress import read_tagged_words, usaddress
 from jnn.data.sources._wav import read_wav
 
@@ -52,6 +53,7 @@ __all__ = [
     "omniglot",
     "omniglot_runs",
     "orl_faces",
+    "read_boxes",
     "read_cifar",
     "read_csv",
     "read_gguf",
@@ -69,6 +71,7 @@ __all__ = [
     "read_wav",
     "sum_above_half",
     "tinyshakespeare",
+    "trees",
     "unpack",
     "usaddress",
     "write_safetensors",

@@ -87,27 +87,34 @@ class ImageFolder:
         path, label = self.files[i]
         name = path.relative_to(self.root).as_posix()
         try:
-            return {"x": self._decode(name, path.read_bytes()), "y": np.int32(label)}
+            image = decode_image(name, path.read_bytes(), channels=self.channels, max_pixels=self.max_pixels)
+            return {"x": image, "y": np.int32(label)}
         except ValueError as error:
             refuse(name, error, self.skipped)
             return None
 
-    def _decode(self, name: str, data: bytes) -> np.ndarray:
-        pillow = optional("PIL.Image", "images")
-        try:
-            image = pillow.open(io.BytesIO(data), formats=("PNG", "JPEG"))  # reads the header alone
-        except Exception as error:  # of Pillow's own, and whatever else its parsers meet in bytes from anywhere
-            raise ValueError(f"{name}: not a PNG or JPEG image ({error}).") from error
-        if image.width * image.height > self.max_pixels:
-            raise ValueError(
-                f"{name}: claims {image.width} x {image.height} pixels, more than the {self.max_pixels} of max_pixels."
-            )
-        try:
-            image.load()
-            pixels = np.asarray(_in_8_bits(image).convert("RGB" if self.channels == 3 else "L"))
-        except Exception as error:  # likewise
-            raise ValueError(f"{name}: a damaged image of {len(data)} bytes ({error}).") from error
-        return _upright(image, pixels.reshape(image.height, image.width, self.channels))
+
+def decode_image(name: str, data: bytes, *, channels: int, max_pixels: int) -> np.ndarray:
+    """The pixels (y, x, channels) uint8 of a PNG or JPEG file, as a viewer shows them.
+
+    Raises:
+      ValueError: an image that cannot be decoded, or that claims too many pixels; `name` is said.
+    """
+    pillow = optional("PIL.Image", "images")
+    try:
+        image = pillow.open(io.BytesIO(data), formats=("PNG", "JPEG"))  # reads the header alone
+    except Exception as error:  # of Pillow's own, and whatever else its parsers meet in bytes from anywhere
+        raise ValueError(f"{name}: not a PNG or JPEG image ({error}).") from error
+    if image.width * image.height > max_pixels:
+        raise ValueError(
+            f"{name}: claims {image.width} x {image.height} pixels, more than the {max_pixels} of max_pixels."
+        )
+    try:
+        image.load()
+        pixels = np.asarray(_in_8_bits(image).convert("RGB" if channels == 3 else "L"))
+    except Exception as error:  # likewise
+        raise ValueError(f"{name}: a damaged image of {len(data)} bytes ({error}).") from error
+    return _upright(image, pixels.reshape(image.height, image.width, channels))
 
 
 def picture(image: Any) -> np.ndarray:

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 
 from jnn.data import (
     ImageFolder,
+    read_boxes,
     read_cifar,
     read_csv,
     read_gguf,
@@ -113,6 +114,14 @@ def csv_is_right(data, found):
     rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     parse = lambda r: (int(r["age"]), float(r["height"]), ("no", "yes").index(r["smoker"]), r["name"])
     return [parse(row) for row in rows] == list(zip(*(found[name] for name in COLUMNS), strict=True))
+
+
+def boxes_are_right(data, found):
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    corners = lambda row: [int(row[name]) for name in ("xmin", "ymin", "xmax", "ymax")]
+    return {name: boxes.tolist() for name, boxes in found.items()} == {
+        name: [corners(row) for row in rows if row["image_path"] == name] for name in {r["image_path"] for r in rows}
+    }
 
 
 def npy_is_right(data, found):
@@ -230,6 +239,7 @@ DICTIONARY = b"read R EH1 D\nread(2) R IY1 D # now\n'em AH0 M\n"
 PAIRS = b'Save\tSpeichern\r\n"#" = align\t"#" = \xc3\xbcber\n'
 TAGGED = b"<all><one><No>5</No> <Name>Main &amp; 1st</Name>,</one><one><No>7a</No></one></all>"
 TABLE = b'age,height,smoker,name\n61,1.75,yes,"Ada, ""A"""\n-7,2e0,no,B\n12,160,no,C\n'
+BOXES = b"image_path,xmin,ymin,xmax,ymax,label\na.png,1,2,30,40,Tree\nb.png,0,0,5,5,Tree\na.png,7,7,9,9,Dead\n"
 COLUMNS = {"age": int, "height": float, "smoker": ("no", "yes"), "name": str}
 PICTURE = Image.fromarray(RNG.integers(0, 256, (9, 7, 3), np.uint8))
 TURNED = Image.Exif()
@@ -254,6 +264,7 @@ READERS = [
     Reader("pairs", "a.tsv", (PAIRS,), read_pairs, pairs_are_right),
     Reader("tagged", "a.xml", (TAGGED,), read_tagged_words, tagged_are_right),
     Reader("csv", "a.csv", (TABLE,), lambda path: read_csv(path, COLUMNS), csv_is_right),
+    Reader("boxes", "a.csv", (BOXES,), read_boxes, boxes_are_right),
     Reader("npy", "a.npy", tuple(saved(np.save, array) for array in NUMBERS.values()), read_npy, npy_is_right),
     Reader("npz", "a.npz", (saved(np.savez, **NUMBERS), saved(np.savez_compressed, **NUMBERS)), read_npz, npz_is_right),
     Reader("safetensors", "a.safetensors", (safetensors(NUMBERS),), read_safetensors, safetensors_are_right),

@@ -16,6 +16,7 @@ from jnn.data import (
     omniglot_runs,
     orl_faces,
     tinyshakespeare,
+    trees,
     usaddress,
 )
 from tests.data.sources.writers import idx
@@ -53,6 +54,7 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (omniglot, "omniglot/images_background_small1/"),
         (omniglot_runs, "omniglot/one_shot/"),
         (orl_faces, "orl_faces/faces.npz"),
+        (trees, "trees/boxes.csv"),
     ],
 )
 def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load, file):
@@ -144,3 +146,15 @@ def test_the_real_tinyshakespeare():
     assert len(text) == 1115394
     assert len(set(text)) == 65
     assert text.startswith("First Citizen:\n")
+
+
+def test_the_real_trees():
+    found = real(trees)
+    assert {name: len(one["boxes"]) for name, one in found.items()} == {
+        "2019_YELL_2_528000_4978000_image_crop2.png": 574,
+        "2019_YELL_2_541000_4977000_image_crop.png": 279,
+        "OSBS_029.png": 61,
+        "SOAP_061.png": 37,
+    }
+    assert found["OSBS_029.png"]["x"].shape == (400, 400, 3)
+    assert found["OSBS_029.png"]["boxes"].dtype == np.float32

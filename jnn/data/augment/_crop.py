@@ -73,22 +73,46 @@ def random_resized_crop(
     >>> random_resized_crop(jnp.ones((2, 9, 8, 3)), (4, 4), key=jax.random.key(0)).shape
     (2, 4, 4, 3)
     """
-    check_images("random_resized_crop", x)
-    check_blendable("random_resized_crop", x)
-    check_range("random_resized_crop", "area", area, 0, 1)
-    check_range("random_resized_crop", "ratio", ratio, 0)
-    if min(size) < 1 or area[1] == 0 or ratio[0] == 0:
-        raise ValueError(f"random_resized_crop: size, area and ratio must be positive, found {size}, {area}, {ratio}.")
+    check_resized_crop("random_resized_crop", x, size, area, ratio, key)
+    return scale_windows(x, draw_windows(x, key, area, ratio), size)
+
+
+def draw_windows(
+    x: jax.Array, key: jax.Array | None, area: tuple[float, float], ratio: tuple[float, float]
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Top, left, height and width of a window of each image (b,); the whole of it without a key."""
     whole, b = (x.shape[1], x.shape[2]), x.shape[0]
-    check_key("random_resized_crop", key, optional=True)
     if key is None:
-        top, left = jnp.zeros(b), jnp.zeros(b)
-        height, width = jnp.full(b, float(whole[0])), jnp.full(b, float(whole[1]))
-    else:
-        top, left, height, width = draw_window(key, b, whole, area, ratio)
+        return jnp.zeros(b), jnp.zeros(b), jnp.full(b, float(whole[0])), jnp.full(b, float(whole[1]))
+    return draw_window(key, b, whole, area, ratio)
+
+
+def scale_windows(
+    x: jax.Array, windows: tuple[jax.Array, jax.Array, jax.Array, jax.Array], size: tuple[int, int]
+) -> jax.Array:
+    """The windows of the images, scaled to one size."""
+    top, left, height, width = windows
     scale = jnp.stack([size[0] / height, size[1] / width], -1)
     shift = -jnp.stack([top, left], -1) * scale
     resize = lambda image, scale, shift: jax.image.scale_and_translate(
         image, (*size, x.shape[3]), (0, 1), scale, shift, "linear", precision=jax.lax.Precision.HIGHEST
     )
     return restore(jax.vmap(resize)(wide(x), scale, shift), x)
+
+
+def check_resized_crop(
+    name: str,
+    x: jax.Array,
+    size: tuple[int, int],
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    key: jax.Array | None,
+) -> None:
+    """Raises unless x is a batch of images that can be scaled, and the windows are some."""
+    check_images(name, x)
+    check_blendable(name, x)
+    check_range(name, "area", area, 0, 1)
+    check_range(name, "ratio", ratio, 0)
+    if min(size) < 1 or area[1] == 0 or ratio[0] == 0:
+        raise ValueError(f"{name}: size, area and ratio must be positive, found {size}, {area}, {ratio}.")
+    check_key(name, key, optional=True)

@@ -29,11 +29,25 @@ def random_flip(x: jax.Array, *, key: jax.Array | None, axis: int = 2) -> jax.Ar
     >>> sorted(random_flip(x, key=jax.random.key(0))[0].ravel().tolist())
     [0, 1]
     """
-    check_images("random_flip", x)
-    if axis not in (1, 2):
-        raise ValueError(f"random_flip: axis is 2 (left to right) or 1 (upside down), found {axis}.")
-    check_key("random_flip", key, optional=True)
+    check_flip("random_flip", x, axis, key)
     if key is None:
         return x
-    mirrored = jax.random.bernoulli(key, 0.5, (x.shape[0], 1, 1, 1))
-    return jnp.where(mirrored, jnp.flip(x, axis), x)
+    return flip_some(x, draw_flips(key, x), axis)
+
+
+def draw_flips(key: jax.Array, x: jax.Array) -> jax.Array:
+    """Which images are mirrored, (b,)."""
+    return jax.random.bernoulli(key, 0.5, (x.shape[0], 1, 1, 1))[:, 0, 0, 0]
+
+
+def flip_some(x: jax.Array, mirrored: jax.Array, axis: int) -> jax.Array:
+    """The images, and the mirror images of those that are."""
+    return jnp.where(mirrored[:, None, None, None], jnp.flip(x, axis), x)
+
+
+def check_flip(name: str, x: jax.Array, axis: int, key: jax.Array | None) -> None:
+    """Raises unless x is a batch of images, and the axis one of theirs."""
+    check_images(name, x)
+    if axis not in (1, 2):
+        raise ValueError(f"{name}: axis is 2 (left to right) or 1 (upside down), found {axis}.")
+    check_key(name, key, optional=True)

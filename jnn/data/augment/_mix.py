@@ -57,7 +57,7 @@ def mixup(
     if key is None:
         return x, targets
     pair, draw = jax.random.split(key)
-    other = _partners(pair, x.shape[0], weight)
+    other = partners(pair, x.shape[0], weight)
     share = jax.random.beta(draw, alpha, alpha, (x.shape[0],))
     return restore(_blend(wide(x), other, share), x), restore(_blend(targets, other, share), targets)
 
@@ -89,7 +89,7 @@ def cutmix(
         return x, targets
     b, height, width, _ = x.shape
     pair, draw, where = jax.random.split(key, 3)
-    other = _partners(pair, b, weight)
+    other = partners(pair, b, weight)
     side = jnp.sqrt(1 - jax.random.beta(draw, alpha, alpha, (b,)))
     center = jax.random.uniform(where, (b, 2))
     half = lambda n: (side * n / 2).astype(jnp.int32)
@@ -112,7 +112,7 @@ def _itself(other: jax.Array, a: jax.Array) -> jax.Array:
     return (other == jnp.arange(len(other))).reshape((-1,) + (1,) * (a.ndim - 1))
 
 
-def _partners(key: jax.Array, b: int, weight: jax.Array | None) -> jax.Array:
+def partners(key: jax.Array, b: int, weight: jax.Array | None) -> jax.Array:
     """For each row another one, (b,): the real rows in a random cycle, padding rows themselves."""
     real = jnp.ones(b, bool) if weight is None else weight > 0
     order = jnp.argsort(jnp.where(real, jax.random.uniform(key, (b,)), 2.0))  # the real rows first

@@ -60,6 +60,8 @@ def tokens(name, apply):
 
 
 LABELS = jnp.arange(ROWS_OF_A_BATCH) % 3
+BOXES = jnp.asarray([[[0.0, 1.0, 3.0, 5.0], [2.0, 2.0, 5.0, 6.0]]] * ROWS_OF_A_BATCH)
+BOX_LABELS = jnp.asarray([[0, 2]] * ROWS_OF_A_BATCH)
 
 IMAGES = [
     images("random_crop", lambda x, key: a.random_crop(x, 2, key=key)),
@@ -90,6 +92,17 @@ IMAGES = [
         lambda x, key: a.mixup(x, LABELS[: len(x)], 1.0, weight=None, classes=3, key=key),
         mixes=True,
         expects="",
+    ),
+    images("random_flip_with_boxes", lambda x, key: a.random_flip_with_boxes(x, BOXES[: len(x)], key=key)),
+    images(
+        "random_resized_crop_with_boxes",
+        lambda x, key: a.random_resized_crop_with_boxes(x, BOXES[: len(x)], BOX_LABELS[: len(x)], (6, 5), key=key),
+        slow=True,
+    ),
+    images(
+        "mosaic",
+        lambda x, key: a.mosaic(x, BOXES[: len(x)], BOX_LABELS[: len(x)], weight=None, key=key),
+        mixes=True,
     ),
     images("cutmix", lambda x, key: a.cutmix(x, LABELS[: len(x)], 1.0, weight=None, classes=3, key=key), mixes=True),
 ]

@@ -42,5 +42,5 @@ def test_what_does_not_fit_is_one_clear_error(tmp_path, line, message):
 
 
 def test_an_image_that_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="trees/b.png: not found in"):
+    with pytest.raises(FileNotFoundError, match=r"trees/b\.png: not found in"):
         trees(folder(tmp_path, "b.png,0,1,3,4,Tree"))

@@ -92,7 +92,7 @@ TEXT: Rule = ("a text that is not empty", lambda x: x.strip() != "" and "\0" not
 COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size in x))
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
-    **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts"), COUNT),
+    **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "depth", "restarts"), COUNT),
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,

@@ -9,6 +9,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from scipy import ndimage
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from jnn.metrics import RocCurve
 
@@ -112,6 +115,32 @@ def det(curves: Mapping[str, RocCurve]) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
+
+
+def detections(part: Mapping[str, np.ndarray], found: Sequence[np.ndarray], names: Sequence[str]) -> Figure:
+    """The first eight images of those with most boxes: true boxes, and those found with a score of one third at least.
+
+    Of several classes each box that is found has its name.
+    """
+    shown = np.argsort(-(part["labels"] >= 0).sum(1), kind="stable")[:8]
+    figure = Figure(figsize=(11, 5.8), layout="constrained")
+    for axes, i in zip(figure.subplots(2, 4).flat, shown, strict=False):
+        axes.imshow(part["x"][i])
+        for box, label in zip(part["boxes"][i], part["labels"][i], strict=True):
+            if label >= 0:
+                _frame(axes, box, "white", 1.0)
+        for box, score, label in zip(*(x[i] for x in found), strict=True):
+            if label >= 0 and score >= 1 / 3:
+                _frame(axes, box, WARM, 1.4)
+                if len(names) > 1:
+                    axes.text(*box[:2], names[label], color="white", backgroundcolor=WARM, fontsize=6)
+        axes.axis("off")
+    figure.suptitle("white: true boxes; orange: found", fontsize=9)
+    return figure
+
+
+def _frame(axes: Axes, box: np.ndarray, colour: str, width: float) -> None:
+    axes.add_patch(Rectangle(tuple(box[:2]), *(box[2:] - box[:2]), fill=False, edgecolor=colour, linewidth=width))
 
 
 def mistakes(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, names: Sequence[str]) -> Figure:

@@ -15,6 +15,8 @@ from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_s
 from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import matching_logits, prototypes, prototypical_logits, siamese, siamese_spec
+from jnn.models._fcos import PointPredictions, fcos_head, fcos_head_spec
+from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
 from jnn.models._inception_resnet_v2 import inception_resnet_v2, inception_resnet_v2_spec
@@ -163,6 +165,7 @@ __all__ = [
     "LongScaling",
     "MobileBlock",
     "Norm",
+    "PointPredictions",
     "RelativePositions",
     "SiglipConfig",
     "SinusoidalPositions",
@@ -227,6 +230,8 @@ __all__ = [
     "encoder_decoder_spec",
     "encoder_from_hf",
     "encoder_spec",
+    "fcos_head",
+    "fcos_head_spec",
     "gemma2_from_hf",
     "gemma_from_hf",
     "gpt2_from_hf",

@@ -134,6 +134,12 @@ BLOCKS = [
     paired("clip", models.clip_spec(CLIP), lambda *args: models.clip(*args, CLIP)),
     paired("siglip", models.siglip_spec(SIGLIP), lambda *args: models.siglip(*args, SIGLIP)),
     Block(
+        "fcos_head",
+        models.fcos_head_spec(4, 3, levels=2, depth=2),
+        lambda p, x, y, key: models.fcos_head(p, [x, y], groups=2),
+        lambda rng: (*floats(4, 4, 4)(rng), *floats(2, 2, 4)(rng)),
+    ),
+    Block(
         "mlp_mixer",
         models.mlp_mixer_spec((4, 6, 2), 2, 3, layers=2, embed=8, tokens_hidden=5, hidden=6),
         lambda p, x, key: models.mlp_mixer(p, x, key=key, drop_path=0.5),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -28,14 +29,23 @@ from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.scenes import GARMENTS, garment_scenes, tree_scenes
 from experiments.training import train
-from jnn import boxes as B
 from jnn import layers
+from jnn.boxes import centerness, distances_of_corners
 from jnn.data import Batches, in_order, random_flip_with_boxes, random_resized_crop_with_boxes
 from jnn.losses import binary_cross_entropy_with_logits, binary_focal_loss, giou_loss
-from jnn.models import PointPredictions, fcos_head, fcos_head_spec
+from jnn.models import (
+    PointPredictions,
+    PyramidPoints,
+    fcos_boxes,
+    fcos_detections,
+    fcos_head,
+    fcos_head_spec,
+    fcos_points,
+    fcos_targets,
+)
 from jnn.train import LossOutput
 
-STRIDES, LIMITS, GROUPS = (4, 8, 16), (0, 16, 32, np.inf), 8
+STRIDES, LIMITS, GROUPS = (4, 8, 16), (16, 32), 8
 SCENES = {"trees": (tree_scenes, ["tree"]), "garments": (garment_scenes, GARMENTS)}
 
 
@@ -83,16 +93,6 @@ def network(p: dict, x: jax.Array) -> PointPredictions:
     return fcos_head(p["head"], layers.feature_pyramid(p["pyramid"], maps), groups=GROUPS)
 
 
-def points_of(size: tuple[int, int]) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Of every point of the pyramid its place (n, 2), its stride (n,), and the distances that it is for (n, 2)."""
-    places = [B.grid_points((-(-size[0] // s), -(-size[1] // s)), s) for s in STRIDES]
-    strides, *ranges = (
-        jnp.concatenate([jnp.full(len(p), value, jnp.float32) for p, value in zip(places, values, strict=True)])
-        for values in (STRIDES, LIMITS[:-1], LIMITS[1:])
-    )
-    return jnp.concatenate(places), strides, jnp.stack(ranges, -1)
-
-
 def augment(batch: dict, key: jax.Array, upright: bool) -> dict:
     """A window of each scene, scaled and mirrored, with its boxes."""
     keys = [jnn.path_key(key, name) for name in ("crop", "across", "down")]
@@ -105,31 +105,20 @@ def augment(batch: dict, key: jax.Array, upright: bool) -> dict:
     return batch | {"x": x, "boxes": boxes, "labels": labels}
 
 
-def targets_of(boxes: jax.Array, labels: jax.Array, size: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
-    """Of every point its box (b, n, 4) and its label (b, n), -1 for none; by centre sampling."""
-    points, strides, ranges = points_of(size)
-    own = B.assign_points(points, boxes, ranges, radius=1.5 * strides, mask=labels >= 0)
-    at = jnp.maximum(own, 0)
-    found = jnp.take_along_axis(boxes, at[..., None], -2), jnp.take_along_axis(labels, at, -1)
-    return found[0], jnp.where(own >= 0, found[1], B.BACKGROUND)
-
-
-def boxes_of(found: PointPredictions, size: tuple[int, int]) -> jax.Array:
-    """The boxes (b, n, 4) that are predicted."""
-    points, strides, _ = points_of(size)
-    return B.corners_of_distances(points[None], found.distances * strides[None, :, None])
+def points_of(x: jax.Array) -> PyramidPoints:
+    """Of the pyramid of images (b, y, x, 3)."""
+    return fcos_points(x.shape[1:3], STRIDES, LIMITS)
 
 
 def loss(params: dict, batch: dict, ctx: Any, upright: bool) -> LossOutput:
     """FCOS's: a sum over points, for each point that has a box; an image counts by the number of these."""
     batch = batch if ctx.key is None else augment(batch, ctx.key, upright)
-    size = batch["x"].shape[1:3]
-    found = network(params, batch["x"])
-    boxes, labels = targets_of(batch["boxes"], batch["labels"], size)
-    central = B.centerness(B.distances_of_corners(points_of(size)[0][None], boxes))
+    points, found = points_of(batch["x"]), network(params, batch["x"])
+    boxes, labels = fcos_targets(points, batch["boxes"], batch["labels"])
+    central = centerness(distances_of_corners(points.places[None], boxes))
     classes, there = found.logits.shape[-1], labels >= 0
     of_classes = classes * binary_focal_loss(found.logits, jax.nn.one_hot(labels, classes), alpha=0.25)
-    giou = jnp.where(there, giou_loss(boxes_of(found, size), boxes), 0)
+    giou = jnp.where(there, giou_loss(fcos_boxes(points, found), boxes), 0)
     of_center = jnp.where(there, binary_cross_entropy_with_logits(found.centerness[..., None], central[..., None]), 0)
     positive = jnp.maximum(there.sum(-1), 1)
     weight = batch["weight"] * positive
@@ -137,27 +126,19 @@ def loss(params: dict, batch: dict, ctx: Any, upright: bool) -> LossOutput:
     return LossOutput((of_classes + giou + of_center).sum(-1) / positive, weight, metrics=metrics)
 
 
-def detections(found: PointPredictions, size: tuple[int, int]) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The boxes (b, 100, 4) that are left of the likeliest 400, their scores and labels, -1 for none."""
-    scores = jnp.sqrt(jax.nn.sigmoid(found.logits) * jax.nn.sigmoid(found.centerness)[..., None])
-    likeliest, at = jax.lax.top_k(scores.reshape(len(scores), -1), 400)
-    point, labels = jnp.divmod(at, scores.shape[-1])
-    boxes = jnp.take_along_axis(boxes_of(found, size), point[..., None], -2)
-    boxes = jnp.clip(boxes, 0, jnp.tile(jnp.float32(size[::-1]), 2))
-    kept = B.non_maximum_suppression(boxes, likeliest, 100, labels=labels, iou_threshold=0.6, score_threshold=0.05)
-    boxes = jnp.take_along_axis(boxes, kept.indices[..., None], -2)
-    return boxes, kept.scores, jnp.where(kept.mask, jnp.take_along_axis(labels, kept.indices, -1), B.BACKGROUND)
+@jax.jit
+def find(params: dict, x: jax.Array) -> tuple[jax.Array, ...]:
+    """Boxes (b, 100, 4), their scores, and their labels, -1 for none."""
+    return fcos_detections(points_of(x), network(params, x), x.shape[1:3], candidates=400)
 
 
-def detect(params: dict, part: dict, batch_size: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detections in all images of a part."""
-    program = jax.jit(lambda params, x: detections(network(params, x), x.shape[1:3]))
-    batches = in_order({"x": part["x"]}, min(batch_size, len(part["x"])))
-    found = [program(params, batch["x"]) for batch in batches]
-    return tuple(np.concatenate(each)[: len(part["x"])] for each in zip(*found, strict=True))
+def find_all(params: dict, x: np.ndarray, batch_size: int = 20) -> list[np.ndarray]:
+    """`find` of many images."""
+    found = [find(params, batch["x"]) for batch in in_order({"x": x}, min(batch_size, len(x)))]
+    return [np.concatenate(each)[: len(x)] for each in zip(*found, strict=True)]
 
 
-def scores_of(found: tuple[np.ndarray, ...], part: dict, classes: int) -> dict[str, float]:
+def scores_of(found: Sequence[np.ndarray], part: dict, classes: int) -> dict[str, float]:
     """COCO's mean average precision, and that at an overlap of one half."""
     precision = jnn.metrics.mean_average_precision(*found, part["boxes"], part["labels"], num_classes=classes)
     return {"map": float(precision.value()), "map50": float(np.nanmean(precision.precision[0]))}
@@ -178,13 +159,11 @@ def experiment(config: Config) -> Outcome:
         validation=in_order(validation, 8),
         clip_norm=10.0,
     )
-    found = {name: detect(state.params, part) for name, part in (("val", validation), ("test", test))}
-    metrics = {
-        f"{name}_{what}": value
-        for name, part in (("val", validation), ("test", test))
-        for what, value in scores_of(found[name], part, len(names)).items()
-    }
-    draw = lambda: pictures.detections(test, found["test"], names)
+    metrics, found = {}, None
+    for name, part in (("val", validation), ("test", test)):
+        found = find_all(state.params, part["x"])
+        metrics |= {f"{name}_{what}": value for what, value in scores_of(found, part, len(names)).items()}
+    draw = lambda: pictures.detections(test, found, names)
     return Outcome(state.params, metrics, history, {"Test scenes: what is there, and what is found.": draw})
 
 

@@ -25,9 +25,9 @@ from torch.nn import functional as F
 
 from experiments import detect
 from experiments.detect import GROUPS, SCENES, Config
-from jnn import boxes as B
+from jnn.boxes import centerness, distances_of_corners
 from jnn.data import Batches, in_order
-from jnn.models import PointPredictions
+from jnn.models import PointPredictions, fcos_detections, fcos_targets
 from jnn.strict_json import dumps
 
 
@@ -103,11 +103,10 @@ class Detector(nn.Module):
 def prepared(batch: dict, key: jax.Array, upright: bool) -> tuple[jax.Array, ...]:
     """Windows of a batch; of each of their points the box, the label and the center-ness."""
     batch = detect.augment(batch, key, upright)
-    size = batch["x"].shape[1:3]
-    boxes, labels = detect.targets_of(batch["boxes"], batch["labels"], size)
-    points, strides, _ = detect.points_of(size)
-    central = B.centerness(B.distances_of_corners(points[None], boxes))
-    return batch["x"], boxes, labels, central, points, strides, batch["weight"]
+    points = detect.points_of(batch["x"])
+    boxes, labels = fcos_targets(points, batch["boxes"], batch["labels"])
+    central = centerness(distances_of_corners(points.places[None], boxes))
+    return batch["x"], boxes, labels, central, points.places, points.strides, batch["weight"]
 
 
 def giou_loss(a: Tensor, b: Tensor) -> Tensor:
@@ -168,14 +167,14 @@ def train(config: Config, training: dict[str, np.ndarray], classes: int) -> Dete
 
 
 @torch.no_grad()
-def find(network: Detector, part: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Detections in all images of a part."""
+def find_all(network: Detector, x: np.ndarray) -> list[np.ndarray]:
+    """Boxes (b, 100, 4), their scores, and their labels, -1 for none."""
     network.eval()
-    found = []
-    for batch in in_order({"x": part["x"]}, min(20, len(part["x"]))):
-        said = PointPredictions(*(jnp.asarray(y.numpy()) for y in network(torch.from_numpy(batch["x"]))))
-        found.append(jax.jit(detect.detections, static_argnums=1)(said, batch["x"].shape[1:3]))
-    return tuple(np.concatenate(each)[: len(part["x"])] for each in zip(*found, strict=True))
+    points, size = detect.points_of(x), x.shape[1:3]
+    best = jax.jit(lambda found: fcos_detections(points, found, size, candidates=400))
+    found = [network(torch.from_numpy(batch["x"])) for batch in in_order({"x": x}, min(20, len(x)))]
+    found = [best(PointPredictions(*(jnp.asarray(y.numpy()) for y in each))) for each in found]
+    return [np.concatenate(each)[: len(x)] for each in zip(*found, strict=True)]
 
 
 def main() -> None:
@@ -198,7 +197,7 @@ def main() -> None:
         network = train(config, training, len(names))
         found = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
         for name, part in (("val", validation), ("test", test)):
-            scores = detect.scores_of(find(network, part), part, len(names))
+            scores = detect.scores_of(find_all(network, part["x"]), part, len(names))
             found |= {f"{name}_{what}": value for what, value in scores.items()}
         rounded = {name: round(value, 4) for name, value in found.items()}
         print(dumps({"peer": "detect", "scenes": args.scenes, "seed": seed} | rounded), flush=True)

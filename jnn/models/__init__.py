@@ -16,6 +16,7 @@ from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite,
 from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._few_shot import matching_logits, prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._fcos import PointPredictions, fcos_head, fcos_head_spec
+from jnn.models._fcos_points import PyramidPoints, fcos_boxes, fcos_detections, fcos_points, fcos_targets
 from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
@@ -166,6 +167,7 @@ __all__ = [
     "MobileBlock",
     "Norm",
     "PointPredictions",
+    "PyramidPoints",
     "RelativePositions",
     "SiglipConfig",
     "SinusoidalPositions",
@@ -230,8 +232,12 @@ __all__ = [
     "encoder_decoder_spec",
     "encoder_from_hf",
     "encoder_spec",
+    "fcos_boxes",
+    "fcos_detections",
     "fcos_head",
     "fcos_head_spec",
+    "fcos_points",
+    "fcos_targets",
     "gemma2_from_hf",
     "gemma_from_hf",
     "gpt2_from_hf",

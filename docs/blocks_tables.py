@@ -16,6 +16,7 @@ ROOMS = {
     "Models": "models",
     "Generation": "generation",
     "Audio": "audio",
+    "Boxes": "boxes",
     "Initial values": "initializers",
     "Augmentation": "data.augment",
 }

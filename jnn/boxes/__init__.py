@@ -22,15 +22,9 @@ from jnn.boxes._coding import (
     deltas_of_corners,
     distances_of_corners,
 )
-from jnn.boxes._geometry import (
-    box_area,
-    box_iou,
-    box_overlap,
-    centers_of_corners,
-    checked_boxes,
-    corners_of_centers,
-    ordered,
-)
+from jnn.boxes._geometry import box_area, box_iou, box_overlap, centers_of_corners, corners_of_centers
+from jnn.boxes._geometry import checked_boxes as checked_boxes  # what the functions of other rooms check by
+from jnn.boxes._geometry import ordered as ordered
 from jnn.boxes._suppression import Kept, non_maximum_suppression, soft_non_maximum_suppression
 
 __all__ = [
@@ -44,7 +38,6 @@ __all__ = [
     "box_overlap",
     "centerness",
     "centers_of_corners",
-    "checked_boxes",
     "corners_of_centers",
     "corners_of_deltas",
     "corners_of_distances",
@@ -52,6 +45,5 @@ __all__ = [
     "distances_of_corners",
     "grid_points",
     "non_maximum_suppression",
-    "ordered",
     "soft_non_maximum_suppression",
 ]

@@ -8,7 +8,8 @@ Network   FCOS ("FCOS: Fully Convolutional One-Stage Object Detection", Tian et 
 Training  Adam, warm-up to 2e-3 and cosine to 0, batches of 8 windows of 128 by 128, scaled and mirrored. Focal loss,
           GIoU, and cross-entropy of the center-ness, each over the points that have a box.
 Run       python -m experiments.detect [--scenes garments]
-Measured  to be measured
+Measured  trees, three seeds: mean average precision on the test photograph 0.080+-0.011, at an overlap of one half
+          0.284+-0.016 (validation 0.143, 0.422). One CPU core, 64 s. Garments: not yet.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
 from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
-from jnn.models._few_shot import matching_logits, prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._fcos import PointPredictions, fcos_head, fcos_head_spec
 from jnn.models._fcos_points import PyramidPoints, fcos_boxes, fcos_detections, fcos_points, fcos_targets
-from jnn.models._few_shot import prototypes, prototypical_logits, siamese, siamese_spec
+from jnn.models._few_shot import matching_logits, prototypes, prototypical_logits, siamese, siamese_spec
 from jnn.models._gpt2 import gpt2_from_hf
 from jnn.models._graph_classifier import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
 from jnn.models._inception_resnet_v2 import inception_resnet_v2, inception_resnet_v2_spec

@@ -15,6 +15,7 @@ ROOMS = {
     "Metrics": "metrics",
     "Models": "models",
     "Generation": "generation",
+    "Diffusion": "diffusion",
     "Audio": "audio",
     "Boxes": "boxes",
     "Initial values": "initializers",

@@ -96,6 +96,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,
+    **dict.fromkeys(
+        ("first_steps", "refresh", "rank", "test_pairs", "latent", "samples", "codes", "prior_steps"), COUNT
+    ),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),

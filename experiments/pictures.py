@@ -83,6 +83,44 @@ def outlines(panels: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]], 
             axes.imshow(np.ma.masked_equal(edge, False), cmap=ListedColormap([colour]), interpolation="nearest")
         axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
+def sheet(images: np.ndarray, columns: int, rows: Sequence[str] = (), heads: Sequence[str] = ()) -> Figure:
+    """Images (n, y, x) or (n, y, x, 3), in 0..1, side by side in rows; of numbers alone, black is 1.
+
+    Rows and columns may have names.
+    """
+    images = np.clip(np.asarray(images), 0, 1)
+    down, (y, x) = -(-len(images) // columns), (size + 1 for size in images.shape[1:3])
+    canvas = np.full((down * y - 1, columns * x - 1, *images.shape[3:]), 0.0 if images.ndim == 3 else 1.0)
+    for i, image in enumerate(images):
+        top, left = i // columns * y, i % columns * x
+        canvas[top : top + y - 1, left : left + x - 1] = image
+    scale = 8 / canvas.shape[1]
+    figure = Figure(figsize=(8 + bool(rows), scale * len(canvas) + 0.4 * bool(heads)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(canvas, cmap="gray_r" if images.ndim == 3 else None, vmin=0, vmax=1)
+    axes.set_xticks([x * (i + 0.5) - 1 for i in range(len(heads))], heads, parse_math=False)
+    axes.set_yticks([y * (i + 0.5) - 1 for i in range(len(rows))], rows, parse_math=False)
+    axes.tick_params(length=0, labelsize=9, top=True, bottom=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The plane in which points (n, d) differ most: its centre (d,), its two axes (2, d), and where they lie (n, 2)."""
+    centre = points.mean(0)
+    axes = np.linalg.svd(points - centre, full_matrices=False)[2][:2]
+    return centre, axes, (points - centre) @ axes.T
+
+
+def plane(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Figure:
+    """Points (n, 2), coloured by class."""
+    figure = Figure(figsize=(6.4, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for label, name in enumerate(names):
+        own = points[labels == label]
+        axes.scatter(own[:, 0], own[:, 1], s=7, alpha=0.7, color=f"C{label}", label=name)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

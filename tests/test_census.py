@@ -18,7 +18,9 @@ from tests.census import MADE_OF, PEERS
 ALL = json.loads(CENSUS.read_text())
 OURS = {ours for names in ALL.values() for ours in names.values() if ours.startswith("jnn.")}
 REASONS = {why for names in ALL.values() for why in names.values()} - OURS
-DOORS = pytest.mark.parametrize("room", ["layers", "losses", "metrics", "activations", "models", "generation"])
+DOORS = pytest.mark.parametrize(
+    "room", ["layers", "losses", "metrics", "activations", "models", "generation", "diffusion"]
+)
 
 
 def test_every_peer_is_there():

@@ -38,6 +38,7 @@ from jnn.losses._crps import ensemble_crps, gaussian_crps
 from jnn.losses._ctc import ctc_loss
 from jnn.losses._deviance import gamma_deviance, poisson_deviance, tweedie_deviance
 from jnn.losses._diffusion import (
+    Predict,
     add_noise,
     cosine_noise_schedule,
     denoising_loss,
@@ -93,6 +94,7 @@ from jnn.losses._transducer import transducer_loss
 from jnn.losses._triplet import batch_hard_triplet_loss, semi_hard_triplet_loss, triplet_margin_loss
 
 __all__ = [
+    "Predict",
     "absolute_error",
     "absolute_percentage_error",
     "add_noise",

@@ -105,6 +105,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
+    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "kl", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
     ),
@@ -119,6 +122,8 @@ RULES: dict[str, Rule] = {
     "points": ("a whole number of at least 2", lambda x: x >= 2),
     "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),
     "length": ("a whole number of at least 2", lambda x: x >= 2),
+    "evaluations": ("a whole number of at least 2", lambda x: x >= 2),
+    "guidance": ("numbers of at least 0", lambda x: all(0 <= scale < math.inf for scale in x)),
     "held_out": PART,
     "vocab": ("a whole number of at least 257, 256 bytes and more", lambda x: x >= 257),
     "separator": ("a text that is not empty", lambda x: x != ""),

@@ -5,8 +5,8 @@ Network   convolutions 4x4 of stride 2 to 32 and 64 channels, and one to 16: the
           and back again ("Neural Discrete Representation Learning", van den Oord, Vinyals and Kavukcuoglu, 2017). The
           prior of the words, a PixelCNN there, is a decoder-only transformer: 2 layers, 4 heads, 64 wide, which is
           told the class.
-Training  Adam 1e-3 along a cosine to 0, batches of 64: 3,000 steps of the autoencoder (nats of the pixels, and squares
-          by which codes miss their vectors, of which the encoder's count 0.25), 2,000 of the prior.
+Training  Adam 1e-3 along a cosine to 0, batches of 64: 2,000 steps of the autoencoder (nats of the pixels, and squares
+          by which codes miss their vectors, of which the encoder's count 0.25), 1,500 of the prior.
 Run       python -m experiments.vqvae [--dataset fashion_mnist]
 Measured  MEASURED
 """
@@ -43,7 +43,7 @@ PIXELS, WORDS = SIDE**2, GRID**2
 class Config(Common):
     """VQ-VAE: images as words of a codebook."""
 
-    steps: int = 3000
+    steps: int = 2000
     workdir: str = "runs/vqvae"
     dataset: Literal["mnist", "fashion_mnist"] = "mnist"
     batch_size: int = 64
@@ -51,7 +51,7 @@ class Config(Common):
     width: int = 32
     codes: int = 64
     latent: int = 16
-    prior_steps: int = 2000
+    prior_steps: int = 1500
     embed: int = 64
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jnn.preflight import TrainingJob, main, steps_of
+from jnn.preflight import Job, main, steps_of
 from jnn.train import LossFn, StepBatches
 
 
-def look(config: Any, job: TrainingJob, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:
+def look(config: Any, job: Job, batches: StepBatches, losses: Mapping[str, LossFn] | None) -> int:
     """Prints what this step would take on the machine that is asked for; the exit code."""
     flight = config.preflight
     return main(
@@ -29,7 +29,7 @@ def look(config: Any, job: TrainingJob, batches: StepBatches, losses: Mapping[st
     )
 
 
-def _length(config: Any, job: TrainingJob, batches: StepBatches) -> float:
+def _length(config: Any, job: Job, batches: StepBatches) -> float:
     """The steps of the run that a pre-flight bills: as given, or of so many tokens or epochs."""
     flight = config.preflight
     if flight.tokens is not None:

@@ -97,7 +97,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,
     **dict.fromkeys(
-        ("first_steps", "refresh", "rank", "test_pairs", "latent", "samples", "codes", "prior_steps"), COUNT
+        ("first_steps", "refresh", "rank", "test_pairs", "latent", "samples", "codes", "prior_steps", "judge_steps"), COUNT
     ),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),

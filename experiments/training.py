@@ -1,6 +1,7 @@
 """Training as the experiments do it: what `jnn.train.fit` needs, from an experiment's options.
 
     train(config, spec, loss, optimizer, batches, every=..., validation=...) -> (state, history)
+    train_networks(config, spec, updates, begin, batches, every=...)            of several networks, each an update
     evaluate(loss, state, batches) -> metrics
 
 With `--replay CAPSULE` the step that a run wrote down is made again in place of training, and the process exits.
@@ -31,6 +32,8 @@ from jnn.inspect import flops, kernels
 from jnn.parallel import serialize_cpu_programs
 from jnn.param import Params, Spec
 from jnn.preflight import TrainingJob, check_shares
+from jnn.param import Params
+from jnn.preflight import TrainingJob, UpdatesJob, check_shares
 from jnn.program import Program
 from jnn.terminal import Terminal, say
 from jnn.train import (
@@ -113,29 +116,73 @@ def train(
         sys.exit(look(config, job, batches, losses))
     if config.steps % steps_per_call:
         raise ValueError(f"train: --steps is a positive multiple of {steps_per_call}, found {config.steps}.")
-    key, folder = jnn.path_key(jax.random.key(config.seed), name), Path(config.workdir) / name
+    key = jnn.path_key(jax.random.key(config.seed), name)
     keys = {"init": jnn.path_key(key, "init"), "noise": jnn.path_key(key, "noise")}
     place = _layout(config, spec, batches, options.get("microbatches", 1))
     make = _on_one_device if place is None else functools.partial(_on_a_mesh, layout=place)
     begin = {"start": start, "stats": stats, "memory": memory}
     step, state = make(config, spec, loss, optimizer, keys, **begin, steps_per_call=steps_per_call, **options)
+    measure = (lambda state: evaluate(loss, state, validation)) if validation else None
+    return _fit(config, step, state, batches, measure, every=every, calls=steps_per_call, name=name)
+
+
+def train_networks(
+    config: Any,
+    spec: Mapping[str, Any],
+    updates: Callable[..., tuple[Any, Metrics]],
+    begin: Callable[[jax.Array], Any],
+    batches: StepBatches,
+    *,
+    every: int,
+    name: str = "",
+) -> tuple[Any, History]:
+    """`train` for several networks, each with a state and an optimizer of its own.
+
+    Args:
+      config, batches, every, name: as in `train`.
+      spec: of the parameters, by the fields of the state.
+      updates: `(state, batch, **how) -> (state, metrics)`, with how for each `update`; the state has a "step".
+      begin: a key -> the state at first.
+    """
+    job = UpdatesJob(spec, updates, begin, _whole(config, batches), lanes=config.lanes)
+    if config.preflight.machine is not None:
+        sys.exit(look(config, job, batches, None))
+    state = begin(jnn.path_key(jax.random.key(config.seed), f"{name}/init"))
+    place, step = _layout(config, spec, batches, 1), job.step()
+    if place is not None:
+        step, state = job.sharded(place, whole_batches=True), parallel.put_state(state, place)
+    return _fit(config, step, state, batches, None, every=every, calls=1, name=name)
+
+
+def _fit(
+    config: Any,
+    step: Any,
+    state: Any,
+    batches: StepBatches,
+    measure: Callable[[Any], Metrics] | None,
+    *,
+    every: int,
+    calls: int,
+    name: str,
+) -> tuple[Any, History]:
+    """`fit` in the folder of this name below the run's; or what is done in its place."""
+    folder = Path(config.workdir) / name
     if config.replay is not None:
         return _replay(config.replay, name, step, state), []
     if config.kernels != "off":
-        list_kernels(config, folder, step, state, _whole(config, batches, steps_per_call))
-    measure = (lambda state: evaluate(loss, state, validation)) if validation else None
+        list_kernels(config, folder, step, state, _whole(config, batches, calls))
     with contextlib.ExitStack() as stack:
         state, history = fit(
             step,
             state,
             batches,
             steps=config.steps,
-            every=max(1, every // steps_per_call) * steps_per_call,
+            every=max(1, every // calls) * calls,
             evaluate=Evaluation(measure, ledger=Ledger(folder)),
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints", save_seconds=config.save_seconds)),
             recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),
             settings=settings(config),
-            log=_log(config, folder, name or "train", stack, **_costs(config, step, state, batches, steps_per_call)),
+            log=_log(config, folder, name or "train", stack, **_costs(config, step, state, batches, calls)),
         )
     return parallel.local(state), history
 

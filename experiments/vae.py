@@ -7,7 +7,10 @@ Network   784-500-50 latents-500-784, ReLU ("Auto-Encoding Variational Bayes", K
           evidence lower bound (ELBO), one draw of the code an image.
 Training  Adam 2e-3 along a cosine to 0, batches of 100, 16,000 steps.
 Run       python -m experiments.vae [--latent 2 | --dataset fashion_mnist]
-Measured  MEASURED
+Measured  MNIST, one seed, on the test images: ELBO -97.5 nats (67.3 to decode, 30.2 to encode); with 200 draws of the
+          code -92.7 nats, 0.171 bits a pixel. Burda et al. give -86.8 for two layers of 200 by 5,000 draws, after
+          3,280 epochs where these are 33. --latent 2 --steps 8000 --samples 50: ELBO -151.5, bound -149.4. One busy
+          CPU core: 110 and 42 seconds of processor time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ Network   convolutions 4x4 of stride 2 to 32 and 64 channels, and one to 16: the
 Training  Adam 1e-3 along a cosine to 0, batches of 64: 2,000 steps of the autoencoder (nats of the pixels, and squares
           by which codes miss their vectors, of which the encoder's count 0.25), 1,500 of the prior.
 Run       python -m experiments.vqvae [--dataset fashion_mnist]
-Measured  MEASURED
+Measured  MNIST, one seed, on the test images: 60.0 nats for the pixels given their words and 44.5 for the words (203.8
+          were all as likely), together 0.192 bits a pixel; as many words are in use as 7.2 equally likely ones. One
+          busy CPU core, 165 seconds of processor time.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """The diffusion model of `experiments.diffusion` in PyTorch, on the same images and in the same order.
 
 Run       python -m experiments.peers.torch_diffusion [--seeds 1]
-Prints    one line of JSON a seed: the Fréchet distance of DDIM's samples from the test images, by jnn's classifier of that
-          seed, and how many are taken for their class; seconds of the wall and of the processor. Needs torch.
-
+Prints    one line of JSON a seed: the Fréchet distance of DDIM's samples from the test images, by jnn's classifier of
+          that seed, and how many are taken for their class; seconds of the wall and of the processor. Needs torch.
 Initial values are PyTorch's own, but where DDPM's are 0 and for the classes' pictures, which begin as jnn's.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
@@ -80,7 +80,7 @@ def sample(network: Denoiser, label: Tensor, config: Config) -> Tensor:
     """DDIM's images (b, 1, 28, 28), in 0..1."""
     x = torch.randn(len(label), 1, SIDE, SIDE)
     levels = torch.from_numpy(sampling_levels(SCHEDULE, config.evaluations))
-    for a, b in zip(levels[:-1], levels[1:], strict=True):
+    for a, b in itertools.pairwise(levels):
         t = torch.full((len(x),), float((torch.from_numpy(SCHEDULE) - a).abs().argmin()))
         x0 = (a.sqrt() * x - (1 - a).sqrt() * network(x, t, label)).clamp(-1, 1)
         noise = (x - a.sqrt() * x0) / (1 - a).sqrt()

@@ -17,7 +17,15 @@ from jnn.parallel._mesh import AXES, mesh
 from jnn.parallel._pmap import pmap_step
 from jnn.parallel._rules import ACTIVATIONS, PARAMETERS, rule_axes
 from jnn.parallel._serialize import serialize_cpu_programs
-from jnn.parallel._step import compile_sharded, drawn_state, put_state, sharded_eval, sharded_state, sharded_step
+from jnn.parallel._step import (
+    Sharded,
+    compile_sharded,
+    drawn_state,
+    put_state,
+    sharded_eval,
+    sharded_state,
+    sharded_step,
+)
 from jnn.parallel.layers._expert_parallel import expert_parallel
 from jnn.parallel.layers._model_parallel import model_parallel
 from jnn.parallel.layers._pipeline import pipeline
@@ -29,6 +37,7 @@ __all__ = [
     "AXES",
     "PARAMETERS",
     "Layout",
+    "Sharded",
     "check_rows",
     "compile_sharded",
     "compressed_sums",

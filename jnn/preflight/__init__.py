@@ -11,7 +11,7 @@ What lives here: machines by name (`_topology`, `_chips`), the real step compile
 
 from jnn.preflight._budget import Budget
 from jnn.preflight._chips import CHIPS, Chip
-from jnn.preflight._compile import TrainingJob, check_shares
+from jnn.preflight._compile import Job, TrainingJob, UpdatesJob, check_shares
 from jnn.preflight._main import main
 from jnn.preflight._preflight import preflight, steps_of
 from jnn.preflight._report import Report
@@ -23,10 +23,12 @@ __all__ = [
     "Budget",
     "Candidate",
     "Chip",
+    "Job",
     "Report",
     "Search",
     "Topology",
     "TrainingJob",
+    "UpdatesJob",
     "check_shares",
     "has_libtpu",
     "main",

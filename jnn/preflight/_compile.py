@@ -1,6 +1,7 @@
 """The real train step, compiled for devices that need not be there.
 
     TrainingJob(spec, loss, optimizer, batch, ...)      what is to be trained, and by what step
+    UpdatesJob(spec, updates, begin, batch, ...)        the same of a step of several updates
     prepare(job, layout) -> Prepared                    its state and batch, as shapes that lie somewhere
     compile_for(prepared, topology) -> Compiled         the program, or what stood in its way
 
@@ -10,13 +11,14 @@ anything else. Formulations are chosen for the topology's platform.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import math
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import jax
 import optax
@@ -26,18 +28,71 @@ from jnn.axes import use_layout
 from jnn.backend import recording, target
 from jnn.inspect import Flops, flops, own_source_lines
 from jnn.overrides import override
-from jnn.parallel import Layout, check_rows, devices_along, drawn_state, lane_sums, sharded_step
+from jnn.parallel import (
+    Layout,
+    Sharded,
+    check_rows,
+    compile_sharded,
+    devices_along,
+    drawn_state,
+    lane_sums,
+    sharded_step,
+)
 from jnn.parallel.layers import model_parallel
 from jnn.param import Params, Spec, is_key
 from jnn.preflight._chips import GIB
 from jnn.preflight._topology import Topology
-from jnn.train import Batch, LossFn, TrainState, make_step
+from jnn.program import Program
+from jnn.train import Batch, LossFn, Metrics, TrainState, compile_step, make_step
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
 
 
+class Job(abc.ABC):
+    """What is trained, by what step: what a pre-flight asks of it."""
+
+    spec: Spec
+    batch: Batch
+    lanes: int | None
+    options: dict[str, Any]
+
+    @abc.abstractmethod
+    def drawn(self, spec: Spec, key: jax.Array) -> Any:
+        """The state at first, of a spec that a layout may have cut otherwise."""
+
+    @abc.abstractmethod
+    def of(self, batch: Batch) -> Self:
+        """The same job of another batch."""
+
+    @abc.abstractmethod
+    def step(self) -> Program:
+        """The step on one device."""
+
+    @abc.abstractmethod
+    def sharded(self, layout: Layout) -> Sharded:
+        """The step on those of a layout."""
+
+    @property
+    def microbatches(self) -> int:
+        """Parts that a batch's gradient is computed in."""
+        return int(self.options.get("microbatches", 1))
+
+    @property
+    def rows(self) -> int:
+        """Examples of one step."""
+        return int(jax.tree.leaves(self.batch)[0].shape[0])
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens of one step: what `batch["x"]` holds, if that is rows of integers."""
+        x = self.batch.get("x")
+        if x is None or len(x.shape) != 2 or not jax.numpy.issubdtype(x.dtype, jax.numpy.integer):
+            return None
+        return math.prod(x.shape)
+
+
 @dataclasses.dataclass(frozen=True)
-class TrainingJob:
+class TrainingJob(Job):
     """Training job: what is trained, and by what step.
 
     Args:
@@ -60,32 +115,59 @@ class TrainingJob:
     lanes: int | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    @property
-    def microbatches(self) -> int:
-        """Parts that a batch's gradient is computed in."""
-        return int(self.options.get("microbatches", 1))
+    def drawn(self, spec: Spec, key: jax.Array) -> TrainState:
+        return drawn_state(spec, self.optimizer, key, stats=self.stats, ema=self.ema, memory=self.memory)
 
-    @property
-    def rows(self) -> int:
-        """Examples of one step."""
-        return int(jax.tree.leaves(self.batch)[0].shape[0])
+    def of(self, batch: Batch) -> Self:
+        return dataclasses.replace(self, batch=batch)
 
-    @property
-    def tokens(self) -> int | None:
-        """Tokens of one step: what `batch["x"]` holds, if that is rows of integers."""
-        x = self.batch.get("x")
-        if x is None or len(x.shape) != 2 or not jax.numpy.issubdtype(x.dtype, jax.numpy.integer):
-            return None
-        return math.prod(x.shape)
+    def step(self) -> Program:
+        return make_step(self.loss, self.optimizer, jax.random.key(0), **self.options)
+
+    def sharded(self, layout: Layout) -> Sharded:
+        key = jax.random.key(0)  # of no consequence: nothing is drawn
+        return sharded_step(self.loss, self.optimizer, key, layout, lanes=self.lanes, **self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdatesJob(Job):
+    """Training job of several updates, such as a GAN's: what is trained, and by what step.
+
+    Args:
+      spec: of all networks, by the fields of the state, as in `jnn.parallel.compile_sharded`.
+      updates: `(state, batch) -> (state, metrics)`; with lanes, `sums=` comes beside them for each `update`.
+      begin: a key -> the state at first.
+      batch, lanes: as in `TrainingJob`.
+    """
+
+    spec: Spec
+    updates: Callable[..., tuple[Any, Metrics]]
+    begin: Callable[[jax.Array], Any]
+    batch: Batch
+    lanes: int | None = None
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, init=False)
+
+    def drawn(self, spec: Spec, key: jax.Array) -> Any:
+        return self.begin(key)
+
+    def of(self, batch: Batch) -> Self:
+        return dataclasses.replace(self, batch=batch)
+
+    def step(self) -> Program:
+        return compile_step(self.updates)
+
+    def sharded(self, layout: Layout, *, whole_batches: bool = False) -> Sharded:
+        one = self.updates if self.lanes is None else partial(self.updates, sums=lane_sums(layout, self.lanes))
+        return compile_sharded(one, layout, lanes=self.lanes is not None, whole_batches=whole_batches)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
     """A job on a layout: everything but the program."""
 
-    job: TrainingJob
+    job: Job
     layout: Layout
-    state: TrainState  # of jax.ShapeDtypeStructs with shardings
+    state: Any  # of jax.ShapeDtypeStructs with shardings
     batch: Batch
 
     @property
@@ -124,16 +206,14 @@ class Compiled:
         return "" if self.program is None else self.program.as_text() or ""
 
 
-def prepare(job: TrainingJob, layout: Layout) -> Prepared:
+def prepare(job: Job, layout: Layout) -> Prepared:
     """The shapes of a job's state and batch, where a layout wants them.
 
     Raises:
       ValueError: the devices that share the batch do not divide it, or the lanes cannot be shared or do not divide it.
     """
     check_shares("preflight", job.batch, layout, job.lanes, job.microbatches)
-
-    own = {"stats": job.stats, "ema": job.ema, "memory": job.memory}
-    shapes = jax.eval_shape(partial(drawn_state, layout.spec, job.optimizer, **own), jax.random.key(0))
+    shapes = jax.eval_shape(partial(job.drawn, layout.spec), jax.random.key(0))
     placed = lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where)
     batch = jax.tree.map(lambda x: placed(x, layout.batch()), job.batch)
     return Prepared(job, layout, jax.tree.map(placed, shapes, layout.like(shapes)), batch)
@@ -150,7 +230,7 @@ def check_shares(where: str, batch: Batch, layout: Layout, lanes: int | None, mi
 
 def compile_for(prepared: Prepared, topology: Topology) -> Compiled:
     """Counts and compiles the step; a program that finds no room is a result, not an error."""
-    job, key = prepared.job, jax.random.key(0)  # of no consequence: nothing is drawn
+    job = prepared.job
     with target(topology.chip.platform):
         # stages with the ticks in which they are idle; attention and experts as they are written: their true work
         with (
@@ -158,8 +238,8 @@ def compile_for(prepared: Prepared, topology: Topology) -> Compiled:
             model_parallel(prepared.layout.mesh),
             override(dot_product_attention=None, experts=None),
         ):
-            counted = flops(make_step(job.loss, job.optimizer, key, **job.options), prepared.state, prepared.batch)
-        step = sharded_step(job.loss, job.optimizer, key, prepared.layout, lanes=job.lanes, **job.options)
+            counted = flops(job.step(), prepared.state, prepared.batch)
+        step = job.sharded(prepared.layout)
         with recording() as chosen:
             lowered = step.lower(prepared.state, prepared.batch)
         refused = tuple(dict.fromkeys(f"{choice}; {choice.why}" for choice in chosen if choice.refused))

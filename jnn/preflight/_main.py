@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jnn.preflight._budget import Budget
-from jnn.preflight._compile import TrainingJob
+from jnn.preflight._compile import Job, TrainingJob
 from jnn.preflight._preflight import preflight
 from jnn.preflight._report import Report
 from jnn.preflight._search import Search, search
@@ -18,7 +18,7 @@ from jnn.train import LossFn
 
 
 def main(
-    job: TrainingJob,
+    job: Job,
     machine: str,
     mesh: str,
     *,
@@ -61,6 +61,10 @@ def main(
     bill: dict[str, Any] = {"steps": steps, "price": price}
     found: Search | Report
     if searching:
+        if not isinstance(job, TrainingJob):
+            raise ValueError(
+                "preflight: a search tries other losses and micro-batches, which several updates have not."
+            )
         log = lambda line: print(line, file=sys.stderr, flush=True)
         found = search(job, machine, losses=losses, microbatches=(1, 2, 4, 8), compiles=compiles, log=log, **bill)
     else:

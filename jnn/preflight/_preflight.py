@@ -19,7 +19,7 @@ from jnn.parallel import mesh as make_mesh
 from jnn.param import count_params as count_parameters
 from jnn.preflight import _lint as faults
 from jnn.preflight._communication import communication, unexpected_communication
-from jnn.preflight._compile import Compiled, Prepared, TrainingJob, compile_for, prepare
+from jnn.preflight._compile import Compiled, Job, Prepared, compile_for, prepare
 from jnn.preflight._hbm_traffic import hbm_traffic
 from jnn.preflight._report import Cost, Machine, MemoryFit, Report, Work
 from jnn.preflight._roofline import Roofline, roofline
@@ -27,7 +27,7 @@ from jnn.preflight._topology import Topology, topology
 
 
 def preflight(
-    job: TrainingJob,
+    job: Job,
     machine: str | Topology,
     mesh: str,
     *,
@@ -56,6 +56,7 @@ def preflight(
     >>> def loss(params, batch, ctx):
     ...     return jnn.train.LossOutput(jnn.losses.squared_error(jnn.layers.linear(params, batch["x"]), batch["y"]))
     >>> batch = {name: jax.ShapeDtypeStruct((8, 4), jnp.float32) for name in "xy"}
+    >>> from jnn.preflight import TrainingJob
     >>> report = preflight(TrainingJob(jnn.layers.linear_spec(4, 4), loss, optax.sgd(0.1), batch), "cpu:1", "data=1")
     >>> report.work.model == 2 * (2 * 8 * 4 * 4), report.fit.fits              # the product, and its gradient by w
     (True, True)
@@ -78,7 +79,7 @@ def preflight(
     )
 
 
-def _steps(job: TrainingJob, steps: float | None, tokens: float | None, price: float | None) -> float | None:
+def _steps(job: Job, steps: float | None, tokens: float | None, price: float | None) -> float | None:
     for name, value in {"steps": steps, "tokens": tokens, "price": price}.items():
         if value is not None and not value > 0:
             raise ValueError(f"preflight: {name} is a positive number or None, found {value!r}.")
@@ -87,7 +88,7 @@ def _steps(job: TrainingJob, steps: float | None, tokens: float | None, price: f
     return steps if tokens is None else steps_of(job, tokens)
 
 
-def steps_of(job: TrainingJob, tokens: float) -> float:
+def steps_of(job: Job, tokens: float) -> float:
     """Step count: the steps in which a job sees so many tokens.
 
     Raises:
@@ -137,7 +138,7 @@ def _explain(prepared: Prepared, where: Topology, needed: int | None) -> tuple[t
     if rows >= job.rows:
         return (), 0
     few = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), job.batch)
-    text = compile_for(prepare(dataclasses.replace(job, batch=few), place), where).text
+    text = compile_for(prepare(job.of(few), place), where).text
     return (_values(text, 10), rows) if text else ((), 0)
 
 

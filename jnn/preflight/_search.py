@@ -25,7 +25,7 @@ from jnn.parallel import mesh as make_mesh
 from jnn.preflight._budget import Budget
 from jnn.preflight._candidates import Candidate, Queue, candidates
 from jnn.preflight._chips import GIB
-from jnn.preflight._compile import TrainingJob, prepare
+from jnn.preflight._compile import Job, TrainingJob, prepare
 from jnn.preflight._preflight import preflight
 from jnn.preflight._report import Report
 from jnn.preflight._topology import Topology, topology
@@ -144,7 +144,7 @@ def search(
     return Search(tuple(sorted(ranked, key=lambda pair: _time(pair[1]))), tuple(dropped))
 
 
-def _impossible(job: TrainingJob, mesh: str, where: Topology, options: Mapping[str, Any]) -> str:
+def _impossible(job: Job, mesh: str, where: Topology, options: Mapping[str, Any]) -> str:
     """Why a candidate cannot be, by arithmetic alone; "" where it may."""
     rules = {name: options[name] for name in ("parameters", "activations", "uneven") if name in options}
     try:

@@ -1,0 +1,25 @@
+"""What every shortened run of an experiment is asked, in processes of its own.
+
+resumed(module, folder, options)      killed once in a save and started again, it ends with the bits of a whole run
+flown(module, folder, options)        its pre-flight reports on eight devices
+"""
+
+import subprocess
+import sys
+
+from tests.experiments.test_kills import ROOT, check
+from tests.programs import ALONE
+
+
+def resumed(module, folder, options):
+    came, _ = check(["save"], 1, module, folder, options)
+    assert came == ["save"]
+
+
+def flown(module, folder, options):
+    flight = ["--preflight", "cpu:8", "--mesh", "data=8", "--workdir", str(folder / "none")]
+    command = [sys.executable, "-m", module, *flight, *options]
+    done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("cpu:8: 8 chips, 8 devices")
+    assert not (folder / "none").exists()

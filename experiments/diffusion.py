@@ -180,10 +180,8 @@ def film(params: dict, config: Config) -> np.ndarray:
     """One image of each class on its way out of noise, (10 * (FRAMES + 1), 28, 28)."""
     walk, grid = path(config)
     ends = np.linspace(0, len(grid) - 1, FRAMES + 1).round().astype(int)
-    f, frames = (
-        told(params, jnp.arange(10), config),
-        [jax.random.normal(jax.random.key(config.seed), (10, SIDE, SIDE, 1))],
-    )
+    f = told(params, jnp.arange(10), config)
+    frames = [jax.random.normal(jax.random.key(config.seed), (10, SIDE, SIDE, 1))]
     for start, end in itertools.pairwise(ends):
         frames.append(jax.jit(partial(walk, f))(frames[-1], grid[start : end + 1]))
     return (np.stack(frames, 1).reshape(-1, SIDE, SIDE) + 1) / 2

@@ -100,7 +100,7 @@ RULES: dict[str, Rule] = {
         ("first_steps", "refresh", "rank", "test_pairs", "latent", "samples", "codes", "prior_steps", "judge_steps"), COUNT
     ),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "prior_steps", "judge_steps"), COUNT),
-    **dict.fromkeys(("latent", "samples", "codes"), COUNT),
+    **dict.fromkeys(("latent", "samples", "codes", "couplings"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),

@@ -9,6 +9,7 @@ Initial values are PyTorch's own, but where DDPM's are 0 and for the classes' pi
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import sys
 import tempfile
@@ -107,7 +108,7 @@ def main() -> None:
         images = torch.cat([sample(network, part, config) for part in labels.split(100)]).numpy()
         seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
         with tempfile.TemporaryDirectory() as folder:
-            judge = make_judge(Config(seed=seed, workdir=folder), data)
+            judge = make_judge(dataclasses.replace(config, workdir=folder), data)
         found = {"frechet_ddim": judge.distance(images), "frechet_real": judge.real}
         found["right_ddim"] = float((judge.classes(images) == labels.numpy()).mean())
         rounded = {name: round(value, 4) for name, value in (found | seconds).items()}

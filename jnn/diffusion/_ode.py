@@ -109,8 +109,10 @@ def probability_flow(denoise: Denoise, *, predict: Predict) -> Slope:
     """
 
     def slope(x: jax.Array, sigma: jax.Array) -> jax.Array:
-        level = 1 / (1 + jnp.square(sigma))
-        scaled = (jnp.sqrt(level) * wide(x)).astype(x.dtype)
-        return data_and_noise("probability_flow", denoise(scaled, level), scaled, level, predict=predict)[1]
+        signal = jax.lax.rsqrt(1 + jnp.square(sigma))
+        scaled = (signal * wide(x)).astype(x.dtype)
+        told = denoise(scaled, jnp.square(signal))
+        # not by the level: 1 minus it has no digits left where sigma is small
+        return data_and_noise("probability_flow", told, scaled, signal, signal * sigma, predict=predict)[1]
 
     return slope

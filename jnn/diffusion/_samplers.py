@@ -132,7 +132,7 @@ def _walk(
 
     def step(x: jax.Array, now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         i, a, b = now
-        x0, noise = shares(denoise(x, a), x, a)
+        x0, noise = shares(denoise(x, a), x, jnp.sqrt(a), jnp.sqrt(1 - a))
         mean, spread = move(wide(x), x0, noise, a, b)
         if key is not None:
             mean = mean + spread * jax.random.normal(jax.random.fold_in(key, i), x.shape, mean.dtype)
@@ -150,11 +150,18 @@ def check_grid(name: str, grid: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def data_and_noise(
-    name: str, prediction: jax.Array, x: jax.Array, level: jax.Array, *, predict: Predict, clip: float | None = None
+    name: str,
+    prediction: jax.Array,
+    x: jax.Array,
+    signal: jax.Array,
+    spread: jax.Array,
+    *,
+    predict: Predict,
+    clip: float | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """What x is made of, `sqrt(level) * data + sqrt(1 - level) * noise`, by what was predicted."""
+    """What x is made of, `signal * data + spread * noise`, by what was predicted."""
     checks.same_shape(name, x=x, prediction=prediction)
-    x, told, signal, spread = wide(x), wide(prediction), jnp.sqrt(level), jnp.sqrt(1 - level)
+    x, told = wide(x), wide(prediction)
     if predict == "noise":
         x0 = (x - spread * told) / signal
     elif predict == "x0":

@@ -9,7 +9,7 @@ Training  Adam 5e-4, beta1 0.5. DCGAN: an update of each on 64 images, 2,500 ste
 Measures  the Fréchet distance of 500 samples from the test images by the features of `frechet`, beside that of 500
           other real ones. A generator samples with the running statistics of its batch norms.
 Run       python -m experiments.gan
-          python -m experiments.gan --objective wgan_gp --steps 600 --batch-size 320
+          python -m experiments.gan --objective wgan_gp --steps 700 --batch-size 320
 Measured  MEASURED
 """
 
@@ -119,13 +119,14 @@ def make_updates(config: Config):
 
     def updates(state: dict[str, Any], batch: dict, **how: Any) -> tuple[dict[str, Any], dict]:
         """The discriminator on each part of the batch, then the generator against it."""
-        parts = jax.tree.map(lambda x: x.reshape(-1, config.critics, *x.shape[1:]).swapaxes(0, 1), batch)
-        generator = state["generator"]
-        judge = lambda d, part: update(one, adam, d, part, by["discriminator"], given=generator.params, **how)
-        discriminator, told = jax.lax.scan(judge, state["discriminator"], parts)
-        last = jax.tree.map(lambda x: x[-1], (parts, told))
-        generator, made = update(other, adam, generator, last[0], by["generator"], given=discriminator.params, **how)
-        metrics = {f"discriminator/{name}": last[1][name] for name in ("loss", "real", "fake")}
+        discriminator, generator, n = state["discriminator"], state["generator"], config.critics
+        for i in range(n):  # no scan: in a loop, XLA's convolutions take eight times as long on a CPU
+            part = jax.tree.map(lambda x, i=i: x[i::n], batch)
+            how |= {"given": generator.params}
+            discriminator, told = update(one, adam, discriminator, part, by["discriminator"], **how)
+        how |= {"given": discriminator.params}
+        generator, made = update(other, adam, generator, part, by["generator"], **how)
+        metrics = {f"discriminator/{name}": told[name] for name in ("loss", "real", "fake")}
         metrics["generator/loss"] = made["loss"]
         return {"step": state["step"] + 1, "discriminator": discriminator, "generator": generator}, metrics
 

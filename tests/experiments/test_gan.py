@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 import jnn
-from experiments import gan
+from experiments import datasets, gan
 from experiments.harness import launch
+from experiments.peers import torch_gan
 from jnn.train import compile_step
 from tests.experiments import made_images
 from tests.experiments.shortened import flown, resumed
@@ -65,6 +67,44 @@ def test_a_batch_that_the_critics_cannot_share_is_one_line(tmp_path, capsys):
         "error: --batch-size: expected a multiple of 5, the updates of a discriminator for one of the generator, "
         "found 64.\n"
     )
+
+
+def test_the_peer_computes_what_jnn_does():
+    """Both networks, with the statistics of the batch."""
+    config = gan.Config(widths=(2, 3, 4), latent=5)
+    torch.manual_seed(0)
+    make, judge = torch_gan.generator(config), torch_gan.discriminator(config)
+    z = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    with torch.no_grad():
+        theirs = make(torch.from_numpy(z)[:, :, None, None])
+        logits = judge(theirs)[:, 0, 0, 0]
+    generator, discriminator = (
+        in_jnn(network, axes) for network, axes in ((make, (2, 3, 0, 1)), (judge, (2, 3, 1, 0)))
+    )
+    images, _ = gan.dcgan_generator(generator, jnp.asarray(z))
+    np.testing.assert_allclose(images, np.moveaxis(theirs.numpy(), 1, -1), atol=1e-5)
+    np.testing.assert_allclose(gan.dcgan_discriminator(discriminator, images)[0], logits, atol=1e-5)
+
+
+def in_jnn(network, axes):
+    """A peer's parameters by jnn's names, weights with these axes."""
+    params, layer = {}, 0
+    for part in network:
+        if isinstance(part, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            layer += 1
+            params[f"layer{layer}"] = {"conv": {"w": jnp.asarray(part.weight.detach().numpy().transpose(axes))}}
+        elif isinstance(part, torch.nn.BatchNorm2d):
+            scale, bias = (jnp.asarray(x.detach().numpy()) for x in (part.weight, part.bias))
+            params[f"layer{layer}"]["norm"] = {"scale": scale, "bias": bias}
+    return params
+
+
+@pytest.mark.slow
+def test_the_peer_learns(data_dir):
+    data = datasets.mnist(data_dir, "fashion_mnist").train
+    config = gan.Config(widths=(2, 2, 2), latent=3, batch_size=8, steps=2)
+    make = torch_gan.train(config, data).eval()
+    assert make(torch.zeros(2, 3, 1, 1)).shape == (2, 1, 32, 32)
 
 
 @pytest.mark.slow

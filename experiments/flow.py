@@ -110,8 +110,7 @@ def figures(params: Any, x: np.ndarray, config: Config) -> dict[str, Any]:
     images = jax.jit(lambda z: inverse(params, z).reshape(-1, SIDE, SIDE))
     z = jax.random.normal(key, (100, PIXELS))
     codes = flow(params, dequantize(jnp.asarray(x[:12]), key))[0]
-    steps = jnp.linspace(0, 1, 10)[:, None]
-    between = jnp.concatenate([(1 - steps) * codes[i] + steps * codes[i + 1] for i in range(0, 12, 2)])
+    between = jnp.asarray(pictures.interpolated(np.asarray(codes), 10))
     return {
         "Draws.": lambda: pictures.sheet(np.asarray(images(z)), 10),
         "Draws of 0.7 times the deviation.": lambda: pictures.sheet(np.asarray(images(0.7 * z)), 10),

@@ -157,8 +157,7 @@ def experiment(config: Config) -> Outcome:
         "classifier_accuracy": judge.accuracy,
     }
     params = {name: state[name].params for name in ("discriminator", "generator")}
-    steps = jnp.linspace(0, 1, 10)[:, None]
-    between = lambda: make(jnp.concatenate([(1 - steps) * z[i] + steps * z[i + 1] for i in range(0, 16, 2)]))
+    between = lambda: make(jnp.asarray(pictures.interpolated(np.asarray(z[:16]), 10)))
     figures = {
         "Samples.": lambda: pictures.sheet(images[:100], 10),
         "From one sample to another.": lambda: pictures.sheet(np.asarray(between()), 10),

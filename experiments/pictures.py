@@ -105,6 +105,13 @@ def sheet(images: np.ndarray, columns: int, rows: Sequence[str] = (), heads: Seq
     return figure
 
 
+def interpolated(codes: np.ndarray, steps: int) -> np.ndarray:
+    """The straight ways from the first of codes (n, d) to the second, from the third to the fourth: (n // 2 * steps, d)."""
+    pairs = np.asarray(codes)[: len(codes) // 2 * 2].reshape(-1, 2, 1, codes.shape[-1])
+    share = np.linspace(0, 1, steps, dtype=pairs.dtype)[:, None]
+    return ((1 - share) * pairs[:, 0] + share * pairs[:, 1]).reshape(-1, codes.shape[-1])
+
+
 def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The plane in which points (n, d) differ most: its centre (d,), its two axes (2, d), and where they lie (n, 2)."""
     centre = points.mean(0)

@@ -105,8 +105,7 @@ def figures(params: Any, test: dict[str, np.ndarray], config: Config) -> dict[st
     x = jnp.asarray(test["x"][:2000])
     means = jnp.split(perceptron(params["encoder"], x), 2, -1)[0]
     latents = jax.random.normal(key, (100, config.latent))
-    steps = jnp.linspace(0, 1, 10)[:, None]
-    between = jnp.concatenate([(1 - steps) * means[i] + steps * means[i + 1] for i in range(0, 12, 2)])
+    between = pictures.interpolated(np.asarray(means[:12]), 10)
     pairs = np.concatenate([test["x"][:10].reshape(-1, SIDE, SIDE), decode(means[:10])])
     centre, axes, places = pictures.principal_plane(np.asarray(means))
     reach = np.linspace(-2, 2, 15, dtype=np.float32)

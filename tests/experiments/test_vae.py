@@ -47,7 +47,9 @@ def test_words_are_behind_their_class_and_decode_to_images():
 
 @pytest.mark.slow
 def test_a_shortened_vae_learns(tmp_path, data_dir):
-    config = vae.Config(workdir=str(tmp_path), data_dir=data_dir, steps=400, hidden=(32,), latent=4, samples=8)
+    config = vae.Config(
+        workdir=str(tmp_path), data_dir=data_dir, steps=400, hidden=(32,), latent=4, samples=8, batch_size=40
+    )
     outcome = vae.experiment(config)
     assert outcome.history[-1]["train/loss"] < 0.9 * outcome.history[0]["train/loss"]
     assert outcome.metrics["test_importance_weighted_elbo"] > outcome.metrics["test_elbo"] > -0.69 * 784

@@ -109,6 +109,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
     **dict.fromkeys(("weight_decay", "kl", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
+    **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
+    **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT

@@ -83,6 +83,9 @@ def outlines(panels: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]], 
             axes.imshow(np.ma.masked_equal(edge, False), cmap=ListedColormap([colour]), interpolation="nearest")
         axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
+    return figure
+
+
 def sheet(images: np.ndarray, columns: int, rows: Sequence[str] = (), heads: Sequence[str] = ()) -> Figure:
     """Images (n, y, x) or (n, y, x, 3), in 0..1, side by side in rows; of numbers alone, black is 1.
 
@@ -106,7 +109,7 @@ def sheet(images: np.ndarray, columns: int, rows: Sequence[str] = (), heads: Seq
 
 
 def interpolated(codes: np.ndarray, steps: int) -> np.ndarray:
-    """The straight ways from the first of codes (n, d) to the second, from the third to the fourth: (n // 2 * steps, d)."""
+    """The straight ways from the first of codes (n, d) to the second, from the third to the fourth, and so on."""
     pairs = np.asarray(codes)[: len(codes) // 2 * 2].reshape(-1, 2, 1, codes.shape[-1])
     share = np.linspace(0, 1, steps, dtype=pairs.dtype)[:, None]
     return ((1 - share) * pairs[:, 0] + share * pairs[:, 1]).reshape(-1, codes.shape[-1])

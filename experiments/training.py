@@ -31,8 +31,6 @@ from jnn.files import write_whole
 from jnn.inspect import flops, kernels
 from jnn.parallel import serialize_cpu_programs
 from jnn.param import Params, Spec
-from jnn.preflight import TrainingJob, check_shares
-from jnn.param import Params
 from jnn.preflight import TrainingJob, UpdatesJob, check_shares
 from jnn.program import Program
 from jnn.terminal import Terminal, say

@@ -10,7 +10,8 @@ Measures  the Fréchet distance of 500 samples from the test images by the featu
           other real ones. A generator samples with the running statistics of its batch norms.
 Run       python -m experiments.gan
           python -m experiments.gan --objective wgan_gp --steps 700 --batch-size 320
-Measured  MEASURED
+Measured  one seed, Fashion-MNIST: DCGAN 5.1, other real images 1.3; samples of all ten classes. One CPU core, 132 s.
+          WGAN-GP: not yet.
 """
 
 from __future__ import annotations

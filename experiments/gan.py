@@ -10,8 +10,9 @@ Measures  the Fréchet distance of 500 samples from the test images by the featu
           other real ones. A generator samples with the running statistics of its batch norms.
 Run       python -m experiments.gan
           python -m experiments.gan --objective wgan_gp --steps 700 --batch-size 320
-Measured  one seed, Fashion-MNIST: DCGAN 5.1, other real images 1.3; samples of all ten classes. One CPU core, 132 s.
-          WGAN-GP: not yet.
+Measured  Fashion-MNIST: DCGAN 5.1 (one seed), other real images 1.3; the same in PyTorch 6.0 and 6.8 (two seeds).
+          WGAN-GP 24.7 after as much time (one seed): MISSED. All samples' classes are ten. One CPU core, 132 s, 73 s in
+          PyTorch, 176 s for WGAN-GP.
 """
 
 from __future__ import annotations

@@ -96,23 +96,12 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,
-    **dict.fromkeys(
-        ("first_steps", "refresh", "rank", "test_pairs", "latent", "samples", "codes", "prior_steps", "judge_steps"), COUNT
-    ),
-    **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "prior_steps", "judge_steps"), COUNT),
-    **dict.fromkeys(("latent", "samples", "codes", "couplings"), COUNT),
+    **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
-    **dict.fromkeys(("dropout", "word_dropout"), SHARE),
-    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "kl", "preflight.price"), NOT_NEGATIVE),
-    **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
-    **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
-    **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT

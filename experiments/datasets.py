@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from scipy import ndimage
 
@@ -63,6 +64,43 @@ def mnist(data_dir: str | None = None, name: str = "mnist") -> Data:
     for part in (train, test):
         part["x"] = part["x"].reshape(-1, 784).astype(np.float32) / 255
     return Data(*data.split(train, 0.2, seed=SPLIT_SEED), test)
+
+
+DIGITS = {"plain": 0, "affine": 6, "overlap": 4}  # pixels around a digit, in which it may move
+
+
+def digits_for_capsules(task: str, data_dir: str | None = None) -> Data:
+    """MNIST's digits for `experiments.capsules`: x (n, digits, y, x, 1) uint8, y (n, digits).
+
+    In training each is in the middle, to be moved; in validation and in the test it lies somewhere, and for "affine"
+    is turned by up to 20 degrees, sheared by 0.2 and scaled by 0.8 to 1.2. "overlap" pairs each digit with one of
+    another class.
+    """
+    train, test = (data.mnist(data_dir, part) for part in ("train", "test"))
+    parts = (*data.split(train, 1 / 12, seed=SPLIT_SEED), test)
+    return Data(*(_digits(task, part, SPLIT_SEED + i, held_out=i > 0) for i, part in enumerate(parts)))
+
+
+def _digits(task: str, part: dict[str, np.ndarray], seed: int, *, held_out: bool) -> dict[str, np.ndarray]:
+    x, y, around, keys = part["x"][..., None], part["y"], DIGITS[task], jax.random.split(jax.random.key(seed), 3)
+    x = np.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
+    if task == "affine" and held_out:
+        x = np.asarray(data.random_affine(x, degrees=20, shear=0.2, scale=(0.8, 1.2), key=keys[0]))
+    partners = [_of_another_class(y, seed)] if task == "overlap" else []
+    x, y = (np.stack([array, *(array[rows] for rows in partners)], 1) for array in (x, y))
+    if held_out:
+        moved = data.random_crop(x.reshape(-1, *x.shape[2:]), padding=around, key=keys[1])
+        x = np.asarray(moved).reshape(x.shape)
+    return {"x": x, "y": y}
+
+
+def _of_another_class(y: np.ndarray, seed: int) -> np.ndarray:
+    """For each row another one, drawn evenly, whose class differs."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(y))
+    while len(same := np.flatnonzero(y[rows] == y)):
+        rows[same] = rng.integers(0, len(y), len(same))
+    return rows
 
 
 def cifar10(data_dir: str | None = None) -> Data:

@@ -93,6 +93,7 @@ COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
     **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "depth", "restarts"), COUNT),
+    **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts", "maps"), COUNT),
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,
@@ -103,6 +104,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
+    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "kl", "drawing", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("dropout", "word_dropout"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
     ),

@@ -88,9 +88,9 @@ def capsules(p: dict[str, jax.Array], x: jax.Array, *, iterations: int = 3) -> j
         raise ValueError(f"capsules: expected at least one iteration of the routing, found {iterations}.")
     x = narrow(x)
     votes = wide(jnp.einsum("...id,idok->...iok", x, p["w"].astype(x.dtype)))
-    logits = jnp.zeros(votes.shape[:-1], votes.dtype)
-    for i in range(iterations):
+    said = squash(jnp.sum(votes, -3) / votes.shape[-2])  # evenly, before anything has been said
+    logits = jnp.zeros((), votes.dtype)
+    for _ in range(iterations - 1):
+        logits = logits + jnp.einsum("...iok,...ok->...io", votes, said)
         said = squash(jnp.einsum("...io,...iok->...ok", jax.nn.softmax(logits), votes))
-        if i + 1 < iterations:
-            logits = logits + jnp.einsum("...iok,...ok->...io", votes, said)
     return said.astype(x.dtype)

@@ -19,7 +19,7 @@ def capsule_margin_loss(
 
     Args:
       capsules: (..., classes, d), floating point.
-      labels: (...), integers in 0..classes-1.
+      labels: (...), integers in 0..classes-1; or (..., classes), booleans, where several are there at once.
       present: how long the true class's capsule should be at least.
       absent: how long others should be at most.
       down: weight of the others.
@@ -28,14 +28,19 @@ def capsule_margin_loss(
       (...): one number per example.
 
     Raises:
-      TypeError: capsules are not floating point, or labels not integers.
-      ValueError: there is not one label for each example, or labels are known to be out of range.
+      TypeError: capsules are not floating point, or labels neither integers nor booleans.
+      ValueError: there is not one label for each example, or for each class; or they are known to be out of range.
 
     >>> capsule_margin_loss(jnp.array([[0.5], [0.3]]), jnp.array(0)).round(3)
     Array(0.18, dtype=float32)
     """
     checks.floats("capsule_margin_loss", capsules, ndim=2)
-    size, true = one_of("capsule_margin_loss", length(capsules), labels)
+    size = length(capsules)
+    if labels.dtype == bool:
+        checks.same_shape("capsule_margin_loss", lengths=size, labels=labels)
+        true, known = labels, True
+    else:
+        size, true = one_of("capsule_margin_loss", size, labels)
+        known = jnp.any(true, axis=-1)
     short, long = (jnp.square(jnp.maximum(x, 0)) for x in (present - size, size - absent))
-    total = jnp.sum(jnp.where(true, short, down * long), axis=-1)
-    return jnp.where(jnp.any(true, axis=-1), total, jnp.nan)
+    return jnp.where(known, jnp.sum(jnp.where(true, short, down * long), axis=-1), jnp.nan)

@@ -27,6 +27,18 @@ def test_the_margin_loss_is_the_papers(rng):
     assert_exact(lambda v, y: losses.capsule_margin_loss(v, y, **given), theirs, capsules, labels)
 
 
+@pytest.mark.parametrize("rng", configurations(fast=(0,)), ids=range(20))
+def test_several_classes_at_once_are_the_papers_indicator(rng):
+    shape, classes, d = leading(rng), *rng.integers(1, 6, 2).tolist()
+    capsules, there = rng.normal(size=(*shape, classes, d), scale=0.7 / d**0.5), rng.random((*shape, classes)) < 0.4
+
+    def theirs(v, there):
+        size = v.norm(dim=-1)
+        return torch.where(there, (0.9 - size).clamp(min=0) ** 2, 0.5 * (size - 0.1).clamp(min=0) ** 2).sum(-1)
+
+    assert_exact(losses.capsule_margin_loss, theirs, capsules, there)
+
+
 def test_a_capsule_of_no_length_has_a_finite_gradient():
     assert jnp.isfinite(jax.grad(lambda v: losses.capsule_margin_loss(v, jnp.array(0)))(jnp.zeros((3, 2)))).all()
 
@@ -39,6 +51,11 @@ def test_a_label_that_under_jit_is_out_of_range_is_nan():
     ("call", "error", "message"),
     [
         (lambda: losses.capsule_margin_loss(jnp.ones((2, 3, 4)), jnp.array(0)), ValueError, r"expected labels \(2,\)"),
+        (
+            lambda: losses.capsule_margin_loss(jnp.ones((2, 3, 4)), jnp.ones((2, 4), bool)),
+            ValueError,
+            "capsule_margin_loss: .*labels",
+        ),
         (
             lambda: losses.capsule_margin_loss(jnp.ones((3, 4)), jnp.array(0.0)),
             TypeError,

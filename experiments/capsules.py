@@ -157,8 +157,8 @@ def tweaked(params, shown: dict, config: Config):
     digits = digits_of(shown, config.task, None)[:1]
     found, label = capsnet(params, digits.max(1))[0], jnp.asarray(shown["y"][0, 0])
     size = found.shape[-1]
-    moves = jnp.eye(size)[:, None] * jnp.array(TWEAKS)[:, None]  # (d, tweaks, d)
-    moved = found + jax.nn.one_hot(label, len(found))[:, None] * moves.reshape(-1, 1, size)
+    moves = jnp.kron(jnp.eye(size), jnp.array(TWEAKS)[:, None])  # (d * tweaks, d)
+    moved = found[None].repeat(len(moves), 0).at[:, label].add(moves)
     drawn = capsnet_reconstruct(params, moved, jnp.full(len(moved), label))
     return pictures.sheet(drawn.reshape(-1, *digits.shape[2:4]), len(TWEAKS), heads=[f"{by:+}" for by in TWEAKS])
 

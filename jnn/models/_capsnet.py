@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import gather
+from jnn.initializers import normal
 from jnn.layers import capsules, capsules_spec, conv, conv_spec, one_hot, squash
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.param import Params, Spec
@@ -62,7 +63,8 @@ def capsnet_spec(
     spec: Spec = {
         "conv": conv_spec(channels, width, (kernel, kernel), dtype=dtype),
         "primary": conv_spec(width, maps * below, (kernel, kernel), dtype=dtype),
-        "capsules": capsules_spec(math.prod(places) * maps, below, classes, above, dtype=dtype),
+        # hundreds of votes add up: with larger ones all capsules are long at first, and all are pushed to nothing
+        "capsules": capsules_spec(math.prod(places) * maps, below, classes, above, init=normal(0.1), dtype=dtype),
     }
     if not decoder:
         return spec

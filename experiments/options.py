@@ -106,6 +106,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
     **dict.fromkeys(("weight_decay", "kl", "drawing", "preflight.price"), NOT_NEGATIVE),
+    "drawing": NOT_NEGATIVE,
     **dict.fromkeys(("dropout", "word_dropout"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT

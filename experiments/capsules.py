@@ -11,7 +11,7 @@ Training  Adam, cosine from 1e-3 to 0, batches of 128; digits moved by up to 2 p
           Margin loss and 0.0005 of the squared error of what is drawn; cross-entropy for the other network, of each
           class alone where two digits are there.
 Run       python -m experiments.capsules [--task affine --workdir runs/affine]
-Measured  MEASURED
+Measured  not yet.
 """
 
 from __future__ import annotations
@@ -99,29 +99,31 @@ def as_many(spec: dict, image: tuple[int, int, int]) -> dict:
     return cnn_spec(image, (32, 64), max(1, 1 + round((jnn.count_params(spec) - least) / each)), 10)
 
 
+def networks(config: Config, image: tuple[int, int, int]) -> dict:
+    """The spec and the loss of both."""
+    narrow = partial(capsnet_spec, image=image, width=config.width, maps=config.maps)
+    return {
+        "capsules": (narrow(decoder=(128, 256)), partial(capsules_loss, config=config)),
+        "cnn": (as_many(narrow(decoder=()), image), partial(cnn_loss, config=config)),
+    }
+
+
 def experiment(config: Config) -> Outcome:
     """Trains both networks on the same images in the same order, and tests them."""
     data = datasets.digits_for_capsules(config.task, config.data_dir)
-    image = data.train["x"].shape[2:]
-    narrow = partial(capsnet_spec, image=image, width=config.width, maps=config.maps)
-    specs = {
-        "capsules": (narrow(decoder=(128, 256)), capsules_loss),
-        "cnn": (as_many(narrow(decoder=()), image), cnn_loss),
-    }
     metrics, history, params = {}, [], {}
-    for name, (spec, loss) in specs.items():
-        own = partial(loss, config=config)
+    for name, (spec, loss) in networks(config, data.train["x"].shape[2:]).items():
         state, rows = train(
             config,
             spec,
-            own,
+            loss,
             optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
             Batches(data.train, config.batch_size, seed=config.seed),
             every=300,
             validation=in_order(data.validation, 500),
             name=name,
         )
-        tested = evaluate(own, state, in_order(data.test, 500))
+        tested = evaluate(loss, state, in_order(data.test, 500))
         metrics |= {f"{name}_{what}": float(tested[what].value()) for what in ("accuracy", "digits")}
         metrics[f"{name}_parameters"] = jnn.count_params({k: v for k, v in spec.items() if k != "decoder"})
         history += [{f"{name}/{key}" if key != "step" else key: value for key, value in row.items()} for row in rows]

@@ -92,11 +92,11 @@ TEXT: Rule = ("a text that is not empty", lambda x: x.strip() != "" and "\0" not
 COUNTS: Rule = ("whole numbers of at least 1", lambda x: all(size >= 1 for size in x))
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("steps", "steps_per_call", "batch_size", "lanes", "preflight.compiles", "every"), COUNT),
-    **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "depth", "restarts"), COUNT),
-    **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "restarts", "maps"), COUNT),
+    **dict.fromkeys(("layers", "heads", "embed", "dense", "width", "depth", "restarts", "maps"), COUNT),
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,
+    "drawing": NOT_NEGATIVE,
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
@@ -104,10 +104,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
-    **dict.fromkeys(("first_rate", "dpo_rate", "clip", "beta"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "kl", "drawing", "preflight.price"), NOT_NEGATIVE),
-    "drawing": NOT_NEGATIVE,
-    **dict.fromkeys(("dropout", "word_dropout"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
     ),

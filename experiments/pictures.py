@@ -161,25 +161,6 @@ def det(curves: Mapping[str, RocCurve]) -> Figure:
     axes.set(xlabel="false matches", ylabel="false rejections", xlim=(least, 1), ylim=(least, 1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-def sheet(images: np.ndarray, columns: int, rows: Sequence[str] = (), heads: Sequence[str] = ()) -> Figure:
-    """Images (n, y, x) or (n, y, x, 3), in 0..1, side by side in rows; of numbers alone, black is 1.
-
-    Rows and columns may have names.
-    """
-    images = np.clip(np.asarray(images), 0, 1)
-    down, (y, x) = -(-len(images) // columns), (size + 1 for size in images.shape[1:3])
-    canvas = np.full((down * y - 1, columns * x - 1, *images.shape[3:]), 0.0 if images.ndim == 3 else 1.0)
-    for i, image in enumerate(images):
-        top, left = i // columns * y, i % columns * x
-        canvas[top : top + y - 1, left : left + x - 1] = image
-    scale = 8 / canvas.shape[1]
-    figure = Figure(figsize=(8 + bool(rows), scale * len(canvas) + 0.4 * bool(heads)), layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(canvas, cmap="gray_r" if images.ndim == 3 else None, vmin=0, vmax=1)
-    axes.set_xticks([x * (i + 0.5) - 1 for i in range(len(heads))], heads, parse_math=False)
-    axes.set_yticks([y * (i + 0.5) - 1 for i in range(len(rows))], rows, parse_math=False)
-    axes.tick_params(length=0, labelsize=9, top=True, bottom=False, labeltop=True, labelbottom=False)
-    axes.spines[:].set_visible(False)
     return figure
 
 

@@ -3,9 +3,10 @@
 Data      MNIST or Fashion-MNIST, 28x28 (see `mnist`); a fifth of the training set validates. Greys are spread
           uniformly up to the next one (dequantization), anew each time, and brought to the whole line by a logit.
 Network   RealNVP ("Density Estimation Using Real NVP", Dinh, Sohl-Dickstein and Bengio, 2017): 8 affine couplings,
-          each of a hidden layer of 256, by turns of both halves of pixels that are dealt out by chance; theirs are
-          convolutions.
-Training  Adam 1e-3 along a cosine to 0, gradients clipped to norm 50, batches of 128, 4,000 steps.
+          each of a hidden layer of 512, by turns of both halves of pixels that are dealt out by chance; theirs are
+          convolutions. Each begins as the identity, as in "Glow", Kingma and Dhariwal, 2018: 1.1 bits less after
+          1,200 steps.
+Training  Adam 1e-3 along a cosine to 0, batches of 128, 3,000 steps.
 Run       python -m experiments.flow [--dataset fashion_mnist]
 Measured  MNIST, one seed: 3.23 bits a dimension of the test images. One CPU core, 176 s.
 """
@@ -28,6 +29,7 @@ from experiments.likelihood import GREYS, bits_per_dimension, dequantize
 from experiments.options import Common
 from experiments.training import evaluate, train
 from jnn.data import Batches, in_order
+from jnn.initializers import zeros
 from jnn.layers import affine_coupling, affine_coupling_spec, inverse_affine_coupling
 from jnn.losses import gaussian_nll
 from jnn.train import LossOutput
@@ -40,13 +42,20 @@ EDGE = 0.05  # how far from 0 and 1 pixels are kept, so that their logits are fi
 class Config(Common):
     """Normalizing flow."""
 
-    steps: int = 4000
+    steps: int = 3000
     workdir: str = "runs/flow"
     dataset: Literal["mnist", "fashion_mnist"] = "mnist"
     batch_size: int = 128
     learning_rate: float = 1e-3
     couplings: int = 8
-    hidden: int = 256
+    hidden: int = 512
+
+
+def network_spec(config: Config) -> Any:
+    """Couplings, each of which moves nothing at first."""
+    spec = affine_coupling_spec(PIXELS, config.hidden)
+    down = spec["down"] | {"w": dataclasses.replace(spec["down"]["w"], init=zeros)}
+    return jnn.stack(spec | {"down": down}, config.couplings)
 
 
 def orders(couplings: int, pixels: int) -> np.ndarray:
@@ -91,13 +100,12 @@ def experiment(config: Config) -> Outcome:
     data = datasets.mnist(config.data_dir, config.dataset)
     state, history = train(
         config,
-        jnn.stack(affine_coupling_spec(PIXELS, config.hidden), config.couplings),
+        network_spec(config),
         loss,
         optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
         Batches(data.train, config.batch_size, seed=config.seed),
-        every=400,
+        every=300,
         validation=in_order(data.validation, 1000),
-        clip_norm=50.0,
     )
     nats = float(evaluate(loss, state, in_order(data.test, 1000))["loss"].value())
     metrics = {"test_nll": nats, "test_bits_per_dimension": bits_per_dimension(nats, PIXELS)}

@@ -38,7 +38,7 @@ def capsule_margin_loss(
     size = length(capsules)
     if labels.dtype == bool:
         checks.same_shape("capsule_margin_loss", lengths=size, labels=labels)
-        true, known = labels, True
+        true, known = labels, jnp.array(True)
     else:
         size, true = one_of("capsule_margin_loss", size, labels)
         known = jnp.any(true, axis=-1)

@@ -27,6 +27,7 @@ def public(module: ModuleType) -> list[tuple[str, object]]:
     return sorted((name, x) for name, x in vars(module).items() if not name.startswith("_"))
 
 
+DOWNLOADED = {"bert_score", "infolm"}  # TorchMetrics has them only beside transformers, whose models they fetch
 PEERS: dict[str, Callable[..., list[str]]] = {
     "torch.nn": lambda module: classes(module, module.Module),
     "torch.nn.init": lambda module: [name for name in functions(module) if name.endswith("_")],
@@ -42,7 +43,7 @@ PEERS: dict[str, Callable[..., list[str]]] = {
     "keras.initializers": lambda module: classes(module, module.Initializer),
     "keras.applications": lambda module: [name for name, x in public(module) if callable(x) and name[0].isupper()],
     "optax.losses": functions,
-    "torchmetrics.functional": functions,
+    "torchmetrics.functional": lambda module: [name for name in functions(module) if name not in DOWNLOADED],
     "jraph": functions,
 }
 MADE_OF = {  # distribution and version that docs/census.json was made of

@@ -71,7 +71,8 @@ def test_grouped_queries_match_torch(rng):
         return torch_linear(y.transpose(1, 2).reshape(b, t, h * k), wo, bo)
 
     ours = lambda x, *weights: attention(tree(d, h, g, k, weights), x, causal=causal)
-    assert_matches_torch(ours, theirs, [normal(rng, *shape) for shape in shapes])
+    # keys' biases have no gradient: what cancels is rounding
+    assert_matches_torch(ours, theirs, [normal(rng, *shape) for shape in shapes], 1e-4)
 
 
 @pytest.mark.parametrize("causal", [True, False])

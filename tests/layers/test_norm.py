@@ -68,6 +68,7 @@ def test_instance_norm_matches_torch(rng):
         lambda x, s, b: instance_norm({"scale": s, "bias": b}, x, spatial=len(shape) - 2),
         lambda x, s, b: last(F.instance_norm(first(x), weight=s, bias=b)),
         normals(rng, shape, (c,), (c,)),
+        1e-4,  # the gradient of two pixels that are nearly equal is a difference of large numbers
     )
 
 

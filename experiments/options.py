@@ -65,7 +65,7 @@ def settings(config: Any) -> dict[str, Any]:
     """What makes a run this run, by name; of the files that it reads, what is in them.
 
     Raises:
-      OSError: one of them cannot be read.
+      OSError: one of them cannot be read; of one that is not there the experiment tells.
     """
     found = {name: value for name, value in dataclasses.asdict(config).items() if name not in NOT_SETTINGS}
     return found | {f"{name}_sha256": _sha256(Path(found[name])) for name in FILES if found.get(name) is not None}
@@ -75,7 +75,7 @@ def _sha256(path: Path) -> str:
     """Of a file, or of all below a folder and their names: enough of it to tell two from each other."""
     whole = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if not file.is_dir():
+        if file.exists() and not file.is_dir():
             content = hashlib.sha256(file.read_bytes()).digest()
             whole.update(file.relative_to(path).as_posix().encode() + b"\0" + content)
     return whole.hexdigest()[:16]

@@ -38,8 +38,8 @@ class CachedModel:
       paged_chunk: (p, tokens, cache, lengths=None) -> as `chunk`, of the first `lengths` of each row's tokens.
 
     >>> from jnn.models import TRANSFORMER, transformer_spec
-    >>> from jnn.param import abstract
-    >>> p = abstract(transformer_spec(65, 64, layers=2, heads=2, embed=8))
+    >>> from jnn.param import init
+    >>> p = init(transformer_spec(65, 64, layers=2, heads=2, embed=8), jax.random.key(0))
     >>> TRANSFORMER.vocab(p), TRANSFORMER.longest(p)
     (65, 64)
     """

@@ -178,6 +178,7 @@ SPECS = {
     "inception_v3_spec": (2,),
     "inception_resnet_v2_spec": (2,),
     "mamba2_decoder_spec": (11,),
+    "fcos_head_spec": (4, 3),
 }
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "bidirectional_spec",
@@ -197,6 +198,7 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
         "deit_spec": {"layers": 2, "heads": 2, "embed": 4},
         "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
         "mamba2_spec": {"head": 3, "states": 2},
+        "fcos_head_spec": {"levels": 2},
         "mamba2_decoder_spec": {"layers": 2, "embed": 4, "heads": 4, "head": 2},
         "gated_delta_net_spec": {"head": 3, "states": 2},
         "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},

@@ -35,6 +35,7 @@ def capsule_margin_loss(
     Array(0.18, dtype=float32)
     """
     checks.floats("capsule_margin_loss", capsules, ndim=2)
+    checks.array("capsule_margin_loss", labels, "labels")
     size = length(capsules)
     if labels.dtype == bool:
         checks.same_shape("capsule_margin_loss", lengths=size, labels=labels)

@@ -115,8 +115,8 @@ def mamba2_decoder(
       ValueError: tokens are out of range, or remat is unknown.
 
     >>> from functools import partial
-    >>> from jnn.param import abstract
-    >>> p = abstract(mamba2_decoder_spec(65, layers=2, embed=8, heads=4, head=4, states=16))
+    >>> from jnn.param import init
+    >>> p = init(mamba2_decoder_spec(65, layers=2, embed=8, heads=4, head=4, states=16), jax.random.key(0))
     >>> jax.eval_shape(partial(mamba2_decoder, key=None), p, jnp.zeros((3, 10), jnp.int32)).shape
     (3, 10, 65)
     """
@@ -144,8 +144,8 @@ def mamba2_decoder_cache(p: Params, length: int | None = None, *, leading: tuple
     Returns:
       {"state": (layers, *leading, heads, states, head), "past": what the convolutions have seen}, zeros.
 
-    >>> from jnn.param import abstract
-    >>> p = abstract(mamba2_decoder_spec(65, layers=2, embed=8, heads=4, head=4, states=16))
+    >>> from jnn.param import init
+    >>> p = init(mamba2_decoder_spec(65, layers=2, embed=8, heads=4, head=4, states=16), jax.random.key(0))
     >>> mamba2_decoder_cache(p, leading=(5,))["state"].shape
     (2, 5, 4, 16, 4)
     """
@@ -169,8 +169,8 @@ def cached_mamba2_decoder(p: Params, tokens: jax.Array, cache: Any) -> tuple[jax
     Raises:
       TypeError, ValueError: as `mamba2_decoder`.
 
-    >>> from jnn.param import abstract
-    >>> p = abstract(mamba2_decoder_spec(65, layers=2, embed=8, heads=4, head=4, states=16))
+    >>> from jnn.param import init
+    >>> p = init(mamba2_decoder_spec(65, layers=2, embed=8, heads=4, head=4, states=16), jax.random.key(0))
     >>> logits, cache = jax.eval_shape(cached_mamba2_decoder, p, jnp.array([1, 2, 3]), mamba2_decoder_cache(p))
     >>> logits.shape, cache["state"].shape
     ((3, 65), (2, 4, 16, 4))

@@ -96,6 +96,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     "blocks": COUNT,
+    **dict.fromkeys(("size", "patch", "decoder_embed", "labels", "few", "label_steps", "few_steps"), COUNT),
     "drawing": NOT_NEGATIVE,
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),

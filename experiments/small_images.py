@@ -1,6 +1,8 @@
 """Small photographs, as networks are trained on them: augmentation, progressive resizing, and pictures of the outcome.
 
 augment(x, key) -> x                          crops and flips, on the device
+view(x, size, key) -> x                       a part of each image, flipped, in other colours: SimCLR's
+whole(x, size) -> x                           all of each image, in the same size and units
 Halved(batches, steps)[step]                  images of half the size at first
 halve(images) -> images                       means of 2x2 pixels
 confident_mistakes(...), by_class(...), filters(...) -> Figure
@@ -9,14 +11,16 @@ confident_mistakes(...), by_class(...), filters(...) -> Figure
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 import jnn
 from experiments import pictures
-from jnn.data import Batches, random_crop, random_flip
+from jnn.data import Batches, color_jitter, grayscale, random_crop, random_flip, random_resized_crop, sometimes
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -25,6 +29,27 @@ def augment(x: jax.Array, key: jax.Array) -> jax.Array:
     """Another view of each image (b, size, size, c): cropped after padding by an eighth of the size, and flipped."""
     x = random_crop(x, padding=x.shape[1] // 8, key=jnn.path_key(key, "crop"))
     return random_flip(x, key=jnn.path_key(key, "flip"))
+
+
+def view(x: jax.Array, size: int, key: jax.Array, *, colours: bool = True) -> jax.Array:
+    """A view (b, size, size, 3) in 0..1 of each image (b, y, x, 3) in 0..255: a part of it, flipped, in other colours.
+
+    Parts and colours are drawn as "A Simple Framework for Contrastive Learning of Visual Representations", Chen et al.,
+    2020, does for CIFAR-10, but for parts of a fifth of the area at least, and colours half as strongly.
+    """
+    keys = {name: jnn.path_key(key, name) for name in ("part", "flip", "jitter", "grey")}
+    x = random_resized_crop(x / jnp.float32(255), (size, size), area=(0.2, 1.0), key=keys["part"])
+    x = random_flip(x, key=keys["flip"])
+    if not colours:
+        return x
+    jitter = partial(color_jitter, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+    x = sometimes(x, lambda x, key: jitter(x, key=key), 0.8, key=keys["jitter"])
+    return sometimes(x, lambda x, key: grayscale(x), 0.2, key=keys["grey"])
+
+
+def whole(x: jax.Array, size: int) -> jax.Array:
+    """Images (b, y, x, 3) in 0..255 as (b, size, size, 3) in 0..1."""
+    return random_resized_crop(x / jnp.float32(255), (size, size), key=None)
 
 
 def halve(images: np.ndarray) -> np.ndarray:

@@ -162,6 +162,7 @@ SPECS = {
     "unet_spec": ((4, 8), 2),
     "vit_spec": ((4, 4, 1), 2, 3),
     "deit_spec": ((4, 4, 1), 2, 3),
+    "masked_autoencoder_spec": ((4, 4, 1), 2),
     "clip_spec": (jnn.models.ClipConfig(**PAIR, vectors=3),),
     "siglip_spec": (jnn.models.SiglipConfig(**PAIR),),
     "mlp_mixer_spec": ((4, 4, 1), 2, 3),
@@ -180,6 +181,7 @@ SPECS = {
     "mamba2_decoder_spec": (11,),
     "fcos_head_spec": (4, 3),
 }
+MASKED = dict.fromkeys(("layers", "heads", "decoder_layers", "decoder_heads"), 1) | {"embed": 4, "decoder_embed": 4}
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "bidirectional_spec",
     "weight_norm_spec",
@@ -196,6 +198,7 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
         "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
         "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
         "deit_spec": {"layers": 2, "heads": 2, "embed": 4},
+        "masked_autoencoder_spec": MASKED,
         "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
         "mamba2_spec": {"head": 3, "states": 2},
         "fcos_head_spec": {"levels": 2},

@@ -25,6 +25,7 @@ from jnn.models._inverted_residual import inverted_residual, inverted_residual_s
 from jnn.models._lenet import lenet5, lenet5_spec
 from jnn.models._mamba2 import MAMBA2, cached_mamba2_decoder, mamba2_decoder, mamba2_decoder_cache, mamba2_decoder_spec
 from jnn.models._mamba2_from_hf import mamba2_from_hf
+from jnn.models._masked_autoencoder import masked_autoencoder, masked_autoencoder_spec, random_patches
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._mlp_mixer import MLP_MIXERS, mlp_mixer, mlp_mixer_spec
 from jnn.models._mobilenet_v1 import mobilenet, mobilenet_spec
@@ -258,6 +259,8 @@ __all__ = [
     "mamba2_decoder_spec",
     "mamba2_from_hf",
     "marian_from_hf",
+    "masked_autoencoder",
+    "masked_autoencoder_spec",
     "masked_conv",
     "masked_language_model",
     "masked_language_model_spec",
@@ -302,6 +305,7 @@ __all__ = [
     "qwen2_moe_from_hf",
     "qwen3_from_hf",
     "qwen3_moe_from_hf",
+    "random_patches",
     "recurrent_classifier",
     "recurrent_classifier_spec",
     "reparametrize",

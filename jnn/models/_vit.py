@@ -32,7 +32,7 @@ from jnn.layers import (
     scan_layers,
 )
 from jnn.models._arrange import Norm
-from jnn.models._patch_tokens import patch_tokens
+from jnn.models._patch_tokens import chosen_tokens, patch_tokens
 from jnn.models._patches import patches
 from jnn.models._stochastic_depth import depth_of, scanned_rates
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
@@ -177,17 +177,23 @@ def vit_features(
     norm: Norm,
     activation: Callable[[jax.Array], jax.Array],
     remat: Remat,
+    visible: jax.Array | None = None,
+    path: str = "",
 ) -> jax.Array:
-    """Images (..., y, x, c) -> (..., t, d): all tokens behind the last norm, for what reads them out."""
+    """Images (..., y, x, c) -> (..., t, d): all tokens behind the last norm, for what reads them out.
+
+    Of the patches those alone that are visible, places (..., k), where that is given; `path` is where p lies.
+    """
     checks.params(layer, p, "patch", "blocks", "norm")
     checks.floats(layer, x, ndim=3)
     check_key(layer, key, optional=True)
-    ends = gather({name: p[name] for name in p if name in BEFORE})
+    ends = gather({name: p[name] for name in p if name in BEFORE}, path)
     first = None if key is None else jax.random.fold_in(key, 0)
-    h = dropout(patch_tokens(layer, ends, patches(ends["patch"], x)), rate, key=first)
+    h = patch_tokens(layer, ends, patches(ends["patch"], x))
+    h = dropout(h if visible is None else chosen_tokens(layer, p, h, visible), rate, key=first)
     block = lambda one, x, key, _: transformer_block(
-        gather(one[0], "blocks"), x, key=key, rate=rate, causal=False, norm=norm, activation=activation, **one[1]
+        gather(one[0], f"{path}blocks"), x, key=key, rate=rate, causal=False, norm=norm, activation=activation, **one[1]
     )
     rates = scanned_rates(drop_path_rates(depth_of(p["blocks"]), drop_path), key)
     h = scan_layers(block, (p["blocks"], rates), constrain(h, "time", "embed"), "time", "embed", key=key, remat=remat)
-    return norm(gather(p["norm"], "norm"), h)
+    return norm(gather(p["norm"], f"{path}norm"), h)

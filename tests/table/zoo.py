@@ -57,6 +57,8 @@ def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
     return Block(name, spec, apply, one_graph, noisy=True)
 
 
+DECODER = {"decoder_layers": 2, "decoder_heads": 1, "decoder_embed": 4}
+MASKED = models.masked_autoencoder_spec((4, 6, 2), 2, layers=2, heads=2, embed=8, learned=True, **DECODER)
 CAPSULES = models.capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4, decoder=(5,))
 DRAWING = {"decoder": CAPSULES.pop("decoder")}
 LUONG = models.seq2seq_spec(6, 4, 4, 2, cell_spec=layers.lstm_cell_spec, step_spec=layers.luong_spec, both_ways=False)
@@ -130,6 +132,12 @@ BLOCKS = [
         lambda p, x, key: models.deit(p, x, key=key, rate=0.2, drop_path=0.5),
         floats(4, 6, 2),
         noisy=True,
+    ),
+    Block(
+        "masked_autoencoder",
+        MASKED,
+        lambda p, x, visible, key: models.masked_autoencoder(p, x, visible),
+        lambda rng: (*floats(4, 6, 2)(rng), rng.permutation(6)[:2].astype(np.int32)),
     ),
     paired("clip", models.clip_spec(CLIP), lambda *args: models.clip(*args, CLIP)),
     paired("siglip", models.siglip_spec(SIGLIP), lambda *args: models.siglip(*args, SIGLIP)),

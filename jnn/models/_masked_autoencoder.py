@@ -11,6 +11,7 @@ Laws: what is drawn depends on the visible patches alone, and not on the order o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -141,9 +142,9 @@ def masked_autoencoder(
     (4, 48)
     """
     checks.params("masked_autoencoder", p, "encoder", "decoder")
-    how = {"norm": norm, "activation": activation, "remat": remat}
-    quiet = {"key": None, "rate": 0.0, "drop_path": 0.0}
-    h = vit_features("masked_autoencoder", p["encoder"], x, **quiet, **how, visible=visible, path="encoder/")
+    how: dict[str, Any] = {"norm": norm, "activation": activation, "remat": remat}
+    silent: dict[str, Any] = {"key": None, "rate": 0.0, "drop_path": 0.0}
+    h = vit_features("masked_autoencoder", p["encoder"], x, visible=visible, path="encoder/", **silent, **how)
     squares = p["encoder"]["patch"]["w"].shape[:2]
     grid = (x.shape[-3] // squares[0], x.shape[-2] // squares[1])
     return _drawn(p["decoder"], h, visible, grid, own_tokens(p["encoder"]), **how)

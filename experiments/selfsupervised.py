@@ -19,18 +19,18 @@ import dataclasses
 from functools import partial
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import optax
 
 import jnn
-from experiments import datasets, representations
+from experiments import datasets, feature_pictures, representations
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.pretraining import drawn_patches, projection, projection_spec
 from experiments.representations import Encoder, encode
 from experiments.small_images import view
 from experiments.training import train
-from jnn import layers, models
+from jnn import models
 from jnn.data import Batches
 from jnn.losses import negative_cosine, nt_xent, vicreg
 from jnn.train import LossOutput, TrainState
@@ -77,17 +77,6 @@ def network_spec(config: Config, method: str) -> dict:
     return {"encoder": encoder, "projector": projection_spec(widths[-1], config.hidden, code), **predictor}
 
 
-def projection_spec(d_in: int, hidden: int, d_out: int) -> dict:
-    """Declares a perceptron with batch norm."""
-    inside = {"in": layers.linear_spec(d_in, hidden, bias=False), "norm": layers.batch_norm_spec(hidden)}
-    return inside | {"out": layers.linear_spec(hidden, d_out)}
-
-
-def projection(p: dict, h: jax.Array) -> jax.Array:
-    """Features to where they are compared, by statistics of the batch."""
-    return layers.linear(p["out"], jax.nn.relu(layers.batch_norm(p["norm"], layers.linear(p["in"], h))[0]))
-
-
 def views_loss(params: dict, batch: dict, ctx: Any, config: Config, method: str) -> LossOutput:
     """How far the features of two views of an image are from agreeing, by one of three methods."""
     views = [view(batch["x"], config.size, jnn.path_key(ctx.draw, name)) for name in ("first", "second")]
@@ -106,7 +95,7 @@ def views_loss(params: dict, batch: dict, ctx: Any, config: Config, method: str)
 def mae_loss(params: dict, batch: dict, ctx: Any, config: Config) -> LossOutput:
     """The mean squared error of the patches that are hidden, three of four."""
     x = view(batch["x"], SIDE, jnn.path_key(ctx.draw, "view"), colours=False)
-    patches, drawn, hidden = representations.drawn_patches(params, x, jnn.path_key(ctx.draw, "patches"))
+    patches, drawn, hidden = drawn_patches(params, x, jnn.path_key(ctx.draw, "patches"))
     return LossOutput((jnp.square(drawn - patches).mean(-1) * hidden).sum(-1) / hidden.sum(-1), batch["weight"])
 
 
@@ -149,7 +138,7 @@ def experiment(config: Config) -> Outcome:
             found[kind] = representations.from_scratch(config, kind, encoder, data)
         found[method] = representations.from_features(config, method, encoder, data)
     metrics = {f"{name}_{what}": value for name, row in found.items() for what, value in row.items()}
-    return Outcome(params, metrics, history, representations.figures(config, found, encoders, params, data.test))
+    return Outcome(params, metrics, history, feature_pictures.figures(config, found, encoders, params, data.test))
 
 
 if __name__ == "__main__":

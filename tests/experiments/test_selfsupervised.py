@@ -100,7 +100,7 @@ def test_a_run_learns_places_and_draws(tmp_path, made_up):
         losses = [row[f"train/loss_{method}"] for row in outcome.history if f"train/loss_{method}" in row]
         assert losses[-1] < losses[0], method
         assert outcome.metrics[f"{method}_probe"] > 0.2, method
-    assert outcome.metrics["resnet_whole"] > 0.3
+    assert outcome.metrics["resnet_whole"] > 0.2
     for draw in outcome.figures.values():
         draw()
 

@@ -169,7 +169,9 @@ def class_accuracy(z: np.ndarray, of: Papers) -> float:
 
 def experiment(config: Config) -> Outcome:
     """Trains each method on the same citations, and asks it for those held out."""
-    of, training, test = held_out(citations.papers(config.dataset, config.data_dir), seed=0)
+    whole = citations.papers(config.dataset, config.data_dir)
+    counts = whole.words._replace(weights=np.ones_like(whole.words.weights))  # as in the paper, not divided
+    of, training, test = held_out(whole._replace(words=counts), seed=0)
     params, metrics, history, figures = {}, {}, [], {}
     for method in config.methods:
         own = config if method != "node2vec" else dataclasses.replace(config, steps=config.walk_steps)

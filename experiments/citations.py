@@ -2,6 +2,7 @@
 
 papers(name)                     Cora or Citeseer
 on_words(p, words, rate, key)    what a layer's maps make of bags of words, and the layer without them
+held_out(papers, seed)           the papers without some of their citations, and pairs to ask for
 embedding(points, papers)        points of papers in a plane, coloured by class
 """
 
@@ -104,6 +105,37 @@ def on_words(p: Params, words: Words, *, rate: float, key: jax.Array | None) -> 
     eye = iter(jnp.split(jnp.eye(h.shape[-1]), np.cumsum([w.shape[1] for w in maps])[:-1], axis=1))
     rest = [next(eye).reshape(-1, *w.shape[1:]) if own else w for w, own in zip(leaves, is_map, strict=True)]
     return tree.unflatten(rest), h
+
+
+class Pairs(NamedTuple):
+    """Pairs of papers: `cited` (e, 2) and as many `others` (e, 2) that are not."""
+
+    cited: np.ndarray
+    others: np.ndarray
+
+    @property
+    def both(self) -> np.ndarray:
+        """All pairs (2 e, 2)."""
+        return np.concatenate(self)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Whether each of all is a citation."""
+        return np.repeat([1, 0], [len(self.cited), len(self.others)])
+
+
+def held_out(of: Papers, seed: int) -> tuple[Papers, Pairs, Pairs]:
+    """The papers with the citations that train alone; pairs that train, and that test."""
+    rng, n = np.random.default_rng(seed), len(of.y)
+    pairs = np.stack(of.edges[:2], 1)
+    pairs = rng.permutation(pairs[pairs[:, 0] < pairs[:, 1]])
+    drawn = np.sort(rng.integers(0, n, (2 * len(pairs), 2)), 1)
+    drawn = drawn[(drawn[:, 0] < drawn[:, 1]) & ~np.isin(drawn @ [n, 1], pairs @ [n, 1])]
+    others = rng.permutation(np.unique(drawn, axis=0))[: len(pairs)]
+    tenth = len(pairs) // 10
+    test, _, training = map(Pairs, *(np.split(x, [tenth, tenth + tenth // 2]) for x in (pairs, others)))
+    edges = Edges(*np.concatenate([training.cited, training.cited[:, ::-1]]).T)
+    return of._replace(edges=edges, near=neighbors(edges, n)), training, test
 
 
 def embedding(points: np.ndarray, of: Papers, rows: np.ndarray) -> Figure:

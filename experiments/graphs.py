@@ -24,13 +24,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from matplotlib.figure import Figure
 
 import jnn
 from experiments import citations, runs
 from experiments.citations import Papers, on_words
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.training import train
 from jnn import graphs
 from jnn.layers import dropout
 from jnn.losses import cross_entropy
@@ -108,12 +108,12 @@ def loss(p: Any, batch: dict, ctx: Any, of: Papers, how: Method) -> LossOutput:
     return LossOutput(value[None], batch["weight"], metrics={"accuracy": jnn.metrics.mean(accuracy[None])})
 
 
-def make_choice(of: Papers, how: Method, config: Config):
+def make_choice(of: Papers, how: Method, count: int):
     """What is remembered of each run: its best score on validation, and the classes of all papers at that step."""
 
     def begin(params):
-        classes = jnp.zeros((config.runs, len(of.y)), jnp.int8)
-        return {"score": jnp.full(config.runs, -jnp.inf), "step": jnp.zeros(config.runs, jnp.int32), "classes": classes}
+        classes = jnp.zeros((count, len(of.y)), jnp.int8)
+        return {"score": jnp.full(count, -jnp.inf), "step": jnp.zeros(count, jnp.int32), "classes": classes}
 
     def measure(p):
         logits = network(p, of, how, None)[1]
@@ -122,7 +122,7 @@ def make_choice(of: Papers, how: Method, config: Config):
 
     def remember(memory, params, stats, rows, step):
         score, classes = jax.lax.map(measure, params)
-        new = {"score": score, "step": jnp.full(config.runs, step, jnp.int32), "classes": classes}
+        new = {"score": score, "step": jnp.full(count, step, jnp.int32), "classes": classes}
         better = score > memory["score"]
         take = lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
         return jax.tree.map(take, new, memory)
@@ -141,33 +141,26 @@ def experiment(config: Config) -> Outcome:
     """Trains all runs by each method; tests each run as it was where it validated best."""
     of = citations.papers(config.dataset, config.data_dir)
     params, metrics, history, figures = {}, {}, [], {}
-    for method, how in ((method, METHODS[method]) for method in config.methods):
-        spec = jnn.stack(how.spec(of.words.vocabulary, classes=len(of.names)), config.runs, "runs")
-        begin, remember = make_choice(of, how, config)
-        state, rows = train(
-            config,
-            spec,
-            partial(loss, of=of, how=how),
-            make_optimizer(spec, how),
-            runs.rows(config.runs, config.seed),
-            every=20,
-            sums=runs.run_sums,
-            memory=begin,
-            remember=remember,
-            name=method,
-        )
-        params[method] = state.params
-        history += [
-            {"step": row["step"]} | {f"{k}_{method}": v for k, v in row.items() if "train" in k} for row in rows
-        ]
+    for method in config.methods:
+        how = METHODS[method]
+        spec = how.spec(of.words.vocabulary, classes=len(of.names))
+        begin, remember = make_choice(of, how, config.runs)
+        own, optimizer = partial(loss, of=of, how=how), make_optimizer(spec, how)
+        options = {"every": 20, "memory": begin, "remember": remember, "name": method}
+        state, rows = runs.train_runs(config, config.runs, spec, own, optimizer, **options)
+        params[method], history = state.params, history + rows
         right = (np.asarray(state.memory["classes"])[:, of.test] == of.y[of.test]).mean(1)
         metrics |= {f"{method}_accuracy": right.mean(), f"{method}_deviation": right.std()}
         metrics[f"{method}_step"] = np.median(state.memory["step"])
-        hidden = jax.jit(lambda p, how=how: network(jax.tree.map(lambda leaf: leaf[0], p), of, how, None)[0])
-        figures[f"{method}: what the first layer of a run makes of the papers that test, by class."] = (
-            lambda p=state.params, hidden=hidden: citations.embedding(np.asarray(hidden(p)), of, of.test)
-        )
+        caption = f"{method}: what the first layer of a run makes of the papers that test, by class."
+        figures[caption] = partial(draw, state.params, of, how)
     return Outcome(params, metrics, history, figures)
+
+
+def draw(params: Any, of: Papers, how: Method) -> Figure:
+    """What the first layer of the first run makes of the papers that test."""
+    h, _ = jax.jit(lambda p: network(p, of, how, None))(jax.tree.map(lambda leaf: leaf[0], params))
+    return citations.embedding(np.asarray(h), of, of.test)
 
 
 if __name__ == "__main__":

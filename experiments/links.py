@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,13 @@ import optax
 from sklearn.linear_model import LogisticRegression
 
 import jnn
-from experiments import citations, runs
-from experiments.citations import Papers, on_words
+from experiments import citations
+from experiments.citations import Pairs, Papers, held_out, on_words
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.training import train
+from experiments.runs import train_runs
 from jnn import graphs
-from jnn.graphs import Edges, gcn, gcn_spec
+from jnn.graphs import gcn, gcn_spec
 from jnn.layers import embed_spec
 from jnn.losses import standard_gaussian_kl
 from jnn.metrics import average_precision, roc_auc
@@ -57,37 +57,6 @@ class Config(Common):
     embed: int = 64
     p: float = 1.0  # of walks: a large one returns less often
     q: float = 1.0  # and a large one stays near
-
-
-class Pairs(NamedTuple):
-    """Pairs of papers: `cited` (e, 2) and as many `others` (e, 2) that are not."""
-
-    cited: np.ndarray
-    others: np.ndarray
-
-    @property
-    def both(self) -> np.ndarray:
-        """All pairs (2 e, 2)."""
-        return np.concatenate(self)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Whether each of all is a citation."""
-        return np.repeat([1, 0], [len(self.cited), len(self.others)])
-
-
-def held_out(of: Papers, seed: int) -> tuple[Papers, Pairs, Pairs]:
-    """The papers with the citations that train alone; pairs that train, and that test."""
-    rng, n = np.random.default_rng(seed), len(of.y)
-    pairs = np.stack(of.edges[:2], 1)
-    pairs = rng.permutation(pairs[pairs[:, 0] < pairs[:, 1]])
-    drawn = np.sort(rng.integers(0, n, (2 * len(pairs), 2)), 1)
-    drawn = drawn[(drawn[:, 0] < drawn[:, 1]) & ~np.isin(drawn @ [n, 1], pairs @ [n, 1])]
-    others = rng.permutation(np.unique(drawn, axis=0))[: len(pairs)]
-    tenth = len(pairs) // 10
-    test, _, training = map(Pairs, *(np.split(x, [tenth, tenth + tenth // 2]) for x in (pairs, others)))
-    edges = Edges(*np.concatenate([training.cited, training.cited[:, ::-1]]).T)
-    return of._replace(edges=edges, near=graphs.neighbors(edges, n)), training, test
 
 
 def encoder_spec(config: Config, of: Papers, method: str) -> dict[str, Any]:
@@ -175,19 +144,9 @@ def experiment(config: Config) -> Outcome:
     params, metrics, history, figures = {}, {}, [], {}
     for method in config.methods:
         own = config if method != "node2vec" else dataclasses.replace(config, steps=config.walk_steps)
-        spec, one = network(config, of, training, method)
-        state, rows = train(
-            own,
-            jnn.stack(spec, config.runs, "runs"),
-            one,
-            optax.adam(1e-2),
-            runs.rows(config.runs, config.seed),
-            every=20,
-            sums=runs.run_sums,
-            name=method,
-        )
-        params[method] = state.params
-        history += [{"step": row["step"], f"train/loss_{method}": row["train/loss"]} for row in rows]
+        spec, loss = network(config, of, training, method)
+        state, rows = train_runs(own, config.runs, spec, loss, optax.adam(1e-2), every=20, name=method)
+        params[method], history = state.params, history + rows
         codes = np.asarray(jax.lax.map(partial(codes_of, of=of), state.params))
         found = [found_by(z, method, training, test) | {"class_accuracy": class_accuracy(z, of)} for z in codes]
         for name in found[0]:

@@ -25,18 +25,15 @@ import optax
 from matplotlib.figure import Figure
 
 import jnn
-from experiments import runs
 from experiments.harness import Outcome, launch
 from experiments.heatmaps import curves
+from experiments.molecules import FOLDS, KINDS, folds_of, molecules, parts
 from experiments.options import Common
-from experiments.training import train
-from jnn import data
-from jnn.graphs import Edges, Graph
+from experiments.runs import train_runs
+from jnn.graphs import Graph
 from jnn.losses import cross_entropy
 from jnn.models import graph_classifier, graph_classifier_spec
 from jnn.train import LossOutput
-
-FOLDS, KINDS = 10, 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,44 +50,6 @@ class Config(Common):
     width: int = 16
     layers: int = 5
     dropout: float = 0.5
-
-
-def molecules(data_dir: str | None = None) -> tuple[Graph, np.ndarray]:
-    """All molecules along a leading axis, filled up to the largest, and y (n,)."""
-    found = data.mutag(data_dir)
-    y, owners = found["y"], found["owners"]
-    of_edges = owners[found["edges"][:, 0]]
-    first = np.searchsorted(owners, np.arange(len(y)))
-    there, nodes = padded(owners, len(y), np.eye(KINDS, dtype=np.float32)[found["nodes"]])
-    mask, ends = padded(of_edges, len(y), found["edges"] - first[of_edges, None])
-    edges = Edges(ends[..., 0], ends[..., 1], mask)
-    return Graph(nodes, edges, None, np.zeros(there.shape, np.int32), there, np.ones((len(y), 1), bool)), y
-
-
-def padded(owners: np.ndarray, n: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by their owner, (n, most, ...) with zeros behind, and where they are, (n, most)."""
-    order = np.argsort(owners, kind="stable")
-    counts = np.bincount(owners, minlength=n)
-    there = np.arange(counts.max()) < counts[:, None]
-    filled = np.zeros((*there.shape, *rows.shape[1:]), rows.dtype)
-    filled[there] = rows[order]
-    return there, filled
-
-
-def folds_of(y: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The fold (n,) of each, dealt out class by class."""
-    shuffled = np.random.default_rng(seed).permutation(len(y))
-    order = shuffled[np.argsort(y[shuffled], kind="stable")]
-    folds = np.empty(len(y), int)
-    folds[order] = np.arange(len(y)) % FOLDS
-    return folds
-
-
-def parts(folds: np.ndarray, protocol: str) -> np.ndarray:
-    """(FOLDS, 3, n), bool: what trains, chooses the epoch and tests where fold i tests."""
-    tests = np.arange(FOLDS)[:, None] == folds
-    chooses = tests if protocol == "paper" else np.roll(tests, -1, axis=0)
-    return np.stack([~(tests | chooses), chooses, tests], 1)
 
 
 def loss(p: Any, batch: dict, ctx: Any, graphs: Graph, y: np.ndarray, trains: np.ndarray, config: Config) -> LossOutput:
@@ -136,29 +95,17 @@ def choose(chooses: np.ndarray, tests: np.ndarray, protocol: str) -> np.ndarray:
 
 def experiment(config: Config) -> Outcome:
     """Trains all folds by each protocol, and tests each at the epoch that the protocol chooses."""
-    graphs, y = molecules(config.data_dir)
+    (graphs, y), count = molecules(config.data_dir), FOLDS * config.repeats
     params, metrics, history, lines = {}, {}, [], {}
     halving = optax.exponential_decay(config.learning_rate, max(1, config.steps // 6), 0.5, staircase=True)
     begin, remember = make_memory(graphs, y, config)
-    count = FOLDS * config.repeats
+    spec = graph_classifier_spec(KINDS, config.width, 2, layers=config.layers)
     for protocol in config.protocols:
         trains, chooses, tests = np.moveaxis(parts(folds_of(y), protocol), 1, 0)
-        state, rows = train(
-            config,
-            jnn.stack(graph_classifier_spec(KINDS, config.width, 2, layers=config.layers), count, "runs"),
-            partial(loss, graphs=graphs, y=y, trains=trains, config=config),
-            optax.adam(halving),
-            runs.rows(count, config.seed),
-            every=config.every,
-            sums=runs.run_sums,
-            memory=begin,
-            remember=remember,
-            name=protocol,
-        )
-        params[protocol] = state.params
-        history += [
-            {"step": row["step"]} | {f"{k}_{protocol}": v for k, v in row.items() if "train" in k} for row in rows
-        ]
+        own = partial(loss, graphs=graphs, y=y, trains=trains, config=config)
+        options = {"every": config.every, "memory": begin, "remember": remember, "name": protocol}
+        state, rows = train_runs(config, count, spec, own, optax.adam(halving), **options)
+        params[protocol], history = state.params, history + rows
         right = np.asarray(state.memory["right"])
         of_tests = accuracies(right, tests)
         found = choose(accuracies(right, chooses), of_tests, protocol)

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jnn
-from experiments import citations, graphs, links, mutag, runs
+from experiments import citations, graphs, links, molecules, mutag, runs
 from jnn.data import data_root
 from jnn.layers import dropout
 from jnn.train import LossOutput, create_state, make_step
@@ -53,9 +53,9 @@ def test_a_run_among_others_is_as_if_alone():
     def trained(w, count):
         step = make_step(loss, optax.adam(0.1), jax.random.key(0), sums=runs.run_sums)
         state = create_state({"w": w}, optax.adam(0.1))
-        batches = runs.rows(count, seed=count)
-        for i in range(2):
-            state, metrics = step(state, batches[i])
+        for seed in range(2):
+            x = np.random.default_rng((seed, count)).permutation(count).astype(np.int32)
+            state, metrics = step(state, {"x": x, "weight": np.ones(count, np.float32)})
         return state.params["w"], metrics
 
     w = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -75,8 +75,8 @@ def test_a_run_classifies_and_remembers_its_best_step(tmp_path, data_dir):
 
 
 def test_what_is_remembered_is_of_the_best_step(data_dir):
-    of, how, config = citations.papers("cora", data_dir), graphs.METHODS["gcn"], graphs.Config(runs=2)
-    begin, remember = graphs.make_choice(of, how, config)
+    of, how = citations.papers("cora", data_dir), graphs.METHODS["gcn"]
+    begin, remember = graphs.make_choice(of, how, 2)
     spec = jnn.stack(how.spec(of.words.vocabulary, classes=7), 2, "runs")
     first, other = (jnn.init(spec, jax.random.key(seed)) for seed in (0, 1))
     after = jax.jit(remember)(begin(first), first, None, None, jnp.int32(1))
@@ -91,7 +91,7 @@ def test_what_is_remembered_is_of_the_best_step(data_dir):
 
 def test_held_out_pairs_are_no_ones_twice(data_dir):
     whole = citations.papers("cora", data_dir)
-    of, training, test = links.held_out(whole, seed=0)
+    of, training, test = citations.held_out(whole, seed=0)
     cited = {tuple(sorted(pair)) for pair in np.stack(whole.edges[:2], 1).tolist()}
     sets = [{tuple(pair) for pair in part.tolist()} for part in (training.cited, test.cited)]
     assert sets[0] <= cited
@@ -116,11 +116,11 @@ def test_links_are_measured(tmp_path, data_dir, method):
 
 def test_folds_test_each_once_and_a_fold_chooses_that_neither_trains_nor_tests():
     y = np.arange(47) % 3 == 0
-    folds = mutag.folds_of(y)
+    folds = molecules.folds_of(y)
     counts = np.stack([np.bincount(folds[own], minlength=10) for own in (y, ~y)])
     assert (counts.max(1) - counts.min(1) <= 1).all()
     for protocol, parts in (("honest", 3), ("paper", 2)):
-        trains, chooses, tests = np.moveaxis(mutag.parts(folds, protocol), 1, 0)
+        trains, chooses, tests = np.moveaxis(molecules.parts(folds, protocol), 1, 0)
         assert (tests.sum(0) == 1).all()
         assert (trains | chooses | tests).all()
         assert len({row.tobytes() for row in (trains[0], chooses[0], tests[0])}) == parts
@@ -135,7 +135,7 @@ def test_an_epoch_is_chosen_by_all_folds_or_by_each():
 
 
 def test_molecules_are_whole(data_dir):
-    found, y = mutag.molecules(data_dir)
+    found, y = molecules.molecules(data_dir)
     assert found.nodes.shape == (40, 6, 7)
     sizes = found.node_mask.sum(1)
     assert sizes.tolist() == [4 + i % 3 for i in range(40)]

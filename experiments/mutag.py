@@ -40,7 +40,7 @@ from jnn.train import LossOutput
 class Config(Common):
     """Mutagenic molecules, by graph isomorphism networks."""
 
-    steps: int = 2000
+    steps: int = 4000
     workdir: str = "runs/mutag"
     protocols: tuple[Literal["paper", "honest"], ...] = ("paper", "honest")
     repeats: int = 1  # of all folds, with other initial values and draws

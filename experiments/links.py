@@ -100,11 +100,10 @@ def walks_loss(p: Any, batch: dict, ctx: Any, of: Papers, config: Config) -> Los
     walks = graphs.random_walks(of.near, first, LENGTH, key=ways, p=config.p, q=config.q)
     others = jax.random.randint(drawn, (*walks.shape, NEGATIVES), 0, len(of.y))
     z, c = p["papers"]["table"][walks], p["contexts"]["table"][walks]
-    yes = [
-        (a * b).sum(-1).ravel() for i in range(1, WINDOW + 1) for a, b in ((z[:, i:], c[:, :-i]), (z[:, :-i], c[:, i:]))
-    ]
+    near = [pair for i in range(1, WINDOW + 1) for pair in ((z[:, i:], c[:, :-i]), (z[:, :-i], c[:, i:]))]
+    yes = jnp.concatenate([(a * b).sum(-1).ravel() for a, b in near])
     no = jnp.einsum("btd,btkd->btk", z, p["contexts"]["table"][others])
-    return LossOutput(against(jnp.concatenate(yes), no, NEGATIVES)[None], batch["weight"])
+    return LossOutput(against(yes, no, NEGATIVES)[None], batch["weight"])
 
 
 def network(config: Config, of: Papers, training: Pairs, method: str) -> tuple[Any, Any]:

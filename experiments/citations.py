@@ -3,7 +3,7 @@
 papers(name)                     Cora or Citeseer
 on_words(p, words, rate, key)    what a layer's maps make of bags of words, and the layer without them
 held_out(papers, seed)           the papers without some of their citations, and pairs to ask for
-embedding(points, papers)        points of papers in a plane, coloured by class
+embedding(points, papers, rows)  points of papers in a plane, coloured by class
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
 
 from experiments import pictures
 from jnn import data
@@ -139,5 +140,10 @@ def held_out(of: Papers, seed: int) -> tuple[Papers, Pairs, Pairs]:
 
 
 def embedding(points: np.ndarray, of: Papers, rows: np.ndarray) -> Figure:
-    """Points (n, d) of these papers in the plane in which they differ most, coloured by class."""
-    return pictures.plane(pictures.principal_plane(points[rows])[2], of.y[rows], of.names)
+    """Directions of the points (n, d) of these papers in a plane, near where they are near, coloured by class.
+
+    See "Visualizing Data using t-SNE", van der Maaten and Hinton, 2008.
+    """
+    units = points[rows] / np.maximum(np.linalg.norm(points[rows], axis=1, keepdims=True), 1e-6)
+    plane = TSNE(init="pca", random_state=0, perplexity=min(30, len(rows) / 3)).fit_transform(units)
+    return pictures.plane(plane, of.y[rows], of.names)

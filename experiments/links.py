@@ -151,8 +151,8 @@ def experiment(config: Config) -> Outcome:
         for name in found[0]:
             values = [row[name] for row in found]
             metrics |= {f"{method}_{name}": np.mean(values), f"{method}_{name}_deviation": np.std(values)}
-        caption = f"{method}: the codes of a run in the plane in which they differ most, by class."
-        figures[caption] = partial(citations.embedding, codes[0], of, np.flatnonzero(of.y >= 0))
+        caption = f"{method}: the codes of a run, of the papers that test in `graphs`, by class (t-SNE)."
+        figures[caption] = partial(citations.embedding, codes[0], of, of.test)
     return Outcome(params, metrics, history, figures)
 
 

@@ -9,7 +9,9 @@ Training  Adam from 1e-2, halved five times; 32 molecules a step, an epoch is 50
 Protocols "paper": nine folds train, and the epoch is that of the best mean accuracy over the folds that test, as in the
           paper. "honest": eight train, one chooses each fold's own epoch, and one tests.
 Run       python -m experiments.mutag [--protocols honest]
-Measured  not yet.
+Measured  accuracy, mean and deviation of the folds, one seed: by the paper's protocol 0.883+-0.057 (published 0.890,
+          MISSED: after 80 epochs, not 350, and without batch norm), which is the highest peak of a line that ends at
+          0.851; by the honest one 0.861+-0.050. A busy CPU core, 84 s for both.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
     pair(layer, predictions, targets)               two of one shape, in one dtype
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
+    noise(layer, rate, key) -> key                  a key that is said, wherever there is a rate
     divides(where, rows, devices=8)                 the parts of a batch divide its rows
 
 Shapes and dtypes are static under `jit`, so these checks cost nothing when a compiled step runs.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import EllipsisType
 from typing import Any
 
 import jax
@@ -284,6 +286,15 @@ def number(layer: str, name: str, value: Any, fits: Callable[[Any], Any], expect
     if not fits(float(value)):
         raise ValueError(f"{layer}: expected {name} {expected}, found {value}.")
     return float(value) if hasattr(value, "dtype") else value
+
+
+def noise(layer: str, rate: Any, key: jax.Array | EllipsisType | None) -> jax.Array | None:
+    """The key of a dropout by this rate, or None for no noise; raises ValueError for a rate whose key is not said."""
+    if not isinstance(key, EllipsisType):
+        return key
+    if isinstance(rate, jax.core.Tracer) or rate != 0:
+        raise ValueError(f"{layer}: a rate of dropout needs a key, or key=None for no noise; found rate={rate}.")
+    return None
 
 
 def count(where: str, name: str, value: Any, *, least: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Graphs: message passing over lists of edges, and pooling, each a `*_spec` that declares beside a pure function.
+"""Graphs: message passing over lists of edges, pooling, each a `*_spec` that declares beside a pure function; walks.
 
 What lives here acts on arrays of fixed sizes: `Edges` and `Graph` are plain tuples, filled up on the host and masked
 (`batch_graphs`). What does not: layers that know no edges (`jnn.layers`), data sets of graphs.
@@ -21,6 +21,7 @@ from jnn.graphs._pool import (
     top_k_pool_spec,
 )
 from jnn.graphs._principal import principal_aggregation, principal_aggregation_spec
+from jnn.graphs._sampling import Neighbors, has_edge, neighbors, random_walks, sample_edges
 from jnn.graphs._segments import (
     Aggregate,
     gather,
@@ -35,6 +36,7 @@ __all__ = [
     "Aggregate",
     "Edges",
     "Graph",
+    "Neighbors",
     "Update",
     "attention_pool",
     "attention_pool_spec",
@@ -61,9 +63,13 @@ __all__ = [
     "graph_sage_spec",
     "graph_transformer",
     "graph_transformer_spec",
+    "has_edge",
+    "neighbors",
     "pool_nodes",
     "principal_aggregation",
     "principal_aggregation_spec",
+    "random_walks",
+    "sample_edges",
     "segment_count",
     "segment_max",
     "segment_mean",

@@ -8,6 +8,8 @@ Axes: x is (..., n, d), edges (..., e), `h` heads, `k` head size. Laws: as in `_
 
 from __future__ import annotations
 
+from types import EllipsisType
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -16,7 +18,7 @@ from jnn import checks
 from jnn.graphs._graph import Edges, check_edges, read_edges, with_self_loops
 from jnn.graphs._segments import gather, segment_softmax, segment_sum
 from jnn.initializers import Init, glorot_uniform
-from jnn.layers import linear, linear_spec, weight_shape
+from jnn.layers import dropout, linear, linear_spec, weight_shape
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, wide
 
@@ -46,7 +48,15 @@ def gat_spec(
     return {**linear_spec(d_in, (heads, head), axes=("embed", *names), bias=bias, init=init, dtype=dtype), **spec}
 
 
-def gat(p: Params, x: jax.Array, edges: Edges, *, slope: float = 0.2) -> jax.Array:
+def gat(
+    p: Params,
+    x: jax.Array,
+    edges: Edges,
+    *,
+    slope: float = 0.2,
+    rate: float = 0.0,
+    key: jax.Array | EllipsisType | None = ...,
+) -> jax.Array:
     """Graph attention network layer, GAT: neighbours weighted by the softmax of `leaky_relu(a [W x_i, W x_j])`.
 
     See "Graph Attention Networks", Velickovic et al., 2018. A node is a neighbour of itself.
@@ -56,24 +66,27 @@ def gat(p: Params, x: jax.Array, edges: Edges, *, slope: float = 0.2) -> jax.Arr
       x: (..., n, d_in), floating point.
       edges: (..., e).
       slope: of the leaky ReLU.
+      rate: of dropout of the weights of neighbours.
+      key: noise for it, None for none; to be said where there is a rate.
 
     Returns:
       (..., n, heads * head), in x's dtype, heads side by side.
 
     Raises:
-      TypeError, ValueError: x, edges and p do not fit.
+      TypeError, ValueError: x, edges and p do not fit; a rate without a key.
 
     >>> p = jax.tree.map(lambda s: jnp.ones(s.shape), gat_spec(3, 2, 4))
     >>> gat(p, jnp.ones((5, 3)), Edges(jnp.array([0]), jnp.array([1]))).shape
     (5, 8)
     """
     checks.params("gat", p, "w", "sender", "receiver", may=("b",))
+    key = checks.noise("gat", rate, key)
     check_edges("gat", x, edges, p["w"].shape[0])
     edges = with_self_loops(edges, x.shape[-2])
     h = linear({"w": p["w"]}, x)
     of_sender, of_receiver = (jnp.einsum("...hk,hk->...h", wide(h), wide(p[end])) for end in ("sender", "receiver"))
     score = jax.nn.leaky_relu(gather(of_sender, edges.senders) + gather(of_receiver, edges.receivers), slope)
-    y = _weighted(score, gather(h, edges.senders), edges, x.shape[-2])
+    y = _weighted(score, gather(h, edges.senders), edges, x.shape[-2], rate=rate, key=key)
     return _beside(add_bias(y, p["b"]) if "b" in p else y)
 
 
@@ -191,9 +204,11 @@ def graph_transformer(p: Params, x: jax.Array, edges: Edges, features: jax.Array
     return _beside(linear(p["self"], x) + _weighted(score, v, edges, x.shape[-2]))
 
 
-def _weighted(score: jax.Array, sent: jax.Array, edges: Edges, n: int) -> jax.Array:
+def _weighted(
+    score: jax.Array, sent: jax.Array, edges: Edges, n: int, *, rate: float = 0.0, key: jax.Array | None = None
+) -> jax.Array:
     """(..., n, h, k): the means of what is sent (..., e, h, k), weighted by the softmax of scores (..., e, h)."""
-    weights = segment_softmax(score, edges.receivers, n, mask=edges.mask)
+    weights = dropout(segment_softmax(score, edges.receivers, n, mask=edges.mask), rate, key=key)
     return segment_sum(wide(sent) * weights[..., None], edges.receivers, n, mask=edges.mask).astype(sent.dtype)
 
 

@@ -64,10 +64,7 @@ def shaped(
     key: jax.Array | EllipsisType | None,
 ) -> Scores | None:
     """What is done to the scores, once it is known to fit (..., t, h, k) and (..., s, g, k)."""
-    if isinstance(key, EllipsisType):
-        if isinstance(rate, jax.core.Tracer) or rate != 0:
-            raise ValueError(f"{layer}: a rate of dropout needs a key, or key=None for no noise; found rate={rate}.")
-        key = None
+    key = checks.noise(layer, rate, key)
     if bias is None and sinks is None and cap is None and key is None:
         return None
     (t, h), s = q.shape[-3:-1], k.shape[-3]

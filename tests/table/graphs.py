@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,14 +20,14 @@ def one_graph(rng):
     return rng.normal(size=(N, 3)).astype(np.float32), *ends, rng.integers(0, 4, E) > 0
 
 
-def passing(name, spec, layer, features=False):
-    """A layer over edges, with or without their features."""
+def passing(name, spec, layer, features=False, noisy=False):
+    """A layer over edges, with or without their features, and noise."""
 
     def apply(p, x, senders, receivers, mask, *more, key):
-        return layer(p, x, graphs.Edges(senders, receivers, mask), *more)
+        return layer(p, x, graphs.Edges(senders, receivers, mask), *more, **({"key": key} if noisy else {}))
 
     draw = lambda rng: (*one_graph(rng), rng.normal(size=(E, 2)).astype(np.float32))
-    return Block(name, spec, apply, draw if features else one_graph)
+    return Block(name, spec, apply, draw if features else one_graph, noisy=noisy)
 
 
 def side_by_side(pool):
@@ -82,7 +84,7 @@ BLOCKS = [
         graphs.principal_aggregation_spec(3, 4),
         lambda p, x, edges: graphs.principal_aggregation(p, x, edges, delta=1.5, epsilon=1e-2),
     ),
-    passing("gat", graphs.gat_spec(3, 2, 4), graphs.gat),
+    passing("gat", graphs.gat_spec(3, 2, 4), partial(graphs.gat, rate=0.5), noisy=True),
     passing("gatv2", graphs.gatv2_spec(3, 2, 4), graphs.gatv2),
     passing("graph_transformer", graphs.graph_transformer_spec(3, 2, 4, d_edge=2), graphs.graph_transformer, True),
     passing(

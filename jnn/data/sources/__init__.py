@@ -15,6 +15,7 @@ from jnn.data.sources._embedded import breast_cancer, diabetes, digits
 from jnn.data.sources._faces import orl_faces
 from jnn.data.sources._gguf import read_gguf
 from jnn.data.sources._gguf_blocks import Quantized
+from jnn.data.sources._graphs import mutag, planetoid, read_tu_graphs
 from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
@@ -48,11 +49,13 @@ __all__ = [
     "imdb",
     "libreoffice_en_de",
     "mnist",
+    "mutag",
     "noisy_sum",
     "nuclei",
     "omniglot",
     "omniglot_runs",
     "orl_faces",
+    "planetoid",
     "read_boxes",
     "read_cifar",
     "read_csv",
@@ -68,6 +71,7 @@ __all__ = [
     "read_safetensors",
     "read_tagged_words",
     "read_tiff",
+    "read_tu_graphs",
     "read_wav",
     "sum_above_half",
     "tinyshakespeare",

@@ -11,10 +11,12 @@ from jnn.data import (
     imdb,
     libreoffice_en_de,
     mnist,
+    mutag,
     nuclei,
     omniglot,
     omniglot_runs,
     orl_faces,
+    planetoid,
     tinyshakespeare,
     trees,
     usaddress,
@@ -55,6 +57,9 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (omniglot_runs, "omniglot/one_shot/"),
         (orl_faces, "orl_faces/faces.npz"),
         (trees, "trees/boxes.csv"),
+        (planetoid, "cora/cora.npz"),
+        (lambda root: planetoid(root, "citeseer"), "citeseer/citeseer.npz"),
+        (mutag, "mutag/"),
     ],
 )
 def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load, file):

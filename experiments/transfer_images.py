@@ -54,7 +54,7 @@ class Config(Common):
     networks: tuple[Literal["lite0", "augnet"], ...] = ("lite0", "augnet")
     labels: tuple[int, ...] = (500, 5000)
     test_images: int = 1000
-    size: int = 72  # of images as the published networks see them
+    resolution: int = 72  # of images as the published networks see them
     batch_size: int = 32
     learning_rate: float = 1e-3  # of probes, and from scratch
     tuned_rate: float = 1e-4
@@ -102,7 +102,7 @@ def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str,
     for name in config.networks:
         trunk, folder, cut = TRUNKS[name](config.data_dir), Path(config.workdir) / "maps", len(rows["y"])
         images = np.concatenate([rows["x"], test])
-        maps = cached(folder / f"{name}.npy", partial(trunk.below, images, config.size))
+        maps = cached(folder / f"{name}.npy", partial(trunk.below, images, config.resolution))
         features = cached(folder / f"{name}_features.npy", partial(in_chunks, trunk.above, trunk.tuned(), maps))
         for n in config.labels:
             own = parts({"x": features[:cut], "y": rows["y"]}, n)

@@ -21,6 +21,7 @@ from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
+from jnn.data.sources._movielens import MovieLens, movielens100k, movielens_genres
 from jnn.data.sources._numpy_files import read_npy, read_npz
 from jnn.data.sources._omniglot import omniglot, omniglot_runs
 from jnn.data.sources._parquet import read_parquet
@@ -38,6 +39,7 @@ from jnn.data.sources._wav import read_wav
 __all__ = [
     "HuggingFace",
     "ImageFolder",
+    "MovieLens",
     "Quantized",
     "Skipped",
     "breast_cancer",
@@ -51,6 +53,8 @@ __all__ = [
     "imdb",
     "libreoffice_en_de",
     "mnist",
+    "movielens100k",
+    "movielens_genres",
     "mutag",
     "noisy_sum",
     "nuclei",

@@ -46,7 +46,7 @@ class Config(Common):
     workdir: str = "runs/style"
     content: Photograph = "chelsea"
     styles: tuple[Photograph, ...] = ("immunohistochemistry",)  # a picture for each
-    size: int = 192  # pixels of a side
+    side: int = 192  # pixels of a side
     learning_rate: float = 0.03
     style_weight: float = 500.0  # beside the content's 1
     smoothness: float = 0.5
@@ -54,7 +54,7 @@ class Config(Common):
 
 def pixels_spec(config: Config) -> dict:
     """Declares what is painted, a picture for each style."""
-    shape = (len(config.styles), config.size, config.size, 3)
+    shape = (len(config.styles), config.side, config.side, 3)
     return {"pixels": jnn.Param(shape, zeros, ("pictures", "y", "x", "channels"))}
 
 
@@ -85,7 +85,7 @@ def loss(params, batch, ctx, config: Config) -> LossOutput:
     parts = {
         "content": jnp.mean(jnp.square(maps[-1] - given["content"]), (1, 2, 3)) / 2,
         "style": style_loss(maps, [gram[rows] for gram in given["grams"]]),
-        "variation": total_variation(x) / config.size**2,
+        "variation": total_variation(x) / config.side**2,
     }
     values = parts["content"] + config.style_weight * parts["style"] + config.smoothness * parts["variation"]
     metrics = {name: jnn.metrics.mean(part, batch["weight"]) for name, part in parts.items()}
@@ -95,8 +95,8 @@ def loss(params, batch, ctx, config: Config) -> LossOutput:
 def experiment(config: Config) -> Outcome:
     """Paints, and measures by LPIPS how far the pictures are from what they are made of."""
     vgg, heads = vgg16.vgg16(config.data_dir)
-    content = square(config.content, config.size)
-    styles = np.stack([square(name, config.size) for name in config.styles])
+    content = square(config.content, config.side)
+    styles = np.stack([square(name, config.side) for name in config.styles])
     contents = np.broadcast_to(content, styles.shape)
     rows = {"picture": np.arange(len(styles))}
     state, history = train(

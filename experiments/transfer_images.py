@@ -52,7 +52,7 @@ class Config(Common):
     steps: int = 100
     workdir: str = "runs/transfer_images"
     networks: tuple[Literal["lite0", "augnet"], ...] = ("lite0", "augnet")
-    labels: tuple[int, ...] = (500, 5000)
+    label_counts: tuple[int, ...] = (500, 5000)
     test_images: int = 1000
     resolution: int = 72  # of images as the published networks see them
     batch_size: int = 32
@@ -95,7 +95,7 @@ def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str,
     """Each method with each number of labels: what was trained, and the classes of test images."""
     network, loss = cifar10.make_loss(config)
     classes = lambda network: lambda p, x: network(p, x).argmax(-1)
-    for n in config.labels:
+    for n in config.label_counts:
         spec, own = cifar10.network_spec(config), parts(rows, n)
         fit = fitted(times(config, 6), spec, loss, config.learning_rate, own, name=f"scratch_{n}")
         yield "scratch", n, fit, in_chunks(classes(lambda p, x: network(p, x, None)), fit[0], test)
@@ -104,7 +104,7 @@ def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str,
         images = np.concatenate([rows["x"], test])
         maps = cached(folder / f"{name}.npy", partial(trunk.below, images, config.resolution))
         features = cached(folder / f"{name}_features.npy", partial(in_chunks, trunk.above, trunk.tuned(), maps))
-        for n in config.labels:
+        for n in config.label_counts:
             own = parts({"x": features[:cut], "y": rows["y"]}, n)
             probe, history = linear_probe(times(config, 4), *own, len(CIFAR10), name=f"{name}_frozen_{n}")
             fit = probe._asdict(), history
@@ -117,7 +117,7 @@ def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str,
 def experiment(config: Config) -> Outcome:
     """Every method on the same rows; all are tested on the same images."""
     data = datasets.cifar10(config.data_dir)
-    rows = datasets.balanced(data.train, max(config.labels) // 10, seed=config.seed)
+    rows = datasets.balanced(data.train, max(config.label_counts) // 10, seed=config.seed)
     test = datasets.balanced(data.test, config.test_images // 10, seed=datasets.SPLIT_SEED)
     params, history, found = {}, [], {}
     for method, n, (own, told), classes in methods(config, rows, test["x"]):
@@ -125,15 +125,14 @@ def experiment(config: Config) -> Outcome:
         history += [{k if k == "step" else f"{k}_{method}_{n}": v for k, v in row.items()} for row in told]
         found.setdefault(method, []).append(classes)
     accuracy = {method: [float((own == test["y"]).mean()) for own in each] for method, each in found.items()}
-    shares, shown = [f"{n / 500:g} %" for n in config.labels], slice(0, 10)
+    shares, shown = [f"{n / 500:g} %" for n in config.label_counts], slice(0, 10)
     first = {method: each[0][shown] for method, each in found.items()}
+    few = f"Test images, and what they are taken for with {config.label_counts[0]:,} labels."
     figures = {
         "Accuracy on test images, by the share of labels.": lambda: heatmaps.bars(accuracy, shares, "accuracy"),
-        f"Test images, and what they are taken for with {config.labels[0]:,} labels.": lambda: small_images.taken_for(
-            test["x"][shown], test["y"][shown], first, CIFAR10
-        ),
+        few: lambda: small_images.taken_for(test["x"][shown], test["y"][shown], first, CIFAR10),
     }
-    return Outcome(params, {"labels": config.labels} | accuracy, history, figures)
+    return Outcome(params, {"labels": config.label_counts} | accuracy, history, figures)
 
 
 if __name__ == "__main__":

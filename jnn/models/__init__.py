@@ -44,8 +44,8 @@ from jnn.models._mobilenet_v3 import (
     mobilenet_v3,
     mobilenet_v3_spec,
 )
-from jnn.models._neural_collaborative_filtering import neumf, neumf_spec
 from jnn.models._nbeats import nbeats, nbeats_spec
+from jnn.models._neural_collaborative_filtering import neumf, neumf_spec
 from jnn.models._nhits import nhits, nhits_spec
 from jnn.models._paged_transformer import TRANSFORMER, paged_transformer, paged_transformer_cache
 from jnn.models._patchtst import patchtst, patchtst_spec
@@ -304,10 +304,10 @@ __all__ = [
     "mobilenet_v2_spec",
     "mobilenet_v3",
     "mobilenet_v3_spec",
-    "neumf",
-    "neumf_spec",
     "nbeats",
     "nbeats_spec",
+    "neumf",
+    "neumf_spec",
     "nhits",
     "nhits_spec",
     "node_classifier",

@@ -16,8 +16,15 @@ from jnn.layers import resize
 from jnn.models import batch_stats_spec, resnet, resnet_maps, resnet_spec
 from tests.experiments.shortened import flown, resumed
 
-SMALL = {"networks": ("lite0",), "labels": (50,), "test_images": 10, "resolution": 32, "channels": (2,), "dense": 4}
-OPTIONS = ["--networks", "lite0", "--labels", "50", "--test-images", "50", "--resolution", "32"]
+SMALL = {
+    "networks": ("lite0",),
+    "label_counts": (50,),
+    "test_images": 10,
+    "resolution": 32,
+    "channels": (2,),
+    "dense": 4,
+}
+OPTIONS = ["--networks", "lite0", "--label-counts", "50", "--test-images", "50", "--resolution", "32"]
 OPTIONS += ["--channels", "4", "4", "--dense", "8", "--batch-size", "8"]
 
 

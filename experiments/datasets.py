@@ -114,7 +114,12 @@ def scale_images(x):
 
 
 def sentiment(data_dir: str | None = None) -> Data:
-    """IMDB: ids (n, 400) of the last 400 words of each review, their number in `length`, y in 0..1.
+    """IMDB: `reviews` without their words."""
+    return reviews(data_dir)[0]
+
+
+def reviews(data_dir: str | None = None) -> tuple[Data, data.Words]:
+    """IMDB, and its vocabulary: ids (n, 400) of the last 400 words of each review, their number in `length`, y in 0..1.
 
     The 10,000 ids are those of the training reviews. The last tenth of either class is for validation: a film's
     reviews are neighbours in the files, so its films are others, as the test's are.
@@ -131,7 +136,7 @@ def sentiment(data_dir: str | None = None) -> Data:
         return {"x": ids, "length": lengths, "y": labels}
 
     train, validation = (encode((texts[row] for row in part["row"]), part["y"]) for part in (kept, validation))
-    return Data(train, validation, encode(*data.imdb(data_dir, "test")))
+    return Data(train, validation, encode(*data.imdb(data_dir, "test"))), vocabulary
 
 
 def addresses(data_dir: str | None = None) -> tuple[Data, dict[str, np.ndarray], str, tuple[str, ...]]:

@@ -212,6 +212,18 @@ def against(targets: np.ndarray, predictions: np.ndarray, unit: str) -> Figure:
     return figure
 
 
+def by_size(sizes: Sequence[int], found: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figure:
+    """Means and deviations of values (sizes, tries) over sizes, a line by name."""
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, values), colour in zip(found.items(), (ACCENT, WARM, INK), strict=False):
+        axes.errorbar(sizes, values.mean(1), values.std(1, ddof=1), color=colour, capsize=3, label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xticks=sizes)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
 def histogram(scores: np.ndarray, labels: np.ndarray, xlabel: str) -> Figure:
     """Scores of the two classes."""
     finite = np.isfinite(scores)

@@ -1,0 +1,197 @@
+"""BERT on film reviews: hidden words without any label, then a few labels, against the same network without the first.
+
+Data      IMDB ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011), its 10,000 most frequent words. The
+          reviews that train (22,500) are read without labels, with --text a file beside them; of 100, 250 or 500 the
+          labels are seen, others in each try. 1,000 of other films validate, 4,000 of the test's test: 128 last words.
+Network   as BERT reads, to both sides ("BERT", Devlin et al., 2019), with the norms before and rotary positions, which
+          learn from little ("Smarter, Better, Faster, Longer", Warner et al., 2024): 2 layers, 4 heads, 128 wide, 256
+          within. Read out by the table that embeds; for labels, the mean of all words and one logit.
+Training  2,500 steps of 16 windows of 128 words, of which 30 % are hidden ("Should You Mask 15% in Masked Language
+          Modeling?", Wettig et al., 2023): AdamW, 100 steps of warm-up to 3e-3, cosine to a tenth.
+Tuning    150 steps of 16 reviews, Adam, a tenth of warm-up, cosine to 0, dropout and word dropout of 0.1; the best rate
+          on validation for either beginning. A try is another choice of labels, order, noise and all that is drawn.
+Run       python -m experiments.bert
+Measured  not yet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jnn
+from experiments import datasets, pictures
+from experiments.corpus import read_text
+from experiments.harness import Outcome, launch
+from experiments.masked_words import encoder, encoder_spec, filled, guess
+from experiments.options import Common
+from experiments.training import evaluate, train
+from jnn import layers, models
+from jnn.data import UNKNOWN, Batches, Windows, in_order, pad, windows_in_order, word_dropout
+from jnn.initializers import zeros
+from jnn.train import LossOutput
+
+VALIDATING, WINDOWS = 1000, 256  # reviews with a label, and windows without, that validate
+KINDS = ("pretrained", "scratch")
+Rows = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """Hidden words, then a few labels."""
+
+    steps: int = 2500
+    workdir: str = "runs/bert"
+    text: str | None = None  # a file in UTF-8 that is read beside the reviews
+    layers: int = 2
+    heads: int = 4
+    embed: int = 128
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+    warmup: int = 100
+    masked: float = 0.3
+    length: int = 128  # words of a window, and of a review
+    labels: tuple[int, ...] = (100, 250, 500)
+    tries: int = 5
+    tuning_steps: int = 150
+    rates: tuple[float, ...] = (3e-4, 1e-3)
+    head_rate: float = 1e-2
+    test_reviews: int = 4000
+    dropout: float = 0.1
+    word_dropout: float = 0.1
+
+
+def pretrain(config: Config, spec: dict, texts: np.ndarray, held_out: list[Rows]) -> tuple[Any, list[dict]]:
+    """Parameters that know words by those around them, and the history."""
+    rate, steps = config.learning_rate, config.steps
+    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, config.warmup, steps, rate / 10)
+    state, history = train(
+        config,
+        spec,
+        partial(guess, share=config.masked),
+        optax.adamw(schedule, b2=0.98, weight_decay=0.01, mask=jnn.weight_mask(spec)),
+        Windows(texts, config.length, config.batch_size, seed=config.seed),
+        every=max(1, steps // 25),
+        validation=held_out,
+        clip_norm=1.0,
+        name="words",
+    )
+    return state.params, history
+
+
+def score(p: dict, x: jax.Array, lengths: jax.Array, key: jax.Array | None, config: Config) -> jax.Array:
+    """Reviews (b, t) to logits (b,), from the mean of a review's words."""
+    keys = [None] * 3 if key is None else jax.random.split(key, 3)
+    x = word_dropout(x, config.word_dropout, UNKNOWN, lengths=lengths, key=keys[0])
+    vectors = encoder(p["encoder"], x, lengths=lengths, key=keys[1], rate=config.dropout)
+    mean = layers.dropout(models.mean_pool(vectors, lengths=lengths), config.dropout, key=keys[2])
+    return layers.linear(p["out"], mean)[..., 0]
+
+
+def judge(params, batch, ctx, config):
+    """Cross-entropy of labels (b, tries), each try's by parameters of its own; the accuracy of each, and of all."""
+    keys = None if ctx.key is None else jax.random.split(ctx.key, config.tries)
+    every = jax.vmap(partial(score, config=config), (0, 1, 1, 0), 1)
+    logits, y = every(params, batch["x"], batch["length"], keys), batch["y"].astype("float32")
+    weight = batch["weight"]
+    right = ((logits > 0) == (y > 0)).astype("float32")
+    metrics = {f"accuracy_{i}": jnn.metrics.mean(right[:, i], weight) for i in range(config.tries)}
+    metrics["accuracy"] = jnn.metrics.mean(right.mean(1), weight)
+    return LossOutput(jnn.losses.binary_cross_entropy_with_logits(logits, y), weight, metrics=metrics)
+
+
+def tune(
+    config: Config, loss: Any, spec: dict, start: Any, rows: Rows, validation: list[Rows], rate: float, *, name: str
+):
+    """The state of all tries, side by side, and their history: a read-out behind an encoder that is given, or drawn."""
+    both = {"encoder": spec, "out": layers.linear_spec(config.embed, 1, init=zeros)}
+    stacked, steps = jnn.stack(both, config.tries, "tries"), config.tuning_steps
+    params = jnn.init(stacked, jnn.path_key(jax.random.key(config.seed), "start"))
+    if start is not None:
+        params["encoder"] = jax.tree.map(lambda x: jnp.repeat(x[None], config.tries, 0), start)
+    adam = lambda rate: optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, steps // 10, steps))
+    rates = {"encoder": adam(rate), "out": adam(config.head_rate)}
+    return train(
+        dataclasses.replace(config, steps=steps),
+        stacked,
+        loss,
+        optax.multi_transform(rates, {part: part for part in rates}),
+        Batches(rows, config.batch_size, seed=config.seed),
+        every=max(1, steps // 3),
+        validation=validation,
+        start=params,
+        name=name,
+    )
+
+
+def compare(config: Config, spec: dict, learned: Any, data: datasets.Data) -> tuple[Any, dict[str, list]]:
+    """Tuned parameters; and test accuracies (labels, tries) of either beginning, by the rate best on validation."""
+    own, same = partial(judge, config=config), [datasets.SPLIT_SEED] * config.tries
+    validation = in_order(chosen(data.validation, VALIDATING, config, same), 250)
+    tests = in_order(chosen(data.test, config.test_reviews, config, same), 250)
+    params, found = {}, {f"{kind}{what}": [] for kind in KINDS for what in ("", "_rate")}
+    for n in config.labels:
+        rows = chosen(data.train, n, config, [(config.seed, i) for i in range(config.tries)])
+        for kind, start in zip(KINDS, (learned, None), strict=True):
+            one = lambda rate, where, start=start, rows=rows: tune(
+                config, own, spec, start, rows, validation, rate, name=f"{where}-{rate:g}"
+            )
+            tuned = {rate: one(rate, f"{kind}-{n}") for rate in config.rates}
+            best = max(tuned, key=lambda rate: tuned[rate][1][-1]["val/accuracy"])
+            tested = evaluate(own, tuned[best][0], tests)
+            found[kind].append([float(tested[f"accuracy_{i}"].value()) for i in range(config.tries)])
+            found[f"{kind}_rate"].append(best)
+            params[f"{kind}_{n}"] = tuned[best][0].params
+    return params, found
+
+
+def experiment(config: Config) -> Outcome:
+    """Learns words; then tunes what has and what has not."""
+    data, words = datasets.reviews(config.data_dir)
+    spec = encoder_spec(config.embed, config.heads, config.layers)
+    more = [] if config.text is None else [words.encode(read_text(config.text))]
+    held_out = windows_in_order(stream(data.validation)[: WINDOWS * config.length + 1], config.length)["x"]
+    params, history = pretrain(config, spec, np.concatenate([stream(data.train), *more]), in_order({"x": held_out}, 64))
+    tuned, found = compare(config, spec, params, data)
+    with_words, without = (np.array(found[kind]) for kind in KINDS)
+    gain = with_words - without
+    metrics = {f"words_{name}": history[-1][f"val/{name}"] for name in ("loss", "accuracy")}
+    metrics |= {
+        "labels": config.labels,
+        "gain": gain.mean(1),
+        "gain_error": gain.std(1, ddof=1) / np.sqrt(config.tries),
+    }
+    metrics |= found
+    curves = partial(pictures.by_size, config.labels, dict(zip(KINDS, (with_words, without), strict=True)))
+    page = lambda: pictures.page(filled(params, held_out[:12], words, config.masked / 2))
+    figures = {
+        "Accuracy by the number of labels: mean and deviation of the tries.": partial(
+            curves, "labels", "test accuracy"
+        ),
+        "Hidden words: [guess], or [guess|what was there].": page,
+    }
+    return Outcome({"words": params} | tuned, metrics, history, figures)
+
+
+def stream(part: Rows) -> np.ndarray:
+    """The words of all reviews, one after another, in an order that no seed of a run moves."""
+    order = np.random.default_rng(datasets.SPLIT_SEED).permutation(len(part["y"]))
+    return np.concatenate([part["x"][i, : part["length"][i]] for i in order])
+
+
+def chosen(part: Rows, n: int, config: Config, seeds: list[Any]) -> Rows:
+    """The last words (n, tries, t) of n reviews, and their labels: for each try those that its seed draws."""
+    rows = np.stack([np.random.default_rng(seed).permutation(len(part["y"]))[:n] for seed in seeds], 1)
+    reviews = [part["x"][i, : part["length"][i]] for i in rows.ravel()]
+    x, lengths = pad(reviews, config.length, keep="last")
+    return {"x": x.reshape(*rows.shape, -1), "length": lengths.reshape(rows.shape), "y": part["y"][rows]}
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

@@ -1,4 +1,4 @@
-"""Words from those around them: an encoder, the loss of hidden words, and a page of guesses.
+"""Words from those around them: an encoder, the loss of hidden words, reviews as it reads them, and a page of guesses.
 
 See "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", Devlin et al., 2019; with the
 norms before and rotary positions, as in "Smarter, Better, Faster, Longer", Warner et al., 2024.
@@ -6,6 +6,7 @@ norms before and rotary positions, as in "Smarter, Better, Faster, Longer", Warn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 import jnn
 from experiments import datasets
 from jnn import layers, models
-from jnn.data import UNKNOWN, Words, mask_tokens
+from jnn.data import UNKNOWN, Words, mask_tokens, pad
 from jnn.train import LossOutput
 
+Rows = dict[str, np.ndarray]
 MASK = datasets.VOCABULARY  # the id after those of the words
 
 
@@ -56,6 +58,20 @@ def guess(params, batch, ctx, share):
     weight = there * batch.get("weight", jnp.ones(b))[:, None]
     metrics = {"accuracy": jnn.metrics.accuracy(logits, labels, weight)}
     return LossOutput(jnn.losses.cross_entropy(logits, labels), weight, metrics=metrics)
+
+
+def stream(part: Rows) -> np.ndarray:
+    """The words of all reviews, one after another, in an order that no seed of a run moves."""
+    order = np.random.default_rng(datasets.SPLIT_SEED).permutation(len(part["y"]))
+    return np.concatenate([part["x"][i, : part["length"][i]] for i in order])
+
+
+def endings(part: Rows, n: int, length: int, seeds: Sequence[Any]) -> Rows:
+    """The last words (n, seeds, length) of n reviews, and their labels: those that each seed draws."""
+    rows = np.stack([np.random.default_rng(seed).permutation(len(part["y"]))[:n] for seed in seeds], 1)
+    reviews = [part["x"][i, : part["length"][i]] for i in rows.ravel()]
+    x, lengths = pad(reviews, length, keep="last")
+    return {"x": x.reshape(*rows.shape, -1), "length": lengths.reshape(rows.shape), "y": part["y"][rows]}
 
 
 def filled(params: Any, x: np.ndarray, words: Words, share: float) -> str:

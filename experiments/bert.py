@@ -9,8 +9,8 @@ Network   as BERT reads, to both sides ("BERT", Devlin et al., 2019), with the n
 Training  2,500 steps of 16 windows of 128 words, of which 30 % are hidden ("Should You Mask 15% in Masked Language
           Modeling?", Wettig et al., 2023): AdamW, 100 steps of warm-up to 3e-3, cosine to a tenth.
 Tuning    80 steps of 16 reviews, Adam, a tenth of warm-up to 1e-3 for the encoder and 1e-2 for the read-out, cosine to
-          0, dropout and word dropout of 0.1; the same for both beginnings. (Rates are hardly searched: a third of these
-          was worse on validation.) A try is another choice of labels and all that is drawn; tries run side by side.
+          0, dropout and word dropout of 0.1; the same for both beginnings. (No rate was searched: after words, a third
+          was worse on validation once.) A try is other labels and all that is drawn; all run side by side.
 Run       python -m experiments.bert
 Measured  one pre-training (seed 0; of the hidden words 0.265 are guessed, loss 4.695, on validation), five tries each:
           accuracy on the test by 100, 250 and 500 labels 0.612+-0.015, 0.662+-0.002 and 0.677+-0.010, from scratch

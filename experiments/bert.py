@@ -2,16 +2,20 @@
 
 Data      IMDB ("Learning Word Vectors for Sentiment Analysis", Maas et al., 2011), its 10,000 most frequent words. The
           reviews that train (22,500) are read without labels, with --text a file beside them; of 100, 250 or 500 the
-          labels are seen, others in each try. 1,000 of other films validate, 4,000 of the test's test: 128 last words.
+          labels are seen, others in each try. 500 of other films validate, 2,000 of the test's test: 64 last words.
 Network   as BERT reads, to both sides ("BERT", Devlin et al., 2019), with the norms before and rotary positions, which
           learn from little ("Smarter, Better, Faster, Longer", Warner et al., 2024): 2 layers, 4 heads, 128 wide, 256
           within. Read out by the table that embeds; for labels, the mean of all words and one logit.
 Training  2,500 steps of 16 windows of 128 words, of which 30 % are hidden ("Should You Mask 15% in Masked Language
           Modeling?", Wettig et al., 2023): AdamW, 100 steps of warm-up to 3e-3, cosine to a tenth.
-Tuning    150 steps of 16 reviews, Adam, a tenth of warm-up, cosine to 0, dropout and word dropout of 0.1; the best rate
-          on validation for either beginning. A try is another choice of labels, order, noise and all that is drawn.
+Tuning    80 steps of 16 reviews, Adam, a tenth of warm-up to 1e-3 for the encoder and 1e-2 for the read-out, cosine to
+          0, dropout and word dropout of 0.1; the same for both beginnings. (No rate was searched: after words, a third
+          was worse on validation once.) A try is other labels and all that is drawn; all run side by side.
 Run       python -m experiments.bert
-Measured  not yet.
+Measured  one pre-training (seed 0; of the hidden words 0.265 are guessed, loss 4.695, on validation), five tries each:
+          accuracy on the test by 100, 250 and 500 labels 0.612+-0.015, 0.662+-0.002 and 0.677+-0.010, from scratch
+          0.585+-0.028, 0.627+-0.018 and 0.677+-0.023. The gain is 0.027, 0.034 and 0.000, its standard error over the
+          tries 0.009, 0.008 and 0.008: it helps where labels are few, and with 500 not. One CPU core, 13 minutes.
 """
 
 from __future__ import annotations

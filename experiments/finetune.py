@@ -17,7 +17,6 @@ Measured  test accuracy (one seed, its standard error 0.015), processor time on 
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -29,12 +28,11 @@ import optax
 
 import jnn
 from experiments.harness import Outcome, launch
+from experiments.minilm import pretrained, word_pieces
 from experiments.options import Common
 from jnn import finetune, layers, models
-from jnn.data import Batches, find, imdb, in_order, read_safetensors
+from jnn.data import Batches, imdb, in_order
 from jnn.inspect import memory
-from jnn.interop.torch import load_state_dict
-from jnn.optional import optional
 from jnn.terminal import say
 from jnn.train import LossOutput, create_state, evaluate_on, fit, make_eval, make_step
 
@@ -82,28 +80,14 @@ def reviews(config: Config, part: str, n: int) -> dict[str, np.ndarray]:
     """Word pieces (n, tokens) of the ends of n reviews, how many they are, and whether the review is favourable."""
     texts, y = imdb(config.data_dir, part)
     chosen = np.random.default_rng(config.seed).permutation(len(texts))[:n]
-    path = find(config.data_dir, "weights/minilm/tokenizer.json", how="put MiniLM's there")
-    tokenizer = optional("tokenizers", "text").Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(config.tokens, direction="left")
-    tokenizer.enable_padding(length=config.tokens)
-    found = tokenizer.encode_batch([texts[i] for i in chosen])
-    lengths = [sum(one.attention_mask) for one in found]
-    x = np.array([one.ids for one in found], np.int32)
-    return {"x": x, "length": np.array(lengths, np.int32), "y": y[chosen]}
-
-
-def pretrained(config: Config) -> tuple[Any, Any, Any]:
-    """MiniLM: its config, its spec and its parameters."""
-    where = lambda name: find(config.data_dir, f"weights/minilm/{name}", how="put MiniLM's there")
-    sizes, names = models.bert_from_hf(json.loads(where("config.json").read_text()))
-    spec, ignored = models.encoder_spec(sizes), ("pooler.*", "*position_ids")
-    return sizes, spec, load_state_dict(spec, read_safetensors(where("model.safetensors")), names, ignore=ignored)
+    x, lengths = word_pieces([texts[i] for i in chosen], config.tokens, config.data_dir, cut="left")
+    return {"x": x, "length": lengths, "y": y[chosen]}
 
 
 def experiment(config: Config) -> Outcome:
     """Tunes by one method after another; each begins with the same body and head."""
     train, test = (reviews(config, part, getattr(config, f"{part}_reviews")) for part in ("train", "test"))
-    sizes, spec, base = pretrained(config)
+    sizes, spec, base = pretrained(config.data_dir)
     rows = {}
     for name in config.methods:
         rows[name] = tune(config, METHODS[name], sizes, spec, base, train, test)

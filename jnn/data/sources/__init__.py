@@ -12,6 +12,7 @@ from jnn.data.sources._cifar import cifar10, read_cifar
 from jnn.data.sources._csv import read_csv
 from jnn.data.sources._damage import Skipped
 from jnn.data.sources._embedded import breast_cancer, diabetes, digits
+from jnn.data.sources._emoji import emoji
 from jnn.data.sources._faces import orl_faces
 from jnn.data.sources._gguf import read_gguf
 from jnn.data.sources._gguf_blocks import Quantized
@@ -44,6 +45,7 @@ __all__ = [
     "data_root",
     "diabetes",
     "digits",
+    "emoji",
     "find",
     "imdb",
     "libreoffice_en_de",

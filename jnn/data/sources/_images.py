@@ -22,6 +22,7 @@ from jnn.data.sources._root import PathLike
 from jnn.optional import optional
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ORIENTATION = 0x0112  # EXIF's tag for which side of the stored image is the top of the one that is seen
 _UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda x: x[:, ::-1],
@@ -95,7 +96,7 @@ class ImageFolder:
 
 
 def decode_image(name: str, data: bytes, *, channels: int, max_pixels: int) -> np.ndarray:
-    """The pixels (y, x, channels) uint8 of a PNG or JPEG file, as a viewer shows them.
+    """The pixels (y, x, channels) uint8 of a PNG or JPEG file, as a viewer shows them; the fourth channel is opacity.
 
     Raises:
       ValueError: an image that cannot be decoded, or that claims too many pixels; `name` is said.
@@ -111,7 +112,7 @@ def decode_image(name: str, data: bytes, *, channels: int, max_pixels: int) -> n
         )
     try:
         image.load()
-        pixels = np.asarray(_in_8_bits(image).convert("RGB" if channels == 3 else "L"))
+        pixels = np.asarray(_in_8_bits(image).convert(_MODES[channels]))
     except Exception as error:  # likewise
         raise ValueError(f"{name}: a damaged image of {len(data)} bytes ({error}).") from error
     return _upright(image, pixels.reshape(image.height, image.width, channels))

@@ -65,12 +65,21 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _record(where: str, line: bytes, fields: Mapping[str, Field]) -> dict[str, Any]:
+    return check_record(where, parse_json(where, line), fields)
+
+
+def parse_json(where: str, data: bytes) -> Any:
+    """What JSON in UTF-8 says; ValueError says where it is none."""
     try:
-        record = json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant)
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON in UTF-8 ({error}).") from error
+
+
+def check_record(where: str, record: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """A record reduced to these fields, as `read_jsonl` does; ValueError says where one is not as it should be."""
     if not isinstance(record, dict):
-        raise ValueError(f"{where}: expected an object with {sorted(fields)}, found {line[:60]!r}.")
+        raise ValueError(f"{where}: expected an object with {sorted(fields)}, found {repr(record)[:60]}.")
     for name, field in fields.items():
         if name not in record or not _fits(record[name], field):
             found = repr(record[name])[:60] if name in record else "no such field"

@@ -35,7 +35,7 @@ DAMAGED = [
     (b'{"text": "x", "label": 2}', "line 3, offset 64: expected 'label' to be one of (0, 1), found 2"),
     (b'{"text": "x", "label": true}', "line 3, offset 64: expected 'label' to be one of (0, 1), found True"),
     (b'{"text": 1, "label": 1}', "line 3, offset 64: expected 'text' to be of type str, found 1"),
-    (b"[1]", "line 3, offset 64: expected an object with ['label', 'text'], found b'[1]"),
+    (b"[1]", "line 3, offset 64: expected an object with ['label', 'text'], found [1]"),
     (b"[" * 100_000, "line 3, offset 64: not JSON"),
 ]
 

@@ -5,6 +5,7 @@ Scores are (pictures, texts); picture i and text i belong together.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -57,7 +58,7 @@ def found_texts(images: np.ndarray, texts: Sequence[str], scores: np.ndarray, sh
 def found_pictures(scores: Mapping[str, np.ndarray], images: np.ndarray, shown: int = 8) -> Figure:
     """A row for each text: the pictures that fit it best, by their scores (pictures,)."""
     best = np.argsort(-np.stack([*scores.values()]), axis=1, kind="stable")[:, :shown]
-    return pictures.sheet(images[best.ravel()], best.shape[1], rows=list(scores))
+    return pictures.sheet(images[best.ravel()], best.shape[1], rows=[textwrap.fill(text, 12) for text in scores])
 
 
 def figures(

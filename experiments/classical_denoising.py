@@ -89,7 +89,7 @@ def filters(noise: float) -> dict[str, Filter]:
     tried |= {f"median of {size}": partial(median, size=size) for size in (3, 5)}
     for share in (1.5, 2.0, 3.0):
         tried[f"bilateral {share}"] = partial(bilateral, strength=share * noise)
-    for share in (0.4, 0.6, 0.8):
+    for share in (0.4, 0.6, 0.8, 1.0, 1.2):
         tried[f"non-local means {share}"] = partial(non_local_means, strength=share * noise, noise=noise)
     return tried
 

@@ -35,7 +35,7 @@ from jnn.image_similarity import psnr
 from jnn.models import batch_stats_spec, unet, unet_spec
 from jnn.train import LossOutput
 
-TESTED, CHOOSING, SHOWN = 1000, 100, 6
+TESTED, CHOOSING, SHOWN = 1000, 100, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +79,12 @@ def photographs() -> np.ndarray:
     return np.stack([image[:424] for image in load_sample_images().images]).astype(np.float32) / 255
 
 
+def middle(x: np.ndarray, size: int = 128) -> np.ndarray:
+    """The middle of images (n, y, x, c), where they are larger than this."""
+    top, left = (max(0, n - size) // 2 for n in x.shape[1:3])
+    return x[:, top : top + size, left : left + size]
+
+
 def experiment(config: Config) -> Outcome:
     """Trains, chooses a filter, and takes the noise of test images and of two larger photographs by both."""
     data, spec = datasets.cifar10(config.data_dir), unet_spec(config.widths, 3)
@@ -104,8 +110,10 @@ def experiment(config: Config) -> Outcome:
         found = {"noisy": given, "filter": classical(given), "network": by_network(given)}
         metrics |= {f"{what}_{key}": value for key, value in qualities(found, clean).items()}
         columns = {"clean": clean, "noisy": given, name: found["filter"], "network": found["network"]}
-        shown = range(min(SHOWN, len(clean)))
-        figures[f"The {what}, by PSNR."] = partial(side_by_side, columns, shown)
+        parts = {name: middle(x[:SHOWN]) for name, x in columns.items()}
+        figures[f"The {what}, with the PSNR of what is shown."] = partial(
+            side_by_side, parts, range(len(parts["clean"]))
+        )
     return Outcome(state.params, metrics, history, figures)
 
 

@@ -9,7 +9,7 @@ Losses    "Learning Transferable Visual Models From Natural Language Supervision
           for Language Image Pre-Training", Zhai et al., 2023, whose bias begins at minus the log of the batch.
 Training  Adam, cosine from 1e-3 to 0, batches of 128; pictures turned, moved, scaled and mirrored.
 Run       python -m experiments.clip [--texts letters]        (pip install 'jnn[experiments,images,text]')
-Measured
+Measured  nothing yet. Chance, of the 229 pictures that test: recall at 1 0.004, at 5 0.022; the largest category 0.197.
 """
 
 from __future__ import annotations

@@ -1,0 +1,52 @@
+"""How near images come to what they should be: PSNR and SSIM, in numbers and side by side.
+
+quality(images, clean)           means over images of one size, in 0..1; what lies beyond is cut off first
+qualities(found, clean)          the same of several methods, by name
+side_by_side(columns, shown)     a row an image, a column a method, with the PSNR of each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments import pictures
+from jnn.image_similarity import psnr, ssim
+
+
+@jax.jit
+def _each(images: jax.Array, clean: jax.Array) -> tuple[jax.Array, jax.Array]:
+    images = jnp.clip(images, 0, 1)
+    return psnr(images, clean), ssim(images, clean)
+
+
+def quality(images: np.ndarray, clean: np.ndarray) -> dict[str, float]:
+    """Peak signal-to-noise ratio, in decibels, and structural similarity: means over images (n, y, x, channels).
+
+    >>> rounded = lambda found: {name: round(value, 3) for name, value in found.items()}
+    >>> rounded(quality(np.full((2, 16, 16, 1), 0.6, np.float32), np.full((2, 16, 16, 1), 0.5, np.float32)))
+    {'psnr': 20.0, 'ssim': 0.984}
+    """
+    found = [_each(images[i : i + 500], clean[i : i + 500]) for i in range(0, len(images), 500)]
+    return {name: float(np.mean(np.concatenate(own))) for name, own in zip(("psnr", "ssim"), zip(*found), strict=True)}
+
+
+def qualities(found: Mapping[str, np.ndarray], clean: np.ndarray) -> dict[str, float]:
+    """`quality` of each method's images, by "<method>_psnr" and "<method>_ssim"."""
+    measured = {name: quality(images, clean) for name, images in found.items()}
+    return {f"{name}_{what}": value for name, own in measured.items() for what, value in own.items()}
+
+
+def side_by_side(columns: Mapping[str, np.ndarray], shown: Sequence[int]) -> Figure:
+    """A row for each of the images that are shown: the first column is what the others should be, images in 0..1."""
+    clean, *_ = columns.values()
+    images, titles = [], []
+    for i in shown:
+        for name, own in columns.items():
+            images.append(np.clip(own[i], 0, 1))
+            titles.append(name if own is clean else f"{name} {float(psnr(images[-1], clean[i])):.1f} dB")
+    return pictures.examples(np.stack(images), titles, columns=len(columns))

@@ -100,9 +100,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(("weight_decay", "beta", "preflight.price", "smoothness"), NOT_NEGATIVE),
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
-    **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
+    **dict.fromkeys(("margin", "inner_rate", "style_weight"), POSITIVE),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
@@ -115,6 +115,7 @@ RULES: dict[str, Rule] = {
     "save_seconds": ("a number of at least 0", lambda x: x >= 0),  # infinite: at the end alone
     "context": ("a whole number of at least 2", lambda x: x >= 2),
     "tile": ("a multiple of 16 from 16 to 224", lambda x: x % 16 == 0 and 16 <= x <= 224),
+    "size": ("a whole number of at least 16", lambda x: x >= 16),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
     "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),
     "length": ("a whole number of at least 2", lambda x: x >= 2),
@@ -126,7 +127,7 @@ RULES: dict[str, Rule] = {
     "smoothing": ("a number from 0 to 1", lambda x: 0 <= x <= 1),
     "hidden": ("whole numbers of at least 1", lambda x: COUNTS[1](x if isinstance(x, tuple) else (x,))),
     "channels": COUNTS,
-    **dict.fromkeys(("methods", "stages", "networks"), ("one or more of them", lambda x: len(x) > 0)),
+    **dict.fromkeys(("methods", "stages", "networks", "styles"), ("one or more of them", lambda x: len(x) > 0)),
     "angle": ("an angle of at least 0 and less than pi", lambda x: 0 <= x < math.pi),
     "widths": ("one or more whole numbers of at least 1", lambda x: len(x) > 0 and COUNTS[1](x)),
     "classes": ("two digits from 0 to 9 that differ", lambda x: x[0] != x[1] and all(0 <= digit <= 9 for digit in x)),

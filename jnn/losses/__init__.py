@@ -3,7 +3,7 @@
     classification      cross-entropies, focal and robust ones, margins, ordered classes, trees of classes
     regression          errors, robust errors, deviances, quantiles, cosine distance
     distributions       negative log-likelihoods, CRPS, KL divergences, evidence lower bounds, Cox's partial likelihood
-    images              overlaps of regions, boxes, structural similarity, total variation, LPIPS
+    images              overlaps of regions, boxes, structural similarity, total variation, LPIPS, style
     lists               learning to rank, by pairs and by whole lists
     sources             the best of all orders that separated sources may have
     params              penalties
@@ -88,6 +88,7 @@ from jnn.losses._robust import (
 )
 from jnn.losses._segmentation import dice_loss, focal_tversky_loss, generalized_dice_loss, jaccard_loss, tversky_loss
 from jnn.losses._self_supervised import barlow_twins, negative_cosine, vicreg
+from jnn.losses._style import gram_matrix, style_loss
 from jnn.losses._survival import cox_partial_likelihood
 from jnn.losses._temporal_difference import double_q_learning_loss, q_learning_loss, td_loss
 from jnn.losses._transducer import transducer_loss
@@ -155,6 +156,7 @@ __all__ = [
     "generalized_cross_entropy",
     "generalized_dice_loss",
     "giou_loss",
+    "gram_matrix",
     "group_advantages",
     "grpo_loss",
     "hierarchical_softmax",
@@ -229,6 +231,7 @@ __all__ = [
     "ssim_loss",
     "standard_gaussian_kl",
     "student_t_nll",
+    "style_loss",
     "supervised_contrastive_loss",
     "td_loss",
     "total_variation",

@@ -44,11 +44,13 @@ from jnn.models._published_vits import deit_from_hf, vit_from_hf
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
+from jnn.models._super_resolution import edsr, edsr_spec, espcn, espcn_spec
 from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_hidden, transformer_spec
 from jnn.models._transformer_block import cached_block, transformer_block, transformer_block_spec
 from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
+from jnn.models._vgg_features import vgg_features, vgg_features_spec
 from jnn.models._vit import TORCHVISION_VIT, VITS, vit, vit_spec
 from jnn.models._wavenet import wavenet, wavenet_spec
 from jnn.models._xception import xception, xception_spec
@@ -216,6 +218,8 @@ __all__ = [
     "diffusion_unet",
     "diffusion_unet_spec",
     "distilbert_from_hf",
+    "edsr",
+    "edsr_spec",
     "efficientnet",
     "efficientnet_lite",
     "efficientnet_lite_spec",
@@ -231,6 +235,8 @@ __all__ = [
     "encoder_decoder_spec",
     "encoder_from_hf",
     "encoder_spec",
+    "espcn",
+    "espcn_spec",
     "fcos_boxes",
     "fcos_detections",
     "fcos_head",
@@ -340,6 +346,8 @@ __all__ = [
     "vae",
     "vae_spec",
     "vgg",
+    "vgg_features",
+    "vgg_features_spec",
     "vgg_spec",
     "vit",
     "vit_from_hf",

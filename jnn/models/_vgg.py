@@ -17,6 +17,7 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import conv, conv_spec, max_pool
 from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._vgg_features import vgg_features, vgg_features_spec
 from jnn.param import Params, Spec
 
 VGGS: dict[str, tuple[tuple[int, ...], ...]] = {  # widths of the convolutions of each stage, for `vgg_spec`
@@ -56,16 +57,11 @@ def vgg_spec(
     shrink = 2 ** len(stages)
     if len(image) != 3 or min(image[:2]) < shrink:
         raise ValueError(f"vgg_spec: expected image (y, x, c), y and x at least {shrink}; found {tuple(image)}.")
-    spec: Spec = {}
-    c_in = image[2]
-    for i, widths in enumerate(stages, 1):
-        spec[f"stage{i}"] = {
-            f"conv{j}": conv_spec(a, b, (3, 3), dtype=dtype)
-            for j, (a, b) in enumerate(zip((c_in, *widths), widths, strict=False), 1)
-        }
-        c_in = widths[-1]
-    features = (image[0] // shrink) * (image[1] // shrink) * c_in
-    return spec | {"head": mlp_spec((features, dense, dense, classes), dtype=dtype)}
+    features = (image[0] // shrink) * (image[1] // shrink) * stages[-1][-1]
+    return {
+        **vgg_features_spec(stages, channels=image[2], dtype=dtype),
+        "head": mlp_spec((features, dense, dense, classes), dtype=dtype),
+    }
 
 
 def vgg(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) -> jax.Array:
@@ -94,11 +90,7 @@ def vgg(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) ->
     """
     checks.params("vgg", p, "stage1", "head")
     checks.floats("vgg", x, ndim=3)
-    for i in range(1, len(p)):
-        stage = gather(p[f"stage{i}"], f"stage{i}")
-        for j in range(1, len(stage) + 1):
-            x = jax.nn.relu(conv(stage[f"conv{j}"], x))
-        x = constrain(max_pool(x, (2, 2)), "y", "x", "channels")
+    x = constrain(max_pool(vgg_features(p, x)[-1], (2, 2)), "y", "x", "channels")
     return _dense(p["head"], x, key, rate)
 
 

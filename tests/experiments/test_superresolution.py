@@ -17,7 +17,7 @@ from jnn.data import Batches
 from jnn.train import create_state, make_step
 from tests.experiments.shortened import flown, resumed
 
-SHORT = ["--steps", "200", "--network", "edsr", "--blocks", "1", "--width", "8"]
+SHORT = ["--steps", "40", "--network", "edsr", "--blocks", "1", "--width", "8"]
 
 
 def stripes(name):

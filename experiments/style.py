@@ -9,8 +9,8 @@ Losses    "Image Style Transfer Using Convolutional Neural Networks", Gatys et a
           of the fourth stage; of style, that of Gram matrices of all four; and total variation.
 Training  Adam on the pixels, which begin as the content, along a cosine to 0; a picture for each style, side by side.
 Run       python -m experiments.style [--content china --styles flower gravel]
-Measured  LPIPS of the picture 0.480 to the content and 0.593 to the style, which are 0.695 from each other; one seed, 51
-          seconds of one busy CPU core.
+Measured  LPIPS of the picture 0.480 to the content and 0.593 to the style, which are 0.695 from each other; one seed,
+          51 seconds of one busy CPU core.
 """
 
 from __future__ import annotations

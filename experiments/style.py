@@ -7,9 +7,10 @@ Network   VGG-16, trained on ImageNet, as LPIPS's authors publish it (`weights/l
           Johnson et al., 2016. Each is divided by its root mean square on the two photographs.
 Losses    "Image Style Transfer Using Convolutional Neural Networks", Gatys et al., 2016: of content, the squared error
           of the fourth stage; of style, that of Gram matrices of all four; and total variation.
-Training  Adam on the pixels, which begin as the content, along a cosine to 0; several styles are painted side by side.
+Training  Adam on the pixels, which begin as the content, along a cosine to 0; a picture for each style, side by side.
 Run       python -m experiments.style [--content china --styles flower gravel]
-Measured  TODO
+Measured  LPIPS of the picture 0.480 to the content and 0.593 to the style, which are 0.695 from each other; one seed,
+          51 seconds of one busy CPU core.
 """
 
 from __future__ import annotations
@@ -114,15 +115,12 @@ def experiment(config: Config) -> Outcome:
     apart = {f"lpips_{name}": np.asarray(vgg16.lpips(vgg, heads, *pair)) for name, pair in pairs.items()}
     last = {name: history[-1][f"train/{name}"] for name in ("content", "style", "variation")}
     shown = np.stack([contents, styles, painted], 1).reshape(-1, *content.shape)
+    caption = f"{config.content} in the style of {', '.join(config.styles)}".replace("_", " ")
     return Outcome(
         params=state.params,
         metrics=last | {name: float(value.mean()) for name, value in apart.items()},
         history=history,
-        figures={
-            "What is painted, how, and the picture.": lambda: pictures.sheet(
-                shown, 3, rows=config.styles, heads=("content", "style", "painted")
-            )
-        },
+        figures={caption: lambda: pictures.sheet(shown, 3, heads=("content", "style", "painted"))},
     )
 
 

@@ -108,6 +108,18 @@ def cifar10(data_dir: str | None = None) -> Data:
     return Data(*data.split(data.cifar10(data_dir, "train"), 0.1, seed=SPLIT_SEED), data.cifar10(data_dir, "test"))
 
 
+def balanced(part: dict[str, np.ndarray], each: int, *, seed: int) -> dict[str, np.ndarray]:
+    """So many rows of each class, drawn without repetition; classes take turns: the first rows are balanced, too.
+
+    >>> part = {"y": np.array([0, 1, 0, 1, 0, 1, 1])}
+    >>> balanced(part, 2, seed=0)["y"].tolist()
+    [0, 1, 0, 1]
+    """
+    order = np.random.default_rng(seed).permutation(len(part["y"]))
+    rows = [order[part["y"][order] == label][:each] for label in np.unique(part["y"])]
+    return {name: array[np.stack(rows, 1).ravel()] for name, array in part.items()}
+
+
 def scale_images(x):
     """uint8 images to float32 of mean about 0 and deviation about 1; for arrays of any library, on its device."""
     return (x / 255 - 0.47) / 0.25

@@ -2,7 +2,7 @@
 
     lite0(data_dir) -> params, stats
     lite0_stages(params, stats) -> stages     a batch norm is folded into the convolution before it
-    photographs() -> names, pixels
+    photographs(shown) -> names, pixels
 
 Law: the stages compute what `jnn.models.efficientnet_lite` does, to rounding (`tests/experiments/test_explain.py`).
 """
@@ -10,6 +10,7 @@ Law: the stages compute what `jnn.models.efficientnet_lite` does, to rounding (`
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -26,7 +27,14 @@ FILE = "weights/efficientnet_lite0/efficientnet-lite0-57934424.pth"
 BLOCKS, STRIDES = (1, 2, 2, 3, 3, 4, 1), (1, 2, 2, 2, 1, 2, 1)  # of the stages of residual blocks
 SIZE, EPSILON = 224, 1e-3
 POSITIVE = positive_rule()
-CLASSES = {281: "tabby", 282: "tiger cat", 285: "Egyptian cat", 698: "palace", 967: "espresso", 985: "daisy"}
+SCIKIT_IMAGE = {"cat": "chelsea", "cup": "coffee", "astronaut": "astronaut", "rocket": "rocket"}
+CLASSES = {  # of ImageNet's thousand
+    108: "sea anemone", 281: "tabby", 282: "tiger cat", 285: "Egyptian cat", 287: "lynx", 309: "bee", 310: "ant",
+    422: "barbell", 442: "bell cote", 450: "bobsled", 483: "castle", 504: "coffee mug", 540: "drilling platform",
+    560: "football helmet", 573: "go-kart", 657: "missile", 663: "monastery", 668: "mosque", 698: "palace",
+    744: "projectile", 747: "punching bag", 812: "space shuttle", 904: "window screen", 925: "consomme",
+    947: "mushroom", 960: "chocolate sauce", 967: "espresso", 968: "cup", 975: "lakeside", 985: "daisy",
+}  # fmt: skip
 NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
 NAMES = {
     "stem/conv/*": "_conv_stem.*",
@@ -97,8 +105,8 @@ def _unit(p: dict, stats: dict, *, rule: Rule, stride: int = 1, layer=conv) -> S
     return Stage(partial(layer, stride=stride), folded, rule)
 
 
-def photographs() -> tuple[list[str], np.ndarray]:
-    """scikit-learn's two, and scikit-image's cat and cup where it is installed: (n, 224, 224, 3), as the network reads.
+def photographs(shown: Sequence[str] = ("cat", "cup")) -> tuple[list[str], np.ndarray]:
+    """scikit-learn's two, and those shown of scikit-image's where it is installed: (n, 224, 224, 3), as it reads them.
 
     Each is scaled so that its shorter side is 256, and the middle is cut out.
     """
@@ -106,7 +114,7 @@ def photographs() -> tuple[list[str], np.ndarray]:
     found = dict(zip(("palace", "flower"), datasets.load_sample_images().images, strict=True))
     if importlib.util.find_spec("skimage") is not None:
         more = importlib.import_module("skimage.data")
-        found |= {"cat": more.chelsea(), "cup": more.coffee()}
+        found |= {name: getattr(more, SCIKIT_IMAGE[name])() for name in shown}
     return list(found), (np.stack([_middle(image) for image in found.values()]) - 127) / 128
 
 

@@ -102,7 +102,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("first_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(("weight_decay", "beta", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
-    **dict.fromkeys(("margin", "inner_rate"), POSITIVE),
+    **dict.fromkeys(("margin", "inner_rate", "tuned_rate"), POSITIVE),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
         ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
@@ -114,6 +114,12 @@ RULES: dict[str, Rule] = {
     "serve": ("a port from 0 to 65535, where 0 stands for any free one", lambda x: 0 <= x <= 65535),
     "save_seconds": ("a number of at least 0", lambda x: x >= 0),  # infinite: at the end alone
     "context": ("a whole number of at least 2", lambda x: x >= 2),
+    "labels": (
+        "one or more multiples of 50 up to 40,000, for ten classes and a fifth that validates",
+        lambda x: len(x) > 0 and all(n % 50 == 0 and 50 <= n <= 40_000 for n in x),
+    ),
+    "test_images": ("a multiple of 10 from 10 to 10,000", lambda x: x % 10 == 0 and 10 <= x <= 10_000),
+    "size": ("a multiple of 32 from 32 to 224", lambda x: x % 32 == 0 and 32 <= x <= 224),
     "tile": ("a multiple of 16 from 16 to 224", lambda x: x % 16 == 0 and 16 <= x <= 224),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
     "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),

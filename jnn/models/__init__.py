@@ -12,7 +12,12 @@ from jnn.models._deit import deit, deit_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
-from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite, efficientnet_lite_spec
+from jnn.models._efficientnet_lite import (
+    EFFICIENTNETS_LITE,
+    efficientnet_lite,
+    efficientnet_lite_maps,
+    efficientnet_lite_spec,
+)
 from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
 from jnn.models._fcos import PointPredictions, fcos_head, fcos_head_spec
 from jnn.models._fcos_points import PyramidPoints, fcos_boxes, fcos_detections, fcos_points, fcos_targets
@@ -42,7 +47,7 @@ from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
 from jnn.models._published_vits import deit_from_hf, vit_from_hf
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
-from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
+from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_maps, resnet_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
 from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_hidden, transformer_spec
@@ -218,6 +223,7 @@ __all__ = [
     "distilbert_from_hf",
     "efficientnet",
     "efficientnet_lite",
+    "efficientnet_lite_maps",
     "efficientnet_lite_spec",
     "efficientnet_spec",
     "efficientnet_v2",
@@ -306,6 +312,7 @@ __all__ = [
     "recurrent_classifier_spec",
     "reparametrize",
     "resnet",
+    "resnet_maps",
     "resnet_spec",
     "roberta_from_hf",
     "routed_decoder",

@@ -15,7 +15,8 @@ from jax.typing import DTypeLike
 
 from jnn.models._conv_norm import Stats
 from jnn.models._efficientnet import STAGES, STRIDES
-from jnn.models._inverted_network import factor, rounded, staged_network, staged_network_spec
+from jnn.models._inverted_network import factor, rounded, staged_maps, staged_network, staged_network_spec
+from jnn.models._residual_stages import check_stages, stage_names, stage_number
 from jnn.param import Params, Spec
 
 EFFICIENTNETS_LITE: dict[str, dict[str, float]] = {  # factors for `efficientnet_lite_spec`
@@ -123,6 +124,63 @@ def efficientnet_lite(
         drop_path=drop_path,
         stem_stride=stem_stride,
         strides=strides,
+        activation=jax.nn.relu6,
+        padding="SAME",
+        epsilon=EPSILON,
+        weight=weight,
+    )
+
+
+def efficientnet_lite_maps(
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None = None,
+    *,
+    key: jax.Array | None,
+    drop_path: float = 0.0,
+    stem_stride: int = 2,
+    strides: Sequence[int] | None = None,
+    weight: jax.Array | None = None,
+) -> tuple[jax.Array, Stats]:
+    """Feature maps of an EfficientNet-Lite, what the mean and the logits are read from; or of a part of its stages.
+
+    What for, see `resnet_maps`.
+
+    Args:
+      p: some stages in a row, as `efficientnet_lite_spec` declares them, with the convolutions before and behind all
+        of them iff p has "stem" and "last"; "out" is not read.
+      x: images where p has the stem, else the maps of the stage before: (..., y, x, c), floating point.
+      stats, key, stem_stride, weight: as in `efficientnet_lite`; stats may hold more than p does.
+      drop_path: of stochastic depth, in the last block that p has.
+      strides: of the first block of each stage that p has; None for those of the published ones.
+
+    Returns:
+      (..., y / strides, x / strides, channels), in x's dtype; and the statistics used.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: p has no stage, x other channels than p was declared for, or no elements; strides are not one of each
+        stage.
+
+    >>> from jnn.param import abstract
+    >>> p = abstract(efficientnet_lite_spec(1000))
+    >>> last = {name: p.pop(name) for name in ("stage6", "stage7", "last")}
+    >>> part = lambda p, x: efficientnet_lite_maps(p, x, key=None)[0]
+    >>> maps = jax.eval_shape(part, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32))
+    >>> maps.shape, jax.eval_shape(part, last, maps).shape
+    ((8, 14, 14, 112), (8, 7, 7, 1280))
+    """
+    check_stages("efficientnet_lite_maps", p)
+    published = [STRIDES[stage_number(name) - 1] for name in stage_names(p)] if strides is None else strides
+    return staged_maps(
+        "efficientnet_lite_maps",
+        p,
+        x,
+        stats,
+        key=key,
+        drop_path=drop_path,
+        stem_stride=stem_stride,
+        strides=published,
         activation=jax.nn.relu6,
         padding="SAME",
         epsilon=EPSILON,

@@ -2,6 +2,7 @@
 
     staged_network_spec(classes, stages, stem, last) -> spec
     staged_network(where, p, x, stats) -> (logits, stats)   a stem, the stages, a "last" convolution, dropout, logits
+    staged_maps(where, p, x, stats) -> (maps, stats)        those of them before dropout that p has
 
 Laws: as in `_conv_norm`.
 """
@@ -83,6 +84,21 @@ def staged_network(
     *,
     key: jax.Array | None,
     rate: float,
+    **how: Any,
+) -> tuple[jax.Array, Stats]:
+    """Logits of images, and the statistics used; how is as in `staged_maps`."""
+    checks.params(where, p, "stem", "stage1", "out", may=("last",))
+    h, seen = staged_maps(where, p, x, stats, key=key, **how)
+    return head(p, h, rate, key), seen
+
+
+def staged_maps(
+    where: str,
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    *,
+    key: jax.Array | None,
     drop_path: float = 0.0,
     stem_stride: int,
     strides: Sequence[int],
@@ -92,8 +108,7 @@ def staged_network(
     epsilon: float = 1e-5,
     weight: jax.Array | None,
 ) -> tuple[jax.Array, Stats]:
-    """Logits of images, and the statistics used; the convolution behind the stages is there iff p has "last"."""
-    checks.params(where, p, "stem", "stage1", "out", may=("last",))
+    """Maps before the mean, and the statistics used; the convolutions before and behind the stages are those of p."""
     checks.floats(where, x, ndim=3)
     check_key(where, key, optional=True)
     checks.count(where, "stem_stride", stem_stride)
@@ -101,12 +116,15 @@ def staged_network(
         raise ValueError(f"{where}: expected a stride of each of {stages} stages, found {tuple(strides)}.")
     unit = partial(conv_norm, padding=padding, epsilon=epsilon, weight=weight)
     how = {"activation": activation, "padding": padding, "epsilon": epsilon, "weight": weight}
-    h, first = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=stem_stride)
-    h, seen = through_stages(p, activation(h), stats, block or _block, key, strides=strides, drop_path=drop_path, **how)
+    seen: Stats = {}
+    if "stem" in p:
+        h, seen["stem"] = unit(gather(p["stem"], "stem"), x, stats and stats["stem"], stride=stem_stride)
+        x = activation(h)
+    x, of_stages = through_stages(p, x, stats, block or _block, key, strides=strides, drop_path=drop_path, **how)
     if "last" in p:
-        h, seen["last"] = unit(gather(p["last"], "last"), h, stats and stats["last"])
-        h = activation(h)
-    return head(p, h, rate, key), {"stem": first, **seen}
+        h, of_stages["last"] = unit(gather(p["last"], "last"), x, stats and stats["last"])
+        x = activation(h)
+    return x, {**seen, **of_stages}
 
 
 def _block(p: Params, x: jax.Array, stats: Stats | None, key: jax.Array | None, **how: Any) -> tuple[jax.Array, Stats]:

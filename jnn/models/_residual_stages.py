@@ -63,8 +63,21 @@ def pooled_stem(stem: Params, x: jax.Array) -> jax.Array:
 
 
 def stage_names(p: Params) -> list[str]:
-    """ "stage1", "stage2", ..., as far as there are any."""
-    return [f"stage{i + 1}" for i in range(sum(name.startswith("stage") for name in p))]
+    """ "stage1", "stage2", ..., as far as there are any; of a part of a network, from the first that it has."""
+    numbers = [stage_number(name) for name in p if name.startswith("stage")]
+    return [f"stage{min(numbers) + i}" for i in range(len(numbers))]
+
+
+def stage_number(name: str) -> int:
+    """1 of "stage1"."""
+    return int(name.removeprefix("stage"))
+
+
+def check_stages(where: str, p: Params) -> None:
+    """Raises unless p is a dict with a stage at least: whole networks, or some of their stages in a row."""
+    checks.params(where, p)
+    if not any(name.startswith("stage") for name in p):
+        raise ValueError(f"{where}: expected params with a stage, such as 'stage1'; found the names {sorted(p)}.")
 
 
 def through_stages(
@@ -91,7 +104,7 @@ def through_stages(
         rate, *more = islice(rates, depths[i])
         noise = {part: None if key is None else path_key(key, f"{name}/{part}") for part in ("first", "rest")}
         first = gather(stage["first"], f"{name}/first")
-        stride = _stage_stride(i) if strides is None else strides[i]
+        stride = _stage_stride(stage_number(name) - 1) if strides is None else strides[i]
         x, told = block(first, x, given and given["first"], noise["first"], stride=stride, drop_path=rate, **how)
         seen[name] = {"first": told}
         if "rest" not in stage:

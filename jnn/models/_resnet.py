@@ -1,11 +1,13 @@
 """Residual networks: ResNet (v1.5), wide ResNet with bottlenecks, ResNeXt. (Activation first: `_preactivation_resnet`.)
 
     resnet(p, x, stats, key=key) -> (logits, stats)
+    resnet_maps(p, x, stats, key=key) -> (maps, stats)     of the whole network, or of some of its stages
 
 What there is, is in the shapes: blocks of two 3x3 convolutions or of three with a narrow one in the middle, groups,
 and the stem: 7x7 is ImageNet's, which strides and pools, 3x3 is that for small images.
 
-Laws: given the statistics that a batch had, the output is the same, whatever else is in the batch.
+Laws: given the statistics that a batch had, the output is the same, whatever else is in the batch; the maps of a
+network are those that its last stages make of the maps of its first.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
 from jnn.models._residual_stages import (
     added,
     block_sizes,
+    check_stages,
     head,
     pooled_stem,
     stages_spec,
@@ -152,13 +155,68 @@ def resnet(
     (8, 1000)
     """
     checks.params("resnet", p, "stem", "stage1")
-    checks.floats("resnet", x, ndim=3)
-    check_key("resnet", key, optional=True)
-    stem = gather(p["stem"], "stem")
-    h, seen = conv_norm(stem, x, stats and stats["stem"], stride=stem_stride(stem), weight=weight)
-    h = pooled_stem(stem, jax.nn.relu(h))
-    h, of_stages = through_stages(p, h, stats, _residual, key, drop_path=drop_path, weight=weight)
-    return head(p, h), {"stem": seen, **of_stages}
+    h, seen = _maps("resnet", p, x, stats, key=key, drop_path=drop_path, weight=weight)
+    return head(p, h), seen
+
+
+def resnet_maps(
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None = None,
+    *,
+    key: jax.Array | None,
+    drop_path: float = 0.0,
+    weight: jax.Array | None = None,
+) -> tuple[jax.Array, Stats]:
+    """Feature maps of a residual network, what the mean and the logits are read from; or of a part of its stages.
+
+    A backbone for what looks at places. And a network in two: the first stages once for every image, the last ones
+    again and again, while they are fine-tuned.
+
+    Args:
+      p: some stages in a row, as `resnet_spec` declares them, with the stem iff p has "stem"; "out" is not read.
+      x: images where p has the stem, else the maps of the stage before: (..., y, x, c), floating point.
+      stats, key, weight: as in `resnet`; stats may hold more than p does.
+      drop_path: of stochastic depth, in the last block that p has.
+
+    Returns:
+      (..., y / strides, x / strides, channels of the last stage), in x's dtype, not negative; and the statistics used.
+
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: p has no stage, x other channels than p was declared for, or no elements.
+
+    >>> from jnn.param import abstract
+    >>> p = abstract(resnet_spec(**RESNETS["resnet50"], classes=1000))
+    >>> last = {"stage4": p.pop("stage4")}
+    >>> part = lambda p, x: resnet_maps(p, x, key=None)[0]
+    >>> maps = jax.eval_shape(part, p, jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32))
+    >>> maps.shape, jax.eval_shape(part, last, maps).shape
+    ((8, 14, 14, 1024), (8, 7, 7, 2048))
+    """
+    check_stages("resnet_maps", p)
+    return _maps("resnet_maps", p, x, stats, key=key, drop_path=drop_path, weight=weight)
+
+
+def _maps(
+    where: str,
+    p: Params,
+    x: jax.Array,
+    stats: Stats | None,
+    *,
+    key: jax.Array | None,
+    drop_path: float,
+    weight: jax.Array | None,
+) -> tuple[jax.Array, Stats]:
+    checks.floats(where, x, ndim=3)
+    check_key(where, key, optional=True)
+    seen: Stats = {}
+    if "stem" in p:
+        stem = gather(p["stem"], "stem")
+        x, seen["stem"] = conv_norm(stem, x, stats and stats["stem"], stride=stem_stride(stem), weight=weight)
+        x = pooled_stem(stem, jax.nn.relu(x))
+    x, of_stages = through_stages(p, x, stats, _residual, key, drop_path=drop_path, weight=weight)
+    return x, {**seen, **of_stages}
 
 
 def _residual(

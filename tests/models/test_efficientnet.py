@@ -10,11 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from torch import nn
-from torch.nn.functional import pad, relu6
 
 import jnn
 from experiments.efficientnet import FILE, NAMES, state_dict
+from experiments.peers.torch_efficientnet import LITE0, EfficientNetLite
 from jnn.data import data_root
 from jnn.interop.torch import load_with_stats
 from jnn.models import (
@@ -29,69 +28,6 @@ from jnn.models import (
 from tests.models.images import check_with_stats, images
 
 PALACE, DAISY = 698, 985  # of ImageNet's classes
-# kernel, widening, channels, blocks and stride of each stage
-LITE0 = [
-    (3, 1, 16, 1, 1),
-    (3, 6, 24, 2, 2),
-    (5, 6, 40, 2, 2),
-    (3, 6, 80, 3, 2),
-    (5, 6, 112, 3, 1),
-    (5, 6, 192, 4, 2),
-    (3, 6, 320, 1, 1),
-]
-
-
-class Same(nn.Conv2d):
-    """TensorFlow's padding: as many outputs as strides fit, the odd zero behind."""
-
-    def forward(self, x):
-        short = [
-            max((-(-n // s) - 1) * s + k - n, 0)
-            for n, k, s in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
-        ]
-        (up, down), (left, right) = ((n // 2, n - n // 2) for n in short)
-        return super().forward(pad(x, (left, right, up, down)))
-
-
-def norm(c):
-    return nn.BatchNorm2d(c, eps=1e-3)
-
-
-class MBConv(nn.Module):
-    def __init__(self, a, b, kernel, widen, stride):
-        super().__init__()
-        c = a * widen
-        if widen > 1:
-            self._expand_conv, self._bn0 = Same(a, c, 1, bias=False), norm(c)
-        self._depthwise_conv, self._bn1 = Same(c, c, kernel, stride, groups=c, bias=False), norm(c)
-        self._project_conv, self._bn2 = Same(c, b, 1, bias=False), norm(b)
-        self.skips = stride == 1 and a == b
-
-    def forward(self, x):
-        h = relu6(self._bn0(self._expand_conv(x))) if hasattr(self, "_expand_conv") else x
-        h = self._bn2(self._project_conv(relu6(self._bn1(self._depthwise_conv(h)))))
-        return x + h if self.skips else h
-
-
-class TorchLite(nn.Module):
-    """Parts named as in the file of weights, but for the blocks, which are counted within their stage."""
-
-    def __init__(self, stages, classes, stem=32, last=1280):
-        super().__init__()
-        self._conv_stem, self._bn0, c = Same(3, stem, 3, 2, bias=False), norm(stem), stem
-        for i, (kernel, widen, c_out, n, stride) in enumerate(stages, 1):
-            first = MBConv(c, c_out, kernel, widen, stride)
-            c = c_out
-            rest = [MBConv(c, c, kernel, widen, 1) for _ in range(n - 1)]
-            self.add_module(f"stage{i}", nn.Sequential(first, *rest))
-        self.n = len(stages)
-        self._conv_head, self._bn1, self._fc = Same(c, last, 1, bias=False), norm(last), nn.Linear(last, classes)
-
-    def forward(self, x):
-        x = relu6(self._bn0(self._conv_stem(x)))
-        for i in range(self.n):
-            x = getattr(self, f"stage{i + 1}")(x)
-        return self._fc(relu6(self._bn1(self._conv_head(x))).mean((2, 3)))
 
 
 @pytest.mark.slow
@@ -99,7 +35,7 @@ def test_matches_torch():
     stages = [(3, 1, 8, 1, 1), (5, 2, 16, 3, 2)]
     spec = efficientnet_lite_spec(5, stages=[stage[:4] for stage in stages], stem=8, last=12)
     model = lambda p, x, stats: efficientnet_lite(p, x, stats, key=None, strides=(1, 2))
-    check_with_stats(model, spec, TorchLite(stages, 5, stem=8, last=12), images(2, 12, 9, 3), NAMES)
+    check_with_stats(model, spec, EfficientNetLite(stages, 5, stem=8, last=12), images(2, 12, 9, 3), NAMES)
 
 
 def test_published_sizes():
@@ -152,7 +88,7 @@ def test_real_weights_give_torchs_logits_on_photographs(weights):
     params, stats = load_with_stats(spec, batch_stats_spec(spec), weights, NAMES)
     x = photographs()
     ours, _ = jax.jit(lambda p, x, stats: efficientnet_lite(p, x, stats, key=None))(params, x, stats)
-    module = TorchLite(LITE0, 1000).eval()
+    module = EfficientNetLite(LITE0, 1000).eval()
     module.load_state_dict(weights)
     with torch.no_grad():
         theirs = module(torch.tensor(x).permute(0, 3, 1, 2)).numpy()

@@ -1,0 +1,140 @@
+"""Ten kinds of photographs from a few labels: by published networks, frozen or fine-tuned, and from scratch.
+
+Data      CIFAR-10 (Krizhevsky, 2009): 500 or 5,000 labels, 1 and 10 % of all, as many of each class, drawn by the seed;
+          a fifth of these validates, the rest trains. --test-images of the test set, as many of each class.
+Networks  EfficientNet-Lite0 (Tan and Le, 2019), which saw ImageNet with labels, and the ResNet-50 of "AugNet:
+          End-to-End Unsupervised Visual Representation Learning with Image Augmentation", Chen et al., 2021, which saw
+          none; images enlarged to 64x64. Beside them the network of `cifar10`, on 32x32.
+Methods   frozen: a linear probe of the features, the decay of its weights validated. tuned: the last stage too (Lite0's
+          last two), from the probe on ("Fine-Tuning can Distort Pretrained Features and Underperform
+          Out-of-Distribution", Kumar et al., 2022); batch norms keep their statistics. What lies below is computed
+          once: the maps are in the run's folder. scratch: with crops and flips, which the others do not see.
+Training  Adam, cosine to 0, batches of 32: --steps of fine-tuning, four times as many of probes, eight from scratch.
+Run       python -m experiments.transfer_images            (pip install 'jnn[experiments,test]')
+Measured  not yet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jnn
+from experiments import cifar10, datasets, heatmaps, pictures
+from experiments.harness import Outcome, launch
+from experiments.options import Common
+from experiments.probes import Probe, linear_probe
+from experiments.small_images import CIFAR10
+from experiments.training import classified, train
+from experiments.trunks import TRUNKS, Trunk, cached, in_chunks
+from jnn.data import Batches, in_order
+
+Rows = dict[str, np.ndarray]
+Fit = tuple[Any, list[dict[str, float]]]  # parameters, history
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """Ten kinds of photographs from a few labels."""
+
+    steps: int = 150
+    workdir: str = "runs/transfer_images"
+    networks: tuple[Literal["lite0", "augnet"], ...] = ("lite0", "augnet")
+    labels: tuple[int, ...] = (500, 5000)
+    test_images: int = 2000
+    size: int = 64  # of images as the published networks see them
+    batch_size: int = 32
+    learning_rate: float = 1e-3  # of probes, and from scratch
+    tuned_rate: float = 3e-4
+    channels: tuple[int, ...] = (32, 64)  # these three as in `cifar10`
+    dense: int = 512
+    dropout: float = 0.5
+
+
+def parts(rows: Rows, labels: int) -> list[Rows]:
+    """Of the first rows, what trains and what validates."""
+    cuts = slice(labels * 4 // 5), slice(labels * 4 // 5, labels)
+    return [{name: array[cut] for name, array in rows.items()} for cut in cuts]
+
+
+def times(config: Config, n: int) -> Config:
+    """So many times the steps."""
+    return dataclasses.replace(config, steps=n * config.steps)
+
+
+def fitted(config: Config, spec: Any, loss: Callable, rate: float, rows: list[Rows], **how: Any) -> Fit:
+    """Trains by Adam, along a cosine."""
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, config.steps))
+    batches, held = Batches(rows[0], config.batch_size, seed=config.seed), in_order(rows[1], 100)
+    every = max(1, config.steps // 5)
+    state, history = train(config, spec, loss, optimizer, batches, every=every, validation=held, **how)
+    return state.params, history
+
+
+def tuned(config: Config, trunk: Trunk, probe: Probe, rows: list[Rows], name: str) -> tuple[Callable, Fit]:
+    """The network of maps, and what comes of tuning the last stage and the probe's head."""
+    network = lambda p, maps: probe.logits(p["head"], trunk.above(p["last"], maps))
+    loss = lambda p, batch, ctx: classified(network(p, batch["x"]), batch)
+    start = {"last": trunk.tuned(), "head": jax.tree.map(jnp.copy, probe.head)}
+    return network, fitted(config, jnn.spec_of(start), loss, config.tuned_rate, rows, name=name, start=start)
+
+
+def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str, int, Fit, np.ndarray]]:
+    """Each method with each number of labels: what was trained, and the classes of test images."""
+    network, loss = cifar10.make_loss(config)
+    classes = lambda network: lambda p, x: network(p, x).argmax(-1)
+    for n in config.labels:
+        spec, own = cifar10.network_spec(config), parts(rows, n)
+        fit = fitted(times(config, 8), spec, loss, config.learning_rate, own, name=f"scratch_{n}")
+        yield "scratch", n, fit, in_chunks(classes(lambda p, x: network(p, x, None)), fit[0], test)
+    for name in config.networks:
+        trunk, folder, cut = TRUNKS[name](config.data_dir), Path(config.workdir) / "maps", len(rows["y"])
+        images = np.concatenate([rows["x"], test])
+        maps = cached(folder / f"{name}.npy", partial(trunk.below, images, config.size))
+        features = cached(folder / f"{name}_features.npy", partial(in_chunks, trunk.above, trunk.tuned(), maps))
+        for n in config.labels:
+            own = parts({"x": features[:cut], "y": rows["y"]}, n)
+            probe, history = linear_probe(times(config, 4), *own, len(CIFAR10), name=f"{name}_frozen_{n}")
+            fit = probe._asdict(), history
+            yield f"{name}_frozen", n, fit, in_chunks(classes(probe.logits), probe.head, features[cut:])
+            own = parts({"x": maps[:cut], "y": rows["y"]}, n)
+            network_of_maps, fit = tuned(config, trunk, probe, own, f"{name}_tuned_{n}")
+            yield f"{name}_tuned", n, fit, in_chunks(classes(network_of_maps), fit[0], maps[cut:])
+
+
+def experiment(config: Config) -> Outcome:
+    """Every method on the same rows; all are tested on the same images."""
+    data = datasets.cifar10(config.data_dir)
+    rows = datasets.balanced(data.train, max(config.labels) // 10, seed=config.seed)
+    test = datasets.balanced(data.test, config.test_images // 10, seed=datasets.SPLIT_SEED)
+    params, history, found = {}, [], {}
+    for method, n, (own, told), classes in methods(config, rows, test["x"]):
+        params[f"{method}_{n}"] = own
+        history += [{k if k == "step" else f"{k}_{method}_{n}": v for k, v in row.items()} for row in told]
+        found.setdefault(method, []).append(classes)
+    accuracy = {method: [float((own == test["y"]).mean()) for own in each] for method, each in found.items()}
+    shown = slice(0, 16)
+    titles = [CIFAR10[y] for y in test["y"][shown]]
+    for method, each in found.items():
+        titles = [f"{title}\n{method}: {CIFAR10[y]}" for title, y in zip(titles, each[0][shown], strict=True)]
+    figures = {
+        "Accuracy on test images, by the number of labels.": lambda: heatmaps.bars(
+            accuracy, [f"{n:,} labels" for n in config.labels], "accuracy"
+        ),
+        f"Test images: what they are, and what they are taken for with {config.labels[0]:,} labels.": lambda: (
+            pictures.examples(test["x"][shown], titles)
+        ),
+    }
+    return Outcome(params, {"labels": config.labels} | accuracy, history, figures)
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

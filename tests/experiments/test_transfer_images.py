@@ -1,0 +1,115 @@
+"""Transfer: tiny trunks on made images; two parts are the network; decays are alone; a killed run goes on."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jnn
+from experiments import datasets, probes, transfer_images
+from experiments.efficientnet import FILE
+from experiments.trunks import AUGNET, TRUNKS, Trunk
+from jnn.data import data_root
+from jnn.layers import resize
+from jnn.models import batch_stats_spec, resnet, resnet_maps, resnet_spec
+from tests.experiments.shortened import flown, resumed
+
+SMALL = {"networks": ("lite0",), "labels": (50,), "test_images": 10, "size": 32, "channels": (2,), "dense": 4}
+OPTIONS = ["--networks", "lite0", "--labels", "50", "--test-images", "50", "--size", "32"]
+OPTIONS += ["--channels", "4", "4", "--dense", "8", "--batch-size", "8"]
+
+
+def needs(*names):
+    for name in names:
+        if not (data_root() / name).exists():
+            pytest.skip(f"{name} is not in {data_root()}; set JNN_DATA to where it is.")
+
+
+def images(n, seed):
+    """Grey ones, the brighter the larger their class is."""
+    rng, y = np.random.default_rng(seed), (np.arange(n) % 10).astype(np.int32)
+    x = 20 * y[:, None, None, None] + rng.integers(0, 40, (n, 32, 32, 3))
+    return {"x": x.astype(np.uint8), "y": y}
+
+
+def tiny(data_dir=None):
+    """A trunk of two stages that nobody has trained."""
+    spec = resnet_spec((1, 1), (4, 8), 5, stem=4, kernel=3)
+    p, key = jnn.init(spec, jax.random.key(0)), jax.random.key(1)
+    del p["out"]
+    maps = lambda p, x, stats: resnet_maps(p, x, stats, key=None)
+    return Trunk(p, jnn.init(batch_stats_spec(spec), key), maps, lambda x: x / 255, ("stage2",))
+
+
+def test_a_step_of_each_method_on_made_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "cifar10", lambda data_dir: datasets.Data(images(90, 0), images(9, 1), images(20, 2)))
+    monkeypatch.setitem(TRUNKS, "lite0", tiny)
+    outcome = transfer_images.experiment(transfer_images.Config(workdir=str(tmp_path), steps=1, **SMALL))
+    assert set(outcome.metrics) == {"labels", "scratch", "lite0_frozen", "lite0_tuned"}
+    assert [len(figure().axes) for figure in outcome.figures.values()] == [1, 10]
+    cached = np.load(tmp_path / "maps" / "lite0_features.npy")
+    trunk, rows = tiny(), datasets.balanced(images(90, 0), 5, seed=0)
+    x = resize(jnp.float32(rows["x"]) / 255, (32, 32))
+    theirs, _ = jax.jit(partial(resnet, key=None))(trunk.params, x, trunk.stats)
+    np.testing.assert_allclose(cached[:50], theirs, atol=2e-3 * float(jnp.abs(theirs).max()))
+
+
+def test_rows_are_balanced_at_every_length_and_no_row_is_twice_there():
+    part = {"x": np.arange(95), "y": np.arange(95) % 10}
+    rows = datasets.balanced(part, 8, seed=3)
+    assert len(set(rows["x"].tolist())) == 80
+    np.testing.assert_array_equal(rows["x"] % 10, rows["y"])
+    np.testing.assert_array_equal(np.bincount(rows["y"][:30]), 3)
+    training, validation = transfer_images.parts(rows, 50)
+    np.testing.assert_array_equal(np.bincount(training["y"]), 4)
+    np.testing.assert_array_equal(np.bincount(validation["y"]), 1)
+    assert not set(training["x"].tolist()) & set(validation["x"].tolist())
+
+
+def test_each_decay_is_as_it_is_alone(monkeypatch):
+    rng = np.random.default_rng(0)
+    batch = {"x": rng.normal(size=(6, 5)), "y": np.arange(6) % 3, "weight": np.ones(6)}
+    batch = {name: jnp.asarray(array, "int32" if name == "y" else "float32") for name, array in batch.items()}
+    heads = {"w": jnp.float32(rng.normal(size=(4, 5, 3))), "b": jnp.zeros((4, 3))}
+    total = lambda p: probes.loss(p, batch, None).values.sum()
+    together = jax.grad(total)(heads)
+    for i, decay in enumerate(probes.DECAYS):
+        monkeypatch.setattr(probes, "DECAYS", (decay,))
+        alone = jax.grad(total)(jax.tree.map(lambda a, i=i: a[i : i + 1], heads))
+        jax.tree.map(
+            lambda a, b, i=i: np.testing.assert_allclose(a[i : i + 1], b, rtol=1e-5, atol=1e-6), together, alone
+        )
+
+
+@pytest.mark.slow
+def test_lite0_learns_more_from_few_labels_than_a_network_from_scratch(tmp_path):
+    needs("cifar10", FILE)
+    options = {"networks": ("lite0",), "labels": (500,), "test_images": 200, "steps": 20}
+    outcome = transfer_images.experiment(transfer_images.Config(workdir=str(tmp_path), **options))
+    (scratch,), (frozen,), (tuned,) = (outcome.metrics[name] for name in ("scratch", "lite0_frozen", "lite0_tuned"))
+    assert frozen > max(scratch, 0.4)
+    assert tuned > max(scratch, 0.4)
+
+
+@pytest.mark.slow
+def test_augnet_in_two_parts_is_the_published_network():
+    needs(AUGNET)
+    trunk, x = TRUNKS["augnet"](None), np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    ours = trunk.above(trunk.tuned(), jnp.asarray(trunk.below(x, 64)))
+    pixels = trunk.scaled(resize(jnp.float32(x), (64, 64)))
+    theirs, _ = jax.jit(partial(resnet, key=None))(trunk.params, pixels, trunk.stats)
+    np.testing.assert_allclose(ours, theirs, atol=5e-3 * float(jnp.abs(theirs).max()))
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path):
+    needs("cifar10", FILE)
+    resumed("experiments.transfer_images", tmp_path, ["--steps", "4", *OPTIONS])
+
+
+@pytest.mark.slow
+def test_a_preflight_reports(tmp_path):
+    needs("cifar10")
+    flown("experiments.transfer_images", tmp_path, OPTIONS)

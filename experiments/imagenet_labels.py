@@ -8,7 +8,9 @@ Network   EfficientNet-Lite0 ("EfficientNet: Rethinking Model Scaling for Convol
 Measures  the five likeliest classes; the median time of --steps images, one after another. In PyTorch, from the same
           file and in one process with jnn's: python -m experiments.peers.torch_efficientnet
 Run       python -m experiments.imagenet_labels
-Measured  not yet.
+Measured  of the six photographs all five classes as in PyTorch, no logit further from its than 8e-6 (the largest is 11).
+          An image takes 17 ms, PyTorch (eager) 37, on one CPU core that had other work: the median of 30 calls each.
+          ImageNet has no class for an astronaut: she is a football helmet, 0.16.
 """
 
 from __future__ import annotations
@@ -73,10 +75,10 @@ def labelled(images: np.ndarray, probabilities: np.ndarray, names: Sequence[Sequ
     panels = figure.subplots(rows, 4, squeeze=False, width_ratios=(1, 1.2, 1, 1.2)).reshape(-1, 2)
     for (photograph, bars), image, p, own in zip(panels, images, probabilities, names, strict=False):
         photograph.imshow(image)
-        bars.barh(range(len(p)), p, color=ACCENT, height=0.62)
+        bars.barh(range(len(p)), p, color=ACCENT, height=0.36)
         for i, name in enumerate(own):
-            bars.text(0, i - 0.36, f"{name}, {p[i]:.2f}", fontsize=8, color=INK, va="bottom", parse_math=False)
-        bars.set(xlim=(0, 1), ylim=(len(p) - 0.5, -0.9))
+            bars.text(0, i - 0.22, f"{name}, {p[i]:.2f}", fontsize=8, color=INK, va="bottom", parse_math=False)
+        bars.set(xlim=(0, 1), ylim=(len(p) - 0.5, -0.75))
     for axes in panels.flat:
         axes.axis("off")
     return figure

@@ -119,7 +119,7 @@ RULES: dict[str, Rule] = {
         lambda x: len(x) > 0 and all(n % 50 == 0 and 50 <= n <= 40_000 for n in x),
     ),
     "test_images": ("a multiple of 10 from 10 to 10,000", lambda x: x % 10 == 0 and 10 <= x <= 10_000),
-    "size": ("a multiple of 32 from 32 to 224", lambda x: x % 32 == 0 and 32 <= x <= 224),
+    "size": ("a multiple of 8 from 32 to 224", lambda x: x % 8 == 0 and 32 <= x <= 224),
     "tile": ("a multiple of 16 from 16 to 224", lambda x: x % 16 == 0 and 16 <= x <= 224),
     "points": ("a whole number of at least 2", lambda x: x >= 2),
     "group": ("a whole number of at least 2, for one answer has no other to be better than", lambda x: x >= 2),

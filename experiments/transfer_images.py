@@ -9,7 +9,7 @@ Methods   frozen: a linear probe of the features, the decay of its weights valid
           last two), from the probe on ("Fine-Tuning can Distort Pretrained Features and Underperform
           Out-of-Distribution", Kumar et al., 2022); batch norms keep their statistics. What lies below is computed
           once: the maps are in the run's folder. scratch: with crops and flips, which the others do not see.
-Training  Adam, cosine to 0, batches of 32: --steps of fine-tuning, four times as many of probes, eight from scratch.
+Training  Adam, cosine to 0, batches of 32: --steps of fine-tuning, four times as many of probes, six from scratch.
 Run       python -m experiments.transfer_images            (pip install 'jnn[experiments,test]')
 Measured  not yet.
 """
@@ -45,15 +45,15 @@ Fit = tuple[Any, list[dict[str, float]]]  # parameters, history
 class Config(Common):
     """Ten kinds of photographs from a few labels."""
 
-    steps: int = 150
+    steps: int = 100
     workdir: str = "runs/transfer_images"
     networks: tuple[Literal["lite0", "augnet"], ...] = ("lite0", "augnet")
     labels: tuple[int, ...] = (500, 5000)
-    test_images: int = 2000
-    size: int = 64  # of images as the published networks see them
+    test_images: int = 1000
+    size: int = 72  # of images as the published networks see them
     batch_size: int = 32
     learning_rate: float = 1e-3  # of probes, and from scratch
-    tuned_rate: float = 3e-4
+    tuned_rate: float = 1e-4
     channels: tuple[int, ...] = (32, 64)  # these three as in `cifar10`
     dense: int = 512
     dropout: float = 0.5
@@ -93,7 +93,7 @@ def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str,
     classes = lambda network: lambda p, x: network(p, x).argmax(-1)
     for n in config.labels:
         spec, own = cifar10.network_spec(config), parts(rows, n)
-        fit = fitted(times(config, 8), spec, loss, config.learning_rate, own, name=f"scratch_{n}")
+        fit = fitted(times(config, 6), spec, loss, config.learning_rate, own, name=f"scratch_{n}")
         yield "scratch", n, fit, in_chunks(classes(lambda p, x: network(p, x, None)), fit[0], test)
     for name in config.networks:
         trunk, folder, cut = TRUNKS[name](config.data_dir), Path(config.workdir) / "maps", len(rows["y"])

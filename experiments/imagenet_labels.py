@@ -8,7 +8,7 @@ Network   EfficientNet-Lite0 ("EfficientNet: Rethinking Model Scaling for Convol
 Measures  the five likeliest classes; the median time of --steps images, one after another. In PyTorch, from the same
           file and in one process with jnn's: python -m experiments.peers.torch_efficientnet
 Run       python -m experiments.imagenet_labels
-Measured  of the six photographs all five classes as in PyTorch, no logit further from its than 8e-6 (the largest is 11).
+Measured  of six photographs all five classes as in PyTorch, no logit further from its than 8e-6 (the largest is 11).
           An image takes 17 ms, PyTorch (eager) 37, on one CPU core that had other work: the median of 30 calls each.
           ImageNet has no class for an astronaut: she is a football helmet, 0.16.
 """

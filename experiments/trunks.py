@@ -38,7 +38,7 @@ from jnn.optional import optional
 from jnn.terminal import say
 
 AUGNET = "weights/resnet50_augnet/model.pth"
-MEAN, DEVIATION = np.float32([[[[0.485, 0.456, 0.406]]], [[[0.229, 0.224, 0.225]]]])  # of ImageNet's pixels in 0..1
+MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])  # of ImageNet's pixels in 0..1
 CHUNK = 50  # images that are computed at a time
 
 
@@ -93,7 +93,9 @@ def of_augnet(data_dir: str | None = None) -> Trunk:
     params, stats = load_with_stats(spec, batch_stats_spec(spec), named, TORCHVISION_RESNET)
     del params["out"]
     maps = lambda p, x, stats: resnet_maps(p, x, stats, key=None)
-    return Trunk(params, stats, maps, lambda x: (x / 255 - MEAN) / DEVIATION, ("stage4",))
+    return Trunk(
+        params, stats, maps, lambda x: (x / 255 - MEAN[None, None, None]) / DEVIATION[None, None, None], ("stage4",)
+    )
 
 
 TRUNKS: dict[str, Callable[[str | None], Trunk]] = {"lite0": of_lite0, "augnet": of_augnet}

@@ -3,12 +3,12 @@
 augment(x, key) -> x                          crops and flips, on the device
 Halved(batches, steps)[step]                  images of half the size at first
 halve(images) -> images                       means of 2x2 pixels
-confident_mistakes(...), by_class(...), filters(...) -> Figure
+confident_mistakes(...), by_class(...), taken_for(...), filters(...) -> Figure
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -86,6 +86,27 @@ def by_class(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     axes.invert_yaxis()
     axes.spines["bottom"].set_bounds(0, 1)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def taken_for(
+    images: np.ndarray, labels: np.ndarray, predictions: Mapping[str, np.ndarray], names: Sequence[str]
+) -> Figure:
+    """Images (n, y, x, 3), a column each: what it is, and a row a method what it was taken for; mistakes are orange."""
+    rows = {"": labels} | dict(predictions)
+    width, below = 1.2 + 0.82 * len(images), 0.1 + 0.18 * len(rows)  # inches
+    figure = Figure(figsize=(width, 0.85 + below))
+    figure.subplots_adjust(left=1.2 / width, right=0.99, bottom=below / (0.85 + below), top=0.98, wspace=0.06)
+    for i, axes in enumerate(figure.subplots(1, len(images), squeeze=False)[0]):
+        axes.imshow(images[i])
+        axes.axis("off")
+        for j, (method, classes) in enumerate(rows.items()):
+            how = {"y": -0.08 - 0.23 * j, "transform": axes.transAxes, "va": "top", "fontsize": 8}
+            colour = pictures.INK if classes[i] == labels[i] else pictures.WARM
+            weight = "normal" if method else "bold"
+            axes.text(0.5, s=names[classes[i]], ha="center", color=colour, fontweight=weight, **how)
+            if i == 0:
+                axes.text(-0.2, s=method, ha="right", color=pictures.INK, **how)
     return figure
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import optax
 
 import jnn
-from experiments import cifar10, datasets, heatmaps, pictures
+from experiments import cifar10, datasets, heatmaps, small_images
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.probes import Probe, linear_probe
@@ -121,16 +121,12 @@ def experiment(config: Config) -> Outcome:
         history += [{k if k == "step" else f"{k}_{method}_{n}": v for k, v in row.items()} for row in told]
         found.setdefault(method, []).append(classes)
     accuracy = {method: [float((own == test["y"]).mean()) for own in each] for method, each in found.items()}
-    shown = slice(0, 16)
-    titles = [CIFAR10[y] for y in test["y"][shown]]
-    for method, each in found.items():
-        titles = [f"{title}\n{method}: {CIFAR10[y]}" for title, y in zip(titles, each[0][shown], strict=True)]
+    shares, shown = [f"{n / 500:g} %" for n in config.labels], slice(0, 10)
+    first = {method: each[0][shown] for method, each in found.items()}
     figures = {
-        "Accuracy on test images, by the number of labels.": lambda: heatmaps.bars(
-            accuracy, [f"{n:,} labels" for n in config.labels], "accuracy"
-        ),
-        f"Test images: what they are, and what they are taken for with {config.labels[0]:,} labels.": lambda: (
-            pictures.examples(test["x"][shown], titles)
+        "Accuracy on test images, by the share of labels.": lambda: heatmaps.bars(accuracy, shares, "accuracy"),
+        f"Test images, and what they are taken for with {config.labels[0]:,} labels.": lambda: small_images.taken_for(
+            test["x"][shown], test["y"][shown], first, CIFAR10
         ),
     }
     return Outcome(params, {"labels": config.labels} | accuracy, history, figures)

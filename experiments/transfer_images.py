@@ -4,14 +4,18 @@ Data      CIFAR-10 (Krizhevsky, 2009): 500 or 5,000 labels, 1 and 10 % of all, a
           a fifth of these validates, the rest trains. --test-images of the test set, as many of each class.
 Networks  EfficientNet-Lite0 (Tan and Le, 2019), which saw ImageNet with labels, and the ResNet-50 of "AugNet:
           End-to-End Unsupervised Visual Representation Learning with Image Augmentation", Chen et al., 2021, which saw
-          none; images enlarged to 64x64. Beside them the network of `cifar10`, on 32x32.
+          none; images enlarged to 72x72 (at 64 the last stage sees 2x2, where XLA:CPU's convolution takes forty times
+          what it does at 3x3). Beside them the network of `cifar10`, on 32x32.
 Methods   frozen: a linear probe of the features, the decay of its weights validated. tuned: the last stage too (Lite0's
           last two), from the probe on ("Fine-Tuning can Distort Pretrained Features and Underperform
           Out-of-Distribution", Kumar et al., 2022); batch norms keep their statistics. What lies below is computed
           once: the maps are in the run's folder. scratch: with crops and flips, which the others do not see.
 Training  Adam, cosine to 0, batches of 32: --steps of fine-tuning, four times as many of probes, six from scratch.
 Run       python -m experiments.transfer_images            (pip install 'jnn[experiments,test]')
-Measured  not yet.
+Measured  accuracy on 1,000 test images (one seed; its standard error 0.015) with 500 and with 5,000 labels: from scratch
+          0.428 and 0.456, Lite0 frozen 0.615 and 0.692, tuned 0.664 and 0.721, AugNet frozen 0.410 and 0.486, tuned
+          0.421 and 0.522. 5,000 labels from scratch are five passes, too few: training and validation still rise. The
+          rate of fine-tuning was not searched. Four minutes of one CPU core; 420 MB of maps and features.
 """
 
 from __future__ import annotations

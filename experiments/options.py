@@ -126,7 +126,7 @@ RULES: dict[str, Rule] = {
     "smoothing": ("a number from 0 to 1", lambda x: 0 <= x <= 1),
     "hidden": ("whole numbers of at least 1", lambda x: COUNTS[1](x if isinstance(x, tuple) else (x,))),
     "channels": COUNTS,
-    **dict.fromkeys(("methods", "stages", "networks"), ("one or more of them", lambda x: len(x) > 0)),
+    **dict.fromkeys(("methods", "stages", "networks", "baselines"), ("one or more of them", lambda x: len(x) > 0)),
     "angle": ("an angle of at least 0 and less than pi", lambda x: 0 <= x < math.pi),
     "widths": ("one or more whole numbers of at least 1", lambda x: len(x) > 0 and COUNTS[1](x)),
     "classes": ("two digits from 0 to 9 that differ", lambda x: x[0] != x[1] and all(0 <= digit <= 9 for digit in x)),

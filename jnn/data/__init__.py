@@ -12,6 +12,7 @@ from jnn.data._batches import Batches, in_order
 from jnn.data._checked import check_arrays
 from jnn.data._episodes import Episodes
 from jnn.data._prefetch import prefetch
+from jnn.data._series_windows import SeriesWindows, rolling_origins
 from jnn.data._split import Standard, fit_standard, split
 from jnn.data._tokenizer import Tokenizer, gguf_tokenizer, read_tokenizer, train_tokenizer
 from jnn.data._vocabulary import PAD, UNKNOWN, Characters, Words, pad, words
@@ -114,6 +115,7 @@ __all__ = [
     "Packed",
     "Quantized",
     "ReadAhead",
+    "SeriesWindows",
     "Skipped",
     "SourceBatches",
     "Standard",
@@ -190,6 +192,7 @@ __all__ = [
     "read_tokenizer",
     "read_wav",
     "replace_tokens",
+    "rolling_origins",
     "solarize",
     "sometimes",
     "spec_augment",

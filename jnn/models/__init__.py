@@ -8,6 +8,7 @@ from jnn.models._cnn import cnn, cnn_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
+from jnn.models._deepar import deepar, deepar_sample, deepar_spec
 from jnn.models._deit import deit, deit_spec
 from jnn.models._densenet import DENSENETS, densenet, densenet_spec
 from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time_embedding
@@ -36,7 +37,10 @@ from jnn.models._mobilenet_v3 import (
     mobilenet_v3,
     mobilenet_v3_spec,
 )
+from jnn.models._nbeats import nbeats, nbeats_spec
+from jnn.models._nhits import nhits, nhits_spec
 from jnn.models._paged_transformer import TRANSFORMER, paged_transformer, paged_transformer_cache
+from jnn.models._patchtst import patchtst, patchtst_spec
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
 from jnn.models._preactivation_resnet import preactivation_resnet, preactivation_resnet_spec
@@ -208,6 +212,9 @@ __all__ = [
     "decoder_hidden",
     "decoder_model",
     "decoder_spec",
+    "deepar",
+    "deepar_sample",
+    "deepar_spec",
     "deit",
     "deit_from_hf",
     "deit_spec",
@@ -276,6 +283,10 @@ __all__ = [
     "mobilenet_v2_spec",
     "mobilenet_v3",
     "mobilenet_v3_spec",
+    "nbeats",
+    "nbeats_spec",
+    "nhits",
+    "nhits_spec",
     "node_classifier",
     "node_classifier_spec",
     "olmoe_from_hf",
@@ -284,6 +295,8 @@ __all__ = [
     "paged_transformer",
     "paged_transformer_cache",
     "parallel",
+    "patchtst",
+    "patchtst_spec",
     "perceptron",
     "perceptron_fit",
     "perceptron_spec",

@@ -6,7 +6,7 @@ Data      `--data`: hourly electric load of three years (electricity), hourly bi
 Networks  N-BEATS (Oreshkin et al., 2020), N-HiTS (Challu et al., 2023), PatchTST (Nie et al., 2023), a TCN (Bai et al.,
           2018) and an LSTM, which write 19 quantiles of every hour at once; DeepAR (Salinas et al., 2020), which draws
           paths hour by hour from a likelihood. A window is scaled by what is read of it.
-Training  Adam, cosine from 1e-3 to 0, batches of 64 windows from anywhere before validation.
+Training  Adam, cosine from 2e-3 to 0, batches of 64 windows from anywhere before validation.
 Run       python -m experiments.forecast [--data bike_sharing] [--baselines naive ets arima]
 Measured  see below
 """
@@ -51,7 +51,7 @@ class Config(Common):
     head: Literal["quantile", "gaussian", "student_t"] = "quantile"
     likelihood: Literal["gaussian", "student_t"] = "student_t"  # of DeepAR
     batch_size: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     width: int = 128
     dropout: float = 0.0
     samples: int = 100  # paths of DeepAR

@@ -5,8 +5,8 @@
 ETS and ARIMA are statsmodels' (the extra `forecasting`). Each is fitted once, to the last steps before the part's
 first origin; at every origin its states, and no parameters, are those of as many steps before it. Of an hourly series,
 ETS has a level and a season of a week, and ARIMA is (1, 0, 1)(1, 0, 0) by days on what differs from a week before;
-of a daily one, ETS has a level alone, and ARIMA is (2, 1, 1). A damped trend, a season of a day and other orders were
-no better on the origins that validate.
+of a daily one, ETS has a level alone, and ARIMA is (2, 1, 1). Of hourly values both read log(1 + x). A damped trend, a
+season of a day and other orders were no better on the origins that validate.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 from scipy import stats
 
 from experiments.forecasting import LEVELS
-from experiments.series import DAY, Series
+from experiments.series import DAY, WEEK, Series
 from jnn.optional import optional
 
-FITTED = {"h": 8 * 168, "D": 2 * 365}  # steps
+FITTED = {"h": 8 * WEEK, "D": 2 * 365}  # steps, and a season before them
 
 
 def classical(method: str, series: Series, part: str) -> np.ndarray:
@@ -29,9 +29,11 @@ def classical(method: str, series: Series, part: str) -> np.ndarray:
     origins = series.origins(part)
     if method == "naive":
         return np.stack([seasonal_naive(series, int(origin)) for origin in origins])
-    size, begin = FITTED[series.kind.step], {"ets": _Ets, "arima": _Arima}[method]
-    fitted = begin(series.values[origins[0] - size - series.kind.season : origins[0]], series)
-    return np.stack([fitted(series.values[at - size - series.kind.season : at]) for at in origins])
+    size, begin = FITTED[series.kind.step] + series.kind.season, {"ets": _Ets, "arima": _Arima}[method]
+    into, back = (np.log1p, np.expm1) if series.kind.step == "h" else (np.asarray, np.asarray)
+    values = into(series.values)
+    fitted = begin(values[origins[0] - size : origins[0]], series)
+    return back(np.stack([fitted(values[at - size : at]) for at in origins]))
 
 
 def seasonal_naive(series: Series, origin: int) -> np.ndarray:

@@ -46,7 +46,8 @@ def fans(found: Mapping[str, np.ndarray], series: Series) -> Figure:
         axes.set_title(name, fontsize=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
-    axes.set_xlabel(f"forecasts, one behind the other ({series.kind.unit})")
+    axes.set_xlabel("forecasts, one behind the other", fontsize=9)
+    figure.supylabel(series.kind.unit, fontsize=9)
     return figure
 
 

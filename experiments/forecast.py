@@ -8,8 +8,9 @@ Networks  N-BEATS (Oreshkin et al., 2020), N-HiTS (Challu et al., 2023), PatchTS
           paths hour by hour from a likelihood. A window is scaled by what is read of it.
 Training  Adam, cosine from 2e-3 to 0, batches of 64 windows from anywhere before validation.
 Run       python -m experiments.forecast [--data bike_sharing] [--baselines naive ets arima]
-Measured  MASE and CRPS over the test's origins, one seed. Electricity: N-BEATS 0.581 and 68; seasonal naive 1.041 and
-          129, ETS 1.150 and 135, ARIMA 0.710 and 85. Bikes: 0.985 and 71; 1.189 and 92, 1.818 and 161, 1.190 and 127.
+Measured  MASE and CRPS over the test's origins. Electricity: N-BEATS 0.587+-0.006 and 69.0+-0.8 (five seeds), seasonal
+          naive 1.041 and 129, ETS 1.150 and 135, ARIMA 0.710 and 85. Bikes: N-BEATS 0.985 and 71 (one seed), the
+          others 1.189 and 92, 1.818 and 161, 1.190 and 127. N-BEATS takes 18 seconds of one core.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ Training  Adam, cosine from 2e-3 to 0, batches of 64 windows from anywhere befor
 Run       python -m experiments.forecast [--data bike_sharing] [--baselines naive ets arima]
 Measured  MASE and CRPS over the test's origins. Electricity: N-BEATS 0.587+-0.006 and 69.0+-0.8 (five seeds), seasonal
           naive 1.041 and 129, ETS 1.150 and 135, ARIMA 0.710 and 85. Bikes: N-BEATS 0.985 and 71 (one seed), the
-          others 1.189 and 92, 1.818 and 161, 1.190 and 127. N-BEATS takes 18 seconds of one core.
+          others 1.189 and 92, 1.818 and 161, 1.190 and 127. N-BEATS takes 18 seconds of one core; in PyTorch, with
+          its own initial values, 9 to 11, and MASE is 0.597+-0.009.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import logging
+import re
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from experiments import fan_charts, forecast, forecasting
 from experiments.classical import classical
 from experiments.forecast import Config
 from experiments.forecasting import HEADS, LEVELS, MEDIAN, measured, scaled
+from experiments.peers import torch_forecast
 from experiments.series import SERIES, Series, calendar, regular, series
 from jnn.data import data_root
 from jnn.train import Context
@@ -130,11 +133,14 @@ def test_figures():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_learns_the_wave_and_reads_nothing_behind_an_origin(tmp_path, monkeypatch, name):
+def test_a_network_learns_the_wave_and_reads_nothing_behind_an_origin(tmp_path, monkeypatch, caplog, name):
     monkeypatch.setattr(forecast, "series", lambda name, data_dir: made())
     config = Config(workdir=str(tmp_path), networks=(name,), **TINY | {"steps": 400, "width": 32, "samples": 30})
     config = dataclasses.replace(config, learning_rate=5e-3, batch_size=32)
-    outcome = forecast.experiment(config)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        outcome = forecast.experiment(config)
+    compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
+    assert [compiled.count(program) for program in ("sharded", "evaluate")] == [1, 1]
     kinds = ("mase", "smape", "crps", "coverage")
     assert sorted(outcome.metrics) == sorted(f"{m}_{kind}" for m in (name, "naive") for kind in kinds)
     assert {"step", f"train/loss_{name}", f"val/loss_{name}"} <= set(outcome.history[-1])
@@ -142,6 +148,14 @@ def test_a_network_learns_the_wave_and_reads_nothing_behind_an_origin(tmp_path, 
     predict = lambda y: forecast.forecast(outcome.params[name], batch | {"y": y}, config, name, KIND, jax.random.key(0))
     batch = windows()
     np.testing.assert_array_equal(predict(batch["y"]), predict(batch["y"].at[:, 12:].set(99.0)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nbeats", "nhits", "lstm"])
+def test_the_peer_learns_the_wave(name):
+    config = Config(steps=300, width=32, learning_rate=5e-3, batch_size=32)
+    network = torch_forecast.train(config, name, made())
+    assert measured(torch_forecast.forecast(network, made(), "test"), made(), "test")["mase"] < 2
 
 
 needs_electricity = pytest.mark.skipif(

@@ -11,7 +11,8 @@ Training  Adam, cosine from 1e-3 to 0, batches of 128; digits moved by up to 2 p
           Margin loss and 0.0005 of the squared error of what is drawn; cross-entropy for the other network, of each
           class alone where two digits are there.
 Run       python -m experiments.capsules [--task affine --workdir runs/affine]
-Measured  not yet.
+Measured  plain, one seed: 0.9912 of the test digits, and 0.9906 by the convolutional network; 705,728 and 704,872
+          parameters. 24 minutes of processor time on a busy machine, 20 of them the capsules'.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TWEAKS = (-0.25, -0.15, -0.05, 0.05, 0.15, 0.25)  # as in the paper, each second
 class Config(Common):
     """Capsules beside a convolutional network of as many parameters."""
 
-    steps: int = 2100
+    steps: int = 1700
     workdir: str = "runs/capsules"
     task: Literal["plain", "affine", "overlap"] = "plain"
     batch_size: int = 128

@@ -71,7 +71,7 @@ def test_a_step_moves_both_towers(method, data_dir):
         assert (x != jnn.flatten(after.params)[path]).any(), path
 
 
-def test_flags_are_left_out_and_no_family_is_on_two_sides(data_dir):
+def test_flags_are_left_out_and_no_picture_is_in_two_parts(data_dir):
     pairs = emoji.emoji_pairs(data_dir)
     parts = [{*part["row"].tolist()} for part in pairs.data[:3]]
     assert len(pairs.captions) == 2 * len(COLOURS) * len(PLACES)

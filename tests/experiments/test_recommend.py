@@ -53,9 +53,8 @@ def test_the_last_film_tests_and_the_one_before_validates(data_dir):
     last = data.test["y"]
     np.testing.assert_array_equal(after(data.validation["y"], 1), last)
     np.testing.assert_array_equal(data.test["history"][:, -1], data.validation["y"])
-    for user, row in enumerate(data.train["user"]):
-        assert row < USERS
-        assert data.train["y"][user] == after(data.train["history"][user, data.train["length"][user] - 1], 1)
+    before = data.train["history"][np.arange(len(data.train["y"])), data.train["length"] - 1]
+    np.testing.assert_array_equal(data.train["y"], after(before, 1))
     trained = [set(data.train["y"][data.train["user"] == user]) for user in range(USERS)]
     assert [len(own) for own in trained] == [WATCHED - 3] * USERS
     assert not any({last[user], data.validation["y"][user]} & own for user, own in enumerate(trained))

@@ -110,7 +110,7 @@ def test_each_decay_is_as_it_is_alone(monkeypatch):
 @pytest.mark.slow
 def test_lite0_learns_more_from_few_labels_than_a_network_from_scratch(tmp_path):
     needs("cifar10", FILE)
-    options = {"networks": ("lite0",), "labels": (500,), "test_images": 200, "steps": 20}
+    options = {"networks": ("lite0",), "label_counts": (500,), "test_images": 200, "steps": 20}
     outcome = transfer_images.experiment(transfer_images.Config(workdir=str(tmp_path), **options))
     (scratch,), (frozen,), (tuned,) = (outcome.metrics[name] for name in ("scratch", "lite0_frozen", "lite0_tuned"))
     assert frozen > max(scratch, 0.4)

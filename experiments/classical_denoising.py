@@ -1,8 +1,8 @@
-"""Noise taken from images (n, y, x, channels) without learning: what a denoising network is measured against.
+"""Denoising of images (n, y, x, channels) without learning: what a denoising network is measured against.
 
 gaussian(x, sigma), median(x, size)                      of what is around each pixel
 bilateral(x, strength), non_local_means(x, strength)     of what is around it and alike
-best_of(x, clean)                                        the method and its parameter that serve best
+best_of(x, clean, noise)                                 the method and its parameter that serve best
 """
 
 from __future__ import annotations

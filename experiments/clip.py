@@ -1,4 +1,4 @@
-"""Pictures and words in one space: emoji and their names, by CLIP's softmax and SigLIP's sigmoid.
+"""CLIP and SigLIP: emoji and their names in one space, by a softmax or by sigmoids.
 
 Data      1,636 emoji with their names, 32x32, without flags; families (one person of any sex, age or skin, clocks,
           other near-duplicates) stay together. A fifth of the families tests, a tenth validates, one picture of each.

@@ -1,4 +1,4 @@
-"""Noise taken from photographs: a denoising autoencoder that is a small U-Net, beside filters that learn nothing.
+"""Image denoising: a denoising autoencoder that is a small U-Net, beside filters that learn nothing.
 
 Data      CIFAR-10 ("Learning Multiple Layers of Features from Tiny Images", Krizhevsky, 2009), 32x32, in 0..1; 5,000
           of the training set validate, the first 1,000 of the test set test. Gaussian noise of deviation 25/255.

@@ -2,8 +2,8 @@
 
 resized(x, factor), shrunk(x, scale)            bicubic interpolation
 tiles(names, scale, side, apart)                small tiles, and the same as they are to become
-enlarged(name, scale, enlarge) -> Enlarged      a whole photograph, by a network and by bicubic interpolation
-mean_qualities(photographs)                     PSNR and SSIM of both
+enlarged(name, scale, enlarge) -> Enlarged      a whole photograph, small and by each way large again
+mean_qualities(photographs)                     PSNR and SSIM of each way
 crops(photographs, places)                      parts of them, side by side
 """
 

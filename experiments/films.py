@@ -3,7 +3,7 @@
 rated(data_dir) -> Rated              ratings with the part that each plays in five folds
 watched(data_dir, context) -> Watched films in the order of their ratings; of each user the last tests
 user_features(movies), film_features(movies) -> Features       what is known of either
-nearest(vectors, titles, asked, among)                         films that are near to some
+nearest_films(vectors, movies) -> titles and cosines           of the films that were rated most often
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ def _filled(rows: Sequence[np.ndarray], context: int) -> tuple[np.ndarray, np.nd
     return filled, length
 
 
-def nearest(vectors: np.ndarray, movies: MovieLens, asked: int = 6, found: int = 6, least: int = 50) -> dict[str, list]:
+def nearest_films(
+    vectors: np.ndarray, movies: MovieLens, asked: int = 6, found: int = 6, least: int = 50
+) -> dict[str, list]:
     """Of the films that were rated most often those whose vectors (films, d) have the greatest cosines with theirs.
 
     Returns:

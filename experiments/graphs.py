@@ -1,4 +1,4 @@
-"""Classes of papers from their words and citations: GCN, GAT and GraphSAGE, a hundred runs of each as one program.
+"""Node classification: papers by words and citations, with GCN, GAT and GraphSAGE, a hundred runs as one program.
 
 Data      Cora (2,708 papers, 5,278 citations, 1,433 words, 7 classes) or Citeseer (3,327, 4,552, 3,703, 6), with the
           Planetoid split ("Revisiting Semi-Supervised Learning with Graph Embeddings", Yang, Cohen and Salakhutdinov,

@@ -1,4 +1,4 @@
-"""What is on a photograph? EfficientNet-Lite0 as published names one of ImageNet's thousand classes.
+"""Image classification: EfficientNet-Lite0 as published names what is on photographs, of ImageNet's thousand classes.
 
 Data      scikit-learn's two photographs, and four of scikit-image's where it is installed; the shorter side scaled to
           256, the middle 224x224. Nothing is trained.

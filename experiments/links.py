@@ -1,4 +1,4 @@
-"""Citations that are held out: a graph autoencoder, a variational one and node2vec say which pairs of papers cite.
+"""Link prediction: a graph autoencoder, a variational one and node2vec are asked for citations that are held out.
 
 Data      Cora or Citeseer as in `graphs`, without classes: 85 % of the citations train, 10 % test, beside as many
           pairs without one. The 5 % that validate in the paper are left out, since nothing is chosen.

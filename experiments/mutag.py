@@ -1,4 +1,4 @@
-"""Mutagenic molecules, by graph isomorphism networks: ten folds as one program, and an epoch chosen in two ways.
+"""Graph classification: mutagenic molecules by GIN, ten folds as one program, and an epoch chosen in two ways.
 
 Data      MUTAG ("Structure-Activity Relationship of Mutagenic Aromatic and Heteroaromatic Nitro Compounds", Debnath et
           al., 1991): 188 molecules of 10 to 28 atoms of seven kinds, two of three mutagenic; bonds' kinds are left out.

@@ -1,4 +1,4 @@
-"""How many stars will a film have of whom? Matrix factorization and a factorization machine, five folds at once.
+"""Rating prediction: stars of films, by matrix factorization and a factorization machine, five folds at once.
 
 Data      MovieLens 100K ("The MovieLens Datasets: History and Context", Harper and Konstan, 2015): 100,000 ratings, 1
           to 5, of 1,682 films by 943 users, dealt into five folds by chance. Each tests once; of the others a
@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments import pictures
-from experiments.films import FOLDS, nearest, rated
+from experiments.films import FOLDS, nearest_films, rated
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.ratings import errors, features, mean_and_biases, with_features, with_rarity
@@ -100,7 +100,7 @@ def experiment(config: Config) -> Outcome:
         history += [{"step": row["step"]} | {f"{k}_{network}": row[k] for k in row if k != "step"} for row in rows]
         found[network] = errors(np.asarray(predicted(state.params, parts[2])), parts[2])
         vectors = np.asarray(state.params["factors"]["table"][0])[users.count :]
-        lists[network] = nearest((vectors[films.ids] * films.values[..., None]).sum(1), data.movies)
+        lists[network] = nearest_films((vectors[films.ids] * films.values[..., None]).sum(1), data.movies)
         params[network] = state.params
     metrics = {f"{name.replace(' ', '_')}_rmse": float(np.mean(own)) for name, own in found.items()}
     return Outcome(params, metrics, history, figures(found, lists))

@@ -1,4 +1,4 @@
-"""What will be watched next? NeuMF, two towers and SASRec rank all films for everybody.
+"""Sequential recommendation: NeuMF, two towers and SASRec rank all films by who will watch them next.
 
 Data      MovieLens 100K ("The MovieLens Datasets: History and Context", Harper and Konstan, 2015): 943 users' films in
           the order of their ratings, whatever these say. Of each user the last film tests, the one before validates.
@@ -26,7 +26,7 @@ import optax
 from matplotlib.figure import Figure
 
 from experiments import pictures
-from experiments.films import Watched, nearest, watched
+from experiments.films import Watched, nearest_films, watched
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.ranking import full_ranking
@@ -106,7 +106,7 @@ def figures(found: dict, params: dict, data: Watched) -> dict[str, Callable[[], 
     if "sasrec" in params:
         vectors = np.asarray(params["sasrec"]["embed"]["table"])
         caption = "SASRec: the nearest films by the cosine of their vectors, of those with 50 ratings."
-        drawn[caption] = lambda: pictures.lists(nearest(vectors, data.movies))
+        drawn[caption] = lambda: pictures.lists(nearest_films(vectors, data.movies))
     return drawn
 
 

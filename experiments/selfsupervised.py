@@ -1,9 +1,9 @@
-"""Features learned without labels, by SimCLR, BYOL, VICReg and a masked autoencoder, against labels alone.
+"""Self-supervised learning: features without labels, by SimCLR, BYOL, VICReg and a masked autoencoder.
 
 Data      CIFAR-10: pre-training sees the images of 45,000, and no label. What comes after it has the labels of 10,000
           of these, or of 450, 1 % of all. 5,000 others validate: they choose the decay of a probe.
 Network   a residual network of three stages of one block, on 16x16 pixels, and in pre-training a projection with batch
-          norm behind it; for the masked autoencoder a vision transformer of 8x8 patches.
+          norm behind it; for the masked autoencoder a vision transformer of 8x8 patches of 4x4 pixels.
 Methods   "A Simple Framework for Contrastive Learning of Visual Representations", Chen et al., 2020; "Bootstrap Your
           Own Latent", Grill et al., 2020; "VICReg", Bardes, Ponce and LeCun, 2022; "Masked Autoencoders Are Scalable
           Vision Learners", He et al., 2022.

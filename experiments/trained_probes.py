@@ -1,6 +1,6 @@
 """Linear probes that are trained by steps, and so are killed and go on; several decays of the weights side by side.
 
-    linear_probe(config, features, labels, name=...) -> probe, history     by the decay that validates best
+    linear_probe(config, training, validation, classes, name=...) -> probe, history     by the decay that validates best
     probe.logits(probe.head, features)
 
 Law: a decay's weights are those that it has alone (`tests/experiments/test_transfer_images.py`).

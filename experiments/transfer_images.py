@@ -1,4 +1,4 @@
-"""Ten kinds of photographs from a few labels: by published networks, frozen or fine-tuned, and from scratch.
+"""Transfer learning: CIFAR-10 from a few labels, by published networks, frozen or fine-tuned, and from scratch.
 
 Data      CIFAR-10 (Krizhevsky, 2009): 500 or 5,000 labels, 1 and 10 % of all, as many of each class, drawn by the seed;
           a fifth of these validates, the rest trains. --test-images of the test set, as many of each class.

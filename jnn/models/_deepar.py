@@ -69,8 +69,8 @@ def deepar(
       (..., t, outputs) in before's dtype, and each layer's last carry.
 
     Raises:
-      TypeError: before or known is not floating point.
-      ValueError: their shapes do not fit each other or p, or they are empty.
+      TypeError: before is not floating point.
+      ValueError: the shapes of before and known do not fit each other or p, or before is empty.
 
     >>> from jnn.param import init
     >>> p = init(deepar_spec(3, 8), jax.random.key(0))

@@ -95,7 +95,7 @@ def nbeats(p: Params, x: jax.Array, horizon: int) -> jax.Array:
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: x's last axis is not the context, x is empty, or p was declared for another horizon.
+      ValueError: x's last axis is not the context, x is empty, or a generic block was declared for another horizon.
 
     >>> from jnn.param import abstract
     >>> p = abstract(nbeats_spec(168, 24, outputs=9))

@@ -47,7 +47,7 @@ def two_tower_spec(queries: int, items: int, sizes: Sequence[int], *, dtype: DTy
 def retrieval_tower(
     p: Params, features: jax.Array, values: jax.Array, *, key: jax.Array | None, rate: float = 0.0
 ) -> jax.Array:
-    """One tower of two: a vector of length 1 from features that are there or not.
+    """Retrieval tower: a vector of length 1 from features that are there or not, one tower of `two_tower`.
 
     Args:
       p: `params["queries"]` or `params["items"]`, as `two_tower_spec` declares.
@@ -62,6 +62,11 @@ def retrieval_tower(
     Raises:
       TypeError: features are not integers.
       ValueError: values are not one of each feature, or features are known to be out of range.
+
+    >>> import jnn
+    >>> p = jnn.init(two_tower_spec(5, 7, (8, 4)), jax.random.key(0))
+    >>> retrieval_tower(p["items"], jnp.arange(7)[:, None], jnp.ones((7, 1)), key=None).shape
+    (7, 4)
     """
     checks.params("retrieval_tower", p, "embed", "mlp")
     check_key("retrieval_tower", key, optional=True)

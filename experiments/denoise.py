@@ -30,6 +30,7 @@ from experiments.classical_denoising import best_of
 from experiments.harness import Outcome, launch
 from experiments.image_quality import qualities, side_by_side
 from experiments.options import Common
+from experiments.photographs import photograph
 from experiments.training import train
 from jnn.data import Batches, in_order, random_flip
 from jnn.image_similarity import psnr
@@ -75,9 +76,7 @@ def noisy(clean: np.ndarray, config: Config) -> np.ndarray:
 
 def photographs() -> np.ndarray:
     """scikit-learn's palace and flower (2, 424, 640, 3), in 0..1."""
-    from sklearn.datasets import load_sample_images
-
-    return np.stack([image[:424] for image in load_sample_images().images]).astype(np.float32) / 255
+    return np.stack([photograph(name)[:424] for name in ("china", "flower")]).astype(np.float32) / 255
 
 
 def middle(x: np.ndarray, size: int = 128) -> np.ndarray:

@@ -16,6 +16,7 @@ from functools import partial
 import jax
 import numpy as np
 
+from experiments.photographs import Photograph, photograph
 from jnn.data import find
 from jnn.explain import Rule, Stage, activation_stage, epsilon_rule, positive_rule, residual_stage
 from jnn.interop.torch import load_with_stats
@@ -27,7 +28,7 @@ FILE = "weights/efficientnet_lite0/efficientnet-lite0-57934424.pth"
 BLOCKS, STRIDES = (1, 2, 2, 3, 3, 4, 1), (1, 2, 2, 2, 1, 2, 1)  # of the stages of residual blocks
 SIZE, EPSILON = 224, 1e-3
 POSITIVE = positive_rule()
-SCIKIT_IMAGE = {"cat": "chelsea", "cup": "coffee", "astronaut": "astronaut", "rocket": "rocket"}
+SCIKIT_IMAGE: dict[str, Photograph] = {"cat": "chelsea", "cup": "coffee", "astronaut": "astronaut", "rocket": "rocket"}
 CLASSES = {  # of ImageNet's thousand
     108: "sea anemone", 281: "tabby", 282: "tiger cat", 285: "Egyptian cat", 287: "lynx", 309: "bee", 310: "ant",
     422: "barbell", 442: "bell cote", 450: "bobsled", 483: "castle", 504: "coffee mug", 540: "drilling platform",
@@ -110,12 +111,10 @@ def photographs(shown: Sequence[str] = ("cat", "cup")) -> tuple[list[str], np.nd
 
     Each is scaled so that its shorter side is 256, and the middle is cut out.
     """
-    datasets = optional("sklearn.datasets", "experiments")
-    found = dict(zip(("palace", "flower"), datasets.load_sample_images().images, strict=True))
+    found: dict[str, Photograph] = {"palace": "china", "flower": "flower"}
     if importlib.util.find_spec("skimage") is not None:
-        more = importlib.import_module("skimage.data")
-        found |= {name: getattr(more, SCIKIT_IMAGE[name])() for name in shown}
-    return list(found), (np.stack([_middle(image) for image in found.values()]) - 127) / 128
+        found |= {name: SCIKIT_IMAGE[name] for name in shown}
+    return list(found), (np.stack([_middle(photograph(name)) for name in found.values()]) - 127) / 128
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ import jnn
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.refusals import refuse
-from experiments.training import train
+from experiments.training import named, train
 from jnn import finetune, layers, losses, models
 from jnn.data import Batches, Tokenizer, find, gguf_tokenizer, in_order, pad, read_gguf, tinyshakespeare
 from jnn.interop.torch import load_state_dict
@@ -161,11 +161,7 @@ def experiment(config: Config) -> Outcome:
         own = lora | {"head": layers.linear_spec(sizes.embed, 1)}
         runs["reward"] = learn("reward", own, partial(reward, sizes=sizes), rate=config.learning_rate)
     states |= {name: state for name, (state, _) in runs.items()}
-    rows = [
-        {"step": row["step"]} | {f"{k}_{name}": v for k, v in row.items() if k != "step"}
-        for name, (_, history) in runs.items()
-        for row in history
-    ]
+    rows = [row for name, (_, history) in runs.items() for row in named(history, name)]
     return Outcome({name: state.params for name, state in states.items()}, measure(states, test, sizes, base), rows)
 
 

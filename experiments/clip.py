@@ -29,7 +29,7 @@ from experiments import emoji, retrieval
 from experiments.harness import Outcome, launch
 from experiments.minilm import sentence_vectors
 from experiments.options import Common
-from experiments.training import train
+from experiments.training import named, train
 from jnn import layers
 from jnn.data import Batches, in_order, random_affine, random_flip
 from jnn.initializers import constant
@@ -147,7 +147,7 @@ def experiment(config: Config) -> Outcome:
                 name=name,
             )
             params[name] = state.params
-            history += [{"step": row["step"]} | {f"{k}_{name}": v for k, v in row.items() if "/" in k} for row in rows]
+            history += named(rows, name)
             images = np.asarray(jax.jit(image_vectors)(state.params, test["x"]))
             vectors = np.asarray(jax.jit(text_vectors)(state.params, known))
             metrics |= {f"{name}_{what}": value for what, value in measured(images, vectors, pairs).items()}

@@ -20,7 +20,7 @@ import jnn
 from experiments import pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.training import classified, evaluate, train
+from experiments.training import classified, evaluate, named, train
 from jnn.data import Batches, digits, in_order, random_crop, split
 from jnn.models import cnn, cnn_spec, mlp, mlp_spec
 
@@ -56,7 +56,7 @@ def experiment(config: Config) -> Outcome:
     params, metrics, history = {}, {}, []
     for name, (spec, apply) in models.items():
         params[name], metrics[name], rows = train_one(config, name, spec, apply, data, held_out)
-        history += [{"step": row["step"]} | {f"{k}_{name}": v for k, v in row.items() if k != "step"} for row in rows]
+        history += named(rows, name)
     return Outcome(
         params=params,
         metrics={f"accuracy_{name}": float(m["accuracy"].value()) for name, m in metrics.items()},

@@ -38,7 +38,7 @@ from experiments.attributions import Network, cnn_stages, explained, methods, sa
 from experiments.efficientnet import label, lite0, lite0_stages, photographs
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.training import classified, evaluate, train
+from experiments.training import classified, evaluate, named, train
 from jnn import explain
 from jnn.data import Batches, in_order, random_crop
 from jnn.explain import apply_stages
@@ -72,7 +72,7 @@ def experiment(config: Config) -> Outcome:
         own, measured, rows, drawn = {"digits": digits, "patients": patients, "photographs": lite}[name](config)
         params[name] = own
         metrics |= {f"{name}_{what}": value for what, value in measured.items()}
-        history += [{"step": row["step"]} | {f"{k}_{name}": v for k, v in row.items() if k != "step"} for row in rows]
+        history += named(rows, name)
         figures |= drawn
     return Outcome(params, metrics, history, figures)
 

@@ -33,7 +33,7 @@ from experiments.forecasting import HEADS, LEVELS, measured, scaled
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.series import Kind, series
-from experiments.training import train
+from experiments.training import named, train
 from jnn.data import SeriesWindows, in_order
 from jnn.models import deepar, deepar_sample, deepar_spec
 from jnn.train import LossOutput
@@ -120,7 +120,7 @@ def experiment(config: Config) -> Outcome:
             clip_norm=1.0,
         )
         params[name] = state.params
-        history += [{f"{part}_{name}" if "/" in part else part: value for part, value in row.items()} for row in rows]
+        history += named(rows, name)
         predict = jax.jit(partial(forecast, config=config, name=name, kind=kind, key=jax.random.key(config.seed)))
         found[name] = standard.undo(np.asarray(predict(state.params, data.windows("test"))))
     found |= {name: classical(name, data, "test") for name in config.baselines}

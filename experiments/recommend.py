@@ -32,7 +32,7 @@ from experiments.films import FOLDS, nearest_films, rated
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.ratings import errors, features, mean_and_biases, with_features, with_rarity
-from experiments.training import train
+from experiments.training import named, train
 from jnn.data import Batches, in_order
 from jnn.layers import embed
 from jnn.models import factorization_machine, factorization_machine_spec
@@ -97,7 +97,7 @@ def experiment(config: Config) -> Outcome:
             validation=in_order(validation, 5000),
             name=network,
         )
-        history += [{"step": row["step"]} | {f"{k}_{network}": row[k] for k in row if k != "step"} for row in rows]
+        history += named(rows, network)
         found[network] = errors(np.asarray(predicted(state.params, parts[2])), parts[2])
         vectors = np.asarray(state.params["factors"]["table"][0])[users.count :]
         lists[network] = nearest_films((vectors[films.ids] * films.values[..., None]).sum(1), data.movies)

@@ -31,7 +31,7 @@ from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.ranking import full_ranking
 from experiments.recommenders import Network, make_neumf, make_sasrec, make_two_tower
-from experiments.training import evaluate, train
+from experiments.training import evaluate, named, train
 from jnn.data import Batches, in_order
 from jnn.losses import cross_entropy
 from jnn.train import LossOutput
@@ -92,7 +92,7 @@ def experiment(config: Config) -> Outcome:
             name=name,
         )
         params[name] = state.params
-        history += [{"step": row["step"]} | {f"{k}_{name}": row[k] for k in row if k != "step"} for row in rows]
+        history += named(rows, name)
         tested = evaluate(own, state, in_order(data.test, 250))
         found[name] = {what: float(tested[what].value()) for what in ("hit_rate", "ndcg")}
     metrics = {f"{name}_{what}": value for name, own in found.items() for what, value in own.items()}

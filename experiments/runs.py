@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 import jnn
-from experiments.training import train
+from experiments.training import named, train
 from jnn.data import Batches
 from jnn.param import Params, Spec
 from jnn.train import Batch, Context, History, LossFn, Sums, TrainState, gradient_sums
@@ -30,8 +30,7 @@ def train_runs(
     rows = Batches({"x": np.arange(count, dtype=np.int32)}, count, seed=config.seed)
     stacked = jnn.stack(spec, count, "runs")
     state, history = train(config, stacked, loss, optimizer, rows, sums=run_sums, **options)
-    named = lambda row: {f"{key}_{options['name']}": value for key, value in row.items() if key.startswith("train/")}
-    return state, [{"step": row["step"]} | named(row) for row in history]
+    return state, named(history, options["name"])
 
 
 def run_sums(loss: LossFn, params: Params, batch: Batch, ctx: Context, **how: Any) -> tuple[Sums, Any]:

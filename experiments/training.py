@@ -3,6 +3,7 @@
     train(config, spec, loss, optimizer, batches, every=..., validation=...) -> (state, history)
     train_networks(config, spec, updates, begin, batches, every=...)            of several networks, each an update
     evaluate(loss, state, batches) -> metrics
+    named(history, name) -> history                                             beside those of others
 
 With `--replay CAPSULE` the step that a run wrote down is made again in place of training, and the process exits.
 
@@ -208,6 +209,15 @@ def evaluate(loss: LossFn, state: TrainState, batches: Iterable[Batch]) -> Metri
     """Merged metrics over batches."""
     program, devices = evaluator(loss), jax.local_device_count()
     return evaluate_on(lambda state, batch: serialize_cpu_programs(program(state, batch), devices), batches, state)
+
+
+def named(history: History, name: str) -> History:
+    """A history with this name behind all that its rows measure, so that those of several networks are one.
+
+    >>> named([{"step": 1, "train/loss": 0.5}], "lstm")
+    [{'step': 1, 'train/loss_lstm': 0.5}]
+    """
+    return [{k if k == "step" else f"{k}_{name}": value for k, value in row.items()} for row in history]
 
 
 def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:

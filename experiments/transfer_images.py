@@ -38,7 +38,7 @@ from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.small_images import CIFAR10
 from experiments.trained_probes import Probe, linear_probe
-from experiments.training import classified, train
+from experiments.training import classified, named, train
 from experiments.trunks import TRUNKS, Trunk, cached, in_chunks
 from jnn.data import Batches, in_order
 
@@ -123,7 +123,7 @@ def experiment(config: Config) -> Outcome:
     params, history, found = {}, [], {}
     for method, n, (own, told), classes in methods(config, rows, test["x"]):
         params[f"{method}_{n}"] = own
-        history += [{k if k == "step" else f"{k}_{method}_{n}": v for k, v in row.items()} for row in told]
+        history += named(told, f"{method}_{n}")
         found.setdefault(method, []).append(classes)
     accuracy = {method: [float((own == test["y"]).mean()) for own in each] for method, each in found.items()}
     shares, shown = [f"{n / 500:g} %" for n in config.label_counts], slice(0, 10)

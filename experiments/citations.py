@@ -36,7 +36,7 @@ CLASSES = {
 }
 
 
-class Words(NamedTuple):
+class Bags(NamedTuple):
     """Bags of words of n papers.
 
     Attributes:
@@ -63,7 +63,7 @@ class Papers(NamedTuple):
       names: of the classes.
     """
 
-    words: Words
+    words: Bags
     edges: Edges
     near: Neighbors
     y: np.ndarray
@@ -81,17 +81,17 @@ def papers(name: str, data_dir: str | None = None) -> Papers:
     return Papers(bags(found["x"]), edges, neighbors(edges, len(found["y"])), found["y"], *parts, CLASSES[name])
 
 
-def bags(x: np.ndarray) -> Words:
+def bags(x: np.ndarray) -> Bags:
     """Bags of words from features (n, words) that are not 0 where a word is in a paper."""
     rows, words = np.nonzero(x)
     lengths = np.bincount(rows, minlength=len(x)).astype(np.int32)
     ids = np.zeros((len(x), max(1, lengths.max())), np.int32)
     ids[rows, np.arange(len(rows)) - (np.cumsum(lengths) - lengths)[rows]] = words
     weights = np.broadcast_to(1 / np.maximum(lengths, 1)[:, None], ids.shape).astype(np.float32)
-    return Words(ids, weights, lengths, x.shape[1])
+    return Bags(ids, weights, lengths, x.shape[1])
 
 
-def on_words(p: Params, words: Words, *, rate: float, key: jax.Array | None) -> tuple[Params, jax.Array]:
+def on_words(p: Params, words: Bags, *, rate: float, key: jax.Array | None) -> tuple[Params, jax.Array]:
     """What a graph layer's linear maps make of bags of words, and the layer with the identity in place of these maps.
 
     A bag times a map is the sum of a few of the map's rows, one in seventy of Cora's; `layer(*on_words(p, ...), edges)`

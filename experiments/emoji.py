@@ -85,7 +85,7 @@ def caption(record: dict[str, str]) -> str:
 
 def families(names: Sequence[str], x: np.ndarray) -> np.ndarray:
     """Numbers of families (n,), by their names and by how pictures (n, y, x, c) in 0..1 look at half their size."""
-    small = x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2, -1).mean((2, 4)).reshape(len(x), -1)
+    small = halve(x).reshape(len(x), -1)
     alike = squareform(pdist(small)) < NEAR * small.shape[1] ** 0.5
     named = np.unique(names, return_inverse=True)[1]
     return connected_components(alike | (named[:, None] == named))[1]

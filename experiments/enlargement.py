@@ -44,7 +44,7 @@ def shrunk(x: np.ndarray, scale: int) -> np.ndarray:
     return np.round(np.clip(resized(x, 1 / scale), 0, 1) * 255) / np.float32(255)
 
 
-def whole(name: Photograph, scale: int) -> np.ndarray:
+def cropped(name: Photograph, scale: int) -> np.ndarray:
     """A photograph, cropped to a multiple of the scale."""
     pixels = photograph(name)
     rows, columns = (n // scale * scale for n in pixels.shape[:2])
@@ -55,7 +55,7 @@ def tiles(names: Sequence[Photograph], scale: int, side: int, apart: int) -> dic
     """Luminance of small tiles x (n, side, side, 1), so many small pixels apart, and what they are to become, y."""
     parts = {"x": [], "y": []}
     for name in names:
-        large = luminance(whole(name, scale))
+        large = luminance(cropped(name, scale))
         parts["x"].append(_cut(shrunk(large, scale), side, apart))
         parts["y"].append(_cut(large, scale * side, scale * apart))
     return {name: np.concatenate(own) for name, own in parts.items()}
@@ -68,7 +68,7 @@ def _cut(image: np.ndarray, side: int, apart: int) -> np.ndarray:
 
 def enlarged(name: Photograph, scale: int, enlarge: Mapping[str, Callable[[jax.Array], jax.Array]]) -> Enlarged:
     """A photograph made small, and large again by each of these, of luminance (b, y, x, 1)."""
-    pixels = whole(name, scale)
+    pixels = cropped(name, scale)
     true = luminance(pixels)
     small = shrunk(true, scale)[None]
     made = {way: np.clip(one(small)[0], 0, 1) for way, one in enlarge.items()}

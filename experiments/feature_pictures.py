@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments import pictures
 from experiments.pretraining import drawn_patches
-from experiments.representations import Encoder, first
+from experiments.representations import Encoder, first_rows
 from experiments.small_images import whole
 from jnn import layers
 
@@ -72,7 +72,7 @@ def drawings(p: dict, x: np.ndarray, key: jax.Array) -> Figure:
 
 def figures(config: Any, found: Mapping, encoders: Mapping[str, Encoder], params: Mapping, test: Mapping) -> dict:
     """All of them, by caption."""
-    shown, key = first(test, SHOWN), jax.random.key(config.seed)
+    shown, key = first_rows(test, SHOWN), jax.random.key(config.seed)
     drawn = lambda: drawings(params["mae"], shown["x"][:DRAWN], key)
     return {
         "Test accuracy, by how many labels there were.": lambda: bars(compared(config, found)),

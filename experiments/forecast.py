@@ -27,7 +27,7 @@ import numpy as np
 import optax
 
 from experiments import fan_charts
-from experiments.classical import classical
+from experiments.classical_forecasting import classical
 from experiments.forecasters import DIRECT
 from experiments.forecasting import HEADS, LEVELS, measured, scaled
 from experiments.harness import Outcome, launch

@@ -77,7 +77,7 @@ def tuned(config: Any, name: str, encoder: Encoder, data: Data, rows: int, steps
         spec,
         loss,
         optimizer(config, steps),
-        Batches(first(data.train, rows), min(ROWS, config.batch_size), seed=config.seed, drop_last=True),
+        Batches(first_rows(data.train, rows), min(ROWS, config.batch_size), seed=config.seed, drop_last=True),
         every=steps,
         validation=in_order(data.validation, 500),
         stats=stats_spec(encoder.spec),
@@ -87,14 +87,14 @@ def tuned(config: Any, name: str, encoder: Encoder, data: Data, rows: int, steps
     return float(evaluate(loss, state, in_order(data.test, 500))["accuracy"].value())
 
 
-def first(part: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+def first_rows(part: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
     """The first rows; the order is that of the files, in which classes are mixed."""
     return {name: array[:rows] for name, array in part.items()}
 
 
 def probes(config: Any, encoder: Encoder, data: Data) -> dict[str, float]:
     """Test accuracy of linear probes of the features, with many labels and with few."""
-    known = first(data.train, config.labels)
+    known = first_rows(data.train, config.labels)
     train, held, test = (encoder.points(part["x"]) for part in (known, data.validation, data.test))
     found = {}
     for name, rows in (("probe", config.labels), ("probe_few", config.few)):

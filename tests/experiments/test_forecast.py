@@ -13,7 +13,7 @@ from scipy import stats
 
 import jnn
 from experiments import fan_charts, forecast, forecasting
-from experiments.classical import classical
+from experiments.classical_forecasting import classical
 from experiments.forecast import Config
 from experiments.forecasting import HEADS, LEVELS, MEDIAN, measured, scaled
 from experiments.peers import torch_forecast

@@ -13,7 +13,7 @@ Training  Adam 1e-2. Autoencoders: every citation each step against as many pair
 Run       python -m experiments.links [--dataset citeseer] [--methods gae]
 Measured  Cora, ten runs, AUC and average precision (and what is published): autoencoder 0.908+-0.006 and 0.918+-0.005
           (0.910, 0.920), the variational one 0.921+-0.003 and 0.929+-0.004 (0.914, 0.926). A CPU core, 39 s for both.
-          node2vec, two runs of 200 steps: 0.867 and 0.894; 0.627 of the classes.
+          node2vec, two runs of 200 steps (--runs 2 --walk-steps 200): 0.867 and 0.894; 0.627 of the classes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a frozen network has learned: a linear classifier of its features.
 
-    features(encode, x) -> points                           of images, in parts
-    linear_probe(points, labels, held, held_labels)         its decay chosen on held-out rows
-    logistic_regression(x, y, decay, classes)               what it is
+    features(encode, x) -> points                                of images, in parts
+    linear_probe(points, labels, held, held_labels, classes)     its decay chosen on held-out rows
+    logistic_regression(x, y, decay, classes)                    what it is
 
 Laws: features are standardised by those that train; what is tested chooses nothing.
 """

@@ -6,7 +6,7 @@ Data      MovieLens 100K ("The MovieLens Datasets: History and Context", Harper 
 Networks  matrix factorization with biases ("Matrix Factorization Techniques for Recommender Systems", Koren, Bell and
           Volinsky, 2009), which is the machine of two features, a user and a film; and the machine ("Factorization
           Machines", Rendle, 2010) of users' age, sex and occupation and films' genres, too.
-Beside    the mean and a bias of each user and film, shrunk towards 0 as validates best.
+Beside    the mean and a bias of each user and film, in each fold shrunk towards 0 as validates best there.
 Training  squared error, and of each rating the squares of the parameters that it meets; Adam, cosine to 0. The five
           folds' parameters are stacked, and trained by one program.
 Run       python -m experiments.recommend

@@ -1,4 +1,4 @@
-"""Pictures of forecasts: what was measured and the intervals around it, errors by step ahead, and calibration."""
+"""Fan charts of forecasts: what was measured and the intervals around it, errors by step ahead, and calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forecasts that are distributions: heads of networks, and what forecasts are measured by.
+"""Probabilistic forecasts: heads of networks that write distributions, and what forecasts are measured by.
 
 HEADS["gaussian"].loss(outputs, y)           one number a window
 HEADS["gaussian"].quantiles(outputs)         (..., levels)

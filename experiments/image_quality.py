@@ -1,4 +1,4 @@
-"""How near images come to what they should be: PSNR and SSIM, in numbers and side by side.
+"""PSNR and SSIM: how near images come to what they should be, in numbers and side by side.
 
 quality(images, clean)           means over images of one size, in 0..1; what lies beyond is cut off first
 qualities(found, clean)          the same of several methods, by name

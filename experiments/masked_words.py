@@ -1,4 +1,4 @@
-"""Words from those around them: an encoder, the loss of hidden words, reviews as it reads them, and a page of guesses.
+"""Masked language modelling: an encoder, the loss of hidden words, reviews as it reads them, and a page of guesses.
 
 See "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", Devlin et al., 2019; with the
 norms before and rotary positions, as in "Smarter, Better, Faster, Longer", Warner et al., 2024.

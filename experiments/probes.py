@@ -1,4 +1,4 @@
-"""What a frozen network has learned: a linear classifier of its features.
+"""Linear probes: what a frozen network has learned, by a linear classifier of its features.
 
     features(encode, x) -> points                                of images, in parts
     linear_probe(points, labels, held, held_labels, classes)     its decay chosen on held-out rows

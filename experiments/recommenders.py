@@ -1,4 +1,4 @@
-"""What `recommend_next` compares: networks that score all films for a user, and what each learns from and by.
+"""Recommenders that `recommend_next` compares: networks that score all films for a user, and what each learns by.
 
 make_neumf(data, config), make_two_tower(data, config), make_sasrec(data, config) -> Network
 """

@@ -1,4 +1,4 @@
-"""What the features of a network are worth: linear probes, and networks that begin with them.
+"""Linear probes and fine-tuning: what the features of a network are worth, as they are and as a beginning.
 
 from_scratch(config, name, encoder, data)       a network of this kind that has labels alone; the probe of one as drawn
 from_features(config, name, encoder, data)      the probe of frozen features; the network tuned with few labels

@@ -1,4 +1,4 @@
-"""Pictures found for texts and texts for pictures: how often the right one, and what that looks like.
+"""Retrieval of pictures by texts and of texts by pictures: how often the right one, and what that looks like.
 
 Scores are (pictures, texts); picture i and text i belong together.
 """

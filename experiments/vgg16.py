@@ -1,4 +1,4 @@
-"""VGG-16 as it was published for LPIPS: its convolutions, and how far apart people find two images by them.
+"""VGG-16 as it was published for LPIPS: its convolutions, and LPIPS by them, how far apart people find two images.
 
     vgg16(data_dir) -> params, heads            its weights, and which channels count in LPIPS
     features(params, images) -> [maps, ...]     of images in 0..1, at the end of each stage

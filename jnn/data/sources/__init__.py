@@ -19,6 +19,7 @@ from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
+from jnn.data.sources._movielens import MovieLens, movielens100k, movielens_genres
 from jnn.data.sources._numpy_files import read_npy, read_npz
 from jnn.data.sources._omniglot import omniglot, omniglot_runs
 from jnn.data.sources._parquet import read_parquet
@@ -36,6 +37,7 @@ from jnn.data.sources._wav import read_wav
 __all__ = [
     "HuggingFace",
     "ImageFolder",
+    "MovieLens",
     "Quantized",
     "Skipped",
     "breast_cancer",
@@ -48,6 +50,8 @@ __all__ = [
     "imdb",
     "libreoffice_en_de",
     "mnist",
+    "movielens100k",
+    "movielens_genres",
     "noisy_sum",
     "nuclei",
     "omniglot",

@@ -14,6 +14,7 @@ from jnn.models._diffusion_unet import diffusion_unet, diffusion_unet_spec, time
 from jnn.models._efficientnet import EFFICIENTNETS, efficientnet, efficientnet_spec
 from jnn.models._efficientnet_lite import EFFICIENTNETS_LITE, efficientnet_lite, efficientnet_lite_spec
 from jnn.models._efficientnet_v2 import EFFICIENTNETS_V2, efficientnet_v2, efficientnet_v2_spec
+from jnn.models._factorization_machine import factorization_machine, factorization_machine_spec
 from jnn.models._fcos import PointPredictions, fcos_head, fcos_head_spec
 from jnn.models._fcos_points import PyramidPoints, fcos_boxes, fcos_detections, fcos_points, fcos_targets
 from jnn.models._few_shot import matching_logits, prototypes, prototypical_logits, siamese, siamese_spec
@@ -36,6 +37,7 @@ from jnn.models._mobilenet_v3 import (
     mobilenet_v3,
     mobilenet_v3_spec,
 )
+from jnn.models._neural_collaborative_filtering import neumf, neumf_spec
 from jnn.models._paged_transformer import TRANSFORMER, paged_transformer, paged_transformer_cache
 from jnn.models._perceptron import perceptron, perceptron_fit, perceptron_spec
 from jnn.models._pixelcnn import masked_conv, pixelcnn, pixelcnn_spec
@@ -43,10 +45,12 @@ from jnn.models._preactivation_resnet import preactivation_resnet, preactivation
 from jnn.models._published_vits import deit_from_hf, vit_from_hf
 from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, recurrent_classifier_spec
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_spec
+from jnn.models._sasrec import sasrec, sasrec_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
 from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_hidden, transformer_spec
 from jnn.models._transformer_block import cached_block, transformer_block, transformer_block_spec
+from jnn.models._two_tower import retrieval_tower, two_tower, two_tower_spec
 from jnn.models._unet import unet, unet_spec
 from jnn.models._vgg import VGGS, alexnet, alexnet_spec, vgg, vgg_spec
 from jnn.models._vit import TORCHVISION_VIT, VITS, vit, vit_spec
@@ -231,6 +235,8 @@ __all__ = [
     "encoder_decoder_spec",
     "encoder_from_hf",
     "encoder_spec",
+    "factorization_machine",
+    "factorization_machine_spec",
     "fcos_boxes",
     "fcos_detections",
     "fcos_head",
@@ -276,6 +282,8 @@ __all__ = [
     "mobilenet_v2_spec",
     "mobilenet_v3",
     "mobilenet_v3_spec",
+    "neumf",
+    "neumf_spec",
     "node_classifier",
     "node_classifier_spec",
     "olmoe_from_hf",
@@ -307,9 +315,12 @@ __all__ = [
     "reparametrize",
     "resnet",
     "resnet_spec",
+    "retrieval_tower",
     "roberta_from_hf",
     "routed_decoder",
     "sandwich_norm",
+    "sasrec",
+    "sasrec_spec",
     "seq2seq",
     "seq2seq_decode",
     "seq2seq_spec",
@@ -335,6 +346,8 @@ __all__ = [
     "transformer_cache",
     "transformer_hidden",
     "transformer_spec",
+    "two_tower",
+    "two_tower_spec",
     "unet",
     "unet_spec",
     "vae",

@@ -240,3 +240,37 @@ def page(text: str, width: int = 88) -> Figure:
     figure = Figure(figsize=(8.5, 0.4 + 0.19 * len(lines)))
     figure.text(0.02, 0.98, "\n".join(lines), family="monospace", fontsize=9, va="top", color=INK, parse_math=False)
     return figure
+
+
+def dots(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """A panel a measure: a row a method, with a point for each of its values and a line at their mean."""
+    rows = max(map(len, panels.values()))
+    figure = Figure(figsize=(1.6 + 3.6 * len(panels), 0.9 + 0.36 * rows), layout="constrained")
+    for axes, (measure, methods) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for row, values in enumerate(methods.values()):
+            mean = float(np.mean(values))
+            axes.plot(values, [row] * len(values), "o", color=ACCENT, alpha=0.45, markersize=5, markeredgewidth=0)
+            axes.plot(mean, row, "|", color=WARM, markersize=15, markeredgewidth=2)
+            axes.annotate(f"{mean:.3f}", (mean, row), (0, 8), textcoords="offset points", ha="center", fontsize=8)
+        axes.set_yticks(range(len(methods)), list(methods), parse_math=False)
+        axes.set(xlabel=measure, ylim=(len(methods) - 0.5, -0.7))
+        axes.margins(x=0.12)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def lists(found: Mapping[str, Sequence[tuple[str, float]]], columns: int = 3, width: int = 38) -> Figure:
+    """Names under a heading each, such as what is nearest to it, with a number."""
+    rows, lines = -(-len(found) // columns), 1 + max(map(len, found.values()))
+    figure = Figure(figsize=(3.1 * columns, 0.25 * rows * (lines + 1)), layout="constrained")
+    cells = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in cells:
+        axes.axis("off")
+    for axes, (heading, names) in zip(cells, found.items(), strict=False):
+        axes.set(xlim=(0, 1), ylim=(lines, 0))
+        how = {"fontsize": 8, "va": "center", "parse_math": False}
+        axes.text(0, 0.5, textwrap.shorten(heading, width, placeholder="..."), color=ACCENT, weight="bold", **how)
+        for line, (name, number) in enumerate(names, 1):
+            axes.text(0, line + 0.5, textwrap.shorten(name, width, placeholder="..."), color=INK, **how)
+            axes.text(1, line + 0.5, f"{number:.2f}", color=INK, ha="right", **how)
+    return figure

@@ -1,0 +1,178 @@
+"""What will be watched next? NeuMF, two towers and SASRec rank all films for everybody.
+
+Data      MovieLens 100K ("The MovieLens Datasets: History and Context", Harper and Konstan, 2015): 943 users' films in
+          the order of their ratings, whatever these say. Of each user the last film tests, the one before validates.
+Networks  NeuMF ("Neural Collaborative Filtering", He et al., 2017); two towers ("Sampling-Bias-Corrected Neural
+          Modeling for Large Corpus Item Recommendations", Yi et al., 2019), of a user's age, sex, occupation and last
+          50 films, and of a film and its genres; SASRec ("Self-Attentive Sequential Recommendation", Kang and McAuley,
+          2018), of the last 50 films in their order.
+Beside    popularity: how often a film was watched in training.
+Training  Adam, cosine to 0. NeuMF tells what was watched from films that are drawn by chance; the others have the
+          cross-entropy of the next film among all 1,682, which needs no sampling.
+Measured  by the place of the one film that is held out among all that the user has not watched, not among a sample.
+Run       python -m experiments.recommend_next [--networks sasrec]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import jnn
+from experiments import pictures
+from experiments.films import Watched, film_features, nearest, user_features, watched
+from experiments.harness import Outcome, launch
+from experiments.options import Common
+from experiments.ranking import full_ranking
+from experiments.training import evaluate, train
+from jnn.data import Batches, in_order
+from jnn.losses import binary_cross_entropy_with_logits, cross_entropy
+from jnn.models import neumf, neumf_spec, retrieval_tower, sasrec, sasrec_spec, two_tower_spec
+from jnn.train import LossOutput
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """What will be watched next."""
+
+    steps: int = 600
+    workdir: str = "runs/recommend_next"
+    networks: tuple[Literal["neumf", "two_tower", "sasrec"], ...] = ("neumf", "two_tower", "sasrec")
+    batch_size: int = 64  # windows of SASRec's; eight times as many films of NeuMF's and the towers'
+    learning_rate: float = 2e-3
+    embed: int = 64
+    context: int = 50
+    negatives: int = 4  # to each film that was watched
+    temperature: float = 0.1
+    dropout: float = 0.3
+
+
+class Network(NamedTuple):
+    """What it is made of, learns from and by, and how it scores all films (b, films) for rows (b,)."""
+
+    spec: Any
+    rows: dict[str, np.ndarray]
+    values: Callable[..., jax.Array]  # (params, batch, ctx) -> (b,)
+    scores: Callable[..., jax.Array]  # (params, batch) -> (b, films)
+
+
+def make_neumf(data: Watched, config: Config) -> Network:
+    """Of users and films by their numbers."""
+    users, films = len(data.test["user"]), len(data.movies.films["title"])
+    d = config.embed
+
+    def values(params, batch, ctx):
+        drawn = jax.random.randint(ctx.draw, (len(batch["y"]), config.negatives), 0, films)
+        asked = jnp.concatenate([batch["y"][:, None], drawn], 1)
+        logits = neumf(params, batch["user"][:, None], asked, key=ctx.key, rate=config.dropout)
+        watched = jnp.broadcast_to(jnp.arange(1 + config.negatives) == 0, logits.shape)
+        return binary_cross_entropy_with_logits(logits, watched).mean(-1)
+
+    scores = lambda params, batch: neumf(params, batch["user"][:, None], jnp.arange(films), key=None)
+    rows = {name: data.train[name] for name in ("user", "y")}
+    return Network(neumf_spec(users, films, d // 2, (d, d // 2, d // 4)), rows, values, scores)
+
+
+def make_two_tower(data: Watched, config: Config) -> Network:
+    """Of what is known of a user and has been watched before, and of a film."""
+    users, films = user_features(data.movies), film_features(data.movies)
+    known = users._replace(ids=users.ids[:, 1:], values=users.values[:, 1:])  # not who it is
+
+    def logits(params, batch, key):
+        keys = [None] * 2 if key is None else jax.random.split(key)
+        there = jnp.arange(batch["history"].shape[1]) < batch["length"][:, None]
+        ids = jnp.concatenate([jnp.asarray(known.ids)[batch["user"]], users.count + batch["history"]], 1)
+        before = there / jnp.sqrt(batch["length"])[:, None]
+        values = jnp.concatenate([jnp.asarray(known.values)[batch["user"]], before], 1)
+        u = retrieval_tower(params["queries"], ids, values, key=keys[0], rate=config.dropout)
+        f = retrieval_tower(params["items"], films.ids, jnp.asarray(films.values), key=keys[1], rate=config.dropout)
+        return u @ f.T / config.temperature
+
+    values = lambda params, batch, ctx: cross_entropy(logits(params, batch, ctx.key), batch["y"])
+    spec = two_tower_spec(users.count + len(films.ids), films.count, (config.embed, config.embed, config.embed))
+    return Network(spec, data.train, values, lambda params, batch: logits(params, batch, None))
+
+
+def make_sasrec(data: Watched, config: Config) -> Network:
+    """Of films in the order in which they were watched."""
+
+    def values(params, batch, ctx):
+        costs = cross_entropy(sasrec(params, batch["x"], key=ctx.key, rate=config.dropout), batch["y"])
+        there = jnp.arange(costs.shape[1]) < batch["length"][:, None]
+        return jnp.mean(costs, 1, where=there)
+
+    def scores(params, batch):
+        every = sasrec(params, batch["history"], key=None)
+        return jnp.take_along_axis(every, batch["length"][:, None, None] - 1, 1)[:, 0]
+
+    spec = sasrec_spec(len(data.movies.films["title"]), config.context, config.embed)
+    return Network(spec, data.sequences, values, scores)
+
+
+MAKE = {"neumf": make_neumf, "two_tower": make_two_tower, "sasrec": make_sasrec}
+
+
+def loss(params, batch, ctx, network: Network) -> LossOutput:
+    """What the network learns by; and where there is what users have seen, how well it ranks the rest."""
+    if "seen" not in batch:
+        return LossOutput(network.values(params, batch, ctx), batch["weight"])
+    scores = network.scores(params, batch)
+    unseen = jnp.where(batch["seen"] == 0, scores, -jnp.inf)
+    ranking = full_ranking(scores, batch["y"], batch["seen"], batch["weight"])
+    return LossOutput(cross_entropy(unseen, batch["y"]), batch["weight"], metrics=ranking)
+
+
+def popularity(data: Watched) -> dict[str, float]:
+    """How the films that were watched most often rank."""
+    films, test = len(data.movies.films["title"]), data.test
+    counts = np.bincount(data.train["y"], minlength=films).astype(np.float32)
+    ranking = full_ranking(jnp.broadcast_to(counts, test["seen"].shape), jnp.asarray(test["y"]), test["seen"])
+    return {name: float(metric.value()) for name, metric in ranking.items()}
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains each network, and ranks all films for the last one of each user."""
+    data = watched(config.data_dir, config.context)
+    params, history, found = {}, [], {"popularity": popularity(data)}
+    for name in config.networks:
+        network = MAKE[name](data, config)
+        own = partial(loss, network=network)
+        state, rows = train(
+            config,
+            network.spec,
+            own,
+            optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
+            Batches(network.rows, config.batch_size * (1 if name == "sasrec" else 8), seed=config.seed),
+            every=200,
+            validation=in_order(data.validation, 250),
+            name=name,
+        )
+        params[name] = state.params
+        history += [{"step": row["step"]} | {f"{k}_{name}": row[k] for k in row if k != "step"} for row in rows]
+        tested = evaluate(own, state, in_order(data.test, 250))
+        found[name] = {what: float(tested[what].value()) for what in ("hit_rate", "ndcg")}
+    metrics = {f"{name}_{what}": value for name, own in found.items() for what, value in own.items()}
+    return Outcome(params, metrics, history, figures(found, params, data))
+
+
+def figures(found: dict, params: dict, data: Watched) -> dict[str, Callable[[], Figure]]:
+    """How well each ranks, and the films that are nearest to some."""
+    panels = {what: {name: [own[what]] for name, own in found.items()} for what in ("hit_rate", "ndcg")}
+    drawn = {"Hit rate and NDCG at 10, among all films.": lambda: pictures.dots(panels)}
+    if "sasrec" in params:
+        vectors = np.asarray(params["sasrec"]["embed"]["table"])
+        caption = "SASRec: the nearest films by the cosine of their vectors, of those with 50 ratings."
+        drawn[caption] = lambda: pictures.lists(nearest(vectors, data.movies))
+    return drawn
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

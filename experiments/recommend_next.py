@@ -18,24 +18,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-import jnn
 from experiments import pictures
-from experiments.films import Watched, film_features, nearest, user_features, watched
+from experiments.films import Watched, nearest, watched
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.ranking import full_ranking
+from experiments.recommenders import Network, make_neumf, make_sasrec, make_two_tower
 from experiments.training import evaluate, train
 from jnn.data import Batches, in_order
-from jnn.losses import binary_cross_entropy_with_logits, cross_entropy
-from jnn.models import neumf, neumf_spec, retrieval_tower, sasrec, sasrec_spec, two_tower_spec
+from jnn.losses import cross_entropy
 from jnn.train import LossOutput
 
 
@@ -55,68 +53,6 @@ class Config(Common):
     dropout: float = 0.3
 
 
-class Network(NamedTuple):
-    """What it is made of, learns from and by, and how it scores all films (b, films) for rows (b,)."""
-
-    spec: Any
-    rows: dict[str, np.ndarray]
-    values: Callable[..., jax.Array]  # (params, batch, ctx) -> (b,)
-    scores: Callable[..., jax.Array]  # (params, batch) -> (b, films)
-
-
-def make_neumf(data: Watched, config: Config) -> Network:
-    """Of users and films by their numbers."""
-    users, films = len(data.test["user"]), len(data.movies.films["title"])
-    d = config.embed
-
-    def values(params, batch, ctx):
-        drawn = jax.random.randint(ctx.draw, (len(batch["y"]), config.negatives), 0, films)
-        asked = jnp.concatenate([batch["y"][:, None], drawn], 1)
-        logits = neumf(params, batch["user"][:, None], asked, key=ctx.key, rate=config.dropout)
-        watched = jnp.broadcast_to(jnp.arange(1 + config.negatives) == 0, logits.shape)
-        return binary_cross_entropy_with_logits(logits, watched).mean(-1)
-
-    scores = lambda params, batch: neumf(params, batch["user"][:, None], jnp.arange(films), key=None)
-    rows = {name: data.train[name] for name in ("user", "y")}
-    return Network(neumf_spec(users, films, d // 2, (d, d // 2, d // 4)), rows, values, scores)
-
-
-def make_two_tower(data: Watched, config: Config) -> Network:
-    """Of what is known of a user and has been watched before, and of a film."""
-    users, films = user_features(data.movies), film_features(data.movies)
-    known = users._replace(ids=users.ids[:, 1:], values=users.values[:, 1:])  # not who it is
-
-    def logits(params, batch, key):
-        keys = [None] * 2 if key is None else jax.random.split(key)
-        there = jnp.arange(batch["history"].shape[1]) < batch["length"][:, None]
-        ids = jnp.concatenate([jnp.asarray(known.ids)[batch["user"]], users.count + batch["history"]], 1)
-        before = there / jnp.sqrt(batch["length"])[:, None]
-        values = jnp.concatenate([jnp.asarray(known.values)[batch["user"]], before], 1)
-        u = retrieval_tower(params["queries"], ids, values, key=keys[0], rate=config.dropout)
-        f = retrieval_tower(params["items"], films.ids, jnp.asarray(films.values), key=keys[1], rate=config.dropout)
-        return u @ f.T / config.temperature
-
-    values = lambda params, batch, ctx: cross_entropy(logits(params, batch, ctx.key), batch["y"])
-    spec = two_tower_spec(users.count + len(films.ids), films.count, (config.embed, config.embed, config.embed))
-    return Network(spec, data.train, values, lambda params, batch: logits(params, batch, None))
-
-
-def make_sasrec(data: Watched, config: Config) -> Network:
-    """Of films in the order in which they were watched."""
-
-    def values(params, batch, ctx):
-        costs = cross_entropy(sasrec(params, batch["x"], key=ctx.key, rate=config.dropout), batch["y"])
-        there = jnp.arange(costs.shape[1]) < batch["length"][:, None]
-        return jnp.mean(costs, 1, where=there)
-
-    def scores(params, batch):
-        every = sasrec(params, batch["history"], key=None)
-        return jnp.take_along_axis(every, batch["length"][:, None, None] - 1, 1)[:, 0]
-
-    spec = sasrec_spec(len(data.movies.films["title"]), config.context, config.embed)
-    return Network(spec, data.sequences, values, scores)
-
-
 MAKE = {"neumf": make_neumf, "two_tower": make_two_tower, "sasrec": make_sasrec}
 
 
@@ -132,9 +68,9 @@ def loss(params, batch, ctx, network: Network) -> LossOutput:
 
 def popularity(data: Watched) -> dict[str, float]:
     """How the films that were watched most often rank."""
-    films, test = len(data.movies.films["title"]), data.test
-    counts = np.bincount(data.train["y"], minlength=films).astype(np.float32)
-    ranking = full_ranking(jnp.broadcast_to(counts, test["seen"].shape), jnp.asarray(test["y"]), test["seen"])
+    seen = data.test["seen"]
+    counts = np.broadcast_to(data.validation["seen"].sum(0, dtype=np.float32), seen.shape)
+    ranking = full_ranking(jnp.asarray(counts), jnp.asarray(data.test["y"]), jnp.asarray(seen))
     return {name: float(metric.value()) for name, metric in ranking.items()}
 
 

@@ -35,10 +35,10 @@ def make_neumf(data: Watched, config: Any) -> Network:
         drawn = jax.random.randint(ctx.draw, (len(batch["y"]), config.negatives), 0, films)
         asked = jnp.concatenate([batch["y"][:, None], drawn], 1)
         logits = neumf(params, batch["user"][:, None], asked, key=ctx.key, rate=config.dropout)
-        watched = jnp.broadcast_to(jnp.arange(1 + config.negatives) == 0, logits.shape)
-        return binary_cross_entropy_with_logits(logits, watched).mean(-1)
+        watched = jnp.broadcast_to(jnp.arange(1 + config.negatives)[None] == 0, logits.shape)
+        return binary_cross_entropy_with_logits(logits, watched)
 
-    scores = lambda params, batch: neumf(params, batch["user"][:, None], jnp.arange(films), key=None)
+    scores = lambda params, batch: neumf(params, batch["user"][:, None], jnp.arange(films)[None], key=None)
     rows = {name: data.train[name] for name in ("user", "y")}
     return Network(neumf_spec(users, films, d // 2, (d, d // 2, d // 4)), rows, values, scores)
 
@@ -46,20 +46,20 @@ def make_neumf(data: Watched, config: Any) -> Network:
 def make_two_tower(data: Watched, config: Any) -> Network:
     """Of what is known of a user and has been watched before, and of a film."""
     users, films = user_features(data.movies), film_features(data.movies)
-    known = users._replace(ids=users.ids[:, 1:], values=users.values[:, 1:])  # not who it is
+    known, kinds = users.ids[:, 1:] - len(users.ids), users.count - len(users.ids)  # of a user, but not who it is
 
     def logits(params, batch, key):
         keys = [None] * 2 if key is None else jax.random.split(key)
-        there = jnp.arange(batch["history"].shape[1]) < batch["length"][:, None]
-        ids = jnp.concatenate([jnp.asarray(known.ids)[batch["user"]], users.count + batch["history"]], 1)
-        before = there / jnp.sqrt(batch["length"])[:, None]
-        values = jnp.concatenate([jnp.asarray(known.values)[batch["user"]], before], 1)
+        there = jnp.arange(batch["history"].shape[1])[None] < batch["length"][:, None]
+        ids = jnp.concatenate([jnp.asarray(known)[batch["user"]], kinds + batch["history"]], 1)
+        ones = jnp.ones((len(ids), known.shape[1]))
+        values = jnp.concatenate([ones, there / jnp.sqrt(batch["length"])[:, None]], 1)
         u = retrieval_tower(params["queries"], ids, values, key=keys[0], rate=config.dropout)
         f = retrieval_tower(params["items"], films.ids, jnp.asarray(films.values), key=keys[1], rate=config.dropout)
         return u @ f.T / config.temperature
 
     values = lambda params, batch, ctx: cross_entropy(logits(params, batch, ctx.key), batch["y"])
-    spec = two_tower_spec(users.count + len(films.ids), films.count, (config.embed, config.embed, config.embed))
+    spec = two_tower_spec(kinds + len(films.ids), films.count, (config.embed, config.embed, config.embed))
     return Network(spec, data.train, values, lambda params, batch: logits(params, batch, None))
 
 
@@ -68,7 +68,7 @@ def make_sasrec(data: Watched, config: Any) -> Network:
 
     def values(params, batch, ctx):
         costs = cross_entropy(sasrec(params, batch["x"], key=ctx.key, rate=config.dropout), batch["y"])
-        there = jnp.arange(costs.shape[1]) < batch["length"][:, None]
+        there = jnp.arange(costs.shape[1])[None] < batch["length"][:, None]
         return jnp.mean(costs, 1, where=there)
 
     def scores(params, batch):

@@ -49,11 +49,11 @@ def test_factorization_machine_is_the_double_sum(rng):
 
 def test_factorization_machine_of_a_user_and_a_film_is_matrix_factorization():
     rng = np.random.default_rng(0)
-    w, v = rng.normal(size=(7, 1)).astype(np.float32), rng.normal(size=(7, 3)).astype(np.float32)
+    w, v = (jnp.asarray(rng.normal(size=(7, size)), jnp.float32) for size in (1, 3))
     p = {"b": jnp.array(0.5), "linear": {"table": w}, "factors": {"table": v}}
-    users, films = np.array([0, 2, 1]), np.array([3, 6, 3])
+    users, films = jnp.array([0, 2, 1]), jnp.array([3, 6, 3])
     expected = 0.5 + w[users, 0] + w[films, 0] + (v[users] * v[films]).sum(1)
-    np.testing.assert_allclose(factorization_machine(p, np.stack([users, films], 1)), expected, rtol=1e-5)
+    np.testing.assert_allclose(factorization_machine(p, jnp.stack([users, films], 1)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("rng", configurations(fast=(0, 1, 2)), ids=range(20))
@@ -132,12 +132,17 @@ def test_sasrec_matches_torch(rng):
             "sasrec: found 3 items a sequence, its params have 2 positions",
         ),
         (
-            lambda: factorization_machine({"b": 0, "linear": {}, "factors": {}}, jnp.zeros(2)),
+            lambda: factorization_machine({"b": jnp.zeros(()), "linear": {}, "factors": {}}, jnp.zeros(2)),
             TypeError,
             "factorization_machine: expected integers",
         ),
         (
-            lambda: retrieval_tower({"embed": {}, "mlp": {}}, jnp.zeros(2, int), jnp.ones(3), key=None),
+            lambda: retrieval_tower(
+                jnn.init(two_tower_spec(1, 1, (2, 2)), jax.random.key(0))["items"],
+                jnp.zeros(2, int),
+                jnp.ones(3),
+                key=None,
+            ),
             ValueError,
             "embedding_bag",
         ),

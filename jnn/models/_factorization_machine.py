@@ -48,7 +48,7 @@ def factorization_machine(p: Params, features: jax.Array, values: jax.Array | No
     Recommender Systems", Koren, Bell and Volinsky, 2009. Its pairs are summed in time linear in n.
 
     Args:
-      p: as `factorization_machine_spec` declares.
+      p: as `factorization_machine_spec` declares; without "b" none is added.
       features: (..., n), integers: those of an example that are not 0.
       values: (..., n), floating point, x; None for 1 each. Of padding, 0.
 
@@ -63,7 +63,7 @@ def factorization_machine(p: Params, features: jax.Array, values: jax.Array | No
     >>> factorization_machine(p, jnp.array([0, 1])).item()
     6.0
     """
-    checks.params("factorization_machine", p, "b", "linear", "factors")
+    checks.params("factorization_machine", p, "linear", "factors", may=("b",))
     checks.integers("factorization_machine", features, ndim=1, name="features")
     w, v = (wide(embed(p[name], features)) for name in ("linear", "factors"))
     if values is not None:
@@ -71,4 +71,5 @@ def factorization_machine(p: Params, features: jax.Array, values: jax.Array | No
         checks.same_shape("factorization_machine", features=features, values=values)
         w, v = (x * values[..., None].astype(x.dtype) for x in (w, v))
     pairs = jnp.square(v.sum(-2)) - jnp.square(v).sum(-2)
-    return add_bias(w.sum((-2, -1)) + pairs.sum(-1) / 2, p["b"]).astype(p["factors"]["table"].dtype)
+    y = w.sum((-2, -1)) + pairs.sum(-1) / 2
+    return (add_bias(y, p["b"]) if "b" in p else y).astype(p["factors"]["table"].dtype)

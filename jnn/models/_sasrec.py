@@ -83,6 +83,8 @@ def sasrec(p: Params, items: jax.Array, *, key: jax.Array | None, rate: float = 
     (1, 5, 20)
     """
     checks.params("sasrec", p, "embed", "position", "blocks", "norm")
+    for table in ("embed", "position"):
+        checks.params("sasrec", p[table], "table", what=f"params[{table!r}]", adapted=table == "embed")
     check_key("sasrec", key, optional=True)
     checks.integers("sasrec", items, ndim=1, name="items")
     if (t := items.shape[-1]) > (context := p["position"]["table"].shape[0]):
@@ -92,7 +94,8 @@ def sasrec(p: Params, items: jax.Array, *, key: jax.Array | None, rate: float = 
         return transformer_block(p, x, key=key, rate=rate, activation=jax.nn.relu)
 
     ends = gather({part: p[part] for part in p if part != "blocks"})
-    x = embed(ends["embed"], items) * p["embed"]["table"].shape[-1] ** 0.5
+    x = embed(ends["embed"], items)
+    x = x * x.shape[-1] ** 0.5
     x = add_bias(x, learned_positions(ends["position"], jnp.arange(t)))
     x = dropout(x, rate, key=None if key is None else jax.random.fold_in(key, 0))
     x = scan_layers(

@@ -45,14 +45,14 @@ SHRINKAGE = (1, 2, 5, 10, 20)  # ratings of 0 beside a user's and a film's own
 class Config(Common):
     """How many stars a film will have."""
 
-    steps: int = 900
+    steps: int = 1000
     workdir: str = "runs/recommend"
     networks: tuple[Literal["mf", "fm"], ...] = ("mf", "fm")
     batch_size: int = 1000
     learning_rate: float = 1e-2
     factors: int = 32
-    decay: float = 0.1  # of factors, each time they are met
-    bias_decay: float = 0.03  # of biases
+    decay: float = 1.0  # of factors, each time they are met, over the root of how often that is
+    bias_decay: float = 0.4  # of biases
 
 
 def features(network: str, movies: MovieLens) -> tuple[Features, Features]:
@@ -70,6 +70,13 @@ def with_features(part: dict[str, np.ndarray], users: Features, films: Features)
     return {"features": ids, "values": values, "y": part["y"], "counts": part["counts"]}
 
 
+def with_rarity(part: dict[str, np.ndarray], training: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """And of each feature one over the root of how often a fold's training meets it."""
+    often = training["values"] * training["counts"].mean(1, keepdims=True)
+    met = np.bincount(training["features"].ravel(), often.ravel(), 1 + part["features"].max())
+    return part | {"rarity": (np.maximum(met, 1) ** -0.5)[part["features"]].astype(np.float32)}
+
+
 @jax.jit
 def predicted(params: dict, batch: dict) -> jax.Array:
     """Stars (b, folds), by the parameters of each fold; of these some are less than 1, or more than 5."""
@@ -79,8 +86,9 @@ def predicted(params: dict, batch: dict) -> jax.Array:
 
 def penalty(p: dict, batch: dict, config: Config) -> jax.Array:
     """The squares (b,) of what a rating meets of one fold's parameters."""
-    met = lambda name: jnp.square(embed(p[name], batch["features"]) * batch["values"][..., None]).sum((-2, -1))
-    return config.decay * met("factors") + config.bias_decay * met("linear")
+    met = lambda name: jnp.square(embed(p[name], batch["features"]) * batch["values"][..., None]).sum(-1)
+    squares = config.decay * met("factors") + config.bias_decay * met("linear")
+    return (batch["rarity"] * squares).sum(-1)
 
 
 def loss(params, batch, ctx, config: Config) -> LossOutput:
@@ -124,14 +132,15 @@ def experiment(config: Config) -> Outcome:
     for network in config.networks:
         users, films = features(network, data.movies)
         parts = [with_features(part, users, films) for part in (data.train, data.validation, data.test)]
+        training, validation = (with_rarity(part, parts[0]) for part in parts[:2])
         state, rows = train(
             config,
             jnn.stack(factorization_machine_spec(users.count + films.count, config.factors), FOLDS, "folds"),
             partial(loss, config=config),
             optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
-            Batches(parts[0], config.batch_size, seed=config.seed),
+            Batches(training, config.batch_size, seed=config.seed),
             every=100,
-            validation=in_order(parts[1], 5000),
+            validation=in_order(validation, 5000),
             name=network,
         )
         history += [{"step": row["step"]} | {f"{k}_{network}": row[k] for k in row if k != "step"} for row in rows]

@@ -41,7 +41,7 @@ from jnn.train import LossOutput
 class Config(Common):
     """What will be watched next."""
 
-    steps: int = 600
+    steps: int = 300
     workdir: str = "runs/recommend_next"
     networks: tuple[Literal["neumf", "two_tower", "sasrec"], ...] = ("neumf", "two_tower", "sasrec")
     batch_size: int = 64  # windows of SASRec's; eight times as many films of NeuMF's and the towers'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jnn
-from experiments import films, recommend, recommend_next
+from experiments import films, ratings, recommend, recommend_next
 from experiments.ranking import full_ranking
 from experiments.recommenders import make_neumf, make_sasrec, make_two_tower
 from jnn.train import Context
@@ -74,7 +74,7 @@ def test_a_full_ranking_leaves_out_what_was_seen_and_nothing_else():
 
 def test_biases_are_the_means_of_what_is_left():
     part = {"user": np.array([0, 0, 1]), "film": np.array([0, 1, 0]), "y": np.array([5.0, 3.0, 1.0])}
-    mean, users, of_films = recommend.biases(part | {"counts": np.ones((3, 1))}, 0, 0.0)
+    mean, users, of_films = ratings.biases(part | {"counts": np.ones((3, 1))}, 0, 0.0)
     assert mean == 3
     np.testing.assert_allclose(of_films, [0, 0])
     np.testing.assert_allclose(users, [1, -2])

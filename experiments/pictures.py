@@ -276,6 +276,7 @@ def lists(found: Mapping[str, Sequence[tuple[str, float]]], columns: int = 3, wi
     rows, lines = -(-len(found) // columns), 1 + max(map(len, found.values()))
     figure = Figure(figsize=(3.1 * columns, 0.25 * rows * (lines + 1)), layout="constrained")
     cells = figure.subplots(rows, columns, squeeze=False).flat
+    cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in cells:
         axes.axis("off")
     for axes, (heading, names) in zip(cells, found.items(), strict=False):

@@ -275,7 +275,6 @@ def lists(found: Mapping[str, Sequence[tuple[str, float]]], columns: int = 3, wi
     """Names under a heading each, such as what is nearest to it, with a number."""
     rows, lines = -(-len(found) // columns), 1 + max(map(len, found.values()))
     figure = Figure(figsize=(3.1 * columns, 0.25 * rows * (lines + 1)), layout="constrained")
-    cells = figure.subplots(rows, columns, squeeze=False).flat
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in cells:
         axes.axis("off")

@@ -284,5 +284,5 @@ def lists(found: Mapping[str, Sequence[tuple[str, float]]], columns: int = 3, wi
         axes.text(0, 0.5, textwrap.shorten(heading, width, placeholder="..."), color=ACCENT, weight="bold", **how)
         for line, (name, number) in enumerate(names, 1):
             axes.text(0, line + 0.5, textwrap.shorten(name, width, placeholder="..."), color=INK, **how)
-            axes.text(1, line + 0.5, f"{number:.2f}", color=INK, ha="right", **how)
+            axes.text(0.93, line + 0.5, f"{number:.2f}", color=INK, ha="right", **how)
     return figure

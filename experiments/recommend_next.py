@@ -9,10 +9,10 @@ Networks  NeuMF ("Neural Collaborative Filtering", He et al., 2017); two towers 
 Beside    popularity: how often a film was watched in training.
 Training  Adam, cosine to 0. NeuMF tells what was watched from films that are drawn by chance; the others have the
           cross-entropy of the next film among all 1,682, which needs no sampling.
+Ranking   the one film that is held out among all that the user has not watched, not among a sample.
 Run       python -m experiments.recommend_next [--networks sasrec]
-Measured  by the place of the one film that is held out among all that the user has not watched, not among a sample; of
-          two towers alone so far (--networks two_tower --steps 300, one seed): HR@10 0.081, NDCG@10 0.037, where
-          popularity has 0.086 and 0.045.
+Measured  hit rate and NDCG at 10 in testing, one seed: two towers 0.081 and 0.037, popularity 0.086 and 0.045. 300
+          steps are few: NeuMF and SASRec are not measured to their end. One CPU core, 18 s for the towers.
 """
 
 from __future__ import annotations

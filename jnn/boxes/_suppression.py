@@ -137,7 +137,7 @@ def _greedy(
         if labels is not None:
             iou = jnp.where(labels == jnp.take_along_axis(labels, best, -1), iou, 0.0)
         chosen = jnp.arange(left.shape[-1]).reshape((1,) * (left.ndim - 1) + (-1,)) == best
-        return jnp.where(chosen, -jnp.inf, lowered(iou, left)), (best[..., 0], score[..., 0])
+        return jnp.where(chosen, -jnp.inf, lowered(iou.astype(left.dtype), left)), (best[..., 0], score[..., 0])
 
     _, (index, kept) = jax.lax.scan(step, left, length=size)
     index, kept = jnp.moveaxis(index, 0, -1).astype(jnp.int32), jnp.moveaxis(kept, 0, -1)

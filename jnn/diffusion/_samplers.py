@@ -89,7 +89,7 @@ def ddim_sample(
     See "Denoising Diffusion Implicit Models", Song, Meng and Ermon, 2021.
 
     Args:
-      denoise, x, levels, predict, clip: as for `ddpm_sample`.
+      denoise, x, levels, predict, clip: as for `ddpm_sample`; where eta is 0, levels may fall, from data to noise.
       eta: how much of DDPM's noise is drawn anew, from 0, a map without chance, to 1, which is DDPM.
       key: draws it; None where eta is 0.
 
@@ -109,7 +109,7 @@ def ddim_sample(
     check_key("ddim_sample", key, optional=eta == 0)
 
     def move(_: jax.Array, x0: jax.Array, noise: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-        spread = eta * jnp.sqrt((1 - b) / (1 - a) * (1 - a / b))
+        spread = eta * jnp.sqrt((1 - b) / (1 - a) * (1 - a / b)) if eta > 0 else 0.0  # levels may fall then
         return jnp.sqrt(b) * x0 + jnp.sqrt(jnp.maximum(1 - b - spread**2, 0)) * noise, spread
 
     return _walk("ddim_sample", denoise, x, levels, move, predict, key if eta > 0 else None, clip)

@@ -91,7 +91,9 @@ def _curve(
     if jnp.shape(relevance) != x.shape[: jnp.ndim(relevance)]:
         found = f"{checks.describe(relevance)} for x {checks.describe(x)}"
         raise ValueError(f"{where}: expected a relevance of x's shape, or of its first axes; found {found}.")
-    order = jnp.argsort(-jnp.asarray(relevance).ravel())
+    relevance = jnp.asarray(relevance)
+    floats = jnp.promote_types(relevance.dtype, jnp.float32)  # unsigned integers have no opposites
+    order = jnp.argsort(-relevance.ravel().astype(floats))
     rank = jnp.argsort(order).reshape(relevance.shape + (1,) * (x.ndim - relevance.ndim))
     numbers = jnp.asarray([round(i * rank.size / steps) for i in range(steps + 1)])
     return wide(each(lambda n: f(jnp.where(stays(rank, n), x, missing)), numbers, batch_size=batch_size))

@@ -79,13 +79,15 @@ def deepar(
     """
     checks.params("deepar", p, "out")
     checks.floats("deepar", before)
+    if not jnp.issubdtype(known.dtype, jnp.floating):
+        raise TypeError(f"deepar: expected known features of floating point, found {checks.describe(known)}.")
     check_key("deepar", key, optional=True)
     if known.shape[:-1] != before.shape:
         raise ValueError(
             f"deepar: expected known features (*{before.shape}, known) of the steps, found {checks.describe(known)}."
         )
     p = gather(p)
-    x = jnp.concatenate([before[..., None], known], -1)
+    x = jnp.concatenate([before[..., None], known.astype(before.dtype)], -1)
     h, carries = stacked_rnn(partial(rnn, lstm_cell), p["layers"], x, key=key, rate=rate, carry=carry)
     return linear(p["out"], h), carries
 

@@ -53,7 +53,7 @@ def nhits_spec(
     >>> nhits_spec(168, 24)["block1"]["fore"]["w"].shape
     (256, 1, 2)
     """
-    if not pools or len(pools) != len(steps) or any(pool < 1 or context % pool for pool in pools):
+    if not pools or len(pools) != len(steps) or any(pool < 1 or context % pool for pool in pools) or min(steps) < 1:
         raise ValueError(
             f"nhits_spec: expected a pool for each block, which divides {context}, and as many steps; found "
             f"{tuple(pools)} and {tuple(steps)}."
@@ -98,7 +98,12 @@ def nhits(p: Params, x: jax.Array, horizon: int) -> jax.Array:
 
 
 def _block(p: Params, x: jax.Array, horizon: int) -> tuple[jax.Array | None, jax.Array]:
-    pool = max(x.shape[-1] // len(p["fc"]["fc0"]["w"]), 1)
+    pool, rest = divmod(x.shape[-1], windows := len(p["fc"]["fc0"]["w"]))
+    if rest:
+        raise ValueError(
+            f"nhits: found {x.shape[-1]} steps, which are not {windows} windows of one size. Pass the context of "
+            "nhits_spec."
+        )
     seen = max_pool(x[..., None], (pool,))[..., 0] if pool > 1 else x
     h = jax.nn.relu(mlp(p["fc"], seen, key=None))
     back = _interpolated(linear(p["back"], h), x.shape[-1]) if "back" in p else None

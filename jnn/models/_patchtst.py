@@ -62,7 +62,7 @@ def patchtst_spec(
     >>> patchtst_spec(168, 24)["position"]["table"].shape
     (20, 64)
     """
-    if not 1 <= patch <= context or (context - patch) % stride:
+    if not 1 <= patch <= context or stride < 1 or (context - patch) % stride:
         raise ValueError(
             f"patchtst_spec: expected a context of patch={patch} and a whole number of strides {stride} more, found "
             f"{context}."

@@ -147,3 +147,11 @@ def test_thresholds_that_make_no_sense_are_errors():
         non_maximum_suppression(X, S, 2, iou_threshold=1.5)
     with pytest.raises(ValueError, match="sigma above 0, found 0"):
         soft_non_maximum_suppression(X, S, 2, sigma=0.0)
+
+
+def test_scores_keep_their_dtype_beside_boxes_of_another():
+    with jax.enable_x64(True):
+        boxes = jnp.array([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.0]], jnp.float64)
+        kept = soft_non_maximum_suppression(boxes, jnp.array([0.9, 0.6], jnp.float32), 2)
+        assert kept.scores.dtype == jnp.float32
+        np.testing.assert_allclose(kept.scores, [0.9, 0.6 * math.exp(-(0.5**2) / 0.5)], rtol=1e-6)

@@ -191,3 +191,11 @@ def test_levels_are_those_of_the_schedule_and_times_lead_back():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(jnp.ones(3))
+
+
+def test_levels_may_fall_where_nothing_is_drawn():
+    """Of a fixed noise DDIM goes along one line, in both directions."""
+    noise, x = jnp.array([1.0, -2.0]), jnp.array([3.0, 0.5])
+    at = lambda level: level**0.5 * x + (1 - level) ** 0.5 * noise
+    found = ddim_sample(lambda x, _: noise, at(0.9), jnp.array([0.9, 0.5, 0.2]), predict="noise")
+    np.testing.assert_allclose(found, at(0.2), rtol=1e-5)

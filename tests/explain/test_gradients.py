@@ -202,3 +202,9 @@ def test_curves_go_from_one_end_to_the_other(network):
     np.testing.assert_allclose(down[jnp.array([0, -1])], jnp.array([f(x), f(jnp.full(6, 0.3))]), rtol=1e-5)
     first = jnp.argmax(relevance)
     np.testing.assert_allclose(down[1], f(x.at[first].set(0.3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_relevance_without_a_sign_is_sorted_too(dtype):
+    curve = explain.deletion_curve(jnp.sum, jnp.array([1.0, 5.0]), np.array([0, 1], dtype), steps=2)
+    assert curve.tolist() == [6.0, 1.0, 0.0]

@@ -128,3 +128,20 @@ def test_bad_input_is_one_clear_error():
         jax.eval_shape(
             lambda p, x: deepar(p, x, jnp.ones((4, 2)), key=None), jnn.abstract(deepar_spec(2, 4)), jnp.ones(5)
         )
+    known = jnp.ones((5, 2), jnp.int32)
+    with pytest.raises(TypeError, match="deepar: expected known features of floating point, found int32"):
+        jax.eval_shape(lambda p, x: deepar(p, x, known, key=None), jnn.abstract(deepar_spec(2, 4)), jnp.ones(5))
+    with pytest.raises(ValueError, match=r"patchtst_spec: expected .* strides 0 more"):
+        patchtst_spec(16, 7, patch=4, stride=0)
+    with pytest.raises(ValueError, match=r"nhits_spec: expected a pool .* found \(2,\) and \(0,\)"):
+        nhits_spec(14, 7, pools=(2,), steps=(0,))
+    p = jnn.abstract(nhits_spec(14, 7, pools=(2,), steps=(1,)))
+    with pytest.raises(ValueError, match="nhits: found 15 steps, which are not 7 windows of one size"):
+        jax.eval_shape(lambda p, x: nhits(p, x, 7), p, jnp.ones(15))
+
+
+def test_known_features_of_another_dtype_leave_the_values_theirs():
+    with jax.enable_x64(True):
+        p = jnn.abstract(deepar_spec(2, 4))
+        before, known = jnp.ones(5, jnp.float32), jnp.ones((5, 2), jnp.float64)
+        assert jax.eval_shape(lambda p, x: deepar(p, x, known, key=None)[0], p, before).dtype == jnp.float32

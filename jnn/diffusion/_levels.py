@@ -86,4 +86,6 @@ def noise_time(schedule: np.ndarray, level: jax.Array) -> jax.Array:
     tiny = jnp.finfo(level.dtype).tiny
     here = noisiness(jnp.clip(level, tiny, 1 - jnp.finfo(level.dtype).epsneg), jnp.log, jnp.log1p)
     steps = jnp.asarray(noisiness(known, np.log, np.log1p), level.dtype)
-    return jnp.interp(here, steps, jnp.arange(len(known), dtype=level.dtype))
+    time = jnp.interp(here, steps, jnp.arange(len(known), dtype=level.dtype))
+    whole = jnp.round(time)  # the logarithm is rounded: a level of the schedule would be beside its step
+    return jnp.where(level == jnp.asarray(known, level.dtype)[whole.astype(jnp.int32)], whole, time)

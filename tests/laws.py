@@ -187,6 +187,10 @@ SPECS = {
     "inception_resnet_v2_spec": (2,),
     "mamba2_decoder_spec": (11,),
     "fcos_head_spec": (4, 3),
+    "nbeats_spec": (4, 2),
+    "nhits_spec": (8, 2),
+    "patchtst_spec": (16, 2),
+    "deepar_spec": (1, 4),
 }
 MASKED = dict.fromkeys(("layers", "heads", "decoder_layers", "decoder_heads"), 1) | {"embed": 4, "decoder_embed": 4}
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32

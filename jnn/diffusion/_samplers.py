@@ -109,7 +109,8 @@ def ddim_sample(
     check_key("ddim_sample", key, optional=eta == 0)
 
     def move(_: jax.Array, x0: jax.Array, noise: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-        spread = eta * jnp.sqrt((1 - b) / (1 - a) * (1 - a / b)) if eta > 0 else 0.0  # levels may fall then
+        # where eta is 0 levels may fall, and the root be none
+        spread = eta * jnp.sqrt((1 - b) / (1 - a) * (1 - a / b)) if eta > 0 else jnp.zeros_like(a)
         return jnp.sqrt(b) * x0 + jnp.sqrt(jnp.maximum(1 - b - spread**2, 0)) * noise, spread
 
     return _walk("ddim_sample", denoise, x, levels, move, predict, key if eta > 0 else None, clip)

@@ -98,6 +98,7 @@ def nhits(p: Params, x: jax.Array, horizon: int) -> jax.Array:
 
 
 def _block(p: Params, x: jax.Array, horizon: int) -> tuple[jax.Array | None, jax.Array]:
+    checks.params("nhits", p["fc"]["fc0"], "w", what="params['fc']['fc0']", adapted=True)
     pool, rest = divmod(x.shape[-1], windows := len(p["fc"]["fc0"]["w"]))
     if rest:
         raise ValueError(

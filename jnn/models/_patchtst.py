@@ -105,6 +105,8 @@ def patchtst(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.
     (8, 24, 9)
     """
     checks.params("patchtst", p, "patch", "position", "blocks", "norm", "out")
+    checks.params("patchtst", p["patch"], "w", what="params['patch']", adapted=True)
+    checks.params("patchtst", p["position"], "table", what="params['position']", adapted=True)
     checks.floats("patchtst", x)
     check_key("patchtst", key, optional=True)
     ends = gather({name: p[name] for name in ("patch", "position")})

@@ -10,11 +10,8 @@ overlapping boxes suppressed by the functions of jnn that the experiment uses: b
 
 from __future__ import annotations
 
-import argparse
 import functools
 import math
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +22,10 @@ from torch.nn import functional as F
 
 from experiments import detect
 from experiments.detect import GROUPS, SCENES, Config
+from experiments.peers.command import Clock, add_settings, data_needed, options, parsed, tell
 from jnn.boxes import centerness, distances_of_corners
 from jnn.data import Batches, in_order
 from jnn.models import PointPredictions, fcos_detections, fcos_targets
-from jnn.strict_json import dumps
 
 
 class Unit(nn.Module):
@@ -178,29 +175,22 @@ def find_all(network: Detector, x: np.ndarray) -> list[np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, seeds=1, threads=2)
     parser.add_argument("--scenes", choices=SCENES, default="trees")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=Config.steps)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    load, names = SCENES[args.scenes]
-    try:
-        training, validation, test, _ = load(args.data_dir)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    for seed in range(args.seeds):
-        start, used = time.perf_counter(), time.process_time()
-        config = Config(steps=args.steps, scenes=args.scenes, seed=seed)
+    add_settings(parser, Config(), ("steps",))
+    given = parsed(parser)
+    load, names = SCENES[given["scenes"]]
+    with data_needed():
+        training, validation, test, _ = load(given["data_dir"])
+    for seed in range(given["seeds"]):
+        clock = Clock()
+        config = Config(steps=given["steps"], scenes=given["scenes"], seed=seed)
         network = train(config, training, len(names))
-        found = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
+        found = clock.seconds()
         for name, part in (("val", validation), ("test", test)):
             scores = detect.scores_of(find_all(network, part["x"]), part, len(names))
             found |= {f"{name}_{what}": value for what, value in scores.items()}
-        rounded = {name: round(value, 4) for name, value in found.items()}
-        print(dumps({"peer": "detect", "scenes": args.scenes, "seed": seed} | rounded), flush=True)
+        tell({"peer": "detect", "scenes": given["scenes"], "seed": seed}, found)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,9 @@ Initial values are PyTorch's own, but where DDPM's are 0 and for the classes' pi
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
-import sys
 import tempfile
-import time
 
 import numpy as np
 import torch
@@ -23,10 +20,10 @@ from torch.nn import functional as F
 from experiments import datasets
 from experiments.diffusion import BLOCK, DEPTH, SCHEDULE, SIDE, SMALL, TIMES, UNTOLD, Config
 from experiments.frechet import make_judge
+from experiments.peers.command import Clock, data_needed, options, parsed, tell
 from experiments.peers.torch_unet import UNet
 from jnn.data import Batches
 from jnn.diffusion import sampling_levels
-from jnn.strict_json import dumps
 
 
 class Denoiser(nn.Module):
@@ -90,29 +87,20 @@ def sample(network: Denoiser, label: Tensor, config: Config) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    try:
-        data = datasets.mnist(args.data_dir, Config.dataset)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    for seed in range(args.seeds):
-        start, used = time.perf_counter(), time.process_time()
-        config = Config(seed=seed)
+    given = parsed(options(__doc__, seeds=1, threads=1))
+    with data_needed():
+        data = datasets.mnist(given["data_dir"], Config.dataset)
+    for seed in range(given["seeds"]):
+        clock, config = Clock(), Config(seed=seed)
         network = train(config, data.train)
         labels = torch.arange(config.samples) % 10
         images = torch.cat([sample(network, part, config) for part in labels.split(100)]).numpy()
-        seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
+        seconds = clock.seconds()
         with tempfile.TemporaryDirectory() as folder:
             judge = make_judge(dataclasses.replace(config, workdir=folder), data)
         found = {"frechet_ddim": judge.distance(images), "frechet_real": judge.real}
         found["right_ddim"] = float((judge.classes(images) == labels.numpy()).mean())
-        rounded = {name: round(value, 4) for name, value in (found | seconds).items()}
-        print(dumps({"peer": "diffusion", "seed": seed} | rounded), flush=True)
+        tell({"peer": "diffusion", "seed": seed}, found | seconds)
 
 
 if __name__ == "__main__":

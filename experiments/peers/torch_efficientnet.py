@@ -10,7 +10,6 @@ Eager and in inference mode, as torch runs it by default; jnn's is jitted, as JA
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch.nn.functional import pad, relu6
 
 from experiments.efficientnet import lite0, photographs, state_dict
 from experiments.imagenet_labels import SHOWN, likeliest, milliseconds, network
+from experiments.peers.command import data_needed
 from jnn.strict_json import dumps
 
 # kernel, widening, channels, blocks and stride of each stage
@@ -100,10 +100,8 @@ def main() -> None:
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     module = EfficientNetLite(LITE0, 1000).eval()
-    try:
+    with data_needed():
         module.load_state_dict(state_dict(given.data_dir))
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
     params, stats = lite0(given.data_dir)
     names, pixels = photographs(SHOWN)
     images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous()

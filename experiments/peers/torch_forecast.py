@@ -7,11 +7,8 @@ Prints    one line of JSON a seed: scores over the test's origins, seconds of th
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
-import sys
-import time
 
 import numpy as np
 import torch
@@ -21,10 +18,9 @@ from torch.nn import functional as F
 from experiments.forecast import Config
 from experiments.forecasters import nhits_sizes
 from experiments.forecasting import FLOOR, LEVELS, measured
-from experiments.peers.torch_peers import spread
+from experiments.peers.command import Clock, add_settings, data_needed, options, parsed, tell, tell_means
 from experiments.series import Kind, Series, series
 from jnn.data import SeriesWindows
-from jnn.strict_json import dumps
 
 
 class Perceptron(nn.Module):
@@ -154,34 +150,21 @@ def forecast(network: nn.Module, data: Series, part: str) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser = options(__doc__, seeds=5, threads=1)
     parser.add_argument("--network", choices=("nbeats", "nhits", "lstm"), default="nbeats")
-    parser.add_argument("--data", default=Config.data)
-    parser.add_argument("--data-dir")
-    for name in ("steps", "width", "batch_size", "learning_rate"):
-        known = getattr(Config(), name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(known), default=known)
-    given = vars(parser.parse_args())
+    add_settings(parser, Config(), ("data", "steps", "width", "batch_size", "learning_rate"))
+    given = parsed(parser)
     seeds, name = given.pop("seeds"), given.pop("network")
-    torch.set_num_threads(given.pop("threads"))
-    config = Config(**given)
-    try:
+    config, runs = Config(**given), []
+    with data_needed():
         data = series(config.data, config.data_dir)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    runs = []
+    head = {"peer": "forecast", "network": name, "data": config.data}
     for seed in range(seeds):
-        start, used = time.perf_counter(), time.process_time()
-        found = measured(
-            forecast(train(dataclasses.replace(config, seed=seed), name, data), data, "test"), data, "test"
-        )
-        found |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
-        runs.append({score: round(value, 4) for score, value in found.items()})
-        print(dumps({"peer": "forecast", "network": name, "data": config.data, "seed": seed} | runs[-1]), flush=True)
-    means = {score: spread([run[score] for run in runs]) for score in runs[0]}
-    print(dumps({"peer": "forecast", "network": name, "data": config.data, "seeds": seeds} | means))
+        clock = Clock()
+        network = train(dataclasses.replace(config, seed=seed), name, data)
+        found = measured(forecast(network, data, "test"), data, "test") | clock.seconds()
+        runs.append(tell(head | {"seed": seed}, found))
+    tell_means(head | {"seeds": seeds}, runs)
 
 
 if __name__ == "__main__":

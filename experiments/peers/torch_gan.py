@@ -8,11 +8,8 @@ Initial values are DCGAN's, as jnn's.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import sys
 import tempfile
-import time
 
 import numpy as np
 import torch
@@ -22,8 +19,8 @@ from torch.nn import functional as F
 from experiments import datasets
 from experiments.frechet import make_judge
 from experiments.gan import FRAME, SIDE, Config
+from experiments.peers.command import Clock, data_needed, options, parsed, tell
 from jnn.data import Batches
-from jnn.strict_json import dumps
 
 
 def generator(config: Config) -> nn.Sequential:
@@ -80,29 +77,19 @@ def descend(optimizer: torch.optim.Optimizer, values: Tensor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    try:
-        data = datasets.mnist(args.data_dir, Config.dataset)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    for seed in range(args.seeds):
-        start, used = time.perf_counter(), time.process_time()
-        config = Config(seed=seed)
+    given = parsed(options(__doc__, seeds=1, threads=1))
+    with data_needed():
+        data = datasets.mnist(given["data_dir"], Config.dataset)
+    for seed in range(given["seeds"]):
+        clock, config = Clock(), Config(seed=seed)
         make = train(config, data.train).eval()
         with torch.no_grad():
             images = make(torch.randn(config.samples, config.latent, 1, 1))[:, 0, FRAME:-FRAME, FRAME:-FRAME]
-        seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
+        seconds = clock.seconds()
         with tempfile.TemporaryDirectory() as folder:
             judge = make_judge(dataclasses.replace(config, workdir=folder), data)
-        found = {"frechet": judge.distance(((images + 1) / 2).numpy()), "frechet_real": judge.real} | seconds
-        print(
-            dumps({"peer": "gan", "seed": seed} | {name: round(value, 4) for name, value in found.items()}), flush=True
-        )
+        found = {"frechet": judge.distance(((images + 1) / 2).numpy()), "frechet_real": judge.real}
+        tell({"peer": "gan", "seed": seed}, found | seconds)
 
 
 if __name__ == "__main__":

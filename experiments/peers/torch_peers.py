@@ -6,10 +6,7 @@ Prints    one line of JSON a seed, then one with the mean, deviation (n - 1), mi
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments import datasets
+from experiments.peers.command import data_needed, options, parsed, tell, tell_means
 from experiments.peers.torch_networks import (
     Reviews,
     binary_network,
@@ -29,7 +27,6 @@ from experiments.peers.torch_networks import (
     regression_network,
 )
 from jnn.data import Batches, in_order
-from jnn.strict_json import dumps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,32 +128,17 @@ def evaluate(peer: Peer, data: datasets.Data, network: nn.Module) -> dict[str, f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, seeds=5, threads=2)
     parser.add_argument("peer", choices=PEERS)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    peer = PEERS[args.peer]
-    try:
-        data = peer.load(args.data_dir)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    runs = []
-    for seed in range(args.seeds):
+    given = parsed(parser)
+    peer, runs = PEERS[given["peer"]], []
+    with data_needed():
+        data = peer.load(given["data_dir"])
+    for seed in range(given["seeds"]):
         start = time.perf_counter()
         scores = evaluate(peer, data, train(peer, data, seed)) | {"seconds": time.perf_counter() - start}
-        runs.append({name: round(score, 5) for name, score in scores.items()})
-        print(dumps({"peer": args.peer, "seed": seed} | runs[-1]), flush=True)
-    summary = {name: spread([run[name] for run in runs]) for name in runs[0]}
-    print(dumps({"peer": args.peer, "seeds": args.seeds} | summary), flush=True)
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    numbers = {"mean": statistics.mean(values), "std": deviation, "min": min(values), "max": max(values)}
-    return {name: round(number, 5) for name, number in numbers.items()}
+        runs.append(tell({"peer": given["peer"], "seed": seed}, scores, 5))
+    tell_means({"peer": given["peer"], "seeds": given["seeds"]}, runs)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ Convolutions begin with He's values and each branch ends with a scale of 0, as j
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import sys
-import time
 
 import numpy as np
 import torch
@@ -20,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments import datasets
+from experiments.peers.command import Clock, add_settings, data_needed, options, parsed, tell, tell_means
 from experiments.peers.torch_networks import crop_and_flip
-from experiments.peers.torch_peers import spread, tensors
+from experiments.peers.torch_peers import tensors
 from experiments.resnet import Config, prepared, schedule
 from experiments.small_images import CIFAR10, Halved
 from jnn.data import Batches, in_order
-from jnn.strict_json import dumps
 
 
 def conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -106,29 +103,18 @@ def evaluate(network: nn.Module, rows: dict[str, np.ndarray]) -> dict[str, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data-dir")
-    for name in ("steps", "half_steps", "warmup", "blocks", "width", "batch_size", "learning_rate"):
-        known = getattr(Config(), name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(known), default=known)
-    given = vars(parser.parse_args())
+    parser = options(__doc__, seeds=5, threads=2)
+    add_settings(parser, Config(), ("steps", "half_steps", "warmup", "blocks", "width", "batch_size", "learning_rate"))
+    given = parsed(parser)
     seeds = given.pop("seeds")
-    torch.set_num_threads(given.pop("threads"))
-    config = Config(**given)
-    try:
+    config, runs = Config(**given), []
+    with data_needed():
         data = prepared(config)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    runs = []
     for seed in range(seeds):
-        start, used = time.perf_counter(), time.process_time()
-        found = evaluate(train(dataclasses.replace(config, seed=seed), data), data.test)
-        found |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
-        runs.append({name: round(value, 4) for name, value in found.items()})
-        print(dumps({"peer": "resnet", "seed": seed} | runs[-1]), flush=True)
-    print(dumps({"peer": "resnet", "seeds": seeds} | {name: spread([run[name] for run in runs]) for name in runs[0]}))
+        clock = Clock()
+        found = evaluate(train(dataclasses.replace(config, seed=seed), data), data.test) | clock.seconds()
+        runs.append(tell({"peer": "resnet", "seed": seed}, found))
+    tell_means({"peer": "resnet", "seeds": seeds}, runs)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ functions; networks, loss and optimizer are torch's, with its own initial values
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
-import sys
-import time
 
 import jax
 import numpy as np
@@ -23,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments.datasets import Data, nuclei
+from experiments.peers.command import Clock, data_needed, options, parsed, tell
 from experiments.segment import Config, augment, found_by_network, scores
 from jnn.data import Batches
-from jnn.strict_json import dumps
 
 QUADRANTS = 4
 
@@ -97,23 +94,14 @@ def probabilities(networks: nn.ModuleList, x: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    try:
-        data = nuclei(args.data_dir, Config.tile)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    for seed in range(args.seeds):
-        start, used = time.perf_counter(), time.process_time()
+    given = parsed(options(__doc__, seeds=5, threads=1))
+    with data_needed():
+        data = nuclei(given["data_dir"], Config.tile)
+    for seed in range(given["seeds"]):
+        clock = Clock()
         p = probabilities(train(Config(seed=seed), data), data.test["x"][0])
         found = scores(np.stack([found_by_network(own) for own in p]), data.test["ids"][0])
-        found |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
-        rounded = {name: round(value, 4) for name, value in found.items()}
-        print(dumps({"peer": "segment", "seed": seed} | rounded), flush=True)
+        tell({"peer": "segment", "seed": seed}, found | clock.seconds())
 
 
 if __name__ == "__main__":

@@ -9,19 +9,16 @@ The network is `nn.Transformer` with dropout where jnn's has it; its attention h
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
-import time
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from experiments.peers.command import Clock, data_needed, options, parsed, tell
 from experiments.translate import END, LONGEST, PAD, START, Config, prepared, scores
 from jnn.data import Batches, Tokenizer, libreoffice_en_de
-from jnn.strict_json import dumps
 
 
 class Translator(nn.Module):
@@ -117,24 +114,15 @@ def translate(network: Translator, tokenizer: Tokenizer, texts: list[str], rows:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data-dir")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    try:
-        tokenizer, pairs, _ = prepared(Config(data_dir=args.data_dir))
-        english, german = libreoffice_en_de(args.data_dir, "test")
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    for seed in range(args.seeds):
-        start, used = time.perf_counter(), time.process_time()
+    given = parsed(options(__doc__, seeds=1, threads=2))
+    with data_needed():
+        tokenizer, pairs, _ = prepared(Config(data_dir=given["data_dir"]))
+        english, german = libreoffice_en_de(given["data_dir"], "test")
+    for seed in range(given["seeds"]):
+        clock = Clock()
         network = train(Config(seed=seed), len(tokenizer), pairs)
         found = scores(translate(network, tokenizer, english), german)
-        found |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
-        rounded = {name: round(value, 2) for name, value in found.items()}
-        print(dumps({"peer": "translate", "seed": seed} | rounded), flush=True)
+        tell({"peer": "translate", "seed": seed}, found | clock.seconds(), 2)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from experiments import datasets
-from experiments.peers.torch_peers import PEERS, crop_and_flip, evaluate, spread, train
+from experiments.peers.command import spread
+from experiments.peers.torch_peers import PEERS, crop_and_flip, evaluate, train
 
 RNG = np.random.default_rng(0)
 REGRESSION, MNIST = {10: 3329, 20: 3969}, 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10

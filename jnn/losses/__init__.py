@@ -57,6 +57,7 @@ from jnn.losses._divergence import (
 )
 from jnn.losses._flow_matching import flow_matching_loss, interpolate_flow
 from jnn.losses._focal import binary_focal_loss, focal_loss, generalized_cross_entropy, poly_loss
+from jnn.losses._ge2e import ge2e_contrast_loss, ge2e_loss
 from jnn.losses._gradient_penalty import r1_penalty, r2_penalty, wgan_gradient_penalty
 from jnn.losses._group_policy import group_advantages, grpo_loss
 from jnn.losses._hierarchy import hierarchical_softmax, huffman_paths
@@ -152,6 +153,8 @@ __all__ = [
     "gaussian_kl",
     "gaussian_mixture_nll",
     "gaussian_nll",
+    "ge2e_contrast_loss",
+    "ge2e_loss",
     "generalized_advantages",
     "generalized_cross_entropy",
     "generalized_dice_loss",

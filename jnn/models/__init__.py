@@ -57,6 +57,7 @@ from jnn.models._recurrent import last_state, mean_state, recurrent_classifier, 
 from jnn.models._resnet import RESNETS, TORCHVISION_RESNET, resnet, resnet_maps, resnet_spec
 from jnn.models._sasrec import sasrec, sasrec_spec
 from jnn.models._seq2seq import seq2seq, seq2seq_decode, seq2seq_spec
+from jnn.models._speaker_encoder import speaker_encoder, speaker_encoder_spec
 from jnn.models._super_resolution import edsr, edsr_spec, espcn, espcn_spec
 from jnn.models._tcn import tcn, tcn_spec
 from jnn.models._transformer import transformer, transformer_hidden, transformer_spec
@@ -364,6 +365,8 @@ __all__ = [
     "siglip_spec",
     "siglip_texts",
     "similarity_logits",
+    "speaker_encoder",
+    "speaker_encoder_spec",
     "t5_from_hf",
     "tcn",
     "tcn_spec",

@@ -39,6 +39,7 @@ LOSSES = [
     Loss("clip_loss", lambda x, y: losses.clip_loss(x, y, 5.0), pair(5, 3)),
     Loss("batch_hard_triplet_loss", losses.batch_hard_triplet_loss, labelled(2, 5, 3)),
     Loss("vicreg", losses.vicreg, pair(5, 3)),
+    Loss("ge2e_loss", lambda x, y: losses.ge2e_loss(x) + losses.ge2e_contrast_loss(y), pair(2, 3, 4)),
     # embeddings: each for itself
     Loss("dino_loss", lambda x, y: losses.dino_loss(x, y, CENTER), pair(4)),
     Loss("arcface", lambda x, y: losses.arcface(x, like(x, TABLE), y, scale=4.0), labelled(3, 4)),

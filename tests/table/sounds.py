@@ -1,10 +1,10 @@
-"""What is heard: spectra of frames, and their cepstra."""
+"""What is heard: spectra of frames, their cepstra, and voices."""
 
 from __future__ import annotations
 
 import jax
 
-from jnn import audio
+from jnn import audio, models
 from jnn.laws import Block
 from tests.table.rows import floats
 
@@ -17,4 +17,12 @@ def cepstra(p: dict, x: jax.Array, key: None) -> jax.Array:
     return audio.mfcc(audio.decibels(mel, span=30.0), 2).astype(x.dtype)
 
 
-BLOCKS = [Block("mfcc", {}, cepstra, floats(13))]
+BLOCKS = [
+    Block("mfcc", {}, cepstra, floats(13)),
+    Block(
+        "speaker_encoder",
+        models.speaker_encoder_spec(3, 4, 5, layers=2),
+        lambda p, x, key: models.speaker_encoder(p, x),
+        floats(6, 3),
+    ),
+]

@@ -1,0 +1,130 @@
+"""Voices: what each speaker of the spoken digits says, cut into pieces; and what an ear makes of them.
+
+voices(fold, data_dir, seed) -> Voices      two of six speakers are unheard of until the test
+log_mel(x)                                  pieces (..., 12800) to frames (..., 158, 40)
+resemblyzer(data_dir) -> embed              of pieces, by the published weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.signal import resample_poly
+
+from experiments.chunks import in_chunks
+from jnn import data
+from jnn.audio import decibels, mel_filters, mel_spectrogram
+from jnn.interop.torch import load_state_dict
+from jnn.models import speaker_encoder, speaker_encoder_spec
+from jnn.optional import optional
+
+RATE, PIECE = 8000, 12_800  # samples a second, and of a piece: 1.6 seconds, as Resemblyzer hears them
+BANDS = 40
+FOLDS = 3  # of two speakers each
+LEVEL = -30  # decibels: Resemblyzer hears nothing fainter
+FRAMES = 160  # of a piece, that it hears
+CELLS = {"input": "ih", "recurrent": "hh"}
+NAMES = {
+    "out/*": "linear.*",
+    **{
+        f"lstm/{i}/{ours}/w": (f"lstm.weight_{side}_l{i}", "(g h) i -> i g h")
+        for i in range(3)
+        for ours, side in CELLS.items()
+    },
+    **{
+        f"lstm/{i}/{ours}/b": (f"lstm.bias_{side}_l{i}", "(g h) -> g h")
+        for i in range(3)
+        for ours, side in CELLS.items()
+    },
+}
+
+Rows = dict[str, np.ndarray]
+
+
+class Voices(NamedTuple):
+    """Pieces {"x": (n, 12800) float32, "y": (n,) speaker}.
+
+    Attributes:
+      train, validation: of the four speakers whom training hears, numbered from 0; of other recordings each.
+      test: of the two others, all that they say.
+      enrolled, asked: of all six, of the recordings that train and of those of the data's own test set.
+      names: of all six.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    enrolled: Rows
+    asked: Rows
+    names: tuple[str, ...]
+
+
+def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
+    """Pieces of what each speaker says, recordings in an order drawn by the seed; of six the fold names who test."""
+    rest, names = data.spoken_digits(data_dir)
+    asked, _ = data.spoken_digits(data_dir, "test")
+    unheard = [i for i in range(len(names)) if i % FOLDS == fold]
+    heard = [i for i in range(len(names)) if i not in unheard]
+    trains = rest["index"] >= 10
+    cut = lambda part, rows, speakers, orders=1: pieces(part, rows, speakers, seed, orders)
+    everything = [cut(part, part["index"] >= 0, unheard) for part in (rest, asked)]
+    return Voices(
+        cut(rest, trains, heard, 3),
+        cut(rest, ~trains, heard),
+        {name: np.concatenate([part[name] for part in everything]) for name in ("x", "y")},
+        cut(rest, trains, range(len(names))),
+        cut(asked, asked["index"] >= 0, range(len(names))),
+        names,
+    )
+
+
+def pieces(
+    part: Mapping[str, np.ndarray], rows: np.ndarray, speakers: range | list[int], seed: int, orders: int
+) -> Rows:
+    """Pieces of the rows' recordings, one after another in so many drawn orders; the rest is left out."""
+    found: list[np.ndarray] = []
+    counts = []
+    for speaker in speakers:
+        own = np.flatnonzero(rows & (part["speaker"] == speaker))
+        rng = np.random.default_rng((seed, speaker))
+        order = np.concatenate([rng.permutation(own) for _ in range(orders)])
+        wave = np.concatenate([part["x"][i, : part["length"][i]] for i in order])
+        found.append(wave[: len(wave) // PIECE * PIECE].reshape(-1, PIECE))
+        counts.append(len(found[-1]))
+    return {"x": np.concatenate(found), "y": np.repeat(np.arange(len(counts), dtype=np.int32), counts)}
+
+
+@jax.jit
+def log_mel(x: jax.Array) -> jax.Array:
+    """Log-mel spectrogram of pieces, (..., 158, 40): frames of 25 ms, ten ms apart, up to 60 dB below the loudest."""
+    filters = mel_filters(RATE // 40, BANDS, RATE)
+    powers = mel_spectrogram(x, filters, hop_length=RATE // 100, padding="VALID")
+    loud = decibels(powers, span=60.0)
+    return (loud - loud.mean((-2, -1), keepdims=True)) / 20
+
+
+def resemblyzer(data_dir: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """Resemblyzer: pieces (n, 12800) to vectors (n, 256), by weights that were trained on thousands of speakers.
+
+    See "Generalized End-to-End Loss for Speaker Verification", Wan et al., 2018. It hears 16,000 samples a second.
+    """
+    path = data.find(data_dir, "weights/resemblyzer/pretrained.pt", how="put Resemblyzer's there")
+    tensors = optional("torch", "test").load(path, weights_only=True, map_location="cpu")["model_state"]
+    spec = speaker_encoder_spec(BANDS, recurrent_bias=True)
+    params = load_state_dict(spec, tensors, NAMES, ignore=("similarity_*",))
+    run = jax.jit(partial(_heard, params))
+    return lambda x: in_chunks(lambda batch: run(batch["x"]), {"x": resample_poly(x, 2, 1, axis=-1)}, 50)
+
+
+def _heard(params: dict, x: jax.Array) -> jax.Array:
+    """Vectors of pieces (..., 25600), as loud as it expects them: powers of mel bands, no logarithm."""
+    level = 10 * jnp.log10(jnp.maximum(jnp.mean(jnp.square(x), -1, keepdims=True), 1e-12))
+    x = x * 10 ** (jnp.maximum(LEVEL - level, 0) / 20)
+    filters = mel_filters(RATE // 20, BANDS, 2 * RATE)
+    powers = mel_spectrogram(x, filters, hop_length=RATE // 50, padding="zeros")
+    return speaker_encoder(params, powers[..., :FRAMES, :])

@@ -14,6 +14,7 @@ from jnn.data.sources._damage import Skipped
 from jnn.data.sources._embedded import breast_cancer, diabetes, digits
 from jnn.data.sources._emoji import emoji
 from jnn.data.sources._faces import orl_faces
+from jnn.data.sources._gcin_voice import gcin_voice
 from jnn.data.sources._gguf import read_gguf
 from jnn.data.sources._gguf_blocks import Quantized
 from jnn.data.sources._graphs import mutag, planetoid, read_tu_graphs
@@ -51,6 +52,7 @@ __all__ = [
     "digits",
     "emoji",
     "find",
+    "gcin_voice",
     "imdb",
     "libreoffice_en_de",
     "mnist",

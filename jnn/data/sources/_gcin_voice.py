@@ -41,7 +41,8 @@ def gcin_voice(data_dir: PathLike | None = None) -> tuple[dict[str, np.ndarray],
     files = sorted(_named(path) for path in folder.glob("*/*.ogg"))
     if not files:
         raise ValueError(f"{folder}: expected recordings such as ㄇㄚ3/5.ogg, found none.")
-    syllables, speakers = (tuple(sorted({name[i] for name in files})) for i in (0, 2))
+    syllables = tuple(sorted({syllable for syllable, *_ in files}))
+    speakers = tuple(sorted({speaker for _, _, speaker, _ in files}))
     waves = [_samples(path) for *_, path in files]
     length = np.array([len(wave) for wave in waves], np.int32)
     x = np.zeros((len(waves), length.max()), np.float32)

@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jax
+import numpy as np
 import tyro
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -194,6 +196,7 @@ def _report(folder: Path, title: str, notes: str, config: Any, outcome: Outcome,
 
 
 def _parameters(params: Any) -> str:
+    params = jax.tree.map(lambda x: x if hasattr(x, "shape") else np.asarray(x), params)  # numbers are parameters, too
     rows = [f"{path}  {'x'.join(map(str, x.shape))}  {x.dtype}" for path, x in jnn.flatten(params).items()]
     return "\n".join([*rows, f"{jnn.count_params(params):,} in all"])
 
@@ -206,4 +209,5 @@ def _print_table(title: str, result: Mapping[str, Any], folder: Path, terminal: 
         table.add_row(name, f"{value:.5g}" if isinstance(value, float) else str(value))
     console = Console(markup=False, file=terminal)
     console.print(table)
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    if (report := folder / "report.html").exists():
+        console.print(f"report: {report}", soft_wrap=True)

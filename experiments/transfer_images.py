@@ -110,7 +110,7 @@ def methods(config: Config, rows: Rows, test: np.ndarray) -> Iterator[tuple[str,
         for n in config.label_counts:
             own, held = parts({"x": features[:cut], "y": rows["y"]}, n)
             probe = linear_probe(own["x"], own["y"], held["x"], held["y"], len(CIFAR10))
-            fit = probe._asdict(), []
+            fit = probe.params | probe.standard._asdict(), []
             yield f"{name}_frozen", n, fit, of_all(classes(probe.logits), probe.params, features[cut:])
             own = parts({"x": maps[:cut], "y": rows["y"]}, n)
             network_of_maps, fit = tuned(config, trunk, probe, own, f"{name}_tuned_{n}")

@@ -49,13 +49,20 @@ def test_a_report_that_is_missing_is_made_by_the_same_command(tmp_path, capsys, 
     """Of the result that was there: a run may be killed between the two."""
     with monkeypatch.context() as patch:
         patch.setattr(harness, "write_report", lambda *args, **kwargs: 1 / 0)
-        _, _, first = run(capsys, tmp_path, experiment=quick({"loss": 0.5}))
+        out, _, first = run(capsys, tmp_path, experiment=quick({"loss": 0.5}))
+        assert "report: " not in out
+        assert not (tmp_path / "report.html").exists()
     _, err, again = run(capsys, tmp_path, experiment=quick({"loss": 0.75}))
     assert again == first == of(tmp_path)
     assert "This run is finished" not in err
     assert "0.5" in (tmp_path / "report.html").read_text()
     _, err, _ = run(capsys, tmp_path, experiment=quick(before=lambda: 1 / 0))
     assert "This run is finished" in err
+
+
+def test_parameters_that_are_numbers_are_in_the_report():
+    table = harness._parameters({"threshold": 0.5, "w": np.zeros((2, 3), np.float32), "key": jax.random.key(0)})
+    assert table.splitlines()[:2] == ["key    key<fry>", "threshold    float64"]
 
 
 def test_metrics_of_any_kind_are_json(tmp_path, capsys):

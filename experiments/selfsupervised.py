@@ -10,7 +10,10 @@ Methods   "A Simple Framework for Contrastive Learning of Visual Representations
 Training  AdamW, rates up and then down to 0 along a cosine; batches of 128 images, in two views each. With labels,
           batches of 64, crops and flips.
 Run       python -m experiments.selfsupervised [--methods simclr --workdir runs/simclr]
-Measured  not yet: neither that these settings are good ones, nor that any method beats labels alone.
+Measured  test accuracy, one seed; a linear probe of frozen features with 10,000 labels, and the network tuned with 450:
+          SimCLR 0.453 and 0.347, MAE 0.419 and 0.312, VICReg 0.413 and 0.326, BYOL 0.382 and 0.309; with labels alone
+          the residual network has 0.395 and 0.291, the transformer 0.357 and 0.246 (600 and 200 steps, as the others).
+          The features of a network as it was drawn: 0.315. Half an hour on a busy machine.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ resemblyzer(data_dir) -> embed              of pieces, by the published weights
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from jnn.optional import optional
 RATE, PIECE = 8000, 12_800  # samples a second, and of a piece: 1.6 seconds, as Resemblyzer hears them
 BANDS = 40
 FOLDS = 3  # of two speakers each
+SPEEDS = (8, 9, 10, 11, 12)  # tenths: what is played faster is another, higher voice
 LEVEL = -30  # decibels: Resemblyzer hears nothing fainter
 FRAMES = 160  # of a piece, that it hears
 CELLS = {"input": "ih", "recurrent": "hh"}
@@ -50,7 +52,9 @@ class Voices(NamedTuple):
     """Pieces {"x": (n, 12800) float32, "y": (n,) speaker}.
 
     Attributes:
-      train, validation: of the four speakers whom training hears, numbered from 0; of other recordings each.
+      train, validation: of the four speakers whom training hears, of other recordings each; in training at five
+        speeds, each of which counts as a speaker of its own ("Speaker Augmentation and Bandwidth Extension for Deep
+        Speaker Embedding", Yamamoto, Lee, Okabe and Koshinaka, 2019).
       test: of the two others, all that they say.
       enrolled, asked: of all six, of the recordings that train and of those of the data's own test set.
       names: of all six.
@@ -71,10 +75,10 @@ def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
     unheard = [i for i in range(len(names)) if i % FOLDS == fold]
     heard = [i for i in range(len(names)) if i not in unheard]
     trains = rest["index"] >= 10
-    cut = lambda part, rows, speakers, orders=1: pieces(part, rows, speakers, seed, orders)
+    cut = lambda part, rows, speakers, speeds=(10,): pieces(part, rows, speakers, seed, speeds)
     everything = [cut(part, part["index"] >= 0, unheard) for part in (rest, asked)]
     return Voices(
-        cut(rest, trains, heard, 3),
+        cut(rest, trains, heard, SPEEDS),
         cut(rest, ~trains, heard),
         {name: np.concatenate([part[name] for part in everything]) for name in ("x", "y")},
         cut(rest, trains, range(len(names))),
@@ -84,18 +88,17 @@ def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
 
 
 def pieces(
-    part: Mapping[str, np.ndarray], rows: np.ndarray, speakers: range | list[int], seed: int, orders: int
+    part: Mapping[str, np.ndarray], rows: np.ndarray, speakers: range | list[int], seed: int, speeds: Sequence[int]
 ) -> Rows:
-    """Pieces of the rows' recordings, one after another in so many drawn orders; the rest is left out."""
+    """Pieces of the rows' recordings, one after another in a drawn order at each speed; the rest is left out."""
     found: list[np.ndarray] = []
-    counts = []
-    for speaker in speakers:
-        own = np.flatnonzero(rows & (part["speaker"] == speaker))
-        rng = np.random.default_rng((seed, speaker))
-        order = np.concatenate([rng.permutation(own) for _ in range(orders)])
-        wave = np.concatenate([part["x"][i, : part["length"][i]] for i in order])
+    for speaker, speed in itertools.product(speakers, speeds):
+        order = np.random.default_rng((seed, speaker, speed)).permutation(
+            np.flatnonzero(rows & (part["speaker"] == speaker))
+        )
+        wave = resample_poly(np.concatenate([part["x"][i, : part["length"][i]] for i in order]), 10, speed)
         found.append(wave[: len(wave) // PIECE * PIECE].reshape(-1, PIECE))
-        counts.append(len(found[-1]))
+    counts = [len(own) for own in found]
     return {"x": np.concatenate(found), "y": np.repeat(np.arange(len(counts), dtype=np.int32), counts)}
 
 

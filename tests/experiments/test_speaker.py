@@ -10,8 +10,8 @@ from jnn.data import data_root
 from tests.experiments.made_voices import write
 from tests.experiments.shortened import flown, resumed
 
-TINY = {"batch_size": 8, "shots": 2, "hidden": 3, "embed": 3, "layers": 1}
-OPTIONS = ["--steps", "4", "--shots", "2", "--hidden", "4", "--embed", "4", "--layers", "1"]
+TINY = {"batch_size": 8, "ways": 2, "shots": 2, "hidden": 3, "embed": 3, "layers": 1}
+OPTIONS = ["--steps", "4", "--ways", "2", "--shots", "2", "--hidden", "4", "--embed", "4", "--layers", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_nobody_who_tests_was_heard_and_every_fold_tests_others(data_dir):
     tested = []
     for fold in range(voices.FOLDS):
         found = voices.voices(fold, data_dir)
-        assert [len(np.unique(part["y"])) for part in found[:3]] == [4, 4, 2]
+        assert [len(np.unique(part["y"])) for part in found[:3]] == [20, 4, 2]
         rows = [{row.tobytes() for row in part["x"]} for part in found[:5]]
         assert not rows[2] & (rows[0] | rows[1])
         assert not rows[0] & rows[1]
@@ -52,7 +52,7 @@ def test_pieces_hold_what_was_said_and_nothing_else():
     rng = np.random.default_rng(0)
     x, length = rng.normal(size=(6, 9000)).astype(np.float32), np.array([9000, 8000, 7000, 9000, 5000, 9000])
     part = {"x": x, "length": length, "speaker": np.array([0, 0, 0, 1, 0, 1])}
-    found = voices.pieces(part, np.array([1, 1, 1, 1, 0, 1], bool), [0, 1], 0, 1)
+    found = voices.pieces(part, np.array([1, 1, 1, 1, 0, 1], bool), [0, 1], 0, (10,))
     assert found["x"].shape == (2, PIECE)
     assert found["y"].tolist() == [0, 1]
     said = np.concatenate([x[i, : length[i]] for i in (0, 1, 2)])

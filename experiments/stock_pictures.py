@@ -26,8 +26,10 @@ def figures(
     """Figures of the report, by what they tell."""
     returns, price = found["return"]["lstm"], leaks["price"]
     return {
-        f"The LSTM's forecast of the price seems perfect (R² {price.fake:.4f}), for it is the last price, a day late. "
-        f"Of the return, on the right, it knows nothing: R² is {price.honest:.4f}.": partial(one_step, returns, data),
+        f"The LSTM's forecast of the price seems perfect (R² {price.fake:.4f}), for it is the last price, a day late: "
+        f"see its last days. Of the return, on the right, it knows nothing: R² is {price.honest:.4f}.": partial(
+            one_step, returns, data
+        ),
         "What each forecast of the return gains on the random walk, added up day by day: above 0 it is better. A gain "
         "that lasts would rise all along.": partial(gains, found["return"], data),
         "Volatility is known: its forecasts follow the day's own from calm to storm. R² is against the mean of the "
@@ -38,21 +40,21 @@ def figures(
 
 
 def one_step(returns: np.ndarray, data: Days) -> Figure:
-    """The price of some days and its forecast from the day before; returns against their forecasts."""
+    """The price and its forecast from the day before, of all days and of the last; returns against their forecasts."""
     rows = np.flatnonzero(data.part(TEST))
-    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    last = rows[-SHOWN:]
-    left.plot(data.next_close[last], color=INK, linewidth=1.4, label="price")
-    left.plot(
-        data.close[last] * np.exp(returns[last] / 100), color=WARM, linewidth=1.2, label="its forecast a day ahead"
-    )
-    left.set(xlabel=f"the last {SHOWN} days of the test", ylabel="price at the close")
+    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    for axes, shown, time in ((left, rows, _time(data)), (middle, rows[-SHOWN:], np.arange(-SHOWN, 0))):
+        axes.plot(time, data.next_close[shown], color=INK, linewidth=1.4, label="price")
+        forecast = data.close[shown] * np.exp(returns[shown] / 100)
+        axes.plot(time, forecast, color=WARM, linewidth=0.9, label="its forecast, a day ahead")
+    left.set(xlabel="year", ylabel="price at the close")
+    middle.set(xlabel=f"the last {SHOWN} days")
     left.legend(frameon=False, fontsize=8)
     right.axhline(0, color=INK, linewidth=0.6)
     right.scatter(returns[rows], data.targets["return"][rows], s=4, alpha=0.35, color=ACCENT, linewidths=0)
     right.set(xlabel="return as forecast (%)", ylabel="return (%)")
-    _plain(left, right)
+    _plain(left, middle, right)
     return figure
 
 
@@ -64,13 +66,7 @@ def gains(found: dict[str, np.ndarray], data: Days) -> Figure:
     y, time = data.targets["return"][rows], _time(data)
     for name in ("mean", "linear", "lstm"):
         gain = np.cumsum(np.square(y) - np.square(y - found[name][rows])) / np.square(y).sum()
-        axes.plot(
-            time,
-            100 * gain,
-            color=COLOURS[name],
-            linewidth=1.2,
-            label="mean of the past" if name == "mean" else name.upper(),
-        )
+        axes.plot(time, 100 * gain, color=COLOURS[name], linewidth=1.2, label=NAMES[name])
     axes.axhline(0, color=INK, linewidth=0.7)
     axes.set(xlabel="year", ylabel="gain (% of all squared returns)")
     axes.legend(frameon=False, fontsize=8)
@@ -91,6 +87,7 @@ def storm(found: dict[str, np.ndarray], data: Days) -> Figure:
         left.plot(np.exp(found[name][shown]), color=COLOURS[name], linewidth=1.1, label=NAMES[name])
     left.set(xlabel="trading days of 2011", ylabel="volatility (% a day)", yscale="log")
     left.set_yticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    left.set_yticks([], minor=True)
     left.legend(frameon=False, fontsize=8)
     names = ["average", "har", "lstm"]
     r2 = [explained(found[name][rows], y[rows], found["mean"][rows]) for name in names]
@@ -106,10 +103,10 @@ def faked(leaks: dict[str, Leak]) -> Figure:
     axes = figure.add_subplot()
     for row, leak in enumerate(leaks.values()):
         axes.plot([leak.honest, leak.fake], [row, row], color="#c9ced8", linewidth=2, zorder=1)
-        for value, colour in ((leak.honest, ACCENT), (leak.fake, WARM)):
+        for value, colour, side in ((leak.honest, ACCENT, "right"), (leak.fake, WARM, "left")):
             axes.plot(value, row, "o", color=colour, markersize=8)
             number = f"{value:.4f}" if value > 0.99 else f"{value:.3f}"
-            axes.annotate(number, (value, row), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+            axes.annotate(number, (value, row), (0, 9), textcoords="offset points", ha=side, fontsize=8)
     axes.axvline(0, color=INK, linewidth=0.7)
     axes.set_yticks(range(len(leaks)), [leak.told for leak in leaks.values()], fontsize=8)
     axes.set(xlabel="R² of what tests", ylim=(len(leaks) - 0.5, -0.7))

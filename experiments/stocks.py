@@ -44,11 +44,11 @@ NETWORK = DIRECT["lstm"]
 class Config(Common):
     """What of tomorrow's price can be known."""
 
-    steps: int = 300
+    steps: int = 100
     workdir: str = "runs/stocks"
     data: Literal["sp500", "nasdaq"] = "sp500"
-    batch_size: int = 256
-    learning_rate: float = 3e-3
+    batch_size: int = 128
+    learning_rate: float = 1e-2
     width: int = 32
     dropout: float = 0.0
 

@@ -107,7 +107,7 @@ def test_a_loss_of_the_folds_that_learn_and_figures(tmp_path):
         of["lstm"] = of["mean"]
     fooled = leaks.measured(market(), data, forecasts["return"]["lstm"])
     drawn = [draw() for draw in stock_pictures.figures(forecasts, data, fooled).values()]
-    assert [len(figure.axes) for figure in drawn] == [2, 1, 2, 1]
+    assert [len(figure.axes) for figure in drawn] == [3, 1, 2, 1]
 
 
 @pytest.mark.slow

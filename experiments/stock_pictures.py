@@ -27,7 +27,7 @@ def figures(
     returns, price = found["return"]["lstm"], leaks["price"]
     return {
         f"The LSTM's forecast of the price seems perfect (R² {price.fake:.4f}), for it is the last price, a day late: "
-        f"see its last days. Of the return, on the right, it knows nothing: R² is {price.honest:.4f}.": partial(
+        f"see its last days. Of the return, on the right, little is left: R² is {price.honest:.4f}.": partial(
             one_step, returns, data
         ),
         "What each forecast of the return gains on the random walk, added up day by day: above 0 it is better. A gain "

@@ -12,11 +12,11 @@ Tests     Diebold and Mariano's (1995), as Harvey, Leybourne and Newbold (1997) 
 Training  squared error of standardised targets; Adam, cosine to 0. The folds' parameters are stacked, and trained by
           one program.
 Run       python -m experiments.stocks [--data nasdaq]
-Measured  three seeds, S&P 500 and NASDAQ. R² of returns against the random walk 0.0015+-0.0012 and 0.0007+-0.0010, p from
-          0.52 to 0.94; of least squares -0.027 and -0.022, though 0.027 and 0.015 in validation. Directions: p from 0.16
-          to 0.83, and right less often than "up" each day, 0.545 and 0.558. R² of volatility against its mean
-          0.598+-0.007 and 0.610+-0.003; HAR 0.570 and 0.591 (p below 0.003 each), the average 0.573 and 0.587. One CPU
-          core, 17 seconds.
+Measured  three seeds, S&P 500 and NASDAQ. R² of returns against the random walk 0.0015+-0.0012 and 0.0007+-0.0010, p
+          from 0.52 to 0.94; of least squares -0.027 and -0.022, though 0.027 and 0.015 in validation. Directions: p
+          from 0.16 to 0.83, and right less often than "up" each day, 0.545 and 0.558. R² of volatility against its
+          mean 0.598+-0.007 and 0.610+-0.003; HAR 0.570 and 0.591 (p below 0.003 each), the average 0.573 and 0.587.
+          One CPU core, 17 seconds.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from experiments.series import DAY, WEEK
 from jnn.metrics import roc_auc
 
 COMPONENTS = 16
+MOST = 3  # limits that are drawn
 Scores = dict[str, np.ndarray]
 
 
@@ -37,8 +38,8 @@ def delay(scores: np.ndarray, bound: float, fault: Fault) -> float:
 
 
 def measured(found: Scores, limits: dict[str, float], data: Faults) -> dict[str, float]:
-    """Of each method: AUC of all hours that count, alarms a week where nothing is wrong, what share of faults is found, of
-    each kind, too, and the mean delay of these.
+    """Of each method: AUC of all hours that count, alarms a week where nothing is wrong, the share of faults that is
+    found, of each kind, too, and the mean delay of these.
     """
     metrics = {}
     for name, scores in found.items():
@@ -89,7 +90,9 @@ def figures(found: Scores, limits: dict[str, float], data: Faults) -> dict[str, 
     """Figures of the report on electricity."""
     return {
         "A fault of each kind, in orange, in two days before it and after; below, what each method says of every hour, "
-        "over its limit: above the line is an alarm.": partial(examples, found, limits, data),
+        "over its limit: above the line is an alarm, as long as the fault is in orange.": partial(
+            examples, found, limits, data
+        ),
         "How much of each kind is found, and after how many hours, at about one false alarm a week.": partial(
             by_kind, found, limits, data
         ),
@@ -112,7 +115,7 @@ def examples(found: Scores, limits: dict[str, float], data: Faults) -> Figure:
             axes.plot(time, scores[fault.copy, hours] / limits[name], color=ACCENT, linewidth=1)
             axes.axhline(1, color=INK, linewidth=0.7, linestyle=":")
             axes.axvspan(0, fault.length, color=WARM, alpha=0.15, linewidth=0)
-            axes.set(yscale="symlog", ylim=(0, None))
+            axes.set(ylim=(0, MOST))
         column[-1].set_xlabel("hours since it began", fontsize=8)
     for axes, name in zip(grid[:, 0], ("load (deviations)", *found), strict=True):
         axes.set_ylabel(name, fontsize=8)
@@ -131,9 +134,7 @@ def by_kind(found: Scores, limits: dict[str, float], data: Faults) -> Figure:
             delays = np.array([delay(scores, limits[name], own) for own in data.faults if own.kind == kind])
             hours = np.arange(length + 1)
             share = (delays[:, None] < hours).mean(0)
-            axes.plot(
-                hours, share, drawstyle="steps-post", linewidth=1.4, label=name, marker="." if length == 1 else ""
-            )
+            axes.plot(hours, share, drawstyle="steps-post", linewidth=1.4, label=name, marker=".", markevery=[-1])
         axes.set_title(kind, fontsize=9)
         axes.set(xlabel="hours", ylim=(-0.03, 1.03))
         axes.spines[["top", "right"]].set_visible(False)

@@ -40,7 +40,7 @@ Name = Literal["autoencoder", "svdd", "forecast"]
 class Config(Common):
     """What is not normal."""
 
-    steps: int = 1000
+    steps: int = 500
     workdir: str = "runs/anomaly"
     data: Literal["electricity", "digits"] = "electricity"
     networks: tuple[Name, ...] = ("autoencoder", "svdd", "forecast")

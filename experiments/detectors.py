@@ -48,7 +48,7 @@ def distance_to_centre(p: Params, x: jax.Array, centre: jax.Array) -> jax.Array:
 
     See "Deep One-Class Classification", Ruff et al., 2018.
     """
-    return jnp.square(mlp(p, x, key=None, activation=jax.nn.leaky_relu) - centre).sum(-1)
+    return jnp.square(mlp(p, x, key=None, activation=jax.nn.leaky_relu) - centre[None]).sum(-1)
 
 
 def centre_of(p: Params, x: jax.Array, weight: jax.Array) -> jax.Array:

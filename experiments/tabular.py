@@ -48,7 +48,7 @@ class Config(Common):
     data: Literal["census", "couples", "men", "bikes"] = "couples"
     networks: tuple[Name, ...] = ("mlp", "snn", "ft")
     batch_size: int = 128
-    rates: tuple[float, ...] = (1e-3, 4e-3)  # of networks
+    rates: tuple[float, ...] = (3e-3, 1e-2)  # of networks
     boosting_rates: tuple[float, ...] = (0.03, 0.1)
     runs: int = 3  # of each rate, from other initial values
     weight_decay: float = 1e-2

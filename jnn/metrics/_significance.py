@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from jnn import checks
 
@@ -66,7 +66,7 @@ def diebold_mariano(losses: jax.Array, others: jax.Array, *, horizon: int = 1) -
         return Significance(math.nan, math.nan)
     small = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = float(gain.mean() * math.sqrt(small / variance))
-    return Significance(statistic, float(2 * stats.t.sf(abs(statistic), n - 1)))
+    return Significance(statistic, float(2 * special.stdtr(n - 1, -abs(statistic))))
 
 
 def pesaran_timmermann(predictions: jax.Array, targets: jax.Array) -> Significance:
@@ -103,7 +103,7 @@ def pesaran_timmermann(predictions: jax.Array, targets: jax.Array) -> Significan
     if not variance > 0 or x in (0, 1) or y in (0, 1):
         return Significance(math.nan, math.nan)
     statistic = (right - chance) / math.sqrt(variance)
-    return Significance(statistic, float(stats.norm.sf(statistic)))
+    return Significance(statistic, float(special.ndtr(-statistic)))
 
 
 def _series(name: str, **arrays: jax.Array) -> list[np.ndarray]:

@@ -9,7 +9,12 @@ Beside    the difference from a week ago, of electricity; of digits principal co
           support vectors, by scikit-learn.
 Training  what is normal alone; Adam, cosine to 0. Ten classes' networks are stacked, and trained by one program.
 Run       python -m experiments.anomaly [--data digits]
-Measured  not yet
+Measured  three seeds. Electricity, of 130 faults, at about an alarm a week that is false (0.9 to 1.1; 0.3 of Deep SVDD,
+          0.07 of a week ago): found are 0.985+-0.013 by residuals after 6.0+-0.5 hours, 0.754+-0.028 by Deep SVDD after
+          11.2+-0.6, 0.603+-0.042 by the autoencoder after 12.2+-1.4, 0.400 by a week ago after 8.8. AUC of hours is in
+          another order: 0.803+-0.019, 0.854+-0.029, 0.878+-0.004, 0.837. Digits: AUC 0.995+-0.001 by the autoencoder,
+          0.949+-0.013 by Deep SVDD; 0.995 by principal components, 0.984 by support vectors. One CPU core, 14 and 11
+          seconds.
 """
 
 from __future__ import annotations

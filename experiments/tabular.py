@@ -11,7 +11,12 @@ Training  squared error; AdamW, cosine to 0. Each method has as many rates, of w
           boosting chooses the number of its trees there, too. A network's rates and runs are stacked, and trained by
           one program.
 Run       python -m experiments.tabular [--data bikes]
-Measured  not yet
+Measured  R² in testing, by the mlp, the self-normalizing one and the FT-transformer (three runs; of it three seeds of
+          one run each, two on the census, one on bicycles), then boosting and least squares. Couples 0.265+-0.012,
+          0.237+-0.004, 0.283+-0.006; 0.321, 0.251. Men 0.160+-0.040, 0.237+-0.016, 0.269+-0.013; 0.189, 0.260. Census
+          (--steps 1000) 0.105+-0.002, 0.086+-0.001, 0.109; 0.103, 0.095. Bicycles (--steps 1500) 0.880+-0.003,
+          0.766+-0.012, 0.886; 0.872, 0.794. One CPU core, 12 to 15 seconds for both perceptrons, 21 to 38 for a
+          transformer, less than one for boosting.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from jnn.data import Batches, in_order
 from jnn.train import LossOutput
 
 Name = Literal["mlp", "snn", "ft"]
+SHOWN = 800  # rows of the picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +146,14 @@ def experiment(config: Config) -> Outcome:
 
 def figures(r2: dict[str, list[float]], found: dict[str, np.ndarray], y: np.ndarray) -> dict[str, Any]:
     """R² of each method, and where the one that is best is wrong."""
-    name = max(r2, key=lambda name: np.mean(r2[name]))
+    name, shown = (
+        max(r2, key=lambda name: np.mean(r2[name])),
+        np.linspace(0, len(y) - 1, min(len(y), SHOWN)).astype(int),
+    )
     return {
         "R² of what tests: a point a run, and their mean.": partial(pictures.dots, {"R²": r2}),
         f"What tests, by the best of them, {name}.": partial(
-            pictures.against, y, found[name][:, 0], "deviations of the target"
+            pictures.against, y[shown], found[name][shown, 0], "deviations of the target"
         ),
     }
 

@@ -28,7 +28,6 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import jnn
 from experiments import pictures
@@ -36,7 +35,7 @@ from experiments.boosting import boosted, least_squares
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.tables import Table, for_networks, for_trees, table
-from experiments.tabular_networks import NETWORKS
+from experiments.tabular_networks import NETWORKS, rated_adamw
 from experiments.training import named, train
 from jnn.data import Batches, in_order
 from jnn.train import LossOutput
@@ -82,18 +81,6 @@ def loss(params, batch, ctx, config: Config, name: Name) -> LossOutput:
     return LossOutput(jnp.square(found - y).sum(1), batch["weight"], metrics={"rmse": rmse})
 
 
-def optimizer(config: Config) -> optax.GradientTransformation:
-    """AdamW whose rate is each try's own: runs of the first rate, then of the next."""
-    rates = np.repeat(np.float32(config.rates), config.runs)
-    own = lambda updates, _: jax.tree.map(lambda u: -u * rates.reshape(-1, *(1,) * (u.ndim - 1)), updates)
-    return optax.chain(
-        optax.scale_by_adam(),
-        optax.add_decayed_weights(config.weight_decay),
-        optax.stateless(own),
-        optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, config.steps)),
-    )
-
-
 def tried(config: Config, name: Name, data: Table) -> tuple[Any, list[dict[str, float]], np.ndarray, np.ndarray]:
     """Trains a network by all rates; its parameters, the history, and predictions (n, tries) of validation and test."""
     parts = for_networks(data)
@@ -103,7 +90,7 @@ def tried(config: Config, name: Name, data: Table) -> tuple[Any, list[dict[str, 
         config,
         jnn.stack(spec, len(config.rates) * config.runs, "tries"),
         partial(loss, config=config, name=name),
-        optimizer(config),
+        rated_adamw(np.repeat(config.rates, config.runs), config.weight_decay, config.steps),
         Batches(parts["train"], config.batch_size, seed=config.seed),
         every=50,
         validation=in_order(parts["validation"], 1024),

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 
 import jnn
 from jnn.initializers import he_normal, lecun_normal, normal
@@ -91,3 +93,15 @@ NETWORKS = {
     ),
     "ft": Network(ft_spec, ft),
 }
+
+
+def rated_adamw(rates: np.ndarray, weight_decay: float, steps: int) -> optax.GradientTransformation:
+    """AdamW of stacked networks, each with a rate of its own (networks,), all of which fall to 0 as a cosine."""
+    rates = np.asarray(rates, np.float32)
+    own = lambda updates, _: jax.tree.map(lambda u: -u * rates.reshape(-1, *(1,) * (u.ndim - 1)), updates)
+    return optax.chain(
+        optax.scale_by_adam(),
+        optax.add_decayed_weights(weight_decay),
+        optax.stateless(own),
+        optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps)),
+    )

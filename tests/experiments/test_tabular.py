@@ -11,7 +11,7 @@ import jnn
 from experiments import boosting, tabular
 from experiments.boosting import boosted, least_squares
 from experiments.tables import KINDS, PARTS, for_networks, for_trees, table
-from experiments.tabular_networks import NETWORKS
+from experiments.tabular_networks import NETWORKS, rated_adamw
 from jnn.data import data_root
 from tests.experiments.shortened import flown, resumed
 
@@ -90,8 +90,7 @@ def test_the_best_rate_is_chosen_by_what_validates():
 
 def test_tries_do_not_meet_and_each_has_its_rate():
     p = jnn.init(jnn.stack(NETWORKS["mlp"].spec(5, 3, 4, 1), 4, "tries"), jax.random.key(0))
-    config = dataclasses.replace(TINY, rates=(0.0625, 1.0), weight_decay=0.0)
-    optimizer = tabular.optimizer(config)
+    optimizer, config = rated_adamw(np.array([0.0625, 0.0625, 1, 1]), 0.0, 10), dataclasses.replace(TINY, rates=(1, 2))
     updates, _ = optimizer.update(jax.tree.map(lambda x: 0 * x + 1, p), optimizer.init(p), p)
     for leaf in jax.tree.leaves(updates):
         np.testing.assert_allclose(leaf[:2], -0.0625, rtol=1e-5)

@@ -117,8 +117,8 @@ def experiment(config: Config) -> Outcome:
     params, history = {}, []
     found = {target: past_forecasts(data, target) for target in TARGETS}
     for target in TARGETS:
-        params[target], rows_of, found[target]["lstm"] = learnt_forecasts(config, data, target)
-        history += rows_of
+        params[target], curve, found[target]["lstm"] = learnt_forecasts(config, data, target)
+        history += curve
     fooled = leaks.measured(known, data, found["return"]["lstm"])
     metrics = measured(found, data) | leaks.as_metrics(fooled)
     return Outcome(params, metrics, history, stock_pictures.figures(found, data, fooled))

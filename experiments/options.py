@@ -105,7 +105,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
     **dict.fromkeys(("weight_decay", "decay", "bias_decay", "beta", "smoothness", "preflight.price"), NOT_NEGATIVE),
     **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip"), POSITIVE),
-    "rates": ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),
+    **dict.fromkeys(
+        ("rates", "boosting_rates"),
+        ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),
+    ),
     **dict.fromkeys(("margin", "inner_rate", "tuned_rate", "style_weight", "noise"), POSITIVE),
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),

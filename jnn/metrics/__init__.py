@@ -14,7 +14,8 @@ last axes, so metrics of several steps at once (`steps_per_call`) give a number 
 Metrics of texts are sums too, made of strings on the host, and so is `sdr`, in float64. What is no sum (ranks, matched
 boxes, distances between rows) is a function of whole arrays on the host, which a `concatenation` of rows puts together:
 `spearman_correlation`, `silhouette_score`, `mean_average_precision`, `kernel_distance`, and `roc_auc` and
-`average_precision`, the exact forms of what a histogram bounds. Wherever metrics combine, their numbers are refused.
+`average_precision`, the exact forms of what a histogram bounds. So are tests of forecasts, whose steps are in order:
+`diebold_mariano`, `pesaran_timmermann`. Wherever metrics combine, their numbers are refused.
 
 What lives here measures. What does not: losses to be differentiated (`jnn.losses`), printing, plots.
 """
@@ -107,6 +108,7 @@ from jnn.metrics._roc import (
     specificity_at_sensitivity,
 )
 from jnn.metrics._roc_auc import AucHistogram, roc_auc, roc_auc_histogram
+from jnn.metrics._significance import Significance, diebold_mariano, pesaran_timmermann
 from jnn.metrics._spectral import ergas, rase, spectral_angle, spectral_distortion, windowed_root_mean_squared_error
 from jnn.metrics._sums import Mean, mean, merge
 from jnn.metrics._translation import extended_edit_distance, translation_edit_rate
@@ -139,6 +141,7 @@ __all__ = [
     "RSquared",
     "RocCurve",
     "RootMean",
+    "Significance",
     "Sum",
     "WordInformation",
     "accuracy",
@@ -159,6 +162,7 @@ __all__ = [
     "concordance_correlation",
     "confusion_matrix",
     "contingency",
+    "diebold_mariano",
     "edit_distance",
     "equal_error_rate",
     "ergas",
@@ -197,6 +201,7 @@ __all__ = [
     "panoptic_quality",
     "pearson_correlation",
     "perplexity",
+    "pesaran_timmermann",
     "precision_at_k",
     "precision_at_recall",
     "quantile_error",

@@ -17,6 +17,7 @@ OTHERS = {
     "mean_average_precision": lambda: M.mean_average_precision(BOX, ONE + 0.9, ONE, BOX, ONE, num_classes=2),
     "frechet_distance": lambda: M.frechet_distance(*[M.feature_moments(jnp.eye(3))] * 2),
     "kernel_distance": lambda: M.kernel_distance(jnp.eye(3), jnp.eye(3)),
+    "diebold_mariano": lambda: M.diebold_mariano(np.array([1.0, 2.0]), np.array([2.0, 2.0])),
 }
 SUMS = {**TEXTS, **ON_HOST}
 sums = pytest.mark.parametrize("name", SUMS)

@@ -26,8 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from matplotlib.figure import Figure
 
-from experiments import verification
+from experiments import pictures, verification
 from experiments.chunks import in_chunks
 from experiments.harness import Outcome, launch
 from experiments.options import Common
@@ -36,6 +37,7 @@ from experiments.voices import BANDS, Voices, log_mel, resemblyzer, voices
 from jnn import layers
 from jnn.data import Episodes
 from jnn.losses import cosface, ge2e_loss
+from jnn.metrics import roc_curve
 from jnn.models import speaker_encoder, speaker_encoder_spec
 from jnn.train import LossOutput
 
@@ -116,9 +118,22 @@ def experiment(config: Config) -> Outcome:
     found = {method: verification.verify(embed, data.validation, data.test) for method, embed in embeds.items()}
     metrics = {f"{method}_{name}": value for method, row in found.items() for name, value in row.measured().items()}
     metrics |= {f"{method}_identified": identified(embed, data) for method, embed in embeds.items()}
-    seen = in_chunks(lambda batch: log_mel(batch["x"]), {"x": data.test["x"]}, 100)
-    drawn = {"x": seen.transpose(0, 2, 1)[:, ::-1], "y": data.test["y"]}
-    return Outcome(params, metrics, history, verification.figures(found, drawn))
+    return Outcome(params, metrics, history, figures(found, embeds, data))
+
+
+def figures(found: dict[str, verification.Verified], embeds: dict[str, Any], data: Voices) -> dict[str, Any]:
+    """How often pairs are mistaken, and where each method puts all six speakers."""
+    curves = lambda: pictures.det({name: roc_curve(one.scores, one.same) for name, one in found.items()})
+    drawn = {"Pairs of speakers never heard: false matches against false rejections, at every threshold.": curves}
+    names = [f"{name}, {'heard' if name in data.heard else 'never heard'}" for name in data.names]
+
+    def plane(embed: Any) -> Figure:
+        points = pictures.principal_plane(np.asarray(embed(data.enrolled["x"])))[2]
+        return pictures.plane(points, data.enrolled["y"], names)
+
+    for method, embed in embeds.items():
+        drawn[f"{method}: all six speakers, in the plane in which they differ most."] = partial(plane, embed)
+    return drawn
 
 
 def points_of(encode: Any, x: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ class Voices(NamedTuple):
         Speaker Embedding", Yamamoto, Lee, Okabe and Koshinaka, 2019).
       test: of the two others, all that they say.
       enrolled, asked: of all six, of the recordings that train and of those of the data's own test set.
-      names: of all six.
+      names, heard: of all six, and of those whom training hears.
     """
 
     train: Rows
@@ -66,6 +66,7 @@ class Voices(NamedTuple):
     enrolled: Rows
     asked: Rows
     names: tuple[str, ...]
+    heard: tuple[str, ...]
 
 
 def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
@@ -84,6 +85,7 @@ def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
         cut(rest, trains, range(len(names))),
         cut(asked, asked["index"] >= 0, range(len(names))),
         names,
+        tuple(names[i] for i in heard),
     )
 
 

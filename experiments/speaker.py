@@ -13,7 +13,10 @@ Training  Adam, cosine from 2e-3 to 0; batches of 8 speakers, 6 pieces of each. 
           speeds, which count as twenty speakers: four are too few to learn what a voice is.
 Caveat    each speaker has a microphone and a room of his own: what tells them apart is not the voice alone.
 Run       python -m experiments.speaker [--fold 1 --methods ge2e]
-Measured  not yet.
+Measured  speakers never heard, the mean of three folds, three seeds (deviation of the seeds' means): equal error rate
+          0.291+-0.016 by GE2E, 0.373+-0.045 by AM-softmax, 0.028 by Resemblyzer; six speakers identified 0.785+-0.050,
+          0.761+-0.035, 1.000. Four speakers are too few: pairs of these four have 0.089+-0.031 by GE2E, and folds of
+          the others 0.04 to 0.47. Resemblyzer's vectors are the package's to 4e-7. A CPU core, 30 s a fold for both.
 """
 
 from __future__ import annotations

@@ -1,0 +1,63 @@
+"""A game as a picture: the positions in which the search moved, what it thought of each move, and of the game."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Rectangle
+
+from experiments.games import Rules, moves_of, position
+from experiments.pictures import ACCENT, INK, WARM
+
+COLUMNS = 7  # positions side by side
+
+
+def placed(rules: Rules, moves: Sequence[int]) -> list[tuple[int, int]]:
+    """The row and the column of each stone, in order."""
+    cells = [dict(moves_of(rules, position(rules, moves[:i])))[move] for i, move in enumerate(moves)]
+    return [divmod(cell.bit_length() - 1, rules.columns) for cell in cells]
+
+
+def draw_position(axes: Axes, rules: Rules, moves: Sequence[int], policy: np.ndarray, played: int) -> None:
+    """The stones so far, the last of which has a dot, shades of the policy where stones may go, and a ring."""
+    for column in range(rules.columns):
+        for row in range(rules.rows):
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="none", edgecolor="#c9d0dc", lw=0.5))
+    for i, (row, column) in enumerate(placed(rules, moves)):
+        axes.add_patch(Circle((column, row), 0.4, color=(ACCENT, WARM)[i % 2]))
+        if i == len(moves) - 1:
+            axes.add_patch(Circle((column, row), 0.1, color="white"))
+    for action, cell in moves_of(rules, position(rules, moves)):
+        row, column = divmod(cell.bit_length() - 1, rules.columns)
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=INK, alpha=0.5 * float(policy[action]), lw=0))
+        if policy[action] >= 0.05:
+            label = f"{100 * policy[action]:.0f}"
+            axes.text(column, row, label, ha="center", va="center", fontsize=6.5, color=INK)
+        if action == played:
+            ring = (ACCENT, WARM)[len(moves) % 2]
+            axes.add_patch(Circle((column, row), 0.43, facecolor="none", edgecolor=ring, lw=1.6))
+    axes.set(xlim=(-0.55, rules.columns - 0.45), ylim=(rules.rows - 0.45, -0.55), aspect="equal")
+    axes.axis("off")
+
+
+def draw_game(
+    rules: Rules, game: Sequence[int], turns: Sequence[int], policies: np.ndarray, values: np.ndarray
+) -> Figure:
+    """The positions before the moves of these numbers, with the policy (turns, actions) and the value (turns,)."""
+    rows = -(-len(turns) // COLUMNS)
+    figure = Figure(figsize=(1.55 * COLUMNS, (1.55 * rules.rows / rules.columns + 0.35) * rows + 1.7))
+    figure.set_layout_engine("constrained")
+    grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=[*[1] * rows, 0.9])
+    for i, (turn, policy, value) in enumerate(zip(turns, policies, values, strict=True)):
+        axes = figure.add_subplot(grid[divmod(i, COLUMNS)])
+        draw_position(axes, rules, game[:turn], policy, game[turn])
+        axes.set_title(f"{turn + 1}.  {value:+.2f}", fontsize=8, color=INK)
+    axes = figure.add_subplot(grid[rows, :])
+    axes.axhline(0, color="#c9d0dc", lw=0.8)
+    axes.plot(np.add(turns, 1), values, color=(ACCENT, WARM)[turns[0] % 2], marker="o", ms=3)
+    axes.set(xlabel="move", ylabel="value of the search", ylim=(-1.1, 1.1))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.patches import Circle, Rectangle
 from experiments.games import Rules, moves_of, position
 from experiments.pictures import ACCENT, INK, WARM
 
+LINE = "#c9d0dc"
 COLUMNS = 7  # positions side by side
 
 
@@ -25,7 +27,7 @@ def draw_position(axes: Axes, rules: Rules, moves: Sequence[int], policy: np.nda
     """The stones so far, the last of which has a dot, shades of the policy where stones may go, and a ring."""
     for column in range(rules.columns):
         for row in range(rules.rows):
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="none", edgecolor="#c9d0dc", lw=0.5))
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="none", edgecolor=LINE, lw=0.5))
     for i, (row, column) in enumerate(placed(rules, moves)):
         axes.add_patch(Circle((column, row), 0.4, color=(ACCENT, WARM)[i % 2]))
         if i == len(moves) - 1:
@@ -43,21 +45,21 @@ def draw_position(axes: Axes, rules: Rules, moves: Sequence[int], policy: np.nda
     axes.axis("off")
 
 
-def draw_game(
-    rules: Rules, game: Sequence[int], turns: Sequence[int], policies: np.ndarray, values: np.ndarray
-) -> Figure:
-    """The positions before the moves of these numbers, with the policy (turns, actions) and the value (turns,)."""
-    rows = -(-len(turns) // COLUMNS)
+def draw_game(rules: Rules, look: Callable[[Sequence[Sequence[int]]], Any], game: Sequence[int], begin: int) -> Figure:
+    """A game in which a search moved from this move on: what it finds before each of its moves."""
+    turns = range(begin, len(game), 2)
+    found = look([tuple(game[:turn]) for turn in turns])
+    rows, colour = -(-len(turns) // COLUMNS), (ACCENT, WARM)[begin % 2]
     figure = Figure(figsize=(1.55 * COLUMNS, (1.55 * rules.rows / rules.columns + 0.35) * rows + 1.7))
     figure.set_layout_engine("constrained")
     grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=[*[1] * rows, 0.9])
-    for i, (turn, policy, value) in enumerate(zip(turns, policies, values, strict=True)):
+    for i, (turn, policy, value) in enumerate(zip(turns, found.policy, found.value, strict=True)):
         axes = figure.add_subplot(grid[divmod(i, COLUMNS)])
         draw_position(axes, rules, game[:turn], policy, game[turn])
         axes.set_title(f"{turn + 1}.  {value:+.2f}", fontsize=8, color=INK)
     axes = figure.add_subplot(grid[rows, :])
-    axes.axhline(0, color="#c9d0dc", lw=0.8)
-    axes.plot(np.add(turns, 1), values, color=(ACCENT, WARM)[turns[0] % 2], marker="o", ms=3)
-    axes.set(xlabel="move", ylabel="value of the search", ylim=(-1.1, 1.1))
+    axes.axhline(0, color=LINE, lw=0.8)
+    axes.plot(np.add(turns, 1), found.value, color=colour, marker="o", ms=3)
+    axes.set(xlabel="move", ylabel="value", ylim=(-1.1, 1.1), xticks=np.add(turns, 1))
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -4,7 +4,8 @@
     make_search(env, network, ...) -> look              p, games -> what the search finds in each
     openings(referee, count, moves, rng) -> games       by moves at random
     play_out(referee, players, games) -> games, results
-    with_both_colours(referee, player, other, games)    of `player`, who moves first, and then second
+    against_every_reply(rules, referee, look) -> metrics, game
+    against_minimax(rules, referee, players, games) -> metrics, game
 
 A game is a tuple of its moves. A player maps games to lists of moves, of which each is tried: one of a search, all of
 an opponent who may make any. Programs are of one size, to which games fill up.
@@ -12,17 +13,19 @@ an opponent who may make any. Programs are of one size, to which games fill up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.games import Rules, legal, minimax, perfect
 from experiments.self_play import Network, beginning, search
 
 Game = tuple[int, ...]
 Player = Callable[[Sequence[Game]], Sequence[Sequence[int]]]
+DEPTH = 4  # of minimax
 
 
 class Judged(NamedTuple):
@@ -127,3 +130,47 @@ def with_both_colours(
     first, won = play_out(referee, (player, other), games)
     second, lost = play_out(referee, (other, player), games)
     return first + second, np.concatenate([won, -lost])
+
+
+def chosen(look: Callable[[Sequence[Game]], Found]) -> Player:
+    """The player who makes the move that a search chooses."""
+    return lambda games: look(games).action[:, None]
+
+
+def against_every_reply(
+    rules: Rules, referee: Callable[[Sequence[Game]], Judged], look: Callable[[Sequence[Game]], Found]
+) -> tuple[dict[str, float], tuple[Game, int]]:
+    """How many games are lost, with both colours, to all that a perfect player, and anybody, may reply.
+
+    Returns:
+      Numbers by name; and one of the games, with the number of the search's first move in it.
+    """
+    metrics: dict[str, float] = {}
+    for name, replies in (("anybody", legal), ("perfect", perfect)):
+        rival = lambda games, replies=replies: [replies(rules, game) for game in games]
+        games, won = with_both_colours(referee, chosen(look), rival)
+        metrics |= {
+            f"{name}_games": len(games),
+            f"{name}_lost": int((won < 0).sum()),
+            f"{name}_won": int((won > 0).sum()),
+        }
+    return metrics, (games[-1], 1)
+
+
+def against_minimax(
+    rules: Rules,
+    referee: Callable[[Sequence[Game]], Judged],
+    players: Mapping[str, Callable[[Sequence[Game]], Found]],
+    games: Sequence[Game],
+) -> tuple[dict[str, float], tuple[Game, int]]:
+    """Points of several searches, of 1 for a win and 1/2 for a draw, from these openings with both colours.
+
+    Returns:
+      Numbers by name; and the first search's first game, with the number of its first move in it.
+    """
+    metrics: dict[str, float] = {"games": 2 * len(games)}
+    rival = lambda games: [[minimax(rules, game, DEPTH)] for game in games]
+    matches = {name: with_both_colours(referee, chosen(look), rival, games) for name, look in players.items()}
+    for name, (_, won) in matches.items():
+        metrics |= {f"{name}points": (won.mean() + 1) / 2, f"{name}lost": int((won < 0).sum())}
+    return metrics, (next(iter(matches.values()))[0][0], len(games[0]))

@@ -8,8 +8,8 @@
     recall(memory, lanes, step, key, count) -> positions        some of those whose games are over
 
 Shapes: n lanes (games side by side), c positions a lane, a actions. Update s writes slot s % c of every ring. A game
-begins with moves at random, up to `opening` of them by its lane, from which nothing is learned. Law: what is remembered holds no key, and is a
-function of what was played and of the update's number, so that games and rings go on bit for bit.
+begins with moves at random, up to `opening` of them by its lane, whose ends nobody is told. Law: what is remembered
+holds no key, and is a function of what was played and of the update's number, so that games go on bit for bit.
 
 See "A general reinforcement learning algorithm that masters chess, shogi, and Go through self-play", Silver et al.,
 2018; "Policy improvement by planning with Gumbel", Danihelka et al., 2022; "Pgx: Hardware-Accelerated Parallel Game
@@ -131,7 +131,7 @@ def remember(env: Any, memory: Any, played: Played, step: jax.Array) -> dict[str
 
 
 def recall(memory: Any, lanes: jax.Array, step: jax.Array, key: jax.Array, count: int) -> dict[str, jax.Array]:
-    """So many positions of each of these lanes (n, count), half of them mirrored; not known where a game is not over."""
+    """So many positions (n, count) of these lanes, half of them mirrored; ends are known where a game is over."""
     keys, shape, capacity = jax.random.split(key), (len(lanes), count), memory["known"].shape[1]
     age = jax.random.randint(keys[0], shape, 0, jnp.clip(step, 1, capacity))
     at = (lanes[:, None], (step - 1 - age) % capacity)

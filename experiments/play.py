@@ -69,14 +69,15 @@ def loss(p: Any, batch: dict, ctx: Any, env: Any, config: Config) -> LossOutput:
     return LossOutput(policy_loss + known * value_loss, metrics=means, rows={"lane": lanes, "played": played})
 
 
+def remember(memory: Any, params: Any, stats: Any, rows: Any, step: jax.Array, env: Any) -> Any:
+    """Games and positions, after the moves that are among the rows."""
+    order = jnp.argsort(rows["lane"])  # rows are shuffled
+    return self_play.remember(env, memory, jax.tree.map(lambda array: array[order], rows["played"]), step)
+
+
 def experiment(config: Config) -> Outcome:
     """Trains by self-play, then plays matches."""
     env, rules = self_play.environment(config.game), RULES[config.game]
-
-    def remember(memory, params, stats, rows, step):
-        order = jnp.argsort(rows["lane"])  # rows are shuffled
-        return self_play.remember(env, memory, jax.tree.map(lambda array: array[order], rows["played"]), step)
-
     spec = board_network_spec(env.observation_shape, config.width, config.blocks, env.num_actions)
     decay = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     state, history = train(
@@ -88,7 +89,7 @@ def experiment(config: Config) -> Outcome:
         every=config.every,
         clip_norm=1.0,
         memory=lambda params: self_play.begin(env, config.batch_size, config.positions, config.opening),
-        remember=remember,
+        remember=partial(remember, env=env),
     )
     size = {"longest": rules.rows * rules.columns, "count": config.test_pairs}
     referee, look = (

@@ -116,7 +116,7 @@ def remember(env: Any, memory: Any, played: Played, step: jax.Array) -> dict[str
     games, capacity = memory["games"], memory["known"].shape[1]
     states, slot = games["states"], (step - 1) % capacity
     after, plies = jax.vmap(env.step)(states, played.action), games["plies"] + 1
-    age = (slot - jnp.arange(capacity)) % capacity
+    age = (slot - jnp.arange(capacity)[None]) % capacity
     told = after.terminated[:, None] & (age < (plies - games["opening"])[:, None])
     result = of_mover(after.rewards, states.current_player)[:, None] * jnp.where(age % 2 == 0, 1.0, -1.0)
     first = jax.tree.map(lambda array: array[None], beginning(env))

@@ -14,7 +14,7 @@ from experiments.games import Rules, moves_of, position
 from experiments.pictures import ACCENT, INK, WARM
 
 LINE = "#c9d0dc"
-COLUMNS = 7  # positions side by side
+COLUMNS = 7  # positions side by side, at most
 
 
 def placed(rules: Rules, moves: Sequence[int]) -> list[tuple[int, int]]:
@@ -49,14 +49,15 @@ def draw_game(rules: Rules, look: Callable[[Sequence[Sequence[int]]], Any], game
     """A game in which a search moved from this move on: what it finds before each of its moves."""
     turns = range(begin, len(game), 2)
     found = look([tuple(game[:turn]) for turn in turns])
-    rows, colour = -(-len(turns) // COLUMNS), (ACCENT, WARM)[begin % 2]
-    figure = Figure(figsize=(1.55 * COLUMNS, (1.55 * rules.rows / rules.columns + 0.35) * rows + 1.7))
-    figure.set_layout_engine("constrained")
-    grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=[*[1] * rows, 0.9])
+    columns, colour = min(COLUMNS, len(turns)), (ACCENT, WARM)[begin % 2]
+    rows = -(-len(turns) // columns)
+    size = 1.55 * columns, (1.55 * rules.rows / rules.columns + 0.35) * rows + 1.7
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[*[1] * rows, 0.9])
     for i, (turn, policy, value) in enumerate(zip(turns, found.policy, found.value, strict=True)):
-        axes = figure.add_subplot(grid[divmod(i, COLUMNS)])
+        axes = figure.add_subplot(grid[divmod(i, columns)])
         draw_position(axes, rules, game[:turn], policy, game[turn])
-        axes.set_title(f"{turn + 1}.  {value:+.2f}", fontsize=8, color=INK)
+        axes.set_title(f"move {turn + 1}: {value:+.2f}", fontsize=8, color=INK)
     axes = figure.add_subplot(grid[rows, :])
     axes.axhline(0, color=LINE, lw=0.8)
     axes.plot(np.add(turns, 1), found.value, color=colour, marker="o", ms=3)

@@ -7,7 +7,9 @@ Search    Gumbel MuZero's ("Policy improvement by planning with Gumbel", Danihel
 Training  cross-entropy to the search's policy and squared error to the game's end, of 4 positions a game and update out
           of the last 256; half of them mirrored. AdamW 2e-3, cosine. A game begins with up to 4 random moves.
 Run       python -m experiments.play [--game tic_tac_toe]       (pip install 'jnn[games]')
-Measured  to come.
+Measured  tic-tac-toe (--game tic_tac_toe --steps 500 --test-simulations 64; seed 0): with both colours no game is lost
+          to a perfect player, through all its replies (96 games), nor to anybody, through all that the rules allow
+          (533, of which 437 are won). A CPU core, 34 s.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from jnn.data import Batches
 from jnn.train import LossOutput
 
 RULES = {"tic_tac_toe": games.TIC_TAC_TOE, "connect_four": games.CONNECT_FOUR}
-CAPTION = "A game: what the search thinks of its moves (shades, in percent) and of the game (value)."
+CAPTION = (
+    "A game before each move of the search (a ring; a dot is the move before it): its policy in percent, its value."
+)
 
 
 @dataclasses.dataclass(frozen=True)

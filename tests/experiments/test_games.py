@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from experiments import games
+from experiments.game_pictures import draw_game
 from experiments.games import CONNECT_FOUR, TIC_TAC_TOE, Position
-from experiments.matches import make_referee
+from experiments.matches import Found, make_referee
 from experiments.self_play import environment
 
 
@@ -95,3 +96,10 @@ def test_rules_are_those_of_pgx(name, rules):
     assert len(ended) > 0
     assert found.over[-len(ended) :].all()
     assert found.result[-len(ended) :].tolist() == [1 if len(game) % 2 else -1 for game in ended]
+
+
+def test_a_game_is_drawn_before_each_move_of_the_search():
+    look = lambda some: Found(np.zeros(len(some)), np.full((len(some), 9), 1 / 9), np.linspace(-1, 1, len(some)))
+    *boards, line = draw_game(TIC_TAC_TOE, look, (8, 4, 0, 5, 3, 6, 2, 1, 7), 1).axes
+    assert [axes.get_title() for axes in boards] == ["move 2: -1.00", "move 4: -0.33", "move 6: +0.33", "move 8: +1.00"]
+    assert line.lines[-1].get_xdata().tolist() == [2, 4, 6, 8]

@@ -69,10 +69,28 @@ def test_what_is_recalled_may_be_mirrored_whole():
     assert recalled == straight | turned
 
 
+def counted(network):
+    """The network, and a list that is longer after each time that it has been traced."""
+    traces = []
+
+    def traced(p, board):
+        traces.append(board.shape)
+        return network(p, board)
+
+    return traced, traces
+
+
 def test_a_search_without_knowledge_wins_and_does_not_lose_where_it_can():
+    """Of any number of games by one program."""
     env, p = self_play.environment("tic_tac_toe"), jnn.init(board_network_spec((3, 3, 2), 4, 1, 9), jax.random.key(0))
-    look = make_search(env, board_network, simulations=48, longest=9, count=2)
+    network, traces = counted(board_network)
+    look = make_search(env, network, simulations=48, longest=9, count=2)
     found = look(p, [(0, 3, 1, 4), (0, 4, 1)])
+    once = len(traces)
+    alone, more = look(p, [(0, 4, 1)]), look(p, [(0, 4, 1)] * 5)
+    assert alone.action.tolist() == [2]
+    assert more.action.tolist() == [2] * 5
+    assert len(traces) == once
     assert found.action.tolist() == [2, 2]
     assert found.value[0] > 0.2
 
@@ -83,7 +101,10 @@ def tiny(folder, **changes):
     return play.Config(workdir=str(folder), **sizes | own | changes)
 
 
-def test_an_update_learns_from_positions_and_moves_every_game(tmp_path):
+def test_an_update_learns_from_positions_and_moves_every_game(tmp_path, monkeypatch):
+    """By one program, whatever update it is."""
+    network, traces = counted(board_network)
+    monkeypatch.setattr(play, "board_network", network)
     config, env = tiny(tmp_path), self_play.environment("tic_tac_toe")
     params = jnn.init(board_network_spec((3, 3, 2), 4, 1, 9), jax.random.key(0))
     memory, adam = self_play.begin(env, config.batch_size, config.positions, config.opening), optax.adam(1e-2)
@@ -91,10 +112,12 @@ def test_an_update_learns_from_positions_and_moves_every_game(tmp_path):
     step = make_step(partial(play.loss, **own), adam, jax.random.key(1), remember=partial(play.remember, env=env))
     state = create_state(params, adam, memory=memory)
     batches = Batches({"x": np.arange(config.batch_size)}, config.batch_size, seed=0)
-    losses = []
+    losses, times = [], []
     for i in range(10):
         state, metrics = step(state, batches[i])
         losses.append(float(metrics["policy"].value()))
+        times.append(len(traces))
+    assert set(times) == {times[0]}
     assert losses[0] == 0  # nobody has moved yet
     assert losses[1] == pytest.approx(np.log(9), rel=1e-3)  # all moves are alike to the first network
     plies, known = np.asarray(state.memory["games"]["plies"]), np.asarray(state.memory["known"])

@@ -166,11 +166,12 @@ def against_minimax(
     """Points of several searches, of 1 for a win and 1/2 for a draw, from these openings with both colours.
 
     Returns:
-      Numbers by name; and the first search's first game, with the number of its first move in it.
+      Numbers by name; and the longest game that the first search began, with the number of its first move in it.
     """
     metrics: dict[str, float] = {"games": 2 * len(games)}
     rival = lambda games: [[minimax(rules, game, DEPTH)] for game in games]
     matches = {name: with_both_colours(referee, chosen(look), rival, games) for name, look in players.items()}
     for name, (_, won) in matches.items():
         metrics |= {f"{name}points": (won.mean() + 1) / 2, f"{name}lost": int((won < 0).sum())}
-    return metrics, (next(iter(matches.values()))[0][0], len(games[0]))
+    played, _ = next(iter(matches.values()))
+    return metrics, (max(played[: len(games)], key=len), len(games[0]))

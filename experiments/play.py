@@ -7,11 +7,12 @@ Search    Gumbel MuZero's ("Policy improvement by planning with Gumbel", Danihel
 Training  cross-entropy to the search's policy and squared error to the game's end, of 4 positions a game and update out
           of the last 256; half of them mirrored. AdamW 2e-3, cosine. A game begins with up to 4 random moves.
 Run       python -m experiments.play [--game tic_tac_toe]       (pip install 'jnn[games]')
-Measured  seed 0. Tic-tac-toe (--steps 500 --test-simulations 64): with both colours no game is lost to a perfect player,
-          through all its replies (96 games), nor to anybody, through all that the rules allow (533, of which 437 are
-          won); a CPU core, 34 s. Connect Four, 128 games from 64 random openings with both colours, against minimax of
-          depth 4, which counts open lines: 0.574 of the points (49 games lost), the untrained search 0.023; the goal,
-          0.90, is MISSED after the 256,000 moves of four minutes of a CPU core. Go needs a GPU, and is not measured.
+Measured  seed 0. Tic-tac-toe (--steps 500 --test-simulations 64): with both colours no game is lost to a perfect
+          player, through all its replies (96 games), nor to anybody, through all that the rules allow (533, of which
+          437 are won); a CPU core, 34 s. Connect Four, 128 games from 64 random openings with both colours, against
+          minimax of depth 4, which counts open lines: 0.574 of the points (49 games lost), the untrained search 0.023;
+          the goal, 0.90, is MISSED after the 256,000 moves of four minutes of a CPU core. Go needs a GPU, and is not
+          measured.
 """
 
 from __future__ import annotations

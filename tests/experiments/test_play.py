@@ -11,7 +11,8 @@ import pytest
 import jnn
 from experiments import play, self_play
 from experiments.board_network import board_network, board_network_spec
-from experiments.matches import make_search
+from experiments.games import TIC_TAC_TOE
+from experiments.matches import against_every_reply, make_referee, make_search
 from jnn.data import Batches
 from jnn.train import create_state, digest, make_step
 from tests.experiments.shortened import flown, resumed
@@ -101,23 +102,28 @@ def tiny(folder, **changes):
     return play.Config(workdir=str(folder), **sizes | own | changes)
 
 
+def updated(config, traces=()):
+    """The first parameters, the last state, and after each update its metrics and how many traces there are."""
+    env = self_play.environment("tic_tac_toe")
+    params = jnn.init(board_network_spec((3, 3, 2), config.width, config.blocks, 9), jax.random.key(0))
+    memory, adam = self_play.begin(env, config.batch_size, config.positions, config.opening), optax.adam(1e-2)
+    loss = partial(play.loss, env=env, config=config)
+    step = make_step(loss, adam, jax.random.key(1), remember=partial(play.remember, env=env))
+    batches = Batches({"x": np.arange(config.batch_size)}, config.batch_size, seed=0)
+    state, found = create_state(params, adam, memory=memory), []
+    for i in range(config.steps):
+        state, metrics = step(state, batches[i])
+        found.append({name: float(metric.value()) for name, metric in metrics.items()} | {"traces": len(traces)})
+    return params, state, found
+
+
 def test_an_update_learns_from_positions_and_moves_every_game(tmp_path, monkeypatch):
     """By one program, whatever update it is."""
     network, traces = counted(board_network)
     monkeypatch.setattr(play, "board_network", network)
-    config, env = tiny(tmp_path), self_play.environment("tic_tac_toe")
-    params = jnn.init(board_network_spec((3, 3, 2), 4, 1, 9), jax.random.key(0))
-    memory, adam = self_play.begin(env, config.batch_size, config.positions, config.opening), optax.adam(1e-2)
-    own = {"env": env, "config": config}
-    step = make_step(partial(play.loss, **own), adam, jax.random.key(1), remember=partial(play.remember, env=env))
-    state = create_state(params, adam, memory=memory)
-    batches = Batches({"x": np.arange(config.batch_size)}, config.batch_size, seed=0)
-    losses, times = [], []
-    for i in range(10):
-        state, metrics = step(state, batches[i])
-        losses.append(float(metrics["policy"].value()))
-        times.append(len(traces))
-    assert set(times) == {times[0]}
+    params, state, metrics = updated(tiny(tmp_path, steps=10), traces)
+    assert metrics[0]["traces"] == metrics[-1]["traces"] > 0
+    losses = [row["policy"] for row in metrics]
     assert losses[0] == 0  # nobody has moved yet
     assert losses[1] == pytest.approx(np.log(9), rel=1e-3)  # all moves are alike to the first network
     plies, known = np.asarray(state.memory["games"]["plies"]), np.asarray(state.memory["known"])
@@ -150,10 +156,12 @@ def test_a_preflight_reports(tmp_path):
 
 @pytest.mark.slow
 def test_a_short_run_learns(tmp_path):
-    sizes = {"batch_size": 64, "width": 16, "simulations": 8, "test_simulations": 4, "samples": 4, "positions": 128}
-    found = {steps: play.experiment(tiny(tmp_path / f"{steps}", steps=steps, every=5, **sizes)) for steps in (1, 150)}
-    lost = {
-        steps: outcome.metrics["anybody_lost"] / outcome.metrics["anybody_games"] for steps, outcome in found.items()
-    }
-    assert lost[150] < 0.5 * lost[1]
-    assert found[150].history[-1]["train/policy"] < found[150].history[0]["train/policy"]
+    """Against anybody, of whom a perfect player is one, with hardly any search."""
+    params, state, metrics = updated(tiny(tmp_path, steps=150, batch_size=64, width=16, simulations=8, positions=128))
+    env, size = self_play.environment("tic_tac_toe"), {"longest": 9, "count": 64}
+    look, referee = make_search(env, board_network, simulations=4, **size), make_referee(env, **size)
+    first, last = (
+        against_every_reply(TIC_TAC_TOE, referee, partial(look, p))[0]["anybody_lost"] for p in (params, state.params)
+    )
+    assert last < 0.5 * first
+    assert metrics[-1]["policy"] < 0.8 * metrics[1]["policy"]

@@ -1,0 +1,135 @@
+"""Which digit is said? By people who are known, and by each in turn of whom training has heard nothing.
+
+Data      the Free Spoken Digit Dataset (Jackson et al., 2016): ten digits, 50 recordings of each by each of six people,
+          as log-mel spectrograms: 32 bands, less their means, every 20 ms for 0.96 s. Recordings 0 to 4 of each are its
+          own test set, a tenth of the others validates. Whoever is left out is tested by all 500 recordings.
+Networks  cnn: convolutions to 16, 32 and 48 channels with batch norm, ReLU and 2x2 max pooling; lstm: 64 in both
+          directions; conformer: two blocks of width 48 ("Conformer: Convolution-augmented Transformer for Speech
+          Recognition", Gulati et al., 2020), behind a convolution that halves the frames. The mean over time, dropout.
+Training  Adam, 60 steps up to 5e-3 and along a cosine to 0, batches of 32; SpecAugment (Park et al., 2019), two masks
+          of up to 3 frames and two of up to 4 bands. A network on all six people and six that hear five of them each
+          are one program.
+Run       python -m experiments.spoken_digits [--network conformer --speakers theo]
+Measured  not yet
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import jnn
+from experiments import pictures
+from experiments.harness import Outcome, launch
+from experiments.listeners import DIGITS, listen_all, listener_spec, listener_stats_spec
+from experiments.options import Common
+from experiments.recordings import heard
+from experiments.training import train
+from jnn.data import Batches, in_order, spec_augment
+from jnn.train import LossOutput, TrainState
+
+Speaker = Literal["george", "jackson", "lucas", "nicolas", "theo", "yweweler"]
+masked = partial(spec_augment, times=2, time_width=3, frequencies=2, frequency_width=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """Which digit is said."""
+
+    steps: int = 600
+    warmup: int = 60
+    workdir: str = "runs/spoken_digits"
+    network: Literal["cnn", "lstm", "conformer"] = "cnn"
+    speakers: tuple[Speaker, ...] = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")  # left out in turn
+    batch_size: int = 32
+    learning_rate: float = 5e-3
+    channels: tuple[int, ...] = (16, 32, 48)
+    layers: int = 2
+    heads: int = 4
+    embed: int = 48
+    hidden: int = 64
+    dropout: float = 0.2
+
+
+def loss(params: dict, batch: dict, ctx: Any, left_out: np.ndarray, rate: float) -> LossOutput:
+    """Cross-entropy, the sum over the networks that may hear a recording."""
+    masks, noise = (None, None) if ctx.key is None else jax.random.split(ctx.key)
+    x = masked(batch["x"], lengths=batch["length"], key=masks)
+    counts = (batch["speaker"] != left_out[:, None]).astype(jnp.float32)
+    weight = counts * batch["weight"]
+    logits, seen = listen_all(params, x, batch["length"], ctx.stats, weight=weight, key=noise, rate=rate)
+    y = jnp.broadcast_to(batch["y"], counts.shape)
+    metrics = {"accuracy": jnn.metrics.accuracy(logits, y, weight=weight)}
+    values = (jnn.losses.cross_entropy(logits, y) * counts).sum(0)
+    return LossOutput(values, batch["weight"], metrics=metrics, stats=seen)
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains a network on everybody, and one without each; tests the first on its test set, the others on those."""
+    data, names = heard(config.data_dir)
+    left_out = np.array([-1, *(names.index(speaker) for speaker in config.speakers)])
+    spec = jnn.stack(listener_spec(config.network, config), len(left_out), "networks")
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.warmup, config.steps)
+    state, history = train(
+        config,
+        spec,
+        partial(loss, left_out=left_out, rate=config.dropout),
+        optax.adam(schedule),
+        Batches(data.train, config.batch_size, seed=config.seed),
+        every=50,
+        validation=in_order(data.validation, 270),
+        stats=listener_stats_spec(spec),
+    )
+    everything = {name: np.concatenate([part[name] for part in data[:3]]) for name in data.test}
+    said, y = answers(state, everything, len(left_out)), everything["y"]
+    test = np.arange(len(y)) >= len(y) - len(data.test["y"])
+    known = confusion(y[test], said[0, test])
+    unseen = {}
+    for name, found in zip(config.speakers, said[1:], strict=True):
+        own = everything["speaker"] == names.index(name)
+        unseen[name] = confusion(y[own], found[own])
+    return Outcome(state.params, measured(known, unseen), history, figures(known, unseen))
+
+
+def answers(state: TrainState, part: dict[str, np.ndarray], networks: int) -> np.ndarray:
+    """The digits (networks, n) that each network hears."""
+    how = {"weight": jnp.ones((networks, 300)), "key": None, "rate": 0.0}
+    run = jax.jit(lambda x, n: listen_all(state.params, x, n, state.stats or None, **how)[0].argmax(-1))
+    found = [np.asarray(run(batch["x"], batch["length"])) for batch in in_order(part, 300)]
+    return np.concatenate(found, 1)[:, : len(part["y"])]
+
+
+def confusion(true: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Counts of the digit that is (row) and the one that is heard (column)."""
+    matrix = np.zeros((DIGITS, DIGITS), int)
+    np.add.at(matrix, (true, said), 1)
+    return matrix
+
+
+def measured(known: np.ndarray, unseen: dict[str, np.ndarray]) -> dict[str, float]:
+    """Accuracies: of the test set, of each unseen speaker, and their mean."""
+    right = {f"unseen_{name}": float(matrix.trace() / matrix.sum()) for name, matrix in unseen.items()}
+    mean = {"unseen_accuracy": float(np.mean(list(right.values())))} if right else {}
+    return {"test_accuracy": float(known.trace() / known.sum())} | mean | right
+
+
+def figures(known: np.ndarray, unseen: dict[str, np.ndarray]) -> dict[str, Callable[[], Figure]]:
+    """Which digits are taken for which: of known speakers, and of each of whom training has heard nothing."""
+    names = [str(digit) for digit in range(DIGITS)]
+    drawn = {"The test set, by people who are known: true digit by row.": lambda: pictures.confusion(known, names)}
+    if unseen:
+        caption = "By people of whom training has heard nothing: true digit by row."
+        drawn[caption] = lambda: pictures.confusions(unseen, names)
+    return drawn
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

@@ -33,7 +33,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     size = 1.6 + 0.45 * min(classes, NUMBERED)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
-    _shade(axes, errors)
+    _shade(axes, errors, errors.max())
     axes.set(xlabel="predicted", ylabel="true" if cell == 1 else f"true, {cell} classes to a cell")
     if classes <= NUMBERED:
         _number(axes, matrix, names)
@@ -41,14 +41,16 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
 
 
 def confusions(matrices: Mapping[str, np.ndarray], names: Sequence[str], columns: int = 3) -> Figure:
-    """Several of `confusion`, each under its name and its accuracy."""
+    """Several of `confusion`, by the same shades, each under its name and its accuracy."""
+    errors = {name: matrix - np.diag(np.diag(matrix)) for name, matrix in matrices.items()}
+    most = max(map(np.max, errors.values()))
     rows, size = -(-len(matrices) // columns), 0.8 + 0.3 * len(names)
     figure = Figure(figsize=(size * min(columns, len(matrices)), (size + 0.2) * rows), layout="constrained")
     panels = figure.subplots(rows, min(columns, len(matrices)), squeeze=False).ravel()
     for axes in panels[len(matrices) :]:
         axes.axis("off")
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=False):
-        _shade(axes, matrix - np.diag(np.diag(matrix)))
+        _shade(axes, errors[name], most)
         _number(axes, matrix, names)
         axes.set_title(f"{name}: {matrix.trace() / max(1, matrix.sum()):.3f}", fontsize=9, parse_math=False)
     figure.supxlabel("predicted", fontsize=9)
@@ -56,9 +58,8 @@ def confusions(matrices: Mapping[str, np.ndarray], names: Sequence[str], columns
     return figure
 
 
-def _shade(axes: Axes, errors: np.ndarray) -> None:
-    least, most = -0.2 * errors.max(), 1.6 * max(1, errors.max())
-    axes.imshow(np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=least, vmax=most)
+def _shade(axes: Axes, errors: np.ndarray, most: int) -> None:
+    axes.imshow(np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=-0.2 * most, vmax=1.6 * max(1, most))
 
 
 def _number(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:

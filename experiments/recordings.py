@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.datasets import SPLIT_SEED, Data
 from jnn import audio, data
+from jnn.layers import length_mask
 
 RATE = 8000  # samples a second
 WINDOW, HOP = 256, 160  # samples: 32 ms, every 20 ms
@@ -49,6 +50,6 @@ def log_mel(x: jax.Array, length: jax.Array) -> tuple[jax.Array, jax.Array]:
     samples = jnp.pad(x, ((0, 0), (0, max(0, HOP * FRAMES - x.shape[1]))))[:, : HOP * FRAMES]
     loud = audio.mel_spectrogram(samples, filters, hop_length=HOP, padding="zeros")[:, :FRAMES]
     length = jnp.minimum(1 + length // HOP, FRAMES)
-    real = (jnp.arange(FRAMES) < length[:, None])[..., None]
+    real = jnp.swapaxes(length_mask(length, FRAMES), 1, 2)
     y = jnp.where(real, audio.decibels(jnp.where(real, loud, 0), span=RANGE), 0)
     return jnp.where(real, y - y.sum(1, keepdims=True) / length[:, None, None], 0), length

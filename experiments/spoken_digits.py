@@ -63,8 +63,8 @@ def loss(params: dict, batch: dict, ctx: Any, left_out: np.ndarray, rate: float)
     """Cross-entropy, the sum over the networks that may hear a recording."""
     masks, noise = (None, None) if ctx.key is None else jax.random.split(ctx.key)
     x = masked(batch["x"], lengths=batch["length"], key=masks)
-    counts = (batch["speaker"] != left_out[:, None]).astype(jnp.float32)
-    weight = counts * batch["weight"]
+    counts = (batch["speaker"][None] != left_out[:, None]).astype(jnp.float32)
+    weight = counts * batch["weight"][None]
     logits, seen = listen_all(params, x, batch["length"], ctx.stats, weight=weight, key=noise, rate=rate)
     y = jnp.broadcast_to(batch["y"], counts.shape)
     metrics = {"accuracy": jnn.metrics.accuracy(logits, y, weight=weight)}

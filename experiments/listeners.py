@@ -3,6 +3,7 @@
     listener_spec(network, config) -> spec
     listen(p, x, length, stats, ...) -> (logits, stats)
     listen_all(p, x, length, stats, ...) -> (logits of each, stats)         of stacked parameters
+    digits_heard(p, stats, part) -> digits
 
 Statistics are those of `batch_stats_spec`, or of `conformer_stats_spec`; None where a network has none.
 """
@@ -13,9 +14,11 @@ import itertools
 from typing import Any
 
 import jax
+import numpy as np
 
 from experiments.recordings import BANDS
 from jnn import layers, models
+from jnn.data import in_order
 from jnn.param import Params, Spec
 
 DIGITS = 10
@@ -92,3 +95,14 @@ def listen_all(
         return listen(p, x, length, stats, weight=weight, key=key, rate=rate)
 
     return jax.lax.map(one, (p, stats, weight, keys))
+
+
+def digits_heard(p: Params, stats: Any, part: dict[str, np.ndarray]) -> np.ndarray:
+    """The likeliest digits (n,) of all rows of a part."""
+    return np.concatenate([_likeliest(p, stats, batch) for batch in in_order(part, 100)])[: len(part["x"])]
+
+
+@jax.jit
+def _likeliest(p: Params, stats: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    how = {"weight": batch["weight"], "key": None, "rate": 0.0}
+    return listen(p, batch["x"], batch["length"], stats, **how)[0].argmax(-1)

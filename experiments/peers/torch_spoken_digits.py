@@ -1,11 +1,11 @@
 """The networks of `experiments.spoken_digits` in PyTorch, on the same spectrograms, in the same order.
 
-Run       python -m experiments.peers.torch_spoken_digits [--network lstm --seeds 1 --speakers theo]
+Run       python -m experiments.peers.torch_spoken_digits [--network lstm --seeds 1 --without nobody theo]
 Prints    one line of JSON a seed: accuracy of the test set, and of each speaker of whom a network has heard nothing,
           seconds of the wall and of the processor. Needs torch.
 
-SpecAugment is jnn's, by other draws. The networks are those of jnn, with PyTorch's own initial values; those that leave
-a speaker out are trained one after another.
+SpecAugment is jnn's, by other draws. The networks are those of jnn, with PyTorch's own initial values, and trained one
+after another.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from experiments.datasets import Data
 from experiments.listeners import DIGITS, KERNEL
 from experiments.peers.command import Clock, add_settings, data_needed, options, parsed, tell
 from experiments.peers.torch_translate import rate_at
-from experiments.recordings import BANDS, heard
-from experiments.spoken_digits import Config, confusion, masked, measured
+from experiments.recordings import BANDS, counts_of, heard, numbered, tested
+from experiments.spoken_digits import Config, accuracies, masked
 from jnn.data import Batches
 
 
@@ -157,32 +157,29 @@ def train(config: Config, training: Mapping[str, np.ndarray], left_out: int) -> 
 
 
 @torch.no_grad()
-def confused(network: Listener, part: Mapping[str, np.ndarray], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-    """The confusion matrix of these recordings."""
-    x, length, y = (part[name][rows] for name in ("x", "length", "y"))
-    said = network.eval()(torch.from_numpy(x), torch.from_numpy(length).long()).argmax(-1)
-    return confusion(y, said.numpy())
+def confusion(network: Listener, part: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which digit is taken for which, in testing."""
+    said = network.eval()(torch.from_numpy(part["x"]), torch.from_numpy(part["length"]).long()).argmax(-1)
+    return counts_of(part["y"], said.numpy())
 
 
 def run(config: Config, data: Data, names: tuple[str, ...]) -> dict[str, float]:
     """Accuracies: of the test set, and of each speaker who is left out."""
-    known = confused(train(config, data.train, -1), data.test)
-    unseen = {}
-    for speaker in config.speakers:
-        own = names.index(speaker)
-        network = train(config, data.train, own)
-        unseen[speaker] = np.sum([confused(network, part, part["speaker"] == own) for part in data[:3]], 0)
-    return measured(known, unseen)
+    found = {}
+    for who in config.without:
+        left_out = numbered(who, names)
+        found[who] = confusion(train(config, data.train, left_out), tested(data, left_out))
+    return accuracies(found)
 
 
 def main() -> None:
     parser = options(__doc__, seeds=5, threads=1)
     add_settings(parser, Config(), ("network", "steps"))
-    parser.add_argument("--speakers", nargs="*", default=Config().speakers)
+    parser.add_argument("--without", nargs="+", default=Config().without)
     given = parsed(parser)
     with data_needed():
         data, names = heard(given["data_dir"])
-    chosen = {"network": given["network"], "steps": given["steps"], "speakers": tuple(given["speakers"])}
+    chosen = {"network": given["network"], "steps": given["steps"], "without": tuple(given["without"])}
     for seed in range(given["seeds"]):
         clock = Clock()
         found = run(dataclasses.replace(Config(seed=seed), **chosen), data, names)

@@ -10,7 +10,10 @@ Training  Adam, 60 steps up to 5e-3 and along a cosine to 0, batches of 32; Spec
           of up to 3 frames and two of up to 4 bands. A network on all six people and six that hear five of them each
           are one program.
 Run       python -m experiments.spoken_digits [--network conformer --without nobody theo]
-Measured  not yet
+Measured  accuracy on the test set, cnn: 0.990+-0.004 over five seeds; the same in PyTorch, with its own initial values,
+          0.994+-0.001 (mean and deviation). One seed: lstm 0.953 (PyTorch 0.960), conformer 0.973 (0.967). Of people
+          never heard, cnn, one seed: the mean of six 0.797 (0.796), from 0.640 of lucas (0.606) to 0.916 of theo
+          (0.918). Each network by a run of its own (--without theo): a busy core's 20 s, PyTorch's 15.
 """
 
 from __future__ import annotations

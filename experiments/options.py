@@ -147,7 +147,7 @@ RULES: dict[str, Rule] = {
     "channels": COUNTS,
     "words": ("one or more texts, none of them empty", lambda x: len(x) > 0 and all(map(TEXT[1], x))),
     **dict.fromkeys(
-        ("methods", "stages", "networks", "protocols", "texts", "styles", "baselines"),
+        ("methods", "stages", "networks", "protocols", "texts", "styles", "baselines", "without"),
         ("one or more of them", lambda x: len(x) > 0),
     ),
     "angle": ("an angle of at least 0 and less than pi", lambda x: 0 <= x < math.pi),

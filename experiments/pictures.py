@@ -33,19 +33,43 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     size = 1.6 + 0.45 * min(classes, NUMBERED)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(
-        np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=-0.2 * errors.max(), vmax=1.6 * max(1, errors.max())
-    )
+    _shade(axes, errors, errors.max())
     axes.set(xlabel="predicted", ylabel="true" if cell == 1 else f"true, {cell} classes to a cell")
-    if classes > NUMBERED:
-        return figure
+    if classes <= NUMBERED:
+        _number(axes, matrix, names)
+    return figure
+
+
+def confusions(matrices: Mapping[str, np.ndarray], names: Sequence[str], columns: int = 3) -> Figure:
+    """Several of `confusion`, by the same shades, each under its name and its accuracy."""
+    errors = {name: matrix - np.diag(np.diag(matrix)) for name, matrix in matrices.items()}
+    most = max(map(np.max, errors.values()))
+    rows, size = -(-len(matrices) // columns), 0.8 + 0.3 * len(names)
+    figure = Figure(figsize=(size * min(columns, len(matrices)), (size + 0.2) * rows), layout="constrained")
+    panels = figure.subplots(rows, min(columns, len(matrices)), squeeze=False).ravel()
+    for axes in panels[len(matrices) :]:
+        axes.axis("off")
+    for axes, (name, matrix) in zip(panels, matrices.items(), strict=False):
+        _shade(axes, errors[name], most)
+        _number(axes, matrix, names)
+        axes.set_title(f"{name}: {matrix.trace() / max(1, matrix.sum()):.3f}", fontsize=9, parse_math=False)
+    figure.supxlabel("predicted", fontsize=9)
+    figure.supylabel("true", fontsize=9)
+    return figure
+
+
+def _shade(axes: Axes, errors: np.ndarray, most: int) -> None:
+    axes.imshow(np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=-0.2 * most, vmax=1.6 * max(1, most))
+
+
+def _number(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:
+    """A number in each cell that is not empty, and the names of rows and columns."""
     for i, j in np.argwhere(matrix > 0):
         weight = "bold" if i == j else "normal"
         axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=INK, fontweight=weight)
     upright = max(map(len, names)) <= 2
-    axes.set_xticks(range(classes), names, rotation=0 if upright else 45, ha="center", parse_math=False)
-    axes.set_yticks(range(classes), names, parse_math=False)
-    return figure
+    axes.set_xticks(range(len(names)), names, rotation=0 if upright else 45, ha="center", parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
 
 
 def heat(weights: np.ndarray, columns: Sequence[str], rows: Sequence[str], across: str, down: str) -> Figure:

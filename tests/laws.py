@@ -157,6 +157,7 @@ SPECS = {
     "sasrec_spec": (3, 2, 4),
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),
+    "conformer_spec": (4,),
     "tcn_spec": (2, (3,)),
     "wavenet_spec": (),
     "autoencoder_spec": ((4, 3),),
@@ -198,6 +199,7 @@ OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "weight_norm_spec",
     "batch_norm_stats_spec",
     "batch_stats_spec",
+    "conformer_stats_spec",
 }
 
 
@@ -212,6 +214,7 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
         "masked_autoencoder_spec": MASKED,
         "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
         "mamba2_spec": {"head": 3, "states": 2},
+        "conformer_spec": {"layers": 2, "heads": 2},
         "fcos_head_spec": {"levels": 2},
         "mamba2_decoder_spec": {"layers": 2, "embed": 4, "heads": 4, "head": 2},
         "gated_delta_net_spec": {"head": 3, "states": 2},

@@ -5,6 +5,7 @@ from jnn.models._autoencoder import autoencoder, autoencoder_spec, reparametrize
 from jnn.models._cached_transformer import cached_transformer, transformer_cache
 from jnn.models._capsnet import capsnet, capsnet_reconstruct, capsnet_spec
 from jnn.models._cnn import cnn, cnn_spec
+from jnn.models._conformer import conformer, conformer_spec, conformer_stats_spec
 from jnn.models._conv_norm import batch_stats_spec, conv_norm, conv_norm_spec
 from jnn.models._convnext import CONVNEXTS, convnext, convnext_spec
 from jnn.models._dcgan import dcgan_discriminator, dcgan_discriminator_spec, dcgan_generator, dcgan_generator_spec
@@ -211,6 +212,9 @@ __all__ = [
     "clip_texts",
     "cnn",
     "cnn_spec",
+    "conformer",
+    "conformer_spec",
+    "conformer_stats_spec",
     "conv_norm",
     "conv_norm_spec",
     "convnext",

@@ -19,10 +19,14 @@ from tests.table.models import of_family
 from tests.table.rows import floats, integers
 
 
+def given(stats: Spec) -> Any:
+    """Statistics of batch norms: by a batch's own, rounding in 16 bits has no bound."""
+    return map_paths(lambda path, param: np.full(param.shape, 1.2 if path.endswith("var") else 0.1, np.float32), stats)
+
+
 def normalized(name: str, model: Callable[..., Any], spec: Spec, *image: int, noisy: bool = False) -> Block:
-    """A model of images with batch norm, by given statistics: by its own, rounding in 16 bits has no bound."""
-    given = lambda path, param: np.full(param.shape, 1.2 if path.endswith("var") else 0.1, np.float32)
-    stats = map_paths(given, models.batch_stats_spec(spec))
+    """A model of images with batch norm, by given statistics."""
+    stats = given(models.batch_stats_spec(spec))
     apply = lambda p, x, key: model(p, x, stats, **({"key": key} if noisy else {}))[0]
     return Block(name, spec, apply, floats(*image), noisy=noisy)
 
@@ -57,6 +61,8 @@ def classifying(name: str, layer: Callable[..., Any], spec: Spec) -> Block:
     return Block(name, spec, apply, one_graph, noisy=True)
 
 
+CONFORMER = models.conformer_spec(8, layers=2, heads=2, hidden=6, kernel=3)
+HEARD = given(models.conformer_stats_spec(CONFORMER))
 DECODER = {"decoder_layers": 2, "decoder_heads": 1, "decoder_embed": 4}
 MASKED = models.masked_autoencoder_spec((4, 6, 2), 2, layers=2, heads=2, embed=8, learned=True, **DECODER)
 CAPSULES = models.capsnet_spec(3, image=(5, 5, 1), width=2, kernel=3, maps=2, below=2, above=4, decoder=(5,))
@@ -205,6 +211,13 @@ BLOCKS = [
         models.diffusion_unet_spec((4, 6), blocks=1, channels=2),
         lambda p, x, t, key: models.diffusion_unet(p, x, t, key=key, rate=0.2, groups=2),
         lambda rng: (*floats(4, 4, 2)(rng), *integers(1000)(rng)),
+        noisy=True,
+    ),
+    Block(
+        "conformer",
+        CONFORMER,
+        lambda p, x, n, key: models.conformer(p, x, HEARD, key=key, rate=0.2, lengths=n)[0],
+        lambda rng: (*floats(5, 8)(rng), *integers(6)(rng)),
         noisy=True,
     ),
     Block(

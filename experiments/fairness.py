@@ -87,7 +87,7 @@ def reweighing(y: jax.Array, group: jax.Array, counts: jax.Array) -> jax.Array:
     """Weights (n, splits): of a row's group and label the rows that independence would have, over those there are."""
     of_label, of_group = (jax.nn.one_hot(x, 2).T for x in (y, group))
     joint = jnp.einsum("gn,ln,ns->gls", of_group, of_label, counts)
-    even = joint.sum(1)[:, None] * joint.sum(0)[None] / joint.sum((0, 1))
+    even = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True) / joint.sum((0, 1), keepdims=True)
     return (even / jnp.maximum(joint, 1e-6))[group, y]
 
 

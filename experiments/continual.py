@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.datasets import SPLIT_SEED, Data
@@ -140,23 +141,26 @@ def matrices(found: Matrices) -> Figure:
     figure = Figure(figsize=(0.7 + 2.0 * len(methods), 0.5 + 2.1 * len(found)), layout="constrained")
     panels = figure.subplots(len(found), len(methods), squeeze=False)
     for row, (scenario, own) in zip(panels, found.items(), strict=True):
-        for axes, (method, matrix) in zip(row, own.items(), strict=True):
-            axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1.25)
-            for (i, j), value in np.ndenumerate(matrix):
-                if np.isfinite(value):
-                    shown = f"{value:.2f}".removeprefix("0")
-                    axes.text(j, i, shown, ha="center", va="center", fontsize=8, color=INK)
-            ticks = range(len(matrix))
-            axes.set_xticks(ticks, [str(i + 1) for i in ticks], fontsize=8)
-            axes.set_yticks(ticks, [str(i + 1) for i in ticks], fontsize=8)
-            axes.spines[:].set_visible(False)
-            axes.tick_params(length=0)
-            if row is panels[0]:
-                axes.set_title(method.replace("_", " "), fontsize=10)
-            if row is panels[-1]:
-                axes.set_xlabel("tested on task", fontsize=8)
+        for axes, matrix in zip(row, own.values(), strict=True):
+            _cells(axes, matrix)
         row[0].set_ylabel(f"{NAMES[scenario]}\nafter task", fontsize=8)
+    for method, top, bottom in zip(methods, panels[0], panels[-1], strict=True):
+        top.set_title(method.replace("_", " "), fontsize=10)
+        bottom.set_xlabel("tested on task", fontsize=8)
     return figure
+
+
+def _cells(axes: Axes, matrix: np.ndarray) -> None:
+    """A matrix as shades, with its numbers."""
+    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1.25)
+    for (i, j), value in np.ndenumerate(matrix):
+        if np.isfinite(value):
+            axes.text(j, i, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=8, color=INK)
+    names = [str(i + 1) for i in range(len(matrix))]
+    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
 
 
 def beside(found: Matrices) -> Figure:

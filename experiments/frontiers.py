@@ -20,7 +20,10 @@ Measures = Mapping[str, np.ndarray]  # (1 + resamples, strengths), or (strengths
 
 
 def frontiers(found: Mapping[str, Mapping[str, Measures]]) -> Figure:
-    """A column a table, a row a measure; of each method a line through its strengths, with 0.95 of the resamples."""
+    """A column a table, a row a measure; of each method a line through its strengths, with 0.95 of the resamples.
+
+    A ring is where nothing is done.
+    """
     figure = Figure(figsize=(1.2 + 3.4 * len(found), 8.4), layout="constrained")
     panels = figure.subplots(len(ROWS), len(found), squeeze=False, sharex="col")
     for column, (name, methods) in zip(panels.T, found.items(), strict=True):
@@ -44,6 +47,7 @@ def _lines(axes: Axes, methods: Mapping[str, Measures], row: str) -> None:
     for colour, (method, measures) in zip(COLOURS, methods.items(), strict=False):
         x, y = measures["parity_gap"], np.atleast_2d(measures[row])
         axes.plot(x[0], y[0], "-o", color=colour, markersize=3.5, linewidth=1.2, label=method)
+        axes.plot(x[0, 0], y[0, 0], "o", color=INK, markersize=9, fillstyle="none")  # nothing is done
         if len(y) > 1:
             axes.errorbar(x[0], y[0], _around(y), _around(x), fmt="none", color=colour, linewidth=0.5, alpha=0.35)
 

@@ -14,7 +14,12 @@ Methods   reweighing: "Data preprocessing techniques for classification without 
           without their projection.
 Training  Adam, cosine from 3e-2 to 0, 400 steps of all rows but five; nothing is chosen, all strengths are shown.
 Run       python -m experiments.fairness [--tables mortgage] [--methods parity]
-Measured  not yet.
+Measured  one seed; the gap in the share of yes, accuracy and AUC. "mortgage": nothing done 0.118, 0.895, 0.820 (yes to all
+          has accuracy 0.877); at its strongest parity 0.023, 0.885, 0.711, adversary 0.052, 0.887, 0.754, odds 0.063,
+          0.888, 0.774, reweighing 0.097, 0.893, 0.805. The features tell race with AUC 0.741; with race among them the
+          gap is 0.184. "biased": parity at its strongest changes accuracy by -0.008 (0.95 of resamples from -0.024 to
+          0.008), and accuracy in what was deserved by 0.028 (0.013 to 0.043). "unequal": both by -0.101 (-0.116 to
+          -0.082). One busy CPU core, 92 seconds.
 """
 
 from __future__ import annotations

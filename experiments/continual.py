@@ -3,6 +3,7 @@
     tasks(scenario, data_dir) -> [Data, ...]            of each task, rows {"x", "y", "task"}
     opened(scenario, rows, latest) -> rows              with the classes among which each is to be told
     reservoir(kept, rows, seen, size, seed=0) -> kept   an even sample of all rows so far
+    batches(new, kept, task, size, seed)                of a task's rows, and of what is kept
     average_accuracy, backward_transfer, forgetting     of a matrix: accuracy after task i on task j
     matrices(found), beside(found)                      pictures
 
@@ -109,6 +110,11 @@ class Replayed:
 
     def __getitem__(self, step: int) -> Rows:
         return together([part[step] for part in self.parts])
+
+
+def batches(new: Rows, kept: Rows | None, task: int, size: int, seed: int) -> Batches | Replayed:
+    """Those of a task, with as many rows again of what is kept of those before, if there is any."""
+    return Batches(new, size, seed=seed) if kept is None else Replayed(new, kept, task, size, seed)
 
 
 def average_accuracy(matrix: np.ndarray) -> float:

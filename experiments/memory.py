@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -30,16 +30,18 @@ import optax
 
 import jnn
 from experiments import continual
-from experiments.continual import CLASSES, PIXELS, Replayed, Rows, opened, reservoir, together
+from experiments.continual import CLASSES, PIXELS, opened, reservoir, together
 from experiments.datasets import Data
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.training import classified, evaluate, named, train
-from jnn.data import Batches, in_order
+from jnn.data import in_order
 from jnn.losses import cross_entropy, diagonal_fisher, distillation_loss, ewc_penalty
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput
 
+Scenario = Literal["domain", "task", "class"]
+Method = Literal["none", "ewc", "online_ewc", "lwf", "replay", "joint"]
 MEASURES = {
     "accuracy": continual.average_accuracy,
     "backward_transfer": continual.backward_transfer,
@@ -53,15 +55,8 @@ class Config(Common):
 
     steps: int = 300  # of each task
     workdir: str = "runs/memory"
-    scenarios: tuple[Literal["domain", "task", "class"], ...] = ("domain", "task", "class")
-    methods: tuple[Literal["none", "ewc", "online_ewc", "lwf", "replay", "joint"], ...] = (
-        "none",
-        "ewc",
-        "online_ewc",
-        "lwf",
-        "replay",
-        "joint",
-    )
+    scenarios: tuple[Scenario, ...] = get_args(Scenario)
+    methods: tuple[Method, ...] = get_args(Method)
     part: Literal["test", "validation"] = "test"  # what accuracies are of
     batch_size: int = 128
     learning_rate: float = 1e-3
@@ -123,26 +118,21 @@ def handed_on(config: Config, scenario: str, method: str, params: dict, task: Da
     return {}
 
 
-def rows_of(config: Config, scenario: str, method: str, tasks: list[Data], i: int, kept: Rows | None) -> Any:
-    """Batches of the task i; and of what is kept of those before, or of all of them."""
-    new = [opened(scenario, task.train, i) for task in (tasks[: i + 1] if method == "joint" else tasks[i : i + 1])]
-    if kept is None:
-        return Batches(together(new), config.batch_size, seed=config.seed)
-    return Replayed(new[0], opened(scenario, kept, i), i, config.batch_size, config.seed)
-
-
 def learn(config: Config, scenario: str, method: str, tasks: list[Data]) -> tuple[dict, np.ndarray, list]:
     """Learns the tasks one after the other; the accuracy after each on each so far, and the history."""
     spec = mlp_spec((PIXELS, config.width, config.width, CLASSES))
     params = jnn.init(spec, jnn.path_key(jax.random.key(config.seed), "init"))
     matrix, history, given, kept = np.full((len(tasks), len(tasks)), np.nan), [], {}, None
     for i, task in enumerate(tasks):
+        new = opened(scenario, together([one.train for one in tasks[0 if method == "joint" else i : i + 1]]), i)
+        old = None if kept is None else opened(scenario, kept, i)
+        batches = continual.batches(new, old, i, config.batch_size, config.seed)
         state, rows = train(
             config,
             spec,
             partial(loss, config=config),
             optax.adam(config.learning_rate),
-            rows_of(config, scenario, method, tasks, i, kept),
+            batches,
             every=max(1, config.steps // 3),
             start=params,
             given=given or None,

@@ -42,6 +42,7 @@ from jnn.train import LossOutput
 
 Scenario = Literal["domain", "task", "class"]
 Method = Literal["none", "ewc", "online_ewc", "lwf", "replay", "joint"]
+STRENGTHS = {"domain": 1e3, "task": 1e4, "class": 1e4}  # of EWC's penalty
 MEASURES = {
     "accuracy": continual.average_accuracy,
     "backward_transfer": continual.backward_transfer,
@@ -61,7 +62,7 @@ class Config(Common):
     batch_size: int = 128
     learning_rate: float = 1e-3
     width: int = 200
-    strength: float = 1e4  # of a penalty for forgetting
+    strength: float | None = None  # of EWC's penalty; None for the scenario's own
     samples: int = 500  # of a task, for its Fisher information
     examples: int = 500  # that replay keeps, of all tasks together
     temperature: float = 2.0  # of the network before
@@ -82,7 +83,7 @@ def answers(params: dict, batch: dict, ctx: Any) -> LossOutput:
     return classified(among(batch["open"], logits(params, batch["x"])), batch)
 
 
-def loss(params: dict, batch: dict, ctx: Any, config: Config) -> LossOutput:
+def loss(params: dict, batch: dict, ctx: Any, config: Config, strength: float) -> LossOutput:
     """Cross-entropy; and what is given of the tasks before, by EWC or the network before."""
     scores, given = logits(params, batch["x"]), ctx.given or {}
     values = cross_entropy(among(batch["open"], scores), batch["y"])
@@ -94,7 +95,7 @@ def loss(params: dict, batch: dict, ctx: Any, config: Config) -> LossOutput:
         )
         kept = jax.vmap(soften)(given["heads"]).mean(0)
         values = given["share"] * values + (1 - given["share"]) * kept
-    return LossOutput(values, batch["weight"], penalty=config.strength * penalty)
+    return LossOutput(values, batch["weight"], penalty=strength * penalty)
 
 
 @jax.jit
@@ -121,6 +122,7 @@ def handed_on(config: Config, scenario: str, method: str, params: dict, task: Da
 def learn(config: Config, scenario: str, method: str, tasks: list[Data]) -> tuple[dict, np.ndarray, list]:
     """Learns the tasks one after the other; the accuracy after each on each so far, and the history."""
     spec = mlp_spec((PIXELS, config.width, config.width, CLASSES))
+    strength = STRENGTHS[scenario] if config.strength is None else config.strength
     params = jnn.init(spec, jnn.path_key(jax.random.key(config.seed), "init"))
     matrix, history, given, kept = np.full((len(tasks), len(tasks)), np.nan), [], {}, None
     for i, task in enumerate(tasks):
@@ -130,7 +132,7 @@ def learn(config: Config, scenario: str, method: str, tasks: list[Data]) -> tupl
         state, rows = train(
             config,
             spec,
-            partial(loss, config=config),
+            partial(loss, config=config, strength=strength),
             optax.adam(config.learning_rate),
             batches,
             every=max(1, config.steps // 3),

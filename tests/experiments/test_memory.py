@@ -89,14 +89,15 @@ def test_replay_weighs_what_is_new_as_one_task_of_all():
 @pytest.mark.parametrize("method", ["ewc", "online_ewc", "lwf"])
 def test_what_is_handed_on_costs_nothing_until_params_move(data_dir, method):
     """At the old parameters the penalty is 0, and the network before agrees with itself."""
-    config, tasks = memory.Config(width=4, samples=3, strength=1.0), continual.tasks("task", data_dir)
+    config, tasks = memory.Config(width=4, samples=3), continual.tasks("task", data_dir)
     params = jnn.init(memory.mlp_spec((784, 4, 4, 10)), jax.random.key(0))
     given = {}
     for i in (0, 1):
         given = memory.handed_on(config, "task", method, params, tasks[i], i, given)
     batch = {name: jnp.asarray(x) for name, x in opened("task", tasks[2].train, 2).items()} | {"weight": jnp.ones(6)}
     batch = {name: x[:6] for name, x in batch.items()}
-    measure = lambda params, given: memory.loss(params, batch, Context(None, jax.random.key(0), 0, given=given), config)
+    context = lambda given: Context(None, jax.random.key(0), 0, given=given)
+    measure = lambda params, given: memory.loss(params, batch, context(given), config, 1.0)
     there, without = measure(params, given), measure(params, None)
     assert there.penalty == 0
     share = given.get("share", 1.0)

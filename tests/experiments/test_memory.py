@@ -123,17 +123,18 @@ def test_a_run_measures_every_task_after_each(tmp_path, data_dir, monkeypatch):
 
 @pytest.mark.slow
 def test_digits_are_forgotten_and_replay_remembers(tmp_path):
-    """A shortened run of split MNIST: without a cure earlier classes are gone; and a fit compiles its step once."""
+    """A shortened run of split MNIST: without a cure earlier classes are gone; the information is one program."""
     if not (data_root() / "mnist").is_dir():
         pytest.skip(f"mnist is not in {data_root()}; set JNN_DATA to where it is.")
-    config = memory.Config(workdir=str(tmp_path), scenarios=("class",), methods=("none", "replay"), steps=60, width=32)
+    methods = ("none", "online_ewc", "replay")
+    config = memory.Config(workdir=str(tmp_path), scenarios=("class",), methods=methods, steps=60, width=32)
     before = memory.fisher._cache_size()
     outcome = memory.experiment(config)
     assert outcome.metrics["class_none_accuracy"] < 0.3
     assert outcome.metrics["class_replay_accuracy"] > 0.5
     losses = [row["train/loss_class_none"] for row in outcome.history[:3]]
     assert losses[-1] < 0.5 * losses[0]
-    assert memory.fisher._cache_size() == before
+    assert memory.fisher._cache_size() <= before + 1
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ from jnn.train import LossOutput
 
 Scenario = Literal["domain", "task", "class"]
 Method = Literal["none", "ewc", "online_ewc", "lwf", "replay", "joint"]
-STRENGTHS = {"domain": 1e3, "task": 1e4, "class": 1e4}  # of EWC's penalty
+STRENGTHS = {"domain": 1e2, "task": 1e4, "class": 1e4}  # of EWC's penalty
 MEASURES = {
     "accuracy": continual.average_accuracy,
     "backward_transfer": continual.backward_transfer,

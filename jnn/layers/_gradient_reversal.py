@@ -32,7 +32,7 @@ def gradient_reversal(x: jax.Array, scale: jax.Array | float = 1.0) -> jax.Array
     >>> jax.grad(lambda x: 3 * gradient_reversal(x, 0.5))(1.0)
     Array(-1.5, dtype=float32, weak_type=True)
     """
-    checks.floats("gradient_reversal", jnp.asarray(x), ndim=0)
+    checks.floats("gradient_reversal", x, ndim=0)
     return _reversal(x, jax.lax.stop_gradient(scale))
 
 

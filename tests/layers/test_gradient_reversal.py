@@ -42,7 +42,7 @@ def test_a_scale_for_each_of_several_networks():
     scales = jnp.array([0.0, 1.0, 2.0])
     slope = jax.vmap(jax.grad(lambda x, scale: 3 * gradient_reversal(x, scale)), (None, 0))(1.0, scales)
     np.testing.assert_array_equal(slope, [0, -3, -6])
-    assert jax.grad(lambda scale: gradient_reversal(1.0, scale))(1.0) == 0
+    assert jax.grad(lambda scale: gradient_reversal(jnp.ones(()), scale))(1.0) == 0
 
 
 def test_integers_have_no_gradient_to_turn():

@@ -158,7 +158,7 @@ def matrices(found: Matrices) -> Figure:
 
 def _cells(axes: Axes, matrix: np.ndarray) -> None:
     """A matrix as shades, with its numbers."""
-    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1.25)
+    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1.7)
     for (i, j), value in np.ndenumerate(matrix):
         if np.isfinite(value):
             axes.text(j, i, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=8, color=INK)

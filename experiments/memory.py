@@ -15,9 +15,10 @@ Methods   none: on from what the last task has left. EWC: "Overcoming catastroph
 Training  Adam 1e-3, anew for each task; batches of 128, 300 steps a task. EWC's strength validates best among powers of
           ten, by EWC, from 10 to 10,000 for "domain", of 1,000 and 10,000 for "task"; "class" has that of "task".
 Run       python -m experiments.memory [--scenarios class] [--methods ewc --strength 1e4] [--part validation]
-Measured  average accuracy on the tests, one seed; in brackets theirs, where replay is of what a network has generated:
+Measured  average accuracy on the tests, one seed, of "domain" the mean of two (none 0.780 and 0.735, LwF 0.301 and
+          0.430, the others within 0.004 of each other); in brackets theirs, whose replay is generated:
                       none           EWC            online EWC     LwF            replay         joint
-            domain    0.780 (0.785)  0.912 (0.943)  0.911 (0.944)  0.301 (0.726)  0.910 (0.951)  0.942 (0.976)
+            domain    0.757 (0.785)  0.912 (0.943)  0.913 (0.944)  0.365 (0.726)  0.908 (0.951)  0.943 (0.976)
             task      0.910 (0.872)  0.991 (0.986)  0.991 (0.991)  0.995 (0.996)  0.993 (0.995)  0.995 (0.997)
             class     0.199 (0.199)  0.232 (0.200)  0.226 (0.200)  0.198 (0.239)  0.892 (0.908)  0.968 (0.979)
           One busy CPU core, 15 minutes, a scenario and a method a run.

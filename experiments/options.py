@@ -111,7 +111,7 @@ RULES: dict[str, Rule] = {
         ("rates", "boosting_rates"),
         ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),
     ),
-    **dict.fromkeys(("margin", "inner_rate", "tuned_rate", "style_weight", "noise"), POSITIVE),
+    **dict.fromkeys(("margin", "inner_rate", "tuned_rate", "style_weight", "noise", "strength"), POSITIVE),
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
@@ -147,7 +147,18 @@ RULES: dict[str, Rule] = {
     "channels": COUNTS,
     "words": ("one or more texts, none of them empty", lambda x: len(x) > 0 and all(map(TEXT[1], x))),
     **dict.fromkeys(
-        ("methods", "stages", "networks", "protocols", "texts", "styles", "baselines", "without"),
+        (
+            "methods",
+            "stages",
+            "networks",
+            "protocols",
+            "scenarios",
+            "tables",
+            "texts",
+            "styles",
+            "baselines",
+            "without",
+        ),
         ("one or more of them", lambda x: len(x) > 0),
     ),
     "angle": ("an angle of at least 0 and less than pi", lambda x: 0 <= x < math.pi),

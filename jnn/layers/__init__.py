@@ -83,6 +83,7 @@ from jnn.layers._fourier import fourier_features, fourier_features_spec, nerf_en
 from jnn.layers._fp8_linear import fp8_linear
 from jnn.layers._gated_delta_net import gated_delta_net, gated_delta_net_spec
 from jnn.layers._gaussian_noise import alpha_dropout, gaussian_dropout, gaussian_noise
+from jnn.layers._gradient_reversal import gradient_reversal
 from jnn.layers._grid_sample import affine_grid, grid_sample
 from jnn.layers._group_norm import group_norm, group_norm_spec, instance_norm, instance_norm_spec
 from jnn.layers._gru_cell import gru_carry, gru_cell, gru_cell_spec
@@ -288,6 +289,7 @@ __all__ = [
     "global_avg_pool",
     "global_blocks",
     "global_max_pool",
+    "gradient_reversal",
     "greedy_decode",
     "grid_sample",
     "group_norm",

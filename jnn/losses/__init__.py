@@ -94,6 +94,7 @@ from jnn.losses._survival import cox_partial_likelihood
 from jnn.losses._temporal_difference import double_q_learning_loss, q_learning_loss, td_loss
 from jnn.losses._transducer import transducer_loss
 from jnn.losses._triplet import batch_hard_triplet_loss, semi_hard_triplet_loss, triplet_margin_loss
+from jnn.losses._weight_consolidation import diagonal_fisher, ewc_penalty
 
 __all__ = [
     "Predict",
@@ -135,6 +136,7 @@ __all__ = [
     "ctc_loss",
     "denoising_loss",
     "denoising_target",
+    "diagonal_fisher",
     "dice_loss",
     "dino_loss",
     "diou_loss",
@@ -143,6 +145,7 @@ __all__ = [
     "dpo_loss",
     "ensemble_crps",
     "epsilon_insensitive_loss",
+    "ewc_penalty",
     "flow_matching_loss",
     "focal_loss",
     "focal_tversky_loss",

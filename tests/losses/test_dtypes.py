@@ -34,6 +34,7 @@ MORE = [
     Loss("flow_matching_loss", lambda x, y: losses.flow_matching_loss(x, y, x, y[0]), pair(5, 5)),
     Loss("hinge_discriminator_loss", losses.hinge_discriminator_loss, pair(4)),
     Loss("r1_penalty", lambda x, y: losses.r1_penalty(lambda x: (x * y).sum(-1), x), pair(5, 3)),
+    Loss("ewc_penalty", lambda x, y: losses.ewc_penalty({"w": x}, {"w": y}, {"w": abs(y)}), pair(4)),
     Loss("kto_loss", lambda x, y: losses.kto_loss(x, y, y, 0.1), pair(4)),
     Loss("orpo_loss", losses.orpo_loss, pair(4)),
     Loss("clipped_value_loss", lambda x, y: losses.clipped_value_loss(x, y, y), pair(4)),

@@ -175,6 +175,7 @@ BLOCKS = [
         lambda p, x, key: layers.linear({"w": layers.weight_standardization(weight(p))}, x),
         floats(3),
     ),
+    Block("gradient_reversal", {}, lambda p, x, key: layers.gradient_reversal(x, 0.5), floats(4)),
     Block("unit_norm", {}, lambda p, x, key: layers.unit_norm(x), floats(4)),
     Block(
         "filter_response_norm",

@@ -22,6 +22,7 @@ from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
+from jnn.data.sources._mortgages import boston_mortgages
 from jnn.data.sources._movielens import MovieLens, movielens100k, movielens_genres
 from jnn.data.sources._numpy_files import read_npy, read_npz
 from jnn.data.sources._omniglot import omniglot, omniglot_runs
@@ -44,6 +45,7 @@ __all__ = [
     "MovieLens",
     "Quantized",
     "Skipped",
+    "boston_mortgages",
     "breast_cancer",
     "cifar10",
     "cmudict",

@@ -97,6 +97,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     **dict.fromkeys(("size", "few", "label_steps", "few_steps", "tries", "tuning_steps"), COUNT),
     **dict.fromkeys(("blocks", "factors", "negatives"), COUNT),
+    "qubits": ("a whole number from 3 to 20", lambda x: 3 <= x <= 20),
     "patch": ("1, 2, 4, 8 or 16, which divide 32 pixels", lambda x: x in (1, 2, 4, 8, 16)),
     "drawing": NOT_NEGATIVE,
     **dict.fromkeys(("runs", "repeats", "walk_steps"), COUNT),

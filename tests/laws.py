@@ -114,6 +114,7 @@ SPECS = {
     "pooling_by_attention_spec": (4, 2, 3),
     "hyper_linear_spec": (2, 3, 4),
     "quantum_circuit_spec": (2, 3),
+    "data_reuploading_spec": (2, 3),
     "highway_spec": (2,),
     "gcn_spec": (2, 3),
     "graph_sage_spec": (2, 3),

@@ -123,7 +123,14 @@ from jnn.layers._prefix import prefix_spec
 from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_cell_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
 from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
-from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
+from jnn.layers._quantum_circuit import (
+    data_reuploading,
+    data_reuploading_spec,
+    entangling_layers,
+    quantum_circuit,
+    quantum_circuit_spec,
+)
+from jnn.layers._quantum_state import amplitude_embedding, angle_embedding, z_expectations
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
@@ -197,6 +204,8 @@ __all__ = [
     "alibi",
     "alibi_slopes",
     "alpha_dropout",
+    "amplitude_embedding",
+    "angle_embedding",
     "atrous_pyramid",
     "atrous_pyramid_spec",
     "attention",
@@ -244,6 +253,8 @@ __all__ = [
     "convnext_block_spec",
     "cross_attention",
     "cross_cache",
+    "data_reuploading",
+    "data_reuploading_spec",
     "deep_sets",
     "deep_sets_spec",
     "deformable_conv",
@@ -264,6 +275,7 @@ __all__ = [
     "embed_spec",
     "embedding_bag",
     "embedding_bag_spec",
+    "entangling_layers",
     "expert_choice",
     "expert_mlps",
     "feature_pyramid",
@@ -439,4 +451,5 @@ __all__ = [
     "wkv",
     "yarn_rates",
     "yarn_scale",
+    "z_expectations",
 ]

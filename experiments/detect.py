@@ -27,6 +27,7 @@ import optax
 
 import jnn
 from experiments import pictures
+from experiments.chunks import in_chunks
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.scenes import GARMENTS, garment_scenes, tree_scenes
@@ -134,10 +135,9 @@ def find(params: dict, x: jax.Array) -> tuple[jax.Array, ...]:
     return fcos_detections(points_of(x), network(params, x), x.shape[1:3], candidates=400)
 
 
-def find_all(params: dict, x: np.ndarray, batch_size: int = 20) -> list[np.ndarray]:
+def find_all(params: dict, x: np.ndarray, batch_size: int = 20) -> tuple[np.ndarray, ...]:
     """`find` of many images."""
-    found = [find(params, batch["x"]) for batch in in_order({"x": x}, min(batch_size, len(x)))]
-    return [np.concatenate(each)[: len(x)] for each in zip(*found, strict=True)]
+    return in_chunks(lambda batch: find(params, batch["x"]), {"x": x}, batch_size)
 
 
 def scores_of(found: Sequence[np.ndarray], part: dict, classes: int) -> dict[str, float]:

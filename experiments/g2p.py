@@ -22,11 +22,11 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 import jnn
 from experiments import pictures
+from experiments.chunks import in_chunks
 from experiments.g2p_en import g2p_en, load_g2p_en, rows, spelled
 from experiments.harness import Outcome, launch
 from experiments.options import Common
@@ -133,15 +133,15 @@ def loss(params, batch, ctx, config: Config, network: Network):
 def pronounce(params: jnn.Params, network: Network, words: list[str], phonemes: list[str]) -> list[Said]:
     """Pronunciations of words by greedy decoding."""
     write = jax.jit(network.write)
-    written = [write(params, batch["x"], batch["length"]) for batch in in_order(letters(words, LONGEST), 512)]
-    return [decode(row, phonemes) for row in np.concatenate(written)[: len(words)].tolist()]
+    written = in_chunks(lambda batch: write(params, batch["x"], batch["length"]), letters(words, LONGEST), 512)
+    return [decode(row, phonemes) for row in written.tolist()]
 
 
 def published(params: jnn.Params, words: list[str]) -> list[Said]:
     """Pronunciations of words by g2p_en."""
     write = jax.jit(lambda x, lengths: g2p_en(params, x, lengths)[0])
-    written = [write(batch["x"], batch["length"]) for batch in in_order(rows(words), 512)]
-    return [spelled(row) for row in np.concatenate(written)[: len(words)]]
+    written = in_chunks(lambda batch: write(batch["x"], batch["length"]), rows(words), 512)
+    return [spelled(row) for row in written]
 
 
 def experiment(config: Config) -> Outcome:

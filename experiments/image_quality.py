@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.chunks import in_chunks
 from jnn.image_similarity import psnr, ssim
 
 
@@ -31,10 +32,8 @@ def quality(images: np.ndarray, clean: np.ndarray) -> dict[str, float]:
     >>> rounded(quality(np.full((2, 16, 16, 1), 0.6, np.float32), np.full((2, 16, 16, 1), 0.5, np.float32)))
     {'psnr': 20.0, 'ssim': 0.984}
     """
-    parts = [_each(images[i : i + 500], clean[i : i + 500]) for i in range(0, len(images), 500)]
-    return {
-        name: float(np.mean(np.concatenate([part[i] for part in parts]))) for i, name in enumerate(("psnr", "ssim"))
-    }
+    found = in_chunks(lambda batch: _each(batch["x"], batch["y"]), {"x": images, "y": clean}, 500)
+    return {name: float(np.mean(values)) for name, values in zip(("psnr", "ssim"), found, strict=True)}
 
 
 def qualities(found: Mapping[str, np.ndarray], clean: np.ndarray) -> dict[str, float]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from experiments.chunks import in_chunks
 from jnn import models
 from jnn.data import find, read_safetensors
 from jnn.interop.torch import load_state_dict
@@ -60,7 +61,4 @@ def sentence_vectors(texts: Sequence[str], data_dir: str | None = None) -> np.nd
         hidden = models.encoder(params, ids, sizes, key=None, lengths=lengths, remat=None)
         return models.mean_pool(hidden, lengths=lengths, unit=True)
 
-    missing = -len(ids) % BATCH
-    ids, lengths = (np.concatenate([rows, np.repeat(rows[-1:], missing, 0)]) for rows in (ids, lengths))
-    parts = [encoded(ids[i : i + BATCH], lengths[i : i + BATCH]) for i in range(0, len(ids), BATCH)]
-    return np.concatenate(parts)[: len(texts)]
+    return in_chunks(lambda batch: encoded(batch["x"], batch["length"]), {"x": ids, "length": lengths}, BATCH)

@@ -18,19 +18,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jnn.data import Standard, fit_standard, in_order
+from experiments.chunks import in_chunks
+from jnn.data import Standard, fit_standard
 from jnn.layers import linear
 from jnn.losses import cross_entropy
 
-DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # of half the squared weights, beside the mean cross-entropy
+DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of half the squared weights, beside the mean cross-entropy
 STEPS = 150  # of L-BFGS
 ROWS = 500
 
 
 def features(encode: Callable[[jax.Array], jax.Array], x: np.ndarray) -> np.ndarray:
     """Of images (n, y, x, c) the vectors (n, d) that a network makes of them, some hundreds at a time."""
-    rows = min(ROWS, len(x))
-    return np.concatenate([np.asarray(encode(batch["x"])) for batch in in_order({"x": x}, rows)])[: len(x)]
+    return in_chunks(lambda batch: encode(batch["x"]), {"x": x}, ROWS)
 
 
 class Probe(NamedTuple):
@@ -41,9 +41,14 @@ class Probe(NamedTuple):
     decay: float
     validated: float
 
+    def logits(self, params: dict[str, jax.Array], points: jax.Array) -> jax.Array:
+        """Logits (n, classes) of features (n, d), by these parameters of the classifier: its own, or tuned ones."""
+        mean, deviation = (jnp.asarray(part, points.dtype)[None] for part in self.standard)
+        return linear(params, (points - mean) / deviation)
+
     def accuracy(self, points: np.ndarray, labels: np.ndarray) -> float:
         """How often it is right on features (n, d)."""
-        return float(np.mean(np.asarray(linear(self.params, self.standard.apply(points))).argmax(-1) == labels))
+        return float(np.mean(np.asarray(self.logits(self.params, jnp.asarray(points))).argmax(-1) == labels))
 
 
 def linear_probe(

@@ -3,7 +3,7 @@
     TRUNKS[name](data_dir) -> Trunk
     trunk.below(images, size) -> maps     of all images once, since nothing below the last stage changes
     trunk.above(params, maps) -> features
-    in_chunks(f, params, x) -> rows       of all rows, a few at a time
+    of_all(f, params, x) -> rows          a few at a time
     cached(path, compute) -> rows         once in the life of a run
 
 Law: above of below is the network before its logits (`tests/experiments/test_transfer_images.py`).
@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.chunks import in_chunks
 from experiments.efficientnet import lite0
 from experiments.training import first
-from jnn.data import find, in_order
+from jnn.data import find
 from jnn.files import writing
 from jnn.interop.torch import load_with_stats
 from jnn.layers import global_avg_pool, resize
@@ -69,7 +70,7 @@ class Trunk(NamedTuple):
             x = self.scaled(resize(x.astype(jnp.float32), (size, size)))
             return self.maps(held[0], x, held[1])[0].astype(jnp.float16)
 
-        return in_chunks(maps, (fixed, self.stats), images)
+        return of_all(maps, (fixed, self.stats), images)
 
     def above(self, params: dict[str, Any], maps: jax.Array) -> jax.Array:
         """Features (b, d) of maps, by parameters of the last stage."""
@@ -101,15 +102,10 @@ def of_augnet(data_dir: str | None = None) -> Trunk:
 TRUNKS: dict[str, Callable[[str | None], Trunk]] = {"lite0": of_lite0, "augnet": of_augnet}
 
 
-def in_chunks(f: Callable[[Any, jax.Array], jax.Array], params: Any, x: np.ndarray) -> np.ndarray:
-    """`f(params, rows)` of all rows x (n, ...), a few at a time by one program.
-
-    >>> in_chunks(lambda w, x: w * x, 2.0, np.arange(3.0)).tolist()
-    [0.0, 2.0, 4.0]
-    """
+def of_all(f: Callable[[Any, jax.Array], jax.Array], params: Any, x: np.ndarray) -> np.ndarray:
+    """`f(params, rows)` of all rows x (n, ...), by one program."""
     run = jax.jit(f)
-    found = [np.asarray(run(params, batch["x"])) for batch in in_order({"x": x}, CHUNK)]
-    return np.concatenate(found)[: len(x)]
+    return in_chunks(lambda batch: run(params, batch["x"]), {"x": x}, CHUNK)
 
 
 def cached(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:

@@ -26,6 +26,7 @@ import optax
 
 import jnn
 from experiments import datasets, pictures
+from experiments.chunks import in_chunks
 from experiments.harness import Outcome, launch
 from experiments.likelihood import binarize, bits_per_dimension, pixel_nll
 from experiments.mnist import CLASSES
@@ -105,8 +106,7 @@ def prior_loss(params, batch, ctx) -> LossOutput:
 def written(params: dict, part: dict[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
     """The words of images, (n, 1 + 49), behind their class, which is a word of its own."""
     ids = jax.jit(lambda x: quantized(params, binarize(x, jax.random.key(config.seed))).ids)
-    rows = [np.asarray(ids(batch["x"])) for batch in in_order({"x": part["x"]}, 1000)]
-    words = np.concatenate(rows)[: len(part["y"])].reshape(-1, WORDS)
+    words = in_chunks(lambda batch: ids(batch["x"]), {"x": part["x"]}, 1000).reshape(-1, WORDS)
     return {"x": np.concatenate([config.codes + part["y"][:, None], words], 1).astype(np.int32)}
 
 

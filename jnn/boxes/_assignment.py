@@ -81,7 +81,8 @@ def assign_points(
     if radius is not None:
         middle = (boxes[..., None, :, :2] + boxes[..., None, :, 2:]) / 2
         fits &= jnp.abs(each - middle).max(-1) <= radius.reshape(*lead, -1, 1)
-    area = jnp.where(fits, box_area(boxes)[..., None, :], jnp.inf)
+    area = jnp.minimum(box_area(boxes), jnp.finfo(boxes.dtype).max)  # one that is infinite is a box's, too
+    area = jnp.where(fits, area[..., None, :], jnp.inf)
     return jnp.where(fits.any(-1), area.argmin(-1), BACKGROUND).astype(jnp.int32)
 
 

@@ -46,7 +46,7 @@ def euler_sample(slope: Slope, x: jax.Array, times: jax.Array) -> jax.Array:
     """
     checks.floats("euler_sample", x)
     times = check_grid("euler_sample", times, x)
-    return jax.lax.scan(lambda x, now: (_euler(slope, x, *now), None), x, (times[:-1], times[1:]))[0]
+    return jax.lax.scan(lambda x, now: (_euler("euler_sample", slope, x, *now), None), x, (times[:-1], times[1:]))[0]
 
 
 def heun_sample(slope: Slope, x: jax.Array, times: jax.Array) -> jax.Array:
@@ -78,12 +78,12 @@ def heun_sample(slope: Slope, x: jax.Array, times: jax.Array) -> jax.Array:
         return (wide(x) + (then - t) * (first + wide(slope(there, then))) / 2).astype(x.dtype), None
 
     x = jax.lax.scan(step, x, (times[:-2], times[1:-1]))[0]
-    return _euler(slope, x, times[-2], times[-1])
+    return _euler("heun_sample", slope, x, times[-2], times[-1])
 
 
-def _euler(slope: Slope, x: jax.Array, t: jax.Array, then: jax.Array) -> jax.Array:
+def _euler(name: str, slope: Slope, x: jax.Array, t: jax.Array, then: jax.Array) -> jax.Array:
     velocity = slope(x, t)
-    checks.same_shape("euler_sample", x=x, velocity=velocity)
+    checks.same_shape(name, x=x, velocity=velocity)
     return (wide(x) + (then - t) * wide(velocity)).astype(x.dtype)
 
 

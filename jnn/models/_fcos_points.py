@@ -142,7 +142,7 @@ def fcos_detections(
     """Detections of FCOS: the likeliest boxes of an image, of each class without those that overlap with better ones.
 
     See "FCOS: A Simple and Strong Anchor-free Object Detector", Tian et al., 2020: a score is the square root of the
-    probability of the class times the center-ness.
+    probability of the class times the center-ness, or 0 where that is no number.
 
     Args:
       points: of n.
@@ -166,7 +166,7 @@ def fcos_detections(
     """
     boxes, classes = fcos_boxes(points, found), found.logits.shape[-1]
     probability = jax.nn.sigmoid(wide(found.logits)) * jax.nn.sigmoid(wide(found.centerness))[..., None]
-    scores = jnp.sqrt(probability).reshape(*probability.shape[:-2], -1)
+    scores = jnp.sqrt(jnp.where(jnp.isnan(probability), 0, probability)).reshape(*probability.shape[:-2], -1)
     likeliest, at = jax.lax.top_k(scores, min(candidates, scores.shape[-1]))
     point, labels = jnp.divmod(at, classes)
     high = jnp.asarray([size[1], size[0]] * 2, boxes.dtype).reshape((1,) * (boxes.ndim - 1) + (4,))

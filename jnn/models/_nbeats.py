@@ -69,7 +69,7 @@ def nbeats_spec(
     bases = [basis for basis in stacks for _ in range(blocks)]
     if not bases or not set(bases) <= {"generic", *BASES}:
         raise ValueError(f"nbeats_spec: expected stacks of 'generic', 'trend' or 'seasonality', found {stacks}.")
-    cycles = 2 * max(horizon // 2, 1) - 1
+    cycles = _cycles(horizon)
     terms = {"generic": (context, horizon), "trend": (degree + 1, degree + 1), "seasonality": (cycles, cycles)}
     spec = {}
     for i, basis in enumerate(bases, 1):
@@ -95,7 +95,8 @@ def nbeats(p: Params, x: jax.Array, horizon: int) -> jax.Array:
 
     Raises:
       TypeError: x is not floating point.
-      ValueError: x's last axis is not the context, x is empty, or a generic block was declared for another horizon.
+      ValueError: x's last axis is not the context, x is empty, or a generic or seasonal block was declared for another
+        horizon; a trend fits any.
 
     >>> from jnn.param import abstract
     >>> p = abstract(nbeats_spec(168, 24, outputs=9))
@@ -126,11 +127,20 @@ def _block(p: Params, x: jax.Array, horizon: int) -> tuple[jax.Array | None, jax
 
 def _expand(basis: str, theta: jax.Array, steps: int, horizon: int) -> jax.Array:
     """Coefficients (..., terms) -> values (..., steps)."""
-    if basis != "generic":
-        return theta @ jnp.asarray(BASES[basis](theta.shape[-1], steps, horizon), theta.dtype)
-    if theta.shape[-1] != steps:
-        raise ValueError(f"nbeats: expected a horizon of {theta.shape[-1]}, as in nbeats_spec, found {steps}.")
-    return theta
+    wanted = {"generic": steps, "seasonality": _cycles(horizon)}.get(basis, theta.shape[-1])
+    if theta.shape[-1] != wanted:
+        raise ValueError(
+            f"nbeats: expected the horizon of nbeats_spec, found {horizon}, which takes {wanted} terms where the "
+            f"parameters of {basis} have {theta.shape[-1]}."
+        )
+    if basis == "generic":
+        return theta
+    return theta @ jnp.asarray(BASES[basis](theta.shape[-1], steps, horizon), theta.dtype)
+
+
+def _cycles(horizon: int) -> int:
+    """Cosines and sines of a seasonality, the slowest of which takes a horizon."""
+    return 2 * max(horizon // 2, 1) - 1
 
 
 def _trend(terms: int, steps: int, horizon: int) -> np.ndarray:

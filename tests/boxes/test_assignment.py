@@ -54,6 +54,11 @@ def of_anchors(anchors, boxes, mask, positive, negative, low_quality):
     return found
 
 
+def test_a_box_of_infinite_area_is_found():
+    boxes = jnp.array([[0.0, 0.0, 1.0, 1.0], [-1e20, -1e20, 1e20, 1e20]])
+    assert assign_points(jnp.array([[5.0, 5.0]]), boxes, jnp.array([[0.0, jnp.inf]])).tolist() == [1]
+
+
 @pytest.mark.parametrize("rng", configurations(fast=(0, 1)), ids=range(20))
 def test_an_anchor_has_the_box_that_it_overlaps_with_most(rng):
     boxes, _, _, mask = drawn(rng, 9)

@@ -1,4 +1,4 @@
-"""Transfer: tiny trunks on made images; two parts are the network; decays are alone; a killed run goes on."""
+"""Transfer: tiny trunks on made images; two parts are the network; a killed run goes on."""
 
 from functools import partial
 
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import jnn
-from experiments import datasets, trained_probes, transfer_images
+from experiments import datasets, transfer_images
 from experiments.efficientnet import FILE
+from experiments.probes import Probe
 from experiments.trunks import AUGNET, TRUNKS, Trunk
-from jnn.data import data_root
+from jnn.data import Standard, data_root
 from jnn.layers import resize
 from jnn.models import batch_stats_spec, resnet, resnet_maps, resnet_spec
 from tests.experiments.shortened import flown, resumed
@@ -56,7 +57,7 @@ def test_a_step_of_fine_tuning_moves_the_last_stage_and_leaves_the_trunk_as_it_w
     maps = trunk.below(rows["x"], 32)
     before = jax.tree.map(np.copy, trunk.params)
     zeros = {"w": jnp.zeros((8, 10)), "b": jnp.zeros(10)}
-    probe = trained_probes.Probe(zeros, jnp.zeros((1, 8)), jnp.ones((1, 8)))
+    probe = Probe(Standard(np.zeros(8), np.ones(8)), zeros, 0.1, 0.0)
     config = transfer_images.Config(workdir=str(tmp_path), steps=2, **SMALL)
     own = transfer_images.parts({"x": maps, "y": rows["y"]}, 50)
     network, (params, history) = transfer_images.tuned(config, trunk, probe, own, "tuned")
@@ -92,19 +93,6 @@ def test_rows_are_balanced_at_every_length_and_no_row_is_twice_there():
     np.testing.assert_array_equal(np.bincount(training["y"]), 4)
     np.testing.assert_array_equal(np.bincount(validation["y"]), 1)
     assert not set(training["x"].tolist()) & set(validation["x"].tolist())
-
-
-def test_each_decay_is_as_it_is_alone(monkeypatch):
-    rng = np.random.default_rng(0)
-    batch = {"x": rng.normal(size=(6, 5)), "y": np.arange(6) % 3, "weight": np.ones(6)}
-    batch = {name: jnp.asarray(array, "int32" if name == "y" else "float32") for name, array in batch.items()}
-    heads = {"w": jnp.float32(rng.normal(size=(4, 5, 3))), "b": jnp.zeros((4, 3))}
-    gradient = jax.jit(jax.grad(lambda p: trained_probes.loss(p, batch, None).values.sum()))
-    last = lambda tree: jax.tree.map(lambda a: a[-1:], tree)
-    together = gradient(heads)
-    monkeypatch.setattr(trained_probes, "DECAYS", trained_probes.DECAYS[-1:])
-    alone = gradient(last(heads))
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), last(together), alone)
 
 
 @pytest.mark.slow

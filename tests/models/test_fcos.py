@@ -113,6 +113,15 @@ def test_detections_are_the_best_of_each_class():
     assert (one[2] == -1).all()
 
 
+def test_what_is_no_number_takes_no_detections_place():
+    n = len(POINTS.places)
+    logits = jnp.where(jnp.arange(n)[:, None] < 20, jnp.nan, jnp.zeros((n, 3)))
+    said = models.PointPredictions(logits, jnp.ones((n, 4)), jnp.zeros(n))
+    _, scores, labels = models.fcos_detections(POINTS, said, (32, 48), candidates=10, most=5)
+    assert scores[0] == 0.5
+    assert labels[0] >= 0
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

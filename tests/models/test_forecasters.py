@@ -115,8 +115,10 @@ def test_sampled_step_by_step_is_taught_by_the_sample():
 def test_bad_input_is_one_clear_error():
     with pytest.raises(ValueError, match=r"nbeats_spec: expected stacks of 'generic', .* found \('season',\)"):
         nbeats_spec(14, 7, stacks=("season",))
-    with pytest.raises(ValueError, match="nbeats: expected a horizon of 7, as in nbeats_spec, found 5"):
-        jax.eval_shape(lambda p, x: nbeats(p, x, 5), jnn.abstract(nbeats_spec(14, 7)), jnp.ones(14))
+    for basis, terms, own in (("generic", 4, 7), ("seasonality", 3, 5)):
+        p = jnn.abstract(nbeats_spec(14, 7, stacks=(basis,)))
+        with pytest.raises(ValueError, match=f"found 4, which takes {terms} terms where the parameters .* have {own}"):
+            jax.eval_shape(lambda p, x: nbeats(p, x, 4), p, jnp.ones(14))
     with pytest.raises(ValueError, match=r"nhits_spec: expected a pool for each block, which divides 14"):
         nhits_spec(14, 7, pools=(4,), steps=(1,))
     with pytest.raises(ValueError, match=r"patchtst_spec: expected a context of patch=4 and .* found 15"):

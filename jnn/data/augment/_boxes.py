@@ -196,6 +196,11 @@ def _check(name: str, x: jax.Array, boxes: jax.Array, labels: jax.Array | None =
     check_bound(name, "visible", visible, 1)
     if labels is not None:
         checks.integers(name, labels, name="labels")
+        if not jnp.issubdtype(labels.dtype, jnp.signedinteger):
+            raise TypeError(
+                f"{name}: expected labels that can be -1, found {checks.describe(labels)}. Cast them: "
+                "labels.astype(jnp.int32)."
+            )
     if boxes.ndim != 3 or len(boxes) != len(x) or (labels is not None and labels.shape != boxes.shape[:2]):
         found = checks.describe(boxes) + ("" if labels is None else f" and {checks.describe(labels)}")
         raise ValueError(f"{name}: expected boxes ({len(x)}, n, 4) and labels ({len(x)}, n), found {found}.")

@@ -28,6 +28,7 @@ from jnn.data.sources._parquet import read_parquet
 from jnn.data.sources._root import data_root, find
 from jnn.data.sources._safetensors import read_safetensors
 from jnn.data.sources._safetensors_write import write_safetensors
+from jnn.data.sources._spoken_digits import spoken_digits
 from jnn.data.sources._synthetic import noisy_sum, sum_above_half
 from jnn.data.sources._text import imdb, read_reviews, tinyshakespeare
 from jnn.data.sources._text_lines import cmudict, libreoffice_en_de, read_pairs, read_pronunciations
@@ -79,6 +80,7 @@ __all__ = [
     "read_tiff",
     "read_tu_graphs",
     "read_wav",
+    "spoken_digits",
     "sum_above_half",
     "tinyshakespeare",
     "trees",

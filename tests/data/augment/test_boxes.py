@@ -127,6 +127,11 @@ X, BOXES, LABELS = jnp.zeros((2, 4, 4, 3)), jnp.zeros((2, 3, 4)), jnp.zeros((2, 
         ),
         (lambda: a.mosaic(X, BOXES, LABELS[:, :2], weight=None, key=KEY), ValueError, r"and labels \(2, n\), found"),
         (lambda: a.mosaic(X, BOXES, LABELS, weight=jnp.ones(3), key=KEY), ValueError, "mosaic: expected one weight"),
+        (
+            lambda: a.mosaic(X, BOXES, LABELS.astype(jnp.uint8), weight=None, key=KEY),
+            TypeError,
+            "mosaic: expected labels that can be -1, found uint8",
+        ),
         (lambda: a.mosaic(X, BOXES, LABELS * 1.0, weight=None, key=KEY), TypeError, "mosaic: expected integers"),
         (
             lambda: a.random_resized_crop_with_boxes(X, BOXES, LABELS, (4, 4), key=KEY, visible=2.0),

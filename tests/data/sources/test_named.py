@@ -18,6 +18,7 @@ from jnn.data import (
     omniglot_runs,
     orl_faces,
     planetoid,
+    spoken_digits,
     tinyshakespeare,
     trees,
     usaddress,
@@ -57,6 +58,7 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (nuclei, "nuclei/img2d.tif"),
         (omniglot, "omniglot/images_background_small1/"),
         (omniglot_runs, "omniglot/one_shot/"),
+        (spoken_digits, "free_spoken_digits/recordings/"),
         (orl_faces, "orl_faces/faces.npz"),
         (trees, "trees/boxes.csv"),
         (planetoid, "cora/cora.npz"),
@@ -74,7 +76,7 @@ def test_a_missing_file_is_one_line_that_says_which_where_and_how(tmp_path, load
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("load", [mnist, cifar10, imdb, libreoffice_en_de])
+@pytest.mark.parametrize("load", [mnist, cifar10, imdb, libreoffice_en_de, spoken_digits])
 def test_an_unknown_part_is_one_clear_error(load):
     with pytest.raises(ValueError, match=rf"{load.__name__}: part is 'train' or 'test', found 'dev'"):
         load(None, "dev")

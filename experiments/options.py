@@ -104,7 +104,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("p", "q"), POSITIVE),
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "decay", "bias_decay", "beta", "smoothness", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(
+        ("weight_decay", "decay", "bias_decay", "beta", "smoothness", "sparsity", "preflight.price"), NOT_NEGATIVE
+    ),
     **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip"), POSITIVE),
     "rates": ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),
     **dict.fromkeys(("margin", "inner_rate", "tuned_rate", "style_weight", "noise"), POSITIVE),

@@ -99,6 +99,7 @@ SPECS = {
     "luong_spec": (jnn.layers.lstm_cell_spec, 2, 3, 4),
     "capsules_spec": (2, 3, 4, 5),
     "lif_cell_spec": (2, 3),
+    "recurrent_lif_cell_spec": (2, 3),
     "fourier_features_spec": (2, 3),
     "siren_spec": (2, 3),
     "vector_quantize_spec": (2, 3),

@@ -92,6 +92,7 @@ from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weig
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
 from jnn.layers._latent_attention import latent_attention, latent_attention_spec
 from jnn.layers._latent_cache import cached_latent_attention, latent_cache
+from jnn.layers._leaky_integrator import leaky_integrator
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec, merge_weight
@@ -131,6 +132,7 @@ from jnn.layers._quantum_circuit import (
     quantum_circuit_spec,
 )
 from jnn.layers._quantum_state import amplitude_embedding, angle_embedding, z_expectations
+from jnn.layers._recurrent_lif_cell import recurrent_lif_cell, recurrent_lif_cell_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
@@ -334,6 +336,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_spec",
     "layers_from_torch",
+    "leaky_integrator",
     "learned_positions",
     "learned_positions_spec",
     "length_mask",
@@ -392,6 +395,8 @@ __all__ = [
     "quantum_circuit_spec",
     "random_blocks",
     "recurrent_kernel_attention",
+    "recurrent_lif_cell",
+    "recurrent_lif_cell_spec",
     "relative_bias",
     "relative_bias_spec",
     "relative_buckets",

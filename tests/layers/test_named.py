@@ -136,6 +136,23 @@ def test_a_neuron_integrates_leaks_fires_and_is_set_back():
     np.testing.assert_allclose(grad, 1 / (1 + 4 * np.abs(at)) ** 2, rtol=1e-6)
 
 
+def test_recurrent_neurons_hear_the_last_spikes_and_an_integrator_never_fires():
+    """Both step by step in NumPy."""
+    p = jax.tree.map(np.asarray, random_params(layers.recurrent_lif_cell_spec(3, 4)))
+    x, decay = 2 * inputs(2, 6, 3), 1 / (1 + np.exp(-p["decay"]))
+    spikes, (last, _) = layers.rnn(layers.recurrent_lif_cell, p, x)
+    membranes, _ = layers.rnn(layers.leaky_integrator, {name: p[name] for name in ("input", "decay")}, x)
+    v, fired, free = np.zeros((3, 2, 4))
+    for t in range(6):
+        current = x[:, t] @ p["input"]["w"] + p["input"]["b"]
+        v, free = decay * v + current + fired @ p["recurrent"]["w"], decay * free + current
+        fired = (v > 1).astype(np.float32)
+        v = v - fired
+        np.testing.assert_array_equal(spikes[:, t], fired)
+        np.testing.assert_allclose(membranes[:, t], free, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(last, v, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("rng", configurations(fast=[0, 1]), ids=range(20))
 def test_b_splines_are_scipys(rng):
     degree = int(rng.integers(0, 4))

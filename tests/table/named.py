@@ -36,6 +36,8 @@ def of_amplitudes(p, x):
 BLOCKS = [
     plain("capsules", layers.capsules_spec(4, 3, 2, 5), layers.capsules, 4, 3),
     recurring("lif", layers.lif_cell_spec(3, 4), partial(layers.lif_cell, threshold=0.3, slope=1.0)),
+    recurring("recurrent_lif", layers.recurrent_lif_cell_spec(3, 4), partial(layers.recurrent_lif_cell, slope=1.0)),
+    recurring("leaky_integrator", layers.lif_cell_spec(3, 4), layers.leaky_integrator),
     plain("fourier_features", layers.fourier_features_spec(2, 3, scale=0.3), layers.fourier_features, 2),
     Block("nerf_encoding", {}, lambda p, x, key: layers.nerf_encoding(x, frequencies=2), floats(3)),
     plain("siren", layers.siren_spec(3, 4, frequency=2.0), layers.siren, 3, frequency=2.0),

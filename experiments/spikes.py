@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.datasets import Data
 from experiments.pictures import ACCENT, INK, WARM
@@ -52,67 +53,65 @@ def _labels(part: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class Energy(NamedTuple):
-    """Of one example: additions, one at each synapse behind a spike, and joules; and of a dense network of its shape.
+    """Of one example: additions, one at each synapse behind a spike, and joules; and those of a dense net of its shape.
 
     Attributes:
       additions: how many.
       spiking: joules, of these and of a multiply-add for each membrane and step, which leaks.
-      dense: joules, of a multiply-add for each weight, once for each frame that differs.
+      dense: joules, of a multiply-add for each weight and each input that differs.
     """
 
-    additions: float
-    spiking: float
+    additions: np.ndarray
+    spiking: np.ndarray
     dense: float
 
 
-def energy(
-    spikes: tuple[float, float], sizes: tuple[int, int, int], recurrent: bool, steps: int, frames: int
-) -> Energy:
-    """Energy of one example, from its spikes in the input and the hidden layer.
+def energy(counts: np.ndarray, sizes: tuple[int, int, int], *, recurrent: bool, frames: int) -> Energy:
+    """Energy of one example until each step.
 
     Args:
-      spikes: how many there are in all steps.
+      counts: (2, t), spikes so far in the input and in the hidden layer.
       sizes: of input, hidden layer and output.
       recurrent: whether hidden spikes reach the hidden layer, too.
-      steps: of time.
       frames: how many inputs a dense network would be given: one of a picture.
     """
     into, hidden, out = sizes
     fan_out = out + (hidden if recurrent else 0)
-    additions = spikes[0] * hidden + spikes[1] * fan_out
-    leaks = steps * (hidden + out)
+    additions = counts[0] * hidden + counts[1] * fan_out
+    leaks = np.arange(1, counts.shape[1] + 1) * (hidden + out)
     weights = into * hidden + hidden * fan_out
     return Energy(additions, ADD * additions + MULTIPLY_ADD * leaks, MULTIPLY_ADD * frames * weights)
 
 
-def rasters(seen: Mapping[str, np.ndarray], membranes: np.ndarray, title: str) -> Figure:
-    """Spikes (t, neurons) of layers by name, a dot each; and the membranes (t, classes) that read them out."""
+def rasters(seen: Mapping[str, np.ndarray], membranes: np.ndarray, label: int) -> Figure:
+    """Spikes (t, neurons) of layers by name, a stroke each; and the membranes (t, classes) that read them out."""
     figure = Figure(figsize=(4.2 * (len(seen) + 1), 3.8), layout="constrained")
     panels = figure.subplots(1, len(seen) + 1)
     for axes, (name, spikes) in zip(panels, seen.items(), strict=False):
         step, neuron = np.nonzero(spikes)
         axes.plot(step, neuron, "|", color=INK, markersize=2.5, markeredgewidth=0.7)
-        axes.set(title=f"{name}: {len(step):,} spikes", xlabel="step", ylabel="neuron", ylim=(-1, spikes.shape[1]))
+        axes.set(title=f"{name}: {len(step):,} spikes", ylabel="neuron", ylim=(-1, spikes.shape[1]))
     best = membranes.mean(0).argmax()
-    for digit, line in enumerate(membranes.T):
-        chosen = digit == best
-        panels[-1].plot(line, color=WARM if chosen else ACCENT, alpha=1.0 if chosen else 0.35)
-        panels[-1].annotate(f" {digit}", (len(line) - 1, line[-1]), va="center", fontsize=8, color=INK)
-    panels[-1].set(title="read-out membranes", xlabel="step")
+    panels[-1].plot(np.delete(membranes, best, 1), color=ACCENT, alpha=0.35)
+    panels[-1].plot(membranes[:, best], color=WARM)
+    panels[-1].set(title=f"membranes: {best} (orange) is read, {label} is right")
     for axes in panels:
-        axes.set_xlim(-0.5, len(membranes) + 0.5)
+        axes.set(xlabel="step", xlim=(-0.5, len(membranes) - 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
     return figure
 
 
-def anytime(additions: np.ndarray, accuracy: np.ndarray, dense: float) -> Figure:
-    """Accuracy (t,) of what is read by each step over the energy (t,) spent until then, in joules, and a dense network's."""
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(1e9 * additions, accuracy, "o-", color=ACCENT, markersize=4, label="spiking, step by step")
-    axes.axvline(1e9 * dense, color=WARM, linestyle="--", label="dense, of the same shape")
-    axes.set(xlabel="energy of an example (nJ)", ylabel="accuracy", ylim=(0, 1.02), xlim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+def anytime(counts: np.ndarray, joules: np.ndarray, accuracy: np.ndarray, dense: float) -> Figure:
+    """Accuracy (t,) of what is read by each step, over the spikes and the joules (t,) so far; dense: a dense net's."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    by_count, by_energy = figure.subplots(1, 2, sharey=True)
+    by_count.plot(counts, accuracy, "o-", color=ACCENT, markersize=4)
+    by_count.set(xlabel="spikes of an example so far, input and hidden", ylabel="accuracy", xlim=(0, None))
+    by_energy.semilogx(1e9 * joules, accuracy, "o-", color=ACCENT, markersize=4, label="spiking, step by step")
+    by_energy.axvline(1e9 * dense, color=WARM, linestyle="--", label="a dense network of its shape")
+    by_energy.set(xlabel="energy of an example so far (nJ)")
+    by_energy.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.97, 0))
+    for axes in (by_count, by_energy):
+        axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -127,22 +127,26 @@ def experiment(config: Config) -> Outcome:
         clip_norm=5.0,
     )
     right, counts = measure(state.params, data.test, config)
-    frames = 1 if config.dataset == "mnist" else config.length
-    costs = partial(spikes.energy, sizes=(inputs, config.hidden, CLASSES), recurrent=config.recurrent == "yes")
-    spent = [costs(tuple(counts[:, t]), steps=t + 1, frames=frames) for t in range(config.length)]
+    spent = spikes.energy(
+        counts,
+        (inputs, config.hidden, CLASSES),
+        recurrent=config.recurrent == "yes",
+        frames=1 if config.dataset == "mnist" else config.length,
+    )
     metrics = {
         "test_accuracy": float(right[-1]),
         "input_spikes": float(counts[0, -1]),
         "hidden_spikes": float(counts[1, -1]),
-        "synaptic_additions": float(spent[-1].additions),
-        "nanojoules_spiking": 1e9 * float(spent[-1].spiking),
-        "nanojoules_dense": 1e9 * float(spent[-1].dense),
+        "synaptic_additions": float(spent.additions[-1]),
+        "nanojoules_spiking": 1e9 * float(spent.spiking[-1]),
+        "nanojoules_dense": 1e9 * spent.dense,
         "accuracy_by_step": right.round(4),
+        "nanojoules_by_step": (1e9 * spent.spiking).round(1),
     }
     figures = {
         "Spikes of one example that tests, and what reads them.": lambda: raster(state.params, data.test, config),
-        "Accuracy by the energy spent.": lambda: spikes.anytime(
-            np.array([one.spiking for one in spent]), right, spent[-1].dense
+        "What is read before all steps are over: accuracy by spikes, and by the energy that they take.": lambda: (
+            spikes.anytime(counts.sum(0), spent.spiking, right, spent.dense)
         ),
     }
     return Outcome(state.params, metrics, history, figures)
@@ -153,7 +157,7 @@ def raster(params: dict, test: dict, config: Config):
     x = encode(jnp.asarray(test["x"][:1]), config.length, jax.random.key(config.seed))
     hidden, membranes = network(params, x)
     seen = {"input": np.asarray(x[0]), "hidden": np.asarray(hidden[0])}
-    return spikes.rasters(seen, np.asarray(membranes[0]), f"the digit {test['y'][0]}")
+    return spikes.rasters(seen, np.asarray(membranes[0]), test["y"][0])
 
 
 if __name__ == "__main__":

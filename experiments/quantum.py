@@ -1,8 +1,8 @@
 """Quantum circuits that classify, simulated, beside a perceptron of as many parameters; and where they cannot learn.
 
 Data      two moons (scikit-learn), 1,280 points to train, 320 to validate, 400 to test; the 1,797 digits as 4x4 pixels.
-Network   variational: the input as angles of two qubits, or the 16 pixels as amplitudes of four; 8 layers of RX, RY, RZ
-          and a ring of CNOT ("Circuit-centric quantum classifiers", Schuld et al., 2020). reuploading: 4 layers of
+Network   variational: the input as angles of two qubits, or the 16 pixels as amplitudes of four; 16 layers of RX, RY,
+          RZ and a ring of CNOT ("Circuit-centric quantum classifiers", Schuld et al., 2020). reuploading: 8 layers of
           which every rotation has a feature, scaled, in its angle ("Data re-uploading for a universal quantum
           classifier", Perez-Salinas et al., 2020). Of both a linear map reads the expectations of Z. mlp: a hidden
           layer of tanh, of the width that has as many parameters.
@@ -46,7 +46,7 @@ class Config(Common):
     workdir: str = "runs/quantum"
     batch_size: int = 64
     learning_rate: float = 0.03
-    layers: int = 4  # of the circuit by re-uploading; the other one has twice as many, of half the parameters each
+    layers: int = 8  # of the circuit by re-uploading; the other one has twice as many, of half the parameters each
     restarts: int = 10
     qubits: int = 10  # the most of a random circuit
     depth: int = 64  # of these

@@ -1,5 +1,8 @@
 """Circuits that classify: states and gradients found in two ways, known variances, runs that learn and go on."""
 
+import logging
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,9 +60,12 @@ def test_a_step_of_a_stack_is_one_of_each_network():
 
 
 @pytest.mark.slow
-def test_a_shortened_run_learns(tmp_path):
+def test_a_shortened_run_learns_and_compiles_no_program_twice(tmp_path, caplog):
     config = quantum.Config(workdir=str(tmp_path), steps=200, **(SMALL | {"layers": 4}))
-    outcome = quantum.experiment(config)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        outcome = quantum.experiment(config)
+    compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
+    assert [compiled.count(program) for program in ("sharded", "evaluate")] == [6, 6]  # of six networks
     assert all(outcome.metrics[f"accuracy_moons_{name}"] > 0.8 for name in quantum.NETWORKS)
     assert all(outcome.metrics[f"accuracy_digits_{name}"] > 0.3 for name in quantum.NETWORKS)
     assert max(outcome.metrics[f"{what}_difference"] for what in ("state", "gradient")) < 1e-5

@@ -1,5 +1,8 @@
 """Spiking networks: what becomes spikes, what they cost, and runs that learn and go on."""
 
+import logging
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,9 +70,13 @@ def test_the_price_of_spikes_lowers_them(recurrent):
 
 
 @pytest.mark.slow
-def test_a_shortened_run_learns(tmp_path, data_dir):
+def test_a_shortened_run_learns_and_compiles_no_program_twice(tmp_path, data_dir, caplog):
     config = spiking.Config(workdir=str(tmp_path), data_dir=data_dir, steps=60, hidden=32, length=6, batch_size=40)
-    outcome = spiking.experiment(config)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        outcome = spiking.experiment(config)
+    compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
+    assert [compiled.count(program) for program in ("sharded", "evaluate", "of")] == [1, 1, 1]
+    assert outcome.history[-1]["val/loss"] < np.log(10) / 2
     assert outcome.metrics["test_accuracy"] > 0.8
     assert 0 < outcome.metrics["nanojoules_spiking"] < outcome.metrics["nanojoules_dense"]
     for draw in outcome.figures.values():

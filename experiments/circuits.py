@@ -45,6 +45,18 @@ def parameter_shift(f: Callable[[jax.Array], jax.Array], angles: jax.Array) -> j
     return jax.vmap(lambda move: (f(angles + move) - f(angles - move)) / 2)(moves).reshape(angles.shape)
 
 
+def differences(angles: jax.Array, first: jax.Array) -> dict[str, float]:
+    """How far a circuit's state is from NumPy's, and the gradient of what is measured from that by shifted angles."""
+    through = lambda angles: entangling_layers({"angles": angles}, first)
+    measure = lambda angles: z_expectations(through(angles))[0]
+    both = lambda angles: (through(angles), jax.grad(measure)(angles), parameter_shift(measure, angles))
+    state, gradient, shifted = map(np.asarray, jax.jit(both)(angles))
+    return {
+        "state_difference": float(np.abs(state - numpy_state(np.asarray(angles), np.asarray(first))).max()),
+        "gradient_difference": float(np.abs(gradient - shifted).max()),
+    }
+
+
 def gradient_variances(qubits: Sequence[int], depth: int, samples: int, key: jax.Array) -> np.ndarray:
     """Of random circuits the variance of a component of the gradient, (sizes, depth): by layers 1 to depth.
 

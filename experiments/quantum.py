@@ -109,8 +109,8 @@ def loss(params: dict, batch: dict, ctx: Any, task: Task, name: str) -> LossOutp
     return LossOutput(cross_entropy(logits, y), jnp.broadcast_to(batch["weight"][:, None], y.shape), metrics=metrics)
 
 
-def train_one(config: Config, task: Task, data: datasets.Data, name: str, run: str):
-    """A stack of networks of one kind, and its history."""
+def classify(config: Config, task: Task, data: datasets.Data, name: str, run: str):
+    """Trains a stack of networks of one kind: their parameters, the accuracy of each in testing, and the history."""
     state, history = train(
         config,
         jnn.stack(network_spec(config, task, name), config.restarts, "restarts"),
@@ -122,28 +122,26 @@ def train_one(config: Config, task: Task, data: datasets.Data, name: str, run: s
         steps_per_call=config.steps_per_call,
         name=run,
     )
-    return state.params, history
+    right = networks(state.params, data.test["x"], task, name).argmax(-1) == data.test["y"][:, None]
+    return state.params, np.asarray(right.mean(0)), named(history, run)
 
 
 def experiment(config: Config) -> Outcome:
-    """Trains all, tests them, checks states and gradients, and looks for plateaus."""
-    params, metrics, history, tested, figures = {}, {}, [], {}, {}
+    """Trains and tests all, checks a state and a gradient, and looks for plateaus."""
+    params, metrics, history, tested = {}, {}, [], {what: {} for what in TASKS}
     for what, task in TASKS.items():
         data = task.data()
-        tested[what] = {}
         for name in NETWORKS:
             run = f"{what}_{name}"
-            params[run], rows = train_one(config, task, data, name, run)
-            history += named(rows, run)
-            right = networks(params[run], data.test["x"], task, name).argmax(-1) == data.test["y"][:, None]
-            tested[what][name] = np.asarray(right.mean(0))
+            params[run], tested[what][name], rows = classify(config, task, data, name, run)
+            history += rows
             metrics[f"accuracy_{run}"] = float(tested[what][name].mean())
-            metrics[f"deviation_{run}"] = float(tested[what][name].std(ddof=1)) if config.restarts > 1 else None
+            metrics[f"deviation_{run}"] = float(tested[what][name].std(ddof=min(1, config.restarts - 1)))
             metrics[f"parameters_{run}"] = jnn.count_params(network_spec(config, task, name))
-    sizes = range(2, config.qubits + 1)
-    key = jnn.path_key(jax.random.key(config.seed), "plateaus")
+    first = layers.amplitude_embedding(jnp.asarray(data.test["x"][0]))
+    metrics |= circuits.differences(params["digits_variational"]["circuit"]["angles"][0], first)
+    sizes, key = range(2, config.qubits + 1), jnn.path_key(jax.random.key(config.seed), "plateaus")
     variances = circuits.gradient_variances(sizes, config.depth, config.samples, key)
-    metrics |= differences(params["digits_variational"], data.test["x"][0])
     metrics["variance_powers_of_two_a_qubit"] = circuits.decay(sizes, variances[:, -1])[0]
     figures = {
         "Two moons, by the first of the networks of each kind: how likely the second class is.": lambda: moons(params),
@@ -151,18 +149,6 @@ def experiment(config: Config) -> Outcome:
         "Barren plateaus: variance of a derivative over random circuits.": lambda: circuits.plateaus(sizes, variances),
     }
     return Outcome(params, metrics, history, figures)
-
-
-def differences(params: dict, x: np.ndarray) -> dict[str, float]:
-    """How far the state of a trained circuit is from NumPy's, and its gradient from that by shifted angles."""
-    angles, first = params["circuit"]["angles"][0], layers.amplitude_embedding(jnp.asarray(x))
-    state = layers.entangling_layers({"angles": angles}, first)
-    measure = lambda angles: layers.z_expectations(layers.entangling_layers({"angles": angles}, first))[0]
-    far = lambda found, wanted: float(np.abs(np.asarray(found) - np.asarray(wanted)).max())
-    return {
-        "state_difference": far(state, circuits.numpy_state(np.asarray(angles), np.asarray(first))),
-        "gradient_difference": far(jax.grad(measure)(angles), circuits.parameter_shift(measure, angles)),
-    }
 
 
 def moons(params: dict):

@@ -72,7 +72,7 @@ def quantum_circuit(p: dict[str, jax.Array], x: jax.Array, *, entangle: Ring = "
     """Variational quantum circuit: inputs as rotations, layers of RX, RY, RZ and a ring of CNOT or CZ, then Z.
 
     See "Circuit-centric quantum classifiers", Schuld, Bocharov, Svore and Wiebe, 2020. It is `entangling_layers` of
-    `angle_embedding`: in every input a sinus, however many layers there are.
+    `angle_embedding`: in every input a sine wave, however many layers there are.
 
     Args:
       p: as declared by `quantum_circuit_spec`.

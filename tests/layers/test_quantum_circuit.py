@@ -86,7 +86,7 @@ def test_a_gradient_is_that_of_the_parameter_shift_rule():
         np.testing.assert_allclose(found["scale"], shifted * np.resize(x, scale.shape), atol=1e-12)
 
 
-def test_an_input_that_enters_once_is_a_sinus_and_again_and_again_more():
+def test_an_input_that_enters_once_is_a_sine_wave_and_again_and_again_more():
     """Frequencies of the outputs, by Fourier's coefficients over a period of one input."""
     grid = jnp.linspace(0, 2 * np.pi, 32, endpoint=False)[:, None]
     angles = jax.random.uniform(jax.random.key(0), (3, 1, 3), maxval=2 * np.pi)

@@ -11,7 +11,8 @@ Run       python -m experiments.spiking
           python -m experiments.spiking --dataset spoken_digits --recurrent yes --length 64
 Energy    an addition at each synapse behind a spike, 0.9 pJ, and a multiply-add for each membrane's leak, 4.6 pJ; a
           dense network's weights a multiply-add each ("Computing's energy problem", Horowitz, 2014, 45 nm).
-Measured  not yet
+Measured  one seed, MNIST, --steps 250: test accuracy 0.953 by 1,662 spikes of pixels and 782 of neurons an image, 410 nJ; a
+          dense network of the shape 935 nJ. 19 s of a CPU core. The other runs are not measured yet.
 """
 
 from __future__ import annotations

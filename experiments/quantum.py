@@ -6,7 +6,7 @@ Network   variational: the input as angles of two qubits, or the 16 pixels as am
           which every rotation has a feature, scaled, in its angle ("Data re-uploading for a universal quantum
           classifier", Perez-Salinas et al., 2020). Of both a linear map reads the expectations of Z. mlp: a hidden
           layer of tanh, of the width that has as many parameters.
-Training  Adam, cosine from 0.03 to 0, batches of 64; five initial values of each network, side by side under `vmap`.
+Training  Adam, cosine from 0.03 to 0, batches of 64; ten initial values of each network, side by side under `vmap`.
 Plateaus  "Barren plateaus in quantum neural network training landscapes", McClean et al., 2018: of random circuits of
           2 to 10 qubits the variance of a derivative, which is taken by the parameter-shift rule.
 Run       python -m experiments.quantum
@@ -47,7 +47,7 @@ class Config(Common):
     batch_size: int = 64
     learning_rate: float = 0.03
     layers: int = 8  # of the circuit by re-uploading; the other one has twice as many, of half the parameters each
-    restarts: int = 5
+    restarts: int = 10
     qubits: int = 10  # the most of a random circuit
     depth: int = 64  # of these
     samples: int = 2000  # of these, for a variance

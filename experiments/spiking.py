@@ -43,7 +43,7 @@ CLASSES = 10
 class Config(Common):
     """Leaky integrate-and-fire networks."""
 
-    steps: int = 2000
+    steps: int = 1500
     workdir: str = "runs/spiking"
     dataset: Literal["mnist", "spoken_digits"] = "mnist"
     recurrent: Literal["yes", "no"] = "no"

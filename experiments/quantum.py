@@ -10,7 +10,10 @@ Training  Adam, cosine from 0.03 to 0, batches of 64; ten initial values of each
 Plateaus  "Barren plateaus in quantum neural network training landscapes", McClean et al., 2018: of random circuits of
           2 to 10 qubits the variance of a derivative, which is taken by the parameter-shift rule.
 Run       python -m experiments.quantum
-Measured  not yet
+Measured  test accuracy, mean and deviation over ten initial values, seed 0. Moons, 102 parameters each: reuploading
+          0.979+-0.003, mlp 0.975+-0.003, variational 0.915 by all ten. Digits: variational 0.882+-0.009 of 242
+          parameters, mlp 0.919+-0.009 of 253; reuploading is not measured yet. The state of a trained circuit is
+          NumPy's to 2.3e-7, its gradient that by shifted angles to 2.2e-7.
 """
 
 from __future__ import annotations

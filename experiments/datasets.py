@@ -58,6 +58,22 @@ def digits() -> Data:
     return _three(arrays | {"x": arrays["x"][..., None]})
 
 
+def digits_4x4() -> Data:
+    """The same digits, (n, 16): means of 2x2 pixels, in 0..1."""
+    arrays = data.digits()
+    return _three(arrays | {"x": arrays["x"].reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16)})
+
+
+def moons() -> Data:
+    """scikit-learn's two moons: 2,000 points with normal noise of 0.2, (n, 2), standardised."""
+    from sklearn.datasets import make_moons
+
+    x, y = make_moons(2000, noise=0.2, random_state=SPLIT_SEED)
+    parts = _three({"x": x.astype(np.float32), "y": y.astype(np.int32)})
+    standard = data.fit_standard(parts.train["x"])
+    return Data(*({"x": standard.apply(part["x"]), "y": part["y"]} for part in parts[:3]))
+
+
 def mnist(data_dir: str | None = None, name: str = "mnist") -> Data:
     """MNIST or Fashion-MNIST, (n, 784) float32 in 0..1; a fifth of the 60,000 for validation."""
     train, test = (data.mnist(data_dir, part, name=name) for part in ("train", "test"))

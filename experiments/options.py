@@ -99,13 +99,16 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("blocks", "factors", "negatives"), COUNT),
     **dict.fromkeys(("positions", "simulations", "test_simulations"), COUNT),
     "opening": ("0, 2 or 4 moves", lambda x: x in (0, 2, 4)),
+    "qubits": ("a whole number from 3 to 20", lambda x: 3 <= x <= 20),
     "patch": ("1, 2, 4, 8 or 16, which divide 32 pixels", lambda x: x in (1, 2, 4, 8, 16)),
     "drawing": NOT_NEGATIVE,
     **dict.fromkeys(("runs", "repeats", "walk_steps"), COUNT),
     **dict.fromkeys(("p", "q"), POSITIVE),
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),
-    **dict.fromkeys(("weight_decay", "decay", "bias_decay", "beta", "smoothness", "preflight.price"), NOT_NEGATIVE),
+    **dict.fromkeys(
+        ("weight_decay", "decay", "bias_decay", "beta", "smoothness", "sparsity", "preflight.price"), NOT_NEGATIVE
+    ),
     **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip"), POSITIVE),
     **dict.fromkeys(
         ("rates", "boosting_rates"),

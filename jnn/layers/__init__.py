@@ -93,6 +93,7 @@ from jnn.layers._hyper_linear import hyper_linear, hyper_linear_spec, hyper_weig
 from jnn.layers._kan import b_spline_basis, kan, kan_spec
 from jnn.layers._latent_attention import latent_attention, latent_attention_spec
 from jnn.layers._latent_cache import cached_latent_attention, latent_cache
+from jnn.layers._leaky_integrator import leaky_integrator
 from jnn.layers._lif_cell import lif_cell, lif_cell_spec, spike
 from jnn.layers._light_cells import minimal_gated_cell, minimal_gated_cell_spec, sru_cell, sru_cell_spec
 from jnn.layers._linear import linear, linear_spec, merge_weight
@@ -124,7 +125,15 @@ from jnn.layers._prefix import prefix_spec
 from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_cell_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
 from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
-from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
+from jnn.layers._quantum_circuit import (
+    data_reuploading,
+    data_reuploading_spec,
+    entangling_layers,
+    quantum_circuit,
+    quantum_circuit_spec,
+)
+from jnn.layers._quantum_state import amplitude_embedding, angle_embedding, z_expectations
+from jnn.layers._recurrent_lif_cell import recurrent_lif_cell, recurrent_lif_cell_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
@@ -198,6 +207,8 @@ __all__ = [
     "alibi",
     "alibi_slopes",
     "alpha_dropout",
+    "amplitude_embedding",
+    "angle_embedding",
     "atrous_pyramid",
     "atrous_pyramid_spec",
     "attention",
@@ -245,6 +256,8 @@ __all__ = [
     "convnext_block_spec",
     "cross_attention",
     "cross_cache",
+    "data_reuploading",
+    "data_reuploading_spec",
     "deep_sets",
     "deep_sets_spec",
     "deformable_conv",
@@ -265,6 +278,7 @@ __all__ = [
     "embed_spec",
     "embedding_bag",
     "embedding_bag_spec",
+    "entangling_layers",
     "expert_choice",
     "expert_mlps",
     "feature_pyramid",
@@ -324,6 +338,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_spec",
     "layers_from_torch",
+    "leaky_integrator",
     "learned_positions",
     "learned_positions_spec",
     "length_mask",
@@ -382,6 +397,8 @@ __all__ = [
     "quantum_circuit_spec",
     "random_blocks",
     "recurrent_kernel_attention",
+    "recurrent_lif_cell",
+    "recurrent_lif_cell_spec",
     "relative_bias",
     "relative_bias_spec",
     "relative_buckets",
@@ -441,4 +458,5 @@ __all__ = [
     "wkv",
     "yarn_rates",
     "yarn_scale",
+    "z_expectations",
 ]

@@ -102,12 +102,22 @@ def lif_cell(
     checks.maps("lif_cell", p, "input", more=("decay",))
     checks.floats("lif_cell", x)
     checks.trailing("lif_cell", x, weight_shape(p["input"]["w"])[:1])
-    v = same_carry("lif_cell", p, carry, x, _rest)
-    exact = wide(v) * over_last_axes(jax.nn.sigmoid(wide(p["decay"])), wide(v)) + wide(linear(p["input"], x))
-    fired = spike(exact - threshold, slope)
-    left = exact - threshold * jax.lax.stop_gradient(fired)
+    v = same_carry("lif_cell", p, carry, x, rest)
+    left, fired = fire(leaked(p["decay"], v) + wide(linear(p["input"], x)), threshold, slope)
     return left.astype(x.dtype), fired.astype(x.dtype)
 
 
-def _rest(p: Params, x: jax.Array) -> jax.Array:
+def rest(p: Params, x: jax.Array) -> jax.Array:
+    """Membranes (..., h) of zeros for inputs like x."""
     return jnp.zeros((*x.shape[:-1], *p["decay"].shape), x.dtype)
+
+
+def leaked(decay: jax.Array, v: jax.Array) -> jax.Array:
+    """What is left of membranes a step later, in float32 at least."""
+    return wide(v) * over_last_axes(jax.nn.sigmoid(wide(decay)), wide(v))
+
+
+def fire(v: jax.Array, threshold: float, slope: float) -> tuple[jax.Array, jax.Array]:
+    """Membranes behind their spikes, and those."""
+    fired = spike(v - threshold, slope)
+    return v - threshold * jax.lax.stop_gradient(fired), fired

@@ -1,6 +1,5 @@
-"""Capsules, spikes, coordinates as waves, splines, Hopfield memories, circuits, highways."""
+"""Capsules, spikes, coordinates as waves, splines, Hopfield memories, highways."""
 
-import functools
 from functools import partial
 
 import jax
@@ -137,6 +136,23 @@ def test_a_neuron_integrates_leaks_fires_and_is_set_back():
     np.testing.assert_allclose(grad, 1 / (1 + 4 * np.abs(at)) ** 2, rtol=1e-6)
 
 
+def test_recurrent_neurons_hear_the_last_spikes_and_an_integrator_never_fires():
+    """Both step by step in NumPy."""
+    p = jax.tree.map(np.asarray, random_params(layers.recurrent_lif_cell_spec(3, 4)))
+    x, decay = 2 * inputs(2, 6, 3), 1 / (1 + np.exp(-p["decay"]))
+    spikes, (last, _) = layers.rnn(layers.recurrent_lif_cell, p, x)
+    membranes, _ = layers.rnn(layers.leaky_integrator, {name: p[name] for name in ("input", "decay")}, x)
+    v, fired, free = np.zeros((3, 2, 4))
+    for t in range(6):
+        current = x[:, t] @ p["input"]["w"] + p["input"]["b"]
+        v, free = decay * v + current + fired @ p["recurrent"]["w"], decay * free + current
+        fired = (v > 1).astype(np.float32)
+        v = v - fired
+        np.testing.assert_array_equal(spikes[:, t], fired)
+        np.testing.assert_allclose(membranes[:, t], free, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(last, v, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("rng", configurations(fast=[0, 1]), ids=range(20))
 def test_b_splines_are_scipys(rng):
     degree = int(rng.integers(0, 4))
@@ -172,45 +188,6 @@ def test_an_update_never_increases_the_energy_of_a_hopfield_network():
     assert np.all(np.diff(energies, axis=0) <= 1e-6)
 
 
-PAULI = {0: [[0, 1], [1, 0]], 1: [[0, -1j], [1j, 0]], 2: [[1, 0], [0, -1]]}
-
-
-def on(gates):
-    """The Kronecker product of a gate for each qubit."""
-    return functools.reduce(np.kron, gates)
-
-
-def circuit(angles, x, entangle):
-    """Matrices of the whole state."""
-    q, eye = len(x), np.eye(2)
-    turn = lambda a, axis, i: on(
-        [np.cos(a / 2) * eye - 1j * np.sin(a / 2) * np.array(PAULI[axis]) if k == i else eye for k in range(q)]
-    )
-    up, down, second = np.diag([1, 0]), np.diag([0, 1]), PAULI[0 if entangle == "cnot" else 2]
-    pick = lambda **at: on([at.get(f"q{k}", eye) for k in range(q)])
-    state = np.eye(2**q)[0]
-    for i in range(q):
-        state = turn(x[i], 0, i) @ state
-    for layer in angles:
-        for i in range(q):
-            for axis in range(3):
-                state = turn(layer[i, axis], axis, i) @ state
-        for i in range(q if q > 2 else q - 1):
-            j = (i + 1) % q
-            state = (pick(**{f"q{i}": up}) + pick(**{f"q{i}": down, f"q{j}": np.array(second)})) @ state
-    return [(state.conj() @ pick(**{f"q{i}": np.array(PAULI[2])}) @ state).real for i in range(q)]
-
-
-@pytest.mark.parametrize("entangle", ["cnot", "cz"])
-@pytest.mark.parametrize("rng", configurations(fast=[2]), ids=range(20))
-def test_a_circuit_is_products_of_kroneckers_matrices(entangle, rng):
-    q, depth = int(rng.integers(1, 5)), 2
-    angles, x = rng.normal(size=(depth, q, 3), scale=2), rng.normal(size=(3, q), scale=2)
-    with jax.enable_x64(True):
-        found = jax.jit(partial(layers.quantum_circuit, entangle=entangle))({"angles": angles}, x)
-    np.testing.assert_allclose(found, [circuit(angles, row, entangle) for row in x], rtol=1e-9, atol=1e-9)
-
-
 X = jnp.ones((2, 3))
 
 
@@ -222,7 +199,6 @@ X = jnp.ones((2, 3))
         (lambda: layers.b_spline_basis(X, [0.0, 2.0, 1.0], 1), "ascending knots or more, found degree 1"),
         (lambda: layers.kan(random_params(layers.kan_spec(3, 2)), X, degree=8), "a degree in 0..7"),
         (lambda: layers.hopfield_retrieve(X, X[:, :2], beta=1.0), "the same leading and last axes"),
-        (lambda: layers.quantum_circuit({"angles": jnp.ones((1, 3, 3))}, X, entangle="swap"), "'cnot' or 'cz', found"),
         (lambda: layers.lif_cell(random_params(layers.lif_cell_spec(2, 4)), None, X), r"expect input \[...,2\]"),
     ],
 )

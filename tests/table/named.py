@@ -28,9 +28,16 @@ def flowing(layer):
     return lambda p, x: jax.tree.map(lambda out: out.astype(x.dtype), layer(p, x))
 
 
+def of_amplitudes(p, x):
+    """A circuit whose first state is its input; what is measured of it has the precision of the state."""
+    return layers.z_expectations(layers.entangling_layers(p, layers.amplitude_embedding(x))).astype(x.dtype)
+
+
 BLOCKS = [
     plain("capsules", layers.capsules_spec(4, 3, 2, 5), layers.capsules, 4, 3),
     recurring("lif", layers.lif_cell_spec(3, 4), partial(layers.lif_cell, threshold=0.3, slope=1.0)),
+    recurring("recurrent_lif", layers.recurrent_lif_cell_spec(3, 4), partial(layers.recurrent_lif_cell, slope=1.0)),
+    recurring("leaky_integrator", layers.lif_cell_spec(3, 4), layers.leaky_integrator),
     plain("fourier_features", layers.fourier_features_spec(2, 3, scale=0.3), layers.fourier_features, 2),
     Block("nerf_encoding", {}, lambda p, x, key: layers.nerf_encoding(x, frequencies=2), floats(3)),
     plain("siren", layers.siren_spec(3, 4, frequency=2.0), layers.siren, 3, frequency=2.0),
@@ -68,5 +75,7 @@ BLOCKS = [
         lambda rng: floats(4, 3)(rng) + floats(2)(rng),
     ),
     plain("quantum_circuit", layers.quantum_circuit_spec(3, 2), layers.quantum_circuit, 3),
+    plain("data_reuploading", layers.data_reuploading_spec(2, 2), layers.data_reuploading, 5),
+    plain("amplitude_embedding", layers.quantum_circuit_spec(2, 1), of_amplitudes, 3),
     plain("highway", layers.highway_spec(4), layers.highway, 4),
 ]

@@ -59,11 +59,15 @@ from jnn.data.augment import (
 )
 from jnn.data.pipeline import IteratorBatches, Packed, ReadAhead, SourceBatches, mixture
 from jnn.data.sources import (
+    Bar,
     HuggingFace,
     ImageFolder,
     MovieLens,
+    Note,
+    Part,
     Quantized,
     Skipped,
+    bach_chorales,
     breast_cancer,
     cifar10,
     cmudict,
@@ -90,6 +94,8 @@ from jnn.data.sources import (
     read_gguf,
     read_idx,
     read_jsonl,
+    read_midi,
+    read_musicxml,
     read_npy,
     read_npz,
     read_pairs,
@@ -106,12 +112,14 @@ from jnn.data.sources import (
     trees,
     unpack,
     usaddress,
+    write_midi,
     write_safetensors,
 )
 
 __all__ = [
     "PAD",
     "UNKNOWN",
+    "Bar",
     "Batches",
     "Characters",
     "Episodes",
@@ -120,7 +128,9 @@ __all__ = [
     "IteratorBatches",
     "Masked",
     "MovieLens",
+    "Note",
     "Packed",
+    "Part",
     "Quantized",
     "ReadAhead",
     "SeriesWindows",
@@ -138,6 +148,7 @@ __all__ = [
     "adjust_sharpness",
     "affine_matrix",
     "autocontrast",
+    "bach_chorales",
     "breast_cancer",
     "check_arrays",
     "cifar10",
@@ -193,6 +204,8 @@ __all__ = [
     "read_gguf",
     "read_idx",
     "read_jsonl",
+    "read_midi",
+    "read_musicxml",
     "read_npy",
     "read_npz",
     "read_pairs",
@@ -222,5 +235,6 @@ __all__ = [
     "windows_in_order",
     "word_dropout",
     "words",
+    "write_midi",
     "write_safetensors",
 ]

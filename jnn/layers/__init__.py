@@ -124,6 +124,7 @@ from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_
 from jnn.layers._qrnn import qrnn, qrnn_spec
 from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
 from jnn.layers._quantum_circuit import quantum_circuit, quantum_circuit_spec
+from jnn.layers._relative_attention import relative_attention, relative_attention_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
@@ -380,6 +381,8 @@ __all__ = [
     "quantum_circuit_spec",
     "random_blocks",
     "recurrent_kernel_attention",
+    "relative_attention",
+    "relative_attention_spec",
     "relative_bias",
     "relative_bias_spec",
     "relative_buckets",

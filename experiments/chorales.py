@@ -2,7 +2,7 @@
 
     chorales(data_dir) -> Data(train, validation, test)       pieces, no tune in two parts
     transpositions(pieces) -> pieces                          each by all semitones that the voices can sing
-    windows(pieces, context) -> {"state", "now", "place", "until", "weight"}
+    windows(pieces, context) -> {"state", "now", ...}         rows of equal length
     notes(states) -> parts                                    for MIDI, the score and the page
 
 What a voice does at a step is its state: it strikes a pitch (0 to 127), holds it (128 more), or rests. What is to be
@@ -28,6 +28,7 @@ GRID = 4  # steps of a quarter
 HELD, SILENT, START, STATES = 128, 256, 257, 258  # states: held pitches begin at HELD; START is before the first step
 HOLD, REST, TOKENS = 128, 129, 130
 PLACES, UNTIL = 48, 33  # steps of the longest bar, and of what is before a fermata, the last of which is "far"
+AHEAD = tuple(range(2, 17, 2))  # steps: eighths of the next four quarters
 TUNE = 8  # intervals by which a tune is known
 SPLIT_SEED = 0
 
@@ -52,7 +53,7 @@ class Piece:
 
 
 def chorales(data_dir: str | None = None) -> Split:
-    """Chorales of four voices on the grid; of tunes, whose settings stay together, a tenth validates and a fifth tests."""
+    """Chorales of four voices on the grid. Of tunes, whose settings stay together, a tenth validates, a fifth tests."""
     found = [on_grid(name, parts) for name, parts in data.bach_chorales(data_dir).items()]
     pieces = [piece for piece in found if piece is not None]
     tunes = sorted({tune(piece) for piece in pieces})
@@ -145,32 +146,42 @@ def _range(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return sounding.min(0).filled(127), sounding.max(0).filled(0)
 
 
-def windows(pieces: Iterable[Piece], context: int) -> dict[str, np.ndarray]:
-    """Rows of a context's steps, which begin half of one after another.
+def columns(piece: Piece) -> dict[str, np.ndarray]:
+    """What is known of each step, and what is sung.
 
     Returns:
-      "state" (n, context, 4), the states before each step; "now" (n, context, 4), those at it; "place" and "until"
-      (n, context), all int32. "fresh" and "inside" (n, context), float32: 1 for steps that no row before has, which
-      count once over all rows and, but at the beginning of a piece, have half a context behind them; and for all steps
-      of a piece, which rows may outlast.
+      "state" and "now" (t, 4), the states before each step and at it; "place" and "until" (t,); "ahead" (t, 8), the
+      melody's states at the next eighths.
     """
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("state", "now", "place", "until", "fresh", "inside")}
+    melody = np.append(piece.states[:, 0], [SILENT] * AHEAD[-1])
+    return {
+        "state": np.concatenate([np.full((1, len(VOICES)), START), piece.states[:-1]]),
+        "now": piece.states,
+        "place": piece.place,
+        "until": piece.until,
+        "ahead": np.stack([melody[by : by + len(piece.states)] for by in AHEAD], 1),
+    }
+
+
+def windows(pieces: Iterable[Piece], context: int, *, once: bool = False) -> dict[str, np.ndarray]:
+    """Rows of a context's steps, each of which begins half a context behind the one before.
+
+    Returns:
+      `columns` of rows, int32, filled with 0 where a row outlasts its piece; and "counts" (n, context), float32: 1 for
+      steps of a piece, or, if they are to count `once`, for those that no row before has. These, but at the beginning
+      of a piece, have half a context behind them at least.
+    """
+    rows: list[dict[str, np.ndarray]] = []
+    half = context // 2
     for piece in pieces:
-        steps = len(piece.states)
-        columns = {
-            "state": np.concatenate([np.full((1, 4), START), piece.states[:-1]]),
-            "now": piece.states,
-            "place": piece.place,
-            "until": piece.until,
-            "inside": np.ones(steps),
-        }
-        for begin in range(0, max(1, steps - context // 2), context // 2):
-            for name, column in columns.items():
-                rows[name].append(_filled(column[begin : begin + context], context))
-            fresh = np.arange(context) >= (context // 2 if begin else 0)
-            rows["fresh"].append(fresh * rows["inside"][-1])
-    dtypes = {"fresh": np.float32, "inside": np.float32}
-    return {name: np.stack(column).astype(dtypes.get(name, np.int32)) for name, column in rows.items()}
+        known = columns(piece) | {"counts": np.ones(len(piece.states))}
+        for begin in range(0, max(1, len(piece.states) - half), half):
+            row = {name: _filled(column[begin : begin + context], context) for name, column in known.items()}
+            if once and begin:
+                row["counts"][:half] = 0
+            rows.append(row)
+    joined = {name: np.stack([row[name] for row in rows]).astype(np.int32) for name in rows[0]}
+    return joined | {"counts": joined["counts"].astype(np.float32)}
 
 
 def _filled(column: np.ndarray, length: int) -> np.ndarray:

@@ -15,6 +15,8 @@ Measured  TODO
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import jax
@@ -26,16 +28,20 @@ from experiments.chorales import VOICES, chorales, tokens, transpositions, windo
 from experiments.counted_chorales import counted
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.training import evaluate, train
+from experiments.staves import grand_staff
+from experiments.sung import parallels, published, sung
+from experiments.training import evaluate, first, train
 from jnn.data import Batches, in_order
 from jnn.train import LossOutput
+
+LONGEST = 256  # steps of a piece that is harmonised
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Common):
     """Four-part chorales."""
 
-    steps: int = 800
+    steps: int = 500
     workdir: str = "runs/music"
     model: Literal["lstm", "transformer"] = "transformer"
     melody: Literal["past", "ahead"] = "past"  # what of it is known where it is harmonised
@@ -84,7 +90,17 @@ def experiment(config: Config) -> Outcome:
     )
     measured = evaluate(own, state, in_order(windows(data.test, config.context, once=True), config.batch_size))
     metrics = {f"test_{name}": float(value.value()) for name, value in measured.items()}
-    return Outcome(params=state.params, metrics=metrics | counted(data, trains), history=history)
+    chosen = [piece for piece in data.test if len(piece.states) <= LONGEST][: config.examples]
+    songs = sung(state.params, sizes, chosen, jax.random.key(config.seed), config.temperature)
+    if first():
+        published(Path(config.workdir), songs)
+    figures = {song.title: partial(grand_staff, song.piece, drawn=song.drawn) for song in songs}
+    return Outcome(
+        params=state.params,
+        metrics=metrics | counted(data, trains) | parallels(songs),
+        history=history,
+        figures=figures,
+    )
 
 
 if __name__ == "__main__":

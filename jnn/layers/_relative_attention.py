@@ -1,4 +1,4 @@
-"""Relative attention: how well a query fits a key hangs on how far back that is, too, by a learned key for each distance.
+"""Relative attention: how well a query fits a key hangs on how far back that is, too, by a key for each distance.
 
     attention(p, x, causal=True, attend=partial(relative_attention, p["relative"]))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jnn.data import (
+    bach_chorales,
     cifar10,
     cmudict,
     data_root,
@@ -53,6 +54,7 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (cmudict, "cmudict/cmudict.dict"),
         (libreoffice_en_de, "libreoffice_en_de/train.tsv"),
         (usaddress, "usaddress/labeled.xml"),
+        (bach_chorales, "bach_chorales/"),
         (movielens100k, "movielens100k/u.data"),
         (nuclei, "nuclei/img2d.tif"),
         (omniglot, "omniglot/images_background_small1/"),

@@ -77,7 +77,7 @@ LAYERS = {"lstm": (lstm_spec, lstm), "transformer": (relative_block_spec, relati
 
 def numbered(states: jax.Array) -> jax.Array:
     """Numbers of the states (..., n) of several voices, or of one at several times: each has rows of its own."""
-    return states + STATES * jnp.arange(states.shape[-1])
+    return states + STATES * jax.lax.broadcasted_iota(states.dtype, states.shape, states.ndim - 1)
 
 
 def behind(p: dict, rows: dict, sizes: Sizes, *, key: jax.Array | None) -> jax.Array:

@@ -32,6 +32,7 @@ from experiments.staves import grand_staff
 from experiments.sung import parallels, published, sung
 from experiments.training import evaluate, first, train
 from jnn.data import Batches, in_order
+from jnn.optional import optional
 from jnn.train import LossOutput
 
 LONGEST = 256  # steps of a piece that is harmonised
@@ -70,6 +71,7 @@ def loss(params, batch, ctx, sizes: Sizes):
 
 def experiment(config: Config) -> Outcome:
     """Trains, validates, tests against n-grams, and writes MIDI and a page of what it sings."""
+    optional("mido", "music")  # is missed before anything is trained
     data = chorales(config.data_dir)
     sizes = Sizes(
         *(config.model, config.embed, config.layers, config.heads, config.context, config.dropout),

@@ -40,10 +40,10 @@ def _rows(pieces: Sequence[Piece], voice: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _contexts(piece: Piece, voice: int) -> np.ndarray:
-    """What a voice hangs on, the most telling first: (t, 8)."""
+    """What a voice hangs on, the most telling first: (t, 9)."""
     known = columns(piece)
     state, now, under_fermata = known["state"], known["now"], piece.until == 0
     above = [now[:, other] for other in reversed(range(voice))]
     below = [state[:, other] for other in reversed(range(voice + 1, len(VOICES)))]
-    earlier = [np.concatenate([state[:1, voice].repeat(by), state[:-by, voice]])[: len(state)] for by in (1, 2, 4)]
+    earlier = [np.concatenate([state[:1, voice].repeat(by), state[:-by, voice]])[: len(state)] for by in (1, 2, 4, 8)]
     return np.stack([state[:, voice], 2 * (piece.place % 4) + under_fermata, *above, *below, *earlier], 1)

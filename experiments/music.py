@@ -53,7 +53,7 @@ class Config(Common):
     dropout: float = 0.2
     batch_size: int = 32
     learning_rate: float = 2e-3
-    warmup: int = 100
+    warmup: int = 50
     examples: int = 4  # melodies that are harmonised
     temperature: float = 1.0  # of what is drawn
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from fractions import Fraction
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -209,7 +210,20 @@ def options(folder, data_dir, **changes):
     return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
-@pytest.mark.parametrize("model", [pytest.param("lstm", marks=pytest.mark.slow), "transformer"])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_network_that_knows_nothing_is_as_good_as_chance(ahead):
+    """Of 130 tokens, for each voice that is told; steps beyond a piece have no weight."""
+    sizes = Sizes("lstm", 8, 1, 2, 16, 0.1, ahead=ahead)
+    params = jnn.init(choir_spec(sizes), jax.random.key(0))
+    params["out"] = jax.tree.map(jnp.zeros_like, params["out"])
+    batch = rows_of(np.random.default_rng(0)) | {"counts": jnp.ones((2, 12)).at[1, 7:].set(0), "weight": jnp.ones(2)}
+    output = music.loss(params, batch, SimpleNamespace(key=jax.random.key(1)), sizes)
+    np.testing.assert_allclose(output.values, (4 - ahead) * np.log(130), rtol=1e-5)
+    assert output.weights.sum() == 19
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", LAYERS)
 def test_a_run_leaves_scores_midi_and_a_page(tmp_path, data_dir, model, capsys):
     pytest.importorskip("mido")
     launch(music.experiment, Config, options(tmp_path / "run", data_dir, model=model))

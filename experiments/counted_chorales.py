@@ -21,7 +21,8 @@ def counted(data: Split, trains: Sequence[Piece]) -> dict[str, float | list[int]
     losses, lengths = [], []
     for voice in range(len(VOICES)):
         (seen, sung), validates, tests = (_rows(pieces, voice) for pieces in (trains, data.validation, data.test))
-        models = [KneserNey.fit(seen[:, :length], sung, TOKENS) for length in range(1, seen.shape[1] + 1)]
+        longest = KneserNey.fit(seen, sung, TOKENS)
+        models = [longest.shorter(length) for length in range(1, seen.shape[1] + 1)]
         best = min(models, key=lambda model: _loss(model, *validates))
         losses.append(_loss(best, *tests))
         lengths.append(len(best.orders) - 1)

@@ -22,9 +22,8 @@ class _Order(NamedTuple):
 
     contexts: np.ndarray
     pairs: np.ndarray
-    counts: (
-        np.ndarray
-    )  # of a pair: how often it was seen; of all but the longest, behind how many different longer ones
+    often: np.ndarray  # how often a pair was seen
+    counts: np.ndarray  # the same for the longest contexts; else behind how many different longer ones
     totals: np.ndarray  # of a context, the sum of these
     kinds: np.ndarray  # how many different tokens it was seen with
     discount: float
@@ -59,9 +58,16 @@ class KneserNey:
             pairs.append(kinds)
             places.append(place)
             owners.append(first)
-        seen = [np.bincount(place[first]) for place, first in zip(places, owners[1:], strict=False)]
-        orders = map(_order, keys, pairs, [*seen, np.bincount(places[-1])], [vocab] * len(keys))
+        often = [np.bincount(place) for place in places]
+        behind = [np.bincount(place[first]) for place, first in zip(places, owners[1:], strict=False)]
+        orders = map(_order, keys, pairs, often, [*behind, often[-1]], [vocab] * len(keys))
         return KneserNey(tuple(orders), base, vocab)
+
+    def shorter(self, length: int) -> KneserNey:
+        """What `fit` would make of contexts that are cut to this length."""
+        last = self.orders[length]
+        last = _order(last.contexts, last.pairs, last.often, last.often, self.vocab)
+        return dataclasses.replace(self, orders=(*self.orders[:length], last))
 
     def probability(self, contexts: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """Of each token (n,) in its context (n, order - 1)."""
@@ -76,13 +82,11 @@ class KneserNey:
         return found
 
 
-def _order(contexts: np.ndarray, pairs: np.ndarray, counts: np.ndarray, vocab: int) -> _Order:
+def _order(contexts: np.ndarray, pairs: np.ndarray, often: np.ndarray, counts: np.ndarray, vocab: int) -> _Order:
     once, twice = ((counts == n).sum() for n in (1, 2))
     totals = np.bincount(pairs // vocab, counts)
-    discount = (
-        once / (once + 2 * twice) if once else 0.5
-    )  # of none that was seen once, something is left for the unseen
-    return _Order(contexts, pairs, counts, totals, np.bincount(pairs // vocab), float(discount))
+    discount = once / (once + 2 * twice) if once else 0.5  # something is always left for the unseen
+    return _Order(contexts, pairs, often, counts, totals, np.bincount(pairs // vocab), float(discount))
 
 
 def _place(keys: np.ndarray, ids: np.ndarray, base: int, values: np.ndarray) -> np.ndarray:

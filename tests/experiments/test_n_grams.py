@@ -41,6 +41,13 @@ def test_a_bigram_is_the_formula():
     )
 
 
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_a_shorter_one_is_that_of_shorter_contexts(length):
+    (contexts, tokens), (asked, answers) = text(3), text(4)
+    short = KneserNey.fit(contexts[:, :length], tokens, 5).probability(asked[:, :length], answers)
+    np.testing.assert_allclose(KneserNey.fit(contexts, tokens, 5).shorter(length).probability(asked, answers), short)
+
+
 def test_more_context_tells_more_where_there_is_more_to_tell():
     (contexts, tokens), (others, held_out) = text(1, 4000), text(2)
     losses = [

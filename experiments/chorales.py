@@ -172,13 +172,13 @@ def windows(pieces: Iterable[Piece], context: int, *, once: bool = False) -> dic
       of a piece, have half a context behind them at least.
     """
     rows: list[dict[str, np.ndarray]] = []
-    half = context // 2
+    half, kept = context // 2, context - context // 2
     for piece in pieces:
         known = columns(piece) | {"counts": np.ones(len(piece.states))}
-        for begin in range(0, max(1, len(piece.states) - half), half):
+        for begin in range(0, max(1, len(piece.states) - kept), half):
             row = {name: _filled(column[begin : begin + context], context) for name, column in known.items()}
             if once and begin:
-                row["counts"][:half] = 0
+                row["counts"][:kept] = 0
             rows.append(row)
     joined = {name: np.stack([row[name] for row in rows]).astype(np.int32) for name in rows[0]}
     return joined | {"counts": joined["counts"].astype(np.float32)}

@@ -110,9 +110,10 @@ def test_no_tune_is_in_two_parts_and_voices_stay_in_their_ranges(data_dir):
     np.testing.assert_array_equal((whole.min(0), whole.max(0)), (more.min(0), more.max(0)))
 
 
-def test_rows_that_count_once_tell_each_step_once(data_dir):
+@pytest.mark.parametrize("context", [16, 7, 100])
+def test_rows_that_count_once_tell_each_step_once(data_dir, context):
     pieces = chorales(data_dir).train
-    rows = windows(pieces, 16, once=True)
+    rows = windows(pieces, context, once=True)
     told_of = rows["now"][rows["counts"] > 0]
     np.testing.assert_array_equal(told_of, np.concatenate([piece.states for piece in pieces]))
     known = columns(pieces[0])

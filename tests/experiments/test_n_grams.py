@@ -55,3 +55,20 @@ def test_more_context_tells_more_where_there_is_more_to_tell():
     ]
     assert losses[2] < losses[1] - 0.2
     assert losses[2] == pytest.approx(0.8018, abs=0.1)  # the entropy of what is drawn
+
+
+def test_it_is_what_nltk_makes_of_a_text():
+    """At one discount for all, and with the lowest order as it stands, which NLTK has."""
+    lm, util = pytest.importorskip("nltk.lm"), pytest.importorskip("nltk.util")
+    contexts, tokens = text(5)
+    theirs = lm.KneserNeyInterpolated(3, discount=0.3)
+    words = [str(token) for token in [*contexts[0, ::-1], *tokens]]
+    theirs.fit([util.everygrams(words, max_len=3)], vocabulary_text=words)
+    model = KneserNey.fit(contexts, tokens, 5)
+    discounts = (0.0, 0.3, 0.3)
+    ours = KneserNey(
+        tuple(order._replace(discount=d) for order, d in zip(model.orders, discounts, strict=True)), model.base, 5
+    )
+    asked, answers = text(6, n=40)
+    wanted = [theirs.score(str(a), [str(c) for c in row[::-1]]) for row, a in zip(asked, answers, strict=True)]
+    np.testing.assert_allclose(ours.probability(asked, answers), wanted, rtol=1e-6)

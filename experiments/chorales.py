@@ -29,7 +29,7 @@ HELD, SILENT, START, STATES = 128, 256, 257, 258  # states: held pitches begin a
 HOLD, REST, TOKENS = 128, 129, 130
 PLACES, UNTIL = 48, 33  # steps of the longest bar, and of what is before a fermata, the last of which is "far"
 AHEAD = tuple(range(2, 17, 2))  # steps: eighths of the next four quarters
-TUNE = 8  # intervals by which a tune is known
+RUN, SHARED = 6, 0.4  # intervals of a run of a melody, and what share of its runs another setting has at least
 SPLIT_SEED = 0
 
 
@@ -56,11 +56,11 @@ def chorales(data_dir: str | None = None) -> Split:
     """Chorales of four voices on the grid. Of tunes, whose settings stay together, a tenth validates, a fifth tests."""
     found = [on_grid(name, parts) for name, parts in data.bach_chorales(data_dir).items()]
     pieces = [piece for piece in found if piece is not None]
-    tunes = sorted({tune(piece) for piece in pieces})
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(tunes))
-    part = {tunes[i]: (place >= len(tunes) * 0.2) + (place >= len(tunes) * 0.3) for place, i in enumerate(order)}
-    test, validation, train = ([piece for piece in pieces if part[tune(piece)] == i] for i in range(3))
-    return Split(train, validation, test)
+    numbers = tunes(pieces)
+    order = np.random.default_rng(SPLIT_SEED).permutation(max(numbers) + 1)  # of a tune, its place
+    share = order[numbers] / len(order)
+    within = lambda low, high: [piece for piece, at in zip(pieces, share, strict=True) if low <= at < high]
+    return Split(within(0.3, 1), within(0.2, 0.3), within(0, 0.2))
 
 
 def on_grid(name: str, parts: Sequence[Part]) -> Piece | None:
@@ -121,10 +121,26 @@ def tokens(states: Any) -> Any:
     return states * ~(held | silent) + HOLD * held + REST * silent
 
 
-def tune(piece: Piece) -> tuple[int, ...]:
-    """A tune is known by its first intervals, on quarters."""
-    melody = pitches(piece.states[:, 0])[::GRID]
-    return tuple(np.diff(melody[melody >= 0])[:TUNE].tolist())
+def tunes(pieces: Sequence[Piece]) -> list[int]:
+    """The number of each piece's tune: two are of one if either's melody has, on quarters, enough of the other's runs.
+
+    What is of one tune with a third is of one.
+    """
+    numbers: list[int] = list(range(len(pieces)))
+    runs = [_runs(pitches(piece.states[:, 0])[::GRID]) for piece in pieces]
+    for i, own in enumerate(runs):
+        for j, other in enumerate(runs[:i]):
+            if len(own & other) >= SHARED * max(1, min(len(own), len(other))):
+                numbers = [numbers[i] if number == numbers[j] else number for number in numbers]
+    places = {number: place for place, number in enumerate(dict.fromkeys(numbers))}
+    return [places[number] for number in numbers]
+
+
+def _runs(melody: np.ndarray) -> set[tuple[int, ...]]:
+    intervals = np.diff(melody[melody >= 0])
+    if len(intervals) < RUN:
+        return {tuple(intervals.tolist())}
+    return set(map(tuple, np.lib.stride_tricks.sliding_window_view(intervals, RUN).tolist()))
 
 
 def transpositions(pieces: Iterable[Piece], most: int = 6) -> list[Piece]:

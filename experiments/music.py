@@ -1,6 +1,6 @@
 """Four-part chorales: a network learns from J. S. Bach's, writes others, and harmonises melodies that it has not heard.
 
-Data      402 settings of 245 tunes (of 410 scores; a prelude, two in five parts and five with shorter notes are left
+Data      402 settings of 224 tunes (of 410 scores; a prelude, two in five parts and five with shorter notes are left
           out) on a grid of sixteenths: each voice strikes a pitch, holds it or rests. No tune is in two parts; a fifth
           of them tests, a tenth validates. What trains is moved by all semitones that the voices can sing.
 Network   what was sung before is read once a step, by an LSTM of three layers or a transformer with relative attention

@@ -27,7 +27,7 @@ from experiments.chorales import (
     pitches,
     tokens,
     transpositions,
-    tune,
+    tunes,
     windows,
 )
 from experiments.counted_chorales import counted
@@ -101,13 +101,21 @@ def test_a_piece_is_its_notes_its_bars_and_its_fermatas():
 def test_no_tune_is_in_two_parts_and_voices_stay_in_their_ranges(data_dir):
     parts = chorales(data_dir)
     assert sum(map(len, parts)) == 20
-    tunes = [{tune(piece) for piece in own} for own in parts]
-    assert all(tunes)
-    assert not tunes[0] & tunes[1] | tunes[0] & tunes[2] | tunes[1] & tunes[2]
+    assert all(parts)
+    numbers = iter(tunes([piece for own in parts for piece in own]))
+    known = [{next(numbers) for _ in own} for own in parts]
+    assert not known[0] & known[1] | known[0] & known[2] | known[1] & known[2]
     moved = transpositions(parts.train)
     assert len(moved) > len(parts.train)
     whole, more = (np.concatenate([pitches(piece.states) for piece in own]) for own in (parts.train, moved))
     np.testing.assert_array_equal((whole.min(0), whole.max(0)), (more.min(0), more.max(0)))
+
+
+def test_a_tune_is_known_in_another_key_and_with_another_beginning(data_dir):
+    first, second, *_ = chorales(data_dir).train
+    higher = dataclasses.replace(first, states=first.states + 2)
+    begun = dataclasses.replace(first, states=np.roll(first.states, 8, 0))
+    assert tunes([first, second, higher, begun]) == [0, 1, 0, 0]
 
 
 @pytest.mark.parametrize("context", [16, 7, 100])

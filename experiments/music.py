@@ -9,7 +9,8 @@ Network   what was sung before is read once a step, by an LSTM of three layers o
           harmonised by drawing the other three. With `--melody ahead` its next four quarters are read, too.
 Training  Adam, warm-up and cosine to 0, windows of eight bars, dropout 0.2.
 Run       python -m experiments.music [--model lstm] [--melody ahead]
-Measured  TODO
+Measured  nats a step of four voices, 70 chorales of other tunes: Kneser-Ney's n-grams 1.791 (soprano 0.491, alto 0.460,
+          tenor 0.443, bass 0.396). The networks are not measured yet.
 """
 
 from __future__ import annotations

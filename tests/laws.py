@@ -65,6 +65,7 @@ SPECS = {
     "feed_forward_spec": (4, 8),
     "latent_attention_spec": (4, 2),
     "relative_bias_spec": (2, 4),
+    "relative_attention_spec": (2, 3, 4),
     "mixture_of_experts_spec": (2, 3, 4),
     "bilinear_spec": (2, 3, 4),
     "adaptive_log_softmax_spec": (4, 6, (2, 4)),

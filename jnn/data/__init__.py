@@ -59,11 +59,15 @@ from jnn.data.augment import (
 )
 from jnn.data.pipeline import IteratorBatches, Packed, ReadAhead, SourceBatches, mixture
 from jnn.data.sources import (
+    Bar,
     HuggingFace,
     ImageFolder,
     MovieLens,
+    Note,
+    Part,
     Quantized,
     Skipped,
+    bach_chorales,
     boston_mortgages,
     breast_cancer,
     cifar10,
@@ -92,6 +96,8 @@ from jnn.data.sources import (
     read_gguf,
     read_idx,
     read_jsonl,
+    read_midi,
+    read_musicxml,
     read_npy,
     read_npz,
     read_pairs,
@@ -109,12 +115,14 @@ from jnn.data.sources import (
     trees,
     unpack,
     usaddress,
+    write_midi,
     write_safetensors,
 )
 
 __all__ = [
     "PAD",
     "UNKNOWN",
+    "Bar",
     "Batches",
     "Characters",
     "Episodes",
@@ -123,7 +131,9 @@ __all__ = [
     "IteratorBatches",
     "Masked",
     "MovieLens",
+    "Note",
     "Packed",
+    "Part",
     "Quantized",
     "ReadAhead",
     "SeriesWindows",
@@ -141,6 +151,7 @@ __all__ = [
     "adjust_sharpness",
     "affine_matrix",
     "autocontrast",
+    "bach_chorales",
     "boston_mortgages",
     "breast_cancer",
     "check_arrays",
@@ -198,6 +209,8 @@ __all__ = [
     "read_gguf",
     "read_idx",
     "read_jsonl",
+    "read_midi",
+    "read_musicxml",
     "read_npy",
     "read_npz",
     "read_pairs",
@@ -228,5 +241,6 @@ __all__ = [
     "windows_in_order",
     "word_dropout",
     "words",
+    "write_midi",
     "write_safetensors",
 ]

@@ -134,6 +134,7 @@ from jnn.layers._quantum_circuit import (
 )
 from jnn.layers._quantum_state import amplitude_embedding, angle_embedding, z_expectations
 from jnn.layers._recurrent_lif_cell import recurrent_lif_cell, recurrent_lif_cell_spec
+from jnn.layers._relative_attention import relative_attention, relative_attention_spec
 from jnn.layers._resize import resize, upsample
 from jnn.layers._rnn import Carry, Cell, rnn
 from jnn.layers._rnn_cell import rnn_carry, rnn_cell, rnn_cell_spec
@@ -399,6 +400,8 @@ __all__ = [
     "recurrent_kernel_attention",
     "recurrent_lif_cell",
     "recurrent_lif_cell_spec",
+    "relative_attention",
+    "relative_attention_spec",
     "relative_bias",
     "relative_bias_spec",
     "relative_buckets",

@@ -107,6 +107,13 @@ BLOCKS = [
         floats(5, 8),
         noisy=True,
     ),
+    Block(
+        "relative_attention",
+        layers.attention_spec(8, 2) | {"relative": layers.relative_attention_spec(2, 4, 3)},
+        lambda p, x, key: layers.attention(p, x, causal=True, attend=partial(layers.relative_attention, p["relative"])),
+        floats(5, 8),
+        causal=True,
+    ),
     mixing("mamba2", layers.mamba2_spec(4, 4, head=3, states=2, groups=2), layers.mamba2, chunk=4),
     mixing("gated_delta_net", layers.gated_delta_net_spec(4, 2, head=3, states=2), layers.gated_delta_net, chunk=4),
     mixing("s4d", layers.s4d_spec(4, states=3), layers.s4d, causal=False),

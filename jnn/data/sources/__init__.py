@@ -22,8 +22,10 @@ from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
+from jnn.data.sources._midi import read_midi, write_midi
 from jnn.data.sources._mortgages import boston_mortgages
 from jnn.data.sources._movielens import MovieLens, movielens100k, movielens_genres
+from jnn.data.sources._musicxml import Bar, Note, Part, bach_chorales, read_musicxml
 from jnn.data.sources._numpy_files import read_npy, read_npz
 from jnn.data.sources._omniglot import omniglot, omniglot_runs
 from jnn.data.sources._parquet import read_parquet
@@ -40,11 +42,15 @@ from jnn.data.sources._usaddress import read_tagged_words, usaddress
 from jnn.data.sources._wav import read_wav
 
 __all__ = [
+    "Bar",
     "HuggingFace",
     "ImageFolder",
     "MovieLens",
+    "Note",
+    "Part",
     "Quantized",
     "Skipped",
+    "bach_chorales",
     "boston_mortgages",
     "breast_cancer",
     "cifar10",
@@ -73,6 +79,8 @@ __all__ = [
     "read_gguf",
     "read_idx",
     "read_jsonl",
+    "read_midi",
+    "read_musicxml",
     "read_npy",
     "read_npz",
     "read_pairs",
@@ -90,5 +98,6 @@ __all__ = [
     "trees",
     "unpack",
     "usaddress",
+    "write_midi",
     "write_safetensors",
 ]

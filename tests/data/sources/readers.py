@@ -1,8 +1,10 @@
 """The readers as the fuzz sees them: good files, and an oracle for whatever they answer to a mutated one."""
 
+import collections
 import contextlib
 import csv
 import dataclasses
+import fractions
 import gzip
 import io
 import json
@@ -26,6 +28,7 @@ from jnn.data import (
     read_gguf,
     read_idx,
     read_jsonl,
+    read_musicxml,
     read_npy,
     read_npz,
     read_pairs,
@@ -37,6 +40,7 @@ from jnn.data import (
     unpack,
 )
 from tests.data.sources.gguf_files import GOOD, gguf_is_right
+from tests.data.sources.scores import attributes, note, packed, score
 from tests.data.sources.writers import chunk, cifar_records, idx, safetensors, wav
 
 
@@ -108,6 +112,38 @@ def tagged_are_right(data, found):
     words = [[word for word in row.childNodes if word.nodeType == word.ELEMENT_NODE] for row in rows]
     text = lambda word: "".join(part.data for part in word.childNodes if part.nodeType != part.COMMENT_NODE).strip()
     return [([text(word) for word in row], [word.tagName for word in row]) for row in words] == found
+
+
+def score_is_right(data, found):
+    """How long each pitch sounds in each part, in all, by the document's other reader in the standard library."""
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            container = minidom.parseString(archive.read("META-INF/container.xml"))
+            data = archive.read(container.getElementsByTagName("rootfile")[0].getAttribute("full-path"))
+    parts = [dict(sounding(part)) for part in children(minidom.parseString(data).documentElement, "part")]
+    ours = [collections.Counter() for _ in found]
+    for part, own in zip(found, ours, strict=True):
+        for _, duration, pitch, _ in part.notes:
+            own[pitch] += duration
+    return parts == [dict(own) for own in ours]
+
+
+def children(node, *tags):
+    return [child for child in node.childNodes if child.nodeName in tags]
+
+
+def sounding(part):
+    """How long each pitch does."""
+    text = lambda node, tag: "".join(child.data for child in children(children(node, tag)[0], "#text")).strip()
+    found, divisions = collections.Counter(), 1
+    for element in (e for measure in children(part, "measure") for e in children(measure, "attributes", "note")):
+        if children(element, "divisions"):
+            divisions = fractions.Fraction(text(element, "divisions"))
+        for pitch in children(element, "pitch")[:1] if not children(element, "grace") else ():
+            alter = int(float(text(pitch, "alter"))) if children(pitch, "alter") else 0
+            place = 12 * (int(float(text(pitch, "octave"))) + 1) + "C D EF G A B".index(text(pitch, "step")) + alter
+            found[place] += fractions.Fraction(text(element, "duration")) / divisions
+    return found
 
 
 def csv_is_right(data, found):
@@ -238,6 +274,10 @@ LINES = b'{"text": "good \\u00e9", "label": 1}\n{"text": "bad", "label": 0}\n'
 DICTIONARY = b"read R EH1 D\nread(2) R IY1 D # now\n'em AH0 M\n"
 PAIRS = b'Save\tSpeichern\r\n"#" = align\t"#" = \xc3\xbcber\n'
 TAGGED = b"<all><one><No>5</No> <Name>Main &amp; 1st</Name>,</one><one><No>7a</No></one></all>"
+SCORE = score(
+    {"Alto": [attributes(2) + note(60, 3) + note(61, 1, tie="start"), note(61, 2, tie="stop") + note(None, 2)]}
+)
+SCORES = (SCORE, packed(SCORE))
 TABLE = b'age,height,smoker,name\n61,1.75,yes,"Ada, ""A"""\n-7,2e0,no,B\n12,160,no,C\n'
 BOXES = b"image_path,xmin,ymin,xmax,ymax,label\na.png,1,2,30,40,Tree\nb.png,0,0,5,5,Tree\na.png,7,7,9,9,Dead\n"
 COLUMNS = {"age": int, "height": float, "smoker": ("no", "yes"), "name": str}
@@ -263,6 +303,7 @@ READERS = [
     Reader("pronunciations", "a.dict", (DICTIONARY,), read_pronunciations, pronunciations_are_right),
     Reader("pairs", "a.tsv", (PAIRS,), read_pairs, pairs_are_right),
     Reader("tagged", "a.xml", (TAGGED,), read_tagged_words, tagged_are_right),
+    Reader("scores", "a.xml", SCORES, read_musicxml, score_is_right),
     Reader("csv", "a.csv", (TABLE,), lambda path: read_csv(path, COLUMNS), csv_is_right),
     Reader("boxes", "a.csv", (BOXES,), read_boxes, boxes_are_right),
     Reader("npy", "a.npy", tuple(saved(np.save, array) for array in NUMBERS.values()), read_npy, npy_is_right),

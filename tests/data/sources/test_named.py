@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jnn.data import (
+    bach_chorales,
     boston_mortgages,
     cifar10,
     cmudict,
@@ -57,6 +58,7 @@ def test_the_data_root_is_the_argument_else_the_environment_else_the_cache(monke
         (libreoffice_en_de, "libreoffice_en_de/train.tsv"),
         (usaddress, "usaddress/labeled.xml"),
         (boston_mortgages, "mortgage/loanapp.csv"),
+        (bach_chorales, "bach_chorales/"),
         (movielens100k, "movielens100k/u.data"),
         (nuclei, "nuclei/img2d.tif"),
         (omniglot, "omniglot/images_background_small1/"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import numpy as np
 import optax
 
@@ -13,7 +12,7 @@ from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.spoken_strings import NOISE, UNIFORM, Strings, draw, joined, recordings
 from experiments.training import train
-from experiments.transcriber import ctc_logits, hear, transducer_logits, transcriber_spec
+from experiments.transcriber import ctc_logits, hear, transcriber_spec, transducer_logits
 from jnn.data import in_order
 from jnn.train import LossOutput
 

@@ -10,7 +10,7 @@ from jnn import checks
 
 
 def ngram_table(
-    labels: np.ndarray, lengths: np.ndarray, *, symbols: int, order: int, strength: float = 1.0, blank: int = 0
+    labels: jax.Array, lengths: jax.Array, *, symbols: int, order: int, strength: float = 1.0, blank: int = 0
 ) -> jax.Array:
     """N-gram language model: log-probabilities of the label, or the end, behind each n - 1 labels; made on the host.
 
@@ -38,26 +38,27 @@ def ngram_table(
     ['0.46', '0.13', '0.41']
     """
     checks.count("ngram_table", "order", order)
-    labels = np.asarray(checks.integers("ngram_table", labels, ndim=2, name="labels"))
-    lengths = np.asarray(checks.integers("ngram_table", lengths, ndim=1, name="lengths"))
+    labels = checks.integers("ngram_table", labels, ndim=2, name="labels")
+    lengths = checks.integers("ngram_table", lengths, ndim=1, name="lengths")
     if labels.ndim != 2 or lengths.shape != labels.shape[:1]:
         raise ValueError(
             f"ngram_table: expected labels (n, u) and lengths (n,), found {labels.shape} and {lengths.shape}."
         )
     checks.lengths("ngram_table", lengths, labels.shape[1], of="labels")
-    there = np.arange(labels.shape[1]) < lengths[:, None]
-    if ((labels[there] < 0) | (labels[there] >= symbols) | (labels[there] == blank)).any():
+    own, counts = np.asarray(labels), np.asarray(lengths)[:, None]
+    there = np.arange(own.shape[1]) < counts
+    if ((own[there] < 0) | (own[there] >= symbols) | (own[there] == blank)).any():
         raise ValueError(f"ngram_table: expected labels in 0..{symbols - 1} other than the blank {blank}.")
     if not 0 < strength < np.inf:
         raise ValueError(f"ngram_table: expected strength > 0, found {strength}.")
-    around = np.pad(np.where(there, labels, blank), ((0, 0), (order - 1, 1)), constant_values=blank)
+    around = np.pad(np.where(there, own, blank), ((0, 0), (order - 1, 1)), constant_values=blank)
     windows = np.lib.stride_tricks.sliding_window_view(around, order, axis=1)
-    ended = np.arange(windows.shape[1]) <= lengths[:, None]  # the blank right behind a string is its end
-    counts = np.zeros((symbols,) * order)
-    np.add.at(counts, tuple(windows[ended].T), 1)
+    ended = np.arange(windows.shape[1]) <= counts  # the blank right behind a string is its end
+    found = np.zeros((symbols,) * order)
+    np.add.at(found, tuple(windows[ended].T), 1)
     p = np.asarray(1 / symbols)
     for n in range(1, order + 1):
-        seen = counts.sum(tuple(range(order - n)))
+        seen = found.sum(tuple(range(order - n)))
         p = (seen + strength * p) / (seen.sum(-1, keepdims=True) + strength)
     return jnp.asarray(np.log(p), jnp.float32)
 

@@ -58,17 +58,24 @@ def transducer_beam_search(
     lengths, known = hypotheses.check("transducer_beam_search", frames, lengths, None, blank)
     checks.count("transducer_beam_search", "beams", beams)
     checks.count("transducer_beam_search", "most", most)
-    networks = {"predict": predict, "join": join, "language": language, "blank": blank}
+    networks = _Networks(predict, join, language, blank)
 
     def search(frames: jax.Array, length: jax.Array) -> Hypotheses:
         strings, first = hypotheses.empty(beams, most, blank, wide(frames))
         carry, said = predict(None, jnp.full(beams, blank, jnp.int32))
         none = hypotheses.ended(strings, jnp.full_like(first, NEVER), None, 0, blank)
-        one = lambda beam, i: (_step(beam, i, frames, length, **networks), None)
+        one = lambda beam, i: (_step(beam, i, frames, length, networks), None)
         beam, _ = jax.lax.scan(one, _Beam(strings, first, carry, said, none), jnp.arange(len(frames) + most))
         return beam.found
 
     return hypotheses.over_rows(search, frames, lengths, known)
+
+
+class _Networks(NamedTuple):
+    predict: Predict
+    join: Join
+    language: Language | None
+    blank: int
 
 
 class _Beam(NamedTuple):
@@ -84,13 +91,10 @@ def _step(
     i: jax.Array,
     frames: jax.Array,
     length: jax.Array,
-    *,
-    predict: Predict,
-    join: Join,
-    language: Language | None,
-    blank: int,
+    networks: _Networks,
 ) -> _Beam:
     """The beam once i + 1 symbols have been said."""
+    predict, join, language, blank = networks
     strings, beams = beam.strings, len(beam.log_p)
     at = i - strings.lengths
     here = frames[jnp.clip(at, 0, len(frames) - 1)]

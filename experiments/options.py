@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     **dict.fromkeys(("size", "few", "label_steps", "few_steps", "tries", "tuning_steps"), COUNT),
-    **dict.fromkeys(("blocks", "factors", "negatives"), COUNT),
+    **dict.fromkeys(("blocks", "factors", "negatives", "beams"), COUNT),
     "patch": ("1, 2, 4, 8 or 16, which divide 32 pixels", lambda x: x in (1, 2, 4, 8, 16)),
     "drawing": NOT_NEGATIVE,
     **dict.fromkeys(("runs", "repeats", "walk_steps"), COUNT),

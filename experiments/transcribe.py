@@ -1,4 +1,16 @@
-"""Strings of digits written down."""
+"""Strings of digits written down: CTC and a transducer, decoded greedily, by beam search, and with an n-gram.
+
+Data      strings of 3 to 7 digits, joined from recordings of single ones (Free Spoken Digit Dataset), all of one of its
+          six speakers, with pauses of up to 0.2 s and white noise. Recordings 0-4 of each digit and speaker test, 5-9
+          validate, 40 train: new random strings at every step, -5 to 20 dB louder than the noise. Tests are 300 random
+          strings, and 300 of a made-up language in which few digits are likely after any two. The trigram is counted on
+          10,000 strings of that language, as text; how much it has to say is chosen on strings that validate.
+Network   40 log-mel bands each 10 ms, two convolutions of stride 2, two layers of an LSTM of 64 in both directions; of
+          what they say both CTC ("Connectionist Temporal Classification", Graves et al., 2006) and a transducer ("Sequence
+          Transduction with Recurrent Neural Networks", Graves, 2012; an LSTM of 64) write. Dropout 0.2.
+Training  the sum of both losses; Adam, cosine from 3e-3 to 0, batches of 32, 1,200 steps.
+Run       python -m experiments.transcribe
+"""
 
 from __future__ import annotations
 
@@ -8,11 +20,13 @@ import numpy as np
 import optax
 
 import jnn
+from experiments import speech_pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.spoken_strings import NOISE, UNIFORM, Strings, draw, joined, recordings
+from experiments.spoken_strings import LEVELS, Strings, in_noise, recordings
 from experiments.training import train
-from experiments.transcriber import ctc_logits, hear, transcriber_spec, transducer_logits
+from experiments.transcriber import HOP, STRIDE, ctc_logits, hear, log_mel, transcriber_spec, transducer_logits
+from experiments.transcriptions import align, measure
 from jnn.data import in_order
 from jnn.train import LossOutput
 
@@ -28,6 +42,8 @@ class Config(Common):
     warmup: int = 100
     width: int = 64
     dropout: float = 0.2
+    beams: int = 8  # of every search
+    examples: int = 300  # strings of each kind that test
 
 
 def loss(params, batch, ctx, config):
@@ -40,10 +56,16 @@ def loss(params, batch, ctx, config):
     return LossOutput(ctc + transducer, batch["weight"], metrics=metrics)
 
 
+def shown(params, own):
+    """The first string of the language that tests, at each level: its alignments drawn."""
+    part = {name: np.concatenate([own[level][name][:1] for level in LEVELS]) for name in own[LEVELS[0]]}
+    places, likely = map(np.asarray, align(params, part))
+    return speech_pictures.alignments(part, np.asarray(log_mel(part["x"])), places, likely, HOP * STRIDE)
+
+
 def experiment(config: Config) -> Outcome:
-    training, validating, _ = recordings(config.data_dir)
-    rng = np.random.default_rng(0)
-    validation = joined(rng, validating, *draw(rng, 192, UNIFORM), rng.uniform(*NOISE, 192))
+    """Trains, validates, chooses weights on validation, and writes down the strings that test."""
+    training, validating, testing = recordings(config.data_dir)
     state, history = train(
         config,
         transcriber_spec(config.width),
@@ -51,10 +73,21 @@ def experiment(config: Config) -> Outcome:
         optax.adam(optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.warmup, config.steps)),
         Strings(training, config.batch_size, config.seed),
         every=100,
-        validation=in_order(validation, 64),
+        validation=in_order(in_noise(validating, 192), 64),
         clip_norm=5.0,
     )
-    return Outcome(params=state.params, metrics={}, history=history)
+    rates, numbers, own = measure(state.params, validating, testing, config.examples, config.beams)
+    return Outcome(
+        params=state.params,
+        metrics={"val_loss": history[-1]["val/loss"], **numbers},
+        history=history,
+        figures={
+            "A string in little noise, more and most: its recordings (blue), and when each digit was heard (orange)": (
+                lambda: shown(state.params, own)
+            ),
+            "Word error rates of the test": lambda: speech_pictures.by_noise(rates),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
     text(n) -> labels, lengths                              the same of the made-up language, of one seed
     joined(rng, part, labels, lengths, decibels) -> batch   sound
     in_noise(part, n) -> batch                              random strings in all noise there is in training
-    at_levels(part, kind, n) -> level -> batch              the same strings with little noise, with more and with most
+    at_levels(part, kind, n, seed) -> level -> batch              the same strings with little noise, with more and with most
     Strings(part, batch_size, seed)[step]                   new strings, of no language, at every step
 
 Labels are 1 to 10 for the digits 0 to 9, and 0 behind the end. All digits of a string are one speaker's.
@@ -102,11 +102,11 @@ def in_noise(part: Arrays, n: int) -> Arrays:
     return joined(rng, part, *draw(rng, n, KINDS["random"]), rng.uniform(*NOISE, n))
 
 
-def at_levels(part: Arrays, kind: str, n: int) -> dict[int, Arrays]:
-    """The same strings, said by the same recordings, at each of `LEVELS`; the same ones at every call."""
+def at_levels(part: Arrays, kind: str, n: int, seed: int) -> dict[int, Arrays]:
+    """The same strings, said by the same recordings, at each of `LEVELS`."""
 
     def at(level: int) -> Arrays:
-        rng = np.random.default_rng(3)
+        rng = np.random.default_rng(seed)
         return joined(rng, part, *draw(rng, n, KINDS[kind]), np.full(n, level))
 
     return {level: at(level) for level in LEVELS}

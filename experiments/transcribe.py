@@ -5,9 +5,9 @@ Data      strings of 3 to 7 digits, joined from recordings of single ones (Free 
           validate, 40 train: new random strings at every step, -5 to 20 dB louder than the noise. Tests are 300 random
           strings, and 300 of a made-up language in which few digits are likely after any two. The trigram is counted on
           10,000 strings of that language, as text; how much it has to say is chosen on strings that validate.
-Network   40 log-mel bands each 10 ms, two convolutions of stride 2, two layers of an LSTM of 64 in both directions; of
-          what they say both CTC ("Connectionist Temporal Classification", Graves et al., 2006) and a transducer ("Sequence
-          Transduction with Recurrent Neural Networks", Graves, 2012; an LSTM of 64) write. Dropout 0.2.
+Network   40 log-mel bands each 10 ms, two convolutions of stride 2, two layers of an LSTM of 64 in both directions; CTC
+          ("Connectionist Temporal Classification", Graves et al., 2006) and a transducer ("Sequence Transduction with
+          Recurrent Neural Networks", Graves, 2012; an LSTM of 64) both write what they say. Dropout 0.2.
 Training  the sum of both losses; Adam, cosine from 3e-3 to 0, batches of 32, 1,200 steps.
 Run       python -m experiments.transcribe
 """

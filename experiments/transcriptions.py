@@ -34,6 +34,7 @@ from jnn.losses import ctc_alignment
 Weights = tuple[float, float]  # of the n-gram beside CTC, and beside the transducer
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ROWS = 50  # of a batch
+TUNING, TEST = 3, 4  # seeds of strings
 TEXT, ORDER = 10_000, 3  # strings that the n-gram is counted on, and its n
 
 Rates = dict[str, dict[int, dict[str, float]]]  # by kind of string, decibels and method
@@ -44,8 +45,8 @@ def measure(
 ) -> tuple[Rates, dict[str, float], dict[int, Arrays]]:
     """Word error rates of n strings of each kind; these and all other numbers by name; and the language's strings."""
     table = ngram_table(*text(TEXT), symbols=SYMBOLS, order=ORDER)
-    weights = choose_weights(p, at_levels(validating, "language", n)[LEVELS[1]], table, beams)
-    tests = {kind: at_levels(testing, kind, n) for kind in KINDS}
+    weights = choose_weights(p, at_levels(validating, "language", n, TUNING)[LEVELS[1]], table, beams)
+    tests = {kind: at_levels(testing, kind, n, TEST) for kind in KINDS}
     rated = lambda part: word_error_rates(write(p, part, table, weights, beams), part)
     rates = {kind: {level: rated(part) for level, part in parts.items()} for kind, parts in tests.items()}
     own = tests["language"]

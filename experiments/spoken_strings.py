@@ -6,7 +6,7 @@
     text(n) -> labels, lengths                              the same of the made-up language, of one seed
     joined(rng, part, labels, lengths, decibels) -> batch   sound
     in_noise(part, n) -> batch                              random strings in all noise there is in training
-    at_levels(part, kind, n, seed) -> level -> batch              the same strings with little noise, with more and with most
+    at_levels(part, kind, n, seed) -> level -> batch        the same strings with little noise, with more and with most
     Strings(part, batch_size, seed)[step]                   new strings, of no language, at every step
 
 Labels are 1 to 10 for the digits 0 to 9, and 0 behind the end. All digits of a string are one speaker's.

@@ -92,6 +92,22 @@ def test_ctc_finds_every_string_with_minus_its_loss(rng):
         assert_found(spoken, row, expected[row] + told)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rng", configurations(), ids=range(20))
+def test_ctc_finds_what_pyctcdecode_finds(rng):
+    """With beams wide enough for all there is: it keeps a string once for each way that it may end."""
+    pyctcdecode = pytest.importorskip("pyctcdecode")
+    frames, symbols = int(rng.integers(2, 7)), int(rng.integers(2, 5))
+    logits = rng.normal(scale=2, size=(frames, symbols)).astype(np.float32)
+    everything = {"beam_width": 20_000, "beam_prune_logp": -1e9, "token_min_logp": -1e9}
+    theirs = pyctcdecode.build_ctcdecoder(["", *"abcd"[: symbols - 1]]).decode_beams(logits, **everything)[:5]
+    ours = ctc_beam_search(jnp.asarray(logits), jnp.array(frames), beams=500, most=frames)
+    for row, beam in enumerate(theirs):
+        own = "".join("abcd"[label - 1] for label in ours.labels[row, : ours.lengths[row]].tolist())
+        assert own == beam[0]
+        np.testing.assert_allclose(ours.scores[row], beam[-2], atol=1e-4)
+
+
 @pytest.mark.parametrize("rng", configurations(fast=range(3)), ids=range(20))
 def test_a_transducer_finds_every_string_with_minus_its_loss(rng):
     frames = jnp.asarray(rng.normal(scale=2, size=(3, FRAMES, 4)), jnp.float32)

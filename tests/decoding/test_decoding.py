@@ -196,6 +196,7 @@ def test_padded_is_alone_axes_are_free_and_jit_is_eager(name):
     if name == "ctc_greedy":  # which has room for as many labels as frames
         alone = alone._replace(labels=jnp.pad(alone.labels, (0, 2)))
     jax.tree.map(compared, one, alone)
+    assert jax.eval_shape(decode, x.astype(jnp.bfloat16), lengths).scores.dtype == jnp.float32
     nothing = jax.tree.map(lambda a: np.asarray(a[1, 1]), found)
     assert (nothing.lengths == 0).all() or name == "transducer_beam"
     assert np.isneginf(nothing.scores if "transducer" in name else nothing.scores.ravel()[1:]).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,11 +15,14 @@ STYLES = {"ctc": ACCENT, "transducer": WARM}
 LINES = {"greedy": ":", "beam": "--", "ngram": "-"}
 
 
-def alignments(part: Arrays, loud: np.ndarray, places: np.ndarray, likely: np.ndarray, frame: int) -> Figure:
+def alignments(
+    part: Arrays, titles: Sequence[str], loud: np.ndarray, places: np.ndarray, likely: np.ndarray, frame: int
+) -> Figure:
     """Strings (n), two axes each: a spectrogram with what was said when, and below it how likely each digit is.
 
     Args:
-      loud: (n, t, bands), of the first string to the last.
+      titles: a string's.
+      loud: (n, t, bands), of all samples of x.
       places: (n, t'), which digit of the string each of the encoder's frames says, -1 for none.
       likely: (n, t', v), the blank first.
       frame: samples of one of the encoder's.
@@ -35,13 +38,13 @@ def alignments(part: Arrays, loud: np.ndarray, places: np.ndarray, likely: np.nd
             below.plot(time, likely[i, :, label], linewidth=1, color=f"C{(label - 1) % 10}")
         for place in range(part["digits"][i]):
             heard = time[places[i] == place].mean()
-            for axes, top in ((above, loud.shape[2] - 4), (below, 1.12)):
-                axes.axvline(heard, color=WARM, linewidth=1)
-                name = str(part["y"][i, place] - 1)
-                axes.text(heard, top, name, color="white", ha="center", va="center", fontsize=9, backgroundcolor=WARM)
+            above.axvline(heard, color=WARM, linewidth=1)
+            name, how = str(part["y"][i, place] - 1), {"ha": "center", "va": "center", "fontsize": 9}
+            above.text(heard, loud.shape[2] - 4, name, color="white", backgroundcolor=WARM, **how)
+        above.set_title(titles[i], fontsize=9, loc="left")
         for axes in (above, below):
             axes.set_xlim(0, seconds)
-        below.set(ylim=(0, 1.3), yticks=[0, 1], ylabel="probability")
+        below.set(ylim=(0, 1.05), yticks=[0, 1], ylabel="probability")
         below.spines[["top", "right"]].set_visible(False)
     rows[-1].set_xlabel("seconds")
     return figure
@@ -72,5 +75,5 @@ def by_noise(rates: Mapping[str, Mapping[float, Mapping[str, float]]]) -> Figure
         axes.set(xlabel="decibels above the noise", xticks=levels)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set(ylabel="word error rate", ylim=(0, None))
-    panels[-1].legend(frameon=False, fontsize=8)
+    panels[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

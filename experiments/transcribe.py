@@ -60,7 +60,8 @@ def shown(params, own):
     """The first string of the language that tests, at each level: its alignments drawn."""
     part = {name: np.concatenate([own[level][name][:1] for level in LEVELS]) for name in own[LEVELS[0]]}
     places, likely = map(np.asarray, align(params, part))
-    return speech_pictures.alignments(part, np.asarray(log_mel(part["x"])), places, likely, HOP * STRIDE)
+    titles = [f"{level} dB above the noise" for level in LEVELS]
+    return speech_pictures.alignments(part, titles, np.asarray(log_mel(part["x"])), places, likely, HOP * STRIDE)
 
 
 def experiment(config: Config) -> Outcome:

@@ -15,6 +15,8 @@ from jnn.train import Context
 from tests.data.sources.writers import wav
 from tests.experiments.shortened import flown, resumed
 
+SHORT = ["--steps", "40", "--warmup", "10", "--batch-size", "8", "--width", "8", "--examples", "8", "--beams", "2"]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -111,12 +113,15 @@ def test_two_steps_of_a_tiny_network(folder, tmp_path, monkeypatch):
         assert draw_figure().axes
 
 
-SHORT = ["--steps", "200", "--width", "24", "--examples", "20", "--beams", "2"]
-
-
 @pytest.mark.slow
 def test_a_short_run_learns_goes_on_and_is_planned(tmp_path):
     if not (data_root() / "free_spoken_digits").exists():
         pytest.skip(f"free_spoken_digits is not in {data_root()}; set JNN_DATA to where it is.")
+    config = transcribe.Config(workdir=str(tmp_path / "run"), steps=400, examples=20, beams=2)
+    metrics = transcribe.experiment(config).metrics
+    for network in ("ctc", "transducer"):
+        assert metrics[f"language_20db_{network}_greedy"] < 0.5
+        assert metrics[f"language_20db_{network}_ngram"] < metrics[f"random_20db_{network}_ngram"]
+    assert metrics["aligned_20db"] > 0.9
     resumed("experiments.transcribe", tmp_path, SHORT)
     flown("experiments.transcribe", tmp_path, SHORT)

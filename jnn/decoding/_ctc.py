@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.decoding import _hypotheses as hypotheses
 from jnn.decoding._hypotheses import NEVER, Hypotheses, Language, Strings
-from jnn.precision import wide
 
 
 def ctc_greedy_decode(logits: jax.Array, lengths: jax.Array, *, blank: int = 0) -> Hypotheses:
@@ -37,12 +36,12 @@ def ctc_greedy_decode(logits: jax.Array, lengths: jax.Array, *, blank: int = 0) 
     >>> found.labels[: found.lengths].tolist()
     [2, 2, 1]
     """
-    lengths, known = hypotheses.check("ctc_greedy_decode", logits, lengths, logits.shape[-1], blank)
+    lengths, known = hypotheses.check("ctc_greedy_decode", logits, lengths)
     return hypotheses.over_rows(partial(_best_path, blank=blank), logits, lengths, known)
 
 
 def _best_path(logits: jax.Array, length: jax.Array, *, blank: int) -> Hypotheses:
-    log_p = jax.nn.log_softmax(wide(logits), axis=-1)
+    log_p = hypotheses.log_probs("ctc_greedy_decode", logits, blank)
     there = jnp.arange(len(log_p)) < length
     said = jnp.where(there, log_p.argmax(-1), blank).astype(jnp.int32)
     before = jnp.concatenate([jnp.array([blank], jnp.int32), said[:-1]])
@@ -86,7 +85,7 @@ def ctc_beam_search(
     >>> found.labels[:, 0].tolist(), [f"{p:.2f}" for p in jnp.exp(found.scores)]  # greedily it would be nothing
     ([1, 0], ['0.64', '0.36'])
     """
-    lengths, known = hypotheses.check("ctc_beam_search", logits, lengths, logits.shape[-1], blank)
+    lengths, known = hypotheses.check("ctc_beam_search", logits, lengths)
     checks.count("ctc_beam_search", "beams", beams)
     checks.count("ctc_beam_search", "most", most)
     search = partial(_search, beams=beams, most=most, language=language, blank=blank)
@@ -102,7 +101,7 @@ class _Beam(NamedTuple):
 def _search(
     logits: jax.Array, length: jax.Array, *, beams: int, most: int, language: Language | None, blank: int
 ) -> Hypotheses:
-    log_p = jnp.maximum(jax.nn.log_softmax(wide(logits), axis=-1), NEVER)
+    log_p = jnp.maximum(hypotheses.log_probs("ctc_beam_search", logits, blank), NEVER)
     symbols = log_p.shape[-1]
     strings, first = hypotheses.empty(beams, most, blank, log_p)
 

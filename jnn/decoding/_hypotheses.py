@@ -7,16 +7,18 @@ log-probability. Law: of the strings that are not NEVER no two are equal.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.precision import wide
 
 NEVER = -1e30  # log 0, whose sums are finite
 
 Language = Callable[[jax.Array, jax.Array], jax.Array]
+Pair = tuple[jax.Array, jax.Array]
 
 
 class Hypotheses(NamedTuple):
@@ -33,7 +35,7 @@ class Hypotheses(NamedTuple):
     scores: jax.Array
 
 
-def check(name: str, x: jax.Array, lengths: jax.Array, symbols: int | None, blank: int) -> tuple[jax.Array, jax.Array]:
+def check(name: str, x: jax.Array, lengths: jax.Array) -> Pair:
     """The lengths (...) of x (..., t, d), wide; and which are known to be right. Raises unless they fit."""
     checks.floats(name, x, ndim=2)
     lengths = checks.integers(name, lengths, name="lengths")
@@ -43,9 +45,15 @@ def check(name: str, x: jax.Array, lengths: jax.Array, symbols: int | None, blan
             f"{checks.describe(lengths)}."
         )
     checks.lengths(name, lengths, x.shape[-2], of="frames")
-    if symbols is not None and not 0 <= blank < symbols:
-        raise ValueError(f"{name}: expected a blank in 0..{symbols - 1}, found {blank}.")
     return lengths, (lengths >= 0) & (lengths <= x.shape[-2])
+
+
+def log_probs(name: str, logits: jax.Array, blank: int) -> jax.Array:
+    """Log-probabilities of logits (..., v), wide, once it is known that the blank is one of v."""
+    checks.floats(name, logits)
+    if not 0 <= blank < logits.shape[-1]:
+        raise ValueError(f"{name}: expected a blank in 0..{logits.shape[-1] - 1}, found {blank}.")
+    return jax.nn.log_softmax(wide(logits), axis=-1)
 
 
 def over_rows(search: Callable[..., Hypotheses], x: jax.Array, lengths: jax.Array, known: jax.Array) -> Hypotheses:
@@ -78,7 +86,7 @@ def last_label(strings: Strings, blank: int) -> jax.Array:
     return jnp.where(strings.lengths > 0, jnp.take_along_axis(strings.labels, place, 1)[:, 0], blank)
 
 
-def merge(strings: Strings, log_p: jax.Array, stay: jax.Array, say: jax.Array, blank: int) -> Any:
+def merge(strings: Strings, log_p: jax.Array, stay: jax.Array, say: jax.Array, blank: int) -> Pair:
     """What a step that says a label makes of a string joins the equal one that stays.
 
     Args:

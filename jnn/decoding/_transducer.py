@@ -47,7 +47,7 @@ def transducer_greedy_decode(
     >>> found.labels.tolist()
     [1, 2, 0, 0]
     """
-    lengths, known = hypotheses.check("transducer_greedy_decode", frames, lengths, None, blank)
+    lengths, known = hypotheses.check("transducer_greedy_decode", frames, lengths)
     checks.count("transducer_greedy_decode", "most", most)
 
     def search(frames: jax.Array, length: jax.Array) -> Hypotheses:
@@ -62,7 +62,8 @@ def _greedy(frames: jax.Array, length: jax.Array, predict: Predict, join: Join, 
 
     def step(state: Any, _: None) -> tuple[Any, None]:
         labels, count, total, at, carry, said = state
-        log_p = log_probs("transducer_greedy_decode", join, frames[at][None], said, blank)[0]
+        logits = join(frames[at][None], said)[0]
+        log_p = hypotheses.log_probs("transducer_greedy_decode: what join gives", logits, blank)
         log_p = jnp.where((count < most) | (jnp.arange(len(log_p)) == blank), log_p, -jnp.inf)
         label, there = log_p.argmax().astype(jnp.int32), at < length
         speaks = there & (label != blank)
@@ -76,12 +77,3 @@ def _greedy(frames: jax.Array, length: jax.Array, predict: Predict, join: Join, 
     begin = (jnp.full(most, blank, jnp.int32), zero, jnp.zeros((), wide(frames).dtype), zero, carry, said)
     (labels, count, total, *_), _ = jax.lax.scan(step, begin, length=len(frames) + most)
     return Hypotheses(labels, count, jnp.where(length > 0, total, -jnp.inf))
-
-
-def log_probs(name: str, join: Join, frames: jax.Array, said: jax.Array, blank: int) -> jax.Array:
-    """Log-probabilities (k, v) that the joint network gives."""
-    logits = join(frames, said)
-    checks.floats(f"{name}: what join gives", logits, ndim=2)
-    if not 0 <= blank < logits.shape[-1]:
-        raise ValueError(f"{name}: expected a blank in 0..{logits.shape[-1] - 1}, found {blank}.")
-    return jax.nn.log_softmax(wide(logits), axis=-1)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.decoding import _hypotheses as hypotheses
 from jnn.decoding._hypotheses import NEVER, Hypotheses, Language, Strings
-from jnn.decoding._transducer import Join, Predict, log_probs
+from jnn.decoding._transducer import Join, Predict
 from jnn.precision import wide
 
 
@@ -55,7 +55,7 @@ def transducer_beam_search(
     >>> [f"{p:.3f}" for p in jnp.exp(found.scores)]  # two ways to place one label, three to place two
     ['0.250', '0.250', '0.188']
     """
-    lengths, known = hypotheses.check("transducer_beam_search", frames, lengths, None, blank)
+    lengths, known = hypotheses.check("transducer_beam_search", frames, lengths)
     checks.count("transducer_beam_search", "beams", beams)
     checks.count("transducer_beam_search", "most", most)
     networks = _Networks(predict, join, language, blank)
@@ -98,7 +98,7 @@ def _step(
     strings, beams = beam.strings, len(beam.log_p)
     at = i - strings.lengths
     here = frames[jnp.clip(at, 0, len(frames) - 1)]
-    said = log_probs("transducer_beam_search", join, here, beam.said, blank)
+    said = hypotheses.log_probs("transducer_beam_search: what join gives", join(here, beam.said), blank)
     before = jnp.where(at < length, beam.log_p, NEVER)
     stay, say = before + said[:, blank], jnp.maximum(before[:, None] + said, NEVER)
     last = at == length - 1  # a blank there is the end of the string

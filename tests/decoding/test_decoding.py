@@ -220,10 +220,12 @@ def test_bad_input_is_one_clear_error(name):
 
 def test_more_that_does_not_fit():
     x, n = jnp.ones((5, 4)), jnp.array(5)
+    with pytest.raises(TypeError, match="ctc_greedy_decode: expected an array for x, found list"):
+        ctc_greedy_decode([[0.0]], n)
     predict = lambda carry, labels: (labels, jnp.zeros((len(labels), 4)))
     with pytest.raises(ValueError, match=r"expected a blank in 0\.\.3, found 4"):
         ctc_greedy_decode(x, n, blank=4)
-    with pytest.raises(ValueError, match=r"expected a blank in 0\.\.3, found -1"):
+    with pytest.raises(ValueError, match=r"what join gives: expected a blank in 0\.\.3, found -1"):
         transducer_greedy_decode(x, n, predict, lambda f, g: f, most=2, blank=-1)
     with pytest.raises(ValueError, match="expected beams of 1 or more, found 0"):
         ctc_beam_search(x, n, beams=0, most=2)

@@ -1,5 +1,8 @@
 """Spoken strings of digits: how they are joined, and that CTC and a transducer learn to write them down."""
 
+import logging
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,11 +106,14 @@ def test_both_losses_reach_all_parameters_and_padding_none(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_steps_of_a_tiny_network(folder, tmp_path, monkeypatch):
+def test_a_tiny_run_compiles_each_program_once_and_draws(folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(spoken_strings, "SAMPLES", 3200)
     sizes = {"steps": 2, "warmup": 1, "batch_size": 8, "width": 3, "beams": 2, "examples": 2}
     config = transcribe.Config(workdir=str(tmp_path), data_dir=str(folder), **sizes)
-    outcome = transcribe.experiment(config)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        outcome = transcribe.experiment(config)
+    compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
+    assert [compiled.count(program) for program in ("sharded", "evaluate", "heard_as", "align")] == [1, 1, 1, 1]
     assert np.isfinite(list(outcome.metrics.values())).all()
     for draw_figure in outcome.figures.values():
         assert draw_figure().axes

@@ -32,7 +32,7 @@ from jnn.decoding import (
 from jnn.losses import ctc_alignment
 
 Weights = tuple[float, float]  # of the n-gram beside CTC, and beside the transducer
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 ROWS = 50  # of a batch
 TUNING, TEST = 3, 4  # seeds of strings
 TEXT, ORDER = 10_000, 3  # strings that the n-gram is counted on, and its n

@@ -16,6 +16,7 @@ ROOMS = {
     "Models": "models",
     "Generation": "generation",
     "Diffusion": "diffusion",
+    "Decoding": "decoding",
     "Audio": "audio",
     "Boxes": "boxes",
     "Initial values": "initializers",

@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("train_reviews", "test_reviews", "tokens", "letters", "word", "lines"), COUNT),
     **dict.fromkeys(("first_steps", "refresh", "rank", "test_pairs", "examples", "samples"), COUNT),
     **dict.fromkeys(("size", "few", "label_steps", "few_steps", "tries", "tuning_steps"), COUNT),
-    **dict.fromkeys(("blocks", "factors", "negatives"), COUNT),
+    **dict.fromkeys(("blocks", "factors", "negatives", "beams"), COUNT),
     **dict.fromkeys(("positions", "simulations", "test_simulations"), COUNT),
     "opening": ("0, 2 or 4 moves", lambda x: x in (0, 2, 4)),
     "qubits": ("a whole number from 3 to 20", lambda x: 3 <= x <= 20),

@@ -19,7 +19,7 @@ ALL = json.loads(CENSUS.read_text())
 OURS = {ours for names in ALL.values() for ours in names.values() if ours.startswith("jnn.")}
 REASONS = {why for names in ALL.values() for why in names.values()} - OURS
 DOORS = pytest.mark.parametrize(
-    "room", ["layers", "losses", "metrics", "activations", "models", "generation", "diffusion"]
+    "room", ["layers", "losses", "metrics", "activations", "models", "generation", "diffusion", "decoding"]
 )
 
 

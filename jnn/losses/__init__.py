@@ -36,6 +36,7 @@ from jnn.losses._counts import negative_binomial_nll, poisson_nll
 from jnn.losses._cross_entropy import cross_entropy, soft_cross_entropy
 from jnn.losses._crps import ensemble_crps, gaussian_crps
 from jnn.losses._ctc import ctc_loss
+from jnn.losses._ctc_alignment import Alignment, ctc_alignment
 from jnn.losses._deviance import gamma_deviance, poisson_deviance, tweedie_deviance
 from jnn.losses._diffusion import (
     Predict,
@@ -97,6 +98,7 @@ from jnn.losses._triplet import batch_hard_triplet_loss, semi_hard_triplet_loss,
 from jnn.losses._weight_consolidation import diagonal_fisher, ewc_penalty
 
 __all__ = [
+    "Alignment",
     "Predict",
     "absolute_error",
     "absolute_percentage_error",
@@ -133,6 +135,7 @@ __all__ = [
     "crf_loss",
     "crf_spec",
     "cross_entropy",
+    "ctc_alignment",
     "ctc_loss",
     "denoising_loss",
     "denoising_target",

@@ -39,31 +39,49 @@ def ctc_loss(
     >>> round(float(jnp.exp(-log_of_3_paths_in_4)), 6)
     0.75
     """
-    checks.floats("ctc_loss", logits, ndim=2)
-    checks.array("ctc_loss", labels, "labels")
-    if logits.ndim != labels.ndim + 1:
-        raise ValueError(
-            "ctc_loss: expected logits (..., frames, symbols) and labels (..., labels), found "
-            f"{checks.describe(logits)} and {checks.describe(labels)}."
-        )
-    labels, logit_lengths, label_lengths, valid = check("ctc_loss", logits, labels, logit_lengths, label_lengths, blank)
-    states, may_skip = _states(labels, blank)
-    log_p = jnp.maximum(jax.nn.log_softmax(wide(logits), axis=-1), NEVER)
-    # of each frame what each state says: (..., t, 2u + 1)
-    said = jnp.take_along_axis(log_p, jnp.broadcast_to(states[..., None, :], (*log_p.shape[:-1], states.shape[-1])), -1)
-    place = jax.lax.broadcasted_iota(jnp.int32, states.shape, states.ndim - 1)
+    labels, logit_lengths, label_lengths, valid = inputs(
+        "ctc_loss", logits, labels, logit_lengths, label_lengths, blank
+    )
+    said, may_skip = lattice(logits, labels, blank)
+    place = jax.lax.broadcasted_iota(jnp.int32, may_skip.shape, may_skip.ndim - 1)
 
     def frame(alpha: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         said, there = now
-        skipped = jnp.where(may_skip, _shift(alpha, 2), NEVER)
-        after = jnp.logaddexp(jnp.logaddexp(alpha, _shift(alpha, 1)), skipped) + said
+        skipped = jnp.where(may_skip, shift(alpha, 2), NEVER)
+        after = jnp.logaddexp(jnp.logaddexp(alpha, shift(alpha, 1)), skipped) + said
         return jnp.where(there[..., None], after, alpha), None
 
     begin = jnp.where(place == 0, 0, NEVER).astype(said.dtype)  # before the first frame: at the first blank
-    time = jax.lax.broadcasted_iota(jnp.int32, (said.shape[-2], *valid.shape), 0)
-    alpha, _ = jax.lax.scan(frame, begin, (jnp.moveaxis(said, -2, 0), time < logit_lengths[None]))
+    time = jax.lax.broadcasted_iota(jnp.int32, (len(said), *valid.shape), 0)
+    alpha, _ = jax.lax.scan(frame, begin, (said, time < logit_lengths[None]))
     end = 2 * label_lengths[..., None]
     return cost(jax.nn.logsumexp(jnp.where((place == end) | (place == end - 1), alpha, NEVER), axis=-1), valid)
+
+
+def inputs(
+    name: str, logits: jax.Array, labels: jax.Array, logit_lengths: jax.Array, label_lengths: jax.Array, blank: int
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """What `check` makes of them, once logits (..., t, v) and labels (..., u) are known to be that."""
+    checks.floats(name, logits, ndim=2)
+    checks.array(name, labels, "labels")
+    if logits.ndim != labels.ndim + 1:
+        raise ValueError(
+            f"{name}: expected logits (..., frames, symbols) and labels (..., labels), found "
+            f"{checks.describe(logits)} and {checks.describe(labels)}."
+        )
+    return check(name, logits, labels, logit_lengths, label_lengths, blank)
+
+
+def lattice(logits: jax.Array, labels: jax.Array, blank: int) -> tuple[jax.Array, jax.Array]:
+    """Log-probabilities of what states say in each frame, (t, ..., 2u + 1), and before which a blank may be left out.
+
+    States are the labels with blanks around each; a frame is in that of the frame before, the next, or, where the blank
+    before it may be left out (..., 2u + 1), in the one after that.
+    """
+    states, may_skip = _states(labels, blank)
+    log_p = jnp.maximum(jax.nn.log_softmax(wide(logits), axis=-1), NEVER)
+    wanted = jnp.broadcast_to(states[..., None, :], (*log_p.shape[:-1], states.shape[-1]))
+    return jnp.moveaxis(jnp.take_along_axis(log_p, wanted, -1), -2, 0), may_skip
 
 
 def _states(labels: jax.Array, blank: int) -> tuple[jax.Array, jax.Array]:
@@ -76,7 +94,7 @@ def _states(labels: jax.Array, blank: int) -> tuple[jax.Array, jax.Array]:
     return states, (states != blank) & (states != before)
 
 
-def _shift(alpha: jax.Array, by: int) -> jax.Array:
+def shift(alpha: jax.Array, by: int) -> jax.Array:
     """alpha moved to later states."""
     pad = [(0, 0)] * (alpha.ndim - 1)
     return jnp.pad(alpha, [*pad, (by, 0)], constant_values=NEVER)[..., : alpha.shape[-1]]

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jnn.losses import chunked_cross_entropy, cross_entropy, ctc_loss, transducer_loss
+from jnn.losses import chunked_cross_entropy, cross_entropy, ctc_alignment, ctc_loss, transducer_loss
 from tests.oracle import assert_matches_torch, configurations
 
 LENGTHS = np.int32([0, 1, 2, 3, 5, 5]), np.int32([0, 1, 0, 2, 2, 1])
@@ -88,6 +88,32 @@ def test_is_the_sum_over_all_paths_and_its_gradient(loss, rng):
     np.testing.assert_allclose((np.asarray(gradient) * direction).sum(), (moved[0] - moved[1]) / 2e-5, rtol=1e-6)
     for row, frame in zip(np.asarray(gradient), frames, strict=True):
         assert (row[frame:] == 0).all()
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
+def test_an_alignment_is_the_likeliest_of_all_paths(rng):
+    """Of every kind of length, as above; under `jit`, and each example alone and without its padding."""
+    blank, (frames, counts) = int(rng.integers(3)), LENGTHS
+    labels = rng.choice(np.delete(np.arange(3), blank), (6, 2)).astype(np.int32)
+    labels[4] = labels[4, 0]
+    logits = rng.normal(scale=2, size=(6, 5, 3))
+    with jax.enable_x64(True):
+        places, scores = jax.jit(lambda *a: ctc_alignment(*a, blank=blank))(logits, labels, frames, counts)
+        alone = ctc_alignment(logits[3, :3], labels[3], jnp.array(3), jnp.array(2), blank=blank)
+    np.testing.assert_array_equal(alone.places, places[3, :3])
+    np.testing.assert_allclose(alone.score, scores[3])
+    for x, target, n, u, own, score in zip(logits, labels, frames, counts, np.asarray(places), scores, strict=True):
+        log_p, wanted = log_softmax(x), tuple(target[:u])
+        of = lambda path, log_p=log_p: sum(log_p[t, k] for t, k in enumerate(path))
+        paths = [path for path in itertools.product(range(3), repeat=int(n)) if spelled(path, blank) == wanted]
+        np.testing.assert_allclose(score, max(map(of, paths)) if paths else -np.inf)
+        assert (own[n:] == -1).all()
+        if paths:
+            path = np.where(own[:n] < 0, blank, target[own[:n]])
+            assert spelled(path, blank) == wanted
+            np.testing.assert_allclose(of(path), score, atol=1e-12)
+        else:
+            assert (own == -1).all()
 
 
 @pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
@@ -187,6 +213,7 @@ THREE, TWO = jnp.full(2, 3), jnp.full(2, 2)
         (lambda: ctc_loss(LOGITS, ONE, THREE, TWO + 1), r"label_lengths in 0\.\.2"),
         (lambda: ctc_loss(LOGITS, ONE, THREE[:1], TWO), r"logit_lengths \(2,\), one an example"),
         (lambda: ctc_loss(LOGITS[0], ONE, THREE, TWO), r"labels \(..., labels\), found float32\[3,4\]"),
+        (lambda: ctc_alignment(LOGITS[0], ONE, THREE, TWO), r"ctc_alignment: .*labels \(..., labels\), found float32"),
         (lambda: transducer_loss(LOGITS[:, :, None], ONE, THREE, TWO), r"labels \+ 1, symbols\).*float32\[2,3,1,4\]"),
         (lambda: chunked_cross_entropy(LOGITS[0], LOGITS[0].T, ONE[0]), r"\('classes', 4\), found .*Turn it"),
         (lambda: chunked_cross_entropy(LOGITS[0], LOGITS[0], ONE[0]), r"expected labels \(3,\), found int32\[2\]"),
@@ -203,5 +230,6 @@ def test_bad_input_is_one_clear_error(call, message):
 def test_what_is_out_of_range_under_jit_costs_nan_for_that_example():
     labels = jnp.array([[1, 2], [1, 9]])
     assert jnp.isnan(jax.jit(ctc_loss)(LOGITS, labels, THREE, TWO)).tolist() == [False, True]
+    assert jnp.isnan(jax.jit(ctc_alignment)(LOGITS, labels, THREE, TWO).score).tolist() == [False, True]
     chunked = jax.jit(chunked_cross_entropy)(LOGITS[0, :2], LOGITS[0], jnp.array([2, 3]))
     assert jnp.isnan(chunked).tolist() == [False, True]

@@ -1,0 +1,87 @@
+"""Reinforcement learning: DQN, PPO and SAC learn to control by what they try, ten runs at once as one program."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jnn
+from experiments import control_pictures, dqn, ppo, sac
+from experiments.harness import Outcome, launch
+from experiments.options import Common
+from experiments.refusals import refuse
+from experiments.training import train_networks
+from jnn import environments
+from jnn.data import Batches
+from jnn.environments import evaluate_policy
+from jnn.launch import USAGE
+
+ALGORITHMS = {"dqn": dqn, "ppo": ppo, "sac": sac}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """Control, learned by trying."""
+
+    steps: int = 100
+    workdir: str = "runs/control"
+    environment: Literal["cart_pole", "pendulum", "mountain_car", "acrobot", "quadrotor", "gridworld"] = "cart_pole"
+    algorithm: Literal["dqn", "ppo", "sac"] = "ppo"
+    runs: int = 10
+    batch_size: int = 8  # environments of each run
+    episodes: int = 50  # of each policy in the end
+    every: int = 5
+
+
+def make_updates(config: Config, env: Any, algorithm: Any, how: Any):
+    """The state of all runs at first, by a key; and one step of theirs."""
+    noise, count = jnn.path_key(jax.random.key(config.seed), "noise"), jnp.arange(config.runs)
+    own = lambda key: jax.vmap(partial(jax.random.fold_in, key))(count)
+
+    @jax.jit
+    def begin(key: jax.Array) -> dict[str, Any]:
+        return {"step": jnp.int32(0)} | jax.vmap(partial(algorithm.begin, env, how, config.batch_size))(own(key))
+
+    def updates(state: dict[str, Any], batch: dict) -> tuple[dict[str, Any], dict]:
+        """A step of every run; of a batch only its number of rows counts."""
+        runs, step = {name: x for name, x in state.items() if name != "step"}, state["step"]
+        advance = jax.vmap(partial(algorithm.advance, env, how), (0, None, 0))
+        runs, metrics = advance(runs, step, own(jax.random.fold_in(noise, step)))
+        metrics["loss"] = jax.tree.map(jnp.sum, metrics["loss"])
+        return {"step": step + 1} | runs, metrics
+
+    return begin, updates
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains all runs, and lets each act as it would act best."""
+    algorithm = ALGORITHMS[config.algorithm]
+    if config.environment not in algorithm.SETTINGS:
+        kind = f"one of {', '.join(algorithm.SETTINGS)}"
+        refuse(f"--environment: expected {kind} for {config.algorithm}, found {config.environment!r}.", USAGE)
+    env, how = getattr(environments, config.environment)(), algorithm.SETTINGS[config.environment]
+    specs = {name: jnn.stack(spec, config.runs, "runs") for name, spec in algorithm.network_specs(env, how).items()}
+    begin, updates = make_updates(config, env, algorithm, how)
+    rows = Batches({"x": np.arange(config.batch_size)}, config.batch_size, seed=config.seed)
+    state, history = train_networks(config, specs, updates, begin, rows, every=config.every)
+    params = {name: state[name].params for name in specs}
+
+    @jax.jit
+    def evaluate(params: Any, key: jax.Array) -> jax.Array:
+        one = lambda params, key: evaluate_policy(env, partial(algorithm.best, params, env), config.episodes, key)
+        return jax.vmap(one)(params, jax.random.split(key, config.runs))
+
+    key = jnn.path_key(jax.random.key(config.seed), "evaluation")
+    found = np.asarray(evaluate(params, key)).mean(1)
+    spread = found.std(ddof=1) if config.runs > 1 else 0.0
+    metrics = {"return": found.mean(), "deviation": spread, "lowest": found.min(), "returns": found}
+    return Outcome(params, metrics, history, {})
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

@@ -78,9 +78,16 @@ def experiment(config: Config) -> Outcome:
 
     key = jnn.path_key(jax.random.key(config.seed), "evaluation")
     found = np.asarray(evaluate(params, key)).mean(1)
-    spread = found.std(ddof=1) if config.runs > 1 else 0.0
-    metrics = {"return": found.mean(), "deviation": spread, "lowest": found.min(), "returns": found}
-    return Outcome(params, metrics, history, {})
+    metrics = {"return": found.mean(), "interval": control_pictures.interval(found), "returns": found}
+    first = jax.tree.map(lambda x: x[0], params)
+    moments = lambda: control_pictures.film(env, partial(algorithm.best, first, env), key)
+    figures = {
+        "What the first run's policy does.": lambda: control_pictures.strip(config.environment, moments()),
+        "Returns while learning: each run, their mean and its 95 % interval.": lambda: control_pictures.learning(
+            history, config.runs
+        ),
+    }
+    return Outcome(params, metrics, history, figures)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """DQN: values of actions, learned from all that was tried, towards what an older copy of the network says of the rest.
 
     repeat:  act by the best value, or now and then by chance; keep what was seen in a buffer
-             several times, on rows of the buffer:  y = r + discount Q'(s', argmax Q(s', .));  step on huber(Q(s, a) - y)
-             every so many of these:                Q' = Q
+             several times, on rows of the buffer:
+                 y = r + discount Q'(s', argmax Q(s', .));  step on huber(Q(s, a) - y)
+             every so many of these:  Q' = Q
 
-See "Human-level control through deep reinforcement learning", Mnih et al., 2015, and, of the argmax, "Deep Reinforcement
-Learning with Double Q-learning", van Hasselt, Guez and Silver, 2016. Of discrete actions. Q' is the state's `memory`.
+See "Human-level control through deep reinforcement learning", Mnih et al., 2015, and, of the argmax, "Deep
+Reinforcement Learning with Double Q-learning", van Hasselt, Guez and Silver, 2016. Of discrete actions. Q' is the
+state's `memory`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 import jnn
-from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, start_episodes
+from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, scaled, start_episodes
 from jnn.losses import double_q_learning_loss
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, update
@@ -61,7 +63,7 @@ def adam(how: Settings) -> optax.GradientTransformation:
 
 def q(params: Any, env: Environment, x: jax.Array) -> jax.Array:
     """Values of actions (..., actions) at observations (..., d)."""
-    return mlp(params, x / jnp.array(env.scale), key=None)
+    return mlp(params, scaled(env, x), key=None)
 
 
 def best(params: Any, env: Environment, x: jax.Array, key: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 import jnn
-from jnn.environments import Environment, rollout, start_episodes
+from jnn.environments import Environment, rollout, scaled, start_episodes
 from jnn.losses import categorical_entropy, clipped_value_loss, generalized_advantages, ppo_loss
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, update
@@ -60,12 +60,12 @@ def adam(how: Settings) -> optax.GradientTransformation:
 
 def logits(params: Any, env: Environment, x: jax.Array) -> jax.Array:
     """Of actions (..., actions) to observations (..., d)."""
-    return mlp(params["actor"], x / jnp.array(env.scale), key=None, activation=jnp.tanh)
+    return mlp(params["actor"], scaled(env, x), key=None, activation=jnp.tanh)
 
 
 def value(params: Any, env: Environment, x: jax.Array) -> jax.Array:
     """Of observations (..., d): what is to come, (...)."""
-    return mlp(params["critic"], x / jnp.array(env.scale), key=None, activation=jnp.tanh)[..., 0]
+    return mlp(params["critic"], scaled(env, x), key=None, activation=jnp.tanh)[..., 0]
 
 
 def log_prob(params: Any, env: Environment, x: jax.Array, actions: jax.Array) -> jax.Array:

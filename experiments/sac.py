@@ -1,4 +1,4 @@
-"""SAC: a policy that is worth much and is as random as it may be; two values, and a price of randomness that is learned.
+"""SAC: a policy that is worth much and as random as it may be; two values, and a price of randomness that is learned.
 
     repeat:  act by the policy; keep what was seen in a buffer
              several times, on rows of the buffer, with a' drawn by the policy at s', a at s:
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import optax
 
 import jnn
-from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, start_episodes
+from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, scaled, start_episodes
 from jnn.losses import td_loss
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, update
@@ -60,7 +60,7 @@ def adam(how: Settings) -> optax.GradientTransformation:
 
 def normal(params: Any, env: Environment, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and deviation (..., actions) of what is then squashed by tanh."""
-    mean, spread = jnp.split(mlp(params, x / jnp.array(env.scale), key=None), 2, axis=-1)
+    mean, spread = jnp.split(mlp(params, scaled(env, x), key=None), 2, axis=-1)
     return mean, jnp.exp(jnp.clip(spread, -5, 2))
 
 
@@ -74,7 +74,7 @@ def drawn(params: Any, env: Environment, x: jax.Array, key: jax.Array) -> tuple[
 
 def both(params: Any, env: Environment, x: jax.Array, actions: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Two values (...) of actions in -1..1."""
-    whole = jnp.concatenate([x / jnp.array(env.scale), actions], -1)
+    whole = jnp.concatenate([scaled(env, x), actions], -1)
     return mlp(params["q1"], whole, key=None)[..., 0], mlp(params["q2"], whole, key=None)[..., 0]
 
 
@@ -121,7 +121,7 @@ def actor_loss(params: Any, batch: dict, ctx: Any, env: Environment) -> LossOutp
 
 
 def price_loss(params: Any, batch: dict, ctx: Any, env: Environment) -> LossOutput:
-    """Of alpha: randomness gets dear where there is more of it than -1 for each number of an action; given is log pi."""
+    """Of alpha: randomness is dear where there is more of it than -1 for each number of an action; log pi is given."""
     return LossOutput(jnp.broadcast_to(-params["log"] * (ctx.given - env.actions), batch["reward"].shape))
 
 

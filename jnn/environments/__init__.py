@@ -21,16 +21,19 @@ from jnn.environments._episodes import (
     evaluate_policy,
     observations,
     rollout,
+    scaled,
     start_episodes,
     step_episodes,
 )
-from jnn.environments._gridworld import gridworld
+from jnn.environments._gridworld import FOUR_ROOMS, FOUR_ROOMS_GOAL, gridworld
 from jnn.environments._mountain_car import mountain_car
 from jnn.environments._pendulum import pendulum
 from jnn.environments._quadrotor import quadrotor
 from jnn.environments._replay import replay_add, replay_buffer, replay_sample
 
 __all__ = [
+    "FOUR_ROOMS",
+    "FOUR_ROOMS_GOAL",
     "Environment",
     "Episodes",
     "acrobot",
@@ -45,6 +48,7 @@ __all__ = [
     "replay_buffer",
     "replay_sample",
     "rollout",
+    "scaled",
     "start_episodes",
     "step_episodes",
 ]

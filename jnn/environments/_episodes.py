@@ -1,6 +1,7 @@
 """Episodes in batches: many copies of an environment, each begun again where it ends.
 
     start_episodes(env, n, key) -> episodes
+    observations(env, episodes) -> x;   scaled(env, x) -> x
     step_episodes(env, episodes, actions, key) -> episodes, transitions
     rollout(env, policy, episodes, steps, key) -> episodes, transitions of many steps
     evaluate_policy(env, policy, n, key) -> returns
@@ -64,6 +65,17 @@ def observations(env: Environment, episodes: Episodes) -> jax.Array:
     (3, 3)
     """
     return jax.vmap(env.observe)(episodes.state)
+
+
+def scaled(env: Environment, x: jax.Array) -> jax.Array:
+    """Scaled observations (..., d): each number divided by how large it typically is, as networks like it.
+
+    >>> from jnn.environments import pendulum
+    >>> scaled(pendulum(), jnp.array([1.0, 0.0, 4.0])).tolist()
+    [1.0, 0.0, 0.5]
+    """
+    checks.trailing("scaled", x, (len(env.scale),))
+    return x / jnp.broadcast_to(jnp.array(env.scale, x.dtype), x.shape)
 
 
 def step_episodes(

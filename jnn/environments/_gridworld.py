@@ -27,11 +27,12 @@ FOUR_ROOMS = """
 #     #     #
 #############
 """
+FOUR_ROOMS_GOAL = (9, 10)
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left
 
 
 def gridworld(
-    rooms: str = FOUR_ROOMS, goal: tuple[int, int] = (9, 10), *, slip: float = 1 / 3, limit: int = 100
+    rooms: str = FOUR_ROOMS, goal: tuple[int, int] = FOUR_ROOMS_GOAL, *, slip: float = 1 / 3, limit: int = 100
 ) -> Environment:
     """Gridworld: actions 0 to 3 go up, right, down and left, unless there is a wall; each step costs 1 until the goal.
 

@@ -30,7 +30,7 @@ def replay_buffer(example: Any, capacity: int) -> Buffer:
       capacity: rows.
 
     Returns:
-      {"rows": a tree of zeros (capacity, ...), "next" and "size": int32, where the next row goes and how many there are}.
+      {"rows": a tree of zeros (capacity, ...), "next": int32, the place of the next one, "size": int32}.
 
     Raises:
       ValueError: capacity is no integer of 1 or more.

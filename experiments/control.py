@@ -64,7 +64,8 @@ def experiment(config: Config) -> Outcome:
     if config.environment not in algorithm.SETTINGS:
         kind = f"one of {', '.join(algorithm.SETTINGS)}"
         refuse(f"--environment: expected {kind} for {config.algorithm}, found {config.environment!r}.", USAGE)
-    env, how = getattr(environments, config.environment)(), algorithm.SETTINGS[config.environment]
+    env = getattr(environments, config.environment)()
+    how = dataclasses.replace(algorithm.SETTINGS[config.environment], steps=config.steps)
     specs = {name: jnn.stack(spec, config.runs, "runs") for name, spec in algorithm.network_specs(env, how).items()}
     begin, updates = make_updates(config, env, algorithm, how)
     rows = Batches({"x": np.arange(config.batch_size)}, config.batch_size, seed=config.seed)
@@ -84,10 +85,10 @@ def experiment(config: Config) -> Outcome:
     figures = {
         "What the first run's policy does.": lambda: control_pictures.strip(config.environment, moments()),
         "Returns while learning: each run, their mean and its 95 % interval.": lambda: control_pictures.learning(
-            history, config.runs
+            history, config.runs, config.batch_size * how.horizon
         ),
     }
-    return Outcome(params, metrics, history, figures)
+    return Outcome(params, metrics, control_pictures.averaged(history), figures)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 film(env, policy, key) -> states                     of one episode
 strip(name, states, moments) -> Figure               moments of it side by side
-learning(history, runs) -> Figure              every run's returns, and their mean with its interval
+learning(history, runs, taken) -> Figure       every run's returns, and their mean with its interval
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from scipy import stats
 
 from experiments.pictures import ACCENT, INK, WARM
 from jnn.environments import FOUR_ROOMS, FOUR_ROOMS_GOAL, Environment
+from jnn.train import History
 
 Draw = Callable[[Axes, np.ndarray], None]
+RETURN = "train/return/"  # of a row, and the number of a run
 
 
 def film(env: Environment, policy: Callable[[Any, jax.Array], jax.Array], key: jax.Array) -> np.ndarray:
@@ -50,12 +52,25 @@ def strip(name: str, states: np.ndarray, moments: int = 8) -> Figure:
     return figure
 
 
-def learning(history: list[dict[str, float]], runs: int) -> Figure:
-    """Returns of the episodes that ended up to each row: a line a run, their mean and its 95 % interval."""
-    steps = [row["step"] for row in history]
-    each = np.array([[row.get(f"train/return/{i}", np.nan) for i in range(runs)] for row in history])
+def averaged(history: History) -> History:
+    """A history whose rows have the mean of all runs in place of each run's return."""
+    rows = []
+    for row in history:
+        each = [value for name, value in row.items() if name.startswith(RETURN)]
+        rows.append({name: value for name, value in row.items() if not name.startswith(RETURN)})
+        if np.isfinite(each).any():
+            rows[-1][RETURN.rstrip("/")] = float(np.nanmean(each))
+    return rows
+
+
+def learning(history: History, runs: int, taken: int) -> Figure:
+    """Returns of the episodes that ended up to each row: a line a run, their mean and its 95 % interval.
+
+    Over the steps that each run has taken in its environments, so many in each of `fit`'s.
+    """
+    each = np.array([[row.get(f"{RETURN}{i}", np.nan) for i in range(runs)] for row in history])
     there = np.isfinite(each).all(1)
-    steps, each = np.array(steps)[there], each[there]
+    steps, each = taken * np.array([row["step"] for row in history])[there], each[there]
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(steps, each, color=INK, linewidth=0.5, alpha=0.35)
@@ -63,7 +78,7 @@ def learning(history: list[dict[str, float]], runs: int) -> Figure:
     half = interval(each)
     axes.fill_between(steps, mean - half, mean + half, color=ACCENT, alpha=0.25, linewidth=0)
     axes.plot(steps, mean, color=ACCENT, linewidth=2)
-    axes.set(xlabel="steps", ylabel="return of an episode")
+    axes.set(xlabel="steps in the environments of a run", ylabel="return of an episode")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -41,11 +41,12 @@ class Settings:
     least: float = 0.05  # how often chance acts in the end
     exploration: int = 100  # steps until then
     hidden: tuple[int, ...] = (64, 64)
+    steps: int = 100  # in all, over which the learning rate falls to 0
 
 
 SETTINGS = {
-    "cart_pole": Settings(),
-    "mountain_car": Settings(),
+    "cart_pole": Settings(horizon=32, updates=128, rows=64, refresh=128, learning_rate=2.3e-3, exploration=30),
+    "mountain_car": Settings(horizon=16, updates=64, refresh=300, learning_rate=4e-3, discount=0.98, exploration=150),
     "acrobot": Settings(),
     "gridworld": Settings(),
 }
@@ -58,7 +59,7 @@ def network_specs(env: Environment, how: Settings) -> dict[str, Any]:
 
 def adam(how: Settings) -> optax.GradientTransformation:
     """The optimizer."""
-    return optax.adam(how.learning_rate)
+    return optax.adam(optax.linear_schedule(how.learning_rate, 0.0, how.steps * how.updates))
 
 
 def q(params: Any, env: Environment, x: jax.Array) -> jax.Array:
@@ -117,7 +118,9 @@ def advance(
 
     def learn(network: Any, key: jax.Array) -> tuple[Any, dict]:
         rows = replay_sample(buffer, how.rows, key)
-        return update(partial(loss, env=env, how=how), adam(how), network, rows, keys[2], remember=remember)
+        return update(
+            partial(loss, env=env, how=how), adam(how), network, rows, keys[2], remember=remember, clip_norm=10.0
+        )
 
     network, metrics = jax.lax.scan(learn, run["q"], jax.random.split(keys[1], how.updates))
     ended = (seen["terminated"] | seen["truncated"]).astype(jnp.float32)

@@ -99,7 +99,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("blocks", "factors", "negatives"), COUNT),
     "patch": ("1, 2, 4, 8 or 16, which divide 32 pixels", lambda x: x in (1, 2, 4, 8, 16)),
     "drawing": NOT_NEGATIVE,
-    **dict.fromkeys(("runs", "repeats", "walk_steps"), COUNT),
+    **dict.fromkeys(("runs", "repeats", "walk_steps", "episodes"), COUNT),
     **dict.fromkeys(("p", "q"), POSITIVE),
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),

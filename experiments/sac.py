@@ -40,6 +40,7 @@ class Settings:
     discount: float = 0.99
     average: float = 0.995  # of Q'
     hidden: tuple[int, ...] = (64, 64)
+    steps: int = 100  # in all, over which the learning rate falls to 0
 
 
 SETTINGS = {"pendulum": Settings(), "quadrotor": Settings()}
@@ -55,7 +56,7 @@ def network_specs(env: Environment, how: Settings) -> dict[str, Any]:
 
 def adam(how: Settings) -> optax.GradientTransformation:
     """The optimizer of each."""
-    return optax.adam(how.learning_rate)
+    return optax.adam(optax.linear_schedule(how.learning_rate, 0.0, how.steps * how.updates))
 
 
 def normal(params: Any, env: Environment, x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -13,7 +13,7 @@ from experiments import control, control_pictures, dqn, ppo, sac
 from experiments.harness import launch
 from jnn import environments
 from jnn.environments import evaluate_policy, rollout, start_episodes
-from jnn.train import digest
+from jnn.train import compile_step, digest
 from tests.experiments.shortened import flown, resumed
 
 KEY = jax.random.key(0)
@@ -26,7 +26,37 @@ TASKS = {"ppo": "gridworld", "dqn": "mountain_car", "sac": "quadrotor"}
 ALGORITHMS = ["ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dqn", "sac"))]
 
 
+def stepped(name, runs):
+    """The state of so many runs before and behind a step, and what it measured."""
+    config, env = control.Config(runs=runs, batch_size=2), getattr(environments, TASKS[name])()
+    begin, updates = control.make_updates(config, env, control.ALGORITHMS[name], TINY[name])
+    return begin(KEY), *compile_step(updates)(begin(KEY), {"x": jnp.arange(2)})
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_step_acts_and_learns_in_every_run(name):
+    before, state, metrics = stepped(name, 2)
+    assert int(state["step"]) == 1
+    assert set(metrics) == {"return", "loss"}
+    assert jnp.isfinite(metrics["loss"].value())
+    assert (state["episodes"].time > 0).any()
+    for network in control.ALGORITHMS[name].network_specs(environments.gridworld(), TINY[name]):
+        new, old = (jnn.flatten(state[network].params) for state in (state, before))
+        assert all((new[path] != old[path]).any() for path in old)
+        assert network == "price" or any((leaf[0] != leaf[1]).any() for leaf in new.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(TINY))
+def test_a_run_is_what_it_is_alone(name):
+    alone, among = (jnn.flatten(stepped(name, runs)[1]) for runs in (1, 3))
+    for path, leaf in alone.items():
+        first = among[path] if path == "step" else among[path][:1]
+        np.testing.assert_allclose(leaf, first, rtol=1e-3, atol=1e-5, err_msg=path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(TINY))
 def test_a_run_measures_and_goes_on(name, tmp_path, monkeypatch):
     monkeypatch.setitem(control.ALGORITHMS[name].SETTINGS, TASKS[name], TINY[name])
     sizes = {"runs": 2, "batch_size": 8, "episodes": 2, "steps": 2, "every": 1}
@@ -52,14 +82,15 @@ def test_a_pair_that_is_none_is_one_line(tmp_path, capsys):
 def test_advantages_go_on_where_time_was_up_and_end_where_the_task_did():
     """By hand, episode by episode: what is behind a truncation is the value of what was seen last."""
     env, how = environments.gridworld(limit=5), dataclasses.replace(TINY["ppo"], decay=0.9, discount=0.8)
-    params = jnn.init(ppo.network_specs(env, how), KEY)["policy"]
+    params = jnn.init(ppo.network_specs(env, how), KEY)
     walk = lambda x, key: jax.random.randint(key, (len(x),), 0, 4)
     _, seen = rollout(env, walk, start_episodes(env, 40, KEY), 12, KEY)
     assert seen["terminated"].any()
     assert seen["truncated"].any()
-    rows = ppo.worth(params, env, how, seen)
+    rows = ppo.worth(params["actor"], params["critic"], env, how, seen)
     found = np.asarray(rows["advantage"]).reshape(12, 40)
-    now, later = (np.asarray(ppo.value(params, env, seen[name])) for name in ("observation", "next_observation"))
+    value = lambda name: np.asarray(ppo.value(params["critic"], env, seen[name]))
+    now, later = value("observation"), value("next_observation")
     ended, reward = np.asarray(seen["terminated"] | seen["truncated"]), np.asarray(seen["reward"])
     for i in range(40):
         after = 0.0

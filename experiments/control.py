@@ -18,9 +18,10 @@ from experiments.refusals import refuse
 from experiments.training import train_networks
 from jnn import environments
 from jnn.data import Batches
-from jnn.environments import evaluate_policy
+from jnn.environments import evaluate_policy, repeat_actions
 from jnn.launch import USAGE
 
+HELD = {"mountain_car": 8}  # for how many steps an action is, so that chance gets anywhere
 ALGORITHMS = {"dqn": dqn, "ppo": ppo, "sac": sac}
 
 
@@ -64,7 +65,7 @@ def experiment(config: Config) -> Outcome:
     if config.environment not in algorithm.SETTINGS:
         kind = f"one of {', '.join(algorithm.SETTINGS)}"
         refuse(f"--environment: expected {kind} for {config.algorithm}, found {config.environment!r}.", USAGE)
-    env = getattr(environments, config.environment)()
+    env = repeat_actions(getattr(environments, config.environment)(), held := HELD.get(config.environment, 1))
     how = dataclasses.replace(algorithm.SETTINGS[config.environment], steps=config.steps)
     specs = {name: jnn.stack(spec, config.runs, "runs") for name, spec in algorithm.network_specs(env, how).items()}
     begin, updates = make_updates(config, env, algorithm, how)
@@ -83,9 +84,9 @@ def experiment(config: Config) -> Outcome:
     first = jax.tree.map(lambda x: x[0], params)
     moments = lambda: control_pictures.film(env, partial(algorithm.best, first, env), key)
     figures = {
-        "What the first run's policy does.": lambda: control_pictures.strip(config.environment, moments()),
+        "What the first run's policy does.": lambda: control_pictures.strip(config.environment, moments(), held),
         "Returns while learning: each run, their mean and its 95 % interval.": lambda: control_pictures.learning(
-            history, config.runs, config.batch_size * how.horizon
+            history, config.runs, config.batch_size * how.horizon * held
         ),
     }
     return Outcome(params, metrics, control_pictures.averaged(history), figures)

@@ -1,7 +1,7 @@
 """Pictures of control: what a policy does, as a strip of moments, and how runs have learned.
 
 film(env, policy, key) -> states                     of one episode
-strip(name, states, moments) -> Figure               moments of it side by side
+strip(name, states, held) -> Figure                  moments of it side by side
 learning(history, runs, taken) -> Figure       every run's returns, and their mean with its interval
 """
 
@@ -40,13 +40,13 @@ def film(env: Environment, policy: Callable[[Any, jax.Array], jax.Array], key: j
     return np.concatenate([np.asarray(first)[None], np.asarray(states)[:last]])
 
 
-def strip(name: str, states: np.ndarray, moments: int = 8) -> Figure:
-    """So many moments of an episode side by side, and the step of each."""
+def strip(name: str, states: np.ndarray, held: int, moments: int = 8) -> Figure:
+    """So many moments of an episode side by side, and the step of each, where a state is so many steps."""
     chosen = np.unique(np.linspace(0, len(states) - 1, moments).round().astype(int))
     figure = Figure(figsize=(1.5 * len(chosen), 1.8), layout="constrained")
     for axes, at in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
         DRAWN[name](axes, states[: at + 1])
-        axes.set_title(f"step {at}", fontsize=8)
+        axes.set_title(f"step {held * at}", fontsize=8)
         axes.set(xticks=[], yticks=[], aspect="equal")
         axes.spines[:].set_color("#c9cdd4")
     return figure

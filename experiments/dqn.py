@@ -46,7 +46,7 @@ class Settings:
 
 SETTINGS = {
     "cart_pole": Settings(horizon=32, updates=128, rows=64, refresh=128, learning_rate=2.3e-3, exploration=30),
-    "mountain_car": Settings(horizon=16, updates=64, refresh=300, learning_rate=4e-3, discount=0.98, exploration=150),
+    "mountain_car": Settings(horizon=25, updates=64, refresh=64, discount=0.97, exploration=100, least=0.1),
     "acrobot": Settings(),
     "gridworld": Settings(),
 }

@@ -42,7 +42,7 @@ class Settings:
 
 SETTINGS = {
     "cart_pole": Settings(horizon=32, epochs=20, parts=1, discount=0.98, decay=0.8, entropy=0.0),
-    "mountain_car": Settings(decay=0.98, discount=0.99),
+    "mountain_car": Settings(horizon=50, epochs=10, decay=0.98, entropy=0.1),
     "acrobot": Settings(),
     "gridworld": Settings(horizon=64),
 }

@@ -43,7 +43,10 @@ class Settings:
     steps: int = 100  # in all, over which the learning rate falls to 0
 
 
-SETTINGS = {"pendulum": Settings(), "quadrotor": Settings()}
+SETTINGS = {
+    "pendulum": Settings(discount=0.97, average=0.98, learning_rate=2e-3),
+    "quadrotor": Settings(discount=0.97, average=0.98, learning_rate=2e-3),
+}
 
 
 def network_specs(env: Environment, how: Settings) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from jnn.environments._gridworld import FOUR_ROOMS, FOUR_ROOMS_GOAL, gridworld
 from jnn.environments._mountain_car import mountain_car
 from jnn.environments._pendulum import pendulum
 from jnn.environments._quadrotor import quadrotor
+from jnn.environments._repeat import repeat_actions
 from jnn.environments._replay import replay_add, replay_buffer, replay_sample
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "observations",
     "pendulum",
     "quadrotor",
+    "repeat_actions",
     "replay_add",
     "replay_buffer",
     "replay_sample",

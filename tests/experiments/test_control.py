@@ -128,7 +128,7 @@ def test_a_film_has_its_moments(name):
     shape = () if env.bound is None else (env.actions,)
     states = control_pictures.film(env, lambda x, key: jnp.zeros(shape, int), KEY)
     assert 2 <= len(states) <= env.limit + 1
-    assert len(control_pictures.strip(name, states, 4).axes) == min(4, len(states))
+    assert len(control_pictures.strip(name, states, 1, 4).axes) == min(4, len(states))
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def learning(history: History, runs: int, taken: int) -> Figure:
     """
     each = np.array([[row.get(f"{RETURN}{i}", np.nan) for i in range(runs)] for row in history])
     there = np.isfinite(each).all(1)
-    steps, each = taken * np.array([row["step"] for row in history])[there], each[there]
+    steps, each = taken / 1000 * np.array([row["step"] for row in history])[there], each[there]
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(steps, each, color=INK, linewidth=0.5, alpha=0.35)
@@ -78,7 +78,7 @@ def learning(history: History, runs: int, taken: int) -> Figure:
     half = interval(each)
     axes.fill_between(steps, mean - half, mean + half, color=ACCENT, alpha=0.25, linewidth=0)
     axes.plot(steps, mean, color=ACCENT, linewidth=2)
-    axes.set(xlabel="steps in the environments of a run", ylabel="return of an episode")
+    axes.set(xlabel="thousand steps in the environments of a run", ylabel="return of an episode")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -2,12 +2,13 @@
 
     repeat:  act by the best value, or now and then by chance; keep what was seen in a buffer
              several times, on rows of the buffer:
-                 y = r + discount Q'(s', argmax Q(s', .));  step on huber(Q(s, a) - y)
+                 y = r + discount Q'(s', argmax Q(s', .));  step on (Q(s, a) - y)^2
              every so many of these:  Q' = Q
 
 See "Human-level control through deep reinforcement learning", Mnih et al., 2015, and, of the argmax, "Deep
 Reinforcement Learning with Double Q-learning", van Hasselt, Guez and Silver, 2016. Of discrete actions. Q' is the
-state's `memory`.
+state's `memory`. Errors are squared, where the paper cuts them at 1: of a pole that stays up for hundreds of steps the
+few that fall say the most, and with errors cut returns stayed near 120, whatever else was tried.
 """
 
 from __future__ import annotations
@@ -31,24 +32,23 @@ from jnn.train import LossOutput, create_state, update
 class Settings:
     """What is chosen for a task."""
 
-    horizon: int = 8  # steps between two times of learning
+    horizon: int = 16  # steps between two times of learning
     updates: int = 32  # of one such time
     rows: int = 128  # of an update
     capacity: int = 50_000
-    refresh: int = 500  # updates until Q' is the newest again
+    refresh: int = 100  # updates until Q' is the newest again
     learning_rate: float = 1e-3
-    discount: float = 0.99
+    discount: float = 0.98
     least: float = 0.05  # how often chance acts in the end
-    exploration: int = 100  # steps until then
+    exploration: int = 60  # steps until then
     hidden: tuple[int, ...] = (64, 64)
     steps: int = 100  # in all, over which the learning rate falls to 0
 
 
 SETTINGS = {
-    "cart_pole": Settings(horizon=32, updates=128, rows=64, refresh=128, learning_rate=2.3e-3, exploration=30),
-    "mountain_car": Settings(horizon=25, updates=64, refresh=64, discount=0.97, exploration=100, least=0.1),
-    "acrobot": Settings(),
-    "gridworld": Settings(),
+    "cart_pole": Settings(),
+    "acrobot": Settings(discount=0.99),
+    "gridworld": Settings(discount=0.97),
 }
 
 
@@ -102,7 +102,9 @@ def loss(params: Any, batch: dict, ctx: Any, env: Environment, how: Settings) ->
         for p, name in ((ctx.memory, "next_observation"), (params, "observation"), (params, "next_observation"))
     )
     discounts = how.discount * (1.0 - batch["terminated"])  # but not where time was up
-    return LossOutput(double_q_learning_loss(now, batch["action"], batch["reward"], discounts, old, later))
+    return LossOutput(
+        double_q_learning_loss(now, batch["action"], batch["reward"], discounts, old, later, delta=jnp.inf)
+    )
 
 
 def advance(

@@ -44,7 +44,7 @@ SETTINGS = {
     "cart_pole": Settings(horizon=32, epochs=20, parts=1, discount=0.98, decay=0.8, entropy=0.0),
     "mountain_car": Settings(horizon=50, epochs=10, decay=0.98, entropy=0.1),
     "acrobot": Settings(),
-    "gridworld": Settings(horizon=64),
+    "gridworld": Settings(horizon=64, epochs=10, discount=0.97, learning_rate=3e-3),
 }
 
 

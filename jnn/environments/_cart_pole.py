@@ -34,7 +34,7 @@ def cart_pole() -> Environment:
     >>> [round(x, 3) for x in state.tolist()], reward.item(), terminated.item()
     ([0.0, 0.195, 0.0, -0.293], 1.0, False)
     """
-    return Environment(_reset, _step, lambda state: state, (1.0, 1.0, 0.2, 1.0), actions=2, bound=None, limit=500)
+    return Environment(_reset, _step, lambda state: state, (2.4, 2.0, 0.2, 2.0), actions=2, bound=None, limit=500)
 
 
 def _reset(key: jax.Array) -> jax.Array:

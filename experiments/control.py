@@ -62,6 +62,8 @@ def make_updates(config: Config, env: Any, algorithm: Any, how: Any):
 def experiment(config: Config) -> Outcome:
     """Trains all runs, and lets each act as it would act best."""
     algorithm = ALGORITHMS[config.algorithm]
+    if config.lanes is not None:
+        refuse("--lanes: of experiments whose batch is examples; here a run draws its own.", USAGE)
     if config.environment not in algorithm.SETTINGS:
         kind = f"one of {', '.join(algorithm.SETTINGS)}"
         refuse(f"--environment: expected {kind} for {config.algorithm}, found {config.environment!r}.", USAGE)

@@ -48,7 +48,7 @@ class Settings:
 SETTINGS = {
     "cart_pole": Settings(),
     "acrobot": Settings(discount=0.99),
-    "gridworld": Settings(discount=0.97),
+    "gridworld": Settings(discount=0.97, capacity=10_000),
 }
 
 

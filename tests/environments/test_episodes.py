@@ -11,6 +11,7 @@ from jnn.environments import (
     Episodes,
     evaluate_policy,
     observations,
+    repeat_actions,
     rollout,
     start_episodes,
     step_episodes,
@@ -65,6 +66,16 @@ def test_a_rollout_is_its_steps(name):
     assert seen["observation"].shape == (12, 3, len(env.scale))
 
 
+@pytest.mark.parametrize(("ends", "rewards"), [(4, [3, 7]), (3, [3, 3]), (9, [3, 7, 11])])
+def test_an_action_that_is_held_is_several_steps_up_to_an_end(ends, rewards):
+    env = repeat_actions(counter(ends, 6), 2)
+    assert env.limit == 3
+    _, seen = rollout(env, still, start_episodes(env, 1, KEY), len(rewards), KEY)
+    assert seen["reward"][:, 0].tolist() == rewards
+    assert seen["terminated"][-1, 0] == (ends < 6)
+    assert evaluate_policy(env, still, 1, KEY).tolist() == evaluate_policy(counter(ends, 6), still, 1, KEY).tolist()
+
+
 def test_each_episode_has_noise_of_its_own():
     env = environments.cart_pole()
     states = start_episodes(env, 50, KEY).state
@@ -91,6 +102,10 @@ def test_runs_by_vmap_are_runs_by_themselves():
         (
             lambda env, e: step_episodes(env, e, jnp.zeros((2, 1)), KEY),
             r"step_episodes: expected actions \(2,\), found float32\[2,1\]",
+        ),
+        (
+            lambda env, e: repeat_actions(env, 3),
+            "repeat_actions: expected a divisor of the limit of 500 steps, found 3",
         ),
     ],
 )

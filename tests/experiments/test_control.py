@@ -41,7 +41,7 @@ def test_a_step_acts_and_learns_in_every_run(name):
     assert jnp.isfinite(metrics["loss"].value())
     assert (state["episodes"].time > 0).any()
     for network in control.ALGORITHMS[name].network_specs(environments.gridworld(), TINY[name]):
-        new, old = (jnn.flatten(state[network].params) for state in (state, before))
+        old, new = (jnn.flatten(of[network].params) for of in (before, state))
         assert all((new[path] != old[path]).any() for path in old)
         assert network == "price" or any((leaf[0] != leaf[1]).any() for leaf in new.values())
 
@@ -70,12 +70,18 @@ def test_a_run_measures_and_goes_on(name, tmp_path, monkeypatch):
     assert digest(control.experiment(config).params) == digest(outcome.params)  # from the checkpoint
 
 
-def test_a_pair_that_is_none_is_one_line(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--algorithm", "sac"], "--environment: expected one of pendulum, quadrotor for sac, found 'cart_pole'."),
+        (["--lanes", "2"], "--lanes: of experiments whose batch is examples; here a run draws its own."),
+    ],
+)
+def test_what_cannot_be_is_one_line(options, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
-        launch(control.experiment, control.Config, ["--algorithm", "sac", "--workdir", str(tmp_path / "run")])
+        launch(control.experiment, control.Config, [*options, "--workdir", str(tmp_path / "run")])
     assert end.value.code == 2
-    expected = "error: --environment: expected one of pendulum, quadrotor for sac, found 'cart_pole'.\n"
-    assert capsys.readouterr().err == expected
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 @pytest.mark.slow

@@ -1,12 +1,12 @@
 """Reinforcement learning: DQN, PPO and SAC learn to control by what they try, ten runs at once as one program.
 
-Data      what the policies themselves see of `jnn.environments`: CartPole-v1, Pendulum-v1, MountainCar-v0 and Acrobot-v1
+Data      what policies themselves see of `jnn.environments`: CartPole-v1, Pendulum-v1, MountainCar-v0 and Acrobot-v1
           as in Gymnasium, a planar quadrotor, and four rooms with a slippery floor. A run is a policy with parameters,
           environments and noise of its own; nothing but the program is shared.
 Network   DQN ("Human-level control through deep reinforcement learning", Mnih et al., 2015), PPO ("Proximal Policy
           Optimization Algorithms", Schulman et al., 2017) and SAC ("Soft Actor-Critic Algorithms and Applications",
           Haarnoja et al., 2018), each a file beside this one: perceptrons of 64-64 units.
-Training  Adam, its rate falling to 0; the rest is in each file's `SETTINGS`. In MountainCar an action is held for 8 steps.
+Training  Adam, its rate falling to 0; the rest is in each file's `SETTINGS`. On the mountain an action is held 8 steps.
           Parameters, environments and buffers are the state that is saved.
 Measures  the return of 50 episodes of each run's last policy without chance: mean of the runs and its 95 % interval.
 Run       python -m experiments.control [--algorithm sac --environment pendulum --steps 150]
@@ -42,7 +42,7 @@ ALGORITHMS = {"dqn": dqn, "ppo": ppo, "sac": sac}
 class Config(Common):
     """Control, learned by trying."""
 
-    steps: int = 160
+    steps: int = 110
     workdir: str = "runs/control"
     environment: Literal["cart_pole", "pendulum", "mountain_car", "acrobot", "quadrotor", "gridworld"] = "cart_pole"
     algorithm: Literal["dqn", "ppo", "sac"] = "ppo"

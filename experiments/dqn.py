@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import optax
 
 import jnn
+from experiments import tried
 from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, scaled, start_episodes
 from jnn.losses import double_q_learning_loss
 from jnn.models import mlp, mlp_spec
@@ -113,7 +114,7 @@ def advance(
     """Acts for a while, then learns for a while."""
     keys = jax.random.split(key, 3)
     episodes, seen = act(env, how, run["q"].params, run["episodes"], step, keys[0])
-    buffer = replay_add(run["buffer"], jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen))
+    buffer = replay_add(run["buffer"], tried.rows(seen))
 
     def remember(memory: Any, params: Any, stats: Any, rows: Any, count: jax.Array) -> Any:
         return jax.tree.map(lambda new, old: jnp.where(count % how.refresh == 0, new, old), params, memory)
@@ -125,9 +126,4 @@ def advance(
         )
 
     network, metrics = jax.lax.scan(learn, run["q"], jax.random.split(keys[1], how.updates))
-    ended = (seen["terminated"] | seen["truncated"]).astype(jnp.float32)
-    told = {
-        "return": jnn.metrics.mean(seen["return"], ended),
-        "loss": jax.tree.map(lambda x: x.sum(0), metrics["loss"]),
-    }
-    return {"q": network, "episodes": episodes, "buffer": buffer}, told
+    return {"q": network, "episodes": episodes, "buffer": buffer}, tried.told(seen, metrics["loss"])

@@ -66,9 +66,12 @@ def averaged(history: History) -> History:
 def learning(history: History, runs: int, taken: int) -> Figure:
     """Returns of the episodes that ended up to each row: a line a run, their mean and its 95 % interval.
 
-    Over the steps that each run has taken in its environments, so many in each of `fit`'s.
+    Over the steps that each run has taken in its environments, so many in each of `fit`'s; where no episode of a run
+    ended, it stays where it was.
     """
     each = np.array([[row.get(f"{RETURN}{i}", np.nan) for i in range(runs)] for row in history])
+    newest = np.where(np.isfinite(each), np.arange(len(each))[:, None], 0)
+    each = np.take_along_axis(each, np.maximum.accumulate(newest), 0)
     there = np.isfinite(each).all(1)
     steps, each = taken / 1000 * np.array([row["step"] for row in history])[there], each[there]
     figure = Figure(figsize=(6, 3.4), layout="constrained")

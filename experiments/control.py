@@ -9,8 +9,12 @@ Network   DQN ("Human-level control through deep reinforcement learning", Mnih e
 Training  Adam, its rate falling to 0; the rest is in each file's `SETTINGS`. On the mountain an action is held 8 steps.
           Parameters, environments and buffers are the state that is saved.
 Measures  the return of 50 episodes of each run's last policy without chance: mean of the runs and its 95 % interval.
-Run       python -m experiments.control [--algorithm sac --environment pendulum --steps 150]
-Measured  NUMBERS
+Run       python -m experiments.control [--algorithm sac --environment pendulum --steps 170]
+Measured  cart-pole: PPO 500 in ten runs of ten, 27 s on one core; DQN 500 and 403 (two runs, 320 steps): MISSED.
+          Pendulum: SAC -149.6+-9.3 (ten runs of seeds 1 to 3, 170 steps). Mountain car: PPO -111.0+-2.6 (ten runs of
+          seeds 0 to 2, 60 steps, --batch-size 32); DQN never met the goal, and has no settings for it. Few runs:
+          acrobot by PPO ACROBOT; quadrotor by SAC 89.9 and 80.1 (120 steps), an LQR
+          93.3; rooms by DQN -16.7 (100 steps), where the best is -17.0 on average.
 """
 
 from __future__ import annotations

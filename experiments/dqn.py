@@ -49,7 +49,7 @@ class Settings:
 SETTINGS = {
     "cart_pole": Settings(),
     "acrobot": Settings(discount=0.99),
-    "gridworld": Settings(discount=0.97, capacity=10_000),
+    "gridworld": Settings(discount=0.97, capacity=20_000),
 }
 
 

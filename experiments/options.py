@@ -102,7 +102,7 @@ RULES: dict[str, Rule] = {
     "qubits": ("a whole number from 3 to 20", lambda x: 3 <= x <= 20),
     "patch": ("1, 2, 4, 8 or 16, which divide 32 pixels", lambda x: x in (1, 2, 4, 8, 16)),
     "drawing": NOT_NEGATIVE,
-    **dict.fromkeys(("runs", "repeats", "walk_steps"), COUNT),
+    **dict.fromkeys(("runs", "repeats", "walk_steps", "episodes"), COUNT),
     **dict.fromkeys(("p", "q"), POSITIVE),
     **dict.fromkeys(("latent", "codes", "couplings", "prior_steps", "judge_steps"), COUNT),
     **dict.fromkeys(("learning_rate", "temperature", "scale", "preflight.tokens", "preflight.epochs"), POSITIVE),

@@ -38,6 +38,8 @@ BELOW = {
     "models": "finetune data inspect launch losses parallel preflight train",
     "decoding": "data finetune generation graphs inspect launch layers losses metrics models parallel preflight train",
     "diffusion": "data finetune graphs inspect launch layers models parallel preflight train",
+    "environments": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
+    " train",
     "generation": "finetune data graphs inspect launch losses models parallel preflight train",
     "cached_model": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
     " train",

@@ -6,11 +6,11 @@ Parameters are plain nested dicts of arrays; everything else is a map over the d
 This page is the front door: `jnn.Param`, `jnn.init` and the other maps over specs live here,
 blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, text
 from models under `jnn.generation` (`jnn.generate` for short) and for many at a time under `jnn.serving`, data from
-noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, the stateless train step under `jnn.train`, what is
-done to a trained model under `jnn.finetune`, what its scores rest on under `jnn.explain`, what puts a step on many
-devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are not there under
-`jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, and what must hold for every block under
-`jnn.laws`.
+noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of reinforcement learning under
+`jnn.environments`, the stateless train step under `jnn.train`, what is done to a trained model under `jnn.finetune`,
+what its scores rest on under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under
+`jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
+`jnn.interop` and `jnn.parity`, and what must hold for every block under `jnn.laws`.
 """
 
 import importlib
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         data,
         decoding,
         diffusion,
+        environments,
         explain,
         finetune,
         generation,
@@ -76,6 +77,7 @@ __all__ = [
     "data",
     "decoding",
     "diffusion",
+    "environments",
     "explain",
     "finetune",
     "flatten",

@@ -20,7 +20,8 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from experiments.chorales import AHEAD, HELD, HOLD, PLACES, REST, SILENT, START, STATES, TOKENS, UNTIL, VOICES
+from experiments.chorale_rows import AHEAD
+from experiments.chorales import HELD, HOLD, PLACES, REST, SILENT, START, STATES, TOKENS, UNTIL, VOICES
 from jnn import layers
 from jnn.models import transformer_block, transformer_block_spec
 
@@ -39,6 +40,7 @@ class Sizes:
 
 
 def choir_spec(sizes: Sizes) -> dict:
+    """Declares a network: what reads the steps before, and what tells a step's tokens."""
     d = sizes.embed
     tables = {"states": len(VOICES) * STATES, "place": PLACES, "until": UNTIL}
     tables |= {"own": len(VOICES) * STATES, "above": len(VOICES) * STATES}
@@ -53,21 +55,25 @@ def choir_spec(sizes: Sizes) -> dict:
 
 
 def lstm_spec(sizes: Sizes) -> dict:
+    """Declares a layer of an LSTM."""
     return layers.lstm_cell_spec(sizes.embed, sizes.embed)
 
 
 def lstm(p: dict, x: jax.Array, sizes: Sizes, key: jax.Array | None) -> jax.Array:
+    """LSTM layer: x and what the LSTM makes of it."""
     y, _ = layers.rnn(layers.lstm_cell, p, x)
     return x + layers.dropout(y, sizes.dropout, key=key)
 
 
 def relative_block_spec(sizes: Sizes) -> dict:
+    """Declares a transformer block with keys of distances."""
     d, heads = sizes.embed, sizes.heads
     relative = layers.relative_attention_spec(heads, d // heads, sizes.context)
     return transformer_block_spec(d, heads, 4 * d) | {"relative": relative}
 
 
 def relative_block(p: dict, x: jax.Array, sizes: Sizes, key: jax.Array | None) -> jax.Array:
+    """Transformer block with relative attention."""
     attend = partial(layers.relative_attention, p["relative"])
     return transformer_block(p, x, key=key, rate=sizes.dropout, attend=attend)
 

@@ -1,8 +1,7 @@
 """Four-part chorales as arrays: soprano, alto, tenor and bass on a grid of sixteenths, and back to notes.
 
-    chorales(data_dir) -> Data(train, validation, test)       pieces, no tune in two parts
+    chorales(data_dir) -> Split(train, validation, test)      pieces, no tune in two parts
     transpositions(pieces) -> pieces                          each by all semitones that the voices can sing
-    windows(pieces, context) -> {"state", "now", ...}         rows of equal length
     notes(states) -> parts                                    for MIDI, the score and the page
 
 What a voice does at a step is its state: it strikes a pitch (0 to 127), holds it (128 more), or rests. What is to be
@@ -28,7 +27,6 @@ GRID = 4  # steps of a quarter
 HELD, SILENT, START, STATES = 128, 256, 257, 258  # states: held pitches begin at HELD; START is before the first step
 HOLD, REST, TOKENS = 128, 129, 130
 PLACES, UNTIL = 48, 33  # steps of the longest bar, and of what is before a fermata, the last of which is "far"
-AHEAD = tuple(range(2, 17, 2))  # steps: eighths of the next four quarters
 RUN, SHARED = 6, 0.4  # intervals of a run of a melody, and what share of its runs another setting has at least
 SPLIT_SEED = 0
 
@@ -160,48 +158,6 @@ def _range(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest pitch of each voice."""
     sounding = np.ma.masked_less(pitches(states), 0)
     return sounding.min(0).filled(127), sounding.max(0).filled(0)
-
-
-def columns(piece: Piece) -> dict[str, np.ndarray]:
-    """What is known of each step, and what is sung.
-
-    Returns:
-      "state" and "now" (t, 4), the states before each step and at it; "place" and "until" (t,); "ahead" (t, 8), the
-      melody's states at the next eighths.
-    """
-    melody = np.append(piece.states[:, 0], [SILENT] * AHEAD[-1])
-    return {
-        "state": np.concatenate([np.full((1, len(VOICES)), START), piece.states[:-1]]),
-        "now": piece.states,
-        "place": piece.place,
-        "until": piece.until,
-        "ahead": np.stack([melody[by : by + len(piece.states)] for by in AHEAD], 1),
-    }
-
-
-def windows(pieces: Iterable[Piece], context: int, *, once: bool = False) -> dict[str, np.ndarray]:
-    """Rows of a context's steps, each of which begins half a context behind the one before.
-
-    Returns:
-      `columns` of rows, int32, filled with 0 where a row outlasts its piece; and "counts" (n, context), float32: 1 for
-      steps of a piece, or, if they are to count `once`, for those that no row before has. These, but at the beginning
-      of a piece, have half a context behind them at least.
-    """
-    rows: list[dict[str, np.ndarray]] = []
-    half, kept = context // 2, context - context // 2
-    for piece in pieces:
-        known = columns(piece) | {"counts": np.ones(len(piece.states))}
-        for begin in range(0, max(1, len(piece.states) - kept), half):
-            row = {name: _filled(column[begin : begin + context], context) for name, column in known.items()}
-            if once and begin:
-                row["counts"][:kept] = 0
-            rows.append(row)
-    joined = {name: np.stack([row[name] for row in rows]).astype(np.int32) for name in rows[0]}
-    return joined | {"counts": joined["counts"].astype(np.float32)}
-
-
-def _filled(column: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(column, ((0, length - len(column)), *((0, 0),) * (column.ndim - 1)))
 
 
 def notes(states: np.ndarray) -> list[Part]:

@@ -24,8 +24,6 @@ from jnn import data
 from jnn.data import Batches
 
 TASKS, CLASSES, PIXELS = 5, 10, 784
-# average accuracy in per cent, tables 4 and 5 there, of 5 tasks split and 10 permuted; replay there is of what a
-# network has generated ("DGR")
 NAMES = {
     "domain": "permuted, domain-incremental",
     "task": "split, task-incremental",

@@ -1,8 +1,8 @@
 """Pictures of control: what a policy does, as a strip of moments, and how runs have learned.
 
-film(env, policy, key) -> states                     of one episode
-strip(name, states, held) -> Figure                  moments of it side by side
-learning(history, runs, taken) -> Figure       every run's returns, and their mean with its interval
+film(env, policy, key) -> states             of one episode
+strip(name, states, held) -> Figure          moments of it side by side
+learning(history, runs, taken) -> Figure     every run's returns, and their mean with its interval
 """
 
 from __future__ import annotations

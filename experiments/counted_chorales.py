@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.chorales import TOKENS, VOICES, Piece, Split, columns, tokens
-from experiments.n_grams import KneserNey
+from experiments.chorale_rows import columns
+from experiments.chorales import TOKENS, VOICES, Piece, Split, tokens
+from experiments.kneser_ney import KneserNey
 
 
 def counted(data: Split, trains: Sequence[Piece]) -> dict[str, float | list[int]]:

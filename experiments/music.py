@@ -25,7 +25,8 @@ import optax
 
 import jnn
 from experiments.choir import Sizes, behind, choir_spec, told
-from experiments.chorales import VOICES, chorales, tokens, transpositions, windows
+from experiments.chorale_rows import windows
+from experiments.chorales import VOICES, chorales, tokens, transpositions
 from experiments.counted_chorales import counted
 from experiments.harness import Outcome, launch
 from experiments.options import Common

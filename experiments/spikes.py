@@ -1,8 +1,8 @@
 """Spikes: how pictures and sounds become them, what they cost, and what they look like.
 
-cochlea(waves) -> rates                       of the bands of an ear, frame by frame
-spoken_digits(data_dir) -> Data
-synaptic(counts, shape) -> Energy             by the number of spikes, beside a dense network's
+cochlea(waves, frames) -> rates               of the bands of an ear, frame by frame
+spoken_digits(frames, data_dir) -> Data
+energy(counts, sizes, ...) -> Energy          by the number of spikes, beside a dense network's
 rasters(...), anytime(...) -> Figure
 """
 

@@ -1,8 +1,8 @@
 """What a network sings, to be seen and heard: a chorale of its own, and melodies of others that it harmonises.
 
-sung(params, sizes, pieces, key, temperature) -> {title: Piece}     Bach's settings and the network's, side by side
-published(folder, songs)                                            MIDI files, and a page that plays them
-parallels(piece) -> (moves, parallels)                              fifths and octaves that teachers forbid
+sung(params, sizes, pieces, key, temperature) -> songs      the network's settings and Bach's, side by side
+published(folder, songs)                                    MIDI files, and a page that plays them
+parallels(songs) -> metrics                                 fifths and octaves that teachers forbid
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.choir import Sizes, sing
-from experiments.chorales import GRID, VOICES, Piece, columns, notes, pitches
+from experiments.chorale_rows import columns, filled
+from experiments.chorales import GRID, VOICES, Piece, notes, pitches
 from jnn.data import write_midi
 from jnn.files import write_whole
 from jnn.param import Params
@@ -50,7 +50,7 @@ def sung(params: Params, sizes: Sizes, pieces: Sequence[Piece], key: jax.Array, 
     given = np.full((len(asked), longest, len(VOICES)), FREE, np.int32)
     for row, piece in enumerate(pieces):
         given[row, : len(piece.states), 0] = piece.states[:, 0]
-    rows = {name: np.stack([_filled(columns(piece)[name], longest) for piece in asked]) for name in ROWS}
+    rows = {name: np.stack([filled(columns(piece)[name], longest) for piece in asked], dtype=np.int32) for name in ROWS}
     draw = jax.jit(partial(sing, sizes=sizes, temperature=temperature))
     states = np.asarray(draw(params, rows=rows, given=given, key=key))
     drawn = [
@@ -61,10 +61,6 @@ def sung(params: Params, sizes: Sizes, pieces: Sequence[Piece], key: jax.Array, 
         for piece, own in zip(pieces, drawn, strict=False)
     ]
     return [*itertools.chain(*pairs), *(Song("A chorale of its own", own, ALL) for own in drawn[len(pieces) :])]
-
-
-def _filled(column: np.ndarray, length: int) -> jax.Array:
-    return jnp.asarray(np.pad(column, ((0, length - len(column)), *((0, 0),) * (column.ndim - 1))), jnp.int32)
 
 
 def _named(piece: Piece) -> str:

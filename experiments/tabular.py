@@ -133,10 +133,8 @@ def experiment(config: Config) -> Outcome:
 
 def figures(r2: dict[str, list[float]], found: dict[str, np.ndarray], y: np.ndarray) -> dict[str, Any]:
     """R² of each method, and where the one that is best is wrong."""
-    name, shown = (
-        max(r2, key=lambda name: np.mean(r2[name])),
-        np.linspace(0, len(y) - 1, min(len(y), SHOWN)).astype(int),
-    )
+    name = max(r2, key=lambda name: np.mean(r2[name]))
+    shown = np.linspace(0, len(y) - 1, min(len(y), SHOWN)).astype(int)
     return {
         "R² of what tests: a point a run, and their mean.": partial(pictures.dots, {"R²": r2}),
         f"What tests, by the best of them, {name}.": partial(

@@ -12,8 +12,8 @@ import pytest
 import jnn
 from experiments import music
 from experiments.choir import LAYERS, Sizes, behind, choir_spec, next_states, sing, told
+from experiments.chorale_rows import AHEAD, columns, windows
 from experiments.chorales import (
-    AHEAD,
     HELD,
     HOLD,
     REST,
@@ -21,14 +21,12 @@ from experiments.chorales import (
     START,
     VOICES,
     chorales,
-    columns,
     notes,
     on_grid,
     pitches,
     tokens,
     transpositions,
     tunes,
-    windows,
 )
 from experiments.counted_chorales import counted
 from experiments.harness import launch

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.n_grams import KneserNey
+from experiments.kneser_ney import KneserNey
 
 
 def text(seed, n=400, vocab=5):
@@ -29,12 +29,8 @@ def test_probabilities_add_up_to_one(order):
 def test_a_bigram_is_the_formula():
     """Contexts 0 0 0 1, tokens 0 0 1 0: three kinds of pairs, two of them seen once and one twice."""
     model = KneserNey.fit(np.array([[0], [0], [0], [1]]), np.array([0, 0, 1, 0]), 2)
-    lower, discount = 2 / (2 + 2), 1 / (1 + 2 * 1)
-    below = (
-        2 - discount
-    ) / 3 + discount * 2 / 3 * 0.5  # token 0 stands behind two different contexts, token 1 behind one
-    assert lower == 0.5
-    top = 2 / (2 + 2 * 1)
+    lower, top = 1 / (1 + 2 * 1), 2 / (2 + 2 * 1)  # discounts
+    below = (2 - lower) / 3 + lower * 2 / 3 * 0.5  # token 0 stands behind two different contexts, token 1 behind one
     np.testing.assert_allclose(
         model.probability(np.array([[0], [1], [5]]), np.zeros(3, int)),
         [(2 - top) / 3 + top * 2 / 3 * below, (1 - top) / 1 + top * 1 / 1 * below, below],

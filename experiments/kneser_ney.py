@@ -1,4 +1,4 @@
-"""N-grams with Kneser-Ney's smoothing, of tokens and of whatever they are told from: what a network has to beat.
+"""Kneser-Ney smoothing: n-grams of tokens and of whatever they are told from: what a network has to beat.
 
     model = KneserNey.fit(contexts, tokens, vocab)
     model.probability(contexts, tokens) -> (n,)

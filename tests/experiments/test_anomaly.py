@@ -11,8 +11,8 @@ from experiments import alarms, anomaly, faults
 from experiments.detectors import DETECTORS, NEAR, centre_of
 from experiments.faults import BLOCK, LENGTHS, Fault
 from experiments.series import DAY, SERIES, WEEK, Series, calendar
-from jnn.data import data_root
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 KIND = SERIES["electricity"]._replace(origins=56)  # days that test, and as many that validate
 TINY = {"width": 8, "batch_size": 32}
@@ -123,8 +123,8 @@ def test_networks_learn(tmp_path, made):
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["electricity", "digits"])
 def test_a_killed_run_goes_on_and_a_preflight_reports(tmp_path, data):
-    if data == "electricity" and not (data_root() / "electricity").exists():
-        pytest.skip(f"electricity is not in {data_root()}; set JNN_DATA to where it is.")
+    if data == "electricity":
+        needs("electricity")
     short = ["--data", data, "--steps", "60", "--width", "16", "--networks", "autoencoder", "svdd"]
     resumed("experiments.anomaly", tmp_path, short)
     flown("experiments.anomaly", tmp_path, short)

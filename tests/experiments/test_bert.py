@@ -7,9 +7,10 @@ import pytest
 import jnn
 from experiments import bert, datasets, masked_words
 from experiments.bert import Config
-from jnn.data import Words, data_root
+from jnn.data import Words
 from jnn.train import Context
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 TINY = {"layers": 1, "heads": 2, "embed": 8, "length": 12, "tokens": 12, "batch_size": 8, "warmup": 1, "steps": 2}
 TUNED = {"labels": (8,), "tries": 2, "tuning_steps": 2, "rates": (1e-2, 1e-2), "test_reviews": 8}
@@ -82,8 +83,7 @@ def test_a_run_on_made_reviews_measures_both_ways(tmp_path, made, monkeypatch):
 
 @pytest.mark.slow
 def test_a_short_run_learns_goes_on_and_is_planned(tmp_path):
-    if not (data_root() / "imdb").exists():
-        pytest.skip(f"imdb is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("imdb")
     outcome = bert.experiment(Config(workdir=str(tmp_path / "run"), **SHORT))
     losses = [row["val/loss"] for row in outcome.history]
     assert losses[-1] < losses[0] - 0.5

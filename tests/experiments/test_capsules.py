@@ -8,9 +8,9 @@ import pytest
 import jnn
 from experiments import capsules, datasets
 from experiments.capsules import Config
-from jnn.data import data_root
 from jnn.train import Context
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 SHORT = ["--steps", "100", "--width", "8", "--maps", "2"]
 
@@ -60,8 +60,7 @@ def test_both_networks_have_a_loss_and_as_many_parameters(made, task):
 
 @pytest.mark.slow
 def test_a_short_run_learns_goes_on_and_is_planned(tmp_path):
-    if not (data_root() / "mnist").exists():
-        pytest.skip(f"mnist is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("mnist")
     config = Config(workdir=str(tmp_path / "run"), steps=100, width=8, maps=2)
     metrics = capsules.experiment(config).metrics
     assert metrics["capsules_accuracy"] > 0.5

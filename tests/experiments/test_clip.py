@@ -11,9 +11,9 @@ from PIL import Image
 
 import jnn
 from experiments import clip, emoji, retrieval
-from jnn.data import data_root
 from jnn.train import create_state, make_step
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "black": (0, 0, 0), "gold": (255, 200, 0)}
 PLACES = ("top", "bottom", "left", "right", "middle", "corner", "edge", "side")
@@ -135,9 +135,7 @@ def test_unseen_pairs_are_found_better_than_by_chance(tmp_path, data_dir, method
 
 @pytest.mark.slow
 def test_real_emoji_are_found_by_minilms_words_better_than_by_chance(tmp_path):
-    for name in ("emoji", "weights/minilm"):
-        if not (data_root() / name).is_dir():
-            pytest.skip(f"{name} is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("emoji", "weights/minilm")
     config = clip.Config(workdir=str(tmp_path), methods=("clip",), texts=("minilm",), steps=100, channels=(16, 32))
     found = clip.experiment(config).metrics
     assert found["clip_minilm_texts_at_5"] > 3 * found["chance_texts_at_5"]

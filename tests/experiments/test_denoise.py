@@ -8,18 +8,17 @@ import pytest
 
 import jnn
 from experiments import denoise
-from jnn.data import data_root
 from jnn.models import batch_stats_spec, unet_spec
 from jnn.train import create_state, make_step
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 OPTIONS = ["--widths", "2", "2", "--batch-size", "8", "--steps", "12"]
 
 
 @pytest.fixture
 def real():
-    if not (data_root() / "cifar10").is_dir():
-        pytest.skip(f"cifar10 is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("cifar10")
 
 
 def test_a_step_moves_the_network_and_measures_what_noise_is_left():

@@ -19,10 +19,11 @@ from experiments import detect, scenes
 from experiments.detect import Config
 from experiments.harness import launch
 from experiments.peers import torch_detect
-from jnn.data import data_root, trees
+from jnn.data import trees
 from jnn.strict_json import loads
 from jnn.train import Context
 from tests.experiments.test_kills import check
+from tests.needed_data import needs
 from tests.programs import ALONE
 
 ROOT = Path(__file__).parents[2]
@@ -155,12 +156,6 @@ def test_the_peer_learns(data_dir):
     first, last = (torch_detect.train(Config(steps=steps, **SAME), training, 1) for steps in (2, 12))
     assert torch_detect.loss_of(last, batch) < torch_detect.loss_of(first, batch)
     assert [len(x) for x in torch_detect.find_all(last, training["x"])] == [8, 8, 8]
-
-
-def needs(*names):
-    for name in names:
-        if not (data_root() / name).exists():
-            pytest.skip(f"{name} is not in {data_root()}; set JNN_DATA to where it is.")
 
 
 @pytest.mark.slow

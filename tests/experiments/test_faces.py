@@ -7,8 +7,8 @@ from experiments import faces, verification
 from experiments.datasets import Data
 from experiments.datasets import faces as split_faces
 from experiments.harness import launch
-from jnn.data import data_root
 from tests.experiments.test_kills import check
+from tests.needed_data import needs
 
 TINY = {"channels": (2,), "dense": 4, "embed": 3, "batch_size": 8, "ways": 3, "shots": 2}
 
@@ -77,8 +77,7 @@ def test_eigenfaces_tell_what_differs_in_few_directions():
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["triplet", "arcface"])
 def test_real_people_are_verified_better_than_by_chance(tmp_path, method):
-    if not (data_root() / "orl_faces").is_dir():
-        pytest.skip(f"orl_faces is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("orl_faces")
     config = faces.Config(workdir=str(tmp_path), methods=(method,), steps=100, batch_size=8)
     outcome = faces.experiment(config)
     losses = [row[f"train/loss_{method}"] for row in outcome.history]

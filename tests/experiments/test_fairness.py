@@ -7,9 +7,9 @@ import pytest
 
 import jnn
 from experiments import decisions, fairness
-from jnn.data import data_root
 from jnn.train import Context
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 SHORT = ["--tables", "biased", "--methods", "adversary", "--repeats", "1", "--batch-size", "64"]
 
@@ -121,8 +121,7 @@ def test_less_gap_in_biased_decisions_is_more_truth(tmp_path, method):
 
 @pytest.mark.slow
 def test_the_banks_decisions_are_learned(tmp_path):
-    if not (data_root() / "mortgage" / "loanapp.csv").is_file():
-        pytest.skip(f"mortgage/loanapp.csv is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("mortgage/loanapp.csv")
     config = fairness.Config(workdir=str(tmp_path), tables=("mortgage",), methods=("parity",), repeats=1, steps=200)
     outcome = fairness.experiment(config)
     losses = [row["train/loss_mortgage_parity"] for row in outcome.history]

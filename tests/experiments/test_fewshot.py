@@ -9,9 +9,9 @@ from PIL import Image
 import jnn
 from experiments import characters, fewshot
 from experiments.harness import launch
-from jnn.data import data_root
 from jnn.train import Context
 from tests.experiments.test_kills import check
+from tests.needed_data import needs
 
 TINY = {"filters": 4, "groups": 2, "ways": 3, "queries": 1, "batch_size": 8, "steps": 2}
 METHODS = list(fewshot.METHODS)
@@ -103,8 +103,7 @@ def test_a_runs_queries_stand_in_the_order_of_its_classes(data_dir):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_real_characters_are_told_apart_better_than_by_chance(tmp_path, method):
-    if not (data_root() / "omniglot").is_dir():
-        pytest.skip(f"omniglot is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("omniglot")
     config = fewshot.Config(workdir=str(tmp_path), methods=(method,), steps=60, batch_size=8, ways=5, filters=8)
     outcome = fewshot.experiment(config)
     losses = [row[f"train/loss_{method}"] for row in outcome.history]

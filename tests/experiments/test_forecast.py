@@ -21,6 +21,7 @@ from experiments.series import SERIES, Series, calendar, regular, series
 from jnn.data import data_root
 from jnn.train import Context
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 KIND = SERIES["electricity"]._replace(season=12, context=12, horizon=4, cycles=(12,), origins=6)
 
@@ -175,8 +176,7 @@ def test_a_killed_run_goes_on_and_a_preflight_reports(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERIES)
 def test_real_series_are_whole(name):
-    if not (data_root() / SERIES[name].file).exists():
-        pytest.skip(f"{SERIES[name].file} is not in {data_root()}; set JNN_DATA to where it is.")
+    needs(SERIES[name].file)
     data = series(name)
     assert len(data.values) == {"electricity": 26_304, "bike_sharing": 78_421, "temperature": 3_652}[name]
     assert np.isfinite(data.values).all()

@@ -10,11 +10,11 @@ import pytest
 
 import jnn
 from experiments import citations, graphs, links, molecules, mutag, runs
-from jnn.data import data_root
 from jnn.layers import dropout
 from jnn.train import LossOutput, create_state, make_step
 from tests.experiments.made_graphs import write
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +171,7 @@ def test_a_short_run_goes_on_and_is_planned(tmp_path, data_dir, name):
 
 @pytest.mark.slow
 def test_short_runs_learn(tmp_path):
-    for name in ("cora", "mutag"):
-        if not (data_root() / name).is_dir():
-            pytest.skip(f"{name} is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("cora", "mutag")
     config = partial(graphs.Config, methods=("gcn",), runs=8, steps=60)
     assert graphs.experiment(config(workdir=str(tmp_path / "graphs"))).metrics["gcn_accuracy"] > 0.75
     config = partial(links.Config, methods=("gae",), runs=8, steps=60)

@@ -10,10 +10,10 @@ import pytest
 import jnn
 from experiments import continual, memory
 from experiments.continual import opened, reservoir
-from jnn.data import data_root
 from jnn.train import Context
 from tests.data.sources.writers import idx
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 TINY = ["--width", "8", "--samples", "4", "--examples", "16", "--batch-size", "8"]
 
@@ -124,8 +124,7 @@ def test_a_run_measures_every_task_after_each(tmp_path, data_dir, monkeypatch):
 @pytest.mark.slow
 def test_digits_are_forgotten_and_replay_remembers(tmp_path):
     """A shortened run of split MNIST: without a cure earlier classes are gone; the information is one program."""
-    if not (data_root() / "mnist").is_dir():
-        pytest.skip(f"mnist is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("mnist")
     methods = ("none", "online_ewc", "replay")
     config = memory.Config(workdir=str(tmp_path), scenarios=("class",), methods=methods, steps=60, width=32)
     before = memory.fisher._cache_size()

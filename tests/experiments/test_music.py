@@ -33,10 +33,11 @@ from experiments.harness import launch
 from experiments.music import Config
 from experiments.staves import altered, grand_staff, pieces_of, spelled
 from experiments.sung import Song, page, parallels
-from jnn.data import Bar, Note, Part, data_root, read_midi
+from jnn.data import Bar, Note, Part, read_midi
 from jnn.strict_json import loads
 from tests.data.sources.scores import attributes, note, score
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 TINY = {"steps": 2, "warmup": 1, "context": 16, "embed": 8, "layers": 1, "heads": 2, "batch_size": 8, "examples": 1}
 SCALE = (0, 2, 4, 5, 7, 9, 11)
@@ -245,8 +246,7 @@ def test_a_run_leaves_scores_midi_and_a_page(tmp_path, data_dir, model, capsys):
 
 def needs_chorales():
     pytest.importorskip("mido")
-    if not (data_root() / "bach_chorales").is_dir():
-        pytest.skip(f"bach_chorales is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("bach_chorales")
 
 
 SHORT = ["--steps", "30", "--warmup", "5", "--embed", "32", "--layers", "1", "--context", "64", "--examples", "1"]

@@ -15,11 +15,12 @@ from experiments import datasets, segment
 from experiments.harness import launch
 from experiments.peers import torch_segment
 from experiments.segment import Config
-from jnn.data import Batches, data_root
+from jnn.data import Batches
 from jnn.models import batch_stats_spec
 from jnn.strict_json import loads
 from jnn.train import Context, create_state, make_step
 from tests.experiments.test_kills import check
+from tests.needed_data import needs
 
 TINY = {"steps": 2, "batch_size": 8, "tile": 32, "widths": (2, 3)}
 
@@ -209,8 +210,7 @@ def test_the_peer_learns(data_dir):
 
 @pytest.mark.slow
 def test_a_short_run_finds_nuclei(tmp_path, capsys):
-    if not (data_root() / "nuclei" / "img2d.tif").is_file():
-        pytest.skip(f"nuclei/img2d.tif is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("nuclei/img2d.tif")
     given = ["--steps", "60", "--widths", "8", "16", "32", "--workdir", str(tmp_path / "run")]
     launch(segment.experiment, Config, given)
     result = loads(capsys.readouterr().out.splitlines()[-1])

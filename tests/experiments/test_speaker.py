@@ -9,6 +9,7 @@ from experiments.voices import PIECE
 from jnn.data import data_root
 from tests.experiments.made_voices import write
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 TINY = {"batch_size": 8, "ways": 2, "shots": 2, "hidden": 3, "embed": 3, "layers": 1}
 OPTIONS = ["--steps", "4", "--ways", "2", "--shots", "2", "--hidden", "4", "--embed", "4", "--layers", "1"]
@@ -19,10 +20,13 @@ def data_dir(tmp_path_factory):
     return write(tmp_path_factory.mktemp("data"))
 
 
-def needs(*names):
-    for name in names:
-        if not (data_root() / name).exists():
-            pytest.skip(f"{name} is not in {data_root()}; set JNN_DATA to where it is.")
+@pytest.fixture
+def with_weights(tmp_path, data_dir):
+    """A data directory with these voices, and Resemblyzer's weights."""
+    needs("weights/resemblyzer")
+    (tmp_path / "weights").symlink_to(data_root() / "weights")
+    (tmp_path / "free_spoken_digits").symlink_to(f"{data_dir}/free_spoken_digits")
+    return tmp_path
 
 
 def test_a_run_verifies_and_identifies(tmp_path, data_dir, monkeypatch):
@@ -77,16 +81,10 @@ def test_real_voices_are_verified_better_than_by_chance(tmp_path, method):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path, data_dir):
-    needs("weights/resemblyzer")
-    (tmp_path / "weights").symlink_to(data_root() / "weights")
-    (tmp_path / "free_spoken_digits").symlink_to(f"{data_dir}/free_spoken_digits")
-    resumed("experiments.speaker", tmp_path / "run", ["--data-dir", str(tmp_path), *OPTIONS])
+def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path, with_weights):
+    resumed("experiments.speaker", tmp_path / "run", ["--data-dir", str(with_weights), *OPTIONS])
 
 
 @pytest.mark.slow
-def test_a_preflight_reports(tmp_path, data_dir):
-    needs("weights/resemblyzer")
-    (tmp_path / "weights").symlink_to(data_root() / "weights")
-    (tmp_path / "free_spoken_digits").symlink_to(f"{data_dir}/free_spoken_digits")
-    flown("experiments.speaker", tmp_path, ["--data-dir", str(tmp_path), "--batch-size", "8", *OPTIONS])
+def test_a_preflight_reports(tmp_path, with_weights):
+    flown("experiments.speaker", tmp_path, ["--data-dir", str(with_weights), "--batch-size", "8", *OPTIONS])

@@ -10,10 +10,10 @@ import pytest
 
 import jnn
 from experiments import spikes, spiking
-from jnn.data import data_root
 from jnn.train import Context
 from tests.experiments import made_images
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 TINY = ["--steps", "40", "--hidden", "8", "--length", "3", "--batch-size", "16"]
 
@@ -85,8 +85,7 @@ def test_a_shortened_run_learns_and_compiles_no_program_twice(tmp_path, data_dir
 
 @pytest.mark.slow
 def test_real_recordings_are_told_apart_better_than_by_chance(tmp_path):
-    if not (data_root() / "free_spoken_digits").is_dir():
-        pytest.skip(f"free_spoken_digits is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("free_spoken_digits")
     how = {"dataset": "spoken_digits", "recurrent": "yes", "length": 48, "hidden": 64, "steps": 60}
     outcome = spiking.experiment(spiking.Config(workdir=str(tmp_path), **how))
     assert outcome.metrics["test_accuracy"] > 0.3

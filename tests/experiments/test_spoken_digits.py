@@ -17,11 +17,11 @@ from experiments.listeners import listen, listener_spec, listener_stats_spec
 from experiments.peers import torch_spoken_digits
 from experiments.recordings import BANDS, FRAMES, HOP, RATE, heard, log_mel
 from experiments.spoken_digits import Config
-from jnn.data import data_root
 from jnn.strict_json import loads
-from tests.data.sources.writers import wav
+from tests.experiments.made_voices import write_one
 from tests.experiments.shortened import flown, resumed
 from tests.models.decoders import moved
+from tests.needed_data import needs
 
 SMALL = {"layers": 1, "heads": 2, "embed": 8, "hidden": 6, "batch_size": 8}
 TINY = [part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", str(value))]
@@ -34,14 +34,11 @@ by_network = pytest.mark.parametrize("network", NETWORKS)
 def data_dir(tmp_path_factory):
     """Each digit two tones of its own, by two people, one of whom is an octave higher: 40 train, 20 test."""
     root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    folder = root / "free_spoken_digits" / "recordings"
-    folder.mkdir(parents=True)
     for digit, (octave, speaker), index in itertools.product(range(10), enumerate(("george", "theo")), (4, 5, 6)):
         time = np.arange(rng.integers(800, 9000)) / RATE
         pitch = 150 * 2**octave * 1.5 ** np.where(time < time[-1] / 2, digit % 5, digit // 2)
         wave = np.sin(2 * np.pi * pitch * time) + 0.05 * rng.normal(size=time.shape)
-        samples = (8000 * wave).astype("<i2").tobytes()
-        (folder / f"{digit}_{speaker}_{index}.wav").write_bytes(wav(samples, 1, RATE, 16))
+        write_one(root, digit, speaker, index, 8000 * wave)
     return str(root)
 
 
@@ -165,8 +162,7 @@ def test_the_peer_learns(data_dir):
 @pytest.mark.slow
 @by_network
 def test_a_short_run_learns_and_compiles_no_program_twice(tmp_path, caplog, network):
-    if not (data_root() / "free_spoken_digits").is_dir():
-        pytest.skip(f"free_spoken_digits is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("free_spoken_digits")
     config = Config(steps=150, warmup=20, network=network, without=("nobody", "theo"), workdir=str(tmp_path))
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         found = spoken_digits.experiment(config)

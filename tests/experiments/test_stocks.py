@@ -8,9 +8,9 @@ import pytest
 import jnn
 from experiments import leaks, predictability, prices, stock_pictures, stocks
 from experiments.prices import KIND, MONTH, YEARS, Prices, days, walk_forward
-from jnn.data import data_root
 from jnn.train import Context
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 
 def market(momentum=0.0, seed=0):
@@ -123,8 +123,7 @@ def test_a_short_run_finds_momentum(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_a_preflight_reports(tmp_path):
-    if not (data_root() / "stocks" / "sp500.csv").exists():
-        pytest.skip(f"stocks/sp500.csv is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("stocks/sp500.csv")
     short = ["--steps", "40", "--batch-size", "64", "--width", "8"]
     resumed("experiments.stocks", tmp_path, short)
     flown("experiments.stocks", tmp_path, short)

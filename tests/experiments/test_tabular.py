@@ -12,8 +12,8 @@ from experiments import boosting, tabular
 from experiments.boosting import boosted, least_squares
 from experiments.tables import KINDS, PARTS, for_networks, for_trees, table
 from experiments.tabular_networks import NETWORKS, rated_adamw
-from jnn.data import data_root
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 ROWS = 400
 TINY = tabular.Config(steps=2, data="men", width=8, layers=1, runs=2, batch_size=16)
@@ -139,6 +139,5 @@ def test_a_killed_run_goes_on_and_a_preflight_reports(tmp_path, data_dir):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows"), [("census", 29_501), ("couples", 3_286), ("men", 935), ("bikes", 78_421)])
 def test_real_tables_are_whole(name, rows):
-    if not (data_root() / KINDS[name].file).exists():
-        pytest.skip(f"{KINDS[name].file} is not in {data_root()}; set JNN_DATA to where it is.")
+    needs(KINDS[name].file)
     assert sum(map(len, table(name).y.values())) == rows

@@ -3,13 +3,12 @@
 import pytest
 
 from experiments import tag
-from jnn.data import data_root
+from tests.needed_data import needs
 
 
 @pytest.mark.slow
 def test_a_field_gets_more_whole_addresses_right(tmp_path):
-    if not (data_root() / "usaddress" / "labeled.xml").is_file():
-        pytest.skip(f"usaddress/labeled.xml is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("usaddress/labeled.xml")
     right = {}
     for field in ("yes", "no"):
         config = tag.Config(workdir=str(tmp_path / field), field=field, steps=400)

@@ -7,9 +7,9 @@ import pytest
 
 import jnn
 from experiments import tones
-from jnn.data import data_root
 from tests.experiments.made_syllables import write
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 soundfile = pytest.importorskip("soundfile")
 TINY = {"channels": (2, 2, 2), "dense": 2, "batch_size": 8}
@@ -66,8 +66,7 @@ def test_a_pure_tone_is_one_band():
 
 @pytest.mark.slow
 def test_real_tones_are_told_better_than_by_chance(tmp_path):
-    if not (data_root() / "gcin_voice").is_dir():
-        pytest.skip(f"gcin_voice is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("gcin_voice")
     found = tones.experiment(tones.Config(workdir=str(tmp_path), networks=("shift",), steps=60)).metrics
     assert found["shift_own"] > 0.6
     assert found["shift_other"] > 0.4

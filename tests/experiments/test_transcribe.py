@@ -10,13 +10,13 @@ import pytest
 
 import jnn
 from experiments import spoken_strings, transcribe, transcriptions
-from experiments.spoken_strings import KINDS, MOST, RATE, SAMPLES, Strings, at_levels, draw, joined, recordings, spelled
+from experiments.spoken_strings import KINDS, MOST, SAMPLES, Strings, at_levels, draw, joined, recordings, spelled
 from experiments.transcriber import transcriber_spec
-from jnn.data import data_root
 from jnn.decoding import ngram_table
 from jnn.train import Context
-from tests.data.sources.writers import wav
+from tests.experiments.made_voices import write_one
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 SHORT = ["--steps", "40", "--warmup", "10", "--batch-size", "8", "--width", "8", "--examples", "8", "--beams", "2"]
 
@@ -25,13 +25,11 @@ SHORT = ["--steps", "40", "--warmup", "10", "--batch-size", "8", "--width", "8",
 def folder(tmp_path_factory):
     """Two speakers' digits, a tone each, as short as a fortieth of a second; three recordings of each."""
     root = tmp_path_factory.mktemp("data")
-    (root / "free_spoken_digits" / "recordings").mkdir(parents=True)
     for digit in range(10):
         for speaker in ("ann", "theo"):
             for index in (0, 5, 10):
                 wave = 9000 * np.sin(np.arange(200 + 10 * index) * (digit + 1) / 8)
-                name = root / "free_spoken_digits" / "recordings" / f"{digit}_{speaker}_{index}.wav"
-                name.write_bytes(wav(wave.astype("<i2").tobytes(), 1, RATE, 16))
+                write_one(root, digit, speaker, index, wave)
     return root
 
 
@@ -121,8 +119,7 @@ def test_a_tiny_run_compiles_each_program_once_and_draws(folder, tmp_path, monke
 
 @pytest.mark.slow
 def test_a_short_run_learns_goes_on_and_is_planned(tmp_path):
-    if not (data_root() / "free_spoken_digits").exists():
-        pytest.skip(f"free_spoken_digits is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("free_spoken_digits")
     config = transcribe.Config(workdir=str(tmp_path / "run"), steps=400, examples=20, beams=2)
     metrics = transcribe.experiment(config).metrics
     for network in ("ctc", "transducer"):

@@ -12,10 +12,11 @@ from experiments import datasets, transfer_images
 from experiments.efficientnet import FILE
 from experiments.probes import Probe
 from experiments.trunks import AUGNET, TRUNKS, Trunk
-from jnn.data import Standard, data_root
+from jnn.data import Standard
 from jnn.layers import resize
 from jnn.models import batch_stats_spec, resnet, resnet_maps, resnet_spec
 from tests.experiments.shortened import flown, resumed
+from tests.needed_data import needs
 
 SMALL = {
     "networks": ("lite0",),
@@ -27,12 +28,6 @@ SMALL = {
 }
 OPTIONS = ["--networks", "lite0", "--label-counts", "50", "--test-images", "50", "--resolution", "32"]
 OPTIONS += ["--channels", "4", "4", "--dense", "8", "--batch-size", "8"]
-
-
-def needs(*names):
-    for name in names:
-        if not (data_root() / name).exists():
-            pytest.skip(f"{name} is not in {data_root()}; set JNN_DATA to where it is.")
 
 
 def images(n, seed):

@@ -9,9 +9,10 @@ import torch
 
 import jnn
 from jnn import graphs
-from jnn.data import data_root, planetoid
+from jnn.data import planetoid
 from jnn.graphs import Edges
 from jnn.models import graph_classifier, graph_classifier_spec, node_classifier, node_classifier_spec
+from tests.needed_data import needs
 from tests.oracle import assert_matches_torch
 
 N = 5
@@ -150,8 +151,7 @@ def accuracy_on_cora(cora, seed):
 @pytest.mark.slow
 def test_gcn_classifies_coras_papers_as_published():
     """81.5 % of the 1,000 test papers of the Planetoid split (Kipf and Welling, 2017), after 140 for training."""
-    if not (data_root() / "cora").is_dir():
-        pytest.skip(f"cora is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("cora")
     cora = planetoid()
     found = [accuracy_on_cora(cora, seed) for seed in range(3)]
     assert abs(np.mean(found) - 81.5) < 1.5, found

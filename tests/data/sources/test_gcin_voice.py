@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from jnn.data import data_root, gcin_voice
+from jnn.data import gcin_voice
+from tests.needed_data import needs
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -54,8 +55,7 @@ def test_what_is_wrong_is_one_error(tmp_path):
 
 
 def test_the_voices_as_published():
-    if not (data_root() / "gcin_voice").is_dir():
-        pytest.skip(f"gcin_voice is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("gcin_voice")
     arrays, syllables, speakers = gcin_voice()
     assert (len(arrays["x"]), speakers) == (2358, ("3", "5"))
     assert np.bincount(arrays["tone"]).tolist()[1:] == [625, 479, 582, 648, 24]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jnn.data import boston_mortgages, data_root
+from jnn.data import boston_mortgages
 from jnn.data.sources._mortgages import COLUMNS
+from tests.needed_data import needs
 
 
 def written(root, *rows):
@@ -33,8 +34,7 @@ def test_a_damaged_row_is_named(tmp_path):
 
 
 def test_the_real_ones():
-    if not (data_root() / "mortgage" / "loanapp.csv").is_file():
-        pytest.skip(f"mortgage/loanapp.csv is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("mortgage/loanapp.csv")
     rows = boston_mortgages()
     assert len(rows["approve"]) == 1989
     assert rows["approve"].sum() == 1745

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jnn.data import data_root, movielens100k, movielens_genres
+from jnn.data import movielens100k, movielens_genres
+from tests.needed_data import needs
 
 TABLES = {
     "data": ["1\t2\t5\t881250949", "2\t1\t3\t881250950", "1\t1\t1\t0"],
@@ -54,8 +55,7 @@ def test_what_does_not_fit_is_one_clear_error(tmp_path, table, lines, message):
 
 
 def test_the_real_files():
-    if not (data_root() / "movielens100k").is_dir():
-        pytest.skip(f"movielens100k is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("movielens100k")
     ratings, users, films = movielens100k()
     assert (len(ratings["user"]), len(users["age"]), len(films["title"])) == (100_000, 943, 1682)
     assert np.bincount(ratings["rating"]).tolist() == [0, 6110, 11370, 27145, 34174, 21201]

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from jnn.data import data_root, spoken_digits
+from jnn.data import spoken_digits
 from tests.data.sources.writers import wav
+from tests.needed_data import needs
 
 
 def write(root, name, n=3, rate=8000, channels=1):
@@ -42,8 +43,7 @@ def test_what_is_wrong_is_one_error(tmp_path):
 
 
 def test_the_dataset_as_published():
-    if not (data_root() / "free_spoken_digits").is_dir():
-        pytest.skip(f"free_spoken_digits is not in {data_root()}; set JNN_DATA to where it is.")
+    needs("free_spoken_digits")
     (train, speakers), (test, _) = spoken_digits(), spoken_digits(part="test")
     assert (len(train["y"]), len(test["y"])) == (2700, 300)
     assert len(speakers) == 6

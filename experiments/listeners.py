@@ -11,14 +11,15 @@ Statistics are those of `batch_stats_spec`, or of `conformer_stats_spec`; None w
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
+from experiments.chunks import in_chunks
 from experiments.recordings import BANDS
 from jnn import layers, models
-from jnn.data import in_order
 from jnn.param import Params, Spec
 
 DIGITS = 10
@@ -99,7 +100,7 @@ def listen_all(
 
 def digits_heard(p: Params, stats: Any, part: dict[str, np.ndarray]) -> np.ndarray:
     """The likeliest digits (n,) of all rows of a part."""
-    return np.concatenate([_likeliest(p, stats, batch) for batch in in_order(part, 100)])[: len(part["x"])]
+    return in_chunks(partial(_likeliest, p, stats), part, 100)
 
 
 @jax.jit

@@ -19,6 +19,13 @@ NUMBERED, CELLS = 40, 400  # classes of a confusion matrix: with a number in eac
 LINES = 150  # of a page
 
 
+def counts_of(y: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Confusion matrix (classes, classes) of integers: how often each class (row) was taken for each (column)."""
+    matrix = np.zeros((classes, classes), int)
+    np.add.at(matrix, (y, predicted), 1)
+    return matrix
+
+
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """Counts of true class (row) against predicted class (column); errors are shaded, the diagonal is not.
 

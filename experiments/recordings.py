@@ -2,7 +2,6 @@
 
     heard(data_dir) -> Data, speakers       each part {"x": (n, FRAMES, BANDS), "length", "y", "speaker"}
     tested(data, left_out) -> part          what tests a network that has not heard a speaker
-    counts_of(y, said) -> matrix            which digit is taken for which
 
 Data is the Free Spoken Digit Dataset. Its own test set tests; a tenth of the rest, drawn once, validates.
 """
@@ -51,13 +50,6 @@ def tested(parts: Data, left_out: int) -> dict[str, np.ndarray]:
         return parts.test
     own = [{name: array[part["speaker"] == left_out] for name, array in part.items()} for part in parts[:3]]
     return {name: np.concatenate([part[name] for part in own]) for name in parts.test}
-
-
-def counts_of(y: np.ndarray, said: np.ndarray, classes: int = 10) -> np.ndarray:
-    """A confusion matrix: counts of the digit that is (row) and the one that is heard (column)."""
-    matrix = np.zeros((classes, classes), int)
-    np.add.at(matrix, (y, said), 1)
-    return matrix
 
 
 def _spectrograms(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -34,7 +34,7 @@ from experiments import pictures
 from experiments.harness import Outcome, launch
 from experiments.listeners import DIGITS, digits_heard, listen_all, listener_spec, listener_stats_spec
 from experiments.options import Common
-from experiments.recordings import counts_of, heard, numbered, tested
+from experiments.recordings import heard, numbered, tested
 from experiments.training import train
 from jnn.data import Batches, in_order, spec_augment
 from jnn.train import LossOutput
@@ -95,7 +95,7 @@ def experiment(config: Config) -> Outcome:
     for i, who in enumerate(config.without):
         own = jax.tree.map(lambda x, i=i: x[i], (state.params, state.stats or None))
         part = tested(data, left_out[i])
-        found[who] = counts_of(part["y"], digits_heard(*own, part))
+        found[who] = pictures.counts_of(part["y"], digits_heard(*own, part), DIGITS)
     return Outcome(state.params, accuracies(found), history, figures(found))
 
 

@@ -158,8 +158,7 @@ def experiment(config: Config) -> Outcome:
         for part in ("validation", "own", "other"):
             said = in_chunks(lambda batch, run=run: run(batch["x"]), {"x": parts[part]["x"]}, 100).argmax(-1)
             metrics[f"{name}_{part}"] = float(np.mean(said == parts[part]["y"]))
-            table = np.zeros((len(TONES), len(TONES)), int)
-            np.add.at(table, (parts[part]["y"], said), 1)
+            table = pictures.counts_of(parts[part]["y"], said, len(TONES))
             drawn[f"{name}: {SAID[part]}."] = partial(pictures.confusion, table, TONES)
         params[name], history = state.params, history + named(rows, name)
     largest = np.bincount(parts["train"]["y"]).argmax()

@@ -17,9 +17,9 @@ import jax
 import numpy as np
 
 import jnn
+from experiments.chunks import in_chunks
 from experiments.spoken_strings import KINDS, LEVELS, MOST, Arrays, at_levels, spelled, text
 from experiments.transcriber import HOP, STRIDE, SYMBOLS, ctc_logits, hear, join, predict
-from jnn.data import in_order
 from jnn.decoding import (
     Hypotheses,
     ctc_beam_search,
@@ -82,10 +82,9 @@ def heard_as(p: jnn.Params, batch: Arrays, table: jax.Array, weights: Weights, *
 
 def write(p: jnn.Params, part: Arrays, table: jax.Array, weights: Weights, beams: int) -> dict[str, list[str]]:
     """Texts of all strings, by method."""
-    batches = in_order({name: part[name] for name in ("x", "samples")}, min(ROWS, len(part["y"])))
-    found = [jax.device_get(heard_as(p, batch, table, weights, beams=beams)) for batch in batches]
-    texts = lambda method: [text for each in found for text in spelled(each[method].labels, each[method].lengths)]
-    return {method: texts(method)[: len(part["y"])] for method in sorted(found[0])}
+    heard = lambda batch: heard_as(p, batch, table, weights, beams=beams)
+    found = in_chunks(heard, {name: part[name] for name in ("x", "samples")}, ROWS)
+    return {method: spelled(found[method].labels, found[method].lengths) for method in sorted(found)}
 
 
 def word_error_rates(texts: Mapping[str, list[str]], part: Arrays) -> dict[str, float]:

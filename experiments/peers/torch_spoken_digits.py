@@ -24,7 +24,8 @@ from experiments.datasets import Data
 from experiments.listeners import DIGITS, KERNEL
 from experiments.peers.command import Clock, add_settings, data_needed, options, parsed, tell
 from experiments.peers.torch_translate import rate_at
-from experiments.recordings import BANDS, counts_of, heard, numbered, tested
+from experiments.pictures import counts_of
+from experiments.recordings import BANDS, heard, numbered, tested
 from experiments.spoken_digits import Config, accuracies, masked
 from jnn.data import Batches
 
@@ -160,7 +161,7 @@ def train(config: Config, training: Mapping[str, np.ndarray], left_out: int) -> 
 def confusion(network: Listener, part: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which digit is taken for which, in testing."""
     said = network.eval()(torch.from_numpy(part["x"]), torch.from_numpy(part["length"]).long()).argmax(-1)
-    return counts_of(part["y"], said.numpy())
+    return counts_of(part["y"], said.numpy(), DIGITS)
 
 
 def run(config: Config, data: Data, names: tuple[str, ...]) -> dict[str, float]:

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import optax
 
 import jnn
-from experiments import tried
-from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, scaled, start_episodes
+from experiments import transitions
+from jnn.environments import Environment, replay_add, replay_sample, rollout, scaled, start_episodes
 from jnn.losses import double_q_learning_loss
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, update
@@ -78,7 +78,7 @@ def begin(env: Environment, how: Settings, environments: int, key: jax.Array) ->
     params = jnn.init(network_specs(env, how), jnn.path_key(key, "init"))
     episodes = start_episodes(env, environments, jnn.path_key(key, "episodes"))
     seen = jax.eval_shape(partial(act, env, how, params["q"], episodes, jnp.int32(0)), key)[1]
-    buffer = replay_buffer(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), seen), how.capacity)
+    buffer = transitions.buffer_for(seen, how.capacity)
     return {"q": create_state(params["q"], adam(how), memory=params["q"]), "episodes": episodes, "buffer": buffer}
 
 
@@ -114,7 +114,7 @@ def advance(
     """Acts for a while, then learns for a while."""
     keys = jax.random.split(key, 3)
     episodes, seen = act(env, how, run["q"].params, run["episodes"], step, keys[0])
-    buffer = replay_add(run["buffer"], tried.rows(seen))
+    buffer = replay_add(run["buffer"], transitions.as_rows(seen))
 
     def remember(memory: Any, params: Any, stats: Any, rows: Any, count: jax.Array) -> Any:
         return jax.tree.map(lambda new, old: jnp.where(count % how.refresh == 0, new, old), params, memory)
@@ -126,4 +126,4 @@ def advance(
         )
 
     network, metrics = jax.lax.scan(learn, run["q"], jax.random.split(keys[1], how.updates))
-    return {"q": network, "episodes": episodes, "buffer": buffer}, tried.told(seen, metrics["loss"])
+    return {"q": network, "episodes": episodes, "buffer": buffer}, transitions.metrics(seen, metrics["loss"])

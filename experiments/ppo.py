@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 import jnn
-from experiments import tried
+from experiments import transitions
 from jnn.environments import Environment, rollout, scaled, start_episodes
 from jnn.losses import categorical_entropy, generalized_advantages, ppo_loss, td_loss
 from jnn.models import mlp, mlp_spec
@@ -98,7 +98,7 @@ def worth(actor: Any, critic: Any, env: Environment, how: Settings, seen: dict) 
     log_probs = log_prob(actor, env, seen["observation"], seen["action"])
     rows = {name: seen[name] for name in ("observation", "action")}
     rows |= {"advantage": advantage, "return": advantage + now, "log_prob": log_probs}
-    return tried.rows(rows)
+    return transitions.as_rows(rows)
 
 
 def actor_loss(params: Any, batch: dict, ctx: Any, env: Environment, how: Settings) -> LossOutput:
@@ -136,4 +136,4 @@ def advance(
     order = jax.vmap(lambda key: jax.random.permutation(key, len(rows["return"])))
     orders = order(jax.random.split(keys[1], how.epochs)).reshape(how.epochs * how.parts, -1)
     (actor, critic), metrics = jax.lax.scan(move, networks, orders)
-    return {"actor": actor, "critic": critic, "episodes": episodes}, tried.told(seen, metrics["loss"])
+    return {"actor": actor, "critic": critic, "episodes": episodes}, transitions.metrics(seen, metrics["loss"])

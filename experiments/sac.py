@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import optax
 
 import jnn
-from experiments import tried
-from jnn.environments import Environment, replay_add, replay_buffer, replay_sample, rollout, scaled, start_episodes
+from experiments import transitions
+from jnn.environments import Environment, replay_add, replay_sample, rollout, scaled, start_episodes
 from jnn.losses import td_loss
 from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput, create_state, update
@@ -90,7 +90,7 @@ def begin(env: Environment, how: Settings, environments: int, key: jax.Array) ->
     params = jnn.init(network_specs(env, how), jnn.path_key(key, "init"))
     episodes = start_episodes(env, environments, jnn.path_key(key, "episodes"))
     seen = jax.eval_shape(partial(act, env, how, params["actor"], episodes), key)[1]
-    buffer = replay_buffer(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[2:], x.dtype), seen), how.capacity)
+    buffer = transitions.buffer_for(seen, how.capacity)
     memory = {"actor": None, "critic": params["critic"], "price": None}
     networks = {name: create_state(params[name], adam(how), memory=memory[name]) for name in memory}
     return networks | {"episodes": episodes, "buffer": buffer}
@@ -133,7 +133,7 @@ def advance(
     """Acts for a while, then learns for a while."""
     keys = jax.random.split(key, 5)
     episodes, seen = act(env, how, run["actor"].params, run["episodes"], keys[0])
-    buffer = replay_add(run["buffer"], tried.rows(seen))
+    buffer = replay_add(run["buffer"], transitions.as_rows(seen))
     polyak = lambda memory, params, *_: optax.incremental_update(params, memory, 1 - how.average)
 
     def learn(networks: tuple, key: jax.Array) -> tuple[tuple, dict]:
@@ -150,4 +150,4 @@ def advance(
     networks = (run["actor"], run["critic"], run["price"])
     networks, metrics = jax.lax.scan(learn, networks, jax.random.split(keys[1], how.updates))
     run = dict(zip(("actor", "critic", "price"), networks, strict=True)) | {"episodes": episodes, "buffer": buffer}
-    return run, tried.told(seen, metrics["loss"])
+    return run, transitions.metrics(seen, metrics["loss"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jnn.data.sources._root import PathLike, find
+from jnn.data.sources._wav import one_channel, side_by_side
 from jnn.optional import optional
 
 RATE = 44_100
@@ -43,11 +44,7 @@ def gcin_voice(data_dir: PathLike | None = None) -> tuple[dict[str, np.ndarray],
         raise ValueError(f"{folder}: expected recordings such as ㄇㄚ3/5.ogg, found none.")
     syllables = tuple(sorted({syllable for syllable, *_ in files}))
     speakers = tuple(sorted({speaker for _, _, speaker, _ in files}))
-    waves = [_samples(path) for *_, path in files]
-    length = np.array([len(wave) for wave in waves], np.int32)
-    x = np.zeros((len(waves), length.max()), np.float32)
-    for row, wave in zip(x, waves, strict=True):
-        row[: len(wave)] = wave
+    x, length = side_by_side([_samples(path) for *_, path in files])
     ids = [(syllables.index(syllable), tone, speakers.index(speaker)) for syllable, tone, speaker, _ in files]
     columns = dict(zip(("syllable", "tone", "speaker"), np.array(ids, np.int32).T, strict=True))
     return {"x": x, "length": length, **columns}, syllables, speakers
@@ -67,6 +64,4 @@ def _samples(path: Path) -> np.ndarray:
         x, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{path}: expected a sound, found none: {error}") from error
-    if rate != RATE or x.shape[1] != 1 or len(x) == 0:
-        raise ValueError(f"{path}: expected one channel of {RATE} Hz, found {list(x.shape)} samples of {rate} Hz.")
-    return np.asarray(x[:, 0])
+    return one_channel(path, np.asarray(x), rate, RATE)

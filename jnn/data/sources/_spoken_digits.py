@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jnn.data.sources._root import PathLike, check_part, find
-from jnn.data.sources._wav import read_wav
+from jnn.data.sources._wav import one_channel, read_wav, side_by_side
 
 RATE = 8000
 TEST_INDICES = 5  # recordings 0 to 4 of each digit by each speaker are its test set
@@ -45,11 +45,7 @@ def spoken_digits(
     chosen = [(name, path) for name, path in files if (name[2] < TEST_INDICES) == (part == "test")]
     if not chosen:
         raise ValueError(f"{folder}: expected recordings of the part {part!r}, found none.")
-    waves = [_samples(path) for _, path in chosen]
-    length = np.array([len(wave) for wave in waves], np.int32)
-    x = np.zeros((len(waves), length.max()), np.float32)
-    for row, wave in zip(x, waves, strict=True):
-        row[: len(wave)] = wave
+    x, length = side_by_side([one_channel(path, *read_wav(path), RATE) for _, path in chosen])
     columns = zip(*[(digit, speakers.index(speaker), index) for (digit, speaker, index), _ in chosen], strict=True)
     y, speaker, index = (np.array(column, np.int32) for column in columns)
     return {"x": x, "length": length, "y": y, "speaker": speaker, "index": index}, speakers
@@ -62,10 +58,3 @@ def _parts(path: Path) -> tuple[int, str, int]:
         raise ValueError(f"{path}: expected a name such as 7_jackson_32.wav: digit, speaker and index.")
     digit, speaker, index = found.groups()
     return int(digit), speaker, int(index)
-
-
-def _samples(path: Path) -> np.ndarray:
-    x, rate = read_wav(path)
-    if rate != RATE or x.shape[1] != 1 or len(x) == 0:
-        raise ValueError(f"{path}: expected one channel of {RATE} Hz, found {list(x.shape)} samples of {rate} Hz.")
-    return x[:, 0]

@@ -13,6 +13,7 @@ and the offset.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,22 @@ class Format(NamedTuple):
     channels: int
     rate: int
     bits: int
+
+
+def one_channel(path: PathLike, x: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """The samples (t,) of x (t, channels); raises unless it is one channel of the wanted rate, and not empty."""
+    if rate != wanted or x.shape[1] != 1 or len(x) == 0:
+        raise ValueError(f"{path}: expected one channel of {wanted} Hz, found {list(x.shape)} samples of {rate} Hz.")
+    return x[:, 0]
+
+
+def side_by_side(waves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Recordings (n, t) with zeros behind each, and their lengths (n,)."""
+    length = np.array([len(wave) for wave in waves], np.int32)
+    x = np.zeros((len(waves), length.max()), np.float32)
+    for row, wave in zip(x, waves, strict=True):
+        row[: len(wave)] = wave
+    return x, length
 
 
 def read_wav(path: PathLike) -> tuple[np.ndarray, int]:

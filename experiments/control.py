@@ -76,14 +76,20 @@ def make_updates(config: Config, env: Any, algorithm: Any, how: Any):
     return begin, updates
 
 
-def experiment(config: Config) -> Outcome:
-    """Trains all runs, and lets each act as it would act best."""
+def chosen(config: Config) -> Any:
+    """The algorithm, once it is known that it has settings for the environment."""
     algorithm = ALGORITHMS[config.algorithm]
     if config.lanes is not None:
         refuse("--lanes: of experiments whose batch is examples; here a run draws its own.", USAGE)
     if config.environment not in algorithm.SETTINGS:
         kind = f"one of {', '.join(algorithm.SETTINGS)}"
         refuse(f"--environment: expected {kind} for {config.algorithm}, found {config.environment!r}.", USAGE)
+    return algorithm
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains all runs, and lets each act as it would act best."""
+    algorithm = chosen(config)
     env = repeat_actions(getattr(environments, config.environment)(), held := HELD.get(config.environment, 1))
     how = dataclasses.replace(algorithm.SETTINGS[config.environment], steps=config.steps)
     specs = {name: jnn.stack(spec, config.runs, "runs") for name, spec in algorithm.network_specs(env, how).items()}

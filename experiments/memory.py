@@ -126,6 +126,12 @@ def handed_on(config: Config, scenario: str, method: str, params: dict, task: Da
     return {}
 
 
+def accuracies(config: Config, scenario: str, state: Any, tasks: list[Data]) -> list[float]:
+    """Accuracy on each of the tasks so far."""
+    parts = [opened(scenario, task._asdict()[config.part], len(tasks) - 1) for task in tasks]
+    return [float(evaluate(answers, state, in_order(part, 2000))["accuracy"].value()) for part in parts]
+
+
 def learn(config: Config, scenario: str, method: str, tasks: list[Data]) -> tuple[dict, np.ndarray, list]:
     """Learns the tasks one after the other; the accuracy after each on each so far, and the history."""
     spec = mlp_spec((PIXELS, config.width, config.width, CLASSES))
@@ -149,9 +155,7 @@ def learn(config: Config, scenario: str, method: str, tasks: list[Data]) -> tupl
         )
         params = state.params
         history += [row | {"step": row["step"] + i * config.steps} for row in rows]
-        for j, earlier in enumerate(tasks[: i + 1]):
-            measured = evaluate(answers, state, in_order(opened(scenario, earlier._asdict()[config.part], i), 2000))
-            matrix[i, j] = float(measured["accuracy"].value())
+        matrix[i, : i + 1] = accuracies(config, scenario, state, tasks[: i + 1])
         given = handed_on(config, scenario, method, params, task, i, given)
         if method == "replay":
             seen = sum(len(earlier.train["y"]) for earlier in tasks[:i])

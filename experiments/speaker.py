@@ -35,7 +35,7 @@ from experiments import pictures, verification
 from experiments.chunks import in_chunks
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.training import train
+from experiments.training import named, train
 from experiments.voices import BANDS, Voices, log_mel, resemblyzer, voices
 from jnn import layers
 from jnn.data import Episodes
@@ -89,6 +89,20 @@ def identified(embed: Any, data: Voices) -> float:
     return float(np.mean((asked @ means.T).argmax(1) == data.asked["y"]))
 
 
+def learnt(config: Config, method: str, heard: Episodes, speakers: int) -> tuple[dict, list[dict[str, float]]]:
+    """Trains by one of the losses: the parameters, and the history."""
+    state, rows = train(
+        config,
+        network_spec(config, method, speakers),
+        partial(loss, config=config),
+        optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
+        heard,
+        every=20,
+        name=method,
+    )
+    return state.params, named(rows, method)
+
+
 def experiment(config: Config) -> Outcome:
     """Trains by each loss; verifies and identifies by it, and by Resemblyzer."""
     data = voices(config.fold, config.data_dir)
@@ -102,22 +116,11 @@ def experiment(config: Config) -> Outcome:
         queries=0,
         seed=config.seed,
     )
-    params: dict[str, Any] = {}
-    history: list[dict[str, float]] = []
-    embeds = {"resemblyzer": resemblyzer(config.data_dir)}
+    params, history, embeds = {}, [], {"resemblyzer": resemblyzer(config.data_dir)}
     for method in config.methods:
-        state, rows = train(
-            config,
-            network_spec(config, method, speakers),
-            partial(loss, config=config),
-            optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
-            heard,
-            every=20,
-            name=method,
-        )
-        params[method] = state.params
-        history += [{"step": row["step"], f"train/loss_{method}": row["train/loss"]} for row in rows]
-        embeds[method] = partial(points_of, jax.jit(partial(speaker_encoder, state.params["encoder"])))
+        params[method], rows = learnt(config, method, heard, speakers)
+        history += rows
+        embeds[method] = partial(points_of, jax.jit(partial(speaker_encoder, params[method]["encoder"])))
     found = {method: verification.verify(embed, data.validation, data.test) for method, embed in embeds.items()}
     metrics = {f"{method}_{name}": value for method, row in found.items() for name, value in row.measured().items()}
     metrics |= {f"{method}_identified": identified(embed, data) for method, embed in embeds.items()}

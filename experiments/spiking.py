@@ -118,11 +118,11 @@ def measure(params: dict, part: dict, config: Config) -> tuple[np.ndarray, np.nd
 def experiment(config: Config) -> Outcome:
     """Trains, tests, and counts spikes."""
     data = load(config)
-    inputs, own = data.train["x"].shape[-1], partial(loss, config=config)
+    inputs = data.train["x"].shape[-1]
     state, history = train(
         config,
         network_spec(config, inputs),
-        own,
+        partial(loss, config=config),
         optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
         Batches(data.train, config.batch_size, seed=config.seed),
         every=500,
@@ -136,7 +136,18 @@ def experiment(config: Config) -> Outcome:
         recurrent=config.recurrent == "yes",
         frames=1 if config.dataset == "mnist" else config.length,
     )
-    metrics = {
+    figures = {
+        "Spikes of one example that tests, and what reads them.": lambda: raster(state.params, data.test, config),
+        "What is read before all steps are over: accuracy by spikes, and by the energy that they take.": lambda: (
+            spikes.anytime(counts.sum(0), spent.spiking, right, spent.dense)
+        ),
+    }
+    return Outcome(state.params, numbers(right, counts, spent), history, figures)
+
+
+def numbers(right: np.ndarray, counts: np.ndarray, spent: spikes.Energy) -> dict[str, Any]:
+    """Accuracy, spikes and energy of an example at the last step, and two of them at each."""
+    return {
         "test_accuracy": float(right[-1]),
         "input_spikes": float(counts[0, -1]),
         "hidden_spikes": float(counts[1, -1]),
@@ -146,13 +157,6 @@ def experiment(config: Config) -> Outcome:
         "accuracy_by_step": right.round(4),
         "nanojoules_by_step": (1e9 * spent.spiking).round(1),
     }
-    figures = {
-        "Spikes of one example that tests, and what reads them.": lambda: raster(state.params, data.test, config),
-        "What is read before all steps are over: accuracy by spikes, and by the energy that they take.": lambda: (
-            spikes.anytime(counts.sum(0), spent.spiking, right, spent.dense)
-        ),
-    }
-    return Outcome(state.params, metrics, history, figures)
 
 
 def raster(params: dict, test: dict, config: Config):

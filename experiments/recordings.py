@@ -1,9 +1,11 @@
-"""Recordings of spoken digits as log-mel spectrograms, the same arrays for jnn and for the peer.
+"""Recordings of spoken digits: in parts, and as log-mel spectrograms, the same arrays for jnn and for the peer.
 
-    heard(data_dir) -> Data, speakers       each part {"x": (n, FRAMES, BANDS), "length", "y", "speaker"}
-    tested(data, left_out) -> part          what tests a network that has not heard a speaker
+    parted(data_dir) -> training, validation, test      waveforms, no recording in two of them
+    heard(data_dir) -> Data, speakers                   each part {"x": (n, FRAMES, BANDS), "length", "y", "speaker"}
+    tested(data, left_out) -> part                      what tests a network that has not heard a speaker
 
-Data is the Free Spoken Digit Dataset. Its own test set tests; a tenth of the rest, drawn once, validates.
+Data is the Free Spoken Digit Dataset. Its own test set tests, recordings 0 to 4 of each digit and speaker. Of the rest
+recordings 5 to 9 validate; or, of spectrograms, a tenth that is drawn once.
 """
 
 from __future__ import annotations
@@ -17,9 +19,19 @@ from jnn import audio, data
 from jnn.layers import length_mask
 
 RATE = 8000  # samples a second
+TRAINS = 10  # the first recording of each digit and speaker that trains
 WINDOW, HOP = 256, 160  # samples: 32 ms, every 20 ms
 FRAMES, BANDS = 48, 32  # the first 0.96 s: of 3,000 recordings 26 are longer
 RANGE = 60.0  # decibels below a recording's loudest; what is fainter is raised to that
+
+
+def parted(data_dir: str | None = None) -> tuple[dict[str, np.ndarray], ...]:
+    """Recordings that train, of each digit by each speaker 40, that validate, 5, and that test, 5."""
+    rest, _ = data.spoken_digits(data_dir, "train")
+    test, _ = data.spoken_digits(data_dir, "test")
+    trains = rest["index"] >= TRAINS
+    chosen = lambda rows: {name: array[rows] for name, array in rest.items()}
+    return chosen(trains), chosen(~trains), test
 
 
 def heard(data_dir: str | None = None) -> tuple[Data, tuple[str, ...]]:

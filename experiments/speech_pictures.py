@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.pictures import ACCENT, INK, WARM
-from experiments.spoken_strings import RATE, Arrays
+from experiments.recordings import RATE
+from experiments.spoken_strings import Arrays
 
 STYLES = {"ctc": ACCENT, "transducer": WARM}
 LINES = {"greedy": ":", "beam": "--", "ngram": "-"}

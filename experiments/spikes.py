@@ -19,12 +19,12 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.datasets import Data
 from experiments.pictures import ACCENT, INK, WARM
-from jnn import audio, data
+from experiments.recordings import RATE, parted
+from jnn import audio
 
 # "Computing's energy problem (and what we can do about it)", Horowitz, 2014: of 32-bit floats at 45 nm, in joules
 ADD, MULTIPLY_ADD = 0.9e-12, 4.6e-12
-RATE, FRAME, HOP, BANDS, SPAN = 8000, 256, 100, 40, 50.0  # Hz, samples, samples, and decibels below the loudest
-VALIDATED = 10  # recordings 5 to 9 of each digit and speaker validate
+FRAME, HOP, BANDS, SPAN = 256, 100, 40, 50.0  # samples, samples, and decibels below the loudest
 
 
 def cochlea(waves: jax.Array, frames: int) -> jax.Array:
@@ -41,15 +41,7 @@ def cochlea(waves: jax.Array, frames: int) -> jax.Array:
 
 def spoken_digits(frames: int, data_dir: str | None = None) -> Data:
     """Free Spoken Digit Dataset as rates (n, frames, 40); recordings 5 to 9 of each digit and speaker validate."""
-    parts = [data.spoken_digits(data_dir, part)[0] for part in ("train", "test")]
-    train, test = ({"x": np.asarray(cochlea(part["x"], frames)), **_labels(part)} for part in parts)
-    held = train["index"] < VALIDATED
-    of = lambda part, rows: {name: part[name][rows] for name in ("x", "y")}
-    return Data(of(train, ~held), of(train, held), of(test, slice(None)))
-
-
-def _labels(part: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: part[name] for name in ("y", "index")}
+    return Data(*({"x": np.asarray(cochlea(part["x"], frames)), "y": part["y"]} for part in parted(data_dir)))
 
 
 class Energy(NamedTuple):

@@ -1,6 +1,5 @@
 """Strings of digits, as recordings of single ones joined with pauses and white noise; and a language to draw them from.
 
-    recordings(data_dir) -> training, validation, test      no recording in two of them
     KINDS                                                   of strings: how likely each digit is after the two before it
     draw(rng, n, chances) -> labels, lengths                strings
     text(n) -> labels, lengths                              the same of the made-up language, of one seed
@@ -18,15 +17,13 @@ import dataclasses
 
 import numpy as np
 
-from jnn.data import spoken_digits
+from experiments.recordings import RATE
 
-RATE = 8000
 SAMPLES = 5 * RATE  # of each string, the silence behind it included
 LEAST, MOST = 3, 7  # digits
 PAUSE = 0.2  # seconds, the longest before, between and behind digits
 NOISE = (-5.0, 20.0)  # decibels by which speech is louder than the noise, in training
 LEVELS = (20, 5, -5)  # decibels, in the test
-VALIDATING = range(5, 10)  # recordings of each digit by each speaker; those before them test
 
 Arrays = dict[str, np.ndarray]
 
@@ -35,15 +32,6 @@ KINDS = {
     "language": np.random.default_rng(0).dirichlet(np.full(10, 0.1), (11, 11)),
     "random": np.full((11, 11, 10), 0.1),
 }
-
-
-def recordings(data_dir: str | None = None) -> tuple[Arrays, Arrays, Arrays]:
-    """Those that train, of each digit by each speaker 40, that validate, 5, and that test, 5."""
-    rest, _ = spoken_digits(data_dir, "train")
-    test, _ = spoken_digits(data_dir, "test")
-    validates = np.isin(rest["index"], VALIDATING)
-    chosen = lambda rows: {name: array[rows] for name, array in rest.items()}
-    return chosen(~validates), chosen(validates), test
 
 
 def draw(rng: np.random.Generator, n: int, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,8 @@ import jnn
 from experiments import speech_pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.spoken_strings import LEVELS, Strings, in_noise, recordings
+from experiments.recordings import parted
+from experiments.spoken_strings import LEVELS, Strings, in_noise
 from experiments.training import train
 from experiments.transcriber import HOP, STRIDE, ctc_logits, hear, log_mel, transcriber_spec, transducer_logits
 from experiments.transcriptions import align, measure
@@ -71,7 +72,7 @@ def shown(params, own):
 
 def experiment(config: Config) -> Outcome:
     """Trains, validates, chooses weights on validation, and writes down the strings that test."""
-    training, validating, testing = recordings(config.data_dir)
+    training, validating, testing = parted(config.data_dir)
     state, history = train(
         config,
         transcriber_spec(config.width),

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 import jnn
-from experiments.spoken_strings import RATE
+from experiments.recordings import RATE
 from jnn import layers
 from jnn.audio import decibels, mel_filters, mel_spectrogram
 

@@ -18,13 +18,14 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from experiments.chunks import in_chunks
+from experiments.recordings import RATE, TRAINS
 from jnn import data
 from jnn.audio import decibels, mel_filters, mel_spectrogram
 from jnn.interop.torch import load_state_dict
 from jnn.models import speaker_encoder, speaker_encoder_spec
 from jnn.optional import optional
 
-RATE, PIECE = 8000, 12_800  # samples a second, and of a piece: 1.6 seconds, as Resemblyzer hears them
+PIECE = 12_800  # samples: 1.6 seconds, as Resemblyzer hears them
 BANDS = 40
 FOLDS = 3  # of two speakers each
 SPEEDS = (8, 9, 10, 11, 12)  # tenths: what is played faster is another, higher voice
@@ -75,7 +76,7 @@ def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
     asked, _ = data.spoken_digits(data_dir, "test")
     unheard = [i for i in range(len(names)) if i % FOLDS == fold]
     heard = [i for i in range(len(names)) if i not in unheard]
-    trains = rest["index"] >= 10
+    trains = rest["index"] >= TRAINS
     cut = lambda part, rows, speakers, speeds=(10,): pieces(part, rows, speakers, seed, speeds)
     everything = [cut(part, part["index"] >= 0, unheard) for part in (rest, asked)]
     return Voices(

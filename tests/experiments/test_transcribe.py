@@ -10,7 +10,8 @@ import pytest
 
 import jnn
 from experiments import spoken_strings, transcribe, transcriptions
-from experiments.spoken_strings import KINDS, MOST, SAMPLES, Strings, at_levels, draw, joined, recordings, spelled
+from experiments.recordings import parted
+from experiments.spoken_strings import KINDS, MOST, SAMPLES, Strings, at_levels, draw, joined, spelled
 from experiments.transcriber import transcriber_spec
 from jnn.decoding import ngram_table
 from jnn.train import Context
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 
 
 def test_recordings_are_in_one_part_and_strings_hold_them(folder):
-    parts = recordings(folder)
+    parts = parted(folder)
     assert [sorted(set(part["index"].tolist())) for part in parts] == [[10], [5], [0]]
     rng = np.random.default_rng(0)
     labels, lengths = draw(rng, 5, KINDS["random"])
@@ -56,7 +57,7 @@ def test_recordings_are_in_one_part_and_strings_hold_them(folder):
 
 
 def test_strings_are_a_function_of_seed_and_step(folder):
-    part = recordings(folder)[0]
+    part = parted(folder)[0]
     np.testing.assert_equal(Strings(part, 2, 0)[3], Strings(part, 2, 0)[3])
     assert not np.array_equal(Strings(part, 2, 0)[3]["y"], Strings(part, 2, 0)[4]["y"])
     quiet, *_, noisy = at_levels(part, "language", 3, seed=0).values()
@@ -88,7 +89,7 @@ def test_both_losses_reach_all_parameters_and_padding_none(folder, monkeypatch):
     monkeypatch.setattr(spoken_strings, "SAMPLES", 3200)
     config, key = transcribe.Config(width=3), jax.random.key(0)
     params = jnn.init(transcriber_spec(config.width), key)
-    batch = Strings(recordings(folder)[0], 2, 0)[0]
+    batch = Strings(parted(folder)[0], 2, 0)[0]
     ctx = Context(key=None, draw=key, step=jnp.int32(0), stats=None, memory={}, ema=None, given=None)
 
     @jax.jit

@@ -22,6 +22,7 @@ from jnn.data.sources._huggingface import HuggingFace
 from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
+from jnn.data.sources._molecules import moses, qm9
 from jnn.data.sources._movielens import MovieLens, movielens100k, movielens_genres
 from jnn.data.sources._numpy_files import read_npy, read_npz
 from jnn.data.sources._omniglot import omniglot, omniglot_runs
@@ -56,6 +57,7 @@ __all__ = [
     "imdb",
     "libreoffice_en_de",
     "mnist",
+    "moses",
     "movielens100k",
     "movielens_genres",
     "mutag",
@@ -65,6 +67,7 @@ __all__ = [
     "omniglot_runs",
     "orl_faces",
     "planetoid",
+    "qm9",
     "read_boxes",
     "read_cifar",
     "read_csv",

@@ -60,8 +60,8 @@ def moses(data_dir: PathLike | None = None, part: str = "train") -> np.ndarray:
 def qm9(data_dir: PathLike | None = None) -> dict[str, np.ndarray]:
     """QM9: 130,831 small organic molecules, where their atoms are, and properties by density functional theory.
 
-    See "Quantum chemistry structures and properties of 134 kilo molecules", Ramakrishnan, Dral, Rupp and von Lilienfeld,
-    2014; without the 3,054 whose structure did not stay what its SMILES says.
+    See "Quantum chemistry structures and properties of 134 kilo molecules", Ramakrishnan, Dral, Rupp and von
+    Lilienfeld, 2014; without the 3,054 whose structure did not stay what its SMILES says.
 
     Args:
       data_dir: as for `data_root`; the files are `qm9/qm9_part1.csv` to `qm9_part3.csv`.

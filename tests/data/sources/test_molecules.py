@@ -35,7 +35,10 @@ def test_atoms_are_filled_up_and_properties_are_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("molecule", "message"),
     [
-        (("O", ["O", "Xx"], [[0, 0, 0], [1, 0, 0]]), "qm9_part1.csv: molecule 1: no element of QM9, or no number: 'Xx'"),
+        (
+            ("O", ["O", "Xx"], [[0, 0, 0], [1, 0, 0]]),
+            "qm9_part1.csv: molecule 1: no element of QM9, or no number: 'Xx'",
+        ),
         (("O", ["O", "H"], [[0, 0, 0]]), "expected three finite coordinates for each of its 2 atoms"),
         (("O", ["O"], [[0, "nan", 0]]), "expected three finite coordinates for each of its 1 atoms"),
         (("O", ["O"], [[0, "x", 0]]), "no element of QM9, or no number"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -104,10 +105,10 @@ def _atoms(path: Path, table: dict[str, np.ndarray]) -> tuple[list[list[int]], l
     return numbers, positions
 
 
-def _padded(rows: list, dtype: type) -> np.ndarray:
+def _padded(rows: Sequence[Sequence[float]], dtype: type) -> np.ndarray:
     """Rows filled up with zeros to the longest."""
     lengths = np.array([len(row) for row in rows])
     there = np.arange(lengths.max()) < lengths[:, None]
-    filled = np.zeros(there.shape, dtype)
+    filled: np.ndarray = np.zeros(there.shape, dtype)
     filled[there] = np.fromiter(itertools.chain.from_iterable(rows), dtype, lengths.sum())
     return filled

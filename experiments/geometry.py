@@ -3,6 +3,7 @@
     molecules(data_dir, sizes)   -> Parts      training, validation and test, and what takes predictions back
     neighbours(numbers, positions)             the nearest atoms of each, and how far they are
     atoms(part), pairs(part)                   counts for least squares: of elements, of distances by pair of elements
+    baselines(parts)                           means and least squares, on what tests
     least_squares(x, y, of) -> predictions     with a trace of ridge
 
 The parts are drawn by a fixed seed from molecules of all sizes, and disjoint. What is fitted is fitted on what trains.
@@ -101,3 +102,13 @@ def least_squares(x: np.ndarray, y: np.ndarray, of: np.ndarray, ridge: float = 1
     centred = x - centre
     weights = np.linalg.solve(centred.T @ centred + ridge * len(x) * np.eye(x.shape[1]), centred.T @ (y - middle))
     return middle + (of - centre) @ weights
+
+
+def baselines(found: Parts) -> dict[str, np.ndarray]:
+    """Predictions (n, 2) of those that test: the training's mean, least squares of atoms, and of pairs, too."""
+    trained, test = found.parts["train"], found.parts["test"]
+    return {
+        "mean_": np.broadcast_to(found.targets["train"].mean(0), found.targets["test"].shape),
+        "atoms_": found.rest["test"],
+        "pairs_": found.in_ev("test", least_squares(pairs(trained), trained["y"], pairs(test), ridge=1e-3)),
+    }

@@ -9,7 +9,11 @@ Network   as SchNet ("SchNet: A continuous-filter convolutional neural network f
           their mean. One network tells both, and what least squares of the counts of atoms leave of them.
 Training  absolute errors in deviations; Adam, 100 steps of warm-up to 2e-3, cosine to 0, batches of 32.
 Run       python -m experiments.qm9
-Measured
+Measured  mean absolute error on the 1,000 that test, one seed: gap 0.267 eV, energy 0.137 eV. By the training's mean
+          1.050 and 834, by least squares of counts of atoms 0.786 and 0.867, and with pairs of elements by length of
+          the bond 0.472 and 0.430. Chemical accuracy, 0.043 eV, is MISSED by both. Published at another size, 110,000
+          that train: SchNet 0.063 and 0.014 ("SchNet - A deep learning architecture for molecules and materials",
+          2018). A busy CPU core: 178 seconds of processor time, data and all.
 """
 
 from __future__ import annotations
@@ -26,17 +30,13 @@ import optax
 import jnn
 from experiments import pictures
 from experiments.chunks import in_chunks
-from experiments.geometry import CUTOFF, ELEMENTS, PROPERTIES, Parts, least_squares, molecules, pairs
+from experiments.geometry import PROPERTIES, baselines, molecules
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.schnet import schnet, schnet_spec
 from experiments.training import train
-from jnn import graphs, layers
 from jnn.data import Batches, in_order
-from jnn.graphs import Edges, Graph
-from jnn.models import mlp, mlp_spec
 from jnn.train import LossOutput
-
-GAUSSIANS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,62 +53,10 @@ class Config(Common):
     warmup: int = 100
 
 
-def network_spec(config: Config) -> dict:
-    d = config.width
-    one = {
-        "filter": mlp_spec((GAUSSIANS, d, d)),
-        "in": layers.linear_spec(d, d, axes=("embed", "hidden"), bias=False),
-        "out": mlp_spec((d, d, d)),
-    }
-    return {
-        "atoms": layers.embed_spec(int(ELEMENTS.max()) + 1, d),
-        "layers": [one] * config.layers,
-        "out": mlp_spec((d, d // 2, len(PROPERTIES))),
-    }
-
-
-def shifted_softplus(x: jax.Array) -> jax.Array:
-    """Softplus that is 0 at 0; smooth, as energies are."""
-    return jax.nn.softplus(x) - jnp.log(2.0)
-
-
-def network(p: dict, batch: dict) -> jax.Array:
-    """Gap and energy (b, 2) of molecules, scaled."""
-    h = layers.embed(p["atoms"], batch["x"])
-    graph, distances = as_graph(batch, h)
-    centres, apart = jnp.linspace(0, CUTOFF, GAUSSIANS, retstep=True)
-    near = jnp.exp(-0.5 * ((distances[..., None] - centres[None, None]) / apart) ** 2)
-    fades = 0.5 * (jnp.cos(jnp.pi * distances / CUTOFF) + 1)[..., None]
-    dense = partial(mlp, key=None, activation=shifted_softplus)
-    for one in p["layers"]:
-        filters = fades * dense(one["filter"], near)
-        h = h + dense(one["out"], told(graph._replace(nodes=layers.linear(one["in"], h), edge_features=filters)))
-    each = dense(p["out"], h)
-    means, sums = (graphs.pool_nodes(each, graph, aggregate=how)[:, 0] for how in (graphs.segment_mean, sum_of_atoms))
-    return jnp.stack([means[:, 0], sums[:, 1]], -1)
-
-
-def sum_of_atoms(x: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array | None = None) -> jax.Array:
-    """Sums, over about as many atoms as a molecule has, so that both properties begin at one scale."""
-    return graphs.segment_sum(x, ids, n, mask=mask) / 18
-
-
-def told(graph: Graph) -> jax.Array:
-    """What each atom hears: a continuous-filter convolution, a case of a graph network."""
-    filtered = lambda edge, sender, *_: edge * sender
-    heard = lambda node, sent, received, _: received
-    return graphs.graph_network(graph, update_edge=filtered, update_node=heard).nodes
-
-
-def as_graph(batch: dict, h: jax.Array) -> tuple[Graph, jax.Array]:
-    """Molecules along a leading axis, with edges to each atom from its neighbours, and their lengths."""
-    rows, count, each = batch["senders"].shape
-    flat = lambda x: x.reshape(rows, count * each)
-    receivers = jnp.broadcast_to(jnp.repeat(jnp.arange(count), each), (rows, count * each))
-    there, distances = batch["x"] > 0, flat(batch["distances"])
-    edges = Edges(flat(batch["senders"]), receivers, distances < CUTOFF)
-    owners = jnp.zeros_like(batch["x"])
-    return Graph(h, edges, None, owners, there, jnp.ones((rows, 1), bool)), distances
+def network(p: Any, batch: dict) -> jax.Array:
+    """Gap and energy (b, 2), scaled: a mean and a sum over atoms."""
+    mean, total = schnet(p, batch)
+    return jnp.stack([mean[:, 0], total[:, 1]], -1)
 
 
 def loss(params: Any, batch: dict, ctx: Any, scale: np.ndarray) -> LossOutput:
@@ -127,7 +75,7 @@ def experiment(config: Config) -> Outcome:
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.warmup, config.steps)
     state, history = train(
         config,
-        network_spec(config),
+        schnet_spec(config.width, config.layers, len(PROPERTIES)),
         partial(loss, scale=found.scale),
         optax.adam(schedule),
         Batches(found.parts["train"], config.batch_size, seed=config.seed),
@@ -136,8 +84,8 @@ def experiment(config: Config) -> Outcome:
         clip_norm=1.0,
     )
     predict = jax.jit(network)
-    told = in_chunks(lambda batch: predict(state.params, batch), found.parts["test"], 250)
-    predictions = {"": found.in_ev("test", told), **baselines(found)}
+    tested = in_chunks(lambda batch: predict(state.params, batch), found.parts["test"], 250)
+    predictions = {"": found.in_ev("test", tested), **baselines(found)}
     errors = {name: abs(values - found.targets["test"]).mean(0) for name, values in predictions.items()}
     return Outcome(
         params=state.params,
@@ -154,16 +102,6 @@ def experiment(config: Config) -> Outcome:
             ),
         },
     )
-
-
-def baselines(found: Parts) -> dict[str, np.ndarray]:
-    """Predictions (n, 2) of those that test: the training's mean, least squares of atoms, and of pairs, too."""
-    trained, test = found.parts["train"], found.parts["test"]
-    return {
-        "mean_": np.broadcast_to(found.targets["train"].mean(0), found.targets["test"].shape),
-        "atoms_": found.rest["test"],
-        "pairs_": found.in_ev("test", least_squares(pairs(trained), trained["y"], pairs(test), ridge=1e-3)),
-    }
 
 
 if __name__ == "__main__":

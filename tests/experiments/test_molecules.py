@@ -9,6 +9,7 @@ import pytest
 
 import jnn
 from experiments import geometry, molecules, qm9, smiles
+from experiments.schnet import schnet_spec
 from jnn.data import data_root
 from tests.experiments.made_molecules import write
 from tests.experiments.shortened import flown, resumed
@@ -80,7 +81,7 @@ def test_a_network_knows_no_order_no_place_and_nothing_that_fills_up():
     numbers = rng.choice(geometry.ELEMENTS, (2, 6)).astype(np.int32)
     numbers[1, 4:] = 0
     positions = rng.normal(size=(2, 6, 3)).astype(np.float32) * 2
-    p = jnn.init(qm9.network_spec(qm9.Config(layers=1, width=4)), jax.random.key(0))
+    p = jnn.init(schnet_spec(4, 1, 2), jax.random.key(0))
     network = jax.jit(qm9.network)
 
     def told(numbers, positions):

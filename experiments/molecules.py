@@ -5,30 +5,32 @@ Data      MOSES ("Molecular Sets (MOSES): A Benchmarking Platform for Molecular 
           Tokens are atoms, bonds, branches and rings; rows of 128 are packed with molecules, and none sees another.
 Network   decoder-only transformer ("Language Models are Unsupervised Multitask Learners", Radford et al., 2019): 3
           layers, 4 heads, 128 wide, rotary positions, no biases, tied read-out.
-Training  AdamW, 40 steps of warm-up to 3e-3, cosine to a tenth, batches of 32 rows; one pass over the 50,000.
+Training  Muon, and AdamW for what is no linear map ("Muon is Scalable for LLM Training", Liu et al., 2025), 100 steps
+          of warm-up to 3e-3, cosine to a tenth, 1,100 batches of 16 rows, which is 1.1 passes over the 50,000.
 Measures  validity by RDKit (pip install 'jnn[experiments,molecules]': without it none of the three is measured),
           uniqueness of the first 1,000 valid ones, and how many of the distinct ones did not train; beside a 6-gram of
           the same 50,000.
 Run       python -m experiments.molecules
-Measured
+Measured  one seed, by AdamW in 450 batches of 32 rows (--optimizer adamw --batch-size 32 --steps 450 --warmup 40): loss
+          0.781 a token of validation; 0.262 of 2,000 drawn are valid, 1.000 of these unique, 1.000 novel (0.981 to all
+          of MOSES that trains); the 6-gram 0.121, 0.893, 1.000. A busy CPU core, 170 seconds of processor time.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import jnn
 from experiments import pictures
 from experiments.corpus import packed_rows
 from experiments.datasets import SPLIT_SEED
-from experiments.gpt import loss
+from experiments.gpt import loss, optimizer
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.smiles import END, Vocabulary, drawings, judged, ngram
@@ -47,7 +49,7 @@ VALIDATION = 2000
 class Config(Common):
     """A language model of SMILES."""
 
-    steps: int = 450
+    steps: int = 1100
     workdir: str = "runs/molecules"
     examples: int = 50_000  # that train
     samples: int = 2000  # that are written
@@ -55,9 +57,11 @@ class Config(Common):
     heads: int = 4
     embed: int = 128
     context: int = 128
-    batch_size: int = 32
+    batch_size: int = 16
+    optimizer: Literal["muon", "adamw"] = "muon"  # as experiments.gpt has them, and the schedule
+    schedule: Literal["cosine", "wsd"] = "cosine"
     learning_rate: float = 3e-3
-    warmup: int = 40
+    warmup: int = 100
     weight_decay: float = 0.1
 
 
@@ -72,15 +76,13 @@ def experiment(config: Config) -> Outcome:
     spec = transformer_spec(
         len(vocabulary.names), None, layers=config.layers, heads=config.heads, embed=config.embed, bias=False
     )
-    rate = config.learning_rate
-    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, config.warmup, config.steps, rate / 10)
     state, history = train(
         config,
         spec,
         loss,
-        optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=jnn.weight_mask(spec)),
+        optimizer(config, spec),
         Batches(packed_rows(documents, config.context), config.batch_size, seed=config.seed),
-        every=100,
+        every=200,
         validation=in_order(packed_rows(held_out, config.context), 64),
         clip_norm=1.0,
     )

@@ -13,9 +13,9 @@ Measures  validity by RDKit (pip install 'jnn[experiments,molecules]': without i
 Run       python -m experiments.molecules
 Measured  one seed: loss 0.626 a token of validation; of 2,000 drawn 0.767 are valid, 1.000 of these unique, 0.999
           novel, and 0.958 to all of MOSES that trains; the 6-gram 0.121, 0.893, 1.000. MOSES's repository
-          (github.com/molecularsets/moses) has 0.960 and 1.000 of a CharRNN that saw 250,000. By AdamW in 450 batches of 32 (--optimizer adamw
-          --batch-size 32 --steps 450 --warmup 40), on 14,400 rows, not 17,600: loss 0.781, valid 0.262. A busy CPU
-          core, 208 seconds of processor time.
+          (github.com/molecularsets/moses) has 0.960 and 1.000 of a CharRNN that saw 250,000. By AdamW in 450 batches
+          of 32 (--optimizer adamw --batch-size 32 --steps 450 --warmup 40), on 14,400 rows, not 17,600: loss 0.781,
+          valid 0.262. A busy CPU core, 208 seconds of processor time.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ Network   what was sung before is read once a step, by an LSTM of three layers o
           harmonised by drawing the other three. With `--melody ahead` its next four quarters are read, too.
 Training  Adam, warm-up and cosine to 0, windows of eight bars, dropout 0.2.
 Run       python -m experiments.music [--model lstm] [--melody ahead]
-Measured  nats a step of four voices, 70 chorales of other tunes: Kneser-Ney's n-grams 1.791 (soprano 0.491, alto 0.460,
-          tenor 0.443, bass 0.396). The networks are not measured yet.
+Measured  nats a step of four voices, 70 chorales of other tunes, one seed: transformer 1.723 (soprano 0.390, alto
+          0.478, tenor 0.461, bass 0.394), LSTM 1.779, Kneser-Ney's n-grams 1.791 (0.491, 0.460, 0.443, 0.396), which
+          are still better at alto and tenor. Of moves of two voices 0.059 of the transformer's are parallel fifths or
+          octaves, 0.009 of Bach's. A busy CPU core, 186 and 112 seconds of processor time. Nothing was tuned.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments.harness import Outcome, launch
-from experiments.molecules import FOLDS, KINDS, folds_of, molecules, parts
+from experiments.mutagens import FOLDS, KINDS, folds_of, molecules, parts
 from experiments.options import Common
 from experiments.pictures import ACCENT, WARM
 from experiments.runs import train_runs

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jnn
-from experiments import citations, graphs, links, molecules, mutag, runs
+from experiments import citations, graphs, links, mutag, mutagens, runs
 from jnn.layers import dropout
 from jnn.train import LossOutput, create_state, make_step
 from tests.experiments.made_graphs import write
@@ -116,11 +116,11 @@ def test_links_are_measured(tmp_path, data_dir, method):
 
 def test_folds_test_each_once_and_a_fold_chooses_that_neither_trains_nor_tests():
     y = np.arange(47) % 3 == 0
-    folds = molecules.folds_of(y)
+    folds = mutagens.folds_of(y)
     counts = np.stack([np.bincount(folds[own], minlength=10) for own in (y, ~y)])
     assert (counts.max(1) - counts.min(1) <= 1).all()
     for protocol, parts in (("honest", 3), ("paper", 2)):
-        trains, chooses, tests = np.moveaxis(molecules.parts(folds, protocol), 1, 0)
+        trains, chooses, tests = np.moveaxis(mutagens.parts(folds, protocol), 1, 0)
         assert (tests.sum(0) == 1).all()
         assert (trains | chooses | tests).all()
         assert len({row.tobytes() for row in (trains[0], chooses[0], tests[0])}) == parts
@@ -135,7 +135,7 @@ def test_an_epoch_is_chosen_by_all_folds_or_by_each():
 
 
 def test_molecules_are_whole(data_dir):
-    found, y = molecules.molecules(data_dir)
+    found, y = mutagens.molecules(data_dir)
     assert found.nodes.shape == (40, 6, 7)
     sizes = found.node_mask.sum(1)
     assert sizes.tolist() == [4 + i % 3 for i in range(40)]

@@ -23,6 +23,7 @@ from jnn.data.sources._idx import mnist, read_idx
 from jnn.data.sources._images import ImageFolder
 from jnn.data.sources._jsonl import read_jsonl
 from jnn.data.sources._midi import read_midi, write_midi
+from jnn.data.sources._molecules import moses, qm9
 from jnn.data.sources._mortgages import boston_mortgages
 from jnn.data.sources._movielens import MovieLens, movielens100k, movielens_genres
 from jnn.data.sources._musicxml import Bar, Note, Part, bach_chorales, read_musicxml
@@ -64,6 +65,7 @@ __all__ = [
     "imdb",
     "libreoffice_en_de",
     "mnist",
+    "moses",
     "movielens100k",
     "movielens_genres",
     "mutag",
@@ -73,6 +75,7 @@ __all__ = [
     "omniglot_runs",
     "orl_faces",
     "planetoid",
+    "qm9",
     "read_boxes",
     "read_cifar",
     "read_csv",

@@ -53,7 +53,7 @@ class Config(Common):
     data: Literal["sp500", "nasdaq"] = "sp500"
     batch_size: int = 128
     learning_rate: float = 1e-2
-    width: int = 32
+    width: int = 32  # an LSTM's state has half of it
     dropout: float = 0.0
 
 

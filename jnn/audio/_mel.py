@@ -110,16 +110,16 @@ def mel_spectrogram(
       (..., frames, n_mels), float32, or float64 of float64.
 
     Raises:
-      TypeError, ValueError: as `spectrogram` does; filters that are no matrix of two rows or more.
+      TypeError, ValueError: as `spectrogram` does; filters that are no matrix of two rows, or have more columns.
 
     >>> jax.jit(mel_spectrogram)(jnp.ones((2, 16)), mel_filters(8, 3, 8000.0)).shape
     (2, 9, 3)
     """
     checks.array("mel_spectrogram", filters, "filters")
-    if filters.ndim != 2 or len(filters) < 2:
+    if filters.ndim != 2 or len(filters) < 2 or filters.shape[1] > len(filters):  # more bands than frequencies: turned
         raise ValueError(
             f"mel_spectrogram: expected filters (n_fft // 2 + 1, n_mels), found {checks.describe(filters)}. Type "
-            "mel_filters(n_fft, n_mels, sample_rate)."
+            "mel_filters(n_fft, n_mels, sample_rate), or take the transpose of librosa's."
         )
     n_fft = 2 * (len(filters) - 1)
     loud = loudness_of("mel_spectrogram", x, n_fft, hop_length, window, win_length, padding, power)

@@ -86,14 +86,16 @@ def step_episodes(
     Args:
       env: any environment.
       episodes: n of them.
-      actions: (n,) integers, or (n, actions) floats, as the environment wants them.
+      actions: (n,) integers in 0..actions-1, or (n, actions) floats, as the environment wants them; what is beyond its
+        bound is cut.
       key: of the steps' noise and the new beginnings.
 
     Returns:
       The episodes, and their transitions (n, ...).
 
     Raises:
-      ValueError: actions are not one for each episode, in the environment's shape.
+      TypeError: actions are not integers where the environment wants these.
+      ValueError: actions are not one for each episode, in the environment's shape, or known to be out of range.
 
     >>> from jnn.environments import cart_pole
     >>> env = cart_pole()
@@ -106,6 +108,9 @@ def step_episodes(
     wanted = (n,) if env.bound is None else (n, env.actions)
     if actions.shape != wanted:
         raise ValueError(f"step_episodes: expected actions {wanted}, found {checks.describe(actions)}.")
+    if env.bound is None:
+        checks.integers("step_episodes", actions, name="actions")
+        checks.in_range("step_episodes", actions, env.actions, what="actions", of="actions")
     noise, fresh = jax.random.split(key, (2, n))
     state, reward, terminated = jax.vmap(env.step)(episodes.state, actions, noise)
     time, total = episodes.time + 1, episodes.total + reward

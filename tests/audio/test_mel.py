@@ -134,6 +134,11 @@ def test_cepstra_are_scipys():
             ValueError,
             r"mel_spectrogram: expected filters \(n_fft // 2 \+",
         ),
+        (
+            lambda: audio.mel_spectrogram(X, audio.mel_filters(32, 8, 8e3).T),
+            ValueError,
+            r"mel_spectrogram: expected filters .* found float32\[8,17\].* transpose",
+        ),
         (lambda: audio.mel_spectrogram(X, 80), TypeError, "mel_spectrogram: expected an array for filters, found int"),
         (lambda: audio.mel_spectrogram(X, FILTERS, power=0), ValueError, "mel_spectrogram: power is 2 .*, found 0"),
         (lambda: audio.decibels(X, floor=0.0), ValueError, "decibels: expected floor > 0, found 0.0"),

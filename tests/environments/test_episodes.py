@@ -104,6 +104,10 @@ def test_runs_by_vmap_are_runs_by_themselves():
             r"step_episodes: expected actions \(2,\), found float32\[2,1\]",
         ),
         (
+            lambda env, e: step_episodes(env, e, jnp.array([0, 7]), KEY),
+            r"step_episodes: expected actions in 0\.\.1 \(2 actions\), found 0\.\.7",
+        ),
+        (
             lambda env, e: repeat_actions(env, 3),
             "repeat_actions: expected a divisor of the limit of 500 steps, found 3",
         ),

@@ -27,7 +27,8 @@ class Hypotheses(NamedTuple):
     Attributes:
       labels: (..., n), int32; behind the end blanks.
       lengths: (...), int32.
-      scores: (...), float32 at least: log-probability, and what a language adds. -inf where a search found no more.
+      scores: (...), float32 at least: log-probability, and what a language adds. -inf where a search found no more; a
+        string that would score -5e29 or less is one that it does not find.
     """
 
     labels: jax.Array

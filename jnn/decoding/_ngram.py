@@ -30,14 +30,15 @@ def ngram_table(
 
     Raises:
       TypeError: labels or lengths are not integers.
-      ValueError: shapes do not fit, there is no string, labels or lengths lie out of range, an order of less than 1, or
-        a strength that is not positive.
+      ValueError: shapes do not fit, there is no string, labels, lengths or the blank lie out of range, an order of less
+        than 1, or a strength that is not positive.
 
     >>> table = ngram_table(np.array([[1, 2], [1, 1]]), np.array([2, 1]), symbols=3, order=2)
     >>> [f"{p:.2f}" for p in jnp.exp(table[1])]  # behind a 1: the end, another 1, a 2
     ['0.46', '0.13', '0.41']
     """
     checks.count("ngram_table", "order", order)
+    _check_blank("ngram_table", blank, symbols)
     labels = checks.integers("ngram_table", labels, ndim=2, name="labels")
     lengths = checks.integers("ngram_table", lengths, ndim=1, name="lengths")
     if labels.ndim != 2 or lengths.shape != labels.shape[:1]:
@@ -76,19 +77,33 @@ def ngram_log_probs(table: jax.Array, labels: jax.Array, lengths: jax.Array, *, 
       (..., v), in the table's dtype.
 
     Raises:
-      TypeError: labels or lengths are not integers.
-      ValueError: they do not fit each other.
+      TypeError: the table is not floating point, or labels or lengths are not integers.
+      ValueError: shapes do not fit, or the blank, or labels or lengths known to lie out of range; under `jit` NaN.
 
     >>> table = jnp.log2(jnp.array([[0.25, 0.75], [0.5, 0.5]]))
     >>> ngram_log_probs(table, jnp.array([[1, 1], [1, 1]]), jnp.array([0, 2]))[:, 0].tolist()  # of an end
     [-2.0, -1.0]
     """
+    checks.floats("ngram_log_probs", table)
+    if len(set(table.shape)) > 1:
+        raise ValueError(f"ngram_log_probs: expected a table (v,) * n, found {checks.describe(table)}.")
+    symbols, known = len(table), table.ndim - 1
+    _check_blank("ngram_log_probs", blank, symbols)
     labels = checks.integers("ngram_log_probs", labels, ndim=1, name="labels")
     lengths = checks.integers("ngram_log_probs", lengths, name="lengths")
     checks.same_shape("ngram_log_probs", lengths=lengths, labels=labels[..., 0])
-    known = table.ndim - 1
-    if known == 0:
-        return jnp.broadcast_to(table, (*lengths.shape, len(table)))
+    checks.lengths("ngram_log_probs", lengths, labels.shape[-1], of="labels")
+    place = jax.lax.broadcasted_iota(jnp.int32, labels.shape, labels.ndim - 1)
+    labels = jnp.where(place < lengths[..., None], labels, blank)
+    checks.in_range("ngram_log_probs", labels, symbols, of="symbols")
+    fits = ((labels >= 0) & (labels < symbols)).all(-1) & (lengths >= 0) & (lengths <= labels.shape[-1])
     before = jnp.pad(labels, [(0, 0)] * (labels.ndim - 1) + [(known, 0)], constant_values=blank)
-    context = jnp.take_along_axis(before, lengths[..., None] + jnp.arange(known).reshape(*[1] * lengths.ndim, -1), -1)
-    return table[tuple(jnp.moveaxis(context, -1, 0))]
+    places = lengths[..., None] + jnp.arange(known).reshape(*[1] * lengths.ndim, -1)
+    context = jnp.take_along_axis(before, places, -1, mode="clip")
+    found = jnp.asarray(table)[tuple(jnp.moveaxis(context, -1, 0))]
+    return jnp.where(fits[..., None], found, jnp.nan)
+
+
+def _check_blank(name: str, blank: int, symbols: int) -> None:
+    if not 0 <= blank < symbols:
+        raise ValueError(f"{name}: expected a blank in 0..{symbols - 1}, found {blank}.")

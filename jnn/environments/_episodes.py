@@ -70,10 +70,15 @@ def observations(env: Environment, episodes: Episodes) -> jax.Array:
 def scaled(env: Environment, x: jax.Array) -> jax.Array:
     """Scaled observations (..., d): each number divided by how large it typically is, as networks like it.
 
+    Raises:
+      TypeError: x is not floating point.
+      ValueError: x is not (..., d).
+
     >>> from jnn.environments import pendulum
     >>> scaled(pendulum(), jnp.array([1.0, 0.0, 4.0])).tolist()
     [1.0, 0.0, 0.5]
     """
+    checks.floats("scaled", x)
     checks.trailing("scaled", x, (len(env.scale),))
     return x / jnp.broadcast_to(jnp.array(env.scale, x.dtype), x.shape)
 

@@ -53,6 +53,7 @@ def replay_add(buffer: Buffer, rows: Any) -> Buffer:
       rows: a tree as the example's, with a leading axis, of any length.
 
     Raises:
+      TypeError: rows of dtypes whose numbers the example's do not hold, as int32 does not those of float32.
       ValueError: rows are not like the example; what there is, and what was expected.
 
     >>> buffer = replay_add(replay_buffer({"x": jnp.zeros(2)}, 4), {"x": jnp.ones((3, 2))})
@@ -98,3 +99,15 @@ def _check(held: Any, rows: Any) -> None:
         raise ValueError(f"replay_add: expected rows of shapes {wanted}, found {found}.")
     if len(lengths := {len(x) for x in jax.tree.leaves(rows)}) > 1:
         raise ValueError(f"replay_add: expected leaves of one length, found {sorted(lengths)}.")
+    checks.held_all("replay_add", rows)
+    jax.tree_util.tree_map_with_path(_check_dtype, held, rows)
+
+
+def _check_dtype(path: Any, old: Any, new: Any) -> None:
+    found = jax.dtypes.canonicalize_dtype(new.dtype)
+    if jnp.promote_types(found, old.dtype) != old.dtype:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        raise TypeError(
+            f"replay_add: {name!r} holds {old.dtype}, which cannot hold all of {found}. Cast the rows, or make the "
+            "buffer of an example like them."
+        )

@@ -18,8 +18,9 @@ def ctc_loss(
     See "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks",
     Graves et al., 2006.
 
-    A target that the frames are too few for (labels, and a blank between equal ones) costs infinity, and its gradient
-    is zero: `jnp.where(jnp.isfinite(loss), loss, 0)` leaves it out. No labels at all are a target: blanks alone.
+    A target that the frames are too few for (labels, and a blank between equal ones) costs infinity, as does whatever
+    would cost 5e29 or more, and its gradient is zero: `jnp.where(jnp.isfinite(loss), loss, 0)` leaves it out. No labels
+    at all are a target: blanks alone.
 
     Args:
       logits: (..., t, v), floating point, of any size.

@@ -36,7 +36,7 @@ def ctc_alignment(
 
     Returns:
       `Alignment`: of equally likely paths the one that, from the end backwards, stays longest where it is. Labels that
-      the frames are too few for score -inf, and every place is -1.
+      the frames are too few for score -inf, as do those that `ctc_loss` gives no finite cost, and every place is -1.
 
     Raises:
       TypeError, ValueError: as `ctc_loss`; what raises nothing under `jit` scores NaN.

@@ -18,8 +18,8 @@ def transducer_loss(
     """RNN-T loss: minus the log-probability of the labels, over all ways to place them among the frames.
 
     At frame t with u labels said, either the next label is said, or a blank, which goes on to the next frame; the last
-    is a blank. See "Sequence Transduction with Recurrent Neural Networks", Graves, 2012. Beside the logits and their
-    gradient it holds (..., t + u, u + 1) numbers.
+    is a blank. What would cost 5e29 or more costs infinity, and its gradient is zero. See "Sequence Transduction with
+    Recurrent Neural Networks", Graves, 2012. Beside the logits and their gradient it holds (..., t + u, u + 1) numbers.
 
     Args:
       logits: (..., t, u + 1, v), floating point, of any size: at each frame and after each number of labels.

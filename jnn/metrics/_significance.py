@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
@@ -42,8 +43,8 @@ def diebold_mariano(losses: jax.Array, others: jax.Array, *, horizon: int = 1) -
 
     Returns:
       The statistic, less than 0 where the first forecast is the better one, and its p by Student's t of time - 1
-      degrees. Both are NaN where losses differ by the same everywhere, or their variance is not positive, as that of a
-      short series may be.
+      degrees. Both are NaN where losses differ by the same everywhere, but for the rounding of the coarser dtype, or
+      their variance is not positive, as that of a short series may be.
 
     Raises:
       TypeError: losses are not floating point.
@@ -58,12 +59,17 @@ def diebold_mariano(losses: jax.Array, others: jax.Array, *, horizon: int = 1) -
     n = len(less)
     if n <= horizon:
         raise ValueError(f"diebold_mariano: expected more steps than the horizon of {horizon}, found {n}.")
-    gain = less - more
+    nothing = Significance(math.nan, math.nan)
+    gain = less / 2 - more / 2  # no difference of halves overflows
+    rounding = _rounding(losses, others) * (np.abs(less) / 2 + np.abs(more) / 2)
+    if not np.isfinite(gain).all() or not (gain - rounding).max() > (gain + rounding).min():
+        return nothing
+    gain /= np.abs(gain).max()
     rest = gain - gain.mean()
     apart = [rest[lag:] @ rest[: n - lag] / n for lag in range(horizon)]
     variance = (apart[0] + 2 * sum(apart[1:])) / n
-    if not variance > 0 or not np.ptp(gain) > 0:
-        return Significance(math.nan, math.nan)
+    if not variance > np.finfo(float).eps * apart[0]:
+        return nothing
     small = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = float(gain.mean() * math.sqrt(small / variance))
     return Significance(statistic, float(2 * special.stdtr(n - 1, -abs(statistic))))
@@ -94,7 +100,7 @@ def pesaran_timmermann(predictions: jax.Array, targets: jax.Array) -> Significan
     (1.33, 0.09)
     """
     found, true = _series("pesaran_timmermann", predictions=predictions, targets=targets)
-    if np.isnan(found + true).any():
+    if (np.isnan(found) | np.isnan(true)).any():
         return Significance(math.nan, math.nan)
     n, x, y = len(found), float(np.mean(found > 0)), float(np.mean(true > 0))
     right, chance = float(np.mean((found > 0) == (true > 0))), x * y + (1 - x) * (1 - y)
@@ -104,6 +110,11 @@ def pesaran_timmermann(predictions: jax.Array, targets: jax.Array) -> Significan
         return Significance(math.nan, math.nan)
     statistic = (right - chance) / math.sqrt(variance)
     return Significance(statistic, float(special.ndtr(-statistic)))
+
+
+def _rounding(*arrays: jax.Array) -> float:
+    """A unit in the last place of 1, in the coarsest dtype."""
+    return max(float(jnp.finfo(x.dtype).eps) for x in arrays if jnp.issubdtype(x.dtype, jnp.floating))
 
 
 def _series(name: str, **arrays: jax.Array) -> list[np.ndarray]:

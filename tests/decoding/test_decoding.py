@@ -269,9 +269,39 @@ def test_what_was_never_seen_is_as_likely_as_after_one_label_less():
         ({"lengths": np.array([1, 1])}, r"expected labels \(n, u\) and lengths \(n,\), found \(1, 2\) and \(2,\)"),
         ({"labels": np.zeros((0, 2), int), "lengths": np.zeros(0, int)}, "expected at least one example"),
         ({"labels": np.array([[0, 1]])}, r"expected labels in 0\.\.2 other than the blank 0"),
+        ({"blank": -1}, r"expected a blank in 0\.\.2, found -1"),
+        ({"blank": 3}, r"expected a blank in 0\.\.2, found 3"),
     ],
 )
 def test_an_ngram_of_what_does_not_fit(how, message):
     given = {"labels": np.array([[1, 2]]), "lengths": np.array([2]), "symbols": 3, "order": 2} | how
     with pytest.raises(ValueError, match=message):
         ngram_table(**given)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_string_that_an_ngram_knows_nothing_of(order):
+    """An error where it is seen; NaN under jit, in its own row."""
+    table, asked = jnp.zeros((3,) * order), (jnp.array([[1, 2], [2, 1]]), jnp.array([2, 1]))
+    for labels, lengths, message in (
+        (asked[0], jnp.array([2, 9]), r"expected lengths in 0\.\.2 \(there are 2 labels\), found 2\.\.9"),
+        (asked[0], jnp.array([2, -3]), r"expected lengths in 0\.\.2 \(there are 2 labels\), found -3\.\.2"),
+        (jnp.array([[1, 2], [7, 1]]), asked[1], r"expected labels in 0\.\.2 \(3 symbols\), found 0\.\.7"),
+        (jnp.array([[1, 2], [-1, 1]]), asked[1], r"expected labels in 0\.\.2 \(3 symbols\), found -1\.\.2"),
+    ):
+        with pytest.raises(ValueError, match=f"ngram_log_probs: {message}"):
+            ngram_log_probs(table, labels, lengths)
+        found = jax.jit(ngram_log_probs)(table, labels, lengths)
+        assert np.isnan(found).tolist() == [[False] * 3, [True] * 3]
+    beyond = jnp.array([[1, 2], [2, 7]])
+    np.testing.assert_array_equal(ngram_log_probs(table, beyond, asked[1]), np.zeros((2, 3)))
+
+
+def test_a_table_that_is_none():
+    asked = jnp.array([[1, 2]]), jnp.array([2])
+    with pytest.raises(ValueError, match=r"ngram_log_probs: expected a blank in 0\.\.2, found 9"):
+        ngram_log_probs(jnp.zeros((3, 3)), *asked, blank=9)
+    with pytest.raises(ValueError, match=r"ngram_log_probs: expected a table \(v,\) \* n, found float32\[3,4\]"):
+        ngram_log_probs(jnp.zeros((3, 4)), *asked)
+    with pytest.raises(TypeError, match="ngram_log_probs: expected floating-point input, found int32"):
+        ngram_log_probs(jnp.zeros((3, 3), int), *asked)

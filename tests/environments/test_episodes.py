@@ -117,3 +117,10 @@ def test_what_is_no_batch_of_episodes(call, message):
     env = environments.cart_pole()
     with pytest.raises(ValueError, match=message):
         call(env, start_episodes(env, 2, KEY))
+
+
+def test_scaled_observations_are_floating_point():
+    x = jnp.array([0.25, 0.015], jnp.bfloat16)
+    assert environments.scaled(environments.mountain_car(), x).tolist() == [0.5, 0.5]
+    with pytest.raises(TypeError, match="scaled: expected floating-point input, found int32"):
+        environments.scaled(environments.mountain_car(), jnp.array([1, 1]))

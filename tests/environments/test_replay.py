@@ -43,6 +43,33 @@ def test_an_empty_one_gives_zeros():
     assert replay_sample(replay_buffer(example(), 3), 2, KEY)["n"].tolist() == [0, 0]
 
 
+INTO_INTEGERS = ["int32 float32", "uint8 int32", "uint32 int32", "int8 uint8", "bool int32"]
+INTO_FLOATS = ["float16 float32", "bfloat16 float32", "float32 complex64"]
+
+
+@pytest.mark.parametrize("dtypes", INTO_INTEGERS + INTO_FLOATS)
+def test_rows_that_would_become_others_are_refused(dtypes):
+    old, new = dtypes.split()
+    buffer = replay_buffer({"a": {"x": jax.ShapeDtypeStruct((), old)}}, 3)
+    for add in (replay_add, jax.jit(replay_add)):
+        with pytest.raises(TypeError, match=rf"replay_add: 'a/x' holds {old}, which cannot hold all of {new}\. Cast"):
+            add(buffer, {"a": {"x": jnp.ones(2, new)}})
+
+
+@pytest.mark.parametrize(("old", "new"), [("float32", "bool"), ("float32", "bfloat16"), ("int32", "uint8")])
+def test_rows_that_stay_what_they_are_are_cast(old, new):
+    buffer = replay_add(replay_buffer(jax.ShapeDtypeStruct((), old), 3), jnp.ones(3, new))
+    assert buffer["rows"].dtype == old
+    assert buffer["rows"].tolist() == [1, 1, 1]
+
+
+def test_numpys_wide_numbers_are_what_jax_makes_of_them():
+    buffer = replay_buffer({"n": jax.ShapeDtypeStruct((), "int32")}, 2)
+    assert replay_add(buffer, {"n": np.array([7, 8])})["rows"]["n"].tolist() == [7, 8]
+    with pytest.raises(ValueError, match="replay_add: 'n' holds 1099511627776, first in row 1, beyond the int32"):
+        replay_add(buffer, {"n": np.array([7, 2**40])})
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -131,6 +131,18 @@ def test_ctc_matches_torch(rng):
     assert_matches_torch(ours, theirs, [rng.normal(scale=3, size=(n, frames, symbols)).astype(np.float32)])
 
 
+@pytest.mark.parametrize(("size", "found"), [(4e29, True), (6e29, False), (1e31, False), (3e38, False)])
+def test_what_would_cost_5e29_is_impossible(size, found):
+    logits = jnp.float32(size) * jax.nn.one_hot(jnp.array([0]), 3)
+    given = jnp.array([1]), jnp.array(1), jnp.array(1)
+    joint = jnp.stack([logits, jnp.zeros_like(logits)], 1)  # the label, and then a blank, which is one of three
+    for loss, x in ((ctc_loss, logits), (transducer_loss, joint)):
+        value, gradient = jax.value_and_grad(loss)(x, *given)
+        assert float(value) == (pytest.approx(size) if found else np.inf)
+        assert bool(gradient.any()) == found
+    assert float(ctc_alignment(logits, *given).score) == (pytest.approx(-size) if found else -np.inf)
+
+
 @pytest.mark.parametrize("size", [0.0, 1e4, 1e30])
 @pytest.mark.parametrize("loss", CASES, ids=lambda f: f.__name__)
 def test_gradients_are_finite_for_logits_of_any_size(loss, size):

@@ -82,6 +82,35 @@ def test_what_says_nothing_is_nan():
         assert np.isnan(found.p_value)
 
 
+@rngs
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_what_differs_by_rounding_alone_is_nan(rng, dtype):
+    x = rng.chisquare(1, 20) * 10.0 ** rng.integers(-3, 4, 20)
+    x = np.asarray(x if dtype == "float64" else jnp.asarray(x, dtype))
+    for by in (0.1, 0.3, 7.7):
+        assert np.isnan(M.diebold_mariano(x, x + np.asarray(by, x.dtype)).statistic)
+    halves = np.array([0.2, 0.1, 0.3])  # two steps apart, the variance is 0
+    assert np.isnan(M.diebold_mariano(halves, 0 * halves, horizon=2).statistic)
+
+
+@rngs
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e200, 1e307])
+def test_losses_of_any_size_are_told_apart(rng, scale):
+    losses, others = (x / x.max() for x in walked(rng))
+    expected = M.diebold_mariano(losses, others, horizon=2)
+    np.testing.assert_allclose(M.diebold_mariano(scale * losses, scale * others, horizon=2), expected, rtol=1e-9)
+    far = 16 * scale * (2 * losses - 1)
+    theirs = scipy.stats.ttest_rel(2 * losses - 1, 1 - 2 * losses)
+    np.testing.assert_allclose(M.diebold_mariano(far, -far), theirs, rtol=1e-9)
+
+
+def test_infinite_forecasts_have_a_direction():
+    found, true = np.array([1.0, -1, 2, -3]), np.array([0.1, -0.2, 0.1, 0.3])
+    expected = M.pesaran_timmermann(found, true)
+    assert M.pesaran_timmermann(np.inf * found, true) == expected
+    assert M.pesaran_timmermann(np.inf * found, np.inf * true) == expected
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [

@@ -1,7 +1,8 @@
 """Standard MIDI files, by mido (the extra `music`): the notes of each track, in quarters from its beginning.
 
-Laws: what `write_midi` writes, `read_midi` reads, to the tick, of which a quarter has 480. Bytes that are no MIDI file
-are a ValueError that names the file.
+Laws: what `write_midi` writes, `read_midi` reads, to the tick, of which a quarter has 480, but for what the format has
+no words for: a note takes one tick at least, and of notes of one pitch that overlap in a part the first that began ends
+first. Bytes that are no MIDI file are a ValueError that names the file.
 """
 
 from __future__ import annotations
@@ -49,8 +50,16 @@ def read_midi(path: PathLike) -> list[Part]:
             raise ValueError(f"{name}: not a MIDI file ({type(error).__name__}: {error}).") from error
     if found.ticks_per_beat < 1:
         raise ValueError(f"{name}: expected ticks of a quarter, found those of a second.")
-    parts = [Part(track.name, _notes(track, found.ticks_per_beat), [], 0) for track in found.tracks]
+    parts = [Part(_name(track.name), _notes(track, found.ticks_per_beat), [], 0) for track in found.tracks]
     return [part for part in parts if part.notes]
+
+
+def _name(latin: str) -> str:
+    """The name of a track, which mido reads as Latin-1, where it is UTF-8, as others and `write_midi` have it."""
+    try:
+        return latin.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return latin
 
 
 def _notes(track: Any, ticks: int) -> list[Note]:
@@ -71,7 +80,8 @@ def write_midi(path: PathLike, parts: Sequence[Part], *, tempo: float = 76.0, pr
 
     Args:
       path: the file, which is replaced.
-      parts: their names and notes, whose onsets and durations are rounded to 480ths of a quarter.
+      parts: their names and notes, whose onsets and ends are rounded to 480ths of a quarter; each takes one at least.
+        Where notes of one pitch overlap in a part, all of them begin and end, but whose end is whose is lost.
       tempo: quarters a minute.
       program: the instrument by its number in General MIDI: 52 is a choir, 19 a church organ.
 
@@ -80,12 +90,17 @@ def write_midi(path: PathLike, parts: Sequence[Part], *, tempo: float = 76.0, pr
 
     Raises:
       ImportError: mido is not there.
-      ValueError: a pitch beyond 0..127, or a tempo that is not above 0.
+      ValueError: a pitch beyond 0..127, an onset or a duration below 0, or a tempo that is not above 0.
     """
     mido = optional("mido", "music")
     if not tempo > 0:
         raise ValueError(f"write_midi: expected quarters a minute above 0, found {tempo}.")
-    file = mido.MidiFile(ticks_per_beat=TICKS)
+    for note in (note for part in parts for note in part.notes):
+        if not (0 <= note.pitch < 128 and note.onset >= 0 and note.duration >= 0):
+            raise ValueError(
+                f"write_midi: expected a pitch in 0..127, and onset and duration of 0 or more, found {note}."
+            )
+    file = mido.MidiFile(ticks_per_beat=TICKS, charset="utf-8")
     for i, part in enumerate(parts):
         channel = [c for c in range(16) if c != 9][i % 15]  # the tenth is the drums'
         track = mido.MidiTrack([mido.MetaMessage("track_name", name=part.name)])

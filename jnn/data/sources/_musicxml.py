@@ -14,6 +14,7 @@ import dataclasses
 import re
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -133,9 +134,10 @@ def _parse(name: str, data: bytes) -> Element:
 
 @dataclasses.dataclass
 class _Reading:
-    """Where the reading of a part is: times in quarters, `begun` of the note that a chord's others begin with."""
+    """Where the reading of a part is: notes with their ties, times in quarters, `begun` of the note that a chord's
+    others begin with."""
 
-    notes: list[Note]
+    notes: list[tuple[Note, list[str | None]]]
     divisions: Fraction = Fraction(1)
     now: Fraction = Fraction(0)
     begun: Fraction = Fraction(0)
@@ -156,7 +158,25 @@ def _part(where: str, name: str, part: Element) -> Part:
             if (act := _ACTS.get(element.tag)) is not None:
                 act(f"{where}, measure {i}", element, reading)
         bars.append(Bar(begin, reading.furthest - begin, reading.full))
-    return Part(name, sorted(reading.notes, key=lambda note: note[:2]), bars, reading.fifths or 0)
+    return Part(name, _tied(reading.notes), bars, reading.fifths or 0)
+
+
+def _tied(found: list[tuple[Note, list[str | None]]]) -> list[Note]:
+    """Notes in order, those that are tied as one, in whatever order the file has its voices."""
+    notes: list[Note] = []
+    open_ends: dict[tuple[int, Fraction], list[int]] = defaultdict(list)  # by pitch and end, places of what goes on
+    for note, ties in sorted(found, key=lambda each: each[0].onset):
+        place, from_here = len(notes), open_ends[note.pitch, note.onset]
+        if "stop" in ties and from_here:
+            place = from_here.pop(0)
+            before = notes[place]
+            fermata = before.fermata or note.fermata
+            notes[place] = before._replace(duration=before.duration + note.duration, fermata=fermata)
+        else:
+            notes.append(note)
+        if "start" in ties:
+            open_ends[note.pitch, note.onset + note.duration].append(place)
+    return sorted(notes, key=lambda note: note[:2])
 
 
 def _attributes(where: str, element: Element, reading: _Reading) -> None:
@@ -164,6 +184,8 @@ def _attributes(where: str, element: Element, reading: _Reading) -> None:
         reading.divisions = _number(where, element, "divisions")
         if reading.divisions == 0:
             raise ValueError(f"{where}: expected divisions above 0.")
+    if element.find("time/senza-misura") is not None:
+        reading.full = Fraction(0)
     if element.find("time/beats") is not None:
         beats, kind = (_whole(where, element, f"time/{name}", range(1, 129)) for name in ("beats", "beat-type"))
         reading.full = Fraction(4 * beats, kind)
@@ -181,13 +203,7 @@ def _note(where: str, element: Element, reading: _Reading) -> None:
     if element.find("pitch") is None:  # a rest, or a drum's
         return
     found = Note(reading.begun, duration, _pitch(where, element), element.find("notations/fermata") is not None)
-    if "stop" in [tie.get("type") for tie in element.findall("tie")]:
-        for i, before in enumerate(reading.notes[:-9:-1], 1):  # of no more voices than a staff has
-            if before.pitch == found.pitch and before.onset + before.duration == found.onset:
-                fermata = before.fermata or found.fermata
-                reading.notes[-i] = before._replace(duration=before.duration + duration, fermata=fermata)
-                return
-    reading.notes.append(found)
+    reading.notes.append((found, [tie.get("type") for tie in element.findall("tie")]))
 
 
 def _backup(where: str, element: Element, reading: _Reading) -> None:

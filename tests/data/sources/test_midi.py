@@ -36,6 +36,35 @@ def test_repeated_pitches_end_before_they_begin_again(tmp_path):
     assert read_midi(write_midi(tmp_path / "a.mid", parts)) == parts
 
 
+def test_overlapping_notes_of_one_pitch_keep_their_onsets_and_ends(tmp_path):
+    """The law's exceptions: the format cannot say whose end an end is, nor a note that takes no time."""
+    notes = [Note(Fraction(0), Fraction(4), 60), Note(Fraction(1), Fraction(1), 60), Note(Fraction(9), Fraction(0), 60)]
+    (part,) = read_midi(write_midi(tmp_path / "a.mid", [Part("a", notes, [], 0)]))
+    assert [note[:2] for note in part.notes] == [(0, 2), (1, 3), (9, Fraction(1, 480))]
+
+
+@pytest.mark.parametrize("name", ["Bass", "Fl\u00f6te", "\u0411\u0430\u0441", "\u7bb1"])
+def test_names_are_of_any_letters(tmp_path, name):
+    parts = [Part(name, [Note(Fraction(0), Fraction(1), 60)], [], 0)]
+    assert read_midi(write_midi(tmp_path / "a.mid", parts)) == parts
+
+
+def test_names_in_latin_letters_of_another_hand_are_read(tmp_path):
+    track = b"\x00\xff\x03\x05Fl\xf6te" + bytes([0, 0x90, 60, 80, 96, 60, 0, 0, 0xFF, 0x2F, 0])
+    (tmp_path / "a.mid").write_bytes(standard(track))
+    assert [part.name for part in read_midi(tmp_path / "a.mid")] == ["Fl\u00f6te"]
+
+
+@pytest.mark.parametrize("note", [(-1, 1, 60), (1, -1, 60), (0, 1, 128), (0, 1, -1)])
+def test_notes_that_make_no_sense_are_refused_and_the_file_is_as_it_was(tmp_path, note):
+    (tmp_path / "a.mid").write_bytes(b"before")
+    with pytest.raises(
+        ValueError, match=r"write_midi: expected a pitch in 0..127, and onset and duration of 0 or more"
+    ):
+        write_midi(tmp_path / "a.mid", [Part("a", [Note(*note)], [], 0)])
+    assert (tmp_path / "a.mid").read_bytes() == b"before"
+
+
 def standard(track, division=96):
     head = b"MThd" + struct.pack(">IHHH", 6, 0, 1, division)
     return head + b"MTrk" + struct.pack(">I", len(track)) + track

@@ -41,6 +41,32 @@ def test_tied_notes_are_one_and_repeated_ones_are_not(tmp_path):
     assert told(part) == [(0, 3, 60, False), (3, 4, 62, True), (7, 1, 62, False)]
 
 
+def test_ties_are_found_behind_whatever_other_voices_say(tmp_path):
+    back = "<backup><duration>4</duration></backup>"
+    others = back + "".join(note(48 + i, 0.25) for i in range(16))
+    (part,) = read(tmp_path, score({"": [attributes(1) + note(72, 4, tie="start") + others, note(72, 4, tie="stop")]}))
+    assert [n for n in told(part) if n[2] == 72] == [(0, 8, 72, False)]
+    late = note(None, 2) + note(72, 2, tie="stop") + back + note(72, 2, tie="start") + note(None, 2)
+    assert told(*read(tmp_path, score({"": [attributes(1) + late]}))) == [
+        (0, 4, 72, False)
+    ]  # a voice that begins later
+    unison = note(60, 4, tie="start") + back + note(None, 2) + note(60, 2, tie="start")
+    ends = note(60, 1, tie="stop") + "<backup><duration>1</duration></backup>" + note(60, 3, tie="stop")
+    (part,) = read(tmp_path, score({"": [attributes(1) + unison, ends]}))
+    assert [n[:2] for n in told(part)] == [(0, 5), (2, 5)]
+
+
+def test_what_does_not_begin_a_tie_is_not_gone_on_with(tmp_path):
+    (part,) = read(tmp_path, score({"": [attributes(1) + note(60, 4), note(60, 4, tie="stop")]}))
+    assert [n[:2] for n in told(part)] == [(0, 4), (4, 4)]
+
+
+def test_a_bar_without_a_measure_has_no_full_length(tmp_path):
+    free = "<attributes><time><senza-misura/></time></attributes>" + note(60, 7)
+    (part,) = read(tmp_path, score({"": [attributes(1) + note(60, 4), free, note(60, 1)]}))
+    assert [bar.full for bar in part.bars] == [4, 0, 0]
+
+
 def test_a_packed_score_is_the_one_that_its_container_names(tmp_path):
     data = score({"Alto": [attributes() + note(60, 4)]})
     assert read(tmp_path, packed(data, "scores/b.musicxml"), "a.mxl") == read(tmp_path, data)

@@ -94,13 +94,15 @@ def segment_max(messages: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array 
     lowest = jnp.where(_over(there, flat), flat, -jnp.inf)
     top = jax.ops.segment_max(lowest, where, math.prod(ids.shape[:-1]) * n)
     top = top.reshape(*ids.shape[:-1], n, *messages.shape[ids.ndim :])
-    top = jnp.where(jnp.isneginf(top), 0, top)
+    top = jnp.where(_over(segment_count(ids, n, mask=mask), top) > 0, top, 0)
     # the value is the maximum as it is, the gradient that of the mean of those that are equal to it
     known = jnp.ones(ids.shape, bool) if mask is None else mask
-    equal = _over(known, messages) & (jax.lax.stop_gradient(messages) == gather(top, ids))
+    still = jax.lax.stop_gradient(messages)
+    equal = _over(known, messages) & (still == gather(top, ids))
     among = segment_sum(equal.astype(wide(messages).dtype), ids, n)
-    mean = segment_sum(jnp.where(equal, wide(messages), 0), ids, n) / jnp.maximum(among, 1)
-    return top + (mean - jax.lax.stop_gradient(mean)).astype(messages.dtype)
+    rise = wide(messages) - jnp.where(jnp.isinf(still), 0, wide(still))  # 0, or the infinity itself
+    mean = segment_sum(jnp.where(equal, rise, 0), ids, n) / jnp.maximum(among, 1)
+    return top + mean.astype(messages.dtype)
 
 
 def segment_softmax(scores: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array | None = None) -> jax.Array:

@@ -70,6 +70,16 @@ def test_equal_maxima_share_the_gradient_and_nothing_else_has_any():
     np.testing.assert_array_equal(grad, [3.0, 3.0, 0.0, 0.0, 3.0])
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("extreme", [np.inf, -np.inf, 3e38])
+def test_extreme_maxima_are_what_they_are_with_a_gradient_that_is_shared(extreme, dtype):
+    x, ids = jnp.array([extreme, extreme, -np.inf, 7.0], dtype), jnp.array([0, 0, 0, 2])
+    found = segment_max(x, ids, 3)
+    np.testing.assert_array_equal(found, jnp.array([extreme, 0, 7], dtype))
+    grad = jax.jit(jax.grad(lambda x: segment_max(x, ids, 3).astype(jnp.float32) @ jnp.array([6.0, 1.0, 3.0])))(x)
+    np.testing.assert_array_equal(grad, [2, 2, 2, 3] if extreme == -np.inf else [3, 3, 0, 3])
+
+
 def test_many_messages_of_16_bits_add_up():
     ones, ids = jnp.ones(1024, jnp.bfloat16), jnp.zeros(1024, jnp.int32)
     assert segment_sum(ones, ids, 1).item() == 1024

@@ -134,9 +134,10 @@ def check_masks(layer: str, graph: Graph) -> None:
 
 
 def read_edges(edges: Edges, features: Any = None) -> tuple[Edges, Any]:
-    """What a layer reads of edges: their features with zeros where masked; where there are none, one that is masked."""
+    """What a layer reads of edges: zeros where masked, ends and features; where there are none, one that is masked."""
     if edges.senders.shape[-1]:
-        return edges, kept(features, edges.mask)
+        senders, receivers = (kept(end, edges.mask) for end in (edges.senders, edges.receivers))
+        return Edges(senders, receivers, edges.mask), kept(features, edges.mask)
     one = lambda a: (
         None if a is None else jnp.zeros_like(a, shape=(*edges.senders.shape[:-1], 1, *a.shape[edges.senders.ndim :]))
     )

@@ -183,7 +183,7 @@ def top_k_pool(p: Params, x: jax.Array, graph: Graph, *, ratio: float) -> tuple[
     room = jnp.ceil(ratio * counts.astype(score.dtype))
     keep = graph.node_mask & (place.astype(score.dtype) < gather(room, graph.owners))
     y = jnp.where(keep[..., None], wide(x) * jnp.tanh(score)[..., None], 0).astype(x.dtype)
-    ends = lambda ids: jnp.take_along_axis(keep, ids, -1)
+    ends = lambda ids: gather(keep.astype(score.dtype), ids) > 0
     mask = ends(graph.edges.senders) & ends(graph.edges.receivers)
     mask = mask if graph.edges.mask is None else mask & graph.edges.mask
     edges = Edges(graph.edges.senders, graph.edges.receivers, mask)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,15 @@ Aggregate = Callable[..., jax.Array]  # (messages, ids, n, *, mask) -> (..., n, 
 
 
 def gather(x: jax.Array, ids: jax.Array) -> jax.Array:
-    """Rows of x (..., n, *f) by ids (..., e): (..., e, *f). An id that is none gives NaN.
+    """Rows of x (..., n, *f) by ids (..., e): (..., e, *f). An id that is none gives NaN, or the least integer.
 
     >>> gather(jnp.array([[1.0], [2.0]]), jnp.array([1, 0, 1])).tolist()
     [[2.0], [1.0], [2.0]]
     """
-    axis = ids.ndim - 1
-    ids = ids.reshape(ids.shape + (1,) * (x.ndim - ids.ndim))
-    return jnp.take_along_axis(wide(x), ids, axis=axis, mode="fill").astype(x.dtype)
+    axis, n, ids = ids.ndim - 1, x.shape[ids.ndim - 1], _wide_ids(ids)
+    ids = _over(jnp.where((ids >= 0) & (ids < n), ids, n), x)
+    exact = wide(x) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return jnp.take_along_axis(exact, ids, axis=axis, mode="fill").astype(x.dtype)
 
 
 def segment_sum(messages: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array | None = None) -> jax.Array:
@@ -119,7 +121,7 @@ def segment_softmax(scores: jax.Array, ids: jax.Array, n: int, *, mask: jax.Arra
     [0.5, 1.0, 0.5]
     """
     exact = wide(scores)
-    ids = wide_integers(ids)
+    ids = _wide_ids(ids)
     known = _over((ids >= 0) & (ids < n) & (True if mask is None else mask), exact)
     top = gather(jax.lax.stop_gradient(segment_max(exact, ids, n, mask=mask)), ids)
     powers = jnp.where(known, jnp.exp(jnp.where(known, exact - top, 0)), 0)
@@ -131,18 +133,24 @@ def _flat(
     messages: jax.Array, ids: jax.Array, n: int, mask: jax.Array | None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Messages, segments and masks of all leading axes in one list; those of no segment are one beyond the last."""
-    checks.array("segment", ids, "ids")
-    if not jnp.issubdtype(ids.dtype, jnp.integer):
-        raise TypeError(f"segment: expected ids that are integers, found {checks.describe(ids)}.")
+    ids = _wide_ids(ids)
     if messages.shape[: ids.ndim] != ids.shape:
         raise ValueError(
             f"segment: expected a message for each id {checks.describe(ids)}, found {checks.describe(messages)}."
         )
-    rows, ids = math.prod(ids.shape[:-1]), jnp.asarray(wide_integers(ids))
-    there = (ids >= 0) & (ids < n) & (True if mask is None else mask)
+    rows, there = math.prod(ids.shape[:-1]), (ids >= 0) & (ids < n) & (True if mask is None else mask)
+    ids = jnp.asarray(ids)
     starts = n * jnp.arange(rows, dtype=ids.dtype).reshape(*ids.shape[:-1], 1)
     where = jnp.where(there, ids + starts, rows * n)
     return messages.reshape(-1, *messages.shape[ids.ndim :]), where.reshape(-1), there.reshape(-1)
+
+
+def _wide_ids(ids: jax.Array) -> Any:
+    """ids in 32 bits at least, once they are known to be integers."""
+    checks.array("segment", ids, "ids")
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(f"segment: expected ids that are integers, found {checks.describe(ids)}.")
+    return wide_integers(ids)
 
 
 def _over(a: jax.Array, like: jax.Array) -> jax.Array:

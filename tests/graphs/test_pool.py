@@ -104,6 +104,15 @@ def test_bad_input_is_one_clear_error():
         graphs.top_k_pool({"w": jnp.ones((3, 1))}, batch.nodes, batch, ratio=2)
 
 
+def test_an_edge_of_no_node_goes_and_is_of_no_graph():
+    one = graphs.graph(np.ones((2, 1)), [0, 0], [1, 0], np.ones((2, 1)))
+    one = jax.tree.map(jnp.asarray, one._replace(edges=graphs.Edges(np.array([0, 0]), np.array([1, -1]))))
+    _, left = graphs.top_k_pool({"w": jnp.ones((1, 1))}, one.nodes, one, ratio=1.0)
+    assert left.edges.mask.tolist() == [True, False]
+    told = graphs.graph_network(one, update_graph=lambda nodes, edges, graph: edges)
+    assert told.graph_features.tolist() == [[1.0]]
+
+
 def test_what_a_masked_node_holds_has_no_gradient():
     one = graphs.graph(np.ones((2, 1)), [0], [1])._replace(node_mask=np.array([True, False]))
     p, x = {"w": jnp.ones((1, 1))}, jnp.array([[1.0], [jnp.nan]])

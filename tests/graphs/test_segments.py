@@ -80,6 +80,14 @@ def test_extreme_maxima_are_what_they_are_with_a_gradient_that_is_shared(extreme
     np.testing.assert_array_equal(grad, [2, 2, 2, 3] if extreme == -np.inf else [3, 3, 0, 3])
 
 
+@pytest.mark.parametrize("ids", [np.array([-1, 3, 1]), np.array([2**32, -(2**32) + 1, 1])])
+def test_an_id_that_is_none_reads_and_tells_nothing(ids):
+    x = jnp.array([[1.0], [2.0], [3.0]])
+    np.testing.assert_array_equal(graphs.gather(x, ids), [[np.nan], [np.nan], [2]])
+    np.testing.assert_array_equal(graphs.gather(x.astype(int), ids)[:, 0], [np.iinfo(np.int32).min] * 2 + [2])
+    np.testing.assert_array_equal(segment_sum(x, ids, 3), [[0], [3], [0]])
+
+
 def test_many_messages_of_16_bits_add_up():
     ones, ids = jnp.ones(1024, jnp.bfloat16), jnp.zeros(1024, jnp.int32)
     assert segment_sum(ones, ids, 1).item() == 1024

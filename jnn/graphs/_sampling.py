@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.graphs._graph import Edges
+from jnn.graphs._graph import Edges, check_ends
 from jnn.param import check_key
 
 
@@ -41,6 +41,7 @@ def neighbors(edges: Edges, n: int) -> Neighbors:
       n: how many nodes there are.
 
     Raises:
+      TypeError: senders or receivers are not integers.
       ValueError: there is no edge, or one begins or ends at no node.
 
     >>> near = neighbors(Edges(np.array([2, 0, 1]), np.array([0, 1, 0])), 3)
@@ -49,6 +50,7 @@ def neighbors(edges: Edges, n: int) -> Neighbors:
     """
     there = slice(None) if edges.mask is None else np.asarray(edges.mask)
     senders, receivers = (np.asarray(ends)[there] for ends in (edges.senders, edges.receivers))
+    check_ends("neighbors", Edges(senders, receivers))
     ends = np.concatenate([senders, receivers])
     if not ends.size or ends.min() < 0 or ends.max() >= n:
         found = f"{ends.min()}..{ends.max()}" if ends.size else "no edge"

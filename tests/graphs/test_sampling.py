@@ -88,6 +88,8 @@ def test_what_makes_no_sense_is_one_clear_error():
         neighbors(Edges(np.zeros(0, int), np.zeros(0, int)), 2)
     with pytest.raises(ValueError, match=r"neighbors: expected .* found 0\.\.2"):
         neighbors(Edges(np.array([0]), np.array([2])), 2)
+    with pytest.raises(TypeError, match=r"neighbors: expected senders, integers, found float64\[1\]"):
+        neighbors(Edges(np.array([0.9]), np.array([1])), 2)
     with pytest.raises(ValueError, match=r"random_walks: expected p and q above 0, found p=0, q=1.0"):
         random_walks(near, jnp.array([0]), 1, key=key, p=0)
     with pytest.raises(ValueError, match=r"sample_edges: .*k"):

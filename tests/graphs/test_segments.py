@@ -12,6 +12,8 @@ from tests.oracle import assert_matches_torch, configurations
 
 BRUTE = {"sum": lambda v: v.sum(0), "mean": lambda v: v.mean(0), "max": lambda v: v.amax(0)}
 OURS = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
+HALF = np.full((2, 3), 0.5)
+ROOM = {"nodes": 8, "edges": 8, "size": 2}
 
 
 @pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
@@ -111,6 +113,17 @@ def test_a_batch_holds_every_graph_and_says_what_fills_it_up():
     ("call", "error", "message"),
     [
         (lambda: graph(np.ones((2, 3)), [0], [2]), ValueError, r"expected edges in 0..1 \(2 nodes\), found 0..2"),
+        (
+            lambda: graph(HALF, np.array([0.9]), [1]),
+            TypeError,
+            r"graph: expected senders, integers, found float64\[1\]",
+        ),
+        (lambda: graph(HALF, [0], [True]), TypeError, r"graph: expected receivers, integers, found bool\[1\]"),
+        (
+            lambda: batch_graphs([graph(HALF, [0], [1])._replace(edges=graphs.Edges(HALF[0], HALF[0]))], **ROOM),
+            TypeError,
+            r"batch_graphs: expected senders, integers, found float64\[3\]",
+        ),
         (lambda: graph(np.ones((2, 3)), [0], []), ValueError, "one receiver for each of 1 senders, found 0"),
         (lambda: batch_graphs([], nodes=1, edges=1, size=1), ValueError, "expected one graph or more that fit"),
         (
@@ -119,6 +132,8 @@ def test_a_batch_holds_every_graph_and_says_what_fills_it_up():
             "that fit into .*'nodes': 1.*found .*'nodes': 2",
         ),
         (lambda: segment_sum(jnp.ones(3), jnp.ones(3), 2), TypeError, "expected ids that are integers, found float32"),
+        (lambda: segment_softmax(jnp.ones(3), jnp.ones(3), 2), TypeError, "ids that are integers, found float32"),
+        (lambda: graphs.gather(jnp.ones(3), jnp.ones(3)), TypeError, "ids that are integers, found float32"),
         (lambda: segment_sum(jnp.ones(3), jnp.ones(2, int), 2), ValueError, "a message for each id"),
     ],
 )

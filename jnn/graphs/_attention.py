@@ -82,7 +82,7 @@ def gat(
     checks.params("gat", p, "w", "sender", "receiver", may=("b",))
     key = checks.noise("gat", rate, key)
     check_edges("gat", x, edges, p["w"].shape[0])
-    edges = with_self_loops(edges, x.shape[-2])
+    edges = with_self_loops(read_edges(edges)[0], x.shape[-2])
     h = linear({"w": p["w"]}, x)
     of_sender, of_receiver = (jnp.einsum("...hk,hk->...h", wide(h), wide(p[end])) for end in ("sender", "receiver"))
     score = jax.nn.leaky_relu(gather(of_sender, edges.senders) + gather(of_receiver, edges.receivers), slope)
@@ -130,7 +130,7 @@ def gatv2(p: Params, x: jax.Array, edges: Edges, *, slope: float = 0.2) -> jax.A
     """
     checks.maps("gatv2", p, "sender", "receiver", more=("score",))
     check_edges("gatv2", x, edges, weight_shape(p["sender"]["w"])[0])
-    edges = with_self_loops(edges, x.shape[-2])
+    edges = with_self_loops(read_edges(edges)[0], x.shape[-2])
     sent, own = gather(linear(p["sender"], x), edges.senders), gather(linear(p["receiver"], x), edges.receivers)
     score = jnp.einsum("...hk,hk->...h", jax.nn.leaky_relu(wide(sent) + wide(own), slope), wide(p["score"]))
     return _beside(_weighted(score, sent, edges, x.shape[-2]))

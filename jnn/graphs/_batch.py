@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from jnn import checks
-from jnn.graphs._graph import Edges, Graph, graph
+from jnn.graphs._graph import Edges, Graph, check_ends, graph
 
 
 def batch_graphs(graphs: Sequence[Graph], *, nodes: int, edges: int, size: int) -> Graph:
@@ -31,7 +31,7 @@ def batch_graphs(graphs: Sequence[Graph], *, nodes: int, edges: int, size: int) 
       Arrays of NumPy: nodes (nodes, d), edges (edges,), graphs (size,).
 
     Raises:
-      TypeError: one is no Graph.
+      TypeError: one is no Graph, or has edges that are not integers.
       ValueError: there are none, or they do not fit; one is a batch, or has other features than the others.
 
     >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
@@ -196,7 +196,8 @@ def _features(graphs: Sequence[Graph], name: str, to: int) -> np.ndarray | None:
 
 
 def _check_whole(g: Graph) -> None:
-    """Raises unless a graph is alone and nothing of it masked."""
+    """Raises unless a graph is alone and nothing of it masked, its edges of integers."""
+    check_ends("batch_graphs", g.edges)
     masks = g.node_mask, g.graph_mask, True if g.edges.mask is None else g.edges.mask
     if np.size(g.graph_mask) != 1 or not all(np.all(mask) for mask in masks):
         raise ValueError(

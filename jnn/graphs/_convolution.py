@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._graph import Edges, check_edges, with_self_loops
+from jnn.graphs._graph import Edges, check_edges, read_edges, with_self_loops
 from jnn.graphs._segments import Aggregate, gather, segment_mean, segment_sum
 from jnn.initializers import Init, glorot_uniform, zeros
 from jnn.layers import linear, linear_spec, weight_shape
@@ -57,7 +57,7 @@ def gcn(p: Params, x: jax.Array, edges: Edges, *, weights: jax.Array | None = No
     """
     checks.params("gcn", p, "w", may=("b",))
     check_edges("gcn", x, edges, p["w"].shape[0])
-    n = x.shape[-2]
+    n, (edges, weights) = x.shape[-2], read_edges(edges, weights)
     senders, receivers, mask = with_self_loops(edges, n)
     w = jnp.ones(edges.senders.shape, wide(x).dtype) if weights is None else wide(weights)
     w = jnp.concatenate([w, jnp.ones((*w.shape[:-1], n), w.dtype)], -1)

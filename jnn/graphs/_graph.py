@@ -62,6 +62,7 @@ def graph(nodes: Any, senders: Any, receivers: Any, edge_features: Any = None, g
       graph_features: (d_graph,), or None.
 
     Raises:
+      TypeError: senders or receivers are not integers.
       ValueError: an edge begins or ends at no node, or there are not as many senders as receivers.
 
     >>> one = graph(np.ones((3, 2)), np.array([0, 1]), np.array([1, 2]))
@@ -69,6 +70,7 @@ def graph(nodes: Any, senders: Any, receivers: Any, edge_features: Any = None, g
     ([True, True, True], [True])
     """
     n, e = len(nodes), len(senders)
+    check_ends("graph", Edges(np.asarray(senders), np.asarray(receivers)))
     ends = np.concatenate([np.asarray(senders), np.asarray(receivers)])
     if len(receivers) != e or (edge_features is not None and len(edge_features) != e):
         told = len(receivers) if edge_features is None else f"{len(receivers)} and {len(edge_features)} edge_features"
@@ -99,11 +101,8 @@ def check_edges(layer: str, x: jax.Array, edges: Edges, d_in: int, features: jax
     checks.trailing(layer, x, (d_in,))
     if isinstance(edges, Graph):
         raise TypeError(f"{layer}: expected Edges, found a Graph. Give its own: graph.edges.")
+    check_ends(layer, edges)
     lists = {"senders": edges.senders, "receivers": edges.receivers}
-    for name, ends in lists.items():
-        checks.array(layer, ends, name)
-        if not jnp.issubdtype(ends.dtype, jnp.integer):
-            raise TypeError(f"{layer}: expected {name}, integers, found {checks.describe(ends)}.")
     if edges.mask is not None:
         checks.array(layer, edges.mask, "mask")
         if edges.mask.dtype != jnp.bool_:
@@ -120,6 +119,14 @@ def check_edges(layer: str, x: jax.Array, edges: Edges, d_in: int, features: jax
         )
 
 
+def check_ends(layer: str, edges: Edges) -> None:
+    """Raises unless the ends of edges are integers, or there are none."""
+    for name, ends in (("senders", edges.senders), ("receivers", edges.receivers)):
+        checks.array(layer, ends, name)
+        if ends.size and not jnp.issubdtype(ends.dtype, jnp.integer):
+            raise TypeError(f"{layer}: expected {name}, integers, found {checks.describe(ends)}.")
+
+
 def check_masks(layer: str, graph: Graph) -> None:
     """Raises unless a graph has a mask for each of its nodes, and one of graphs with the leading axes of those."""
     masks = {"owners": graph.owners, "node_mask": graph.node_mask, "graph_mask": graph.graph_mask}
@@ -134,9 +141,10 @@ def check_masks(layer: str, graph: Graph) -> None:
 
 
 def read_edges(edges: Edges, features: Any = None) -> tuple[Edges, Any]:
-    """What a layer reads of edges: their features with zeros where masked; where there are none, one that is masked."""
+    """What a layer reads of edges: zeros where masked, ends and features; where there are none, one that is masked."""
     if edges.senders.shape[-1]:
-        return edges, kept(features, edges.mask)
+        senders, receivers = (kept(end, edges.mask) for end in (edges.senders, edges.receivers))
+        return Edges(senders, receivers, edges.mask), kept(features, edges.mask)
     one = lambda a: (
         None if a is None else jnp.zeros_like(a, shape=(*edges.senders.shape[:-1], 1, *a.shape[edges.senders.ndim :]))
     )

@@ -75,7 +75,7 @@ def graph_network(
     _check(graph)
     (senders, receivers, mask), edges = read_edges(graph.edges, graph.edge_features)
     n, g = graph.owners.shape[-1], graph.graph_mask.shape[-1]
-    owners = jnp.take_along_axis(graph.owners, receivers, -1)  # of edges
+    owners = gather(graph.owners, receivers)  # of edges
     nodes, whole = kept(graph.nodes, graph.node_mask), kept(graph.graph_features, graph.graph_mask)
     to_edges = lambda x, ids: None if x is None else kept(gather(x, ids), mask)
     around = to_edges(nodes, senders), to_edges(nodes, receivers), to_edges(whole, owners)

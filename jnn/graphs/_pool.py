@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jnn import checks
@@ -179,11 +180,12 @@ def top_k_pool(p: Params, x: jax.Array, graph: Graph, *, ratio: float) -> tuple[
     whole = jnp.where(graph.node_mask, graph.owners, graphs)
     order = jnp.lexsort((-score, whole), axis=-1)  # graph by graph, the best first, what fills up last
     starts = jnp.cumsum(counts, -1) - counts
-    place = jnp.argsort(order, -1) - gather(starts.astype(score.dtype), graph.owners).astype(order.dtype)
-    room = jnp.ceil(ratio * counts.astype(score.dtype))
-    keep = graph.node_mask & (place.astype(score.dtype) < gather(room, graph.owners))
+    place = jnp.argsort(order, -1) - gather(starts, graph.owners)
+    # of each count, on the host: in every dtype the same, and whole where it is but for rounding
+    rooms = np.ceil(float(ratio) * np.arange(x.shape[-2] + 1) * (1 - 1e-12))
+    keep = graph.node_mask & (place < gather(jnp.asarray(rooms, jnp.int32)[counts], graph.owners))
     y = jnp.where(keep[..., None], wide(x) * jnp.tanh(score)[..., None], 0).astype(x.dtype)
-    ends = lambda ids: jnp.take_along_axis(keep, ids, -1)
+    ends = lambda ids: gather(keep.astype(score.dtype), ids) > 0
     mask = ends(graph.edges.senders) & ends(graph.edges.receivers)
     mask = mask if graph.edges.mask is None else mask & graph.edges.mask
     edges = Edges(graph.edges.senders, graph.edges.receivers, mask)

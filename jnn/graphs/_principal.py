@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.graphs._graph import Edges, check_edges
+from jnn.graphs._graph import Edges, check_edges, read_edges
 from jnn.graphs._segments import gather, segment_count, segment_max, segment_mean
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers import linear, linear_spec
@@ -51,8 +51,8 @@ def principal_aggregation(p: Params, x: jax.Array, edges: Edges, *, delta: float
     """
     checks.params("principal_aggregation", p, "w", may=("b",))
     check_edges("principal_aggregation", x, edges, p["w"].shape[0] // 13)
-    n, receivers, mask = x.shape[-2], edges.receivers, edges.mask
-    sent = wide(gather(x, edges.senders))
+    (senders, receivers, mask), _ = read_edges(edges)
+    n, sent = x.shape[-2], wide(gather(x, senders))
     mean = segment_mean(sent, receivers, n, mask=mask)
     spread = segment_mean(jnp.square(sent - gather(mean, receivers)), receivers, n, mask=mask)
     low = -segment_max(-sent, receivers, n, mask=mask)

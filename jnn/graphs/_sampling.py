@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.graphs._graph import Edges
+from jnn.graphs._graph import Edges, check_ends
 from jnn.param import check_key
 
 
@@ -41,6 +41,7 @@ def neighbors(edges: Edges, n: int) -> Neighbors:
       n: how many nodes there are.
 
     Raises:
+      TypeError: senders or receivers are not integers.
       ValueError: there is no edge, or one begins or ends at no node.
 
     >>> near = neighbors(Edges(np.array([2, 0, 1]), np.array([0, 1, 0])), 3)
@@ -49,6 +50,7 @@ def neighbors(edges: Edges, n: int) -> Neighbors:
     """
     there = slice(None) if edges.mask is None else np.asarray(edges.mask)
     senders, receivers = (np.asarray(ends)[there] for ends in (edges.senders, edges.receivers))
+    check_ends("neighbors", Edges(senders, receivers))
     ends = np.concatenate([senders, receivers])
     if not ends.size or ends.min() < 0 or ends.max() >= n:
         found = f"{ends.min()}..{ends.max()}" if ends.size else "no edge"
@@ -93,7 +95,8 @@ def random_walks(
 
     See "node2vec: Scalable Feature Learning for Networks", Grover and Leskovec, 2016. From v, where t was before, a
     neighbour x is drawn with a weight of 1 / p if it is t, 1 if t tells x, and 1 / q otherwise: a large p returns
-    less often, a large q stays near. By rejection: a neighbour is drawn evenly until one is taken.
+    less often, a large q stays near; the first step is drawn evenly. By rejection: a neighbour is drawn evenly until
+    one is taken.
 
     Args:
       near: of n nodes; a walk goes from a node to one that tells it, so edges of one direction are walked backwards.
@@ -127,7 +130,8 @@ def random_walks(
             i, chosen, done = tried
             which, whether = jax.random.split(jax.random.fold_in(key, i))
             drawn = _drawn(near, at, which)
-            weight = jnp.where(drawn == before, 1 / p, jnp.where(has_edge(near, before, drawn), 1.0, 1 / q))
+            close = (before < 0) | has_edge(near, before, drawn)  # of no node before there is no preference
+            weight = jnp.where(drawn == before, 1 / p, jnp.where(close, 1.0, 1 / q))
             taken = jax.random.uniform(whether, at.shape) * most < weight
             return i + 1, jnp.where(done, chosen, drawn), done | taken
 
@@ -136,7 +140,7 @@ def random_walks(
         return (at, chosen), chosen
 
     starts = starts.astype(near.nodes.dtype)
-    _, visited = jax.lax.scan(step, (starts, starts), jax.random.split(key, steps))
+    _, visited = jax.lax.scan(step, (jnp.full_like(starts, -1), starts), jax.random.split(key, steps))
     return jnp.concatenate([starts[..., None], jnp.moveaxis(visited, 0, -1)], -1)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,15 @@ Aggregate = Callable[..., jax.Array]  # (messages, ids, n, *, mask) -> (..., n, 
 
 
 def gather(x: jax.Array, ids: jax.Array) -> jax.Array:
-    """Rows of x (..., n, *f) by ids (..., e): (..., e, *f). An id that is none gives NaN.
+    """Rows of x (..., n, *f) by ids (..., e): (..., e, *f). An id that is none gives NaN, or the least integer.
 
     >>> gather(jnp.array([[1.0], [2.0]]), jnp.array([1, 0, 1])).tolist()
     [[2.0], [1.0], [2.0]]
     """
-    axis = ids.ndim - 1
-    ids = ids.reshape(ids.shape + (1,) * (x.ndim - ids.ndim))
-    return jnp.take_along_axis(wide(x), ids, axis=axis, mode="fill").astype(x.dtype)
+    axis, n, ids = ids.ndim - 1, x.shape[ids.ndim - 1], _wide_ids(ids)
+    ids = _over(jnp.where((ids >= 0) & (ids < n), ids, n), x)
+    exact = wide(x) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return jnp.take_along_axis(exact, ids, axis=axis, mode="fill").astype(x.dtype)
 
 
 def segment_sum(messages: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array | None = None) -> jax.Array:
@@ -94,13 +96,15 @@ def segment_max(messages: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array 
     lowest = jnp.where(_over(there, flat), flat, -jnp.inf)
     top = jax.ops.segment_max(lowest, where, math.prod(ids.shape[:-1]) * n)
     top = top.reshape(*ids.shape[:-1], n, *messages.shape[ids.ndim :])
-    top = jnp.where(jnp.isneginf(top), 0, top)
+    top = jnp.where(_over(segment_count(ids, n, mask=mask), top) > 0, top, 0)
     # the value is the maximum as it is, the gradient that of the mean of those that are equal to it
     known = jnp.ones(ids.shape, bool) if mask is None else mask
-    equal = _over(known, messages) & (jax.lax.stop_gradient(messages) == gather(top, ids))
+    still = jax.lax.stop_gradient(messages)
+    equal = _over(known, messages) & (still == gather(top, ids))
     among = segment_sum(equal.astype(wide(messages).dtype), ids, n)
-    mean = segment_sum(jnp.where(equal, wide(messages), 0), ids, n) / jnp.maximum(among, 1)
-    return top + (mean - jax.lax.stop_gradient(mean)).astype(messages.dtype)
+    rise = wide(messages) - jnp.where(jnp.isinf(still), 0, wide(still))  # 0, or the infinity itself
+    mean = segment_sum(jnp.where(equal, rise, 0), ids, n) / jnp.maximum(among, 1)
+    return top + mean.astype(messages.dtype)
 
 
 def segment_softmax(scores: jax.Array, ids: jax.Array, n: int, *, mask: jax.Array | None = None) -> jax.Array:
@@ -117,7 +121,7 @@ def segment_softmax(scores: jax.Array, ids: jax.Array, n: int, *, mask: jax.Arra
     [0.5, 1.0, 0.5]
     """
     exact = wide(scores)
-    ids = wide_integers(ids)
+    ids = _wide_ids(ids)
     known = _over((ids >= 0) & (ids < n) & (True if mask is None else mask), exact)
     top = gather(jax.lax.stop_gradient(segment_max(exact, ids, n, mask=mask)), ids)
     powers = jnp.where(known, jnp.exp(jnp.where(known, exact - top, 0)), 0)
@@ -129,18 +133,24 @@ def _flat(
     messages: jax.Array, ids: jax.Array, n: int, mask: jax.Array | None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Messages, segments and masks of all leading axes in one list; those of no segment are one beyond the last."""
-    checks.array("segment", ids, "ids")
-    if not jnp.issubdtype(ids.dtype, jnp.integer):
-        raise TypeError(f"segment: expected ids that are integers, found {checks.describe(ids)}.")
+    ids = _wide_ids(ids)
     if messages.shape[: ids.ndim] != ids.shape:
         raise ValueError(
             f"segment: expected a message for each id {checks.describe(ids)}, found {checks.describe(messages)}."
         )
-    rows, ids = math.prod(ids.shape[:-1]), jnp.asarray(wide_integers(ids))
-    there = (ids >= 0) & (ids < n) & (True if mask is None else mask)
+    rows, there = math.prod(ids.shape[:-1]), (ids >= 0) & (ids < n) & (True if mask is None else mask)
+    ids = jnp.asarray(ids)
     starts = n * jnp.arange(rows, dtype=ids.dtype).reshape(*ids.shape[:-1], 1)
     where = jnp.where(there, ids + starts, rows * n)
     return messages.reshape(-1, *messages.shape[ids.ndim :]), where.reshape(-1), there.reshape(-1)
+
+
+def _wide_ids(ids: jax.Array) -> Any:
+    """ids in 32 bits at least, once they are known to be integers."""
+    checks.array("segment", ids, "ids")
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(f"segment: expected ids that are integers, found {checks.describe(ids)}.")
+    return wide_integers(ids)
 
 
 def _over(a: jax.Array, like: jax.Array) -> jax.Array:

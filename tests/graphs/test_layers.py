@@ -197,6 +197,18 @@ def test_order_and_what_fills_up_change_nothing(kind):
     np.testing.assert_allclose(filled[: len(x)], whole, rtol=1e-5, atol=1e-5)
 
 
+@kinds
+@pytest.mark.parametrize("none", [-1, 5])
+def test_the_ends_of_a_masked_edge_may_be_no_node(kind, none):
+    spec, layer, _ = CASES[kind]
+    rng = np.random.default_rng(5)
+    p, (x, edges, features) = drawn(spec, rng), problem(rng)
+    nowhere = Edges(np.where(edges.mask, edges.senders, none), edges.receivers, edges.mask)
+    run = jax.jit(jax.grad(lambda p, x, edges: jnp.square(layer(p, x, edges, features)).sum(), (0, 1)))
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
+    jax.tree.map(close, run(p, x, nowhere), run(p, x, edges))
+
+
 @pytest.mark.parametrize("kind", ["gcn", "transformer", "pna"])
 def test_a_batch_of_graphs_is_the_graphs_one_by_one(kind):
     spec, layer, _ = CASES[kind]

@@ -104,6 +104,26 @@ def test_bad_input_is_one_clear_error():
         graphs.top_k_pool({"w": jnp.ones((3, 1))}, batch.nodes, batch, ratio=2)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("share", "of"), [(3, 10), (7, 100), (5, 9), (1, 3), (1, 1)])
+def test_top_k_keeps_a_whole_share_as_it_is(share, of, dtype):
+    """And of one node more, one more."""
+    with jax.enable_x64(dtype == jnp.float64):
+        for n, room in ((5 * of, 5 * share), (5 * of + 1, 5 * share + 1)):
+            one = graphs.graph(np.arange(n)[:, None] / n, [], [])
+            _, left = graphs.top_k_pool({"w": jnp.ones((1, 1))}, jnp.asarray(one.nodes, dtype), one, ratio=share / of)
+            assert left.node_mask.sum() == room
+
+
+def test_an_edge_of_no_node_goes_and_is_of_no_graph():
+    one = graphs.graph(np.ones((2, 1)), [0, 0], [1, 0], np.ones((2, 1)))
+    one = jax.tree.map(jnp.asarray, one._replace(edges=graphs.Edges(np.array([0, 0]), np.array([1, -1]))))
+    _, left = graphs.top_k_pool({"w": jnp.ones((1, 1))}, one.nodes, one, ratio=1.0)
+    assert left.edges.mask.tolist() == [True, False]
+    told = graphs.graph_network(one, update_graph=lambda nodes, edges, graph: edges)
+    assert told.graph_features.tolist() == [[1.0]]
+
+
 def test_what_a_masked_node_holds_has_no_gradient():
     one = graphs.graph(np.ones((2, 1)), [0], [1])._replace(node_mask=np.array([True, False]))
     p, x = {"w": jnp.ones((1, 1))}, jnp.array([[1.0], [jnp.nan]])

@@ -64,6 +64,13 @@ def test_a_walk_goes_as_node2vec_has_it(p, q):
     np.testing.assert_allclose(np.bincount(chosen[:, 2], minlength=n) / len(chosen), weights / weights.sum(), atol=0.02)
 
 
+def test_the_first_step_of_a_walk_is_even():
+    """With a self-loop at the start, and of edges in one direction, where p and q would tell them apart."""
+    near = neighbors(Edges(np.array([0, 1, 2, 0]), np.array([0, 0, 0, 1])), 3)
+    walks = random_walks(near, jnp.zeros(6000, int), 1, key=jax.random.key(0), p=50.0, q=100.0)
+    np.testing.assert_allclose(np.bincount(walks[:, 1], minlength=3) / 6000, 1 / 3, atol=0.03)
+
+
 def test_a_walk_follows_edges_and_stays_where_there_is_none(one):
     n, adjacent, edges = one
     walks = np.asarray(
@@ -81,6 +88,8 @@ def test_what_makes_no_sense_is_one_clear_error():
         neighbors(Edges(np.zeros(0, int), np.zeros(0, int)), 2)
     with pytest.raises(ValueError, match=r"neighbors: expected .* found 0\.\.2"):
         neighbors(Edges(np.array([0]), np.array([2])), 2)
+    with pytest.raises(TypeError, match=r"neighbors: expected senders, integers, found float64\[1\]"):
+        neighbors(Edges(np.array([0.9]), np.array([1])), 2)
     with pytest.raises(ValueError, match=r"random_walks: expected p and q above 0, found p=0, q=1.0"):
         random_walks(near, jnp.array([0]), 1, key=key, p=0)
     with pytest.raises(ValueError, match=r"sample_edges: .*k"):

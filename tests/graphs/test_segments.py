@@ -12,6 +12,8 @@ from tests.oracle import assert_matches_torch, configurations
 
 BRUTE = {"sum": lambda v: v.sum(0), "mean": lambda v: v.mean(0), "max": lambda v: v.amax(0)}
 OURS = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
+HALF = np.full((2, 3), 0.5)
+ROOM = {"nodes": 8, "edges": 8, "size": 2}
 
 
 @pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
@@ -70,6 +72,24 @@ def test_equal_maxima_share_the_gradient_and_nothing_else_has_any():
     np.testing.assert_array_equal(grad, [3.0, 3.0, 0.0, 0.0, 3.0])
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("extreme", [np.inf, -np.inf, 3e38])
+def test_extreme_maxima_are_what_they_are_with_a_gradient_that_is_shared(extreme, dtype):
+    x, ids = jnp.array([extreme, extreme, -np.inf, 7.0], dtype), jnp.array([0, 0, 0, 2])
+    found = segment_max(x, ids, 3)
+    np.testing.assert_array_equal(found, jnp.array([extreme, 0, 7], dtype))
+    grad = jax.jit(jax.grad(lambda x: segment_max(x, ids, 3).astype(jnp.float32) @ jnp.array([6.0, 1.0, 3.0])))(x)
+    np.testing.assert_array_equal(grad, [2, 2, 2, 3] if extreme == -np.inf else [3, 3, 0, 3])
+
+
+@pytest.mark.parametrize("ids", [np.array([-1, 3, 1]), np.array([2**32, -(2**32) + 1, 1])])
+def test_an_id_that_is_none_reads_and_tells_nothing(ids):
+    x = jnp.array([[1.0], [2.0], [3.0]])
+    np.testing.assert_array_equal(graphs.gather(x, ids), [[np.nan], [np.nan], [2]])
+    np.testing.assert_array_equal(graphs.gather(x.astype(int), ids)[:, 0], [np.iinfo(np.int32).min] * 2 + [2])
+    np.testing.assert_array_equal(segment_sum(x, ids, 3), [[0], [3], [0]])
+
+
 def test_many_messages_of_16_bits_add_up():
     ones, ids = jnp.ones(1024, jnp.bfloat16), jnp.zeros(1024, jnp.int32)
     assert segment_sum(ones, ids, 1).item() == 1024
@@ -93,6 +113,17 @@ def test_a_batch_holds_every_graph_and_says_what_fills_it_up():
     ("call", "error", "message"),
     [
         (lambda: graph(np.ones((2, 3)), [0], [2]), ValueError, r"expected edges in 0..1 \(2 nodes\), found 0..2"),
+        (
+            lambda: graph(HALF, np.array([0.9]), [1]),
+            TypeError,
+            r"graph: expected senders, integers, found float64\[1\]",
+        ),
+        (lambda: graph(HALF, [0], [True]), TypeError, r"graph: expected receivers, integers, found bool\[1\]"),
+        (
+            lambda: batch_graphs([graph(HALF, [0], [1])._replace(edges=graphs.Edges(HALF[0], HALF[0]))], **ROOM),
+            TypeError,
+            r"batch_graphs: expected senders, integers, found float64\[3\]",
+        ),
         (lambda: graph(np.ones((2, 3)), [0], []), ValueError, "one receiver for each of 1 senders, found 0"),
         (lambda: batch_graphs([], nodes=1, edges=1, size=1), ValueError, "expected one graph or more that fit"),
         (
@@ -101,6 +132,8 @@ def test_a_batch_holds_every_graph_and_says_what_fills_it_up():
             "that fit into .*'nodes': 1.*found .*'nodes': 2",
         ),
         (lambda: segment_sum(jnp.ones(3), jnp.ones(3), 2), TypeError, "expected ids that are integers, found float32"),
+        (lambda: segment_softmax(jnp.ones(3), jnp.ones(3), 2), TypeError, "ids that are integers, found float32"),
+        (lambda: graphs.gather(jnp.ones(3), jnp.ones(3)), TypeError, "ids that are integers, found float32"),
         (lambda: segment_sum(jnp.ones(3), jnp.ones(2, int), 2), ValueError, "a message for each id"),
     ],
 )

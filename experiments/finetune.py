@@ -12,6 +12,8 @@ Training  Adam, linear from 1e-2 for the head, and from the method's rate for th
 Run       python -m experiments.finetune [--methods lora dora]        (pip install 'jnn[experiments,text]')
 Measured  test accuracy (one seed, its standard error 0.015), processor time on a busy machine: head 0.705, 18 s;
           prefixes 0.726, 49; LoRA 0.748, 50; over int8 0.748, 51; DoRA 0.750, 51; adapters 0.786, 52; whole 0.809, 74.
+          --train-reviews 4000 --test-reviews 4000 --tokens 128 --steps 125 (standard error 0.006): 0.757, 74 s; 0.817,
+          211; 0.851, 240; 0.851, 210; 0.851, 230; 0.863, 218; 0.874, 285.
 """
 
 from __future__ import annotations

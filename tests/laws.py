@@ -161,6 +161,7 @@ SPECS = {
     "diffusion_unet_spec": ((4, 8),),
     "pixelcnn_spec": (1, 3),
     "conformer_spec": (4,),
+    "speaker_encoder_spec": (3, 4, 2),
     "tcn_spec": (2, (3,)),
     "wavenet_spec": (),
     "autoencoder_spec": ((4, 3),),

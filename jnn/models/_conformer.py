@@ -141,6 +141,7 @@ def conformer(
     (3, 10, 8)
     """
     checks.params("conformer", p, "blocks")
+    checks.params("conformer", p["blocks"]["norm"], "scale", "bias", what="params['blocks']['norm']")
     checks.floats("conformer", x, ndim=2)
     check_key("conformer", key, optional=True)
     real = None if lengths is None else _real(x, lengths)

@@ -92,10 +92,12 @@ def test_whoever_is_told_and_fails_keeps_nobody_from_an_end():
         raise OSError("no disk")
 
     with Service(engine(), queue=9) as service:
-        step, gate = service.engine.step, threading.Event()
-        service.engine.step = lambda: (gate.wait(), step())[1]
+        step, begun, gate = service.engine.step, threading.Event(), threading.Event()
+        service.engine.step = lambda: (begun.set(), gate.wait(), step())[2]
         short = GenerationRequest((1,), 1, GREEDY)
-        for tell in (told.put, broken, told.put):  # the first one holds the step, and the others share the next
+        service.submit(short, told.put)
+        begun.wait()
+        for tell in (broken, told.put):  # the first one holds the step, and these share the next
             service.submit(short, tell)
         gate.set()
         assert [(news.outcome, len(news.tokens)) for _ in range(2) for news in until_end(told)] == [("length", 1)] * 2

@@ -166,7 +166,7 @@ def test_a_prompt_that_nearly_fills_the_learned_positions_leaves_room(capsys):
     assert "has 70 tokens, and --longest and the model allow fewer than 70" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
+@pytest.mark.parametrize("tokenizer", ["characters", pytest.param("bpe", marks=pytest.mark.slow)])
 def test_a_run_is_gone_on_with(tokenizer, tmp_path, capsys):
     """Of characters and of byte pairs: what was trained is what draws."""
     (tmp_path / "text.txt").write_text("how art thou, Ann? how do, Ben?\n" * 40)

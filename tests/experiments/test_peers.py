@@ -39,7 +39,10 @@ def rows(name, n):
     return {"x": x, "y": y if "mnist" in name else y[:, None].astype(np.float32)}
 
 
-@pytest.mark.parametrize("name", PEERS)
+SECONDS = ("cifar10", "gru", "lstm")  # what torch takes for them
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SECONDS else n for n in PEERS])
 def test_every_peer_has_its_parameters_and_trains(name):
     peer = dataclasses.replace(PEERS[name], epochs=2, batch_size=4)
     data = datasets.Data(rows(name, 10), rows(name, 4), rows(name, 6))

@@ -19,6 +19,7 @@ COMPOSED = {  # of rows that are in the table by themselves, in seconds of compi
     "block-post_norm",
     "decoder_hidden",
     "encoder",
+    "encoder_decoder",
     "masked_language_model",
     "recurrent_classifier",
     "transformer_hidden",

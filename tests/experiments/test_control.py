@@ -19,10 +19,10 @@ from tests.experiments.shortened import flown, resumed
 KEY = jax.random.key(0)
 TINY = {
     "ppo": ppo.Settings(horizon=8, epochs=1, parts=2, hidden=(4,)),
-    "dqn": dqn.Settings(horizon=2, updates=2, rows=4, capacity=8, hidden=(4,)),
-    "sac": sac.Settings(horizon=2, updates=2, rows=4, capacity=8, hidden=(4,)),
+    "dqn": dqn.Settings(horizon=2, updates=2, rows=8, capacity=16, hidden=(4,)),
+    "sac": sac.Settings(horizon=2, updates=2, rows=8, capacity=16, hidden=(4,)),
 }
-TASKS = {"ppo": "gridworld", "dqn": "mountain_car", "sac": "quadrotor"}
+TASKS = {"ppo": "gridworld", "dqn": "gridworld", "sac": "quadrotor"}
 ALGORITHMS = ["ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dqn", "sac"))]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.neighbors import KNeighborsRegressor
 
 from experiments.predictability import explained, least_squares, past_mean
-from experiments.prices import MONTH, TEST, Days, Prices, log_returns, walk_forward
+from experiments.prices import MONTH, TEST, Days, Prices, log_returns, year_by_year
 
 SMOOTHED = 5  # days
 NEIGHBOURS = 3
@@ -78,9 +78,7 @@ def shuffled_split(known: Prices) -> Leak:
     held, others = np.split(order, [len(at) // 5])
     nearest = lambda learnt, asked: KNeighborsRegressor(NEIGHBOURS).fit(x[learnt], y[learnt]).predict(x[asked])
     fake = explained(nearest(others, held), y[held], y[others].mean())
-    found, tests = np.zeros(len(at)), np.isin(year, TEST)
-    for learnt, asked in zip(*(part.T for part in walk_forward(year)), strict=True):
-        found[asked] = nearest(learnt, asked)
+    found, tests = year_by_year(year, nearest), np.isin(year, TEST)
     honest = explained(found[tests], y[tests], past_mean(y)[tests])
     return Leak(fake, honest, "months dealt by chance,\nagainst year after year")
 

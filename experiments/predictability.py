@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.prices import TEST, VALIDATION, Days, walk_forward
+from experiments.prices import TEST, VALIDATION, Days, year_by_year
 from jnn.metrics import diebold_mariano, pesaran_timmermann
 
 WEEK = 5
@@ -57,10 +57,8 @@ def heterogeneous(data: Days) -> np.ndarray:
 def least_squares(x: np.ndarray, y: np.ndarray, year: np.ndarray) -> np.ndarray:
     """Linear forecasts (n,) from x (n, features), a fit for each year to all before it; 0 of years before the first."""
     ones = np.concatenate([x, np.ones((len(x), 1))], 1)
-    found = np.zeros(len(y))
-    for learnt, asked in zip(*(part.T for part in walk_forward(year)), strict=True):
-        found[asked] = ones[asked] @ np.linalg.lstsq(ones[learnt], y[learnt], rcond=None)[0]
-    return found
+    fit = lambda learnt: np.linalg.lstsq(ones[learnt], y[learnt], rcond=None)[0]
+    return year_by_year(year, lambda learnt, asked: ones[asked] @ fit(learnt))
 
 
 def explained(found: np.ndarray, y: np.ndarray, plain: np.ndarray | float = 0.0) -> float:
@@ -82,15 +80,15 @@ def measured(found: dict[str, dict[str, np.ndarray]], data: Days) -> dict[str, f
     """
     rows, metrics = data.part(TEST), {}
     for target, methods in found.items():
-        errors = {name: np.square(method - data.targets[target]) for name, method in methods.items()}
-        plain = errors.pop(PLAIN[target])
-        for name, squares in errors.items():
+        y, plain = data.targets[target], methods[PLAIN[target]]
+        errors = {name: np.square(method - y)[rows] for name, method in methods.items()}
+        for name in [name for name in methods if name != PLAIN[target]]:
             for years, of in ((TEST, ""), (VALIDATION, "_validation")):
                 asked = data.part(years)
-                metrics[f"{name}_{target}_r2{of}"] = 1 - float(squares[asked].sum() / plain[asked].sum())
-            metrics[f"{name}_{target}_p"] = diebold_mariano(squares[rows], plain[rows]).p_value
+                metrics[f"{name}_{target}_r2{of}"] = explained(methods[name][asked], y[asked], plain[asked])
+            metrics[f"{name}_{target}_p"] = diebold_mariano(errors[name], errors[PLAIN[target]]).p_value
         if target == "volatility":
-            metrics["lstm_volatility_p_har"] = diebold_mariano(errors["lstm"][rows], errors["har"][rows]).p_value
+            metrics["lstm_volatility_p_har"] = diebold_mariano(errors["lstm"], errors["har"]).p_value
     y = data.targets["return"][rows]
     for name in ("linear", "lstm"):
         forecast = found["return"][name][rows]

@@ -3,6 +3,7 @@
 prices(name) -> Prices           open, high, low, close and volume of each trading day
 days(prices) -> Days             rows: features of a month, and the next day's return and volatility
 walk_forward(years) -> folds     a fold a year, that learns from all years before and forecasts this one
+year_by_year(years, forecast)    what a function makes of these folds
 
 Law: a row's features are of days up to its own, its targets of the day after; a fold learns from rows whose targets
 were measured before its year begins, and whatever it scales by is of these alone.
@@ -10,6 +11,7 @@ were measured before its year begins, and whatever it scales by is of these alon
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -112,3 +114,11 @@ def walk_forward(year: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ([[True, True], [False, True], [False, False]], [[False, False], [True, False], [False, True]])
     """
     return year[:, None] < np.array(YEARS), year[:, None] == np.array(YEARS)
+
+
+def year_by_year(year: np.ndarray, forecast: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Forecasts (n,) by what `forecast(learnt, asked)` makes of each fold's rows; 0 of years before the first."""
+    found = np.zeros(len(year))
+    for learnt, asked in zip(*(part.T for part in walk_forward(year)), strict=True):
+        found[asked] = forecast(learnt, asked)
+    return found

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import pictures
+from experiments.datasets import together
 from jnn import data
 
 SIZE = 28
@@ -34,7 +35,7 @@ def drawings(data_dir: str | None = None) -> tuple[Arrays, dict[str, list[int]]]
         y = arrays["y"][rows] - arrays["y"][rows].min() + sum(len(np.unique(part["y"])) for part in chosen)
         chosen.append({"x": shrunk(arrays["x"][rows]), "y": y, "alphabet": np.full(len(y), len(chosen), np.int32)})
     sets = {name: [names.index(alphabet) for alphabet in alphabets] for name, (_, alphabets) in parts.items()}
-    return {name: np.concatenate([part[name] for part in chosen]) for name in chosen[0]}, sets
+    return together(chosen), sets
 
 
 def shrunk(x: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.datasets import SPLIT_SEED, Data
+from experiments.datasets import SPLIT_SEED, Data, together
 from experiments.pictures import ACCENT, INK
 from jnn import data
 from jnn.data import Batches
@@ -66,11 +66,6 @@ def opened(scenario: str, rows: Rows, latest: int) -> Rows:
     last = {"domain": CLASSES - 1, "task": first + 1, "class": 2 * latest + 1}[scenario]
     classes = np.arange(CLASSES)
     return rows | {"open": (classes >= first[:, None]) & (classes <= np.reshape(last, (-1, 1)))}
-
-
-def together(parts: list[Rows]) -> Rows:
-    """The rows of all."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def reservoir(kept: Rows | None, rows: Rows, seen: int, size: int, *, seed: int) -> Rows:

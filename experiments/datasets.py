@@ -8,7 +8,7 @@ the data. Everything fitted (means, deviations, a vocabulary) is fitted on the t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -256,6 +256,15 @@ def faces(fold: int, data_dir: str | None = None) -> Data:
     chosen = (place >= 16, (place >= 10) & (place < 16), place < 10)
     training, validation, test = ({"x": x[rows], "y": place[rows]} for rows in chosen)
     return Data(training | {"y": training["y"] - 16}, validation, test)
+
+
+def together(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The rows of all parts, one behind the other.
+
+    >>> together([{"x": np.array([1])}, {"x": np.array([2, 3])}])["x"].tolist()
+    [1, 2, 3]
+    """
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _letters(

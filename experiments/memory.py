@@ -37,8 +37,8 @@ import optax
 
 import jnn
 from experiments import continual
-from experiments.continual import CLASSES, PIXELS, opened, reservoir, together
-from experiments.datasets import Data
+from experiments.continual import CLASSES, PIXELS, opened, reservoir
+from experiments.datasets import Data, together
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.training import classified, evaluate, named, train

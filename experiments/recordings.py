@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.datasets import SPLIT_SEED, Data
+from experiments.datasets import SPLIT_SEED, Data, together
 from jnn import audio, data
 from jnn.layers import length_mask
 
@@ -61,7 +61,7 @@ def tested(parts: Data, left_out: int) -> dict[str, np.ndarray]:
     if left_out < 0:
         return parts.test
     own = [{name: array[part["speaker"] == left_out] for name, array in part.items()} for part in parts[:3]]
-    return {name: np.concatenate([part[name] for part in own]) for name in parts.test}
+    return together(own)
 
 
 def _spectrograms(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

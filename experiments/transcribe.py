@@ -26,6 +26,7 @@ import optax
 
 import jnn
 from experiments import speech_pictures
+from experiments.datasets import together
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.recordings import parted
@@ -64,7 +65,7 @@ def loss(params, batch, ctx, config):
 
 def shown(params, own):
     """The first string of the language that tests, at each level: its alignments drawn."""
-    part = {name: np.concatenate([own[level][name][:1] for level in LEVELS]) for name in own[LEVELS[0]]}
+    part = together([{name: array[:1] for name, array in own[level].items()} for level in LEVELS])
     places, likely = map(np.asarray, align(params, part))
     titles = [f"{level} dB above the noise" for level in LEVELS]
     return speech_pictures.alignments(part, titles, np.asarray(log_mel(part["x"])), places, likely, HOP * STRIDE)

@@ -96,8 +96,8 @@ def experiment(config: Config) -> Outcome:
         say("Validity, and so uniqueness and novelty, need RDKit: pip install 'jnn[molecules]'. They are not measured.")
         figures = {"Molecules that it wrote, unjudged.": lambda: pictures.page("\n".join(written[:40]))}
         return Outcome(state.params, metrics, history, figures)
-    metrics |= judged(written, training) | judged(by_ngram, training, "ngram_")
-    metrics["novel_to_all"] = judged(written, all_known.tolist())["novel"]
+    metrics |= judged(written, {"novel": training, "novel_to_all": all_known.tolist()})
+    metrics |= judged(by_ngram, {"novel": training}, "ngram_")
     return Outcome(state.params, metrics, history, {"Molecules that it wrote.": lambda: drawings(written)})
 
 

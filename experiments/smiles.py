@@ -12,7 +12,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -91,12 +91,12 @@ def canonical(smiles: str) -> str | None:
     return None if molecule is None else chem.MolToSmiles(molecule)
 
 
-def judged(drawn: Sequence[str], known: Collection[str], prefix: str = "") -> dict[str, float]:
+def judged(drawn: Sequence[str], known: Mapping[str, Collection[str]], prefix: str = "") -> dict[str, float]:
     """Shares: valid, of those drawn; unique, of the first thousand valid; novel, of all that are valid and distinct.
 
     Args:
       drawn: SMILES.
-      known: canonical SMILES of what trained.
+      known: by the name of a share of novel ones, canonical SMILES of what these are not among, such as what trained.
       prefix: of the shares' names.
     """
     valid = [molecule for molecule in map(canonical, drawn) if molecule is not None]
@@ -104,7 +104,7 @@ def judged(drawn: Sequence[str], known: Collection[str], prefix: str = "") -> di
     return {
         f"{prefix}valid": len(valid) / len(drawn),
         f"{prefix}unique": len(set(first)) / max(1, len(first)),
-        f"{prefix}novel": len(distinct.difference(known)) / max(1, len(distinct)),
+        **{f"{prefix}{name}": len(distinct.difference(of)) / max(1, len(distinct)) for name, of in known.items()},
     }
 
 

@@ -50,7 +50,8 @@ def sung(params: Params, sizes: Sizes, pieces: Sequence[Piece], key: jax.Array, 
     given = np.full((len(asked), longest, len(VOICES)), FREE, np.int32)
     for row, piece in enumerate(pieces):
         given[row, : len(piece.states), 0] = piece.states[:, 0]
-    rows = {name: np.stack([filled(columns(piece)[name], longest) for piece in asked], dtype=np.int32) for name in ROWS}
+    known = [columns(piece) for piece in asked]
+    rows = {name: np.stack([filled(own[name], longest) for own in known], dtype=np.int32) for name in ROWS}
     draw = jax.jit(partial(sing, sizes=sizes, temperature=temperature))
     states = np.asarray(draw(params, rows=rows, given=given, key=key))
     drawn = [

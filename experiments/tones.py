@@ -36,7 +36,7 @@ from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.training import classified, named, train
 from jnn import layers
-from jnn.audio import spectrogram
+from jnn.audio import decibels, spectrogram
 from jnn.data import Batches, gcin_voice, in_order
 from jnn.train import LossOutput
 
@@ -81,8 +81,7 @@ def bands() -> np.ndarray:
 def pitches(x: jax.Array) -> jax.Array:
     """How loud each band of syllables (n, samples) is, (n, 48, 136, 1): down to 60 dB below the loudest, in 20 dB."""
     amplitudes = spectrogram(x, N_FFT, hop_length=HOP, win_length=N_FFT // 2, padding="zeros", power=1) @ bands()
-    loud = 20 * jnp.log10(jnp.maximum(amplitudes, 1e-8))
-    loud = jnp.maximum(loud, loud.max((-2, -1), keepdims=True) - 60)
+    loud = 2 * decibels(amplitudes, floor=1e-8, span=30.0)
     whole = loud[:, : SAMPLES // HOP + 1 - (SAMPLES // HOP + 1) % DEEPER]
     return ((whole - whole.mean((-2, -1), keepdims=True)) / 20)[..., None]
 

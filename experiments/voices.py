@@ -18,6 +18,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from experiments.chunks import in_chunks
+from experiments.datasets import together
 from experiments.recordings import RATE, TRAINS
 from jnn import data
 from jnn.audio import decibels, mel_filters, mel_spectrogram
@@ -31,19 +32,13 @@ FOLDS = 3  # of two speakers each
 SPEEDS = (8, 9, 10, 11, 12)  # tenths: what is played faster is another, higher voice
 LEVEL = -30  # decibels: Resemblyzer hears nothing fainter
 FRAMES = 160  # of a piece, that it hears
-CELLS = {"input": "ih", "recurrent": "hh"}
-NAMES = {
-    "out/*": "linear.*",
-    **{
-        f"lstm/{i}/{ours}/w": (f"lstm.weight_{side}_l{i}", "(g h) i -> i g h")
-        for i in range(3)
-        for ours, side in CELLS.items()
-    },
-    **{
-        f"lstm/{i}/{ours}/b": (f"lstm.bias_{side}_l{i}", "(g h) -> g h")
-        for i in range(3)
-        for ours, side in CELLS.items()
-    },
+SIDES = {"input": "ih", "recurrent": "hh"}
+FORMS = {"w": ("weight", "(g h) i -> i g h"), "b": ("bias", "(g h) -> g h")}
+NAMES = {"out/*": "linear.*"} | {
+    f"lstm/{i}/{ours}/{leaf}": (f"lstm.{name}_{side}_l{i}", axes)
+    for i in range(3)
+    for ours, side in SIDES.items()
+    for leaf, (name, axes) in FORMS.items()
 }
 
 Rows = dict[str, np.ndarray]
@@ -82,7 +77,7 @@ def voices(fold: int, data_dir: str | None = None, seed: int = 0) -> Voices:
     return Voices(
         cut(rest, trains, heard, SPEEDS),
         cut(rest, ~trains, heard),
-        {name: np.concatenate([part[name] for part in everything]) for name in ("x", "y")},
+        together(everything),
         cut(rest, trains, range(len(names))),
         cut(asked, asked["index"] >= 0, range(len(names))),
         names,

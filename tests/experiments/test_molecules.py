@@ -40,9 +40,9 @@ def test_an_ngram_writes_what_followed():
 
 def test_shares_are_of_what_is_valid():
     pytest.importorskip("rdkit", reason="RDKit is not installed: pip install 'jnn[molecules]'")
-    found = smiles.judged(["OCC", "CCO", "c1ccccc1", "C(", "C(C)(C)(C)(C)C", "c1cccc1", ""], {"CCO"})
+    found = smiles.judged(["OCC", "CCO", "c1ccccc1", "C(", "C(C)(C)(C)(C)C", "c1cccc1", ""], {"novel": {"CCO"}})
     assert found == {"valid": 3 / 7, "unique": 2 / 3, "novel": 1 / 2}
-    assert smiles.judged(["C("], set(), "no_") == {"no_valid": 0, "no_unique": 0, "no_novel": 0}
+    assert smiles.judged(["C("], {"novel": set()}, "no_") == {"no_valid": 0, "no_unique": 0, "no_novel": 0}
     for drawn in (["CCO", "C("], ["C("]):
         assert smiles.drawings(drawn).axes or smiles.drawings(drawn).texts
 

@@ -12,8 +12,8 @@ Network   three convolutions of 3x3 with ReLU and 2x2 max pooling, channels 16, 
 Training  Adam, cosine from 1e-3 to 0, batches of 32; spectra moved by up to half an octave up or down, if `--moved`.
 Run       python -m experiments.tones [--speaker 5 --fold 1]            (pip install 'jnn[audio,experiments]')
 Measured  accuracy on syllables never heard, five folds and their deviation, one seed. Trained on speaker 3:
-          0.959+-0.011 of the own, 0.530+-0.019 of the other's by `shift`, 0.954+-0.013 and 0.474+-0.077 by `place`; on
-          speaker 5: 0.983+-0.016 and 0.389+-0.023, 0.988+-0.012 and 0.299+-0.030. The most frequent tone is 0.27 of
+          0.960+-0.014 of the own, 0.530+-0.019 of the other's by `shift`, 0.955+-0.014 and 0.475+-0.071 by `place`; on
+          speaker 5: 0.983+-0.016 and 0.390+-0.025, 0.988+-0.012 and 0.297+-0.031. The most frequent tone is 0.27 of
           them. The other's dipping tone is taken for 3's rising one, which rises from as low, and the rising one for
           the high one. A CPU core, 45 s for both networks.
 """

@@ -126,8 +126,9 @@ def test_a_short_run_goes_on_and_is_planned(tmp_path, data_dir, name, given):
 @pytest.mark.slow
 def test_short_runs_learn(tmp_path):
     needs("moses", "qm9")
-    config = partial(molecules.Config, steps=60, warmup=5, layers=1, embed=64, examples=5000, samples=100)
-    assert molecules.experiment(config(workdir=str(tmp_path / "molecules"))).metrics["val_loss"] < 1.5
+    config = partial(molecules.Config, steps=120, warmup=5, layers=1, embed=64, examples=5000, samples=100)
+    found = molecules.experiment(config(workdir=str(tmp_path / "molecules"))).metrics
+    assert found["val_loss"] < 1.5  # bigrams of as many molecules have 1.64
     config = partial(qm9.Config, steps=150, warmup=10, width=32, layers=2, examples=1000)
     found = qm9.experiment(config(workdir=str(tmp_path / "qm9"))).metrics
     assert found["gap_mae"] < found["atoms_gap_mae"]

@@ -73,7 +73,7 @@ def test_loudness_does_not_say_who_it_is():
 @pytest.mark.parametrize("method", ["ge2e", "am_softmax"])
 def test_real_voices_are_verified_better_than_by_chance(tmp_path, method):
     needs("free_spoken_digits", "weights/resemblyzer")
-    outcome = speaker.experiment(speaker.Config(workdir=str(tmp_path), methods=(method,), steps=60))
+    outcome = speaker.experiment(speaker.Config(workdir=str(tmp_path), methods=(method,), batch_size=8, steps=300))
     losses = [row[f"train/loss_{method}"] for row in outcome.history]
     assert losses[-1] < losses[0] / 2
     assert outcome.metrics[f"{method}_identified"] > 0.6

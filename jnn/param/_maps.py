@@ -18,6 +18,9 @@ from jnn.program import Program
 def init(spec: Spec, key: jax.Array, *, mesh: Mesh | None = None, rules: Rules | None = None) -> Params:
     """Initialization: draws every parameter; with a mesh, shard by shard in place, and with the same values.
 
+    On a mesh of CPU devices the first draws all, for they share one memory; and an orthogonal draw calls LAPACK, which
+    waits for threads of the pool that its callers hold: as many devices as threads would wait for each other for ever.
+
     Raises:
       TypeError: spec is none, or key not one PRNG key.
       ValueError: a parameter cannot be drawn, or not be placed by the rules.
@@ -37,6 +40,9 @@ def init(spec: Spec, key: jax.Array, *, mesh: Mesh | None = None, rules: Rules |
     # keys of known values are folded here, not in the program: it would take longer to compile than to draw
     keys = {path: at(path) for path in flatten(spec)}
     draw = lambda keys: map_paths(lambda path, param: _drawn(path, param, keys[path]), spec)
+    traced = any(isinstance(key, jax.core.Tracer) for key in keys.values())
+    if mesh is not None and mesh.devices.flat[0].platform == "cpu" and not traced:
+        return jax.device_put(Program(draw, "init")(keys), placed)
     return Program(draw, "init", out_shardings=placed)(keys)
 
 

@@ -1,5 +1,8 @@
 """Parameters on a mesh: the same values, each shard made in place, where the rules say; and in the abstract."""
 
+import subprocess
+import sys
+
 import jax
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
@@ -33,6 +36,20 @@ def test_init_on_a_mesh_makes_every_shard_in_place(distribution, stacked):
     assert memory.temp_size_in_bytes < 4 * share  # half of a full array; the random bits take three shares
     assert "1024,512]" not in compiled.as_text()
     assert "all-gather" not in compiled.as_text()
+
+
+@pytest.mark.slow
+def test_draws_by_lapack_do_not_wait_for_each_other():
+    """As many devices as the pool has threads would, where each draws all: in a process that can be killed."""
+    script = "; ".join(
+        [
+            "import jax, jnn",
+            "jax.config.update('jax_num_cpu_devices', 8)",
+            "spec = {str(i): jnn.layers.linear_spec(256, 256, init=jnn.initializers.orthogonal()) for i in range(16)}",
+            "jax.block_until_ready(jnn.init(spec, jax.random.key(0), mesh=jax.make_mesh((8,), ('data',))))",
+        ]
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=240).returncode == 0
 
 
 def test_abstract_is_what_init_returns():

@@ -80,6 +80,8 @@ def _share_compiled_programs() -> None:
     if "JNN_COMPILED" not in os.environ:
         folder = os.environ["JNN_COMPILED"] = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # read by the programs that tests start
+    jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", os.environ["JNN_COMPILED"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jnn
+from experiments import compiled
 from experiments.claims import claimed, write_json
 from experiments.options import check, description, settings
 from experiments.refusals import code_of, refuse, words
@@ -112,6 +113,8 @@ def _replay(experiment: Callable[[Any], Outcome], config: Any) -> NoReturn:
 
 def _launch(experiment: Callable[[Any], Outcome], config: Any, notes: str) -> None:
     initialize()
+    if config.compilation_cache:
+        compiled.keep()
     mesh(config.mesh)  # raises now for one that is not of these devices: before data are read, or a folder is made
     folder = Path(config.workdir)
     terminal = Terminal(sys.stdout)

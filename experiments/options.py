@@ -48,6 +48,7 @@ class Common:
     data_dir: str | None = None  # default: $JNN_DATA, else ~/.cache/jnn
     save_seconds: float = 10.0  # what a killed run may have to do again
     serve: int | None = None  # a port of this machine (0: any) for a page that follows the run
+    compilation_cache: bool = True  # whether compiled programs are kept for later runs, below ~/.cache/jnn/compiled
     kernels: Literal["off", "write", "strict"] = "off"  # list what runs the step in kernels.txt; refuse what falls back
     tensorboard: bool = False  # whether to write event files too, below <workdir>/tensorboard
     replay: str | None = None  # the folder of a capsule: make its step again, do not train
@@ -55,7 +56,18 @@ class Common:
 
 
 # of these a run may have others when it goes on
-NOT_SETTINGS = ("workdir", "mesh", "data_dir", "save_seconds", "serve", "kernels", "tensorboard", "replay", "preflight")
+NOT_SETTINGS = (
+    "workdir",
+    "mesh",
+    "data_dir",
+    "save_seconds",
+    "serve",
+    "compilation_cache",
+    "kernels",
+    "tensorboard",
+    "replay",
+    "preflight",
+)
 
 
 FILES = ("text", "sources")  # these name what is read: a file, or a folder of them

@@ -9,6 +9,7 @@ import os
 FLAGS = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
 ALONE = os.environ | {"XLA_FLAGS": " ".join(FLAGS)}
 COMPILED = ALONE | {
+    "JAX_ENABLE_COMPILATION_CACHE": "true",
     "JAX_COMPILATION_CACHE_DIR": os.environ["JNN_COMPILED"] + "/programs",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
 }

@@ -7,7 +7,7 @@ import pytest
 
 from jnn.data import Batches
 from jnn.train import Checkpoints, digest, verify_resume
-from tests.programs import COMPILED
+from tests.programs import ALONE, COMPILED
 from tests.train import tiny
 
 
@@ -31,7 +31,7 @@ def broken(folder):
 @pytest.fixture(autouse=True)
 def _shared(monkeypatch):
     """Its processes compile the same programs again and again."""
-    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+    for name in COMPILED.keys() - ALONE.keys() | {"JAX_ENABLE_COMPILATION_CACHE"}:
         monkeypatch.setenv(name, COMPILED[name])
 
 

@@ -52,5 +52,6 @@ def test_a_second_start_compiles_nothing_anew_and_computes_the_same(tmp_path):
 
     folder = tmp_path / ".cache" / "jnn" / "compiled" / compiled.instruction_set()
     (first, files), (second, more) = ran("first"), ran("second")
-    assert files and files == more
+    assert files
+    assert files == more
     assert first == second

@@ -49,7 +49,7 @@ def test_draws_by_lapack_do_not_wait_for_each_other():
             "jax.block_until_ready(jnn.init(spec, jax.random.key(0), mesh=jax.make_mesh((8,), ('data',))))",
         ]
     )
-    assert subprocess.run([sys.executable, "-c", script], timeout=240).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=240).returncode == 0
 
 
 def test_abstract_is_what_init_returns():

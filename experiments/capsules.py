@@ -10,9 +10,10 @@ Network   CapsNet ("Dynamic Routing Between Capsules", Sabour, Frosst and Hinton
 Training  Adam, cosine from 1e-3 to 0, batches of 128; digits moved by up to 2 pixels, or to where the task has them.
           Margin loss and 0.0005 of the squared error of what is drawn; cross-entropy for the other network, of each
           class alone where two digits are there.
-Run       python -m experiments.capsules [--task affine --workdir runs/affine]
+Run       python -m experiments.capsules [--task overlap --width 32 --maps 4 --steps 1500 --workdir runs/overlap]
 Measured  plain, one seed: 0.9912 of the test digits, and 0.9906 by the convolutional network; 705,728 and 704,872
-          parameters. 24 minutes of processor time on a busy machine, 20 of them the capsules'.
+          parameters. 24 minutes of processor time on a busy machine, 20 of them the capsules'. overlap, as above, one
+          seed: both digits are found in 0.642 of the images, and in 0.540 by a CNN of as many parameters; 10 minutes.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ Training  Adam, cosine to 0. NeuMF tells what was watched from films that are dr
           cross-entropy of the next film among all 1,682, which needs no sampling.
 Ranking   the one film that is held out among all that the user has not watched, not among a sample.
 Run       python -m experiments.recommend_next [--networks sasrec]
-Measured  hit rate and NDCG at 10 in testing, one seed: two towers 0.081 and 0.037, popularity 0.086 and 0.045. 300
-          steps are few: NeuMF and SASRec are not measured to their end. One CPU core, 18 s for the towers.
+Measured  hit rate and NDCG at 10 in testing, one seed: SASRec 0.163 and 0.081, two towers 0.116 and 0.057, NeuMF
+          0.100 and 0.048, popularity 0.086 and 0.045. 95 s of processor time for the three.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from jnn.train import LossOutput
 class Config(Common):
     """What will be watched next."""
 
-    steps: int = 300
+    steps: int = 1000
     workdir: str = "runs/recommend_next"
     networks: tuple[Literal["neumf", "two_tower", "sasrec"], ...] = ("neumf", "two_tower", "sasrec")
     batch_size: int = 64  # windows of SASRec's; eight times as many films of NeuMF's and the towers'

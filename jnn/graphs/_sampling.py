@@ -10,6 +10,7 @@ Laws: what is drawn is an edge that there is, or a node that has none stays wher
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -95,22 +96,23 @@ def random_walks(
 
     See "node2vec: Scalable Feature Learning for Networks", Grover and Leskovec, 2016. From v, where t was before, a
     neighbour x is drawn with a weight of 1 / p if it is t, 1 if t tells x, and 1 / q otherwise: a large p returns
-    less often, a large q stays near; the first step is drawn evenly. By rejection: a neighbour is drawn evenly until
-    one is taken.
+    less often, a large q stays near; the first step is drawn evenly, and a dead end is left as it was come to. By
+    rejection: a neighbour is drawn evenly until one is taken.
 
     Args:
       near: of n nodes; a walk goes from a node to one that tells it, so edges of one direction are walked backwards.
       starts: (...), integers in 0..n-1: where walks begin.
       steps: of each walk.
       key: of the draws.
-      p, q: above 0; with 1 and 1 a walk does not know where it was before (DeepWalk).
+      p, q: above 0; with 1 and 1 a walk does not know where it was before (DeepWalk), with an infinite p it goes back
+        from dead ends alone. q is finite.
 
     Returns:
       (..., steps + 1), starts first. A node without neighbours is not left.
 
     Raises:
       TypeError: starts are not integers, or key is none.
-      ValueError: steps below 1, p or q not above 0.
+      ValueError: steps below 1, p or q not above 0, q infinite.
 
     >>> ring = neighbors(Edges(np.arange(4), (np.arange(4) + 1) % 4), 4)
     >>> random_walks(ring, jnp.array([0, 2]), 3, key=jax.random.key(0)).tolist()
@@ -119,8 +121,8 @@ def random_walks(
     starts = checks.integers("random_walks", starts, name="starts")
     checks.count("random_walks", "steps", steps)
     check_key("random_walks", key)
-    if not (p > 0 and q > 0):
-        raise ValueError(f"random_walks: expected p and q above 0, found {p=}, {q=}.")
+    if not (p > 0 and 0 < q < math.inf):
+        raise ValueError(f"random_walks: expected p and q above 0, and q finite, found {p=}, {q=}.")
     most = max(1 / p, 1.0, 1 / q)
 
     def step(walk: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
@@ -132,7 +134,7 @@ def random_walks(
             drawn = _drawn(near, at, which)
             close = (before < 0) | has_edge(near, before, drawn)  # of no node before there is no preference
             weight = jnp.where(drawn == before, 1 / p, jnp.where(close, 1.0, 1 / q))
-            taken = jax.random.uniform(whether, at.shape) * most < weight
+            taken = _is_dead_end(near, at) | (jax.random.uniform(whether, at.shape) * most < weight)
             return i + 1, jnp.where(done, chosen, drawn), done | taken
 
         first = (jnp.int32(0), at, jnp.zeros(at.shape, bool))
@@ -162,6 +164,12 @@ def has_edge(near: Neighbors, senders: jax.Array, receivers: jax.Array) -> jax.A
 
     low, _ = jax.lax.fori_loop(0, len(nodes).bit_length(), halve, (first[receivers], end))
     return (low < end) & (nodes[low] == senders)
+
+
+def _is_dead_end(near: Neighbors, ids: jax.Array) -> jax.Array:
+    """Whether nodes (...) have no two neighbours to choose between."""
+    first, nodes = jnp.asarray(near.starts), jnp.asarray(near.nodes)
+    return nodes[first[ids]] == nodes[jnp.maximum(first[ids], first[ids + 1] - 1)]
 
 
 def _drawn(near: Neighbors, ids: jax.Array, key: jax.Array) -> jax.Array:

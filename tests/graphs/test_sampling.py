@@ -71,6 +71,14 @@ def test_the_first_step_of_a_walk_is_even():
     np.testing.assert_allclose(np.bincount(walks[:, 1], minlength=3) / 6000, 1 / 3, atol=0.03)
 
 
+def test_a_walk_that_never_returns_does_so_at_a_dead_end():
+    """To and fro on a line, whose ends are dead ones; the edge at one of them is there twice."""
+    line = np.array([(0, 1), (0, 1), (1, 2), (2, 3)])
+    near = neighbors(Edges(np.concatenate([line[:, 0], line[:, 1]]), np.concatenate([line[:, 1], line[:, 0]])), 4)
+    walks = random_walks(near, jnp.array([0, 3]), 6, key=jax.random.key(0), p=np.inf)
+    assert walks.tolist() == [[0, 1, 2, 3, 2, 1, 0], [3, 2, 1, 0, 1, 2, 3]]
+
+
 def test_a_walk_follows_edges_and_stays_where_there_is_none(one):
     n, adjacent, edges = one
     walks = np.asarray(
@@ -90,8 +98,10 @@ def test_what_makes_no_sense_is_one_clear_error():
         neighbors(Edges(np.array([0]), np.array([2])), 2)
     with pytest.raises(TypeError, match=r"neighbors: expected senders, integers, found float64\[1\]"):
         neighbors(Edges(np.array([0.9]), np.array([1])), 2)
-    with pytest.raises(ValueError, match=r"random_walks: expected p and q above 0, found p=0, q=1.0"):
+    with pytest.raises(ValueError, match=r"random_walks: expected p and q above 0, and q finite, found p=0, q=1.0"):
         random_walks(near, jnp.array([0]), 1, key=key, p=0)
+    with pytest.raises(ValueError, match=r"random_walks: .* q finite, found p=1.0, q=inf"):
+        random_walks(near, jnp.array([0]), 1, key=key, q=np.inf)
     with pytest.raises(ValueError, match=r"sample_edges: .*k"):
         sample_edges(near, 0, key=key)
     with pytest.raises(TypeError, match=r"random_walks: .* found float32"):

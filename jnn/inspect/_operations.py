@@ -24,6 +24,13 @@ def shapes(equation: JaxprEqn) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
     return lhs, rhs, out
 
 
+def _taps(equation: JaxprEqn) -> int:
+    """Of `jnn.layers.kernels._taps`: each number that goes out, or comes back, meets every tap's filter."""
+    lhs, rhs, out = shapes(equation)
+    filters, numbers = (rhs, out) if len(rhs) == 2 else (out, rhs)
+    return 2 * math.prod(numbers) * filters[0]
+
+
 def multiply_adds(equation: JaxprEqn) -> int:
     """Two operations for each number of the result."""
     return 2 * math.prod(shapes(equation)[2])
@@ -96,4 +103,6 @@ COSTS: dict[str, Callable[[Any], int]] = {
     "ragged_dot_general": _ragged_dot,
     "ragged_dot": _ragged_dot,
     "conv_general_dilated": _conv,
+    "weighted_taps": _taps,
+    "taps_gradient": _taps,
 }

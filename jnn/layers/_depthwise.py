@@ -18,6 +18,7 @@ from jnn.layers._conv import PADDINGS, add_channels, conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._spatial import one_batch_axis
 from jnn.layers._window import Padding, sliding
+from jnn.layers.kernels._taps import weighted_taps
 from jnn.param import Spec
 from jnn.precision import narrow, wide
 
@@ -93,10 +94,9 @@ def depthwise_conv(
     if backend.choose("conv_depthwise") == "conv":
         return conv(p, x, stride=stride, padding=padding, dilation=dilation, groups=channels)
     flat = jnp.repeat(flat, w.shape[-1] // channels, axis=-1)
-    taps = window.taps(window.pad(wide(flat)), flat.shape[1:-1])
-    filters = wide(w).reshape(-1, *(1,) * (flat.ndim - 1), w.shape[-1])  # one (1, ..., 1, channels) per tap
+    filters = wide(w).reshape(-1, w.shape[-1])
     with window.products(flat.shape[1:-1]):
-        y = sum(tap * f for tap, f in zip(taps, filters, strict=True)).astype(x.dtype)
+        y = weighted_taps(window.pad(wide(flat)), filters, window, flat.shape[1:-1]).astype(x.dtype)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
 
 

@@ -26,7 +26,7 @@ def shapes(equation: JaxprEqn) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
 
 def _taps(equation: JaxprEqn) -> int:
     """Of `jnn.layers.kernels._taps`: each number that goes out, or comes back, meets every tap's filter."""
-    lhs, rhs, out = shapes(equation)
+    _, rhs, out = shapes(equation)
     filters, numbers = (rhs, out) if len(rhs) == 2 else (out, rhs)
     return 2 * math.prod(numbers) * filters[0]
 

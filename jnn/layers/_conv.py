@@ -21,6 +21,7 @@ from jnn.layers._convolve import convolve
 from jnn.layers._linear import linear
 from jnn.layers._spatial import one_batch_axis
 from jnn.layers._window import BORDERS, Padding, Window, sliding
+from jnn.layers.kernels._taps import depthwise_by_taps
 from jnn.param import Param, Spec
 from jnn.precision import add_bias, narrow
 
@@ -111,7 +112,7 @@ def conv(
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("conv", x, len(window.size))
     check_channels("conv", w, x, groups)
-    y = _slide(w, flat, window, groups)
+    y = slide(w, flat, window, groups)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
 
 
@@ -127,12 +128,14 @@ def add_channels(p: dict[str, jax.Array], y: jax.Array) -> jax.Array:
     return add_bias(y, p["b"]) if "b" in p else y
 
 
-def _slide(w: jax.Array, x: jax.Array, window: Window, groups: int) -> jax.Array:
+def slide(w: jax.Array, x: jax.Array, window: Window, groups: int) -> jax.Array:
     """The convolution of x (b, *spatial, c_in), in the formulation that suits this backend."""
     spatial = x.shape[1:-1]
     pads, one, none = window.pads(spatial), (1,) * len(spatial), ((0, 0),) * len(spatial)
     if window.size == window.stride == one and groups == 1 and pads == none and backend.choose("conv_of_one") == "dot":
         return linear({"w": w.reshape(w.shape[-2:])}, x)
+    if groups == x.shape[-1] > 1 and backend.choose("conv_depthwise") == "shifts":
+        return depthwise_by_taps(w, x, window)
     if window.padding in BORDERS:
         x, pads = window.pad(x), none
     return convolve(x, w, pads, stride=window.stride, spread=one, dilation=window.dilation, groups=groups)

@@ -12,15 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jnn import backend, checks
+from jnn import checks
 from jnn.initializers import Init, he_normal
-from jnn.layers._conv import PADDINGS, add_channels, conv, conv_spec
+from jnn.layers._conv import PADDINGS, add_channels, conv_spec, slide
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._spatial import one_batch_axis
 from jnn.layers._window import Padding, sliding
-from jnn.layers.kernels._taps import weighted_taps
 from jnn.param import Spec
-from jnn.precision import narrow, wide
+from jnn.precision import narrow
 
 
 def depthwise_conv_spec(
@@ -91,12 +90,7 @@ def depthwise_conv(
             f"depthwise_conv: w {w.shape} does not hold (*kernel, 1, channels * multiplier) for an input of {channels} "
             "channels; declare it by depthwise_conv_spec(channels, kernel)."
         )
-    if backend.choose("conv_depthwise") == "conv":
-        return conv(p, x, stride=stride, padding=padding, dilation=dilation, groups=channels)
-    flat = jnp.repeat(flat, w.shape[-1] // channels, axis=-1)
-    filters = wide(w).reshape(-1, w.shape[-1])
-    with window.products(flat.shape[1:-1]):
-        y = weighted_taps(window.pad(wide(flat)), filters, window, flat.shape[1:-1]).astype(x.dtype)
+    y = slide(w, flat, window, channels)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
 
 

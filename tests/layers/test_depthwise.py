@@ -72,6 +72,46 @@ def test_formulations_agree_and_are_conv_with_groups():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, other)
 
 
+def _dot(a, b):
+    return sum(map(jnp.vdot, jax.tree.leaves(a), jax.tree.leaves(b)))
+
+
+def _sharded(f, p, x):
+    """Rows on eight devices, by hand."""
+    mesh, rows = jax.sharding.Mesh(np.array(jax.devices()), ("rows",)), jax.sharding.PartitionSpec("rows")
+    run = jax.shard_map(f, mesh=mesh, in_specs=(jax.sharding.PartitionSpec(), rows), out_specs=rows)
+    return jax.grad(lambda p, x: jnp.sum(run(p, x) ** 2), argnums=(0, 1))(p, jnp.tile(x, (4, 1, 1, 1)))
+
+
+DERIVATIVES = {
+    "gradient along a direction": lambda f, p, x: jax.jvp(
+        jax.grad(lambda *a: jnp.sum(f(*a) ** 3), (0, 1)), (p, x), (p, x)
+    ),
+    "gradient of a gradient": lambda f, p, x: jax.grad(
+        lambda *a: _dot(jax.grad(lambda *b: jnp.sum(f(*b) ** 3), (0, 1))(*a), a), (0, 1)
+    )(p, x),
+    "gradients of each example": lambda f, p, x: jax.vmap(
+        jax.grad(lambda p, x: jnp.sum(f(p, x) ** 2), (0, 1)), (None, 0)
+    )(p, x),
+    "gradients of each network": lambda f, p, x: jax.vmap(jax.grad(lambda p: jnp.sum(f(p, x) ** 2)))(
+        jax.tree.map(lambda w: jnp.stack([w, 2 * w]), p)
+    ),
+    "gradient within shard_map": _sharded,
+}
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_derivatives_are_those_of_a_convolution(derivative, stride):
+    p = init(depthwise_conv_spec(3, (3, 2)), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, 5, 6, 3))
+    run = jax.jit(lambda p, x: DERIVATIVES[derivative](lambda p, x: depthwise_conv(p, x, stride=stride), p, x))
+    here = run(p, x)
+    with backend.target("tpu"):
+        there = run(p, x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), here, there)
+
+
 def test_forward_mode_equals_reverse_mode():
     p = init(depthwise_conv_spec(2, (3, 3)), jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (4, 4, 2))

@@ -1,6 +1,6 @@
 """The sum over a window's taps of each times a filter, on a CPU: its gradient by the filters reads the input once.
 
-    weighted_taps(x, w, window, spatial) -> y       y = sum_k tap_k(x) * w_k
+    depthwise_by_taps(w, x, window) -> y            y = sum_k tap_k(x) * w_k
 
 JAX's own gradient by the filters is a sum for each tap. XLA:CPU has a fast one for a sum, whose operand, the tap times
 what comes back, it writes out first: nine of them for a window of 3x3. One reduction of all taps together it does in a
@@ -22,6 +22,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jnn.layers._window import Window
+from jnn.precision import wide
 
 
 class _Slide(NamedTuple):
@@ -31,29 +32,28 @@ class _Slide(NamedTuple):
     spatial: tuple[int, ...]  # before it was padded
 
     def taps(self, x: jax.Array) -> list[jax.Array]:
+        """Of x (b, *padded, c): (b, *out, c) each."""
         return list(self.window.taps(x, self.spatial))
 
 
-def weighted_taps(x: jax.Array, w: jax.Array, window: Window, spatial: tuple[int, ...]) -> jax.Array:
-    """Depthwise convolution of an input that has its borders already.
-
-    Args:
-      x: (b, *padded, c).
-      w: (k, c), in x's dtype.
-      window: of k taps.
-      spatial: of the input before it was padded.
+def depthwise_by_taps(w: jax.Array, x: jax.Array, window: Window) -> jax.Array:
+    """Depthwise convolution of x (b, *spatial, c) by w (*kernel, 1, c * multiplier), summed in float32 at least.
 
     Returns:
-      (b, *out, c)
+      (b, *out, c * multiplier), in x's dtype.
     """
-    slide = _Slide(window, tuple(spatial))
-    if jax.sharding.get_abstract_mesh().axis_names:  # within shard_map JAX asks more of a primitive than shapes
-        return _plain(x, w, slide=slide)
-    return _primitives()[0].bind(x, w, slide=slide)
+    slide = _Slide(window, x.shape[1:-1])
+    filters = wide(w).reshape(-1, w.shape[-1])
+    with window.products(slide.spatial):
+        padded = window.pad(wide(jnp.repeat(x, w.shape[-1] // x.shape[-1], axis=-1)))
+        # on a mesh JAX asks more of a primitive than shapes: how each of its results lies there
+        alone = not any(jax.typeof(a).sharding.mesh.axis_names for a in (padded, filters))
+        y = _primitives()[0].bind(padded, filters, slide=slide) if alone else _plain(padded, filters, slide=slide)
+    return y.astype(x.dtype)
 
 
 def _plain(x: jax.Array, w: jax.Array, *, slide: _Slide) -> jax.Array:
-    """The same in JAX's own words."""
+    """In JAX's own words: x (b, *padded, c), w (k, c) -> (b, *out, c)."""
     rows = w.reshape(w.shape[0], *(1,) * (x.ndim - 1), w.shape[-1])
     return sum(tap * row for tap, row in zip(slide.taps(x), rows, strict=True))
 

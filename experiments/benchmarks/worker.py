@@ -1,28 +1,13 @@
-"""One measurement in one fresh process: trains one workload in one framework, prints one line of JSON."""
+"""One measurement in one fresh process: runs one workload in one framework, prints one line of JSON."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
+import sys
 
+from experiments.benchmarks.frameworks import FRAMEWORKS, build
 from experiments.benchmarks.measure import measure
-
-# framework: (the file beside this one, its table of workloads, the module that must be installed)
-FRAMEWORKS = {
-    "jnn": ("jnn_workloads", "WORKLOADS", "jax"),
-    "jnn x16": ("jnn_workloads", "WORKLOADS_X16", "jax"),
-    "jax": ("jax_workloads", "WORKLOADS", "jax"),
-    "nnx": ("nnx_workloads", "WORKLOADS", "flax"),
-    "equinox": ("equinox_workloads", "WORKLOADS", "equinox"),
-    "torch": ("torch_workloads", "WORKLOADS", "torch"),
-}
-
-
-def build(framework: str, workload: str):
-    """Imports the framework and sets the workload up."""
-    module, table, _ = FRAMEWORKS[framework]
-    return getattr(importlib.import_module(f"experiments.benchmarks.{module}"), table)[workload]()
 
 
 def main() -> None:
@@ -37,7 +22,11 @@ def main() -> None:
     numbers = measure(
         lambda: build(args.framework, args.workload), started=args.started, seconds=args.seconds, repeats=args.repeats
     )
-    print(json.dumps({"framework": args.framework, "workload": args.workload, **numbers}, allow_nan=False))
+    package = FRAMEWORKS[args.framework].needs
+    own = {"framework": args.framework, "workload": args.workload, "versions": {}}
+    for name in {package, "jax"} & {*sys.modules}:
+        own["versions"][name] = sys.modules[name].__version__
+    print(json.dumps({**own, **numbers}, allow_nan=False))
 
 
 if __name__ == "__main__":

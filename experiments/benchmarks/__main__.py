@@ -134,7 +134,7 @@ def main() -> int:
     check_parameters(good)
     rows, own, found = summarize(good), versions(good), imports(args)
     if args.record:
-        record(RESULTS, here, rows, own)
+        record(RESULTS, here, rows, own, found)
     if args.json:
         said = {"machine": here._asdict(), "device": args.device, "versions": own}
         print(dumps({**said, "records": everything, "rows": rows, "import": found}))

@@ -41,12 +41,19 @@ def read(path: Path = RESULTS) -> Results:
     return dict(sorted(loads(path.read_text()).items())) if path.exists() else {}
 
 
-def record(path: Path, machine: Machine, rows: Iterable[Mapping[str, Any]], versions: Mapping[str, str]) -> None:
+def record(
+    path: Path,
+    machine: Machine,
+    rows: Iterable[Mapping[str, Any]],
+    versions: Mapping[str, str],
+    imports: Mapping[str, float] | None = None,
+) -> None:
     """Adds rows of `table.summarize` to the processor's results: what was measured again is replaced."""
     results = read(path)
     own = results.setdefault(machine.processor, {"versions": {}, "workloads": {}})
     own |= {"cores": machine.cores, "measured": datetime.date.today().isoformat()}
     own["versions"] |= versions
+    own |= {"import": imports} if imports else {}
     for row in rows:
         cell = {cost: row[cost] for cost in COSTS}
         if row["step_ms / jnn"]:
@@ -81,10 +88,12 @@ def markdown(results: Results, workloads: Sequence[str], frameworks: Sequence[st
 
 def places(results: Results) -> list[str]:
     """A line for each processor, in the order of a cell's numbers."""
-    return [
-        f"- {Machine(name, own['cores'])}, {own['measured']}: {', '.join(' '.join(v) for v in own['versions'].items())}"
-        for name, own in results.items()
-    ]
+    lines = []
+    for name, own in results.items():
+        said = [" ".join(pair) for pair in own["versions"].items()]
+        said += [f"`import jnn` takes {own['import']['ratio']:.2f} times `import jax`"] if "import" in own else []
+        lines.append(f"- {Machine(name, own['cores'])}, {own['measured']}: {', '.join(said)}")
+    return lines
 
 
 def between(text: str, table: str) -> str:

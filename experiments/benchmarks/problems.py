@@ -46,7 +46,7 @@ class Problem:
       shape: of the inputs "x".
       labels: how many classes there are; 0 where the targets are numbers of x's shape.
       tokens: of how many kinds the inputs are; 0 where they are numbers.
-      optimizer: "adam", "adamw" or "sgd", which has momentum.
+      optimizer: "adam", "adamw", "sgd", or "momentum": SGD with it.
     """
 
     title: str
@@ -124,8 +124,8 @@ PROBLEMS = {
     "gpt": Problem("GPT, 4 layers", (8, 128), 512, 512, "adamw"),
     "tiny": Problem("tiny 8-layer net", (8, TINY_WIDTH)),
     "deep": Problem("48-layer decoder", (2, 32), 512, 512, "adamw"),
-    "mobilenet": Problem("MobileNetV2 blocks", (32, 32, 32, 3), optimizer="sgd"),
-    "resnet": Problem("ResNet-18", (8, 112, 112, 3), optimizer="sgd"),
+    "mobilenet": Problem("MobileNetV2 blocks", (32, 32, 32, 3), optimizer="momentum"),
+    "resnet": Problem("ResNet-18", (8, 112, 112, 3), optimizer="momentum"),
     "vit": Problem("ViT-Ti", (8, 64, 64, 3), optimizer="adamw"),
     "gcn": Problem("GCN, Cora's size", (GRAPH.nodes, GRAPH.words), GRAPH.classes),
     "diffusion": Problem("diffusion U-Net", (16, 32, 32, 3), 0),

@@ -43,6 +43,7 @@ FRAMEWORKS = {
     "jnn": Framework("jnn", "jnn.models", "jax", NAMES),
     "jnn natural": Framework("jnn, as it comes to mind", "jnn.natural", "jax", NATURAL),
     "jnn x16": Framework("jnn, 16 steps a call", "jnn.models", "jax", ("mlp", "tiny"), {"calls": 16}),
+    "jax.jit": Framework("jnn's step by jax.jit", "jnn.models", "jax", tuple(LEAVES), {"jitted": True}),
     "jax": Framework("plain JAX", "jax.networks", "jax", NAMES),
     "nnx": Framework("Flax NNX", "nnx", "flax", (*SMALL, *BLOCKS, "mobilenet", "vit")),
     "linen": Framework("Flax Linen", "linen", "flax", (*SMALL, "gpt", "mobilenet", "vit")),

@@ -17,7 +17,7 @@ from experiments.benchmarks.measure import Built
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(problems.LEARNING_RATE),
-    "sgd": lambda: keras.optimizers.SGD(problems.SGD_RATE, problems.MOMENTUM),
+    "momentum": lambda: keras.optimizers.SGD(problems.SGD_RATE, problems.MOMENTUM),
 }
 
 

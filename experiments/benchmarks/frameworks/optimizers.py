@@ -11,7 +11,8 @@ from experiments.benchmarks import problems
 OPTIMIZERS = {
     "adam": lambda: optax.adam(problems.LEARNING_RATE),
     "adamw": lambda: optax.adamw(problems.LEARNING_RATE, weight_decay=problems.WEIGHT_DECAY),
-    "sgd": lambda: optax.sgd(problems.SGD_RATE, momentum=problems.MOMENTUM),
+    "sgd": lambda: optax.sgd(problems.SGD_RATE),
+    "momentum": lambda: optax.sgd(problems.SGD_RATE, momentum=problems.MOMENTUM),
 }
 
 

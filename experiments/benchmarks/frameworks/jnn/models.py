@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,9 +34,9 @@ from jnn.layers import (
 from jnn.param import Param, Params, Spec
 
 
-def build(workload: str, *, calls: int = 1) -> Built:
-    """Sets a workload up, with so many updates a call."""
-    return decode() if workload == "decode" else train(workload, NETWORKS[workload](), calls=calls)
+def build(workload: str, **how: Any) -> Built:
+    """Sets a workload up; how is as in `train`."""
+    return decode() if workload == "decode" else train(workload, NETWORKS[workload](), **how)
 
 
 def mlp() -> Network:

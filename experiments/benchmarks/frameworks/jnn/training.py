@@ -15,7 +15,7 @@ from experiments.benchmarks.frameworks.optimizers import optimizer_of
 from experiments.benchmarks.measure import Built
 from jnn.losses import cross_entropy, squared_error
 from jnn.param import Spec
-from jnn.train import LossOutput, create_state, make_step
+from jnn.train import LossOutput, create_state, make_step, update
 
 
 class Network(NamedTuple):
@@ -32,8 +32,8 @@ class Network(NamedTuple):
     stats: Spec | None = None
 
 
-def train(workload: str, network: Network, *, calls: int = 1) -> Built:
-    """Trains on the workload's batch, `calls` updates a call."""
+def train(workload: str, network: Network, *, calls: int = 1, jitted: bool = False) -> Built:
+    """Trains on the workload's batch, `calls` updates a call; or jitted by `jax.jit` alone, not by `make_step`."""
     batch = problems.batch(workload)
     if calls > 1:
         batch = {k: np.broadcast_to(v, (calls, *v.shape)) for k, v in batch.items()}
@@ -44,15 +44,18 @@ def train(workload: str, network: Network, *, calls: int = 1) -> Built:
         outputs, stats = found if network.stats else (found, None)
         return LossOutput(values(outputs, batch["y"]), stats=stats)
 
-    optimizer = optimizer_of(workload)
+    optimizer, key = optimizer_of(workload), jax.random.key(1)
     momentum = {"stats_momentum": problems.STATISTICS_MOMENTUM} if network.stats else {}
-    update = make_step(loss, optimizer, jax.random.key(1), steps_per_call=calls, **momentum)
+    if jitted:
+        step_of = jax.jit(lambda state, batch: update(loss, optimizer, state, batch, key), donate_argnums=0)
+    else:
+        step_of = make_step(loss, optimizer, key, steps_per_call=calls, **momentum)
     stats = jnn.init(network.stats, jax.random.key(0)) if network.stats else None
     state = create_state(jnn.init(network.spec, jax.random.key(0)), optimizer, stats=stats)
 
     def step():
         nonlocal state
-        state, metrics = update(state, batch)
+        state, metrics = step_of(state, batch)
         return metrics["loss"]
 
     return Built(step, last_loss, jnn.count_params(network.spec), updates=calls)

@@ -16,7 +16,7 @@ DEVICE = "cuda" if os.environ.get("JAX_PLATFORMS", "").startswith("cuda") else "
 OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, problems.LEARNING_RATE, fused=True),
     "adamw": lambda p: torch.optim.AdamW(p, problems.LEARNING_RATE, weight_decay=problems.WEIGHT_DECAY, fused=True),
-    "sgd": lambda p: torch.optim.SGD(p, problems.SGD_RATE, problems.MOMENTUM, fused=True),
+    "momentum": lambda p: torch.optim.SGD(p, problems.SGD_RATE, problems.MOMENTUM, fused=True),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from experiments.benchmarks import machine, results
 from experiments.benchmarks.machine import Machine
 from experiments.benchmarks.plot import speed, write_svg
-from experiments.benchmarks.results import BEGIN, END, TABLES, between, cell, markdown, read, record
+from experiments.benchmarks.results import BEGIN, END, TABLES, between, cell, documented, markdown, read, record
 from experiments.benchmarks.table import summarize
 
 FIRST, SECOND = Machine("Intel Xeon (family 6, model 143)", 2), Machine("AMD EPYC (family 26, model 2)", 4)
@@ -77,7 +77,16 @@ def test_the_documentation_shows_what_was_recorded(name):
     assert BEGIN in text
     if not (found := read()):
         pytest.skip("nothing is recorded")
-    assert between(text, markdown(found, *TABLES[name])) == text
+    assert documented(text, found, name) == text
+    assert results.PLOT.exists()
+
+
+@pytest.mark.parametrize(("name", "plot"), [("README.md", "docs/images"), ("docs/performance.md", "images")])
+def test_a_table_and_the_plot_come_into_the_documentation(name, plot, kept):
+    text = documented((results.ROOT / name).read_text(), read(kept), name)
+    assert "| MLP | " in text
+    assert f"![The same as a plot]({plot}/speed.svg)\n\n{END}" in text
+    assert documented(text, read(kept), name) == text
 
 
 def test_a_plot_has_a_panel_a_processor_and_is_the_same_twice(kept, tmp_path):

@@ -96,6 +96,12 @@ def places(results: Results) -> list[str]:
     return lines
 
 
+def documented(text: str, results: Results, name: str) -> str:
+    """The text of a file of `TABLES` with its table, and the plot below."""
+    plot = PLOT.relative_to((ROOT / name).parent).as_posix()
+    return between(text, f"{markdown(results, *TABLES[name])}\n\n![The same as a plot]({plot})")
+
+
 def between(text: str, table: str) -> str:
     """The text with this table where its own stands."""
     if len(parts := re.split(f"(?<={re.escape(BEGIN)})|(?={re.escape(END)})", text)) != 3:
@@ -109,9 +115,8 @@ def main() -> None:
 
     if not (results := read()):
         raise SystemExit(f"There is no {RESULTS.name} yet: python -m experiments.benchmarks --record")
-    for name, (workloads, frameworks) in TABLES.items():
-        text = between((ROOT / name).read_text(), markdown(results, workloads, frameworks))
-        write_whole(ROOT / name, text)
+    for name in TABLES:
+        write_whole(ROOT / name, documented((ROOT / name).read_text(), results, name))
     write_svg(speed(results), PLOT)
 
 

@@ -16,6 +16,7 @@ from experiments.benchmarks.frameworks import FRAMEWORKS
 from experiments.benchmarks.measure import Built, measure
 from experiments.benchmarks.problems import LEAVES
 from experiments.benchmarks.table import check_parameters, ratio, summarize, table
+from experiments.benchmarks.worker import check_device
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,6 +82,13 @@ def test_unknown_names_end_with_a_message(option, capsys):
     with pytest.raises(SystemExit):
         arguments(option)
     assert option[0] in capsys.readouterr().err
+
+
+def test_a_cpu_is_no_gpu():
+    check_device("jax", "cpu")
+    check_device("torch", "gpu")
+    with pytest.raises(RuntimeError, match="--device gpu: JAX runs on the cpu here"):
+        check_device("jax", "gpu")
 
 
 def test_options_add_up():

@@ -94,8 +94,8 @@ def installed(framework: str, python: str) -> bool:
 def run(framework: str, workload: str, args: argparse.Namespace) -> Record:
     """One measurement in a fresh process; its whole error output if it fails."""
     command = [args.python[framework], "-m", "experiments.benchmarks.worker", framework, workload]
-    options = {"seconds": args.seconds, "repeats": args.repeats, "started": time.time()}
-    command += [text for name, value in options.items() for text in (f"--{name}", repr(value))]
+    options = {"device": args.device, "seconds": args.seconds, "repeats": args.repeats, "started": time.time()}
+    command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     own = {"JAX_PLATFORMS": PLATFORMS[args.device], "KERAS_BACKEND": "jax"}
     process = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=os.environ | own)
     if process.returncode:

@@ -33,11 +33,11 @@ def speed(results: Results) -> Figure:
     ]
     figure = Figure(figsize=(1.9 + 4.6 * len(results), 2.2 + 0.3 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]
-    for axes, (processor, own) in zip(panels, results.items(), strict=True):
+    for axes, (name, own) in zip(panels, results.items(), strict=True):
         for framework, (mark, colour) in MARKS.items():
             if points := [(found, row) for row, w in enumerate(names) if (found := ratio(own, w, framework))]:
                 draw(axes, points, mark, colour, FRAMEWORKS[framework].title)
-        axes.set_title(f"{processor}, {own['cores']} cores", fontsize=9, color=INK, parse_math=False)
+        axes.set_title(name, fontsize=9, color=INK, parse_math=False)
         frame(axes, names)
     entries = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(

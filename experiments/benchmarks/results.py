@@ -4,7 +4,7 @@ python -m experiments.benchmarks --record      measures, and writes this process
 python -m experiments.benchmarks.results       writes the tables into README.md and docs/performance.md, and the plot
 
 A cell is how many times as long as jnn's a step takes, the median of the rounds: one number for each processor, in the
-order of their names. Runs of some workloads replace these alone.
+order of their names. Runs of some workloads replace these alone; those of another version of a framework replace all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TABLES: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # file: workloads, f
 }
 BEGIN, END = "<!-- speed: written by experiments.benchmarks.results -->\n", "<!-- speed: until here -->\n"
 
-Results = dict[str, dict[str, Any]]  # processor -> {"cores", "measured", "versions", "workloads"}
+Results = dict[str, dict[str, Any]]  # processor and cores -> {"measured", "versions", "import", "workloads"}
 
 
 def read(path: Path = RESULTS) -> Results:
@@ -48,18 +48,19 @@ def record(
     versions: Mapping[str, str],
     imports: Mapping[str, float] | None = None,
 ) -> None:
-    """Adds rows of `table.summarize` to the processor's results: what was measured again is replaced."""
-    results = read(path)
-    own = results.setdefault(machine.processor, {"versions": {}, "workloads": {}})
-    own |= {"cores": machine.cores, "measured": datetime.date.today().isoformat()}
-    own["versions"] |= versions
+    """Adds rows of `table.summarize` to the machine's results: what was measured again is replaced."""
+    results, name = read(path), str(machine)
+    own = results.get(name, {"versions": {}, "workloads": {}})
+    if any(own["versions"].get(framework, version) != version for framework, version in versions.items()):
+        own = {"versions": {}, "workloads": {}}
+    own |= {"measured": datetime.date.today().isoformat(), "versions": own["versions"] | versions}
     own |= {"import": imports} if imports else {}
     for row in rows:
         cell = {cost: row[cost] for cost in COSTS}
         if row["step_ms / jnn"]:
             cell["ratio"] = list(row["step_ms / jnn"])
         own["workloads"].setdefault(row["workload"], {})[row["framework"]] = cell
-    write_whole(path, dumps(results, indent=1, sort_keys=True) + "\n")
+    write_whole(path, dumps(results | {name: own}, indent=1, sort_keys=True) + "\n")
 
 
 def ratio(own: Mapping[str, Any], workload: str, framework: str) -> float | None:
@@ -92,7 +93,7 @@ def places(results: Results) -> list[str]:
     for name, own in results.items():
         said = [" ".join(pair) for pair in own["versions"].items()]
         said += [f"`import jnn` takes {own['import']['ratio']:.2f} times `import jax`"] if "import" in own else []
-        lines.append(f"- {Machine(name, own['cores'])}, {own['measured']}: {', '.join(said)}")
+        lines.append(f"- {name}, {own['measured']}: {', '.join(said)}")
     return lines
 
 

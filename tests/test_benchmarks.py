@@ -95,6 +95,7 @@ def test_options_add_up():
     args = arguments(["--only", "mlp,tiny", "--only", "import", "--python", "torch=/a", "--python", "jnn=/b"])
     assert args.only == ["mlp", "tiny", "import"]
     assert (args.python["torch"], args.python["jnn x16"], args.python["jax"]) == ("/a", "/b", sys.executable)
+    assert (args.python["torch.compile"], args.python["jax.jit"]) == ("/a", "/b")
     assert arguments(["--only", "overhead"]).only == [*LEAVES]
     assert {*LEAVES, "decode", "import"} < {*arguments([]).only}
 

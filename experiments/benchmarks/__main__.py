@@ -79,7 +79,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     chosen = args.only or CHOICES
     args.only = [name for one in chosen for name in (LEAVES if one == "overhead" else [one])]
     pythons = dict(args.python)
-    args.python = {name: pythons.get(name, pythons.get(name.split()[0], sys.executable)) for name in FRAMEWORKS}
+    family = {name: entry.module.split(".")[0] for name, entry in FRAMEWORKS.items()}
+    args.python = {name: pythons.get(name, pythons.get(family[name], sys.executable)) for name in FRAMEWORKS}
     slow = {"torch.compile"} if args.device == "cpu" else set()  # to its first step; no faster behind it
     args.frameworks = args.frameworks or [name for name in FRAMEWORKS if name not in slow]
     return args

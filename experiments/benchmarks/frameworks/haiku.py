@@ -57,7 +57,7 @@ def mlp(x):
 
 def cnn(x):
     for channels in (32, 64):
-        x = hk.max_pool(jax.nn.relu(hk.Conv2D(channels, 3)(x)), 2, 2, "VALID")
+        x = hk.max_pool(jax.nn.relu(hk.Conv2D(channels, 3)(x)), (2, 2, 1), (2, 2, 1), "VALID")
     h = dropout(problems.CNN_DROPOUT, jax.nn.relu(hk.Linear(512)(hk.Flatten()(x))))
     return hk.Linear(problems.CLASSES)(h)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,6 +17,7 @@ from experiments.benchmarks.frameworks import FRAMEWORKS, TRAINED, build
 from experiments.benchmarks.measure import likeliest
 from experiments.benchmarks.problems import LEAVES, NAMES, PROBLEMS, batch
 
+ROOT = Path(__file__).parents[1]
 NEW = ("mobilenet", "resnet", "vit", "gcn", "diffusion", "moe")
 CHEAP = ("gcn", "moe")  # to compile in every framework; of the others jnn alone is in the default suite
 TOY = problems.Transformer(layers=2, width=8, heads=2, tokens=4, vocab=16)
@@ -73,6 +77,14 @@ def test_a_framework_has_what_its_table_says(framework):
     module = importlib.import_module(f"experiments.benchmarks.frameworks.{entry.module}")
     assert {*entry.workloads} <= {*module.NETWORKS, "decode"}
     assert {*entry.workloads} <= {*NAMES}
+
+
+@pytest.mark.parametrize(("module", "others"), [("torch.networks", "jax"), ("jax.networks", "jnn")])
+def test_a_framework_does_not_pay_for_another_ones_start(module, others):
+    """What it imports counts to its first step, and to its memory."""
+    pytest.importorskip(module.split(".")[0])
+    code = f"import sys, experiments.benchmarks.frameworks.{module}; sys.exit({others!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("workload", [*TRAINED, *LEAVES])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from experiments.benchmarks import problems
 from experiments.benchmarks.frameworks.torch.blocks import Block
-from experiments.peers import torch_resnet, torch_unet
+from experiments.peers.torch_unet import UNet as TwoLevels
 
 M = 1 - problems.STATISTICS_MOMENTUM
 
@@ -39,11 +40,23 @@ def mobilenet() -> nn.Module:
     return nn.Sequential(*unit(3, size.stem, 3), nn.ReLU6(), *blocks, *unit(c, size.last, 1), nn.ReLU6(), *ends)
 
 
+class Residual(nn.Module):
+    """Two convolutions, added to the input or to what a shortcut makes of it."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int):
+        super().__init__()
+        self.parts = nn.Sequential(*unit(c_in, c_out, 3, stride), nn.ReLU(), *unit(c_out, c_out, 3))
+        self.shortcut = unit(c_in, c_out, 1, stride) if stride > 1 or c_in != c_out else nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.shortcut(x) + self.parts(x))
+
+
 def resnet() -> nn.Module:
     size, c, blocks = problems.RESNET, problems.RESNET.widths[0], []
     for i, width in enumerate(size.widths):
         for j in range(size.depth):
-            blocks.append(torch_resnet.Block(c, width, 2 if i and not j else 1))
+            blocks.append(Residual(c, width, 2 if i and not j else 1))
             c = width
     ends = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, problems.CLASSES)]
     return nn.Sequential(*unit(3, size.widths[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1), *blocks, *ends)
@@ -65,7 +78,7 @@ class ViT(nn.Module):
         return self.out(self.norm(self.blocks(h + self.positions)[:, 0]))
 
 
-class UNet(torch_unet.UNet):
+class UNet(TwoLevels):
     """The U-Net of the diffusion experiment's peer, which begins with zeros where DDPM's does; all maps have biases."""
 
     def __init__(self):

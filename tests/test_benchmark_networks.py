@@ -154,6 +154,7 @@ def test_leaves_are_a_step_of_that_many_parameters(framework):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own
 @pytest.mark.parametrize("workload", NAMES)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_workload_makes_a_step(framework, workload):

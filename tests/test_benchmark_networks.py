@@ -31,6 +31,7 @@ TOYS = {
     "GRAPH": problems.Graph(nodes=12, pairs=9, words=10, hidden=4, classes=3),
     "UNET_WIDTHS": (8, 16),
     "UNET_GROUPS": 4,
+    "GCN_DROPOUT": 0.0,  # of twelve nodes it would hide what eight steps learn
 }
 SHAPES = {"mobilenet": (4, 8, 8, 3), "resnet": (4, 16, 16, 3), "vit": (4, 8, 8, 3), "gcn": (12, 10)}
 SHAPES |= {"diffusion": (4, 4, 4, 3), "moe": (4, 4), "decode": (4, 3), "gpt": (4, 8), "deep": (2, 8)}

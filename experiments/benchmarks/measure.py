@@ -1,7 +1,7 @@
 """What is measured in one process, the same for every framework.
 
-step time      minimum and median of repeats, each of many steps ended by reading one loss
-first step     from the process's start (its parent's clock) to the first loss: imports, set-up, compilation
+step time      minimum and median of repeats, each of many steps ended by reading one number
+first step     from the process's start (its parent's clock) to the first of these: imports, set-up, compilation
 peak memory    the process's largest resident set, compilation included
 
 Nothing here knows a framework, and nothing is asserted about time.
@@ -16,25 +16,35 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
+
+def fell(first: float, last: float) -> None:
+    """Raises RuntimeError unless the loss is lower at last: what was timed is training."""
+    if not last < first:
+        raise RuntimeError(f"The loss did not fall on a fixed batch: {first} at first, {last} at last.")
+
 
 class Built(NamedTuple):
-    """A workload, ready to train.
+    """A workload, ready to run.
 
     Attributes:
       step: trains on the fixed batch and returns its output, perhaps before it is computed.
-      loss: waits for such an output and gives the last loss in it.
+      read: waits for such an output and gives the last number in it: of training the loss.
       parameters: how many numbers are trained.
-      updates: how many updates one call of step makes.
+      updates: how many updates one call of step makes, or how many tokens it writes.
+      check: of the first number and the last one, raises unless they are those of what should be timed.
     """
 
     step: Callable[[], Any]
-    loss: Callable[[Any], float]
+    read: Callable[[Any], float]
     parameters: int
     updates: int = 1
+    check: Callable[[float, float], None] = fell
 
 
 def measure(build: Callable[[], Built], *, started: float, seconds: float, repeats: int) -> dict[str, float]:
-    """Builds and trains a workload in this process.
+    """Builds and runs a workload in this process.
 
     Args:
       build: returns the workload.
@@ -43,27 +53,26 @@ def measure(build: Callable[[], Built], *, started: float, seconds: float, repea
       repeats: how many.
 
     Returns:
-      Milliseconds a step, seconds to the first, megabytes at the peak, the parameter count and two losses.
+      Milliseconds a step, seconds to the first, megabytes at the peak, the parameter count and two numbers read.
 
     Raises:
-      RuntimeError: the loss did not fall, so what was timed is not training.
+      RuntimeError: the loss did not fall, or what else the workload's check found.
     """
     built = build()
-    first_loss = built.loss(built.step())
+    first = built.read(built.step())
     first_step_s = time.time() - started
     calls = enough_calls(built, seconds)
     times = [timed(built, calls) / (calls * built.updates) * 1e3 for _ in range(repeats)]
-    last_loss = built.loss(built.step())
-    if not last_loss < first_loss:
-        raise RuntimeError(f"The loss did not fall on a fixed batch: {first_loss} at first, {last_loss} at last.")
+    last, peak = built.read(built.step()), peak_megabytes()
+    built.check(first, last)
     return {
         "step_ms": min(times),
         "median_ms": statistics.median(times),
         "first_step_s": first_step_s,
-        "peak_mb": peak_megabytes(),
+        "peak_mb": peak,
         "parameters": built.parameters,
-        "first_loss": first_loss,
-        "last_loss": last_loss,
+        "first": first,
+        "last": last,
     }
 
 
@@ -76,11 +85,11 @@ def enough_calls(built: Built, seconds: float) -> int:
 
 
 def timed(built: Built, calls: int) -> float:
-    """Seconds for this many steps, until the last loss is known."""
+    """Seconds for this many steps, until the last number is known."""
     start = time.perf_counter()
     for _ in range(calls):
         output = built.step()
-    built.loss(output)
+    built.read(output)
     return time.perf_counter() - start
 
 
@@ -88,3 +97,13 @@ def peak_megabytes() -> float:
     """The largest resident set so far. Linux counts in kilobytes, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def likeliest(tokens: Any, logits: Any, prompt: int) -> None:
+    """Raises RuntimeError unless tokens (b, t) behind the prompt are those that logits (b, t, vocab) of all find best.
+
+    Sums in another order may turn a tie: one token in a hundred may be another.
+    """
+    same = np.mean(np.asarray(tokens)[:, prompt:] == np.asarray(logits)[:, prompt - 1 : -1].argmax(-1))
+    if same < 0.99:
+        raise RuntimeError(f"Of the tokens that were written {same:.0%} are those of the whole network, not all.")

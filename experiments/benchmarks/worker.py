@@ -1,28 +1,19 @@
-"""One measurement in one fresh process: trains one workload in one framework, prints one line of JSON."""
+"""One measurement in one fresh process: runs one workload in one framework, prints one line of JSON."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
+import sys
 
-from experiments.benchmarks.measure import measure
-
-# framework: (the file beside this one, its table of workloads, the module that must be installed)
-FRAMEWORKS = {
-    "jnn": ("jnn_workloads", "WORKLOADS", "jax"),
-    "jnn x16": ("jnn_workloads", "WORKLOADS_X16", "jax"),
-    "jax": ("jax_workloads", "WORKLOADS", "jax"),
-    "nnx": ("nnx_workloads", "WORKLOADS", "flax"),
-    "equinox": ("equinox_workloads", "WORKLOADS", "equinox"),
-    "torch": ("torch_workloads", "WORKLOADS", "torch"),
-}
+from experiments.benchmarks.frameworks import FRAMEWORKS, build
+from experiments.benchmarks.measure import Built, measure
 
 
-def build(framework: str, workload: str):
-    """Imports the framework and sets the workload up."""
-    module, table, _ = FRAMEWORKS[framework]
-    return getattr(importlib.import_module(f"experiments.benchmarks.{module}"), table)[workload]()
+def check_device(package: str, device: str) -> None:
+    """Raises RuntimeError where JAX, which takes a CPU without a word, has no such device; torch says so itself."""
+    if package != "torch" and (found := sys.modules["jax"].default_backend()) != device:
+        raise RuntimeError(f"--device {device}: JAX runs on the {found} here.")
 
 
 def main() -> None:
@@ -30,14 +21,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("framework", choices=FRAMEWORKS)
     parser.add_argument("workload")
+    parser.add_argument("--device", choices=("cpu", "gpu"), required=True, help="what JAX must have found")
     parser.add_argument("--started", type=float, required=True, help="time.time() just before this process")
     parser.add_argument("--seconds", type=float, required=True, help="the least duration of a repeat")
     parser.add_argument("--repeats", type=int, required=True)
     args = parser.parse_args()
-    numbers = measure(
-        lambda: build(args.framework, args.workload), started=args.started, seconds=args.seconds, repeats=args.repeats
-    )
-    print(json.dumps({"framework": args.framework, "workload": args.workload, **numbers}, allow_nan=False))
+    package = FRAMEWORKS[args.framework].needs
+
+    def build_there() -> Built:
+        built = build(args.framework, args.workload)
+        check_device(package, args.device)
+        return built
+
+    numbers = measure(build_there, started=args.started, seconds=args.seconds, repeats=args.repeats)
+    own = {"framework": args.framework, "workload": args.workload, "versions": {}}
+    for name in {package, "jax"} & {*sys.modules}:
+        own["versions"][name] = sys.modules[name].__version__
+    print(json.dumps({**own, **numbers}, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """DDPM's U-Net of two levels in PyTorch, as `jnn.models.diffusion_unet` computes it with one block a level.
 
-Names are those of jnn's parameters, for `jnn.parity` and `jnn.interop.torch`.
+Names are those of jnn's parameters, for `jnn.parity` and `jnn.interop.torch`. Torch alone is imported: the benchmarks
+have it, too.
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from jnn.layers import rotary_rates
 
 
 class Block(nn.Module):
@@ -52,7 +51,7 @@ class UNet(nn.Module):
         self.up2 = nn.ModuleDict({"block1": block(2 * b, b, True), "block2": block(a + b, b, True), "enlarge": same(b)})
         self.up1 = nn.ModuleDict({"block1": block(a + b, a), "block2": block(2 * a, a)})
         self.norm, self.out = nn.GroupNorm(groups, a), nn.Conv2d(a, channels_out, 3, padding=1)
-        self.rates = [float(rate) for rate in rotary_rates(a)]
+        self.rates = [10_000.0 ** (-2 * i / a) for i in range(a // 2)]
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         angles = t[:, None].to(x.dtype) * torch.tensor(self.rates, dtype=x.dtype)

@@ -6,32 +6,31 @@ where `nnx.jit` walks both at every step.
 
 from __future__ import annotations
 
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 
 from experiments.benchmarks import problems
+from experiments.benchmarks.frameworks.optimizers import mean_loss, optimizer_of
 from experiments.benchmarks.measure import Built
 
 
-def built(name: str, model: nnx.Module, optimizer: optax.GradientTransformation) -> Built:
-    """Trains the model on the workload's batch."""
-    batch = jax.tree.map(jnp.asarray, problems.batch(name))
+def build(workload: str) -> Built:
+    """Trains a network on the workload's batch."""
+    model, batch = NETWORKS[workload](nnx.Rngs(0)), jax.tree.map(jnp.asarray, problems.batch(workload))
 
     def update(model, optimizer, batch):
         def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(batch["x"]), batch["y"]).mean()
+            return mean_loss(model(batch["x"]), batch["y"])
 
         value, grads = nnx.value_and_grad(loss)(model)
         optimizer.update(model, grads)
         return value
 
     count = sum(math.prod(p.shape) for p in jax.tree.leaves(nnx.state(model, nnx.Param)))
-    state = nnx.Optimizer(model, optimizer, wrt=nnx.Param)
+    state = nnx.Optimizer(model, optimizer_of(workload), wrt=nnx.Param)
     bound = nnx.jit_partial(update, model, state, graph=False, donate_argnums=0)  # 0 is all that is bound
     return Built(lambda: bound(batch), float, count)
 
@@ -72,24 +71,25 @@ class LastState(nnx.Module):
 class Block(nnx.Module):
     """Pre-norm attention and MLP."""
 
-    def __init__(self, width: int, heads: int, rngs: nnx.Rngs):
+    def __init__(self, size: problems.Transformer, rngs: nnx.Rngs, *, causal: bool):
+        width, self.causal = size.width, causal
         self.norm1, self.norm2 = nnx.LayerNorm(width, rngs=rngs), nnx.LayerNorm(width, rngs=rngs)
-        self.attention = nnx.MultiHeadAttention(heads, width, decode=False, rngs=rngs)
+        self.attention = nnx.MultiHeadAttention(size.heads, width, decode=False, rngs=rngs)
         self.up, self.down = nnx.Linear(width, 4 * width, rngs=rngs), nnx.Linear(4 * width, width, rngs=rngs)
 
     def __call__(self, x):
-        x = x + self.attention(self.norm1(x), is_causal=True)
+        x = x + self.attention(self.norm1(x), is_causal=self.causal)
         return x + self.down(nnx.gelu(self.up(self.norm2(x))))
 
 
 class Gpt(nnx.Module):
     """The decoder, its read-out tied to the token table."""
 
-    def __init__(self, size: problems.Decoder, rngs: nnx.Rngs):
+    def __init__(self, size: problems.Transformer, rngs: nnx.Rngs):
         init = nnx.initializers.normal(0.02)
         self.tokens = nnx.Embed(size.vocab, size.width, embedding_init=init, rngs=rngs)
         self.positions = nnx.Embed(size.tokens, size.width, embedding_init=init, rngs=rngs)
-        self.blocks = nnx.List([Block(size.width, size.heads, rngs) for _ in range(size.layers)])
+        self.blocks = nnx.List([Block(size, rngs, causal=True) for _ in range(size.layers)])
         self.norm = nnx.LayerNorm(size.width, rngs=rngs)
 
     def __call__(self, tokens):
@@ -97,6 +97,62 @@ class Gpt(nnx.Module):
         for block in self.blocks:
             x = block(x)
         return self.tokens.attend(self.norm(x))
+
+
+class ViT(nnx.Module):
+    """Patches and a class token, from which the logits are read."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        size, c, patch = problems.VIT, problems.PROBLEMS["vit"].shape[-1], (problems.PATCH, problems.PATCH)
+        self.patch = nnx.Conv(c, size.width, patch, patch, padding="VALID", rngs=rngs)
+        self.token = nnx.Param(jnp.zeros((1, 1, size.width)))
+        self.positions = nnx.Param(jax.random.normal(rngs.params(), (size.tokens + 1, size.width)) * 0.02)
+        self.blocks = nnx.List([Block(size, rngs, causal=False) for _ in range(size.layers)])
+        self.norm = nnx.LayerNorm(size.width, rngs=rngs)
+        self.out = nnx.Linear(size.width, problems.CLASSES, rngs=rngs)
+
+    def __call__(self, x):
+        h = self.patch(x).reshape(len(x), -1, self.token.shape[-1])
+        h = jnp.concatenate([jnp.broadcast_to(self.token[...], (len(x), *self.token.shape[1:])), h], 1)
+        h = h + self.positions[...]
+        for block in self.blocks:
+            h = block(h)
+        return self.out(self.norm(h)[:, 0])
+
+
+class Unit(nnx.Module):
+    """A convolution and batch norm."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, rngs: nnx.Rngs, stride: int = 1, groups: int = 1):
+        pads = [(kernel // 2,) * 2] * 2
+        how = {"padding": pads, "feature_group_count": groups, "use_bias": False}
+        self.conv = nnx.Conv(c_in, c_out, (kernel, kernel), stride, rngs=rngs, **how)
+        self.norm = nnx.BatchNorm(c_out, momentum=problems.STATISTICS_MOMENTUM, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.conv(x))
+
+
+class MobileNet(nnx.Module):
+    """Inverted residuals."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        size, c, blocks = problems.MOBILENET, problems.MOBILENET.stem, []
+        self.stem = Unit(3, c, 3, rngs)
+        for width, stride in zip(size.widths, size.strides, strict=True):
+            wide = size.widen * c
+            parts = [Unit(c, wide, 1, rngs), Unit(wide, wide, 3, rngs, stride, wide), Unit(wide, width, 1, rngs)]
+            blocks.append(nnx.List(parts))
+            c = width
+        self.blocks, self.last = nnx.List(blocks), Unit(c, size.last, 1, rngs)
+        self.out = nnx.Linear(size.last, problems.CLASSES, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.relu6(self.stem(x))
+        for expand, depthwise, project in self.blocks:
+            h = project(nnx.relu6(depthwise(nnx.relu6(expand(x)))))
+            x = x + h if x.shape == h.shape else h
+        return self.out(nnx.relu6(self.last(x)).mean((1, 2)))
 
 
 class Tiny(nnx.Module):
@@ -112,20 +168,13 @@ class Tiny(nnx.Module):
         return self.out(x)
 
 
-def decoder(name: str) -> Built:
-    optimizer = optax.adamw(problems.LEARNING_RATE, weight_decay=problems.WEIGHT_DECAY)
-    return built(name, Gpt(problems.DECODERS[name], nnx.Rngs(0)), optimizer)
-
-
-def by_adam(name: str, model: type) -> Built:
-    return built(name, model(nnx.Rngs(0)), optax.adam(problems.LEARNING_RATE))
-
-
-WORKLOADS = {
-    "mlp": functools.partial(by_adam, "mlp", Mlp),
-    "cnn": functools.partial(by_adam, "cnn", Cnn),
-    "lstm": functools.partial(by_adam, "lstm", LastState),
-    "gpt": functools.partial(decoder, "gpt"),
-    "tiny": functools.partial(by_adam, "tiny", Tiny),
-    "deep": functools.partial(decoder, "deep"),
+NETWORKS = {
+    "mlp": Mlp,
+    "cnn": Cnn,
+    "lstm": LastState,
+    "gpt": lambda rngs: Gpt(problems.DECODERS["gpt"], rngs),
+    "tiny": Tiny,
+    "deep": lambda rngs: Gpt(problems.DECODERS["deep"], rngs),
+    "mobilenet": MobileNet,
+    "vit": ViT,
 }

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,12 +11,13 @@ import numpy as np
 import optax
 
 from experiments.benchmarks import problems
+from experiments.benchmarks.frameworks.optimizers import optimizer_of
 from experiments.benchmarks.measure import Built
 
 
-def built(name: str, model: eqx.Module, optimizer: optax.GradientTransformation) -> Built:
-    """Trains the model, `model(x, key) -> logits` of one example, on the workload's batch."""
-    batch = problems.batch(name)
+def build(workload: str) -> Built:
+    """Trains a network, `model(x, key) -> logits` of one example, on the workload's batch."""
+    model, optimizer, batch = NETWORKS[workload](jax.random.key(0)), optimizer_of(workload), problems.batch(workload)
     if batch["x"].ndim == 4:
         batch["x"] = np.ascontiguousarray(batch["x"].transpose(0, 3, 1, 2))
     batch = jax.tree.map(jnp.asarray, batch)
@@ -155,20 +154,11 @@ class Tiny(eqx.Module):
         return self.out(x)
 
 
-def decoder(name: str) -> Built:
-    optimizer = optax.adamw(problems.LEARNING_RATE, weight_decay=problems.WEIGHT_DECAY)
-    return built(name, Gpt(problems.DECODERS[name], jax.random.key(0)), optimizer)
-
-
-def by_adam(name: str, model: type) -> Built:
-    return built(name, model(jax.random.key(0)), optax.adam(problems.LEARNING_RATE))
-
-
-WORKLOADS = {
-    "mlp": functools.partial(by_adam, "mlp", Mlp),
-    "cnn": functools.partial(by_adam, "cnn", Cnn),
-    "lstm": functools.partial(by_adam, "lstm", LastState),
-    "gpt": functools.partial(decoder, "gpt"),
-    "tiny": functools.partial(by_adam, "tiny", Tiny),
-    "deep": functools.partial(decoder, "deep"),
+NETWORKS = {
+    "mlp": Mlp,
+    "cnn": Cnn,
+    "lstm": LastState,
+    "gpt": lambda key: Gpt(problems.DECODERS["gpt"], key),
+    "tiny": Tiny,
+    "deep": lambda key: Gpt(problems.DECODERS["deep"], key),
 }

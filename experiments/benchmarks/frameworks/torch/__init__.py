@@ -1,0 +1,1 @@
+"""torch at its best: on a CPU every core, fused optimizers, convolutions channels last; or `torch.compile`d."""

@@ -132,6 +132,8 @@ def _read(inside: dict[str, Instruction], users: dict[str, list[Instruction]], v
     """Bytes of a value that its users look at."""
     total = 0
     for user in users.get(value.name, []):
+        if _in_flight(user) or (user.opcode == "tuple" and user.root):
+            continue
         if user.opcode == "dynamic-slice" and user.operands[0] == value.name:
             total += type_bytes(user.type)
         elif user.opcode == "dynamic-update-slice" and user.operands[0] == value.name:
@@ -143,7 +145,14 @@ def _read(inside: dict[str, Instruction], users: dict[str, list[Instruction]], v
     return total
 
 
+def _in_flight(instruction: Instruction) -> bool:
+    """Whether it hands on what a TPU's asynchronous collective, begun by another fusion, has under way."""
+    return "chain_id=" in instruction.attributes or "AsyncCollectiveDone" in instruction.attributes
+
+
 def _written(inside: dict[str, Instruction], part: Instruction) -> int:
+    if part.opcode == "parameter" or _in_flight(part):
+        return 0
     while part.opcode in _THROUGH and part.operands:
         if inside[part.operands[0]].opcode == "parameter":
             break

@@ -93,6 +93,44 @@ ENTRY %main (x: f32[12,100], i: s32[]) -> f32[1,100] {
     assert hbm_traffic(text) == 2 * 400 + 4
 
 
+def test_what_is_under_way_is_handed_on_for_nothing():
+    """A TPU's asynchronous gather: begun, worked on within a product's fusion, and ended."""
+    gather = "bf16[16,8]{1,0} all-gather(%p), channel_id=7, replica_groups={}, dimensions={0}"
+    text = f"""HloModule m, is_scheduled=true
+
+%begin (p: bf16[8,8]) -> bf16[16,8] {{
+  %p = bf16[8,8]{{1,0}} parameter(0)
+  %g = {gather}, frontend_attributes={{chain_id="0"}}
+  ROOT %c = bf16[16,8]{{1,0}} custom-call(%g), custom_call_target="AsyncCollectiveStart"
+}}
+
+%work (p: bf16[8,8], q: bf16[16,8], x: bf16[4,4]) -> (bf16[4,4], bf16[8,8], bf16[16,8]) {{
+  %p = bf16[8,8]{{1,0}} parameter(0)
+  %q = bf16[16,8]{{1,0}} parameter(1)
+  %x = bf16[4,4]{{1,0}} parameter(2)
+  %g = {gather}, frontend_attributes={{chain_id="0"}}
+  %d = bf16[4,4]{{1,0}} dot(%x, %x), lhs_contracting_dims={{1}}, rhs_contracting_dims={{0}}
+  ROOT %t = (bf16[4,4]{{1,0}}, bf16[8,8]{{1,0}}, bf16[16,8]{{1,0}}) tuple(%d, %p, %g)
+}}
+
+%end (p: bf16[8,8], q: bf16[16,8]) -> bf16[16,8] {{
+  %p = bf16[8,8]{{1,0}} parameter(0)
+  %q = bf16[16,8]{{1,0}} parameter(1)
+  %g = {gather}, frontend_attributes={{chain_id="0"}}
+  ROOT %c = bf16[16,8]{{1,0}} custom-call(%p, %q, %g), custom_call_target="AsyncCollectiveDone"
+}}
+
+ENTRY %main (w: bf16[8,8], x: bf16[4,4]) -> bf16[16,8] {{
+  %w = bf16[8,8]{{1,0}} parameter(0)
+  %x = bf16[4,4]{{1,0}} parameter(1)
+  %a = bf16[16,8]{{1,0}} fusion(%w), kind=kCustom, calls=%begin
+  %b = (bf16[4,4]{{1,0}}, bf16[8,8]{{1,0}}, bf16[16,8]{{1,0}}) fusion(%w, %a, %x), kind=kOutput, calls=%work
+  %whole = bf16[16,8]{{1,0}} get-tuple-element(%b), index=2
+  ROOT %c = bf16[16,8]{{1,0}} fusion(%w, %whole), kind=kCustom, calls=%end
+}}"""
+    assert hbm_traffic(text) == 2 * (16 * 8) + 2 * (2 * 4 * 4)  # the gathered, and the product's two
+
+
 CHAIN = """HloModule m
 
 ENTRY %main (x: f32[100]) -> f32[100] {

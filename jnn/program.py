@@ -35,7 +35,22 @@ COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
-TPU_OPTIONS: dict[str, dict[str, Any]] = {}
+# Compiler options of steps, by chip; what each does is in docs/preflight.md, "What a TPU's compiler is told".
+# Sums between devices go by the sparse cores, beside what the others compute; gathers, which the sparse cores do not
+# take there, in parts within the fusions of products.
+_SPARSE_SUMS = {
+    "xla_tpu_enable_sparse_core_collective_offload_reduce_scatter": True,
+    "xla_tpu_enable_sparse_core_collective_offload_all_reduce": True,
+}
+_FUSED_GATHERS = {
+    "xla_tpu_enable_async_collective_fusion": True,
+    "xla_tpu_enable_async_collective_fusion_fuse_all_gather": True,
+    "xla_tpu_enable_async_collective_fusion_multiple_steps": True,
+    "xla_tpu_overlap_compute_collective_tc": True,
+    "xla_enable_async_all_gather": True,
+}
+TPU_OPTIONS: dict[str, dict[str, Any]] = {"v5p": _SPARSE_SUMS | _FUSED_GATHERS, "v6e": _SPARSE_SUMS | _FUSED_GATHERS}
+
 _unknown: set[str] = set()  # options that a compiler of this process has refused
 _REFUSAL = re.compile(r"No such compile option: '(\w+)'|(?:into flag|setting option) (\w+)")
 

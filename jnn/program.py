@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import types
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,13 +36,9 @@ COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Compiler options of steps, by chip; what each does is in docs/preflight.md, "What a TPU's compiler is told".
-# Sums between devices go by the sparse cores, beside what the others compute; gathers, which the sparse cores do not
-# take there, in parts within the fusions of products.
-_SPARSE_SUMS = {
-    "xla_tpu_enable_sparse_core_collective_offload_reduce_scatter": True,
-    "xla_tpu_enable_sparse_core_collective_offload_all_reduce": True,
-}
+# Compiler options of steps, by chip; what each does is in docs/preflight.md, "What a TPU's compiler is told". Gathers
+# go on in parts within the fusions of products; sums between devices by the sparse cores, or, where a chip has none, as
+# gathers do.
 _FUSED_GATHERS = {
     "xla_tpu_enable_async_collective_fusion": True,
     "xla_tpu_enable_async_collective_fusion_fuse_all_gather": True,
@@ -49,9 +46,23 @@ _FUSED_GATHERS = {
     "xla_tpu_overlap_compute_collective_tc": True,
     "xla_enable_async_all_gather": True,
 }
-TPU_OPTIONS: dict[str, dict[str, Any]] = {"v5p": _SPARSE_SUMS | _FUSED_GATHERS, "v6e": _SPARSE_SUMS | _FUSED_GATHERS}
+_FUSED_SUMS = {
+    "xla_tpu_enable_async_collective_fusion_fuse_all_reduce": True,
+    "xla_tpu_enable_async_collective_fusion_fuse_reduce_scatter": True,
+    "xla_enable_async_all_reduce": True,
+    "xla_enable_async_reduce_scatter_fusion": True,
+}
+_SPARSE_SUMS = {
+    "xla_tpu_enable_sparse_core_collective_offload_reduce_scatter": True,
+    "xla_tpu_enable_sparse_core_collective_offload_all_reduce": True,
+}
+TPU_OPTIONS: dict[str, dict[str, Any]] = {
+    "v5e": _FUSED_GATHERS | _FUSED_SUMS,
+    "v5p": _FUSED_GATHERS | _SPARSE_SUMS,
+    "v6e": _FUSED_GATHERS | _SPARSE_SUMS,
+}
 
-_unknown: set[str] = set()  # options that a compiler of this process has refused
+_refused = types.SimpleNamespace(options=frozenset())  # those that a compiler of this process does not know
 _REFUSAL = re.compile(r"No such compile option: '(\w+)'|(?:into flag|setting option) (\w+)")
 
 
@@ -83,13 +94,12 @@ class Program:
         self._more = () if given is None else (given,)
         self.part = jax.jit(f, out_shardings=out_shardings)  # its buffers are the whole's to donate
         whole = functools.partial(jax.jit, f, donate_argnums=donate_argnums, out_shardings=out_shardings)
-        self._jitted = lambda machine: whole(compiler_options=options_of(kind, machine))
         # asked for at the first call: jax.distributed.initialize must come before the first question for a backend
-        self._whole = functools.cache(self._jitted)
+        self._whole = functools.cache(lambda machine, _: whole(compiler_options=options_of(kind, machine)))
 
     def __call__(self, *args: Any) -> Any:
         try:
-            return self._whole(backend.machine())(*args, *self._more)
+            return self._whole(backend.machine(), _refused.options)(*args, *self._more)
         except (RuntimeError, ValueError) as error:
             if "deleted" in str(error):
                 raise RuntimeError(
@@ -102,7 +112,6 @@ class Program:
                     "networks that begin alike need copies: jax.tree.map(jnp.copy, params)."
                 ) from error
             if forget_unknown(error):
-                self._whole.cache_clear()
                 return self(*args)
             # JAX refuses options within a program, whatever the arguments; to ask first would cost every call some
             # microseconds, and there is no public question
@@ -112,11 +121,11 @@ class Program:
 
     def trace(self, *args: Any) -> jax.stages.Traced:
         """As a jitted function's: its jaxpr, before anything is lowered."""
-        return self._jitted(backend.machine()).trace(*args, *self._more)
+        return self._whole(backend.machine(), _refused.options).trace(*args, *self._more)
 
     def lower(self, *args: Any) -> jax.stages.Lowered:
         """As a jitted function's: to look at what is compiled, or to compile it for somewhere else."""
-        return self._jitted(backend.machine()).lower(*args, *self._more)
+        return self._whole(backend.machine(), _refused.options).lower(*args, *self._more)
 
 
 def options_of(kind: str, machine: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
@@ -127,13 +136,13 @@ def options_of(kind: str, machine: str, environ: Mapping[str, str] = os.environ)
     """
     platform, _, chip = machine.partition(":")
     rows = {"cpu": COMPILER_OPTIONS[kind], "tpu": TPU_OPTIONS.get(chip, {}) if kind == "step" else {}}
-    left_out = _unknown.union(re.findall(r"--(\w+)", environ.get("LIBTPU_INIT_ARGS", "")))
+    left_out = _refused.options.union(re.findall(r"--(\w+)", environ.get("LIBTPU_INIT_ARGS", "")))
     return {name: value for name, value in rows.get(platform, {}).items() if name not in left_out} or None
 
 
 def compiled(lower: Callable[[], jax.stages.Lowered], options: Mapping[str, Any] | None = None) -> jax.stages.Compiled:
     """What is lowered, compiled ahead of time with more options, those left out that its compiler does not know."""
-    known = {name: value for name, value in (options or {}).items() if name not in _unknown}
+    known = {name: value for name, value in (options or {}).items() if name not in _refused.options}
     lowered = lower()
     try:
         return lowered.compile(known or None)
@@ -147,8 +156,8 @@ def forget_unknown(error: Exception) -> bool:
     """Whether an error is a compiler's that does not know an option; the option is then left out from here on."""
     found = _REFUSAL.search(str(error))
     name = found and (found[1] or found[2])
-    if not name or name in _unknown:
+    if not name or name in _refused.options:
         return False
-    _unknown.add(name)
+    _refused.options |= {name}
     warnings.warn(f"This compiler does not know {name}, which is left out: steps may be slower.", stacklevel=3)
     return True

@@ -58,7 +58,7 @@ def test_what_the_user_has_set_stays(monkeypatch):
 @pytest.fixture
 def unknown(monkeypatch):
     """An option of steps that no compiler knows."""
-    monkeypatch.setattr(program, "_unknown", set())
+    monkeypatch.setattr(program._refused, "options", frozenset())
     monkeypatch.setitem(COMPILER_OPTIONS, "step", {"xla_no_such": True} | COMPILER_OPTIONS["step"])
 
 

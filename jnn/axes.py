@@ -20,11 +20,16 @@ from typing import Any, Protocol, TypeVar
 
 import jax
 from jax.lax import with_sharding_constraint
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 
 class Layout(Protocol):
     """Where arrays lie, by the names of their axes: `jnn.parallel.Layout`."""
+
+    @property
+    def mesh(self) -> Mesh:
+        """Of devices; within `shard_map` an abstract one, which knows what is taken."""
+        ...
 
     def activation(self, shape: tuple[int, ...], names: tuple[str | None, ...]) -> NamedSharding:
         """Where an activation lies whose last axes have these names; None is anywhere."""
@@ -197,21 +202,32 @@ def shard_mapped(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) ->
     """
 
     def shared(*args: jax.Array) -> jax.Array:
-        placed = [placement(x, *axes) for x, axes in zip(args, names, strict=True)]
-        if placed[0] is None or jax.sharding.get_abstract_mesh().manual_axes:
+        if not (free := free_axes()):
             return f(*args)
-        specs = tuple(where.spec for where in placed if where is not None)
+        placed = [placement(x, *axes) for x, axes in zip(args, names, strict=True)]
+        specs = tuple(where.spec for where in placed)
         # without check_vma: kernels do not say of their results between which devices they differ
-        return jax.shard_map(f, mesh=placed[0].mesh, in_specs=specs, out_specs=specs[0], check_vma=False)(*args)
+        on_each = partial(jax.shard_map, mesh=placed[0].mesh, axis_names=free, check_vma=False)
+        return on_each(f, in_specs=specs, out_specs=specs[0])(*args)
 
     return shared
 
 
-def placement(x: jax.Array, *names: str | None) -> NamedSharding | None:
-    """Where `shard_mapped` wants an array; None without a layout."""
+def free_axes() -> set[str]:
+    """The axes of the layout's mesh along which arrays are not pieces already.
+
+    None without a layout, and within a `shard_map` that it knows nothing of.
+    """
+    layout, taken = in_force(), jax.sharding.get_abstract_mesh().manual_axes
+    if layout is None or (taken and not layout.mesh.manual_axes):
+        return set()
+    return set(layout.mesh.axis_names) - set(taken)
+
+
+def placement(x: jax.Array, *names: str | None) -> NamedSharding:
+    """Where `shard_mapped` wants an array; a layout is in force."""
     layout = _in_force.value
-    if layout is None:
-        return None
+    assert layout is not None
     where = layout.activation(x.shape, names)
     rules = [None if rule is PartitionSpec.UNCONSTRAINED else rule for rule in where.spec]
     return NamedSharding(where.mesh, PartitionSpec(*rules))

@@ -1,8 +1,8 @@
 """Which formulation runs on which backend: the one table, with the measured reason for each row.
 
     choose(name, refusals) -> formulation            the backend's, or the plain one where that cannot run
-    platform() -> "cpu"                              what this trace is for
-    target(platform), recording() as chosen          trace for another backend; what a trace chose, where, and why
+    platform() -> "cpu", machine() -> "tpu:v5p"      what this trace is for
+    target(platform, chip), recording() as chosen    trace for another backend; what a trace chose, where, and why
     make_deterministic(), nondeterminism() -> ""     asks a GPU for the same bits each time; why it may not give them
 
 The formulations of a row are the same function of the same arguments; only their speed and memory differ.
@@ -116,6 +116,7 @@ TABLE = {
     ),
 }
 
+_TPUS = {"TPU v5 lite": "v5e", "TPU v5": "v5p", "TPU v6 lite": "v6e", "TPU7x": "tpu7x"}  # by JAX's names of them
 _DETERMINISTIC = "--xla_gpu_deterministic_ops"
 _JAX = os.path.dirname(jax.__file__) + os.sep
 _target = jax.make_user_context(default_value=None)
@@ -140,7 +141,15 @@ class Choice:
 
 def platform() -> str:
     """The backend that this trace is for: "cpu", "tpu", "gpu", ..."""
-    return _target.value or jax.default_backend()
+    return (_target.value or jax.default_backend()).partition(":")[0]
+
+
+def machine() -> str:
+    """The backend and, of a TPU, the chip that this trace is for: "cpu", "tpu:v5p", "tpu:v6e", ..."""
+    if (there := _target.value) is not None:
+        return there
+    here = jax.default_backend()
+    return here if here != "tpu" else f"tpu:{_TPUS.get(jax.devices()[0].device_kind, '')}"
 
 
 def choose(name: str, refusals: Mapping[str, Callable[[], str]] | None = None) -> str:
@@ -172,14 +181,14 @@ def _callers(frame: types.FrameType) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def target(platform: str) -> Iterator[None]:
-    """Traces for another backend than the default one.
+def target(platform: str, chip: str = "") -> Iterator[None]:
+    """Traces for another backend than the default one, and for a chip of it.
 
-    >>> with target("tpu"):
-    ...     choose("dense")
-    'batched'
+    >>> with target("tpu", "v5p"):
+    ...     choose("dense"), machine()
+    ('batched', 'tpu:v5p')
     """
-    with _target(platform):
+    with _target(f"{platform}:{chip}" if chip else platform):
         yield
 
 

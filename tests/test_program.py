@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from jnn.program import COMPILER_OPTIONS, Program
+from jnn import program
+from jnn.backend import machine, target
+from jnn.program import COMPILER_OPTIONS, TPU_OPTIONS, Program, compiled, options_of
 
 
 @pytest.mark.parametrize("kind", COMPILER_OPTIONS)
@@ -37,3 +39,42 @@ def test_an_array_in_two_places_of_the_state_is_one_clear_error():
 
 def test_a_program_shows_its_jaxpr():
     assert str(Program(lambda x: 2 * x, "step").trace(1.0).jaxpr).count("mul") == 1
+
+
+def test_options_are_of_a_chip():
+    assert options_of("step", "cpu") == COMPILER_OPTIONS["step"]
+    for chip, options in TPU_OPTIONS.items():
+        with target("tpu", chip):
+            assert options_of("step", machine(), {}) == options
+            assert options_of("init", machine(), {}) is None
+    assert options_of("step", "tpu:v9", {}) is options_of("step", "gpu", {}) is None
+
+
+def test_what_the_user_has_set_stays(monkeypatch):
+    monkeypatch.setitem(TPU_OPTIONS, "v5p", {"xla_tpu_one": True, "xla_tpu_two": True})
+    assert options_of("step", "tpu:v5p", {"LIBTPU_INIT_ARGS": "--xla_tpu_one=false"}) == {"xla_tpu_two": True}
+
+
+@pytest.fixture
+def unknown(monkeypatch):
+    """An option of steps that no compiler knows."""
+    monkeypatch.setattr(program._refused, "options", frozenset())
+    monkeypatch.setitem(COMPILER_OPTIONS, "step", {"xla_no_such": True} | COMPILER_OPTIONS["step"])
+
+
+@pytest.mark.usefixtures("unknown")
+def test_an_option_that_the_compiler_does_not_know_is_left_out():
+    step = Program(lambda x: x + 1, "step", donate_argnums=(0,))
+    with pytest.warns(UserWarning, match="does not know xla_no_such"):
+        assert step(jax.numpy.float32(1)) == 2
+    assert step(jax.numpy.float32(2)) == 3  # in silence
+    assert options_of("step", "cpu") == {k: v for k, v in COMPILER_OPTIONS["step"].items() if k != "xla_no_such"}
+
+
+@pytest.mark.usefixtures("unknown")
+def test_so_it_is_ahead_of_time():
+    step = Program(lambda x: x + 1, "step")
+    with pytest.warns(UserWarning, match="does not know") as said:
+        double = compiled(lambda: step.lower(1.0), {"xla_nor_this": True})
+    assert double(np.float32(1)) == 2
+    assert len(said) == 2

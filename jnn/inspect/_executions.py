@@ -52,7 +52,7 @@ def _walk(
             yield from _walk(module, body, total, (*loops, instruction.name), callers)
             continue
         for role, name in instruction.called():
-            if role != "to_apply" or instruction.opcode == "call":
+            if role != "to_apply" or instruction.opcode in ("call", "call-start"):
                 yield from _walk(module, name, times, loops, (*callers, instruction))
 
 

@@ -29,7 +29,7 @@ _FREE = {
 }  # fmt: skip
 _MARKS = {  # custom calls that compute nothing
     "AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound", "AsyncCollectiveStart", "AsyncCollectiveDone",
-    "Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape",
+    "Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "PrepareAsyncCallStart", "PrepareAsyncCallDone",
 }  # fmt: skip
 _BRANCHES = {"while", "conditional", "call"}  # whose computations are schedules of their own
 

@@ -2,13 +2,15 @@
 
 What lives here: meshes from short strings (`_mesh`), rules from the names of axes to those of a mesh (`_rules`,
 `_layout`, `_placed`), the train step on a mesh (`_step`, `_batch`, `_global_arrays`, `_serialize`, `_reduce`), its sums
-in one order on any number of devices (`_lanes`), the step by `jax.pmap` (`_pmap`), gradients between slices in few bits
-(`_gradient_compression`, `_codecs`), some axes by hand (`_shard_map`), and a room: what layers become along an axis
-(`layers/`). What does not: models, which name axes by `jnn.axes`; the step itself, which is `jnn.train.make_step`; the
-processes of a job (`jnn.launch`), and machines that are not there (`jnn.preflight`).
+in one order on any number of devices (`_lanes`) or once along an axis (`_deferred`), the step by `jax.pmap` (`_pmap`),
+gradients between slices in few bits (`_gradient_compression`, `_codecs`), some axes by hand (`_shard_map`), and a room:
+what layers become along an axis (`layers/`). What does not: models, which name axes by `jnn.axes`; the step itself,
+which is `jnn.train.make_step`; the processes of a job (`jnn.launch`), and machines that are not there
+(`jnn.preflight`).
 """
 
 from jnn.parallel._batch import check_rows, put_batch
+from jnn.parallel._deferred import deferred_sums
 from jnn.parallel._global_arrays import local, split_batch
 from jnn.parallel._gradient_compression import compressed_sums, error_feedback_step, zero_residual
 from jnn.parallel._lanes import lane_sums
@@ -41,6 +43,7 @@ __all__ = [
     "check_rows",
     "compile_sharded",
     "compressed_sums",
+    "deferred_sums",
     "devices_along",
     "drawn_state",
     "error_feedback_step",

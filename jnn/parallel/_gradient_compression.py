@@ -16,23 +16,22 @@ of that step; a gradient that is not finite leaves nothing to send later.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
-from jnn.axes import use_layout
 from jnn.parallel._codecs import Codec, bfloat16, encode_with_feedback, signs
+from jnn.parallel._deferred import sums_along
 from jnn.parallel._layout import Layout
-from jnn.parallel._reduce import all_reduce_sums
-from jnn.parallel._shard_map import axis_size, layout_inside, shard_map
+from jnn.parallel._shard_map import axis_size, shard_map
 from jnn.parallel._step import Sharded, sharded_step
 from jnn.param import Params
 from jnn.precision import wide_dtype
 from jnn.program import Program
-from jnn.train import AddUp, Batch, Context, LossFn, Remember, Sums, gradient_sums
+from jnn.train import AddUp, Batch, Context, LossFn, Remember, Sums
 
 AXIS = "slice"
 RESIDUAL = "slice_residual"  # `Layout.like` knows the name
@@ -53,10 +52,10 @@ def compressed_sums(layout: Layout, *, codec: Codec = bfloat16) -> AddUp:
     >>> step = jnn.parallel.sharded_step(lambda *_: None, optax.sgd(0.1), jax.random.key(0), place,
     ...     sums=compressed_sums(place))
     """
-    axis_size("compressed_sums", layout.mesh, AXIS)
+    of_slices = _of_slices(layout, "compressed_sums")
 
     def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
-        sums, rows = _of_slices(layout, loss, params, batch, ctx, **options)
+        sums, rows = of_slices(loss, params, batch, ctx, **options)
         return sums._replace(gradients=_add(layout, codec, sums.gradients, None)[0]), rows
 
     return computed
@@ -64,6 +63,7 @@ def compressed_sums(layout: Layout, *, codec: Codec = bfloat16) -> AddUp:
 
 def error_feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
     """As `compressed_sums`; what is not sent is in `ctx.memory["slice_residual"]`, and its new value among the rows."""
+    of_slices = _of_slices(layout, "error_feedback_step")
 
     def computed(loss: LossFn, params: Params, batch: Batch, ctx: Context, **options: Any) -> tuple[Sums, Any]:
         if not isinstance(ctx.memory, dict) or RESIDUAL not in ctx.memory:
@@ -73,7 +73,7 @@ def error_feedback_sums(layout: Layout, *, codec: Codec = signs) -> AddUp:
             )
         residual, own = ctx.memory[RESIDUAL], {k: v for k, v in ctx.memory.items() if k != RESIDUAL}
         scale = options.get("scale", 1.0)  # of float16: what is kept is in units that do not change with it
-        sums, rows = _of_slices(layout, loss, params, batch, ctx._replace(memory=own), **options)
+        sums, rows = of_slices(loss, params, batch, ctx._replace(memory=own), **options)
         gradients, left = _add(layout, codec, sums.gradients, jax.tree.map(lambda r: r * scale, residual))
         left = jax.tree.map(lambda r: r / scale, left)
         return sums._replace(gradients=gradients), {RESIDUAL: left, "rows": rows}
@@ -123,28 +123,15 @@ def error_feedback_step(
         own = own if remember is None else remember(own, params, stats, rows["rows"], step)
         return {**own, RESIDUAL: rows[RESIDUAL]}
 
-    axis_size("error_feedback_step", layout.mesh, AXIS)
     sums = error_feedback_sums(layout, codec=codec)
     return sharded_step(loss, optimizer, key, layout, sums=sums, remember=kept, **options)
 
 
-def _of_slices(
-    layout: Layout, loss: LossFn, params: Params, batch: Batch, ctx: Context, *, scale: Any = 1.0, **options: Any
-) -> tuple[Sums, Any]:
+def _of_slices(layout: Layout, where: str) -> AddUp:
     """The sums over all rows, but for the gradients: each slice's own (slices, *shape)."""
-    whole, rows = PartitionSpec(), PartitionSpec(AXIS)
-    split = cast(Any, Sums)(rows, *[whole] * 4)  # gradients stay each slice's own
-
-    # without check_vma: with it the gradient would come summed already, in float32
-    @shard_map(layout.mesh, AXIS, (whole, rows, whole, whole), (split, rows), check_vma=False)
-    def of_slice(params: Params, batch: Batch, ctx: Context, scale: Any) -> tuple[Sums, Any]:
-        own = ctx.fold(jax.lax.axis_index(AXIS))  # or every slice would have the same noise
-        with use_layout(layout_inside(layout)):
-            sums, results = gradient_sums(loss, params, batch, own, scale=scale, **options)
-        total = all_reduce_sums(sums._replace(gradients={}), AXIS)
-        return total._replace(gradients=jax.tree.map(lambda g: g[None], sums.gradients)), results
-
-    return of_slice(params, batch, ctx, scale)
+    return sums_along(
+        layout, AXIS, lambda gradients: jax.tree.map(lambda g: g[None], gradients), PartitionSpec(AXIS), where
+    )
 
 
 def _add(layout: Layout, codec: Codec, shares: Params, residual: Params | None) -> tuple[Params, Params]:

@@ -41,8 +41,9 @@ from jnn.parallel import (
 from jnn.parallel.layers import model_parallel
 from jnn.param import Params, Spec, is_key
 from jnn.preflight._chips import GIB
+from jnn.preflight._hopper import OPTIONS as CUDA_OPTIONS
 from jnn.preflight._topology import Topology
-from jnn.program import Program
+from jnn.program import Program, compiled
 from jnn.train import Batch, LossFn, Metrics, TrainState, compile_step, make_step
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
@@ -231,7 +232,8 @@ def check_shares(where: str, batch: Batch, layout: Layout, lanes: int | None, mi
 def compile_for(prepared: Prepared, topology: Topology) -> Compiled:
     """Counts and compiles the step; a program that finds no room is a result, not an error."""
     job = prepared.job
-    with target(topology.chip.platform):
+    options = CUDA_OPTIONS if topology.chip.platform == "cuda" else None
+    with target(topology.chip.platform, topology.chip.name if topology.chip.platform == "tpu" else ""):
         # stages with the ticks in which they are idle; attention and experts as they are written: their true work
         with (
             use_layout(prepared.layout),
@@ -240,16 +242,16 @@ def compile_for(prepared: Prepared, topology: Topology) -> Compiled:
         ):
             counted = flops(job.step(), prepared.state, prepared.batch)
         step = job.sharded(prepared.layout)
-        with recording() as chosen:
-            lowered = step.lower(prepared.state, prepared.batch)
-        refused = tuple(dict.fromkeys(f"{choice}; {choice.why}" for choice in chosen if choice.refused))
+        program, problem = None, None
         try:
-            with own_source_lines():
-                return Compiled(prepared, counted, refused, lowered.compile(), None)
+            with recording() as chosen, own_source_lines():
+                program = compiled(lambda: step.lower(prepared.state, prepared.batch), options)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            return Compiled(prepared, counted, refused, None, read_exhausted(str(error)))
+            problem = read_exhausted(str(error))
+    refused = tuple(dict.fromkeys(f"{choice}; {choice.why}" for choice in chosen if choice.refused))
+    return Compiled(prepared, counted, refused, program, problem)
 
 
 def read_exhausted(message: str) -> TooLarge:

@@ -18,9 +18,10 @@ from jnn.parallel import devices_along, layout
 from jnn.parallel import mesh as make_mesh
 from jnn.param import count_params as count_parameters
 from jnn.preflight import _lint as faults
+from jnn.preflight._chips import Chip
 from jnn.preflight._communication import communication, unexpected_communication
 from jnn.preflight._compile import Compiled, Job, Prepared, compile_for, prepare
-from jnn.preflight._hbm_traffic import hbm_traffic
+from jnn.preflight._hbm_traffic import Traffic, hbm_traffic
 from jnn.preflight._report import Cost, Machine, MemoryFit, Report, Work
 from jnn.preflight._roofline import Roofline, roofline
 from jnn.preflight._topology import Topology, topology
@@ -67,7 +68,7 @@ def preflight(
     compiled = compile_for(prepare(job, place), where)
     found = _collectives(compiled.text, place.mesh, where) if compiled.text else []
     rows = tuple(communication(found, place.mesh, where))
-    line = roofline(compiled.flops, hbm_traffic(compiled.text), rows, where) if compiled.text else None
+    line = roofline(compiled.flops, _traffic(compiled.text, where.chip), rows, where) if compiled.text else None
     return Report(
         machine=Machine(where.name, where.chips, len(where.devices), where.hosts, dict(place.mesh.shape)),
         fit=_fit(compiled, where, explain),
@@ -108,12 +109,18 @@ def _collectives(text: str, mesh: Mesh, where: Topology) -> list[Collective]:
     return collectives_of_slices(text, mesh, list(slices.values()))
 
 
+def _traffic(text: str, chip: Chip) -> Traffic:
+    return hbm_traffic(text, chip.platform, chip.cache)
+
+
 def _fit(compiled: Compiled, where: Topology, explain: bool) -> MemoryFit:
-    prepared, capacity = compiled.prepared, where.chip.memory
+    prepared, capacity = compiled.prepared, where.chip.capacity
     if compiled.program is not None:
         held = memory(compiled.program)
-        values = _values(compiled.text, 3 if capacity is None or held.peak <= capacity else 10)
-        return MemoryFit(capacity, held.peak, prepared.device_bytes, dataclasses.asdict(held), values)
+        spare = round(where.chip.spare * held.peak)
+        parts, needed = dataclasses.asdict(held) | ({"spare": spare} if spare else {}), held.peak + spare
+        values = _values(compiled.text, 3 if capacity is None or needed <= capacity else 10)
+        return MemoryFit(capacity, needed, prepared.device_bytes, parts, values)
     assert compiled.problem is not None
     values, rows = _explain(prepared, where, compiled.problem.needed) if explain else ((), 0)
     note = compiled.problem.message
@@ -133,7 +140,7 @@ def _explain(prepared: Prepared, where: Topology, needed: int | None) -> tuple[t
     job, place = prepared.job, prepared.layout
     shares = job.lanes or devices_along(place.mesh, place.named["batch"])  # lanes: a multiple of these
     least = shares * job.microbatches
-    share = (where.chip.memory or 0) / (needed or math.inf) / 2
+    share = (where.chip.capacity or 0) / (needed or math.inf) / 2
     rows = max(1, int(share * job.rows) // least) * least
     if rows >= job.rows:
         return (), 0

@@ -120,6 +120,7 @@ class Report:
                 "seconds": line.seconds,
                 "mfu_floor": line.mfu(line.floor),
                 "mfu": line.mfu(line.seconds),
+                "mfu_expected": None if line.expected is None else line.mfu(line.expected.seconds),
             }
         return dumps(data, indent=1)
 
@@ -182,8 +183,19 @@ class Report:
                 f"Bound by {line.bound}: {1000 * line.floor:.4g} ms a step at best, MFU {line.mfu(line.floor):.1%}; "
                 f"{1000 * line.seconds:.4g} ms with the collectives that nothing overlaps, MFU "
                 f"{line.mfu(line.seconds):.1%}",
+                self._expected(line),
                 format_table(["ms of a step", "at the published best"], rows),
             ]
+        )
+
+    def _expected(self, line: Roofline) -> str:
+        if (found := line.expected) is None:
+            return f"Nothing was measured on {self.machine.topology.partition(':')[0]} that would say what to expect"
+        by = found.by
+        return (
+            f"Expected: {1000 * found.seconds:.4g} ms a step, MFU {line.mfu(found.seconds):.1%}, as measured on one "
+            f"{by.card} on {by.date}: products at {by.products:.0%} of the peak, what other kernels move at "
+            f"{by.traffic:.0%} of the bandwidth, {1e6 * by.start:.2g} us to begin each"
         )
 
     def _bill(self) -> str:

@@ -1,6 +1,6 @@
 """The least time that a step can take, and what it is that takes it.
 
-    roofline(flops, traffic, moves, topology) -> Roofline
+    roofline(flops, traffic, moves, topology) -> Roofline       with the time that is expected, where that is known
 
 See "Roofline: An Insightful Visual Performance Model for Multicore Architectures", Williams et al., 2009.
 
@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 from jnn.inspect import Flops
 from jnn.preflight._communication import Move
+from jnn.preflight._expected import Expected, expected
+from jnn.preflight._hbm_traffic import Traffic
 from jnn.preflight._topology import Topology
 
 
@@ -29,6 +31,7 @@ class Roofline:
     exposed: float  # that part of `wires` which no other work overlaps
     peak: float  # FLOP/s of all devices together
     model: int  # FLOPs of the model in one step
+    expected: Expected | None = None  # None where nothing was measured of the chip
 
     @property
     def parts(self) -> dict[str, float]:
@@ -60,8 +63,8 @@ class Roofline:
         return self.model / (self.peak * seconds)
 
 
-def roofline(counted: Flops, traffic: int, moves: Sequence[Move], topology: Topology) -> Roofline | None:
-    """The roofline of a step, `traffic` being bytes; None where nothing is published of the devices, as of a CPU."""
+def roofline(counted: Flops, traffic: Traffic, moves: Sequence[Move], topology: Topology) -> Roofline | None:
+    """The roofline of a step; None where nothing is published of the devices, as of a CPU."""
     chip = topology.chip
     if chip.flops is None or chip.bandwidth is None:
         return None
@@ -70,4 +73,6 @@ def roofline(counted: Flops, traffic: int, moves: Sequence[Move], topology: Topo
     for move in moves:
         wires[move.axes] = wires.get(move.axes, 0.0) + move.seconds
     exposed = sum(move.exposed for move in moves)
-    return Roofline(counted.hardware / peak, traffic / chip.bandwidth, wires, exposed, peak, counted.model)
+    compute, memory = counted.hardware / peak, traffic.bytes / chip.bandwidth
+    forecast = expected(counted.hardware / len(topology.devices), traffic, exposed, chip)
+    return Roofline(compute, memory, wires, exposed, peak, counted.model, forecast)

@@ -155,7 +155,7 @@ def _impossible(job: Job, mesh: str, where: Topology, options: Mapping[str, Any]
     shared = math.prod(prepared.layout.mesh.shape[axis] for axis in prepared.layout.named["batch"])
     if job.rows % (shared * job.microbatches):
         return f"{shared} devices and {job.microbatches} micro-batches do not divide {job.rows} rows"
-    capacity = where.chip.memory
+    capacity = where.chip.capacity
     if capacity is not None and prepared.device_bytes > capacity:
         return f"the state alone takes {prepared.device_bytes / GIB:.3g} GiB of {capacity / GIB:.3g}"
     return ""

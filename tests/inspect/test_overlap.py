@@ -130,6 +130,27 @@ ENTRY"""
     assert [(row.asynchronous, row.overlapped) for row in rows] == [(True, works)]
 
 
+@pytest.mark.parametrize(("between", "works"), [("a product", True), ("another's start", False)])
+def test_what_a_tpus_sparse_cores_do_goes_on_beside(between, works):
+    """They are called, asynchronously, with a computation that is a collective."""
+    called = """%called (w: f32[8,8], t: token[]) -> f32[1,8] {
+  %w = f32[8,8] parameter(0)
+  ROOT %sum = f32[1,8] reduce-scatter(%w), replica_groups={}, dimensions={0}, to_apply=%add
+}, execution_thread="sparsecore"
+
+ENTRY"""
+    lines = [
+        '%ready = s32[] custom-call(), custom_call_target="PrepareAsyncCallStart"',
+        '%begun = ((f32[8,8]), f32[1,8]) call-start(%x), async_execution_thread="sparsecore", to_apply=%called',
+        (WORK | NONE)[between],
+        '%late = token[] custom-call(%ready), custom_call_target="PrepareAsyncCallDone"',
+        "ROOT %ended = f32[1,8] call-done(%begun)",
+    ]
+    text = re.sub(r"  %start.*\)\n}", lambda found: "  " + "\n  ".join(lines) + "\n}", TEXT, flags=re.DOTALL)
+    row = next(row for row in collectives(text.replace("ENTRY", called)) if row.kind == "reduce-scatter")
+    assert (row.bytes, row.asynchronous, row.overlapped) == (4 * 64, True, works)
+
+
 @pytest.mark.parametrize(("between", "works"), [(1, True), (0, False)])
 def test_a_tpus_chain_is_worked_on_in_the_fusions_between(between, works):
     gather = 'all-gather(%p), channel_id=7, replica_groups={}, dimensions={0}, frontend_attributes={chain_id="0"}'

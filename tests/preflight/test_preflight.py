@@ -13,6 +13,7 @@ from jnn.inspect import memory
 from jnn.parallel import layout, mesh, sharded_state
 from jnn.preflight import Budget, preflight, topology
 from jnn.preflight._compile import compile_for, prepare
+from jnn.preflight._hbm_traffic import Traffic
 from jnn.preflight._roofline import Roofline, roofline
 from tests.preflight.small import LAYERS, ROWS, TIME, batch, report, small, spec
 
@@ -100,7 +101,7 @@ def test_a_roofline_is_bound_by_its_longest_part():
     assert LINE.seconds == 0.5 + 0.125  # what is overlapped takes as long as the arithmetic
     assert LINE.mfu(LINE.floor) == pytest.approx(2 / (8 * 0.625))
     assert dataclasses.replace(LINE, exposed=0.625).seconds == 1.125  # what is not, comes on top
-    assert roofline(None, 0, [], topology("cpu:1")) is None
+    assert roofline(None, Traffic(0, 0, 0, 0), [], topology("cpu:1")) is None
 
 
 def test_a_budget_is_held_against_every_quantity():

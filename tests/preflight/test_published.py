@@ -153,10 +153,15 @@ def test_published_utilization_lies_below_the_bound(name):
 
 @pytest.mark.slow
 @needs_libtpu
-@pytest.mark.parametrize(
-    "names", [("70B on v5p", "70B on v6e"), ("32B on v5e", "64B on v5e", "128B on v5e")], ids=["70B", "ladder"]
-)
-def test_layouts_that_are_better_as_published_are_better_as_scheduled(names):
+@pytest.mark.parametrize("name", ["70B on v5p", "70B on v6e"])
+def test_chips_with_sparse_cores_are_scheduled_as_at_best(name):
+    assert line(name).seconds < 1.05 * line(name).floor
+
+
+@pytest.mark.slow
+@needs_libtpu
+def test_layouts_that_are_better_as_published_are_better_as_scheduled():
+    names = ["32B on v5e", "64B on v5e", "128B on v5e"]
     scheduled = [line(name).mfu(line(name).seconds) for name in names]
     assert sorted(scheduled, reverse=True) == scheduled
-    assert sorted(names, key=lambda name: -RUNS[name].mfu) == list(names)
+    assert sorted(names, key=lambda name: -RUNS[name].mfu) == names

@@ -9,12 +9,13 @@ import jax
 import pytest
 
 from jnn.axes import use_layout
-from jnn.inspect import executions, parse
+from jnn.inspect import collectives, executions, parse
 from jnn.layers import dot_product_attention
 from jnn.overrides import override
-from jnn.parallel import layout, mesh
-from jnn.preflight import Budget, preflight, topology
+from jnn.parallel import deferred_sums, layout, mesh
+from jnn.preflight import CHIPS, Budget, preflight, topology
 from jnn.preflight._compile import compile_for, prepare
+from jnn.program import TPU_OPTIONS
 from tests.preflight.published import GPT2, Shape, gpt_loss, gpt_spec, job
 from tests.preflight.small import needs_libtpu, report, small
 
@@ -51,6 +52,26 @@ def test_four_chips():
     assert bill.steps == pytest.approx(1e9 / found.work.tokens)
     assert bill.chip_hours == pytest.approx(4 * bill.steps * line.seconds / 3600)
     assert bill.cost == pytest.approx(1.25 * bill.chip_hours)
+
+
+@pytest.mark.parametrize("chip", TPU_OPTIONS)
+def test_the_compiler_knows_the_options_of_a_chip(chip):
+    """One that it does not know is a warning, and here an error."""
+    shape = "2x2x1" if CHIPS[chip].cubes else "2x2"
+    assert preflight(small(), f"{chip}:{shape}", "data=2,fsdp=2").fit.fits
+
+
+@pytest.mark.slow
+def test_on_a_v5p_all_but_small_sums_go_on_beside():
+    """The sums by its sparse cores; most gathers within the fusions of products."""
+    wide = Shape(512, 256, 4, 8, 512, 2048, 8)
+    moves = preflight(job(gpt_spec(wide), gpt_loss, 128, wide.context), "v5p:4x4x4", "data=4,fsdp=16").communication
+    hidden = collections.Counter()
+    for move in moves:
+        hidden[move.kind] += move.seconds - move.exposed
+    assert hidden["reduce-scatter"] > 0.9 * sum(m.seconds for m in moves if m.kind == "reduce-scatter")
+    assert hidden["all-reduce"] > 0.8 * sum(m.seconds for m in moves if m.kind == "all-reduce")
+    assert hidden["all-gather"] > 0.5 * sum(m.seconds for m in moves if m.kind == "all-gather")
 
 
 @pytest.mark.parametrize("text", ["data=2,tensor=2", "stage=2,fsdp=2"])
@@ -165,3 +186,16 @@ def test_six_thousand_chips():
     assert found.fit.fits
     assert found.work.tokens == 6144 * 1024
     assert {axis for move in found.communication for axis in move.axes.split(",")} <= {"data", "fsdp"}
+
+
+def test_deferred_sums_leave_attention_one_kernel():
+    """Each device's own, in a shard_map of one axis; along that, gradients are summed once."""
+    decoder = job(gpt_spec(Shape(256, 128, 4, 4, 64, 256, 4)), gpt_loss, 16, 128)
+    machine = topology("v5e:2x2")
+    place = layout(decoder.spec, mesh("data=2,fsdp=2", machine.devices))
+    once = dataclasses.replace(decoder, options=decoder.options | {"sums": deferred_sums(place), "microbatches": 2})
+    compiled = compile_for(prepare(once, place), machine)
+    assert compiled.refused == ()
+    rows = [row for row in collectives(compiled.text, place.mesh) if row.axes and "data" in row.axes]
+    assert rows
+    assert all(row.loops == () for row in rows)

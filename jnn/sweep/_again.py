@@ -62,12 +62,12 @@ def again(
       seeds: of each; `first_seed` is the first, and no member of the search has one of them.
 
     Raises:
-      ValueError: no member went all the way, or none of the runs stayed finite.
+      ValueError: every member of the search broke down, or a run of each of the best.
     """
     checks.count("again", "top", top)
     checks.count("again", "seeds", seeds)
     if not (numbers := found.ranking()[:top]):
-        raise ValueError("again: no member of the search went all the way and stayed finite.")
+        raise ValueError("again: every member of the search broke down. Give a space with lower rates.")
     values, own = [found.values(number) for number in numbers], list(range(first_seed, first_seed + seeds))
     runs = [_trained(found, one, own) for one in values]
     scores = np.stack([sweep.evaluate(members, validation)[found.metric] for sweep, members in runs])

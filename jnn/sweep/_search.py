@@ -50,8 +50,9 @@ class Found:
     mode: Mode
 
     def ranking(self) -> list[int]:
-        """The members that went all the way, the best first."""
-        return self.log.best(number for number, step in self.log.steps().items() if step >= self.plan.steps)
+        """The members that came furthest, all the way where anybody did, the best first."""
+        living = {number: step for number, step in self.log.steps().items() if self.log.alive(number)}
+        return self.log.best(number for number, step in living.items() if step == max(living.values()))
 
     def values(self, number: int) -> Values:
         """The hyperparameters of a member."""

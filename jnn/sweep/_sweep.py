@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jnn import checks
+from jnn import backend, checks
 from jnn.data import Batches, in_order
 from jnn.metrics import adds_up, fold, merge, of_nothing
 from jnn.param import Params, Spec, init, path_key
@@ -44,7 +44,8 @@ from jnn.train import (
 )
 
 Optimizer = Callable[[Mapping[str, Any]], optax.GradientTransformation]
-AT_ONCE, EVALUATED = 32, 1000  # steps of a call, and rows of a batch that is evaluated
+AT_ONCE, EVALUATED = 64, 1000  # steps of a call, and rows of a batch that is evaluated
+FEW = 8  # members of a bucket at least, where those who only fill it up cost next to nothing
 
 
 class Order(NamedTuple):
@@ -139,7 +140,7 @@ class Sweep:
         dtype = jnp.result_type(float)
         values = {name: np.array([point[name] for point in points], dtype) for name in names}
         seed = np.array(seeds, np.uint32)
-        rows = packed(len(points), self._devices)
+        rows = self._packed(len(points))
         own = jax.tree.map(lambda x: x[rows], (values, seed))
         state = self._begin(None, put(own, self.mesh, split=True))
         members = Members(state, own[0], own[1], np.ones(len(rows), bool))
@@ -153,7 +154,7 @@ class Sweep:
           not alive.
         """
         checks.count("Sweep.train", "steps", steps)
-        n, rows = len(members), packed(len(members), self._devices)
+        n, rows = len(members), self._packed(len(members))
         active = np.asarray(members.alive)[rows] & (np.arange(len(rows)) < n)
         packed_members = put(members.take(rows), self.mesh, split=True)
         at, found = np.asarray(members.state.step)[rows], []
@@ -168,7 +169,7 @@ class Sweep:
 
     def evaluate(self, members: Members, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Metrics of each member on all rows of some arrays, by name, (members, ...): no noise, and no update."""
-        n, rows = len(members), packed(len(members), self._devices)
+        n, rows = len(members), self._packed(len(members))
         batches = in_order(arrays, min(EVALUATED, len(next(iter(arrays.values())))))
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
         shared = put(stacked, self.mesh, split=False)
@@ -193,10 +194,11 @@ class Sweep:
         step = make_step(self.loss, self.optimizer(own.values), key, given=own.values, **self._options)
         return step, own.state, Batches(self.arrays, self.batch_size, seed=seed)
 
-    @property
-    def _devices(self) -> int:
-        """How many members there are at least in a program."""
-        return max(self.mesh.size if self.mesh else 1, 1) * (self.block or 1)
+    def _packed(self, n: int) -> np.ndarray:
+        """The rows of n members in a program."""
+        one_by_one = backend.TABLE["members"].on(backend.platform()) == "one_by_one"
+        least = (self.mesh.size if self.mesh else 1) * (self.block or 1)
+        return packed(n, max(least, FEW) if one_by_one else least)
 
     def _over(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """A function of what is shared and of one member's parts, over all of them."""

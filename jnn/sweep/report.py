@@ -113,7 +113,7 @@ def curves(found: Found) -> Figure:
 
 def importance(found: Found) -> Figure:
     """Importances of the hyperparameters, at the step to which most members came."""
-    log, shares = found.log, shares_of(found)
+    log, shares = found.log, shares_of(found.log)
     figure = Figure(figsize=(5.2, 0.9 + 0.35 * len(log.space)), layout="constrained")
     axes = figure.add_subplot()
     names = list(shares)[::-1]
@@ -127,13 +127,12 @@ def importance(found: Found) -> Figure:
     return figure
 
 
-def shares_of(found: Found) -> dict[str, float]:
+def shares_of(log: Log) -> dict[str, float]:
     """Importance of each hyperparameter, of all members that were looked at after the first turn.
 
     Raises:
       ImportError: Optuna is not installed.
     """
-    log = found.log
     first = min(step for number in log.steps() for step, score in log.curve(number) if np.isfinite(score))
     tried = [(log.values(i), log.score(i, first)) for i in log.steps()]
     scores = [score for _, score in tried if np.isfinite(score)]

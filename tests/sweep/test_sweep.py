@@ -107,10 +107,12 @@ def test_evaluation_is_that_of_each_member():
 def test_few_programs_are_compiled():
     sweep = small.sweep()
     members = sweep.begin(small.points(8))
-    for n in (8, 7, 6, 5):
+    for n in (8, 7, 2, 1):
         sweep.train(members.take(range(n)), 3 * n)
     assert sweep._train._whole("cpu")._cache_size() == 1
-    sweep.train(members.take([0, 1, 2]), 4)
+    with backend.target("gpu"):
+        assert [len(sweep._packed(n)) for n in (1, 3, 8)] == [1, 4, 8]
+    sweep.train(join(members, members.take([0])), 4)
     assert sweep._train._whole("cpu")._cache_size() == 2
 
 

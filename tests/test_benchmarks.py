@@ -12,12 +12,13 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.benchmarks import decoders, gpt2, problems
+from experiments.benchmarks import decoders, gpt2, problems, sweeps
 from experiments.benchmarks.__main__ import arguments
 from experiments.benchmarks.measure import Built, measure
 from experiments.benchmarks.problems import NAMES, batch
 from experiments.benchmarks.table import check_parameters, ratio, summarize, table
 from experiments.benchmarks.worker import FRAMEWORKS, build
+from tests.needed_data import needs
 
 ROOT = Path(__file__).parents[1]
 
@@ -164,3 +165,13 @@ def test_every_workload_makes_a_step(framework, workload):
         pytest.skip(f"{framework} has no {workload}")
     with jax.numpy_rank_promotion("allow"):  # others' code
         build(framework, workload).step()
+
+
+@pytest.mark.slow
+def test_a_sweep_beside_processes_and_a_loop(capsys):
+    needs("mnist/train-images-idx3-ubyte.gz")
+    sweeps.main(sweeps.Config(members=4, steps=2, processes=1, looped=1, rounds=1, rows=64))
+    out = capsys.readouterr()
+    said = (out.out + out.err).splitlines()
+    assert said[0] == "mlp: 4 members, 2 steps of 32 images"
+    assert float(said[-1].rsplit(" ", 1)[1]) > 0

@@ -25,7 +25,7 @@ class Members:
 
     Attributes:
       state: a `TrainState`, whose leaves are (members, ...); each counts its own steps.
-      values: hyperparameter -> (members,), floating.
+      values: hyperparameter -> (members, ...), floating.
       seed: (members,) uint32, of initial values, noise and the order of examples.
       alive: (members,) bool, whether all that it computed so far was finite.
     """

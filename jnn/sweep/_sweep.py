@@ -120,11 +120,11 @@ class Sweep:
         self._train = Program(self._over(self._updates), "step", donate_argnums=(1,))
         self._evaluate = Program(self._over(self._measured), "step")
 
-    def begin(self, points: Sequence[Mapping[str, float]], seeds: Sequence[int] | None = None) -> Members:
+    def begin(self, points: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None = None) -> Members:
         """Members before their first step.
 
         Args:
-          points: the hyperparameters of each, by the same names.
+          points: the hyperparameters of each, by the same names: numbers, or arrays of one shape, such as masks.
           seeds: of each; 0, 1, 2, ... by default. Members of one seed begin alike and read the same batches.
 
         Raises:

@@ -8,6 +8,7 @@ They need matplotlib, of the extra `experiments`, and the importances Optuna, of
 from __future__ import annotations
 
 import contextlib
+import textwrap
 
 import numpy as np
 from matplotlib import colormaps
@@ -102,7 +103,7 @@ def curves(found: Found) -> Figure:
             label=f"{number}: {spelled(found.log.values(number))}",
         )
     if shown:
-        low, high = np.percentile(shown, (0, 90) if found.mode == "min" else (10, 100))
+        low, high = np.percentile(shown, (0, 60) if found.mode == "min" else (40, 100))  # not how bad the worst are
         margin = 0.05 * (high - low) + 1e-9
         axes.set_ylim(low - margin, high + margin)
     axes.set(xlabel="steps", ylabel=found.metric)
@@ -112,8 +113,8 @@ def curves(found: Found) -> Figure:
 
 
 def importance(found: Found) -> Figure:
-    """Importances of the hyperparameters, at the step to which most members came."""
-    log, shares = found.log, shares_of(found.log)
+    """Importances of the hyperparameters, where members were looked at first, which is where most of them were."""
+    log, shares, first = found.log, shares_of(found.log), first_look(found.log)
     figure = Figure(figsize=(5.2, 0.9 + 0.35 * len(log.space)), layout="constrained")
     axes = figure.add_subplot()
     names = list(shares)[::-1]
@@ -122,7 +123,7 @@ def importance(found: Found) -> Figure:
         axes.annotate(
             f"{shares[name]:.2f}", (shares[name], row), (4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axes.set(xlabel=f"share of the variance of {found.metric}", xlim=(0, 1))
+    axes.set(xlabel=f"share of the variance of {found.metric} after {first} steps", xlim=(0, 1.08))
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -133,11 +134,16 @@ def shares_of(log: Log) -> dict[str, float]:
     Raises:
       ImportError: Optuna is not installed.
     """
-    first = min(step for number in log.steps() for step, score in log.curve(number) if np.isfinite(score))
+    first = first_look(log)
     tried = [(log.values(i), log.score(i, first)) for i in log.steps()]
     scores = [score for _, score in tried if np.isfinite(score)]
     worst = np.percentile(scores, 90)  # what broke down nearly would be all of the variance
     return importances(log.space, [(values, min(score, worst)) for values, score in tried if np.isfinite(score)])
+
+
+def first_look(log: Log) -> int:
+    """The step at which members were looked at first."""
+    return min(step for number in log.steps() for step, score in log.curve(number) if np.isfinite(score))
 
 
 def reruns(found: Found, again: Again) -> Figure:
@@ -153,12 +159,14 @@ def reruns(found: Found, again: Again) -> Figure:
         colour = WARM if row == len(rows) - 1 else ACCENT
         axes.plot(values, [row] * len(values), "o", color=colour, alpha=0.5, markersize=5, markeredgewidth=0)
         axes.plot(np.mean(values), row, "|", color=colour, markersize=18, markeredgewidth=2)
-    axes.axvline(again.first, color=INK, linewidth=0.8, linestyle=":", label="the best one in the search")
-    axes.set_yticks(range(len(rows)), list(rows), fontsize=8, parse_math=False)
+    axes.axvline(again.first, color=INK, linewidth=0.8, linestyle=":")
+    how = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8}
+    axes.annotate("what the search said of its best", (again.first, 1.0), **how)
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row, 44) for row in rows], fontsize=8, parse_math=False)
     axes.set(xlabel=f"{found.metric}; {again.numbers[again.winner]} is best in {again.confidence:.0%} of resamples")
+    axes.margins(x=0.1)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.25))
     return figure
 
 
@@ -181,4 +189,4 @@ def _ticks(axes: Axes, at: int, dimension: Dimension) -> None:
 
 def _spread(dimension: Dimension) -> float:
     """How far lines of one choice lie apart, so that they can be seen."""
-    return 0.15 / len(dimension.values) if isinstance(dimension, Choice) else 0.0
+    return 0.1 / len(dimension.values) if isinstance(dimension, Choice) else 0.0

@@ -113,8 +113,9 @@ class Store:
         return found
 
     def _of(self, numbers: Sequence[int]) -> Iterator[tuple[Group, list[int]]]:
+        wanted = set(numbers)
         for group in self.groups.values():
-            if rows := [row for row, number in enumerate(group.numbers) if number in numbers]:
+            if rows := [row for row, number in enumerate(group.numbers) if number in wanted]:
                 yield group, rows
 
 

@@ -163,9 +163,9 @@ class Sweep:
             order = put(self._rows(np.asarray(members.seed)[rows], at + done), self.mesh, split=True)
             shared = (self._data, put(np.int32(count), self.mesh, split=False))
             packed_members, active, metrics = self._train(shared, packed_members, order, active)
-            found.append(jax.device_get(metrics))
+            found.append(metrics)  # read at the end: meanwhile the next rows are looked up
         members = packed_members.take(np.arange(n))
-        return members, _values(merge(*found), n, members.alive)
+        return members, _values(merge(*jax.device_get(found)), n, members.alive)
 
     def evaluate(self, members: Members, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Metrics of each member on all rows of some arrays, by name, (members, ...): no noise, and no update."""

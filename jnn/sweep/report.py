@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -160,7 +161,7 @@ def reruns(found: Found, again: Again) -> Figure:
         axes.plot(values, [row] * len(values), "o", color=colour, alpha=0.5, markersize=5, markeredgewidth=0)
         axes.plot(np.mean(values), row, "|", color=colour, markersize=18, markeredgewidth=2)
     axes.axvline(again.first, color=INK, linewidth=0.8, linestyle=":")
-    how = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8}
+    how: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8}
     axes.annotate("what the search said of its best", (again.first, 1.0), **how)
     axes.set_yticks(range(len(rows)), [textwrap.fill(row, 44) for row in rows], fontsize=8, parse_math=False)
     axes.set(xlabel=f"{found.metric}; {again.numbers[again.winner]} is best in {again.confidence:.0%} of resamples")

@@ -6,11 +6,13 @@ import numpy as np
 import optax
 import pytest
 
+import jnn
 from jnn import backend
+from jnn.layers import batch_norm, batch_norm_spec, batch_norm_stats_spec, linear, linear_spec
 from jnn.models import mlp, mlp_spec
 from jnn.param import flatten
 from jnn.sweep import Sweep, join
-from jnn.train import fit
+from jnn.train import LossOutput, fit
 from tests.sweep import small
 
 
@@ -102,6 +104,21 @@ def test_evaluation_is_that_of_each_member():
     for i in range(3):
         logits = mlp(sweep.alone(members, i)[1].params, jnp.asarray(held_out["x"]), key=None)
         assert found["accuracy"][i] == pytest.approx(float((logits.argmax(-1) == held_out["y"]).mean()))
+
+
+def test_running_statistics_are_each_members_own():
+    def loss(params, batch, ctx):
+        x, stats = batch_norm(params["norm"], batch["x"], ctx.stats)
+        values = jnn.losses.cross_entropy(linear(params["out"], x), batch["y"])
+        return LossOutput(values, batch["weight"], stats=stats)
+
+    spec, stats = {"norm": batch_norm_spec(5), "out": linear_spec(5, 2)}, batch_norm_stats_spec(5)
+    sweep = Sweep(spec, loss, lambda h: optax.sgd(h["rate"]), small.arrays(), 8, stats=stats, stats_momentum=0.5)
+    members, _ = sweep.train(sweep.begin([{"rate": 0.1}, {"rate": 0.2}]), 7)
+    step, state, batches = sweep.alone(sweep.begin([{"rate": 0.1}, {"rate": 0.2}]), 1)
+    alone, _ = fit(step, state, batches, steps=7, every=7)
+    same(sweep.alone(members, 1)[1], alone, atol=1e-6)
+    assert np.isfinite(sweep.evaluate(members, small.arrays(20, 1))["loss"]).all()
 
 
 def test_few_programs_are_compiled():

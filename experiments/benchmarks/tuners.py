@@ -42,7 +42,7 @@ class Config:
 def ours(config: Config, seed: int) -> tuple[float, np.ndarray]:
     """Seconds of a search, and test accuracies of what it finds."""
     own = tune.Config(steps=config.steps, members=config.members, seed=seed, data="digits")
-    began, task = time.perf_counter(), tune.Task(own)
+    began, task = time.perf_counter(), tune.Task(own.data, config.steps)
     where = {"metric": task.metric, "mode": task.mode, "seed": seed}
     found: Found = search(task.sweep, tune.SPACE, tune.plan_of(own), tune.sampler_of(own), task.validation, **where)
     seconds = time.perf_counter() - began

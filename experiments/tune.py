@@ -11,8 +11,8 @@ Search    `--plan`: successive halving (Jamieson and Talwalkar, 2016), ASHA (Li 
 Luck      the best four once more by eight fresh seeds each; what is best then is tested, beside a default that was not
           tuned: rate 1e-3, batches of 32, one layer of 128, dropout 0.2. The test is looked at once.
 Run       python -m experiments.tune [--data bikes --steps 1600]
-Measured  the test by eight fresh seeds, and the default's (one search each). Digits 0.982+-0.003, 0.965, of 800 steps, 35 s;
-          Fashion-MNIST 0.873+-0.002, 0.849, of 2,400 steps, 115 s; bicycles, RMSE in deviations of the log,
+Measured  the test by eight fresh seeds, and the default's (one search each). Digits 0.982+-0.003, 0.965, of 800 steps,
+          35 s; Fashion-MNIST 0.873+-0.002, 0.849, of 2,400 steps, 115 s; bicycles, RMSE in deviations of the log,
           0.324+-0.003, 0.412, of 1,600 steps, 61 s. Processor time of one busy core, with all compilation.
 """
 
@@ -20,54 +20,34 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-import jnn
-from experiments import datasets
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.refusals import refuse
-from experiments.tables import for_networks, table
-from experiments.tabular_networks import NETWORKS
 from experiments.training import train
+from experiments.tuned import DEFAULT, SPACE, Name, Task
 from jnn.data import Batches, in_order
 from jnn.launch import USAGE
-from jnn.models import mlp, mlp_spec
-from jnn.param import Spec
 from jnn.sweep import (
     Asha,
     Found,
-    LogUniform,
     OptunaSampler,
     Plan,
     RandomSampler,
     Sampler,
     SobolSampler,
-    Structure,
     SuccessiveHalving,
-    Sweep,
-    Uniform,
     again,
     search,
 )
 from jnn.sweep.report import figures
-from jnn.train import LossOutput
 
-SPACE = {
-    "learning_rate": LogUniform(1e-4, 1e-1),
-    "dropout": Uniform(0.0, 0.6),
-    "depth": Structure(1, 3),
-    "width": Structure(32, 128),
-    "batch_size": Structure(32, 128),
-}
-DEFAULT = {"learning_rate": 1e-3, "dropout": 0.2, "depth": 1, "width": 128, "batch_size": 32}
 BRACKETS = 4  # for a sampler that learns
 
 
@@ -77,59 +57,12 @@ class Config(Common):
 
     steps: int = 800
     workdir: str = "runs/tune"
-    data: Literal["digits", "fashion_mnist", "bikes"] = "digits"
+    data: Name = "digits"
     plan: Literal["halving", "asha", "full"] = "halving"
     sampler: Literal["sobol", "random", "tpe"] = "sobol"
     members: int = 64
     top: int = 4  # that are trained once more
     seeds: int = 8  # of each
-
-
-class Task:
-    """Data in three parts, and the networks that learn them."""
-
-    def __init__(self, config: Config) -> None:
-        self.bikes, self.steps = config.data == "bikes", rungs(config)[-1]
-        self.metric, self.mode = ("rmse", "min") if self.bikes else ("accuracy", "max")
-        if self.bikes:
-            data = table("bikes", config.data_dir)
-            self.ids = len(data.kind.numbers) + sum(data.sizes)
-            parts = tuple(for_networks(data).values())
-        else:
-            own = datasets.digits() if config.data == "digits" else datasets.mnist(config.data_dir, config.data)
-            parts = tuple(part | {"x": part["x"].reshape(len(part["x"]), -1)} for part in own[:3])
-        self.train, self.validation, self.test = (jax.tree.map(jnp.asarray, part) for part in parts)
-
-    def spec(self, depth: int, width: int) -> Spec:
-        """Declares a perceptron."""
-        if self.bikes:
-            return NETWORKS["mlp"].spec(self.ids, self.train["ids"].shape[1], width, depth)
-        return mlp_spec((self.train["x"].shape[1], *(width,) * depth, 10))
-
-    def loss(self, params: Any, batch: Any, ctx: Any) -> LossOutput:
-        """Cross-entropy, or the squared error, by the member's own dropout."""
-        rate, weight, y = ctx.given["dropout"], batch["weight"], batch["y"]
-        if self.bikes:
-            found = NETWORKS["mlp"].apply(params, batch["ids"], batch["values"], key=ctx.key, rate=rate)
-            rmse = jnn.metrics.root_mean_squared_error(found, y, weight)
-            return LossOutput(jnp.square(found - y), weight, metrics={"rmse": rmse})
-        logits = mlp(params, batch["x"], key=ctx.key, rate=rate)
-        accuracy = jnn.metrics.accuracy(logits, y, weight=weight)
-        return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics={"accuracy": accuracy})
-
-    def adam(self, h: Any) -> optax.GradientTransformation:
-        """With the member's own rate."""
-        return optax.adam(optax.cosine_decay_schedule(h["learning_rate"], self.steps))
-
-    @functools.cached_property
-    def sweep(self) -> Callable[..., Sweep]:
-        """A function of structure, by name: one sweep, and so one set of programs, for each."""
-        return functools.cache(self._sweep)
-
-    def _sweep(self, depth: int, width: int, batch_size: int) -> Sweep:
-        """All members of one structure, over all devices."""
-        devices = jax.devices() if jax.device_count() > 1 else None
-        return Sweep(self.spec(depth, width), self.loss, self.adam, self.train, batch_size, devices=devices)
 
 
 def rungs(config: Config) -> tuple[int, ...]:
@@ -175,7 +108,7 @@ def experiment(config: Config) -> Outcome:
     """Searches; then trains the best again, and tests what is best then."""
     if jax.process_count() > 1:
         refuse("this experiment is of one process, whose devices share the members out.", USAGE)
-    task = Task(config)
+    task = Task(config.data, rungs(config)[-1], config.data_dir)
     if config.preflight.machine is not None:
         winner(config, task, DEFAULT)
     where = {"metric": task.metric, "mode": task.mode, "seed": config.seed, "save_seconds": config.save_seconds}

@@ -21,9 +21,11 @@ The parts, each of use alone:
     `_samplers`, `_optuna`        what to try: grid, random, Sobol; Optuna's TPE, GP and CMA-ES by ask and tell
     `_members`                    members side by side as one pytree; taken, put back, joined
     `_over`                       how members are computed on a backend: one by one, in blocks, side by side, on devices
+    `_programs`                   what one member does: begins, makes updates, is measured
     `_sweep`                      begin, train, evaluate, alone
     `_halving`, `_asha`, `_population`      plans: pure functions of what was measured: who goes on, for how long
-    `_log`, `_search`             what was measured, and the loop: ask, begin, train, evaluate, save, tell
+    `_store`, `_log`, `_found`    all members of a search, what was measured of them, and which are best
+    `_search`                     the loop: ask, begin, train, evaluate, save, tell
     `_again`                      the best ones once more, by seeds that nobody chose among; the test, looked at once
     `report`                      pictures; it needs matplotlib and is imported by name
 
@@ -37,13 +39,14 @@ What does not live here: layers, losses, data sets.
 
 from jnn.sweep._again import Again, again
 from jnn.sweep._asha import Asha
+from jnn.sweep._found import Found
 from jnn.sweep._halving import SuccessiveHalving
 from jnn.sweep._log import Log, Plan, Turn
 from jnn.sweep._members import Members, join
 from jnn.sweep._optuna import OptunaSampler
 from jnn.sweep._population import Population
 from jnn.sweep._samplers import GridSampler, RandomSampler, Sampler, SobolSampler
-from jnn.sweep._search import Found, search
+from jnn.sweep._search import search
 from jnn.sweep._space import Choice, LogUniform, Space, Structure, Uniform
 from jnn.sweep._sweep import Sweep
 

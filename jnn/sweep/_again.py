@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jnn import checks
-from jnn.sweep._search import Found, sign
+from jnn.sweep._found import Found, sign
 from jnn.sweep._space import Values, numbers_of
 
 RESAMPLES = 10_000

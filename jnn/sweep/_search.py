@@ -15,56 +15,18 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 
+from jnn.sweep._found import Found, Mode, sign
 from jnn.sweep._log import Log, Plan, Row, Turn
-from jnn.sweep._members import Members
 from jnn.sweep._samplers import Sampler
 from jnn.sweep._space import Space, Values, check_space, spelled
 from jnn.sweep._store import Make, Store
-from jnn.sweep._sweep import Sweep
 from jnn.terminal import say
 from jnn.train import Checkpoints, check_settings
 from jnn.train.checkpoint import read
-
-Mode = Literal["min", "max"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-      log: of all turns.
-      plan: that it went by.
-      store: all members.
-      metric, mode: what was looked at, and whether "min" or "max" is better.
-    """
-
-    log: Log
-    plan: Plan
-    store: Store
-    metric: str
-    mode: Mode
-
-    def ranking(self) -> list[int]:
-        """The members that came furthest, all the way where anybody did, the best first."""
-        living = {number: step for number, step in self.log.steps().items() if self.log.alive(number)}
-        return self.log.best(number for number, step in living.items() if step == max(living.values()))
-
-    def values(self, number: int) -> Values:
-        """The hyperparameters of a member."""
-        return self.log.values(number)
-
-    def value(self, number: int) -> float:
-        """The metric of a member, at its last step."""
-        return sign(self.mode) * self.log.score(number)
-
-    def member(self, number: int) -> tuple[Sweep, Members]:
-        """The sweep of a member, and it alone: `sweep.alone(members, 0)` is its run."""
-        return self.store.member(number)
 
 
 def search(
@@ -110,17 +72,6 @@ def search(
         with Checkpoints(Path(folder), save_seconds=save_seconds) as checkpoints:
             _saved(running, checkpoints, tell)
     return Found(running.log, plan, running.store, metric, mode)
-
-
-def sign(mode: Mode) -> int:
-    """What makes less better.
-
-    Raises:
-      ValueError: the mode is neither.
-    """
-    if mode not in ("min", "max"):
-        raise ValueError(f"search: expected mode 'min' or 'max', found {mode!r}.")
-    return 1 if mode == "min" else -1
 
 
 @dataclasses.dataclass

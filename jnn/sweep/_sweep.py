@@ -12,47 +12,26 @@ loss stop being finite stays as it was when the call began, is no longer alive, 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jnn import backend, checks
 from jnn.data import Batches, in_order
-from jnn.metrics import adds_up, fold, merge, of_nothing
-from jnn.param import Params, Spec, init, path_key
+from jnn.metrics import merge
+from jnn.param import Spec
 from jnn.program import Program
 from jnn.sweep._members import Members, packed
 from jnn.sweep._over import mesh_of, over_members, put
-from jnn.train import (
-    Batch,
-    LossFn,
-    Metrics,
-    Step,
-    TrainState,
-    check_loss,
-    check_options,
-    create_state,
-    make_eval,
-    make_step,
-    update,
-)
+from jnn.sweep._programs import Optimizer, Order, first_state, measured, noise_key, updated
+from jnn.train import LossFn, Metrics, Step, TrainState, check_loss, check_options, make_step
 
-Optimizer = Callable[[Mapping[str, Any]], optax.GradientTransformation]
 AT_ONCE, EVALUATED = 64, 1000  # steps of a call, and rows of a batch that is evaluated
 FEW = 8  # members of a bucket at least, where those who only fill it up cost next to nothing
-
-
-class Order(NamedTuple):
-    """Which rows each member reads: `row` (members, steps, batch) int32, and their `weight`."""
-
-    row: Any
-    weight: Any
 
 
 class Sweep:
@@ -74,6 +53,7 @@ class Sweep:
       TypeError: the loss or the optimizer cannot be called as said, or an option is unknown.
       ValueError: what `Batches` refuses of the arrays; the number of devices, or the block, is no power of two.
 
+    >>> import optax
     >>> from jnn.layers import linear, linear_spec
     >>> from jnn.train import LossOutput
     >>> def loss(params, batch, ctx):
@@ -116,9 +96,11 @@ class Sweep:
         self._numbers = {"row": np.arange(rows.rows, dtype=np.int32), "weight": rows.arrays["weight"]}
         self._data = put({name: x for name, x in rows.arrays.items() if name != "weight"}, self.mesh, split=False)
         self._order = functools.lru_cache(1024)(lambda seed: Batches(self._numbers, batch_size, seed=seed))
-        self._begin = Program(self._over(self._first), "init")
-        self._train = Program(self._over(self._updates), "step", donate_argnums=(1,))
-        self._evaluate = Program(self._over(self._measured), "step")
+        begin = functools.partial(first_state, spec, stats, optimizer, options.get("ema_decay") is not None)
+        self._begin = Program(self._over(lambda shared, own: begin(own)), "init")
+        train = functools.partial(updated, loss, optimizer, options)
+        self._train = Program(self._over(train), "step", donate_argnums=(1,))
+        self._evaluate = Program(self._over(functools.partial(measured, loss)), "step")
 
     def begin(self, points: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None = None) -> Members:
         """Members before their first step.
@@ -179,7 +161,7 @@ class Sweep:
     def alone(self, members: Members, i: int) -> tuple[Step, TrainState, Batches]:
         """A member as an ordinary run: a step, its state and its batches, for `jnn.train.fit` or by hand.
 
-        >>> import jnn
+        >>> import jnn, optax
         >>> from jnn.train import LossOutput, fit
         >>> loss = lambda params, batch, ctx: LossOutput(params["w"] * batch["x"])
         >>> spec, sgd = {"w": jnn.Param((), jnn.initializers.ones, ())}, lambda h: optax.sgd(h["rate"])
@@ -190,8 +172,7 @@ class Sweep:
         """
         own = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[i]), members)
         seed = int(own.seed)
-        key = path_key(jax.random.key(seed), "noise")
-        step = make_step(self.loss, self.optimizer(own.values), key, given=own.values, **self._options)
+        step = make_step(self.loss, self.optimizer(own.values), noise_key(seed), given=own.values, **self._options)
         return step, own.state, Batches(self.arrays, self.batch_size, seed=seed)
 
     def _packed(self, n: int) -> np.ndarray:
@@ -209,61 +190,10 @@ class Sweep:
 
         return over
 
-    def _first(self, shared: None, own: tuple[dict[str, jax.Array], jax.Array]) -> TrainState:
-        values, seed = own
-        params = init(self.spec, path_key(jax.random.key(seed), "init"))
-        stats = None if self.stats is None else init(self.stats, jax.random.key(0))
-        ema = self._options.get("ema_decay") is not None
-        return create_state(params, self.optimizer(values), stats=stats, ema=ema)
-
-    def _updates(
-        self, shared: tuple[Batch, jax.Array], member: Members, order: Order, active: jax.Array
-    ) -> tuple[Members, jax.Array, Metrics]:
-        """So many updates of one member, its life, and metrics; nothing is computed of who is not active."""
-        (data, count), state = shared, member.state
-        optimizer, key = self.optimizer(member.values), path_key(jax.random.key(member.seed), "noise")
-
-        def one(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
-            batch = {name: x[order.row[i]] for name, x in data.items()} | {"weight": order.weight[i]}
-            return update(self.loss, optimizer, state, batch, key, given=member.values, **self._options)
-
-        nothing = _nothing(jax.eval_shape(one, state, jnp.int32(0))[1])
-
-        def advance(i: jax.Array, carried: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            state, metrics = one(carried[0], i)
-            return state, {name: _combined(carried[1][name], metrics[name]) for name in nothing}
-
-        def train() -> tuple[TrainState, jax.Array, Metrics]:
-            new, metrics = jax.lax.fori_loop(0, count, advance, (state, nothing))
-            fine = _finite(new.params) & _finite(metrics["loss"])
-            return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, state), fine, metrics
-
-        state, fine, metrics = jax.lax.cond(active, train, lambda: (state, active, nothing))
-        return dataclasses.replace(member, state=state, alive=member.alive & (fine | ~active)), fine, metrics
-
-    def _measured(self, batches: Batch, member: Members) -> Metrics:
-        evaluate = make_eval(self.loss, given=member.values)
-        _, metrics = jax.lax.scan(lambda none, batch: (none, evaluate(member.state, batch)), None, batches)
-        return {name: fold(metric) for name, metric in metrics.items()}
-
     def _rows(self, seeds: np.ndarray, at: np.ndarray) -> Order:
         """The next rows of each member, as its own `Batches` has them."""
         stacks = [self._order(int(seed)).stack(int(step), AT_ONCE) for seed, step in zip(seeds, at, strict=True)]
         return Order(*(np.stack([stack[name] for stack in stacks]) for name in ("row", "weight")))
-
-
-def _nothing(shapes: Metrics) -> Metrics:
-    """Metrics of no step."""
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return {name: of_nothing(metric) for name, metric in zeros.items()}
-
-
-def _combined(older: Any, newer: Any) -> Any:
-    return jax.tree.map(jnp.add, older, newer) if adds_up(older) else older.combine(newer)
-
-
-def _finite(tree: Params) -> jax.Array:
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
 def _values(metrics: Metrics, n: int, alive: Any) -> dict[str, np.ndarray]:

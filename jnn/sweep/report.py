@@ -18,9 +18,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from jnn.sweep._again import Again
+from jnn.sweep._found import Found
 from jnn.sweep._log import Log
 from jnn.sweep._optuna import importances
-from jnn.sweep._search import Found
 from jnn.sweep._space import Choice, Dimension, spelled, units
 
 INK, ACCENT, WARM, PALE = "#1d2430", "#2f6fde", "#e0632f", "#c9cfd8"

@@ -87,6 +87,11 @@ class Sweep:
                 f"Sweep: expected a function of hyperparameters, found a {type(optimizer).__name__}. Write "
                 'lambda h: optax.adam(h["learning_rate"]).'
             )
+        if taken := {"given", "remember"} & options.keys():
+            raise TypeError(
+                f"Sweep: {', '.join(sorted(taken))} cannot be said here: ctx.given are a member's hyperparameters, and "
+                "nothing is remembered. Let the loss be a function that knows what else it reads."
+            )
         if block is not None and (block < 1 or block & (block - 1)):
             raise ValueError(f"Sweep: expected a block that is a power of two, found {block}.")
         self.spec, self.loss, self.optimizer, self.stats = spec, loss, optimizer, stats

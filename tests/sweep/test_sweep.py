@@ -165,6 +165,7 @@ def test_a_width_may_be_a_number_that_the_loss_masks():
         ({"optimizer": optax.adam(0.1)}, TypeError, "expected a function of hyperparameters, found a GradientTransf"),
         ({"block": 3}, ValueError, "expected a block that is a power of two, found 3"),
         ({"devices": jax.devices()[:3]}, ValueError, "expected a power of two of devices, found 3"),
+        ({"given": {}}, TypeError, r"Sweep: given cannot be said here: ctx\.given are a member's hyperparameters"),
         ({"clipnorm": 1.0}, TypeError, "Sweep: no option clipnorm"),
     ],
 )

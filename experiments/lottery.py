@@ -9,8 +9,8 @@ Tickets   train; of each layer a fifth of the weights that are left, the least, 
           anew. A mask is what a member of a sweep reads: all seeds, tickets and redrawn, are one program.
 Run       python -m experiments.lottery
 Measured  test accuracy, four seeds of each. Tickets 0.968+-0.003 whole, 0.974+-0.001 with 21 % of the weights, 0.970
-          with 7 %, 0.963+-0.001 with 3.6 %; redrawn 0.962+-0.005 whole (which is chance: nothing is pruned), 0.946+-0.002,
-          0.935+-0.001 and 0.930+-0.004. Two minutes of one busy core.
+          with 7 %, 0.963+-0.001 with 3.6 %; redrawn 0.962+-0.005 whole (that is chance: nothing is pruned yet),
+          0.946+-0.002, 0.935+-0.001 and 0.930+-0.004. Two minutes of one busy core.
 """
 
 from __future__ import annotations

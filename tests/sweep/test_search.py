@@ -36,7 +36,7 @@ def found(plan, folder=None, *, make=None, space=small.SPACE, sampler=None, **op
     """A search of the small network."""
     sampler = sampler or RandomSampler(space, seed=1)
     more = {"metric": "accuracy", "mode": "max", "save_seconds": 0.0} | options
-    return search(make or small.same(), space, plan, sampler, small.arrays(40, 1), folder=folder, **more)
+    return search(make or small.same(8), space, plan, sampler, small.arrays(40, 1), folder=folder, **more)
 
 
 class Killed(Exception):
@@ -200,6 +200,7 @@ def test_optuna_learns_where_the_minimum_is(kind):
         assert run() == best
 
 
+@pytest.mark.slow
 def test_optuna_searches_structure_and_is_resumed(tmp_path):
     pytest.importorskip("optuna")
     from jnn.sweep import OptunaSampler

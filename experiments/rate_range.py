@@ -8,7 +8,8 @@ Training  stochastic gradient descent with momentum 0.9, batches of 64. The test
 Advice    by the rule of thumb, a tenth of the rate at which the smoothed loss of the test is least; the median over
           four seeds. Regret is what validates by the rate next to it, less what does by the best one.
 Run       python -m experiments.rate_range
-Measured  to be measured
+Measured  the advice is 0.013, where 0.459 validates; the best of 48 rates is 0.036, with 0.441: a regret of 0.018. From
+          0.2 on, runs learn nothing, and those of the test break down. 50 seconds of one busy core.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def draw(tested: np.ndarray, curves: np.ndarray, rates: np.ndarray, losses: np.n
     axes.axvline(advice, color=pictures.INK, linewidth=0.8, linestyle=":", label="the test's advice")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0.95 * np.nanmin(losses), 2.6))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     return figure
 
 

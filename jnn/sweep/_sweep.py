@@ -143,7 +143,7 @@ class Sweep:
         checks.count("Sweep.train", "steps", steps)
         n, rows = len(members), self._packed(len(members))
         active = np.asarray(members.alive)[rows] & (np.arange(len(rows)) < n)
-        packed_members = put(members.take(rows), self.mesh, split=True)
+        packed_members, active = put((members.take(rows), active), self.mesh, split=True)
         at, found = np.asarray(members.state.step)[rows], []
         for done in range(0, steps, AT_ONCE):
             count = min(AT_ONCE, steps - done)

@@ -121,14 +121,15 @@ def test_running_statistics_are_each_members_own():
     assert np.isfinite(sweep.evaluate(members, small.arrays(20, 1))["loss"]).all()
 
 
-def test_few_programs_are_compiled():
-    sweep = small.sweep()
+@pytest.mark.parametrize("devices", [1, 4])
+def test_few_programs_are_compiled(devices):
+    sweep = small.sweep(devices=jax.devices()[:devices] if devices > 1 else None)
     members = sweep.begin(small.points(8))
     for n in (8, 7, 2, 1):
-        sweep.train(members.take(range(n)), 3 * n)
+        sweep.train(members.take(range(n)), 70 // n)
     assert sweep._train._whole("cpu")._cache_size() == 1
     with backend.target("gpu"):
-        assert [len(sweep._packed(n)) for n in (1, 3, 8)] == [1, 4, 8]
+        assert [len(sweep._packed(n)) for n in (1, 3, 8)] == [max(1, devices), 4, 8]
     sweep.train(join(members, members.take([0])), 4)
     assert sweep._train._whole("cpu")._cache_size() == 2
 

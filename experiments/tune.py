@@ -12,7 +12,7 @@ Luck      the best four once more by eight fresh seeds each; what is best then i
           tuned: rate 1e-3, batches of 32, one layer of 128, dropout 0.2. The test is looked at once.
 Run       python -m experiments.tune [--data bikes --steps 1600]
 Measured  the test by eight fresh seeds, and the default's (one search each; of digits two). Digits 0.982+-0.003 and
-          0.986+-0.003, 0.965, of 800 steps, 35 s; Fashion-MNIST 0.873+-0.002, 0.849, of 2,400 steps, 115 s; bicycles,
+          0.986+-0.003, 0.965, of 800 steps, 60 s; Fashion-MNIST 0.873+-0.002, 0.849, of 2,400 steps, 115 s; bicycles,
           RMSE in deviations of the log, 0.324+-0.003, 0.412, of 1,600 steps, 61 s. Processor time of one busy core,
           with all compilation.
 """

@@ -110,6 +110,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("size", "few", "label_steps", "few_steps", "tries", "tuning_steps"), COUNT),
     **dict.fromkeys(("blocks", "factors", "negatives", "beams"), COUNT),
     **dict.fromkeys(("positions", "simulations", "test_simulations"), COUNT),
+    **dict.fromkeys(("members", "top", "seeds", "test_steps"), COUNT),
     "opening": ("0, 2 or 4 moves", lambda x: x in (0, 2, 4)),
     "qubits": ("a whole number from 3 to 20", lambda x: 3 <= x <= 20),
     "patch": ("1, 2, 4, 8 or 16, which divide 32 pixels", lambda x: x in (1, 2, 4, 8, 16)),

@@ -7,10 +7,11 @@ This page is the front door: `jnn.Param`, `jnn.init` and the other maps over spe
 blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, text
 from models under `jnn.generation` (`jnn.generate` for short) and for many at a time under `jnn.serving`, data from
 noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of reinforcement learning under
-`jnn.environments`, the stateless train step under `jnn.train`, what is done to a trained model under `jnn.finetune`,
-what its scores rest on under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under
-`jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
-`jnn.interop` and `jnn.parity`, and what must hold for every block under `jnn.laws`.
+`jnn.environments`, the stateless train step under `jnn.train`, hundreds of runs as one program under `jnn.sweep`, what
+is done to a trained model under `jnn.finetune`, what its scores rest on under `jnn.explain`, what puts a step on many
+devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are not there under
+`jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, and what must hold for every block under
+`jnn.laws`.
 """
 
 import importlib
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         parity,
         preflight,
         serving,
+        sweep,
         train,
     )
     from jnn.generation import generate
@@ -107,6 +109,7 @@ __all__ = [
     "spec_of",
     "stack",
     "summary",
+    "sweep",
     "train",
     "weight_mask",
 ]

@@ -91,6 +91,15 @@ TABLE = {
         "212 with jax.nn.dot_product_attention. With its gradient (2 rows of 2,048 tokens, 8 heads of 128) that "
         "holds 537 MB of scores on a TPU v5e, 680 MB on an H100; splash attention none, cuDNN's 8.5 MB",
     ),
+    "members": Row(
+        cpu="one_by_one",
+        other="side_by_side",
+        why="the members of a sweep share no weights, so XLA:CPU computes their products one after another in any "
+        "case, and a convolution of many as one with groups, which is slow. A step of one of 64 members took, one by "
+        "one and side by side, 244 and 318 us of processor time (784-128-64-10, 32 rows), 2.2 and 6.9 ms (two "
+        "convolutions of 8 and 16 channels, 32 images 28x28); as calls of one compiled step 360 us and 2.5 ms. In "
+        "blocks of 4 it took 180 us and 3.6 ms. One by one, what is not to be computed is left out",
+    ),
     "offload": Row(
         cpu="keep",
         other="pinned_host",

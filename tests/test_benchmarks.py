@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks import decoders, gpt2
+from experiments.benchmarks import decoders, gpt2, sweeps
 from experiments.benchmarks.__main__ import arguments
 from experiments.benchmarks.frameworks import FRAMEWORKS
 from experiments.benchmarks.measure import Built, measure
 from experiments.benchmarks.problems import LEAVES
 from experiments.benchmarks.table import check_parameters, ratio, summarize, table
 from experiments.benchmarks.worker import check_device
+from tests.needed_data import needs
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,3 +148,13 @@ def test_one_measurement_from_end_to_end():
         assert one["first_step_s"] > 0
         assert one["peak_mb"] > 0
         assert one["parameters"] == 8 * (32 * 32 + 32 + 2 * 32) + 32 * 10 + 10
+
+
+@pytest.mark.slow
+def test_a_sweep_beside_processes_and_a_loop(capsys):
+    needs("mnist/train-images-idx3-ubyte.gz")
+    sweeps.main(sweeps.Config(members=4, steps=2, processes=1, looped=1, rounds=1, rows=64))
+    out = capsys.readouterr()
+    said = (out.out + out.err).splitlines()
+    assert said[0] == "mlp: 4 members, 2 steps of 32 images"
+    assert float(said[-1].rsplit(" ", 1)[1]) > 0

@@ -20,6 +20,7 @@ MODULES = {
 }
 DOORS_OF_THEIR_OWN = {
     *(f"jnn.train.log.{name}" for name in ("live", "progress", "report", "rows", "tensorboard")),
+    "jnn.sweep.report",
 }
 TEXT = ["generation", "serving"]  # known to no other room, and to each other from left to right
 OUTERMOST = ["explain", "interop", "laws", "parity"]  # a room knows those of them that stand before it
@@ -47,6 +48,7 @@ BELOW = {
     "inspect": "finetune data graphs launch layers losses models parallel preflight train",
     "train": "finetune data graphs launch layers losses models parallel preflight",
     "parallel": "finetune data graphs launch losses models preflight",
+    "sweep": "finetune graphs inspect launch layers losses models parallel preflight",
     "launch": "finetune data graphs layers losses models parallel preflight",
     "preflight": "finetune data graphs launch losses models",
     "finetune": "data generation graphs inspect launch losses models parallel preflight train",

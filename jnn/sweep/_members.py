@@ -1,0 +1,80 @@
+"""Members side by side: what several runs are, as one pytree along a leading axis.
+
+    members.take(rows), members.put(rows, others)         on the host, whatever the number
+    join(a, b)                                            the members of both
+    bucket(n) -> m                                        the power of two that n are packed into
+
+Law: nothing is computed here; a member keeps its bits wherever it is put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.struct
+import jax
+import numpy as np
+
+from jnn.train import TrainState
+
+
+@flax.struct.dataclass
+class Members:
+    """Members of a sweep: arrays with one row for each.
+
+    Attributes:
+      state: a `TrainState`, whose leaves are (members, ...); each counts its own steps.
+      values: hyperparameter -> (members, ...), floating.
+      seed: (members,) uint32, of initial values, noise and the order of examples.
+      alive: (members,) bool, whether all that it computed so far was finite.
+    """
+
+    state: TrainState
+    values: dict[str, Any]
+    seed: Any
+    alive: Any
+
+    def __len__(self) -> int:
+        return int(self.seed.shape[0])
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Members:
+        """The members of these rows, copied, on the host."""
+        chosen = np.asarray(rows, int)
+        return jax.tree.map(lambda x: np.asarray(x)[chosen], self)
+
+    def put(self, rows: Sequence[int] | np.ndarray, others: Members) -> Members:
+        """These members with others in the place of some rows, on the host."""
+        chosen = np.asarray(rows, int)
+
+        def put(x: Any, new: Any) -> np.ndarray:
+            x = np.array(x)
+            x[chosen] = np.asarray(new)
+            return x
+
+        return jax.tree.map(put, self, others)
+
+
+def join(first: Members | None, second: Members) -> Members:
+    """The members of both, on the host."""
+    if first is None:
+        return jax.tree.map(np.asarray, second)
+    return jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), first, second)
+
+
+def bucket(n: int) -> int:
+    """The least power of two that holds n.
+
+    >>> [bucket(n) for n in (1, 2, 3, 8, 9)]
+    [1, 2, 4, 8, 16]
+    """
+    return 1 << (n - 1).bit_length()
+
+
+def packed(n: int, least: int) -> np.ndarray:
+    """Rows of n members in a bucket of so many at least: what fills it up repeats the last.
+
+    >>> packed(3, 1)
+    array([0, 1, 2, 2])
+    """
+    return np.minimum(np.arange(max(bucket(n), least)), n - 1)

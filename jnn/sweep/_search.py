@@ -1,0 +1,184 @@
+"""Hyperparameter search: a plan and a sampler over the members of a sweep, saved after its turns.
+
+    search(sweep, space, plan, sampler, validation, folder=...) -> Found
+
+    ask who begins -> begin -> train -> evaluate -> log, save -> the plan says who goes on -> tell who ended
+
+Law: killed at any instant and started again, it ends with the bits of the one that was not. What a checkpoint holds are
+members and the log; plan and sampler are led through the log once more, and must say what they said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from jnn.sweep._found import Found, Mode, sign
+from jnn.sweep._log import Log, Plan, Row, Turn
+from jnn.sweep._samplers import Sampler
+from jnn.sweep._space import Space, Values, check_space, spelled
+from jnn.sweep._store import Make, Store
+from jnn.terminal import say
+from jnn.train import Checkpoints, check_settings
+from jnn.train.checkpoint import read
+
+
+def search(
+    sweep: Make,
+    space: Space,
+    plan: Plan,
+    sampler: Sampler,
+    validation: Mapping[str, Any],
+    *,
+    metric: str = "loss",
+    mode: Mode = "min",
+    seed: int = 0,
+    folder: str | Path | None = None,
+    save_seconds: float = 10.0,
+    tell: Callable[[str], object] = say,
+) -> Found:
+    """Hyperparameter search: trains what a sampler asks for, as far as a plan lets it come.
+
+    Args:
+      sweep: a `Sweep`; where the space has `Structure`, a function of that by name, which gives one.
+      space: name -> what may be chosen.
+      plan: `SuccessiveHalving`, `Asha`, `Population`, or anything with `steps` and `next(log)`.
+      sampler: new, as it is before it was asked for anything.
+      validation: arrays, of which the metric is taken after every turn.
+      metric, mode: of the loss's metrics which one, and whether "min" or "max" is better.
+      seed: member i has the seed behind it by i.
+      folder: for checkpoints; the same search, started again, goes on from the last.
+      save_seconds: what a killed search may have to do again; a turn is done whole.
+      tell: called with one line for each member that broke down.
+
+    Raises:
+      TypeError: the space is none, or there is structure and no function of it.
+      KeyError: the loss has no such metric.
+      ValueError: the folder is of another search, or plan and sampler do not say again what they said.
+      CorruptCheckpoint: the newest checkpoint is not what was saved; without it the one before is used.
+    """
+    check_space("search", space)
+    running = _Search(Log(space), plan, sampler, Store(sweep, space), validation, metric, mode, seed)
+    if folder is None:
+        while (turn := running.next()) is not None:
+            running.turn(turn, tell)
+    else:
+        with Checkpoints(Path(folder), save_seconds=save_seconds) as checkpoints:
+            _saved(running, checkpoints, tell)
+    return Found(running.log, plan, running.store, metric, mode)
+
+
+@dataclasses.dataclass
+class _Search:
+    """A search between two turns."""
+
+    log: Log
+    plan: Plan
+    sampler: Sampler
+    store: Store
+    validation: Mapping[str, Any]
+    metric: str
+    mode: Mode
+    seed: int
+    asked: dict[int, Values] = dataclasses.field(default_factory=dict)  # of all who began, as they began
+    told: set[int] = dataclasses.field(default_factory=set)
+
+    def next(self) -> Turn | None:
+        """The turn that is due; tells the sampler who ended, and asks it for who begins."""
+        turn = self.plan.next(self.log)
+        going = set(turn.numbers) if turn else set()
+        for number, step in self.log.steps().items():
+            if number not in going | self.told:
+                self.sampler.tell(number, self.log.score(number), step, step >= self.plan.steps)
+                self.told.add(number)
+        if turn and (new := [number for number in turn.numbers if number not in self.asked]):
+            self.asked |= dict(zip(new, self.sampler.ask(len(new)), strict=True))
+        return turn
+
+    def turn(self, turn: Turn, tell: Callable[[str], object]) -> None:
+        """Begins, trains and evaluates, and adds a row to the log."""
+        begun = {number: self.asked[number] for number in turn.numbers if number not in self.log.steps()}
+        if begun:
+            self.store.begin(begun, self.seed)
+        if turn.copies:
+            self.store.copy(turn.copies, turn.values)
+        at, train, validation = self.store.turn(turn.numbers, turn.steps, self.validation)
+        scores = [self._score(validation[number]) for number in turn.numbers]
+        values = {str(number): own for number, own in {**begun, **turn.values}.items()}
+        row = {"numbers": list(turn.numbers), "steps": [at[number] for number in turn.numbers], "scores": scores}
+        self.log.add(row | {"values": values, "train": _columns(turn, train), "validation": _columns(turn, validation)})
+        for number, score in zip(turn.numbers, scores, strict=True):
+            if math.isnan(score):
+                told = spelled(self.log.values(number))
+                tell(f"search: member {number} ({told}) broke down after step {at[number]}; the others go on.")
+
+    def replay(self, row: Row) -> None:
+        """Leads plan and sampler through a turn that was saved.
+
+        Raises:
+          ValueError: they do not say what they said.
+        """
+        turn = self.next()
+        if turn is None or list(turn.numbers) != row["numbers"] or self._began(row) != self._asked(row):
+            raise ValueError(
+                f"search: after turn {len(self.log.rows)} the checkpoint goes on with members {row['numbers']} and "
+                f"{self._began(row)}; plan and sampler say {turn and list(turn.numbers)} and {self._asked(row)}. Give "
+                "those that it began with, new ones, in the same versions; or another folder."
+            )
+        self.log.add(row)
+
+    def _began(self, row: Row) -> dict[str, Values]:
+        known = self.log.steps()
+        return {number: values for number, values in row["values"].items() if int(number) not in known}
+
+    def _asked(self, row: Row) -> dict[str, Values]:
+        return {number: self.asked.get(int(number), {}) for number in self._began(row)}
+
+    def _score(self, metrics: Mapping[str, float]) -> float:
+        if self.metric not in metrics:
+            raise KeyError(f"search: the loss has the metrics {', '.join(sorted(metrics))}, no {self.metric!r}.")
+        score = sign(self.mode) * metrics[self.metric]
+        return score if math.isfinite(score) else math.nan
+
+
+def _saved(running: _Search, checkpoints: Checkpoints, tell: Callable[[str], object]) -> None:
+    """The search from its newest checkpoint on, with one when a turn is over and the last is long enough ago."""
+    names = ("space", "plan", "sampler", "metric", "mode", "seed")
+    own = [
+        dict(running.log.space),
+        running.plan,
+        type(running.sampler).__name__,
+        running.metric,
+        running.mode,
+        running.seed,
+    ]
+    settings = {name: str(value) for name, value in zip(names, own, strict=True)}
+    if checkpoints.steps:
+        saved = read(checkpoints.folder)
+        check_settings(f"search: {checkpoints.folder}", saved.records["settings"], settings)
+        for row in saved.records["rows"]:
+            running.replay(row)
+        running.store.restore(running.asked, saved.state)
+    last = time.monotonic()
+    while (turn := running.next()) is not None:
+        running.turn(turn, tell)
+        if time.monotonic() - last >= checkpoints.save_seconds:
+            _save(running, checkpoints, settings)
+            last = time.monotonic()
+    _save(running, checkpoints, settings)
+
+
+def _save(running: _Search, checkpoints: Checkpoints, settings: dict[str, str]) -> None:
+    state = {"step": jnp.int32(len(running.log.rows)), "members": running.store.arrays()}
+    checkpoints.save(state, {"settings": settings, "rows": running.log.rows})
+
+
+def _columns(turn: Turn, metrics: Mapping[int, Mapping[str, float]]) -> dict[str, list[float]]:
+    """Metrics of a turn's members by name, each a list in their order."""
+    return {name: [metrics[number][name] for number in turn.numbers] for name in metrics[turn.numbers[0]]}

@@ -1,0 +1,193 @@
+"""Pictures of a search: who lies where, what matters, how the best learned, and whether the winner is luck.
+
+    figures(found, again=None) -> {caption: figure}
+
+They need matplotlib, of the extra `experiments`, and the importances Optuna, of the extra `sweeps`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from jnn.sweep._again import Again
+from jnn.sweep._found import Found
+from jnn.sweep._log import Log
+from jnn.sweep._optuna import importances
+from jnn.sweep._space import Choice, Dimension, spelled, units
+
+INK, ACCENT, WARM, PALE = "#1d2430", "#2f6fde", "#e0632f", "#c9cfd8"
+SHOWN = 5  # of the best members, by name
+
+
+def figures(found: Found, again: Again | None = None) -> dict[str, Figure]:
+    """All pictures of a search, by caption; without Optuna none of the importances."""
+    drawn = {
+        "All members by their hyperparameters; the best are dark.": parallel_coordinates(found),
+        f"{found.metric} on what validates while learning: all members, and the best {SHOWN}.": curves(found),
+    }
+    with contextlib.suppress(ImportError):
+        drawn["Importance: shares of the scores' variance, by functional ANOVA."] = importance(found)
+    if again is not None:
+        drawn["The best once more, by fresh seeds: a point a seed, and the mean."] = reruns(found, again)
+    return drawn
+
+
+def parallel_coordinates(found: Found) -> Figure:
+    """Parallel coordinates: a line a member, through its hyperparameters; how far it came, and the score, as the last.
+
+    See "The Plane with Parallel Coordinates", Inselberg, 1985.
+    """
+    log, space = found.log, found.log.space
+    order = comparable(log)
+    shade = Normalize(0, max(len(order) - 1, 1))
+    figure = Figure(figsize=(2.2 + 1.5 * len(space), 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    colours = colormaps["viridis"]
+    jitter = np.random.default_rng(0)
+    for rank, number in reversed(list(enumerate(order))):
+        heights = [
+            u + _spread(x) * jitter.uniform(-1, 1)
+            for u, x in zip(units(space, log.values(number)), space.values(), strict=True)
+        ]
+        heights.append(1 - rank / max(len(order) - 1, 1))
+        best = rank < SHOWN
+        axes.plot(heights, color=colours(shade(rank)), alpha=1.0 if best else 0.35, linewidth=2.2 if best else 0.9)
+    for i, dimension in enumerate(space.values()):
+        axes.axvline(i, color=INK, linewidth=0.8)
+        _ticks(axes, i, dimension)
+    axes.axvline(len(space), color=INK, linewidth=0.8)
+    for height, text in ((1.0, "best"), (0.0, "worst")):
+        axes.annotate(
+            text, (len(space), height), (5, 0), textcoords="offset points", va="center", fontsize=8, color=INK
+        )
+    axes.set_xticks(range(len(space) + 1), [*space, "rank"], parse_math=False)
+    axes.set(yticks=[], ylim=(-0.05, 1.05), xlim=(-0.35, len(space) + 0.35))
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def comparable(log: Log) -> list[int]:
+    """Members that did not break down, the best first: who came further is better than who did not."""
+    steps = log.steps()
+    return sorted((i for i in steps if log.alive(i)), key=lambda i: (-steps[i], log.score(i)))
+
+
+def curves(found: Found) -> Figure:
+    """Curves of the metric on what validates: of all members, and of the best by name."""
+    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    best = comparable(found.log)[:SHOWN]
+    way = 1 if found.mode == "min" else -1
+    shown = []
+    for number in found.log.steps():
+        points = [(step, way * score) for step, score in found.log.curve(number) if np.isfinite(score)]
+        if points and number not in best:
+            axes.plot(*zip(*points, strict=True), color=PALE, linewidth=0.8, marker=".", markersize=3)
+        shown += [value for _, value in points]
+    for place, number in enumerate(best):
+        steps, values = zip(*((step, way * score) for step, score in found.log.curve(number)), strict=True)
+        axes.plot(
+            steps,
+            values,
+            marker="o",
+            markersize=4,
+            color=f"C{place}",
+            label=f"{number}: {spelled(found.log.values(number))}",
+        )
+    if shown:
+        low, high = np.percentile(shown, (0, 60) if found.mode == "min" else (40, 100))  # not how bad the worst are
+        margin = 0.05 * (high - low) + 1e-9
+        axes.set_ylim(low - margin, high + margin)
+    axes.set(xlabel="steps", ylabel=found.metric)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    return figure
+
+
+def importance(found: Found) -> Figure:
+    """Importances of the hyperparameters, where members were looked at first, which is where most of them were."""
+    log, shares, first = found.log, shares_of(found.log), first_look(found.log)
+    figure = Figure(figsize=(5.2, 0.9 + 0.35 * len(log.space)), layout="constrained")
+    axes = figure.add_subplot()
+    names = list(shares)[::-1]
+    axes.barh(names, [shares[name] for name in names], color=ACCENT, height=0.6)
+    for row, name in enumerate(names):
+        axes.annotate(
+            f"{shares[name]:.2f}", (shares[name], row), (4, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    axes.set(xlabel=f"share of the variance of {found.metric} after {first} steps", xlim=(0, 1.08))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def shares_of(log: Log) -> dict[str, float]:
+    """Importance of each hyperparameter, of all members that were looked at after the first turn.
+
+    Raises:
+      ImportError: Optuna is not installed.
+    """
+    first = first_look(log)
+    tried = [(log.values(i), log.score(i, first)) for i in log.steps()]
+    scores = [score for _, score in tried if np.isfinite(score)]
+    worst = np.percentile(scores, 90)  # what broke down nearly would be all of the variance
+    return importances(log.space, [(values, min(score, worst)) for values, score in tried if np.isfinite(score)])
+
+
+def first_look(log: Log) -> int:
+    """The step at which members were looked at first."""
+    return min(step for number in log.steps() for step, score in log.curve(number) if np.isfinite(score))
+
+
+def reruns(found: Found, again: Again) -> Figure:
+    """The best members by fresh seeds: a point a seed, their means, the search's own word, and the winner's test."""
+    figure = Figure(figsize=(7.6, 1.3 + 0.5 * (len(again.numbers) + 1)), layout="constrained")
+    axes = figure.add_subplot()
+    rows = {
+        f"{number}: {spelled(values)}": score
+        for number, values, score in zip(again.numbers, again.values, again.scores, strict=True)
+    }
+    rows[f"{again.numbers[again.winner]} on the test"] = again.test
+    for row, values in enumerate(rows.values()):
+        colour = WARM if row == len(rows) - 1 else ACCENT
+        axes.plot(values, [row] * len(values), "o", color=colour, alpha=0.5, markersize=5, markeredgewidth=0)
+        axes.plot(np.mean(values), row, "|", color=colour, markersize=18, markeredgewidth=2)
+    axes.axvline(again.first, color=INK, linewidth=0.8, linestyle=":")
+    how: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8}
+    axes.annotate("what the search said of its best", (again.first, 1.0), **how)
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row, 44) for row in rows], fontsize=8, parse_math=False)
+    axes.set(xlabel=f"{found.metric}; {again.numbers[again.winner]} is best in {again.confidence:.0%} of resamples")
+    axes.margins(x=0.1)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _ticks(axes: Axes, at: int, dimension: Dimension) -> None:
+    """What a dimension's values are, beside its line."""
+    values = dimension.values if isinstance(dimension, Choice) else [dimension.at(u) for u in (0.0, 0.5, 1.0)]
+    for value in values:
+        text = f"{value:.2g}" if isinstance(value, float) else str(value)
+        axes.annotate(
+            text,
+            (at, dimension.unit(value)),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=INK,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
+        )
+
+
+def _spread(dimension: Dimension) -> float:
+    """How far lines of one choice lie apart, so that they can be seen."""
+    return 0.1 / len(dimension.values) if isinstance(dimension, Choice) else 0.0

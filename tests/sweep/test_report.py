@@ -1,0 +1,45 @@
+"""Pictures of a search: what they draw of what there is."""
+
+import io
+
+import pytest
+
+from jnn.sweep import Again, Log, RandomSampler, Structure, SuccessiveHalving, again, report, search
+from tests.sweep import small
+
+
+@pytest.fixture(scope="module")
+def done():
+    plan = SuccessiveHalving(members=8, rungs=(3, 6))
+    where = {"metric": "accuracy", "mode": "max"}
+    return search(small.same(8), small.SPACE, plan, RandomSampler(small.SPACE, seed=1), small.arrays(40, 1), **where)
+
+
+def test_all_pictures_are_drawn(done):
+    once_more = again(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=3)
+    assert isinstance(once_more, Again)
+    drawn = report.figures(done, once_more)
+    assert len(drawn) >= 3
+    for figure in drawn.values():
+        figure.savefig(io.BytesIO())
+    lines = report.parallel_coordinates(done).axes[0].lines
+    assert len(lines) == 8 + len(small.SPACE) + 1  # a line each, and the axes
+
+
+def test_who_came_further_is_before_who_did_not(done):
+    order = report.comparable(done.log)
+    steps = [done.log.steps()[number] for number in order]
+    assert steps == sorted(steps, reverse=True)
+    assert order[:4] == done.ranking()
+
+
+def test_what_matters_is_found():
+    pytest.importorskip("optuna")
+    space = small.SPACE | {"width": Structure(4, 8)}
+    points = RandomSampler(space, seed=0).ask(64)
+    scores = [abs(point["dropout"] - 0.2) for point in points]
+    row = {"numbers": list(range(64)), "steps": [3] * 64, "scores": scores}
+    log = Log(space, [row | {"values": {str(i): point for i, point in enumerate(points)}}])
+    shares = report.shares_of(log)
+    assert max(shares, key=shares.get) == "dropout"
+    assert shares["dropout"] > 0.7

@@ -10,7 +10,8 @@ noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of re
 `jnn.environments`, the stateless train step under `jnn.train`, what is done to a trained model under `jnn.finetune`,
 what its scores rest on under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under
 `jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
-`jnn.interop` and `jnn.parity`, and what must hold for every block under `jnn.laws`.
+`jnn.interop` and `jnn.parity`, what must hold for every block under `jnn.laws`, and any of it as a file that needs no
+jnn under `jnn.eject`.
 """
 
 import importlib
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         data,
         decoding,
         diffusion,
+        eject,
         environments,
         explain,
         finetune,
@@ -77,6 +79,7 @@ __all__ = [
     "data",
     "decoding",
     "diffusion",
+    "eject",
     "environments",
     "explain",
     "finetune",

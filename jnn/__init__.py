@@ -8,8 +8,8 @@ blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activat
 from models under `jnn.generation` (`jnn.generate` for short) and for many at a time under `jnn.serving`, data from
 noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of reinforcement learning under
 `jnn.environments`, the stateless train step under `jnn.train`, rates and scales that hold at every width under
-`jnn.maximal_update` (`jnn.mup` for short), what is done to a trained model under `jnn.finetune`, what its scores rest on
-under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under `jnn.launch`, what it
+`jnn.maximal_update` (`jnn.mup` for short), what is done to a trained model under `jnn.finetune`, what its scores rest
+on under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under `jnn.launch`, what it
 would take on machines that are not there under `jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`,
 what must hold for every block under `jnn.laws`, and any of it as a file that needs no jnn under `jnn.eject`.
 """

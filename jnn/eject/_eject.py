@@ -80,7 +80,10 @@ def _defined(library: Library, symbol: Symbol) -> Symbol:
 
 
 def _specs(library: Library, symbol: Symbol) -> Iterator[Symbol]:
-    """The declarations of a function: the one beside it, or those that its docstring names."""
+    """The declarations of a function: itself, the one beside it, or those that its docstring names."""
+    if symbol.name.endswith("_spec"):
+        yield symbol
+        return
     statement, bound = library.definition(symbol), library.source(symbol.module).bound
     doc = ast.get_docstring(statement) if isinstance(statement, ast.FunctionDef) else None
     beside = [f"{symbol.name}_spec"] if f"{symbol.name}_spec" in bound else re.findall(r"`(\w+_spec)`", doc or "")

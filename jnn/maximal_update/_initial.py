@@ -13,8 +13,8 @@ from jnn.param import Initializer, Param
 class Rescaled:
     """Rescaled initial values: `factor` times those of another initializer, which may read axis names.
 
-    >>> weight = Param((2,), Rescaled(jax.nn.initializers.ones, 0.5), ("embed",))
-    >>> weight.draw(jax.random.key(0)).tolist()
+    >>> import jax
+    >>> Param((2,), Rescaled(jax.nn.initializers.ones, 0.5), ("embed",)).draw(jax.random.key(0)).tolist()
     [0.5, 0.5]
     """
 

@@ -25,8 +25,10 @@ import jnn
 from experiments import width_pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.refusals import refuse
 from experiments.training import train
-from experiments.widths import KINDS, Task, coordinates, make_task, parametrized
+from experiments.widths import HEAD, KINDS, Task, coordinates, make_task, parametrized
+from jnn.launch import USAGE
 from jnn.maximal_update import MaximalUpdate, multiplied, scale_by_rates
 from jnn.train import LossOutput
 
@@ -74,12 +76,15 @@ def optimizer(scaled: MaximalUpdate, config: Config, rates: Sequence[float]) -> 
 
 def experiment(config: Config) -> Outcome:
     """Trains at every width and rate, in both parametrizations."""
+    if any(width % HEAD for width in config.widths):
+        refuse(f"--widths: expected multiples of {HEAD}, the size of a head, found {config.widths}.", USAGE)
     losses, checks, middle = {}, {}, config.rates[len(config.rates) // 2]
     for network in config.networks:
         task = make_task(network, config)
+        base = train_all(task, config, "standard", config.widths[0], f"{network}-base")  # the same in both
         for kind in KINDS:
-            named = {width: f"{network}-{kind}-{width}" for width in config.widths}
-            losses[network, kind] = np.stack([train_all(task, config, kind, w, named[w]) for w in config.widths])
+            wider = [train_all(task, config, kind, w, f"{network}-{kind}-{w}") for w in config.widths[1:]]
+            losses[network, kind] = np.stack([base, *wider])
             checks[network, kind] = coordinates(task, kind, config.widths, middle, config.seed)
     rates = np.asarray(config.rates)
     return Outcome(

@@ -51,6 +51,9 @@ class Folder(ExpressionFolder):
             self.tables |= {t.id: statement.value for t in statement.targets if isinstance(t, ast.Name)}
         node = self.visit(statement)
         match node:
+            case ast.Try():
+                for handler in node.handlers:
+                    handler.body = handler.body or [ast.Pass()]
             case ast.Expr(value=ast.Call() as call) if self.ours and self._only_checks(call):
                 return []
             case ast.Expr(value=ast.Name() | ast.Constant(value=bool() | None)):
@@ -107,7 +110,7 @@ def _beside_check(statement: ast.stmt) -> list[ast.stmt]:
 
 def _raises(body: list[ast.stmt]) -> bool:
     plain = all(isinstance(s, ast.Assign | ast.AnnAssign | ast.Expr | ast.Raise) for s in body)
-    return plain and isinstance(body[-1], ast.Raise)
+    return plain and isinstance(body[-1], ast.Raise) and body[-1].exc is not None
 
 
 def _says_nothing(item: ast.withitem) -> bool:

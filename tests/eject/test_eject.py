@@ -12,7 +12,7 @@ import jnn
 from jnn.eject import eject
 from jnn.eject.__main__ import main
 from jnn.laws import value_and_gradient
-from tests.eject.own import Config, network, network_spec
+from tests.eject.own import Config, network, network_spec, trained
 from tests.eject.swapped import ejected_row, loaded
 from tests.laws import SIZES, SPECS
 from tests.table import BLOCKS
@@ -143,6 +143,13 @@ def test_a_users_own_function():
         ejected.network(params, x[0, 0], key=key)
     assert "# `conv` is a number here, not the layer" in text
     assert "second paragraph" not in text
+
+
+@pytest.mark.slow
+def test_a_whole_training_is_ejected():
+    """The step with its optimizer, noise and state: the parameters after three steps."""
+    ours, theirs = trained(3), loaded(eject(trained)).trained(3)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), theirs, ours)
 
 
 def test_the_file_is_short_and_formatted():

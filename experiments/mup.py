@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import jax
@@ -86,22 +87,15 @@ def experiment(config: Config) -> Outcome:
             wider = [train_all(task, config, kind, w, f"{network}-{kind}-{w}") for w in config.widths[1:]]
             losses[network, kind] = np.stack([base, *wider])
             checks[network, kind] = coordinates(task, kind, config.widths, middle, config.seed)
-    rates = np.asarray(config.rates)
+    found = [transfer(which, of_widths, config) for which, of_widths in losses.items()]
+    drawn = partial(width_pictures.sweeps, losses, config.rates, config.widths)
     return Outcome(
-        {"losses": {"_".join(which): found for which, found in losses.items()}},
-        {name: value for which, found in losses.items() for name, value in transfer(which, found, config).items()},
-        [
-            {"step": config.steps, "width": width}
-            | {f"{'_'.join(w)}_{r:.5f}": found[i, j] for j, r in enumerate(rates)}
-            for w, found in losses.items()
-            for i, width in enumerate(config.widths)
-        ],
-        {
-            "Validation loss by rate, a line a width: the best rate moves, and does not.": lambda: (
-                width_pictures.sweeps(losses, rates, config.widths)
-            ),
-            "Coordinate check: how much the logits have changed after 0 to 4 steps, by width.": lambda: (
-                width_pictures.coordinates(checks)
+        params={"losses": {"_".join(which): of_widths for which, of_widths in losses.items()}},
+        metrics={name: value for row in found for name, value in row.items()},
+        figures={
+            "Validation loss by rate, a line a width: the best rate moves; by muP it does not.": drawn,
+            "Coordinate check: what 1 to 4 steps have changed of the logits, by width.": partial(
+                width_pictures.coordinates, checks
             ),
         },
     )

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from jnn.maximal_update import Coordinates
 
@@ -18,19 +19,19 @@ Which = tuple[str, str]  # a network, and how it is parametrized
 TITLES = {"standard": "standard parametrization", "mup": "maximal update parametrization"}
 
 
-def sweeps(losses: Mapping[Which, np.ndarray], rates: np.ndarray, widths: Sequence[int]) -> Figure:
+def sweeps(losses: Mapping[Which, np.ndarray], rates: Sequence[float], widths: Sequence[int]) -> Figure:
     """A row a network, a column a parametrization: losses (widths, rates), the best of each marked."""
     figure, panels = _panels(losses)
     for which, axes in panels.items():
         shown = np.where(np.isfinite(losses[which]), losses[which], np.nan)
         for row, width, colour in zip(shown, widths, _colours(len(widths)), strict=True):
             axes.plot(rates, row, color=colour, label=f"{width}")
-            axes.plot(rates[np.nanargmin(row)], np.nanmin(row), "o", color=colour)
+            axes.plot(rates[int(np.nanargmin(row))], np.nanmin(row), "o", color=colour)
         of_network = np.stack([found for (network, _), found in losses.items() if network == which[0]])
         least = of_network[np.isfinite(of_network)].min()
-        axes.set(ylim=(0.97 * least, least + 2 * (np.median(of_network) - least)), ylabel=f"{which[0]}: loss")
         axes.set_xscale("log", base=2)
-        axes.set_xlabel("learning rate")
+        axes.set(ylim=(0.97 * least, least + 2 * (np.median(of_network) - least)), xlabel="learning rate")
+    _name_rows(panels, "validation loss")
     next(iter(panels.values())).legend(title="width", frameon=False)
     return figure
 
@@ -45,8 +46,12 @@ def coordinates(checks: Mapping[Which, Sequence[Coordinates]]) -> Figure:
             axes.loglog([row.width for row in rows], [row.change for row in rows], "o-", color=colour, label=f"{step}")
         widths = sorted({row.width for row in checks[which]})
         axes.set_xticks(widths, [f"{width}" for width in widths])
-        axes.minorticks_off()
-        axes.set(xlabel="width", ylabel=f"{which[0]}: change of logits")
+        axes.set_xticks([], minor=True)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("width")
+    _name_rows(panels, "change of logits")
     next(iter(panels.values())).legend(title="steps", frameon=False)
     return figure
 
@@ -60,6 +65,12 @@ def _panels(found: Mapping[Which, object]) -> tuple[Figure, dict[Which, Axes]]:
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, {(n, k): grid[i, j] for i, n in enumerate(networks) for j, k in enumerate(kinds)}
+
+
+def _name_rows(panels: Mapping[Which, Axes], what: str) -> None:
+    for network in dict.fromkeys(network for network, _ in panels):
+        first = next(axes for which, axes in panels.items() if which[0] == network)
+        first.set_ylabel(f"{network}: {what}")
 
 
 def _colours(n: int) -> np.ndarray:

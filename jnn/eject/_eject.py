@@ -54,7 +54,7 @@ def eject(*targets: Target, platform: str | None = None) -> str:
     wanted = [*dict.fromkeys([*specs, *roots, *([INIT] if declared else [])])]
     found = Reach(library, platform, declared).definitions(wanted)
     _fill_table(found, platform)
-    return written(found, wanted, _title(roots, specs, platform))
+    return written(found, wanted, _title(roots, platform))
 
 
 def _symbol(target: Target) -> Symbol:
@@ -109,7 +109,7 @@ def _fill_table(found: dict[Symbol, ast.stmt], platform: str) -> None:
         found[FORMULATIONS].value = ast.parse(repr(rows), mode="eval").body  # type: ignore[attr-defined]
 
 
-def _title(roots: Iterable[Symbol], specs: Iterable[Symbol], platform: str) -> str:
+def _title(roots: Iterable[Symbol], platform: str) -> str:
     names = ", ".join(symbol.name for symbol in roots)
     return (
         f"{names}: plain JAX, written by jnn {jnn.__version__} (`python -m jnn.eject`) for {platform}.\n\n"

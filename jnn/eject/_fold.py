@@ -49,7 +49,10 @@ class Folder(ExpressionFolder):
             return self.block([*statement.body, *statement.orelse, *statement.finalbody])
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
             self.tables |= {t.id: statement.value for t in statement.targets if isinstance(t, ast.Name)}
-        node = self.visit(statement)
+        return self._simplified(self.visit(statement))
+
+    def _simplified(self, node: ast.stmt) -> list[ast.stmt]:
+        """What is left of a statement whose parts are folded."""
         match node:
             case ast.Try():
                 for handler in node.handlers:

@@ -1,4 +1,4 @@
-"""The definitions that functions reach, folded, in an order in which each stands behind what it needs."""
+"""The definitions that functions reach, folded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jnn.eject._comments import is_text
 from jnn.eject._expressions import CONSTANT, HANDED_ON, Meaning, is_ours
 from jnn.eject._fold import Folder
 from jnn.eject._link import linked
+from jnn.eject._order import ordered, references
 from jnn.eject._source import Function, Library, Symbol
 from jnn.eject._unused import without_unread_arguments, without_unread_names
 
@@ -35,7 +36,7 @@ class Reach:
         found = self._reached(roots)
         while without_unread_arguments(found, roots):
             found = self._reached(roots, found)
-        return {symbol: found[symbol] for symbol in _ordered(found, roots)}
+        return {symbol: found[symbol] for symbol in ordered(found, roots)}
 
     def _reached(self, roots: list[Symbol], within: dict[Symbol, ast.stmt] | None = None) -> dict[Symbol, ast.stmt]:
         found: dict[Symbol, ast.stmt] = {}
@@ -102,74 +103,10 @@ class Reach:
 def _meaning(function: ast.stmt | None) -> Meaning | None:
     if not isinstance(function, ast.FunctionDef) or function.decorator_list:
         return None
+    given = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
     match [s for s in function.body if not is_text(s)]:
-        case [ast.Return(value=ast.Name(id=name))] if name in {
-            a.arg for a in function.args.args + function.args.kwonlyargs
-        }:
+        case [ast.Return(value=ast.Name(id=name))] if name in given:
             return "argument", name
         case [ast.Return(value=ast.Constant(value=value))]:
             return "constant", value
     return None
-
-
-def references(statement: ast.AST) -> Iterator[Symbol]:
-    """The symbols that a statement refers to, in order."""
-    for node in ast.walk(statement):
-        if symbol := Symbol.of(node):
-            yield symbol
-
-
-def _needed(statement: ast.stmt) -> Iterator[Symbol]:
-    """What has to be there when a definition is run: decorators, defaults, base classes, values."""
-    if isinstance(statement, Function):
-        args = statement.args
-        for node in (*statement.decorator_list, *args.defaults, *filter(None, args.kw_defaults)):
-            yield from references(node)
-    else:
-        yield from references(statement)
-
-
-def _attached_to(definitions: dict[Symbol, ast.stmt]) -> dict[Symbol, list[Symbol]]:
-    """What says more of a function, under `@f.defjvp` or as `f.defvjp(...)`, by that function."""
-    behind: dict[Symbol, list[Symbol]] = {}
-    for symbol, statement in definitions.items():
-        said = statement.decorator_list if isinstance(statement, Function) else [statement] * ("@" in symbol.name)
-        for node in (n for expression in said for n in ast.walk(expression)):
-            if isinstance(node, ast.Attribute) and (subject := Symbol.of(node.value)) in definitions:
-                behind.setdefault(subject, []).append(symbol)
-    return behind
-
-
-def _ordered(definitions: dict[Symbol, ast.stmt], roots: Iterable[Symbol]) -> list[Symbol]:
-    """Symbols, each behind those that it refers to, as far as they do not refer to each other."""
-    done: dict[Symbol, None] = {}
-    seen: set[Symbol] = set()
-    behind = _attached_to(definitions)
-
-    def visit(symbol: Symbol) -> None:
-        if symbol in seen or symbol not in definitions:
-            return
-        seen.add(symbol)
-        for other in _needed(definitions[symbol]):
-            visit(other)
-        for other in references(definitions[symbol]):
-            visit(other)
-        done[symbol] = None
-        for other in behind.get(symbol, ()):
-            visit(other)
-
-    for symbol in [*roots, *definitions]:
-        visit(symbol)
-    ordered: dict[Symbol, None] = {}
-
-    def emit(symbol: Symbol) -> None:
-        if symbol not in definitions or symbol in ordered:
-            return
-        for other in _needed(definitions[symbol]):
-            if other != symbol:
-                emit(other)
-        ordered[symbol] = None
-
-    for symbol in done:
-        emit(symbol)
-    return [*ordered]

@@ -50,11 +50,10 @@ class Source:
     def attached(self, name: str) -> Iterator[ast.stmt]:
         """Statements that say more of a definition: `f.defvjp(forward, backward)`, and functions under `@f.defjvp`."""
         for statement in self.tree.body:
-            said = statement.decorator_list if isinstance(statement, Function) else [statement]
-            for node in said if isinstance(statement, Function) or _is_call(statement) else []:
-                inner = ast.walk(node)
-                if any(isinstance(n, ast.Attribute) and getattr(n.value, "id", None) == name for n in inner):
-                    yield statement
+            said: list[ast.expr] = statement.decorator_list if isinstance(statement, Function) else _call(statement)
+            inner = [node for expression in said for node in ast.walk(expression)]
+            if any(isinstance(n, ast.Attribute) and getattr(n.value, "id", None) == name for n in inner):
+                yield statement
 
 
 class Library:
@@ -133,8 +132,9 @@ def _path(module: str) -> Path:
     return Path(spec.origin)
 
 
-def _is_call(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+def _call(statement: ast.stmt) -> list[ast.expr]:
+    """The call that a statement is, if it is one."""
+    return [statement.value] if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) else []
 
 
 def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:

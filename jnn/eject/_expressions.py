@@ -7,6 +7,7 @@ calls of functions that then only hand an argument on; and names of parameters t
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -122,21 +123,30 @@ class ExpressionFolder(ast.NodeTransformer):
         """The entry of a table that is written at the top of a module."""
         self.generic_visit(node)
         symbol = Symbol.of(node.value)
-        if symbol is None or not isinstance(node.slice, ast.Constant) or not symbol.module.startswith("jnn."):
+        table = getattr(self.define(symbol), "value", None) if symbol and symbol.module.startswith("jnn.") else None
+        if not isinstance(table, ast.Dict):
             return node
-        table = getattr(self.define(symbol), "value", None)
-        return (_entry(table, node.slice.value) if isinstance(table, ast.Dict) else None) or node
+        match node.slice:
+            case ast.Constant(value=key):
+                return _entry(table, key) or node
+            case ast.IfExp(test=test, body=ast.Constant(value=one), orelse=ast.Constant(value=other)):
+                if (first := _entry(table, one)) and (second := _entry(table, other)):
+                    return ast.IfExp(test, first, second)
+        return node
 
     def _chosen(self, call: ast.Call) -> ast.AST:
-        """The formulation; where it is one that may refuse, or of a row known later, a call of the inlined `choose`."""
+        """The formulation, or what asks whether it can run; of a row known later, a call of the inlined `choose`."""
         name, *rest = call.args
         if not isinstance(name, ast.Constant):
             return ast.Call(ast.Name(str(Symbol(INLINED, "choose")), ast.Load()), call.args, call.keywords)
-        own = backend.TABLE[str(name.value)].on(self.platform)
+        row = backend.TABLE[str(name.value)]
+        own = row.on(self.platform)
         refusals = self.tables.get(rest[0].id) if rest and isinstance(rest[0], ast.Name) else next(iter(rest), None)
-        if refusals is None or (isinstance(refusals, ast.Dict) and _entry(refusals, own) is None):
+        refuse = _entry(refusals, own) if isinstance(refusals, ast.Dict) else None
+        if refuse is None:
             return ast.Constant(own)
-        return ast.Call(ast.Name(str(Symbol(INLINED, "choose")), ast.Load()), call.args, call.keywords)
+        asked = copy.deepcopy(refuse.body) if isinstance(refuse, ast.Lambda) else ast.Call(refuse, [], [])
+        return ast.IfExp(asked, ast.Constant(row.other), ast.Constant(own))
 
     def _argument(self, call: ast.Call, symbol: Symbol, name: str) -> ast.expr | None:
         """The argument of a call that is bound to a parameter, where that is plain to see."""

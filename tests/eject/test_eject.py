@@ -97,8 +97,10 @@ def test_draws_of_narrow_and_stacked_parameters_are_those_of_jnn():
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
 def test_formulations_are_those_of_the_platform(platform):
-    """The program that a backend would compile, traced here."""
-    ejected = loaded(eject("jnn.models.transformer", platform=platform))
+    """The program that a backend would compile, traced here; and no other's kernel is in the file."""
+    text = eject("jnn.models.transformer", platform=platform)
+    assert [word in text for word in ("cudnn", "splash")] == [platform == "gpu", platform == "tpu"]
+    ejected = loaded(text)
     spec = jnn.models.transformer_spec(5, 128, layers=1, heads=1, embed=64)
     params, tokens = jnn.abstract(spec), jax.ShapeDtypeStruct((2, 128), jnp.int32)
     trace = lambda f: str(jax.make_jaxpr(lambda p, tokens: f(p, tokens, key=None))(params, tokens))

@@ -8,8 +8,8 @@ Networks  gpt: 2 layers of heads of 16 (the wider, the more), context 32, tied r
 Training  Adam (0.9, 0.99), its rate falling to 0; all rates side by side in one program, each with draws of its own.
 Run       python -m experiments.mup
           python -m experiments.mup --widths 64 128 256 512 --steps 1000                             an accelerator
-Measured  the best rate at 64 costs a GPT of 256 0.572 of its loss, by muP nothing; a CNN 0.202 and 0.022 (seed 0; the
-          whole table is in docs/mup.md). Five minutes of a CPU core.
+Measured  the best rate at 64 costs a GPT of 256 0.571 and 0.285 of its loss, by muP nothing; a CNN 0.202 and 0.158, and
+          0.022 and 0.004 (seeds 0 and 1; more in docs/mup.md). A seed takes five minutes of a CPU core.
 """
 
 from __future__ import annotations

@@ -35,12 +35,15 @@ def coordinate_check(
     Args:
       build: `(width, key) -> (state, step, activations)`, where `step(state)` is the next state, of any kind, and
         `activations(state)` arrays by name, of the same examples each time.
-      widths: two or more.
+      widths: one or more; two or more for `growth`.
       steps: updates.
       keys: one for each network that is averaged over.
 
     Returns:
       A row for each name, width and step.
+
+    Raises:
+      ValueError: there are no widths, or no keys.
 
     >>> def build(width, key):
     ...     return jnp.zeros(width), lambda w: w + 1 / width, lambda w: {"sum": w.sum()}
@@ -48,6 +51,8 @@ def coordinate_check(
     >>> rows[-1]
     Coordinates(name='sum', width=4, step=1, size=1.0, change=1.0)
     """
+    if not widths or not keys:
+        raise ValueError(f"coordinate_check: expected widths and keys, found {len(widths)} and {len(keys)}.")
     rows: list[Coordinates] = []
     for width in widths:
         runs = [_run(build, width, steps, key) for key in keys]
@@ -67,11 +72,17 @@ def growth(rows: Sequence[Coordinates], name: str, *, of: str = "change") -> flo
       name: of the activation.
       of: its "change" since the first step, or its "size".
 
+    Raises:
+      ValueError: no activation has this name, or it is of one width.
+
     >>> growth([Coordinates("x", n, 1, 3.0, n**0.5) for n in (4, 16)], "x")
     0.5
     """
-    last = max(row.step for row in rows)
+    last = max((row.step for row in rows), default=0)
     found = {row.width: getattr(row, of) for row in rows if row.name == name and row.step == last}
+    if len(found) < 2:
+        names = sorted({row.name for row in rows})
+        raise ValueError(f"growth: expected one of {names}, of two widths or more; found {name!r} of {len(found)}.")
     slope, _ = np.polyfit(np.log([*found]), np.log([*found.values()]), 1)
     return round(float(slope), 12)
 

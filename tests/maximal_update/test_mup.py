@@ -219,4 +219,8 @@ def test_what_does_not_fit_is_said():
         jnn.mup(spec, spec, optimizer="lion")
     with pytest.raises(TypeError, match="expected a spec"):
         jnn.mup(spec, jnn.init(spec, jax.random.key(0)))
+    with pytest.raises(ValueError, match="found 2 and 0"):
+        coordinate_check(of_mlps("adam"), (8, 16), keys=[])
+    with pytest.raises(ValueError, match="expected one of"):
+        growth([], "logits")
     assert math.isfinite(sum(jax.tree.leaves(jnn.mup(spec, mlp_spec(BASE)).rates)))

@@ -7,11 +7,12 @@ This page is the front door: `jnn.Param`, `jnn.init` and the other maps over spe
 blocks under `jnn.layers`, `jnn.graphs`, `jnn.audio`, `jnn.losses`, `jnn.activations`, `jnn.metrics`, `jnn.models`, text
 from models under `jnn.generation` (`jnn.generate` for short) and for many at a time under `jnn.serving`, data from
 noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of reinforcement learning under
-`jnn.environments`, the stateless train step under `jnn.train`, hundreds of runs as one program under `jnn.sweep`, what
-is done to a trained model under `jnn.finetune`, what its scores rest on under `jnn.explain`, what puts a step on many
-devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are not there under
-`jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, and what must hold for every block under
-`jnn.laws`.
+`jnn.environments`, the stateless train step under `jnn.train`, hundreds of runs as one program under `jnn.sweep`, rates
+and scales that hold at every width under `jnn.maximal_update` (`jnn.mup` for short), what is done to a trained model
+under `jnn.finetune`, what its scores rest on under `jnn.explain`, what puts a step on many devices under
+`jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are not there under
+`jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, what must hold for every block under `jnn.laws`,
+and any of it as a file that needs no jnn under `jnn.eject`.
 """
 
 import importlib
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         data,
         decoding,
         diffusion,
+        eject,
         environments,
         explain,
         finetune,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
         laws,
         layers,
         losses,
+        maximal_update,
         metrics,
         models,
         parallel,
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
         train,
     )
     from jnn.generation import generate
+    from jnn.maximal_update import mup
 
 __version__ = "0.1.0"
 
@@ -79,6 +83,7 @@ __all__ = [
     "data",
     "decoding",
     "diffusion",
+    "eject",
     "environments",
     "explain",
     "finetune",
@@ -97,9 +102,11 @@ __all__ = [
     "load",
     "losses",
     "map_paths",
+    "maximal_update",
     "metrics",
     "models",
     "muon_dimension_numbers",
+    "mup",
     "parallel",
     "parity",
     "path_key",
@@ -114,11 +121,13 @@ __all__ = [
     "weight_mask",
 ]
 
+_FUNCTIONS = {"generate": "jnn.generation", "mup": "jnn.maximal_update"}  # those of rooms, on the front page
+
 
 def __getattr__(name: str) -> Any:
     """Rooms are imported when they are first used."""
-    if name == "generate":
-        return importlib.import_module("jnn.generation").generate
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     if name in __all__:
         return importlib.import_module(f"jnn.{name}")
     raise AttributeError(f"module 'jnn' has no attribute {name!r}")

@@ -198,6 +198,19 @@ SPECS = {
     "deepar_spec": (1, 4),
 }
 MASKED = dict.fromkeys(("layers", "heads", "decoder_layers", "decoder_heads"), 1) | {"embed": 4, "decoder_embed": 4}
+SIZES = {
+    "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
+    "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
+    "deit_spec": {"layers": 2, "heads": 2, "embed": 4},
+    "masked_autoencoder_spec": MASKED,
+    "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
+    "mamba2_spec": {"head": 3, "states": 2},
+    "conformer_spec": {"layers": 2, "heads": 2},
+    "fcos_head_spec": {"levels": 2},
+    "mamba2_decoder_spec": {"layers": 2, "embed": 4, "heads": 4, "head": 2},
+    "gated_delta_net_spec": {"head": 3, "states": 2},
+    "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},
+}
 OF_OTHERS = {  # a cell's twice, a weight's in two; statistics are float32
     "bidirectional_spec",
     "weight_norm_spec",
@@ -211,21 +224,8 @@ def test_law_1_every_spec_takes_a_dtype_and_declares_all_of_it_in_it():
     rooms = (jnn.activations, jnn.graphs, jnn.layers, jnn.models)
     found = {name: getattr(room, name) for room in rooms for name in room.__all__ if name.endswith("_spec")}
     assert set(found) == set(SPECS) | OF_OTHERS
-    sizes = {
-        "transformer_spec": {"layers": 2, "heads": 2, "embed": 4},
-        "vit_spec": {"layers": 2, "heads": 2, "embed": 4},
-        "deit_spec": {"layers": 2, "heads": 2, "embed": 4},
-        "masked_autoencoder_spec": MASKED,
-        "mlp_mixer_spec": {"layers": 2, "embed": 4, "tokens_hidden": 3, "hidden": 5},
-        "mamba2_spec": {"head": 3, "states": 2},
-        "conformer_spec": {"layers": 2, "heads": 2},
-        "fcos_head_spec": {"levels": 2},
-        "mamba2_decoder_spec": {"layers": 2, "embed": 4, "heads": 4, "head": 2},
-        "gated_delta_net_spec": {"head": 3, "states": 2},
-        "latent_attention_spec": {"latent": 3, "head": 2, "turned": 2},
-    }
     for name, args in SPECS.items():
-        spec = found[name](*args, **sizes.get(name, {}), dtype=jnp.bfloat16)
+        spec = found[name](*args, **SIZES.get(name, {}), dtype=jnp.bfloat16)
         assert {jnp.dtype(param.dtype) for param in jax.tree.leaves(spec)} == {jnp.dtype(jnp.bfloat16)}, name
 
 

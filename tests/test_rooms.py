@@ -23,7 +23,7 @@ DOORS_OF_THEIR_OWN = {
     "jnn.sweep.report",
 }
 TEXT = ["generation", "serving"]  # known to no other room, and to each other from left to right
-OUTERMOST = ["explain", "interop", "laws", "parity"]  # a room knows those of them that stand before it
+OUTERMOST = ["explain", "interop", "laws", "parity", "eject"]  # a room knows those of them that stand before it
 # a room, and which others it may not know
 BELOW = {
     "param": "activations checks data finetune graphs initializers inspect launch layers losses metrics models "
@@ -51,9 +51,13 @@ BELOW = {
     "sweep": "finetune graphs inspect launch layers losses models parallel preflight",
     "launch": "finetune data graphs layers losses models parallel preflight",
     "preflight": "finetune data graphs launch losses models",
+    "maximal_update": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
+    " train",
     "finetune": "data generation graphs inspect launch losses models parallel preflight train",
     "explain": "activations data finetune graphs inspect launch layers losses models parallel preflight train",
     "serving": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight train",
+    "eject": "activations data finetune graphs initializers inspect launch layers losses metrics models parallel "
+    "preflight train",
     "laws": "data inspect launch layers losses models preflight",
     "interop": "activations data inspect launch layers losses metrics models parallel preflight train",
     "parity": "activations data launch layers losses metrics models parallel preflight train",

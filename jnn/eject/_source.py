@@ -1,0 +1,155 @@
+"""Modules as text: which statement binds a name, and what a name of one module is in the module that defines it."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dataclasses
+import functools
+import importlib.util
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jnn.eject._comments import with_comments
+
+INLINED = "jnn.eject._inlined"  # what stands in for `jnn.param` and `jnn.backend` in a file of its own
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Symbol:
+    """A name of a module's top level, or the module itself (no name); in trees it is an identifier, `module:name`."""
+
+    module: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+    @classmethod
+    def of(cls, node: ast.AST | None) -> Symbol | None:
+        """What a linked expression refers to.
+
+        >>> Symbol.of(ast.Name("jax.numpy:"))
+        Symbol(module='jax.numpy', name='')
+        """
+        if not isinstance(node, ast.Name) or ":" not in node.id:
+            return None
+        return cls(*node.id.split(":"))
+
+
+class Source:
+    """The top level of a module: the statement that binds each name, with the comments above it."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        text = _path(module).read_text()
+        self.tree = with_comments(ast.parse(text), text)
+        self.bound = dict([*_bindings(self.tree.body)][::-1])  # the first that binds a name
+
+    def attached(self, name: str) -> Iterator[ast.stmt]:
+        """Statements that say more of a definition: `f.defvjp(forward, backward)`, and functions under `@f.defjvp`."""
+        for statement in self.tree.body:
+            said: list[ast.expr] = statement.decorator_list if isinstance(statement, Function) else _call(statement)
+            inner = [node for expression in said for node in ast.walk(expression)]
+            if any(isinstance(n, ast.Attribute) and getattr(n.value, "id", None) == name for n in inner):
+                yield statement
+
+
+class Library:
+    """The modules that are written out, by their packages; all others are imported.
+
+    Args:
+      packages: names of top-level packages, such as "jnn".
+    """
+
+    def __init__(self, packages: Iterable[str]) -> None:
+        self.packages = frozenset(packages)
+        self.source = functools.cache(Source)
+
+    def writes_out(self, module: str) -> bool:
+        """Whether a module's definitions are written out, rather than imported."""
+        return module.split(".")[0] in self.packages
+
+    def resolve(self, module: str, name: str) -> Symbol | None:
+        """What a global name of a module is, where it is defined; None of a builtin.
+
+        Raises:
+          ValueError: nothing binds the name.
+
+        >>> Library(["jnn"]).resolve("jnn.layers", "linear")
+        Symbol(module='jnn.layers._linear', name='linear')
+        """
+        statement = self.source(module).bound.get(name)
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            return self._imported(module, statement, name)
+        if statement is not None:
+            stands_in = module.startswith("jnn.param.") and name in self.source(INLINED).bound
+            return Symbol(INLINED if stands_in else module, name)
+        if is_module(f"{module}.{name}"):
+            return Symbol(f"{module}.{name}")
+        if hasattr(builtins, name) or name in ("__name__", "__file__", "__doc__"):
+            return None
+        raise ValueError(f"eject: nothing in the source of {module} binds {name!r}.")
+
+    def _imported(self, module: str, statement: ast.Import | ast.ImportFrom, name: str) -> Symbol | None:
+        alias = next(alias for alias in statement.names if bound_name(alias) == name)
+        if isinstance(statement, ast.Import):
+            return Symbol(alias.name if alias.asname else alias.name.split(".")[0])
+        origin = statement.module or ""
+        if statement.level:
+            base = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
+            above = base.split(".")[: len(base.split(".")) - statement.level + 1]
+            origin = ".".join([*above, *filter(None, [origin])])
+        within = f"{origin}.{alias.name}"
+        if self.writes_out(origin) and (origin != module or not is_module(within)):
+            return self.resolve(origin, alias.name)
+        return Symbol(within) if is_module(within) else Symbol(origin, alias.name)
+
+    def definition(self, symbol: Symbol) -> ast.stmt:
+        """The statement that defines a symbol."""
+        return self.source(symbol.module).bound[symbol.name]
+
+
+def bound_name(alias: ast.alias) -> str:
+    """The name that a part of an import binds."""
+    return alias.asname or alias.name.split(".")[0]
+
+
+@functools.cache
+def is_module(name: str) -> bool:
+    """Whether there is a module of this full name."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _path(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise ValueError(f"eject: found no Python source of the module {module!r}.")
+    return Path(spec.origin)
+
+
+def _call(statement: ast.stmt) -> list[ast.expr]:
+    """The call that a statement is, if it is one."""
+    return [statement.value] if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) else []
+
+
+def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+    """The names that statements bind, in order; what is bound in branches too."""
+    for statement in body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield statement.name, statement
+            case ast.Import() | ast.ImportFrom():
+                yield from ((bound_name(alias), statement) for alias in statement.names)
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                pairs = zip(names, values, strict=True)
+                yield from _bindings(ast.copy_location(ast.Assign([a], b), statement) for a, b in pairs)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield name, statement
+            case _:
+                for part in ("body", "handlers", "orelse", "finalbody"):
+                    yield from _bindings(getattr(statement, part, []))

@@ -114,6 +114,9 @@ class Sweep:
           points: the hyperparameters of each, by the same names: numbers, or arrays of one shape, such as masks.
           seeds: of each; 0, 1, 2, ... by default. Members of one seed begin alike and read the same batches.
 
+        Returns:
+          As many members, on the host.
+
         Raises:
           ValueError: there are no points, they have other names than the first, or not as many seeds.
         """
@@ -136,6 +139,10 @@ class Sweep:
     def train(self, members: Members, steps: int) -> tuple[Members, dict[str, np.ndarray]]:
         """Trains all members that are alive by so many steps of their own.
 
+        Args:
+          members: of this sweep, any number of them.
+          steps: of each, behind those that it has made.
+
         Returns:
           The members, and the metrics of these steps by name, (members, ...): "loss" and the loss's own; NaN of who is
           not alive.
@@ -155,7 +162,15 @@ class Sweep:
         return members, _values(merge(*jax.device_get(found)), n, members.alive)
 
     def evaluate(self, members: Members, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Metrics of each member on all rows of some arrays, by name, (members, ...): no noise, and no update."""
+        """Metrics of each member on all rows of some arrays: no noise, and no update.
+
+        Args:
+          members: of this sweep, any number of them.
+          arrays: name -> (n, ...), as those that are trained on.
+
+        Returns:
+          "loss" and the loss's own metrics by name, (members, ...); NaN of who is not alive.
+        """
         n, rows = len(members), self._packed(len(members))
         batches = in_order(arrays, min(EVALUATED, len(next(iter(arrays.values())))))
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}

@@ -80,20 +80,7 @@ class Sweep:
         block: int | None = None,
         **options: Any,
     ) -> None:
-        check_loss("Sweep", loss)
-        check_options("Sweep", options)
-        if not callable(optimizer):
-            raise TypeError(
-                f"Sweep: expected a function of hyperparameters, found a {type(optimizer).__name__}. Write "
-                'lambda h: optax.adam(h["learning_rate"]).'
-            )
-        if taken := {"given", "remember"} & options.keys():
-            raise TypeError(
-                f"Sweep: {', '.join(sorted(taken))} cannot be said here: ctx.given are a member's hyperparameters, and "
-                "nothing is remembered. Let the loss be a function that knows what else it reads."
-            )
-        if block is not None and (block < 1 or block & (block - 1)):
-            raise ValueError(f"Sweep: expected a block that is a power of two, found {block}.")
+        _check(loss, optimizer, block, options)
         self.spec, self.loss, self.optimizer, self.stats = spec, loss, optimizer, stats
         self.arrays, self.batch_size, self.block = dict(arrays), batch_size, block
         self.mesh, self._options = mesh_of(devices), options
@@ -214,6 +201,23 @@ class Sweep:
         """The next rows of each member, as its own `Batches` has them."""
         stacks = [self._order(int(seed)).stack(int(step), AT_ONCE) for seed, step in zip(seeds, at, strict=True)]
         return Order(*(np.stack([stack[name] for stack in stacks]) for name in ("row", "weight")))
+
+
+def _check(loss: Any, optimizer: Any, block: int | None, options: dict[str, Any]) -> None:
+    check_loss("Sweep", loss)
+    check_options("Sweep", options)
+    if not callable(optimizer):
+        raise TypeError(
+            f"Sweep: expected a function of hyperparameters, found a {type(optimizer).__name__}. Write "
+            'lambda h: optax.adam(h["learning_rate"]).'
+        )
+    if taken := {"given", "remember"} & options.keys():
+        raise TypeError(
+            f"Sweep: {', '.join(sorted(taken))} cannot be said here: ctx.given are a member's hyperparameters, and "
+            "nothing is remembered. Let the loss be a function that knows what else it reads."
+        )
+    if block is not None and (block < 1 or block & (block - 1)):
+        raise ValueError(f"Sweep: expected a block that is a power of two, found {block}.")
 
 
 def _values(metrics: Metrics, n: int, alive: Any) -> dict[str, np.ndarray]:

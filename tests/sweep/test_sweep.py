@@ -43,7 +43,7 @@ def test_a_member_is_its_own_run(platform):
 
 
 def test_steps_add_up_and_companions_do_not_matter():
-    sweep = small.same(8)
+    sweep = small.shared(8)
     members = sweep.begin(small.points(5))
     once, _ = sweep.train(members, 45)
     some = members.take([3, 1])
@@ -55,7 +55,7 @@ def test_steps_add_up_and_companions_do_not_matter():
 
 
 def test_members_of_one_seed_begin_alike_and_read_the_same():
-    sweep = small.same(8)
+    sweep = small.shared(8)
     members = sweep.begin([small.points(1)[0]] * 2, seeds=[7, 7])
     trained, _ = sweep.train(members, 10)
     same(trained.take([0]), trained.take([1]))
@@ -82,7 +82,7 @@ def test_who_breaks_down_does_so_alone(platform):
 
 @pytest.mark.parametrize("block", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_devices_share_members_out(block):
-    whole = small.same(8)
+    whole = small.shared(8)
     shared = small.sweep(devices=jax.devices()[:4], block=block)
     members = whole.begin(small.points(6))
     same(shared.begin(small.points(6)), members)
@@ -97,7 +97,7 @@ def test_devices_share_members_out(block):
 
 
 def test_evaluation_is_that_of_each_member():
-    sweep = small.same(8)
+    sweep = small.shared(8)
     members, _ = sweep.train(sweep.begin(small.points(3)), 5)
     held_out = small.arrays(21, 1)
     found = sweep.evaluate(members, held_out)
@@ -184,7 +184,7 @@ def test_what_is_no_sweep(options, error, message):
 
 
 def test_what_are_no_points():
-    sweep = small.same(8)
+    sweep = small.shared(8)
     for points, seeds in (([], None), ([{"a": 1.0}, {"b": 1.0}], None), (small.points(2), [1])):
         with pytest.raises(
             ValueError, match=r"Sweep\.begin: expected one or more points of the same names, with a seed"

@@ -15,6 +15,7 @@ Measured  the advice is 0.013, where 0.459 validates; the best of 48 rates is 0.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from jnn.models import mlp, mlp_spec
 from jnn.sweep import Choice, Found, GridSampler, LogUniform, SuccessiveHalving, Sweep, search
 from jnn.train import LossOutput
 
+SIZES = (784, 128, 64, 10)
 LOW, HIGH, SMOOTHING = 1e-4, 10.0, 0.9
 
 
@@ -52,14 +54,16 @@ def loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
     return LossOutput(jnn.losses.cross_entropy(mlp(params, batch["x"], key=None), batch["y"]), batch["weight"])
 
 
-def rising(h: Any) -> optax.GradientTransformation:
-    """A rate that grows at every step."""
-    return optax.sgd(lambda step: h["first"] * h["growth"] ** step, momentum=0.9)
+def sweep_of(config: Config, data: datasets.Data, rate: Callable[[Any], Any]) -> Sweep:
+    """Runs whose rate, a number or a function of the step, is made of their hyperparameters."""
+    sgd = lambda h: optax.sgd(rate(h), momentum=0.9)
+    return Sweep(mlp_spec(SIZES), loss, sgd, data.train, config.batch_size)
 
 
-def range_test(config: Config, sweep: Sweep) -> tuple[np.ndarray, np.ndarray]:
+def range_test(config: Config, data: datasets.Data) -> tuple[np.ndarray, np.ndarray]:
     """Rates (steps,), and smoothed losses (seeds, steps) of runs in which they rise; NaN of one that broke down."""
     growth = (HIGH / LOW) ** (1 / max(config.test_steps - 1, 1))
+    sweep = sweep_of(config, data, lambda h: lambda step: h["first"] * h["growth"] ** step)
     members, losses = sweep.begin([{"first": LOW, "growth": growth}] * config.seeds), []
     for _ in range(config.test_steps):
         members, metrics = sweep.train(members, 1)
@@ -83,8 +87,7 @@ def smoothed(losses: np.ndarray) -> np.ndarray:
 def every_rate(config: Config, data: datasets.Data) -> Found:
     """Each rate by itself, by each of some runs; all of them one search without a choice."""
     space = {"learning_rate": LogUniform(LOW, HIGH), "run": Choice(*range(config.seeds))}
-    sgd = lambda h: optax.sgd(h["learning_rate"], momentum=0.9)
-    sweep = Sweep(mlp_spec((784, 128, 64, 10)), loss, sgd, data.train, config.batch_size)
+    sweep = sweep_of(config, data, lambda h: h["learning_rate"])
     plan = SuccessiveHalving(config.points * config.seeds, (config.steps,))
     where = {"folder": Path(config.workdir) / "sweep", "seed": config.seed, "save_seconds": config.save_seconds}
     return search(sweep, space, plan, GridSampler(space, points=config.points), data.validation, **where)
@@ -97,20 +100,16 @@ def by_rate(config: Config, found: Found) -> tuple[np.ndarray, np.ndarray]:
     return np.array(rates), np.array([[found.value(int(number)) for number in row] for row in numbers])
 
 
-def experiment(config: Config) -> Outcome:
-    """The test, the truth, and how far the one is from the other."""
-    data = datasets.mnist(config.data_dir, "fashion_mnist")
-    data = data._replace(train={name: jnp.asarray(x) for name, x in data.train.items()})
-    tested, curves = range_test(
-        config, Sweep(mlp_spec((784, 128, 64, 10)), loss, rising, data.train, config.batch_size)
-    )
-    found = every_rate(config, data)
-    rates, losses = by_rate(config, found)
-    least = [tested[np.nanargmin(curve)] for curve in curves]
-    advice = float(np.median(least)) / 10
+def advised(tested: np.ndarray, curves: np.ndarray) -> float:
+    """The rule of thumb: a tenth of the rate (steps,) at which a smoothed loss (seeds, steps) is least, the median."""
+    return float(np.median([tested[np.nanargmin(curve)] for curve in curves])) / 10
+
+
+def regret(advice: float, rates: np.ndarray, losses: np.ndarray) -> dict[str, float]:
+    """How far behind the best of the rates (n,) the advice is, by validation losses (n, runs)."""
     means = np.where(np.isfinite(losses).all(1), losses.mean(1), np.inf)
     best, near = int(means.argmin()), int(np.abs(np.log(rates / advice)).argmin())
-    metrics = {
+    return {
         "advice": advice,
         "best_rate": rates[best],
         "advice_loss": means[near],
@@ -118,11 +117,20 @@ def experiment(config: Config) -> Outcome:
         "regret": means[near] - means[best],
         "broken_down": int((~np.isfinite(losses)).sum()),
     }
+
+
+def experiment(config: Config) -> Outcome:
+    """The test, the truth, and how far the one is from the other."""
+    data = datasets.mnist(config.data_dir, "fashion_mnist")
+    data = data._replace(train={name: jnp.asarray(x) for name, x in data.train.items()})
+    tested, curves = range_test(config, data)
+    found = every_rate(config, data)
+    rates, losses = by_rate(config, found)
+    advice = advised(tested, curves)
     drawn = partial(draw, tested, curves, rates, losses, advice)
     _, members = found.member(found.ranking()[0])
-    return Outcome(
-        members.state.params, metrics, figures={"One run with a rising rate, and every rate by itself.": drawn}
-    )
+    figures = {"One run with a rising rate, and every rate by itself.": drawn}
+    return Outcome(members.state.params, regret(advice, rates, losses), figures=figures)
 
 
 def draw(tested: np.ndarray, curves: np.ndarray, rates: np.ndarray, losses: np.ndarray, advice: float) -> Figure:

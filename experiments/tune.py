@@ -20,7 +20,6 @@ Measured  the test by eight fresh seeds, and the default's (one search each; of 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,10 +118,7 @@ def experiment(config: Config) -> Outcome:
     values = once_more.values[once_more.winner]
     params, history = winner(config, task, values)
     metrics = values | summary(config, task, found, once_more)
-    drawn = {
-        caption: functools.partial(lambda figure: figure, figure)
-        for caption, figure in figures(found, once_more).items()
-    }
+    drawn = {caption: lambda figure=figure: figure for caption, figure in figures(found, once_more).items()}
     return Outcome(params, metrics, history, drawn)
 
 

@@ -216,7 +216,7 @@ def shard_mapped(f: Callable[..., jax.Array], *names: tuple[str | None, ...]) ->
 def free_axes() -> set[str]:
     """The axes of the layout's mesh along which arrays are not pieces already.
 
-    None without a layout, and within a `shard_map` that it knows nothing of.
+    No axis without a layout, nor within a `shard_map` that it knows nothing of.
     """
     layout, taken = in_force(), jax.sharding.get_abstract_mesh().manual_axes
     if layout is None or (taken and not layout.mesh.manual_axes):

@@ -43,6 +43,17 @@ class Built(NamedTuple):
     check: Callable[[float, float], None] = fell
 
 
+def training_step(update: Callable[[Any, Any], tuple[Any, Any]], state: Any, batch: Any) -> Callable[[], Any]:
+    """The step of `Built`: each call is `update(state, batch) -> state, output` of the state of the last one."""
+
+    def step() -> Any:
+        nonlocal state
+        state, output = update(state, batch)
+        return output
+
+    return step
+
+
 def measure(build: Callable[[], Built], *, started: float, seconds: float, repeats: int) -> dict[str, float]:
     """Builds and runs a workload in this process.
 

@@ -85,6 +85,11 @@ class ResNet:
     widths: tuple[int, ...] = (64, 128, 256, 512)
     depth: int = 2
 
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Width and stride of each: the first of a stage halves the image, but for the first stage's."""
+        return [(width, 2 if i and not j else 1) for i, width in enumerate(self.widths) for j in range(self.depth)]
+
 
 @dataclasses.dataclass(frozen=True)
 class Experts:

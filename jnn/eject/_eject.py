@@ -104,9 +104,10 @@ def _declared(reach: Reach, specs: Iterable[Symbol]) -> frozenset[str] | None:
 
 def _fill_table(found: dict[Symbol, ast.stmt], platform: str) -> None:
     """Writes the backend's formulations into the inlined table, where that is reached."""
-    if FORMULATIONS in found:
-        rows = {name: (row.on(platform), row.other) for name, row in backend.TABLE.items()}
-        found[FORMULATIONS].value = ast.parse(repr(rows), mode="eval").body  # type: ignore[attr-defined]
+    match found.get(FORMULATIONS):
+        case ast.AnnAssign() as table:
+            rows = {name: (row.on(platform), row.other) for name, row in backend.TABLE.items()}
+            table.value = ast.parse(repr(rows), mode="eval").body
 
 
 def _title(roots: Iterable[Symbol], platform: str) -> str:

@@ -27,8 +27,8 @@ HANDED_ON = {
 }
 # ... or this value: there is no layout, and no weight is of integers
 CONSTANT: dict[Symbol, Any] = {
+    Symbol("jnn.axes", "free_axes"): (),
     Symbol("jnn.axes", "in_force"): None,
-    Symbol("jnn.axes", "placement"): None,
     Symbol("jnn.checks", "is_quantized"): False,
 }
 CHOOSE, PLATFORM = Symbol("jnn.backend", "choose"), Symbol("jnn.backend", "platform")

@@ -6,7 +6,7 @@ import ast
 import copy
 from collections.abc import Iterable, Iterator
 
-from jnn.eject._source import Function, Library, Symbol, bound_name
+from jnn.eject._source import Function, Library, Symbol, bound_name, imported_module
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Scope = tuple[bool, frozenset[str]]  # whether it is a class's, whose functions do not see it; the names that it binds
@@ -42,12 +42,6 @@ class _Linker(ast.NodeTransformer):
         member = self.library.resolve(symbol.module, node.attr)
         return ast.copy_location(ast.Name(str(member), node.ctx), node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
-
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self._visit_defaults(node.args)
         with_arguments = frozenset(argument.arg for argument in arguments(node.args))
@@ -61,18 +55,6 @@ class _Linker(ast.NodeTransformer):
         node.body = self._within((True, frozenset(bound(node.body))), node.body)
         return node
 
-    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
-        return self._comprehension(node)
-
-    def visit_SetComp(self, node: ast.SetComp) -> ast.AST:
-        return self._comprehension(node)
-
-    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
-        return self._comprehension(node)
-
-    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
-        return self._comprehension(node)
-
     def _function(self, node: Function) -> ast.AST:
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         self._visit_defaults(node.args)
@@ -81,6 +63,8 @@ class _Linker(ast.NodeTransformer):
         names = {argument.arg for argument in arguments(node.args)} | bound(node.body)
         node.body = self._within((False, frozenset(names)), node.body)
         return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _function
 
     def _take_imports(self, function: Function) -> None:
         """Imports within a function of what is written out are references like any other."""
@@ -104,7 +88,7 @@ class _Linker(ast.NodeTransformer):
             found = self.library.resolve(statement.module or "", alias.name)
             assert found is not None
             return found
-        return Symbol(alias.name if alias.asname else alias.name.split(".")[0])
+        return imported_module(alias)
 
     def _comprehension(self, node: Comprehension) -> ast.AST:
         targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
@@ -115,6 +99,8 @@ class _Linker(ast.NodeTransformer):
         self.scopes.pop()
         node.generators[0].iter = first
         return node
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
     def _visit_defaults(self, args: ast.arguments) -> None:
         args.defaults = [self.visit(default) for default in args.defaults]

@@ -33,8 +33,8 @@ def chosen_names(definitions: Mapping[Symbol, ast.stmt], roots: Iterable[Symbol]
 def renamed(statement: ast.stmt, symbol: Symbol, names: Mapping[Symbol, str]) -> ast.stmt:
     """A definition under its name, that refers to others by theirs."""
     for node in ast.walk(statement):
-        if found := Symbol.of(node):
-            node.id = names[found]  # type: ignore[attr-defined]
+        if isinstance(node, ast.Name) and (found := Symbol.of(node)):
+            node.id = names[found]
     match statement:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             statement.name = names[symbol]

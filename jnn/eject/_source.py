@@ -95,7 +95,7 @@ class Library:
     def _imported(self, module: str, statement: ast.Import | ast.ImportFrom, name: str) -> Symbol | None:
         alias = next(alias for alias in statement.names if bound_name(alias) == name)
         if isinstance(statement, ast.Import):
-            return Symbol(alias.name if alias.asname else alias.name.split(".")[0])
+            return imported_module(alias)
         origin = statement.module or ""
         if statement.level:
             base = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
@@ -114,6 +114,11 @@ class Library:
 def bound_name(alias: ast.alias) -> str:
     """The name that a part of an import binds."""
     return alias.asname or alias.name.split(".")[0]
+
+
+def imported_module(alias: ast.alias) -> Symbol:
+    """The module that a part of an `import` binds: without `as` that at the top."""
+    return Symbol(alias.name if alias.asname else alias.name.split(".")[0])
 
 
 @functools.cache

@@ -74,22 +74,16 @@ def _wrapped(paragraph: str, indent: int) -> str:
 
 def _imports(external: Mapping[Symbol, str]) -> str:
     """The lines that import what is not written out: the standard library's first, each block sorted."""
-    lines: dict[str, list[str]] = {"0": [], "1": []}
+    blocks: dict[bool, list[str]] = {True: [], False: []}  # by whether they are of the standard library
+    block = lambda module: blocks[module.split(".")[0] in sys.stdlib_module_names]
+    called = lambda thing, name: thing if thing == name else f"{thing} as {name}"
     of_modules: dict[str, list[str]] = {}
     for symbol, name in external.items():
         if symbol.name:
-            of_modules.setdefault(symbol.module, []).append(
-                symbol.name if symbol.name == name else f"{symbol.name} as {name}"
-            )
+            of_modules.setdefault(symbol.module, []).append(called(symbol.name, name))
         else:
-            lines[_block(symbol.module)].append(
-                f"import {symbol.module}" if symbol.module == name else f"import {symbol.module} as {name}"
-            )
+            block(symbol.module).append(f"import {called(symbol.module, name)}")
     for module, names in of_modules.items():
-        lines[_block(module)].append(f"from {module} import {', '.join(sorted(names))}")
+        block(module).append(f"from {module} import {', '.join(sorted(names))}")
     order = lambda line: (line.startswith("from"), line)
-    return "\n\n".join("\n".join(sorted(block, key=order)) for block in lines.values() if block)
-
-
-def _block(module: str) -> str:
-    return "0" if module.split(".")[0] in sys.stdlib_module_names else "1"
+    return "\n\n".join("\n".join(sorted(lines, key=order)) for lines in blocks.values() if lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ def coordinate_check(
     return rows
 
 
-def growth(rows: Sequence[Coordinates], name: str, *, of: str = "change") -> float:
+def growth(rows: Sequence[Coordinates], name: str, *, of: Literal["change", "size"] = "change") -> float:
     """The power of width by which an activation grows: the slope of its logarithm after the last step.
 
     Args:

@@ -11,7 +11,7 @@ from jnn.param import Initializer, Param
 
 @dataclasses.dataclass(frozen=True)
 class Rescaled:
-    """Rescaled initial values: `factor` times those of another initializer, which may read axis names.
+    """Rescaled initial values: `factor` times those of `init`, an initializer, which may read axis names.
 
     >>> import jax
     >>> Param((2,), Rescaled(jax.nn.initializers.ones, 0.5), ("embed",)).draw(jax.random.key(0)).tolist()

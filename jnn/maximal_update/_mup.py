@@ -14,10 +14,9 @@ Each is a factor to what the base has. (Table 8 of "Tensor Programs V", and its 
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
-
-import jax
 
 from jnn.maximal_update._initial import rescaled
 from jnn.param import Param, Spec, check_spec, flatten, map_paths
@@ -57,7 +56,7 @@ def mup(
     readout: Sequence[str] = (),
     branches: Sequence[str] = (),
 ) -> MaximalUpdate:
-    """Maximal update parametrization (muP) of a spec: the rate and scales that are best for a narrow base are for it.
+    """Maximal update parametrization (muP) of a spec: what was tuned for a narrow base is best for it, too.
 
     See "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer", Yang et al., 2022;
     the spectral form: "A Spectral Condition for Feature Learning", Yang, Simon and Bernstein, 2023; depth: "Tensor
@@ -102,28 +101,22 @@ def mup(
         slower = deep if optimizer == "adam" else 1.0
         return _Factors(found.initial, found.multiplier * (deep if fits(branches) else 1.0), found.rate * slower)
 
-    factors = map_paths(of, spec)
-    each = lambda i: jax.tree.map(lambda found: found[i], factors, is_leaf=lambda x: isinstance(x, _Factors))
+    factors = {path: of(path, param) for path, param in flatten(spec).items()}
     return MaximalUpdate(
-        map_paths(lambda path, param: rescaled(param, bases[path], of(path, param).initial), spec), each(1), each(2)
+        spec=map_paths(lambda path, param: rescaled(param, bases[path], factors[path].initial), spec),
+        multipliers=map_paths(lambda path, _: factors[path].multiplier, spec),
+        rates=map_paths(lambda path, _: factors[path].rate, spec),
     )
 
 
 def _growth(param: Param, base: Param) -> tuple[float, float, float]:
     """How many times as large as the base's what a parameter sums over is, what it makes, and the number of layers."""
     ratio = {name: n / max(b, 1) for name, n, b in zip(param.axes, param.shape, base.shape, strict=True)}
-    product = lambda names: _product(ratio[name] for name in names)
+    product = lambda names: math.prod((ratio[name] for name in names), start=1.0)
     layers = product(param.axes[: param.stacked])
     if not param.fan_in and not param.fan_out:
         return 1.0, product(param.axes[param.stacked :]), layers
     return product((*param.fan_in, *param.receptive)), product((*param.fan_out, *param.receptive)), layers
-
-
-def _product(factors: Any) -> float:
-    result = 1.0
-    for factor in factors:
-        result *= factor
-    return result
 
 
 def _factors(m_in: float, m_out: float, optimizer: Optimizer, form: Form) -> _Factors:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 def multiplied(params: Params, multipliers: Any) -> Params:
     """Parameters times the multipliers of maximal update parametrization, for the function that they are for.
 
+    Args:
+      params: of the spec of `mup`.
+      multipliers: numbers in a tree like them, those of `mup`.
+
+    Returns:
+      The same tree, in the same dtypes; what is multiplied by 1 is the array itself.
+
     >>> multiplied({"w": jax.numpy.ones(2)}, {"w": 0.5})["w"].tolist()
     [0.5, 0.5]
     """

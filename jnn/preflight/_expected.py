@@ -54,6 +54,9 @@ def expected(flops: float, traffic: Traffic, exposed: float, chip: Chip) -> Expe
       exposed: seconds of the collectives that nothing overlaps.
       chip: what it runs on.
 
+    Returns:
+      Its seconds, and by which measurement; None where nothing was measured of the chip.
+
     >>> from jnn.preflight import CHIPS
     >>> found = expected(804e12, Traffic(0, 0, 0, 0), 0.0, CHIPS["h200"])
     >>> round(found.seconds, 2), expected(804e12, Traffic(0, 0, 0, 0), 0.0, CHIPS["v5p"])

@@ -61,8 +61,11 @@ def again(
       top: how many of the best.
       seeds: of each; `first_seed` is the first, and no member of the search has one of them.
 
+    Returns:
+      Their scores by these seeds, which of them won and how sure that is, and its test.
+
     Raises:
-      ValueError: every member of the search broke down, or a run of each of the best.
+      ValueError: every member of the search broke down, or a run of each of the best; or top or seeds are below 1.
     """
     checks.count("again", "top", top)
     checks.count("again", "seeds", seeds)

@@ -25,6 +25,9 @@ class Asha:
       rungs: steps after which a member waits; each a multiple of the first.
       eta: one of so many is promoted.
 
+    Raises:
+      ValueError: members or slots are below 1, eta below 2, or rungs do not rise by multiples of the first.
+
     >>> from jnn.sweep import Log
     >>> plan, log = Asha(members=6, slots=4, rungs=(5, 10)), Log({})
     >>> log.add({"numbers": [0, 1, 2, 3], "steps": [5] * 4, "scores": [0.3, 0.1, 0.4, 0.2], "values": {}})

@@ -24,6 +24,9 @@ class SuccessiveHalving:
       brackets: how often all of this is done; a sampler learns between them.
       every: steps between two looks at the scores, for curves; at rungs alone by default.
 
+    Raises:
+      ValueError: members or brackets are below 1, eta below 2, or rungs do not rise.
+
     >>> from jnn.sweep import Log
     >>> plan, log = SuccessiveHalving(members=4, rungs=(10, 20)), Log({})
     >>> plan.next(log)

@@ -32,6 +32,8 @@ class OptunaSampler:
 
     Raises:
       ImportError: Optuna is not installed; says how to get it.
+      TypeError: the space is none.
+      ValueError: the kind is unknown.
     """
 
     def __init__(self, space: Space, kind: Kind = "tpe", *, seed: int) -> None:

@@ -27,6 +27,16 @@ class Population:
       step: how far a hyperparameter moves, as a share of its dimension: of a rate from 1e-4 to 1e-1, 0.05 is a factor
         of 1.41.
       seed: of who is copied, and which way values move.
+
+    Raises:
+      ValueError: fewer than two members, steps or every below 1, a share not in (0, 0.5] or a step not in (0, 1).
+
+    >>> from jnn.sweep import Log, Uniform
+    >>> plan, log = Population(members=4, steps=20, every=10), Log({"dropout": Uniform(0.0, 0.5)})
+    >>> values = {str(i): {"dropout": 0.1 * i} for i in range(4)}
+    >>> log.add({"numbers": [0, 1, 2, 3], "steps": [10] * 4, "scores": [0.3, 0.1, 0.4, 0.2], "values": values})
+    >>> plan.next(log).copies  # the worst goes on from the best
+    {2: 1}
     """
 
     members: int

@@ -57,6 +57,9 @@ def search(
       save_seconds: what a killed search may have to do again; a turn is done whole.
       tell: called with one line for each member that broke down.
 
+    Returns:
+      The log, all members, and which are best.
+
     Raises:
       TypeError: the space is none, or there is structure and no function of it.
       KeyError: the loss has no such metric.
@@ -149,16 +152,14 @@ class _Search:
 
 def _saved(running: _Search, checkpoints: Checkpoints, tell: Callable[[str], object]) -> None:
     """The search from its newest checkpoint on, with one when a turn is over and the last is long enough ago."""
-    names = ("space", "plan", "sampler", "metric", "mode", "seed")
-    own = [
-        dict(running.log.space),
-        running.plan,
-        type(running.sampler).__name__,
-        running.metric,
-        running.mode,
-        running.seed,
-    ]
-    settings = {name: str(value) for name, value in zip(names, own, strict=True)}
+    settings = {
+        "space": str(dict(running.log.space)),
+        "plan": str(running.plan),
+        "sampler": type(running.sampler).__name__,
+        "metric": running.metric,
+        "mode": running.mode,
+        "seed": str(running.seed),
+    }
     if checkpoints.steps:
         saved = read(checkpoints.folder)
         check_settings(f"search: {checkpoints.folder}", saved.records["settings"], settings)

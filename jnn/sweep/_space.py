@@ -21,6 +21,9 @@ Values = dict[str, Any]  # of a member, by name: numbers, and of a `Structure` a
 class Uniform:
     """Uniform dimension: a number between two.
 
+    Raises:
+      ValueError: low is not below high, or one of them is not finite.
+
     >>> Uniform(0.0, 0.5).at(0.5)
     0.25
     """
@@ -49,6 +52,9 @@ class Uniform:
 class LogUniform(Uniform):
     """Log-uniform dimension: a positive number whose logarithm is uniform, such as a learning rate.
 
+    Raises:
+      ValueError: low is not above 0, or not below high.
+
     >>> round(LogUniform(1e-4, 1e-2).at(0.5), 6)
     0.001
     """
@@ -70,6 +76,10 @@ class LogUniform(Uniform):
 @dataclasses.dataclass(frozen=True, init=False)
 class Choice:
     """Choice: one of several numbers, which one program takes as its argument.
+
+    Raises:
+      TypeError: one is no number.
+      ValueError: there are none, or one is there twice.
 
     >>> Choice(0.0, 0.1, 0.5).at(0.4)
     0.1
@@ -103,6 +113,10 @@ class Choice:
 @dataclasses.dataclass(frozen=True, init=False)
 class Structure(Choice):
     """Structure: one of several values that make another program each, such as widths: numbers, truths or texts.
+
+    Raises:
+      TypeError: one is none of these.
+      ValueError: there are none, or one is there twice.
 
     >>> Structure("relu", "tanh").at(0.7)
     'tanh'

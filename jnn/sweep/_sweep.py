@@ -80,20 +80,7 @@ class Sweep:
         block: int | None = None,
         **options: Any,
     ) -> None:
-        check_loss("Sweep", loss)
-        check_options("Sweep", options)
-        if not callable(optimizer):
-            raise TypeError(
-                f"Sweep: expected a function of hyperparameters, found a {type(optimizer).__name__}. Write "
-                'lambda h: optax.adam(h["learning_rate"]).'
-            )
-        if taken := {"given", "remember"} & options.keys():
-            raise TypeError(
-                f"Sweep: {', '.join(sorted(taken))} cannot be said here: ctx.given are a member's hyperparameters, and "
-                "nothing is remembered. Let the loss be a function that knows what else it reads."
-            )
-        if block is not None and (block < 1 or block & (block - 1)):
-            raise ValueError(f"Sweep: expected a block that is a power of two, found {block}.")
+        _check(loss, optimizer, block, options)
         self.spec, self.loss, self.optimizer, self.stats = spec, loss, optimizer, stats
         self.arrays, self.batch_size, self.block = dict(arrays), batch_size, block
         self.mesh, self._options = mesh_of(devices), options
@@ -113,6 +100,9 @@ class Sweep:
         Args:
           points: the hyperparameters of each, by the same names: numbers, or arrays of one shape, such as masks.
           seeds: of each; 0, 1, 2, ... by default. Members of one seed begin alike and read the same batches.
+
+        Returns:
+          As many members, on the host.
 
         Raises:
           ValueError: there are no points, they have other names than the first, or not as many seeds.
@@ -136,6 +126,10 @@ class Sweep:
     def train(self, members: Members, steps: int) -> tuple[Members, dict[str, np.ndarray]]:
         """Trains all members that are alive by so many steps of their own.
 
+        Args:
+          members: of this sweep, any number of them.
+          steps: of each, behind those that it has made.
+
         Returns:
           The members, and the metrics of these steps by name, (members, ...): "loss" and the loss's own; NaN of who is
           not alive.
@@ -155,7 +149,15 @@ class Sweep:
         return members, _values(merge(*jax.device_get(found)), n, members.alive)
 
     def evaluate(self, members: Members, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Metrics of each member on all rows of some arrays, by name, (members, ...): no noise, and no update."""
+        """Metrics of each member on all rows of some arrays: no noise, and no update.
+
+        Args:
+          members: of this sweep, any number of them.
+          arrays: name -> (n, ...), as those that are trained on.
+
+        Returns:
+          "loss" and the loss's own metrics by name, (members, ...); NaN of who is not alive.
+        """
         n, rows = len(members), self._packed(len(members))
         batches = in_order(arrays, min(EVALUATED, len(next(iter(arrays.values())))))
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
@@ -199,6 +201,23 @@ class Sweep:
         """The next rows of each member, as its own `Batches` has them."""
         stacks = [self._order(int(seed)).stack(int(step), AT_ONCE) for seed, step in zip(seeds, at, strict=True)]
         return Order(*(np.stack([stack[name] for stack in stacks]) for name in ("row", "weight")))
+
+
+def _check(loss: Any, optimizer: Any, block: int | None, options: dict[str, Any]) -> None:
+    check_loss("Sweep", loss)
+    check_options("Sweep", options)
+    if not callable(optimizer):
+        raise TypeError(
+            f"Sweep: expected a function of hyperparameters, found a {type(optimizer).__name__}. Write "
+            'lambda h: optax.adam(h["learning_rate"]).'
+        )
+    if taken := {"given", "remember"} & options.keys():
+        raise TypeError(
+            f"Sweep: {', '.join(sorted(taken))} cannot be said here: ctx.given are a member's hyperparameters, and "
+            "nothing is remembered. Let the loss be a function that knows what else it reads."
+        )
+    if block is not None and (block < 1 or block & (block - 1)):
+        raise ValueError(f"Sweep: expected a block that is a power of two, found {block}.")
 
 
 def _values(metrics: Metrics, n: int, alive: Any) -> dict[str, np.ndarray]:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from jnn.sweep._again import Again
-from jnn.sweep._found import Found
+from jnn.sweep._found import Found, sign
 from jnn.sweep._log import Log
 from jnn.sweep._optuna import importances
 from jnn.sweep._space import Choice, Dimension, spelled, units
@@ -46,28 +45,19 @@ def parallel_coordinates(found: Found) -> Figure:
     See "The Plane with Parallel Coordinates", Inselberg, 1985.
     """
     log, space = found.log, found.log.space
-    order = comparable(log)
-    shade = Normalize(0, max(len(order) - 1, 1))
-    figure = Figure(figsize=(2.2 + 1.5 * len(space), 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    colours = colormaps["viridis"]
-    jitter = np.random.default_rng(0)
+    order, worst = comparable(log), max(len(comparable(log)) - 1, 1)
+    figure, axes = _drawn(2.2 + 1.5 * len(space), 4.2)
+    spread, jitter = [*map(_spread, space.values())], np.random.default_rng(0)
     for rank, number in reversed(list(enumerate(order))):
-        heights = [
-            u + _spread(x) * jitter.uniform(-1, 1)
-            for u, x in zip(units(space, log.values(number)), space.values(), strict=True)
-        ]
-        heights.append(1 - rank / max(len(order) - 1, 1))
-        best = rank < SHOWN
-        axes.plot(heights, color=colours(shade(rank)), alpha=1.0 if best else 0.35, linewidth=2.2 if best else 0.9)
+        heights = [*(units(space, log.values(number)) + spread * jitter.uniform(-1, 1, len(space))), 1 - rank / worst]
+        how: dict[str, Any] = {"alpha": 1.0, "linewidth": 2.2} if rank < SHOWN else {"alpha": 0.35, "linewidth": 0.9}
+        axes.plot(heights, color=colormaps["viridis"](rank / worst), **how)
     for i, dimension in enumerate(space.values()):
         axes.axvline(i, color=INK, linewidth=0.8)
         _ticks(axes, i, dimension)
     axes.axvline(len(space), color=INK, linewidth=0.8)
     for height, text in ((1.0, "best"), (0.0, "worst")):
-        axes.annotate(
-            text, (len(space), height), (5, 0), textcoords="offset points", va="center", fontsize=8, color=INK
-        )
+        _note(axes, text, (len(space), height))
     axes.set_xticks(range(len(space) + 1), [*space, "rank"], parse_math=False)
     axes.set(yticks=[], ylim=(-0.05, 1.05), xlim=(-0.35, len(space) + 0.35))
     axes.spines[:].set_visible(False)
@@ -83,10 +73,9 @@ def comparable(log: Log) -> list[int]:
 
 def curves(found: Found) -> Figure:
     """Curves of the metric on what validates: of all members, and of the best by name."""
-    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _drawn(7.6, 4.2)
     best = comparable(found.log)[:SHOWN]
-    way = 1 if found.mode == "min" else -1
+    way = sign(found.mode)
     shown = []
     for number in found.log.steps():
         points = [(step, way * score) for step, score in found.log.curve(number) if np.isfinite(score)]
@@ -95,20 +84,13 @@ def curves(found: Found) -> Figure:
         shown += [value for _, value in points]
     for place, number in enumerate(best):
         steps, values = zip(*((step, way * score) for step, score in found.log.curve(number)), strict=True)
-        axes.plot(
-            steps,
-            values,
-            marker="o",
-            markersize=4,
-            color=f"C{place}",
-            label=f"{number}: {spelled(found.log.values(number))}",
-        )
+        label = f"{number}: {spelled(found.log.values(number))}"
+        axes.plot(steps, values, marker="o", markersize=4, color=f"C{place}", label=label)
     if shown:
         low, high = np.percentile(shown, (0, 60) if found.mode == "min" else (40, 100))  # not how bad the worst are
         margin = 0.05 * (high - low) + 1e-9
         axes.set_ylim(low - margin, high + margin)
     axes.set(xlabel="steps", ylabel=found.metric)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     return figure
 
@@ -116,16 +98,12 @@ def curves(found: Found) -> Figure:
 def importance(found: Found) -> Figure:
     """Importances of the hyperparameters, where members were looked at first, which is where most of them were."""
     log, shares, first = found.log, shares_of(found.log), first_look(found.log)
-    figure = Figure(figsize=(5.2, 0.9 + 0.35 * len(log.space)), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _drawn(5.2, 0.9 + 0.35 * len(log.space))
     names = list(shares)[::-1]
     axes.barh(names, [shares[name] for name in names], color=ACCENT, height=0.6)
     for row, name in enumerate(names):
-        axes.annotate(
-            f"{shares[name]:.2f}", (shares[name], row), (4, 0), textcoords="offset points", va="center", fontsize=8
-        )
+        _note(axes, f"{shares[name]:.2f}", (shares[name], row))
     axes.set(xlabel=f"share of the variance of {found.metric} after {first} steps", xlim=(0, 1.08))
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -149,8 +127,7 @@ def first_look(log: Log) -> int:
 
 def reruns(found: Found, again: Again) -> Figure:
     """The best members by fresh seeds: a point a seed, their means, the search's own word, and the winner's test."""
-    figure = Figure(figsize=(7.6, 1.3 + 0.5 * (len(again.numbers) + 1)), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _drawn(7.6, 1.3 + 0.5 * (len(again.numbers) + 1))
     rows = {
         f"{number}: {spelled(values)}": score
         for number, values, score in zip(again.numbers, again.values, again.scores, strict=True)
@@ -167,8 +144,20 @@ def reruns(found: Found, again: Again) -> Figure:
     axes.set(xlabel=f"{found.metric}; {again.numbers[again.winner]} is best in {again.confidence:.0%} of resamples")
     axes.margins(x=0.1)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _drawn(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of inches, and its axes, open at the top and to the right."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _note(axes: Axes, text: str, at: tuple[float, float], **how: Any) -> None:
+    """A few words to the right of a point."""
+    axes.annotate(text, at, (4, 0), textcoords="offset points", va="center", fontsize=8, color=INK, **how)
 
 
 def _ticks(axes: Axes, at: int, dimension: Dimension) -> None:
@@ -176,16 +165,8 @@ def _ticks(axes: Axes, at: int, dimension: Dimension) -> None:
     values = dimension.values if isinstance(dimension, Choice) else [dimension.at(u) for u in (0.0, 0.5, 1.0)]
     for value in values:
         text = f"{value:.2g}" if isinstance(value, float) else str(value)
-        axes.annotate(
-            text,
-            (at, dimension.unit(value)),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=INK,
-            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
-        )
+        behind = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}  # lines go through it
+        _note(axes, text, (at, dimension.unit(value)), bbox=behind)
 
 
 def _spread(dimension: Dimension) -> float:

@@ -110,25 +110,29 @@ X = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
 OPTIMIZERS = {"adam": (optax.scale_by_adam(), 0.01), "sgd": (optax.identity(), 0.1)}
 
 
+def learner(scaled, apply, loss, rule, rate, key):
+    """What `coordinate_check` asks of a network: its state, a step by Optax's rule, and its logits."""
+    update = optax.chain(rule, scale_by_rates(scaled.rates), optax.scale(-rate))
+    logits = lambda params: apply(multiplied(params, scaled.multipliers))
+
+    @jax.jit
+    def step(state):
+        params, inner = state
+        updates, inner = update.update(jax.grad(lambda params: loss(logits(params)))(params), inner, params)
+        return optax.apply_updates(params, updates), inner
+
+    params = jnn.init(scaled.spec, key)
+    return (params, update.init(params)), step, lambda state: {"logits": logits(state[0])}
+
+
 def of_mlps(optimizer, **how):
     """Networks of any width, that learn one batch; by `jnn.mup` where it is told how."""
-    transformation, rate = OPTIMIZERS[optimizer]
 
     def build(width, key):
         spec, base = mlp_spec((8, width, width, 4)), mlp_spec((8, 32, 32, 4))
         scaled = jnn.mup(spec, base if how else spec, optimizer=optimizer, **how)
-        update = optax.chain(transformation, scale_by_rates(scaled.rates), optax.scale(-rate))
-        apply = lambda params: mlp(multiplied(params, scaled.multipliers), X, key=None)
-
-        @jax.jit
-        def step(state):
-            params, inner = state
-            loss = lambda params: jnp.square(apply(params) - X[:, :4]).mean()
-            updates, inner = update.update(jax.grad(loss)(params), inner, params)
-            return optax.apply_updates(params, updates), inner
-
-        params = jnn.init(scaled.spec, key)
-        return (params, update.init(params)), step, lambda state: {"logits": apply(state[0])}
+        loss = lambda logits: jnp.square(logits - X[:, :4]).mean()
+        return learner(scaled, lambda params: mlp(params, X, key=None), loss, *OPTIMIZERS[optimizer], key)
 
     return build
 
@@ -155,18 +159,9 @@ def test_logits_of_a_transformer_keep_their_size_and_grow_without():
     def build(width, key, *, scaled_by):
         spec_of = lambda width: transformer_spec(7, 16, layers=2, heads=width // 16, embed=width, bias=False)
         scaled = jnn.mup(spec_of(width), spec_of(scaled_by or width), readout=["norm/*"])
-        update = optax.chain(optax.scale_by_adam(), scale_by_rates(scaled.rates), optax.scale(-0.01))
-        apply = lambda params: transformer(multiplied(params, scaled.multipliers), tokens[:, :-1], key=None)
-
-        @jax.jit
-        def step(state):
-            params, inner = state
-            loss = lambda params: jnn.losses.cross_entropy(apply(params), tokens[:, 1:]).mean()
-            updates, inner = update.update(jax.grad(loss)(params), inner, params)
-            return optax.apply_updates(params, updates), inner
-
-        params = jnn.init(scaled.spec, key)
-        return (params, update.init(params)), step, lambda state: {"logits": apply(state[0])}
+        apply = lambda params: transformer(params, tokens[:, :-1], key=None)
+        loss = lambda logits: jnn.losses.cross_entropy(logits, tokens[:, 1:]).mean()
+        return learner(scaled, apply, loss, *OPTIMIZERS["adam"], key)
 
     keys, widths = [jax.random.key(0)], (32, 64, 128, 256)
     by = lambda base: coordinate_check(lambda *of: build(*of, scaled_by=base), widths, steps=3, keys=keys)

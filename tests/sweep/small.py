@@ -40,7 +40,7 @@ def sweep(width=8, dtype=np.float32, **options):
     return Sweep(mlp_spec((5, width, 2), dtype=dtype), loss, adam, arrays(dtype=dtype), 8, **options)
 
 
-same = functools.cache(sweep)  # whose programs are compiled once for many tests
+shared = functools.cache(sweep)  # whose programs are compiled once for many tests
 
 
 def points(n, **fixed):

@@ -12,7 +12,7 @@ from tests.sweep import small
 def done():
     plan = SuccessiveHalving(members=8, rungs=(3, 6))
     where = {"metric": "accuracy", "mode": "max"}
-    return search(small.same(8), small.SPACE, plan, RandomSampler(small.SPACE, seed=1), small.arrays(40, 1), **where)
+    return search(small.shared(8), small.SPACE, plan, RandomSampler(small.SPACE, seed=1), small.arrays(40, 1), **where)
 
 
 def test_all_pictures_are_drawn(done):

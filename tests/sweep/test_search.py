@@ -36,7 +36,7 @@ def found(plan, folder=None, *, make=None, space=small.SPACE, sampler=None, **op
     """A search of the small network."""
     sampler = sampler or RandomSampler(space, seed=1)
     more = {"metric": "accuracy", "mode": "max", "save_seconds": 0.0} | options
-    return search(make or small.same(8), space, plan, sampler, small.arrays(40, 1), folder=folder, **more)
+    return search(make or small.shared(8), space, plan, sampler, small.arrays(40, 1), folder=folder, **more)
 
 
 class Killed(Exception):
@@ -76,7 +76,7 @@ def test_structure_is_grouped_and_resumed(tmp_path):
 
     def make(width):
         made.append(width)
-        return small.same(width)
+        return small.shared(width)
 
     own = {"make": make, "space": small.STRUCTURED}
     whole = found(plan, tmp_path / "whole", **own)
@@ -205,7 +205,7 @@ def test_optuna_searches_structure_and_is_resumed(tmp_path):
     pytest.importorskip("optuna")
     from jnn.sweep import OptunaSampler
 
-    own = lambda: {"make": small.same, "space": small.STRUCTURED, "sampler": OptunaSampler(small.STRUCTURED, seed=0)}
+    own = lambda: {"make": small.shared, "space": small.STRUCTURED, "sampler": OptunaSampler(small.STRUCTURED, seed=0)}
     plan = SuccessiveHalving(members=4, rungs=(3, 6), brackets=3)
     whole = found(plan, **own())
     with pytest.raises(Killed):

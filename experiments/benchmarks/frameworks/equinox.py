@@ -12,7 +12,7 @@ import optax
 
 from experiments.benchmarks import problems
 from experiments.benchmarks.frameworks.optimizers import optimizer_of
-from experiments.benchmarks.measure import Built
+from experiments.benchmarks.measure import Built, training_step
 
 
 def build(workload: str) -> Built:
@@ -37,12 +37,7 @@ def build(workload: str) -> Built:
         updates, opt_state = optimizer.update(grads, opt_state, eqx.filter(model, eqx.is_inexact_array))
         return (eqx.apply_updates(model, updates), opt_state, key), value
 
-    def step():
-        nonlocal state
-        state, value = update(batch, state)
-        return value
-
-    return Built(step, float, count)
+    return Built(training_step(lambda state, batch: update(batch, state), state, batch), float, count)
 
 
 class Mlp(eqx.Module):

@@ -13,7 +13,7 @@ from keras import layers
 
 from experiments.benchmarks import problems
 from experiments.benchmarks.frameworks.optimizers import mean_loss
-from experiments.benchmarks.measure import Built
+from experiments.benchmarks.measure import Built, training_step
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(problems.LEARNING_RATE),
@@ -42,13 +42,7 @@ def build(workload: str) -> Built:
     owners = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     state = tuple([variable.value for variable in variables] for variables in owners)
     count = sum(a.size for a in state[0])
-
-    def step():
-        nonlocal state
-        state, value = update(state, batch)
-        return value
-
-    return Built(step, float, count)
+    return Built(training_step(update, state, batch), float, count)
 
 
 def mlp(x):

@@ -11,7 +11,7 @@ import optax
 
 from experiments.benchmarks import problems
 from experiments.benchmarks.frameworks.optimizers import mean_loss, optimizer_of
-from experiments.benchmarks.measure import Built
+from experiments.benchmarks.measure import Built, training_step
 
 
 def build(workload: str) -> Built:
@@ -36,12 +36,7 @@ def build(workload: str) -> Built:
 
     state = (params, stats, optimizer.init(params), jax.random.key(2))
 
-    def step():
-        nonlocal state
-        state, value = update(state, batch)
-        return value
-
-    return Built(step, float, sum(x.size for x in jax.tree.leaves(params)))
+    return Built(training_step(update, state, batch), float, sum(x.size for x in jax.tree.leaves(params)))
 
 
 class Mlp(nn.Module):

@@ -84,18 +84,21 @@ def no_splash(q: jax.Array, k: jax.Array, mask: jax.Array | None, *, window: int
 
 def _no_pieces(q: jax.Array, k: jax.Array) -> str:
     """Why the devices cannot each run a kernel on its own pieces, or ""."""
-    mesh, free = get_abstract_mesh(), free_axes()
-    if not free and (taken := mesh.manual_axes):
-        left = [axis for axis in mesh.axis_names if axis not in taken and mesh.shape[axis] > 1]
-        return f"within a shard_map that leaves {', '.join(left)} to the compiler" if left else ""
-    if not free:  # arrays may lie anywhere, and nobody says where
-        here = backend.platform() == jax.default_backend() and jax.device_count() > 1
-        return (
-            f"there are {jax.device_count()} devices, and no layout (jnn.axes.use_layout) is in force" if here else ""
-        )
+    if not free_axes():
+        return _no_layout()
     queries, keys = placement(q, *_QUERIES), placement(k, *_KEYS)
     whose = f"devices share {q.shape[-2]} heads otherwise than {k.shape[-2]} key-value heads"
     return whose if k.shape[-2] > 1 and queries.spec[-2] != keys.spec[-2] else ""
+
+
+def _no_layout() -> str:
+    """Why it is not known, without a layout, which pieces a device has, or "" where it has all."""
+    mesh = get_abstract_mesh()
+    if taken := mesh.manual_axes:
+        left = [axis for axis in mesh.axis_names if axis not in taken and mesh.shape[axis] > 1]
+        return f"within a shard_map that leaves {', '.join(left)} to the compiler" if left else ""
+    here = backend.platform() == jax.default_backend() and jax.device_count() > 1
+    return f"there are {jax.device_count()} devices, and no layout (jnn.axes.use_layout) is in force" if here else ""
 
 
 def cudnn(

@@ -68,19 +68,17 @@ def mobilenet(key: jax.Array) -> Network:
 
 def resnet(key: jax.Array) -> Network:
     size, keys, c, blocks = problems.RESNET, keys_of(key), problems.RESNET.widths[0], []
-    strides = [2 if i and not j else 1 for i in range(len(size.widths)) for j in range(size.depth)]
     stem = unit_init(next(keys), 3, c, 7)
-    for width in size.widths:
-        for _ in range(size.depth):
-            p = {"unit1": unit_init(next(keys), c, width), "unit2": unit_init(next(keys), width, width)}
-            blocks.append(p | ({"shortcut": unit_init(next(keys), c, width, 1)} if c != width else {}))
-            c = width
+    for width, _ in size.blocks:
+        p = {"unit1": unit_init(next(keys), c, width), "unit2": unit_init(next(keys), width, width)}
+        blocks.append(p | ({"shortcut": unit_init(next(keys), c, width, 1)} if c != width else {}))
+        c = width
     params = {"stem": stem, "blocks": blocks, "out": dense_init(next(keys), c, problems.CLASSES)}
 
     def apply(params, x, key):
         seen = []
         x = max_pool(jax.nn.relu(unit(params["stem"], x, seen, 2)), 3, 1)
-        for p, stride in zip(params["blocks"], strides, strict=True):
+        for p, (_, stride) in zip(params["blocks"], size.blocks, strict=True):
             h = unit(p["unit2"], jax.nn.relu(unit(p["unit1"], x, seen, stride)), seen)
             x = jax.nn.relu(h + (unit(p["shortcut"], x, seen, stride) if "shortcut" in p else x))
         return dense(params["out"], x.mean((1, 2))), seen

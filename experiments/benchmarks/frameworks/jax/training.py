@@ -12,7 +12,7 @@ import optax
 
 from experiments.benchmarks import problems
 from experiments.benchmarks.frameworks.optimizers import mean_loss, optimizer_of
-from experiments.benchmarks.measure import Built
+from experiments.benchmarks.measure import Built, training_step
 
 
 class Network(NamedTuple):
@@ -47,9 +47,5 @@ def train(workload: str, network: Network) -> Built:
     running = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), stats)
     state = (network.params, running, optimizer.init(network.params), key)
 
-    def step():
-        nonlocal state
-        state, value = update(state, batch)
-        return value
-
-    return Built(step, float, sum(x.size for x in jax.tree.leaves(network.params)))
+    count = sum(x.size for x in jax.tree.leaves(network.params))
+    return Built(training_step(update, state, batch), float, count)

@@ -158,20 +158,16 @@ def mobilenet() -> Network:
 def resnet() -> Network:
     size, c = problems.RESNET, problems.RESNET.widths[0]
     spec: Spec = {"stem": unit_spec(3, c, 7)}
-    strides = {}
-    for i, width in enumerate(size.widths):
-        for j in range(size.depth):
-            name = f"block{i}_{j}"
-            strides[name] = 2 if i and not j else 1
-            shortcut = {"shortcut": unit_spec(c, width, 1)} if c != width else {}
-            spec[name] = {"unit1": unit_spec(c, width, 3), "unit2": unit_spec(width, width, 3), **shortcut}
-            c = width
+    for i, (width, _) in enumerate(size.blocks):
+        shortcut = {"shortcut": unit_spec(c, width, 1)} if c != width else {}
+        spec[f"block{i}"] = {"unit1": unit_spec(c, width, 3), "unit2": unit_spec(width, width, 3), **shortcut}
+        c = width
 
     def apply(p, x, *, key):
         seen: Stats = {}
         x = max_pool(jax.nn.relu(unit(p, x, seen, "stem", 2)), (3, 3), stride=2, padding=1)
-        for name, stride in strides.items():
-            own, told = p[name], seen.setdefault(name, {})
+        for i, (_, stride) in enumerate(size.blocks):
+            own, told = p[f"block{i}"], seen.setdefault(f"block{i}", {})
             h = unit(own, jax.nn.relu(unit(own, x, told, "unit1", stride)), told, "unit2")
             x = jax.nn.relu(h + (unit(own, x, told, "shortcut", stride) if "shortcut" in own else x))
         return linear(p["out"], x.mean((1, 2))), seen

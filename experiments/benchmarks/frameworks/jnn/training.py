@@ -12,7 +12,7 @@ import numpy as np
 import jnn
 from experiments.benchmarks import problems
 from experiments.benchmarks.frameworks.optimizers import optimizer_of
-from experiments.benchmarks.measure import Built
+from experiments.benchmarks.measure import Built, training_step
 from jnn.losses import cross_entropy, squared_error
 from jnn.param import Spec
 from jnn.train import LossOutput, create_state, make_step, update
@@ -53,12 +53,7 @@ def train(workload: str, network: Network, *, calls: int = 1, jitted: bool = Fal
     stats = jnn.init(network.stats, jax.random.key(0)) if network.stats else None
     state = create_state(jnn.init(network.spec, jax.random.key(0)), optimizer, stats=stats)
 
-    def step():
-        nonlocal state
-        state, metrics = step_of(state, batch)
-        return metrics["loss"]
-
-    return Built(step, last_loss, jnn.count_params(network.spec), updates=calls)
+    return Built(training_step(step_of, state, batch), last_loss, jnn.count_params(network.spec), updates=calls)
 
 
 def values(outputs: jax.Array, y: jax.Array) -> jax.Array:
@@ -68,7 +63,7 @@ def values(outputs: jax.Array, y: jax.Array) -> jax.Array:
     return squared_error(outputs.reshape(len(y), -1), y.reshape(len(y), -1))
 
 
-def last_loss(mean) -> float:
+def last_loss(metrics) -> float:
     """The last mean of one or several steps."""
-    total, weight = (np.ravel(sums)[-1] for sums in mean)
+    total, weight = (np.ravel(sums)[-1] for sums in metrics["loss"])
     return float(total / weight)

@@ -54,10 +54,9 @@ class Residual(nn.Module):
 
 def resnet() -> nn.Module:
     size, c, blocks = problems.RESNET, problems.RESNET.widths[0], []
-    for i, width in enumerate(size.widths):
-        for j in range(size.depth):
-            blocks.append(Residual(c, width, 2 if i and not j else 1))
-            c = width
+    for width, stride in size.blocks:
+        blocks.append(Residual(c, width, stride))
+        c = width
     ends = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, problems.CLASSES)]
     return nn.Sequential(*unit(3, size.widths[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1), *blocks, *ends)
 

@@ -110,6 +110,7 @@ def test_torch_is_compiled_on_a_gpu_or_where_it_is_asked_for(capsys):
     assert "--record keeps the results of processors" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_gpt2_measured_and_predicted_from_end_to_end(capsys):
     small = gpt2.Config("cpu:8", rows=8, context=16, layers=2, heads=2, embed=32, vocab=64, steps=2)
     gpt2.main(small)
@@ -122,6 +123,7 @@ def test_gpt2_measured_and_predicted_from_end_to_end(capsys):
         gpt2.main(dataclasses.replace(small, machine="cpu:4", mesh="data=4"))
 
 
+@pytest.mark.slow
 def test_decoders_by_parts_of_the_vocabulary_and_by_depth(capsys):
     sizes = {"vocab": 2000, "layers": 1, "heads": 2, "kv_heads": 1, "embed": 8, "hidden": 8, "rows": 1, "context": 16}
     decoders.main(decoders.Config(**sizes, chunk=250, shallow=1, deep=2, rounds=1))

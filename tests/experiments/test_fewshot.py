@@ -56,7 +56,9 @@ def test_a_run_measures(tmp_path, data_dir, monkeypatch):
     assert sorted(outcome.history[-1]) == sorted(["step", *(f"{name}_prototypical" for name in fewshot.SHOWN)])
 
 
-@pytest.mark.parametrize("method", [m if m == "matching" else pytest.param(m, marks=pytest.mark.slow) for m in METHODS])
+@pytest.mark.parametrize(
+    "method", [m if m == "prototypical" else pytest.param(m, marks=pytest.mark.slow) for m in METHODS]
+)
 def test_a_method_finds_the_class_of_what_the_support_holds(method):
     """Of a query that is the support's own drawing, the class is that drawing's, whatever the parameters."""
     config = fewshot.Config(**TINY | {"inner_steps": 1, "inner_rate": 4.0})

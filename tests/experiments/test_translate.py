@@ -39,6 +39,7 @@ def options(folder, data_dir, **changes):
     return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
+@pytest.mark.slow
 def test_a_run_reports_its_scores_and_where_it_looks_and_goes_on(tmp_path, data_dir, capsys):
     command = options(tmp_path / "run", data_dir)
     launch(translate.experiment, Config, command)

@@ -34,7 +34,9 @@ def step_of(text, microbatches, *, deferred=True):
     return step, sharded_state(optax.sgd(0.2), KEY, place)
 
 
-@pytest.mark.parametrize(("text", "microbatches"), [("data=4", 1), ("data=2,fsdp=2,tensor=2", 2)])
+@pytest.mark.parametrize(
+    ("text", "microbatches"), [pytest.param("data=4", 1, marks=pytest.mark.slow), ("data=2,fsdp=2,tensor=2", 2)]
+)
 def test_training_is_that_of_one_device(text, microbatches):
     (step, state), batch = step_of(text, microbatches), batch_of()
     alone, step_alone = create_state(jnn.init(SPEC, KEY), optax.sgd(0.2)), make_step(loss, optax.sgd(0.2), KEY)

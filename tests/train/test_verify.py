@@ -54,6 +54,7 @@ def test_a_run_that_fails(tmp_path):
         verify_resume("tests.train.test_verify:broken", tmp_path, kill_at=[25])
 
 
+@pytest.mark.slow
 def test_a_step_that_never_comes(tmp_path):
     with pytest.raises(RuntimeError, match="expected -9 \\(killed at step 41\\)"):
         verify_resume("tests.train.test_verify:sound", tmp_path, kill_at=[41])

@@ -161,6 +161,8 @@ def test_a_population_copies_the_best():
 
 def test_the_best_once_more():
     done = found(PLANS["halving"])
+    with pytest.raises(ValueError, match="a member of the search has the seed 3"):
+        again(done, small.arrays(40, 1), small.arrays(40, 2), first_seed=3)
     once_more = again(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=4)
     assert once_more.scores.shape == (2, 4)
     assert once_more.numbers == done.ranking()[:2]

@@ -13,9 +13,13 @@ import jax
 
 
 def keep() -> None:
-    """Tells JAX to, where nobody has told it a place."""
+    """Tells JAX to, where nobody has told it a place; not where there is no home, or none that can be written to."""
     if jax.config.jax_compilation_cache_dir is None:
-        folder = Path.home() / ".cache" / "jnn" / "compiled" / instruction_set()
+        try:
+            folder = Path.home() / ".cache" / "jnn" / "compiled" / instruction_set()
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):  # the second is pathlib's, of a user who has no home
+            return
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 

@@ -21,7 +21,11 @@ class Folder(ExpressionFolder):
         for field, old in ast.iter_fields(node):
             if isinstance(old, list):
                 statements = bool(old) and isinstance(old[0], ast.stmt)
-                setattr(node, field, self.block(old) if statements else [self.visit(x) if x else x for x in old])
+                setattr(
+                    node,
+                    field,
+                    self.block(old) if statements else [self.visit(x) if isinstance(x, ast.AST) else x for x in old],
+                )
             elif isinstance(old, ast.AST):
                 setattr(node, field, self.visit(old))
         return node

@@ -6,7 +6,7 @@ import ast
 import copy
 from collections.abc import Iterable, Iterator
 
-from jnn.eject._source import Function, Library, Symbol, bound_name, imported_module
+from jnn.eject._source import Function, Library, Symbol, bound_name, imported_module, origin
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Scope = tuple[bool, frozenset[str]]  # whether it is a class's, whose functions do not see it; the names that it binds
@@ -16,7 +16,7 @@ def linked(library: Library, symbol: Symbol, statement: ast.stmt) -> ast.stmt:
     """A copy of a statement of symbol's module, with symbols for the global names that it reads.
 
     Raises:
-      ValueError: it uses a module as a value.
+      ValueError: it uses a module as a value, changes a global name, or imports two things by one name.
     """
     linker = _Linker(library, symbol.module)
     return ast.fix_missing_locations(linker.visit(copy.deepcopy(statement)))
@@ -42,6 +42,12 @@ class _Linker(ast.NodeTransformer):
         member = self.library.resolve(symbol.module, node.attr)
         return ast.copy_location(ast.Name(str(member), node.ctx), node)
 
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        raise ValueError(
+            f"eject: {self.module} changes the global {', '.join(node.names)} in line {node.lineno}, which a function "
+            "of JAX does not. Hand it on as an argument and a result."
+        )
+
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self._visit_defaults(node.args)
         with_arguments = frozenset(argument.arg for argument in arguments(node.args))
@@ -59,33 +65,39 @@ class _Linker(ast.NodeTransformer):
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         self._visit_defaults(node.args)
         node.returns = node.returns and self.visit(node.returns)
-        self._take_imports(node)
+        outer = self.local_imports
+        self.local_imports = outer | self._take_imports(node)
         names = {argument.arg for argument in arguments(node.args)} | bound(node.body)
         node.body = self._within((False, frozenset(names)), node.body)
+        self.local_imports = outer
         return node
 
     visit_FunctionDef = visit_AsyncFunctionDef = _function
 
-    def _take_imports(self, function: Function) -> None:
-        """Imports within a function of what is written out are references like any other."""
-        for holder in ast.walk(function):
+    def _take_imports(self, function: Function) -> dict[str, Symbol]:
+        """Imports within a function of what is written out are references like any other, in it alone."""
+        found: dict[str, Symbol] = {}
+        for holder in _of_own_scope(function):
             for part in ("body", "orelse", "finalbody"):
                 body = getattr(holder, part, None)
                 taken = [s for s in body if self._is_inlined(s)] if isinstance(body, list) else []
                 for statement in taken:
                     for alias in statement.names:
-                        self.local_imports[bound_name(alias)] = self._imported(statement, alias)
+                        symbol, name = self._imported(statement, alias), bound_name(alias)
+                        if found.setdefault(name, symbol) != symbol:
+                            raise ValueError(f"eject: {function.name} imports {found[name]} and {symbol} by one name.")
                 if taken:
                     setattr(holder, part, [s for s in body or [] if s not in taken])
+        return found
 
     def _is_inlined(self, statement: ast.stmt) -> bool:
         if isinstance(statement, ast.Import):
             return all(self.library.writes_out(alias.name) for alias in statement.names)
-        return isinstance(statement, ast.ImportFrom) and self.library.writes_out(statement.module or "")
+        return isinstance(statement, ast.ImportFrom) and self.library.writes_out(origin(self.module, statement))
 
     def _imported(self, statement: ast.stmt, alias: ast.alias) -> Symbol:
         if isinstance(statement, ast.ImportFrom):
-            found = self.library.resolve(statement.module or "", alias.name)
+            found = self.library.resolve(origin(self.module, statement), alias.name)
             assert found is not None
             return found
         return imported_module(alias)
@@ -117,6 +129,15 @@ class _Linker(ast.NodeTransformer):
     def _is_local(self, name: str) -> bool:
         *outer, last = self.scopes or [(False, frozenset())]
         return name in last[1] or any(name in names for of_class, names in outer if not of_class)
+
+
+def _of_own_scope(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function, without those of functions and classes in it."""
+    left: list[ast.AST] = [function]
+    while left:
+        node = left.pop()
+        yield node
+        left += [n for n in ast.iter_child_nodes(node) if not isinstance(n, Function | ast.Lambda | ast.ClassDef)]
 
 
 def arguments(args: ast.arguments) -> Iterator[ast.arg]:

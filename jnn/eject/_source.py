@@ -7,6 +7,7 @@ import builtins
 import dataclasses
 import functools
 import importlib.util
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,11 @@ class Source:
         self.module = module
         text = _path(module).read_text()
         self.tree = with_comments(ast.parse(text), text)
-        self.bound = dict([*_bindings(self.tree.body)][::-1])  # the first that binds a name
+        bindings = [*_bindings(self.tree.body)]
+        self.bound = dict(bindings[::-1])  # the first that binds a name
+        times = Counter(name for name, _ in bindings)
+        again = {name for name, statement in bindings if times[name] > 1 and not isinstance(statement, ast.Import)}
+        self.changed = again | {*_changed(self.tree.body)}
 
     def attached(self, name: str) -> Iterator[ast.stmt]:
         """Statements that say more of a definition: `f.defvjp(forward, backward)`, and functions under `@f.defjvp`."""
@@ -75,12 +80,18 @@ class Library:
         """What a global name of a module is, where it is defined; None of a builtin.
 
         Raises:
-          ValueError: nothing binds the name.
+          ValueError: nothing binds the name; or a module of a user's binds it twice, or changes it.
 
         >>> Library(["jnn"]).resolve("jnn.layers", "linear")
         Symbol(module='jnn.layers._linear', name='linear')
         """
-        statement = self.source(module).bound.get(name)
+        source = self.source(module)
+        if name in source.changed and module.split(".")[0] != "jnn":
+            raise ValueError(
+                f"eject: {module} binds {name!r} more than once, or changes it, and what is written out is the first. "
+                "Say in one statement what it is."
+            )
+        statement = source.bound.get(name)
         if isinstance(statement, ast.Import | ast.ImportFrom):
             return self._imported(module, statement, name)
         if statement is not None:
@@ -96,19 +107,25 @@ class Library:
         alias = next(alias for alias in statement.names if bound_name(alias) == name)
         if isinstance(statement, ast.Import):
             return imported_module(alias)
-        origin = statement.module or ""
-        if statement.level:
-            base = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
-            above = base.split(".")[: len(base.split(".")) - statement.level + 1]
-            origin = ".".join([*above, *filter(None, [origin])])
-        within = f"{origin}.{alias.name}"
-        if self.writes_out(origin) and (origin != module or not is_module(within)):
-            return self.resolve(origin, alias.name)
-        return Symbol(within) if is_module(within) else Symbol(origin, alias.name)
+        place = origin(module, statement)
+        within = f"{place}.{alias.name}"
+        if self.writes_out(place) and (place != module or not is_module(within)):
+            return self.resolve(place, alias.name)
+        return Symbol(within) if is_module(within) else Symbol(place, alias.name)
 
     def definition(self, symbol: Symbol) -> ast.stmt:
         """The statement that defines a symbol."""
         return self.source(symbol.module).bound[symbol.name]
+
+
+def origin(module: str, statement: ast.ImportFrom) -> str:
+    """The full name of the module that a statement of another imports from."""
+    name = statement.module or ""
+    if not statement.level:
+        return name
+    base = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
+    above = base.split(".")[: len(base.split(".")) - statement.level + 1]
+    return ".".join([*above, *filter(None, [name])])
 
 
 def bound_name(alias: ast.alias) -> str:
@@ -158,3 +175,18 @@ def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
             case _:
                 for part in ("body", "handlers", "orelse", "finalbody"):
                     yield from _bindings(getattr(statement, part, []))
+
+
+def _changed(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """The names of what statements change: `n += 1`, `table["relu"] = f`, `f.rate = 2`; in branches and loops too."""
+    for statement in body:
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        for target in targets:
+            inner = target
+            while isinstance(inner, ast.Subscript | ast.Attribute):
+                inner = inner.value
+            if isinstance(inner, ast.Name) and (inner is not target or isinstance(statement, ast.AugAssign)):
+                yield inner.id
+        if not isinstance(statement, Function | ast.ClassDef):
+            for part in ("body", "handlers", "orelse", "finalbody"):
+                yield from _changed(getattr(statement, part, []))

@@ -81,7 +81,8 @@ def mup(
 
     Raises:
       TypeError: one of both is no spec.
-      ValueError: paths or axes differ, sizes of heads do, a pattern fits nothing, or optimizer or form is unknown.
+      ValueError: paths or axes differ, sizes of heads do, a pattern fits nothing, optimizer or form is unknown, or
+        initial values are JAX's own that go with the shape.
 
     >>> from jnn.models import mlp_spec
     >>> scaled = mup(mlp_spec((3, 32, 32, 2)), mlp_spec((3, 8, 8, 2)))

@@ -65,13 +65,16 @@ def again(
       Their scores by these seeds, which of them won and how sure that is, and its test.
 
     Raises:
-      ValueError: every member of the search broke down, or a run of each of the best; or top or seeds are below 1.
+      ValueError: every member of the search broke down, or a run of each of the best; a seed is a member's; top or
+        seeds are below 1.
     """
     checks.count("again", "top", top)
     checks.count("again", "seeds", seeds)
     if not (numbers := found.ranking()[:top]):
         raise ValueError("again: every member of the search broke down. Give a space with lower rates.")
     values, own = [found.values(number) for number in numbers], list(range(first_seed, first_seed + seeds))
+    if taken := {int(seed) for group in found.store.groups.values() for seed in group.members.seed} & {*own}:
+        raise ValueError(f"again: a member of the search has the seed {min(taken)}. Give another first_seed.")
     runs = [_trained(found, one, own) for one in values]
     scores = np.stack([sweep.evaluate(members, validation)[found.metric] for sweep, members in runs])
     less = np.where(np.isfinite(scores), sign(found.mode) * scores, np.inf)

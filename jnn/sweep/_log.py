@@ -3,7 +3,8 @@
     log.steps(), log.score(number, step), log.curve(number), log.alive(number)
     plan.next(log) -> Turn | None          who goes on, and for how many steps
 
-Laws: a plan is a function of the log alone; scores are less for what is better, NaN for what broke down.
+Laws: a plan is a function of the log alone; scores are less for what is better, NaN for what broke down; what was
+measured stays as it was, whatever comes of its member.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Log:
     def __post_init__(self) -> None:
         self._steps: dict[int, int] = {}
         self._scores: dict[tuple[int, int], float] = {}
+        self._last: dict[int, float] = {}
         self._values: dict[int, Values] = {}
+        self._begun: dict[int, Values] = {}
         rows, self.rows = self.rows, []
         for row in rows:
             self.add(row)
@@ -61,8 +64,12 @@ class Log:
         self.rows.append(row)
         for number, step, score in zip(row["numbers"], row["steps"], row["scores"], strict=True):
             self._steps[number] = step
-            self._scores[number, step] = score
-        self._values |= {int(number): values for number, values in row["values"].items()}
+            self._last[number] = score
+            if not math.isnan(score) or (number, step) not in self._scores:  # who breaks down is where it was before
+                self._scores[number, step] = score
+        values = {int(number): values for number, values in row["values"].items()}
+        self._values |= values
+        self._begun = values | self._begun
 
     def steps(self) -> dict[int, int]:
         """How far each member has come."""
@@ -72,9 +79,13 @@ class Log:
         """The hyperparameters of a member, by which it trained last."""
         return self._values[number]
 
+    def begun(self, number: int) -> Values:
+        """The hyperparameters by which a member trained first."""
+        return self._begun[number]
+
     def score(self, number: int, step: int | None = None) -> float:
-        """The score of a member at a step of its own; NaN if it was not looked at then. By default at its last."""
-        return self._scores.get((number, self._steps[number] if step is None else step), math.nan)
+        """The score of a member at a step of its own, NaN if it was not looked at then; else of its last turn."""
+        return self._last[number] if step is None else self._scores.get((number, step), math.nan)
 
     def alive(self, number: int) -> bool:
         """Whether a member has not broken down."""

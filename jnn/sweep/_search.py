@@ -67,6 +67,7 @@ def search(
       CorruptCheckpoint: the newest checkpoint is not what was saved; without it the one before is used.
     """
     check_space("search", space)
+    sign(mode)  # which refuses what is no mode, before anything is trained
     running = _Search(Log(space), plan, sampler, Store(sweep, space), validation, metric, mode, seed)
     if folder is None:
         while (turn := running.next()) is not None:

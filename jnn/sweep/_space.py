@@ -37,7 +37,7 @@ class Uniform:
 
     def at(self, u: float) -> float:
         """The value at a share of the way from low to high."""
-        return self.low + u * (self.high - self.low)
+        return min(self.low + u * (self.high - self.low), self.high)
 
     def unit(self, value: float) -> float:
         """The share of the way at which a value lies; beyond an end, that end's."""
@@ -63,10 +63,12 @@ class LogUniform(Uniform):
         super().__post_init__()
         if self.low <= 0:
             raise ValueError(f"LogUniform: expected low above 0, found {self.low}. Uniform takes any number.")
+        if math.isinf(self.high / self.low):
+            raise ValueError(f"LogUniform: {self.high} is too many times {self.low}. Give bounds that lie closer.")
 
     def at(self, u: float) -> float:
         """The value at a share of the way, by logarithms."""
-        return float(self.low * (self.high / self.low) ** u)
+        return float(min(self.low * (self.high / self.low) ** u, self.high))
 
     def unit(self, value: float) -> float:
         """The share of the way at which a value lies, by logarithms."""

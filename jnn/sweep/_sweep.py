@@ -7,7 +7,7 @@
     sweep.alone(members, i) -> (step, state, batches)
 
 Laws: a member trains as `alone` does; k steps and then m are k + m steps, bit for bit; a member whose parameters or
-loss stop being finite stays as it was when the call began, is no longer alive, and changes no other.
+loss stop being finite stays as it was before the last 64 steps of a call, is no longer alive, and changes no other.
 """
 
 from __future__ import annotations

@@ -27,13 +27,14 @@ SHOWN = 5  # of the best members, by name
 
 
 def figures(found: Found, again: Again | None = None) -> dict[str, Figure]:
-    """All pictures of a search, by caption; without Optuna none of the importances."""
+    """All pictures of a search, by caption; none of the importances without Optuna, or where all broke down."""
     drawn = {
         "All members by their hyperparameters; the best are dark.": parallel_coordinates(found),
         f"{found.metric} on what validates while learning: all members, and the best {SHOWN}.": curves(found),
     }
-    with contextlib.suppress(ImportError):
-        drawn["Importance: shares of the scores' variance, by functional ANOVA."] = importance(found)
+    if first_look(found.log):
+        with contextlib.suppress(ImportError):
+            drawn["Importance: shares of the scores' variance, by functional ANOVA."] = importance(found)
     if again is not None:
         drawn["The best once more, by fresh seeds: a point a seed, and the mean."] = reruns(found, again)
     return drawn
@@ -91,7 +92,8 @@ def curves(found: Found) -> Figure:
         margin = 0.05 * (high - low) + 1e-9
         axes.set_ylim(low - margin, high + margin)
     axes.set(xlabel="steps", ylabel=found.metric)
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    if best:
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     return figure
 
 
@@ -114,15 +116,16 @@ def shares_of(log: Log) -> dict[str, float]:
       ImportError: Optuna is not installed.
     """
     first = first_look(log)
-    tried = [(log.values(i), log.score(i, first)) for i in log.steps()]
+    tried = [(log.begun(i), log.score(i, first)) for i in log.steps()]
     scores = [score for _, score in tried if np.isfinite(score)]
     worst = np.percentile(scores, 90)  # what broke down nearly would be all of the variance
     return importances(log.space, [(values, min(score, worst)) for values, score in tried if np.isfinite(score)])
 
 
 def first_look(log: Log) -> int:
-    """The step at which members were looked at first."""
-    return min(step for number in log.steps() for step, score in log.curve(number) if np.isfinite(score))
+    """The step at which members were looked at first; 0 if every one had broken down before."""
+    looks = [step for number in log.steps() for step, score in log.curve(number) if np.isfinite(score)]
+    return min(looks, default=0)
 
 
 def reruns(found: Found, again: Again) -> Figure:

@@ -12,6 +12,7 @@ import jnn
 from jnn.eject import eject
 from jnn.eject.__main__ import main
 from jnn.laws import value_and_gradient
+from tests.eject import scopes
 from tests.eject.own import Config, network, network_spec, trained
 from tests.eject.swapped import ejected_row, loaded
 from tests.laws import SIZES, SPECS
@@ -152,6 +153,28 @@ def test_a_whole_training_is_ejected():
     """The step with its optimizer, noise and state: the parameters after three steps."""
     ours, theirs = trained(3), loaded(eject(trained)).trained(3)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), theirs, ours)
+
+
+@pytest.mark.parametrize("f", [scopes.both, scopes.summed])
+def test_names_are_what_they_are_where_they_stand(f):
+    x = jnp.arange(1.0, 4.0)
+    assert_equal(getattr(loaded(eject(f)), f.__name__)(x), f(x))
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (scopes.by_branches, "binds 'steep' more than once, or changes it"),
+        (scopes.by_table, "binds 'OFFSETS' more than once, or changes it"),
+        (scopes.by_sum, "binds 'STEPS' more than once, or changes it"),
+        (scopes.counted, "changes the global calls in line"),
+        (scopes.either, "either imports .* and .* by one name"),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_what_has_no_one_definition_is_refused(f, message):
+    with pytest.raises(ValueError, match=message):
+        eject(f)
 
 
 def test_the_file_is_short_and_formatted():

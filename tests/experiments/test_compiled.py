@@ -33,6 +33,18 @@ def test_they_are_kept_by_instruction_set_below_the_home(monkeypatch, tmp_path):
     assert folder == tmp_path / ".cache" / "jnn" / "compiled" / compiled.instruction_set()
 
 
+def _homeless():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.usefixtures("_untold")
+@pytest.mark.parametrize("home", [_homeless, lambda: Path(os.devnull)], ids=["none", "of no folders"])
+def test_without_a_place_nothing_is_kept_and_the_run_goes_on(home, monkeypatch):
+    monkeypatch.setattr(Path, "home", home)
+    compiled.keep()
+    assert jax.config.jax_compilation_cache_dir is None
+
+
 def test_a_place_that_was_told_stays():
     told = jax.config.jax_compilation_cache_dir
     compiled.keep()

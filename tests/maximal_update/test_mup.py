@@ -198,6 +198,24 @@ def test_factors_are_those_of_the_mup_package(optimizer, rng):
     np.testing.assert_allclose(1 / ours.multipliers["fc2"]["w"], wide[2].width_mult())
 
 
+def test_a_second_time_it_changes_nothing():
+    spec, base = linear_spec(32, 64), linear_spec(8, 16)
+    once = jnn.mup(spec, base).spec
+    other = dataclasses.replace(spec["w"], init=normal(0.02))
+    scaled = jnn.mup({"w": other}, {"w": dataclasses.replace(base["w"], init=normal(0.02))}).spec
+    again = jnn.mup(scaled, {"w": base["w"]}).spec["w"]
+    assert jnn.mup(once, base).spec == once
+    assert scaled["w"].init.factor == again.init.factor == 0.5
+
+
+def test_initial_values_that_go_with_the_shape_unsaid_are_refused():
+    drawn_by_jax = lambda *sizes: linear_spec(*sizes, init=jax.nn.initializers.he_normal(), bias=False)
+    spec = drawn_by_jax(32, 64)
+    assert jnn.mup(spec, spec).spec == spec
+    with pytest.raises(ValueError, match="scales by the shape itself"):
+        jnn.mup(spec, drawn_by_jax(8, 16))
+
+
 def test_what_does_not_fit_is_said():
     spec = mlp_spec(SIZES)
     for base, message in (

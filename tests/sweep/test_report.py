@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from jnn.sweep import Again, Log, RandomSampler, Structure, SuccessiveHalving, again, report, search
+from jnn.sweep import Again, Log, LogUniform, RandomSampler, Structure, SuccessiveHalving, again, report, search
 from tests.sweep import small
 
 
@@ -43,3 +43,22 @@ def test_what_matters_is_found():
     shares = report.shares_of(log)
     assert max(shares, key=shares.get) == "dropout"
     assert shares["dropout"] > 0.7
+
+
+def test_what_a_member_was_when_it_was_looked_at_matters():
+    pytest.importorskip("optuna")
+    begun = RandomSampler(small.SPACE, seed=0).ask(32)
+    numbers, scores = list(range(32)), [abs(point["dropout"] - 0.2) for point in begun]
+    row = {"numbers": numbers, "steps": [3] * 32, "scores": scores}
+    rows = [row | {"values": {str(i): point for i, point in enumerate(begun)}}]
+    before = report.shares_of(Log(small.SPACE, rows))
+    rows.append(row | {"steps": [6] * 32, "values": {str(i): begun[0] for i in numbers}})  # all are copies of one
+    assert report.shares_of(Log(small.SPACE, rows)) == before
+
+
+def test_a_search_of_which_nobody_is_left_has_its_pictures():
+    space = {"learning_rate": LogUniform(1e28, 1e30)}
+    plan, sampler = SuccessiveHalving(members=2, rungs=(2,)), RandomSampler(space, seed=0)
+    found = search(small.same(8), space, plan, sampler, small.arrays(40, 1), tell=lambda line: None)
+    assert found.ranking() == []
+    assert len(report.figures(found)) == 2

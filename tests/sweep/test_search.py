@@ -112,6 +112,16 @@ def test_halving_leaves_the_better_half():
     assert done.ranking() == done.log.best(numbers[2])
 
 
+def test_who_breaks_down_after_a_rung_leaves_no_place_to_who_did_not_come_past_it():
+    plan, log = SuccessiveHalving(members=4, rungs=(10, 20)), Log(small.SPACE)
+    log.add({"numbers": [0, 1, 2, 3], "steps": [10] * 4, "scores": [0.3, 0.1, 0.4, 0.2], "values": {}})
+    log.add({"numbers": [1, 3], "steps": [10, 20], "scores": [math.nan, 0.15], "values": {}})  # 1 is where it was
+    assert plan.next(log) is None
+    assert not log.alive(1)
+    assert math.isnan(log.score(1))
+    assert log.curve(1) == [(10, 0.1)]
+
+
 def test_asha_takes_all_places_and_promotes_the_best():
     done = found(PLANS["asha"])
     rows = done.log.rows
@@ -151,6 +161,8 @@ def test_a_population_copies_the_best():
 
 def test_the_best_once_more():
     done = found(PLANS["halving"])
+    with pytest.raises(ValueError, match="a member of the search has the seed 3"):
+        again(done, small.arrays(40, 1), small.arrays(40, 2), first_seed=3)
     once_more = again(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=4)
     assert once_more.scores.shape == (2, 4)
     assert once_more.numbers == done.ranking()[:2]
@@ -240,6 +252,21 @@ def test_what_is_no_search():
     )
     with pytest.raises(ValueError, match="'width' is a Structure"):
         Population(members=2, steps=6, every=3, share=0.5).next(log)
+
+
+def test_ends_are_not_passed_by_rounding():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        low, high = sorted((10.0 ** rng.uniform(-8, 4, 2)).tolist())
+        assert Uniform(-low, high).at(1.0) <= high
+        assert LogUniform(low, high).at(1.0) <= high
+    with pytest.raises(ValueError, match="Give bounds that lie closer"):
+        LogUniform(1e-300, 1e10)
+
+
+def test_a_mode_is_refused_before_anything_is_trained():
+    with pytest.raises(ValueError, match="expected mode 'min' or 'max', found 'largest'"):
+        search(small.same(8), small.SPACE, None, None, small.arrays(40, 1), mode="largest")
 
 
 def test_dimensions_and_their_way_back():

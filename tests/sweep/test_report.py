@@ -59,6 +59,6 @@ def test_what_a_member_was_when_it_was_looked_at_matters():
 def test_a_search_of_which_nobody_is_left_has_its_pictures():
     space = {"learning_rate": LogUniform(1e28, 1e30)}
     plan, sampler = SuccessiveHalving(members=2, rungs=(2,)), RandomSampler(space, seed=0)
-    found = search(small.same(8), space, plan, sampler, small.arrays(40, 1), tell=lambda line: None)
+    found = search(small.shared(8), space, plan, sampler, small.arrays(40, 1), tell=lambda line: None)
     assert found.ranking() == []
     assert len(report.figures(found)) == 2

@@ -266,7 +266,7 @@ def test_ends_are_not_passed_by_rounding():
 
 def test_a_mode_is_refused_before_anything_is_trained():
     with pytest.raises(ValueError, match="expected mode 'min' or 'max', found 'largest'"):
-        search(small.same(8), small.SPACE, None, None, small.arrays(40, 1), mode="largest")
+        search(small.shared(8), small.SPACE, None, None, small.arrays(40, 1), mode="largest")
 
 
 def test_dimensions_and_their_way_back():

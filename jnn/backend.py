@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import types
@@ -158,7 +159,13 @@ def machine() -> str:
     if (there := _target.value) is not None:
         return there
     here = jax.default_backend()
-    return here if here != "tpu" else f"tpu:{_TPUS.get(jax.devices()[0].device_kind, '')}"
+    return here if here != "tpu" else f"tpu:{_tpu()}"
+
+
+@functools.cache
+def _tpu() -> str:
+    """The chip that is here: asked for once, as every call of a step asks, and JAX lists all devices to say so."""
+    return _TPUS.get(jax.devices()[0].device_kind, "")
 
 
 def choose(name: str, refusals: Mapping[str, Callable[[], str]] | None = None) -> str:

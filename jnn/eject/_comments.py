@@ -7,6 +7,7 @@ import io
 import re
 import textwrap
 import tokenize
+from collections.abc import Iterator
 
 MARK = "\0"
 WIDTH = 100  # of a file
@@ -29,6 +30,17 @@ def with_comments(tree: ast.Module, text: str) -> ast.Module:
             if isinstance(found := getattr(node, part, None), list):
                 setattr(node, part, _marked(found, getattr(node, "lineno", 0), lines))
     return tree
+
+
+def commented(statements: list[ast.stmt]) -> Iterator[tuple[list[ast.stmt], ast.stmt]]:
+    """Each statement, behind the comments on it."""
+    comments: list[ast.stmt] = []
+    for statement in statements:
+        if is_comment(statement):
+            comments.append(statement)
+        else:
+            yield comments, statement
+            comments = []
 
 
 def is_comment(statement: ast.stmt) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 
-from jnn.eject._comments import is_comment, is_text
+from jnn.eject._comments import commented, is_text
 from jnn.eject._expressions import ExpressionFolder, is_ours
 from jnn.eject._source import Symbol
 
@@ -33,14 +33,9 @@ class Folder(ExpressionFolder):
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Statements, without those that are left out, and their comments."""
         kept: list[ast.stmt] = []
-        comments: list[ast.stmt] = []
-        for statement in statements:
-            if is_comment(statement):
-                comments.append(statement)
-                continue
+        for comments, statement in commented(statements):
             if found := self.statement(statement):
                 kept += [*comments, *found]
-            comments = []
             if kept and isinstance(kept[-1], ast.Return | ast.Raise | ast.Continue | ast.Break):
                 break
         return kept

@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable
 
-from jnn.eject._comments import is_comment
+from jnn.eject._comments import commented
 from jnn.eject._source import Function, Symbol
 
 
@@ -39,16 +39,11 @@ class _Remover:
     def left(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Statements that are read, with their comments."""
         kept: list[ast.stmt] = []
-        comments: list[ast.stmt] = []
-        for statement in statements:
-            if is_comment(statement):
-                comments.append(statement)
-                continue
+        for comments, statement in commented(statements):
             if self.is_unread(statement):
                 self.found = True
             else:
                 kept += [*comments, statement]
-            comments = []
         return kept
 
     def is_unread(self, statement: ast.stmt) -> bool:

@@ -127,6 +127,7 @@ def random_walks(
 
     def step(walk: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         before, at = walk
+        dead_end = _is_dead_end(near, at)
 
         def draw(tried: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
             i, chosen, done = tried
@@ -134,7 +135,7 @@ def random_walks(
             drawn = _drawn(near, at, which)
             close = (before < 0) | has_edge(near, before, drawn)  # of no node before there is no preference
             weight = jnp.where(drawn == before, 1 / p, jnp.where(close, 1.0, 1 / q))
-            taken = _is_dead_end(near, at) | (jax.random.uniform(whether, at.shape) * most < weight)
+            taken = dead_end | (jax.random.uniform(whether, at.shape) * most < weight)
             return i + 1, jnp.where(done, chosen, drawn), done | taken
 
         first = (jnp.int32(0), at, jnp.zeros(at.shape, bool))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import optax
 
 from experiments.benchmarks import problems
-from experiments.benchmarks.frameworks.optimizers import mean_loss, optimizer_of
-from experiments.benchmarks.measure import Built, training_step
+from experiments.benchmarks.frameworks.optimizers import mean_loss, train
+from experiments.benchmarks.measure import Built
 
 
 def build(workload: str) -> Built:
     """Trains a network on the workload's batch."""
-    model, optimizer = hk.transform_with_state(NETWORKS[workload]), optimizer_of(workload)
+    model = hk.transform_with_state(NETWORKS[workload])
     batch = jax.tree.map(jnp.asarray, problems.batch(workload))
     params, stats = model.init(jax.random.key(0), batch["x"])
 
@@ -24,17 +21,7 @@ def build(workload: str) -> Built:
         outputs, stats = model.apply(params, stats, key, batch["x"])
         return mean_loss(outputs, batch["y"]), stats
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def update(state, batch):
-        params, stats, opt_state, key = state
-        key, noise = jax.random.split(key)
-        (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(params, stats, batch, noise)
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), stats, opt_state, key), value
-
-    state = (params, stats, optimizer.init(params), jax.random.key(1))
-
-    return Built(training_step(update, state, batch), float, sum(x.size for x in jax.tree.leaves(params)))
+    return train(workload, loss, params, stats, batch, seed=1)
 
 
 def dropout(rate, x):

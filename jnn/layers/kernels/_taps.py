@@ -81,10 +81,10 @@ def _primitives() -> tuple[Primitive, Primitive]:
         primitive.def_abstract_eval(functools.partial(_abstract, f))
         batching.primitive_batchers[primitive] = functools.partial(_batched, f)
         mlir.register_lowering(primitive, mlir.lower_fun(f, multiple_results=False))
-    by_x = lambda ct, x, w, *, slide: _spread(ct, _shape(x), w, slide=slide)
+    by_x = lambda ct, x, w, *, slide: _spread(ct, _shape_of(x.aval), w, slide=slide)
     by_w = lambda ct, x, w, *, slide: filters.bind(x, ct, slide=slide)
     ad.defbilinear(weighted, by_x, by_w)
-    by_x = lambda ct, x, g, *, slide: _spread(g, _shape(x), ct, slide=slide)
+    by_x = lambda ct, x, g, *, slide: _spread(g, _shape_of(x.aval), ct, slide=slide)
     by_g = lambda ct, x, g, *, slide: weighted.bind(x, ct, slide=slide)
     ad.defbilinear(filters, by_x, by_g)
     return weighted, filters
@@ -97,11 +97,6 @@ def _abstract(f: Any, *avals: Any, slide: _Slide) -> Any:
 
 def _batched(f: Any, args: Any, axes: Any, *, slide: _Slide) -> tuple[jax.Array, int]:
     return jax.vmap(functools.partial(f, slide=slide), axes)(*args), 0
-
-
-def _shape(x: Any) -> jax.ShapeDtypeStruct:
-    """Of an argument that is to be transposed by."""
-    return _shape_of(x.aval)
 
 
 def _shape_of(aval: Any) -> jax.ShapeDtypeStruct:

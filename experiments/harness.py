@@ -34,7 +34,7 @@ from rich.table import Table
 import jnn
 from experiments import compiled
 from experiments.claims import claimed, write_json
-from experiments.options import check, description, settings
+from experiments.options import check, description, settings, shortened
 from experiments.refusals import code_of, refuse, words
 from experiments.training import first
 from jnn.launch import USAGE, initialize
@@ -69,7 +69,7 @@ def launch(experiment: Callable[[Any], Outcome], config_type: type, args: Sequen
     open_missing()
     jnn.backend.make_deterministic()  # before JAX first asks for its devices
     notes = sys.modules[experiment.__module__].__doc__ or ""
-    config = tyro.cli(config_type, args=args, description=description(notes))
+    config = shortened(tyro.cli(config_type, args=args, description=description(notes)))
     try:
         check(config)
         if config.preflight.machine is not None:

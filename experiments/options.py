@@ -1,5 +1,6 @@
 """The options of experiments: those that all have, and what each may be, by its name; what breaks that is one line.
 
+shortened(config)   the same, with a warm-up that a short run has steps for
 check(config)       ends the process with exit code 2, before anything is read, computed or written
 settings(config)    what makes a run this run
 description(notes)  what --help says above them
@@ -19,6 +20,7 @@ import tyro
 
 from experiments.refusals import refuse
 from jnn.launch import USAGE
+from jnn.terminal import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +185,19 @@ RULES: dict[str, Rule] = {
 }
 
 
+def shortened(config: Any) -> Any:
+    """The same; in a run no longer than the warm-up that it has by default, the warm-up is the same share of the steps.
+
+    So `--steps 5` runs wherever `--steps` does; a warm-up that somebody has asked for is not changed.
+    """
+    usual = {field.name: field.default for field in dataclasses.fields(config)}
+    if config.steps < 1 or "warmup" not in usual or config.warmup != usual["warmup"] or config.warmup < config.steps:
+        return config
+    warmup = config.steps * usual["warmup"] // usual["steps"]
+    say(f"--warmup {warmup}, for the usual {usual['warmup']} leave nothing of {config.steps} steps")
+    return dataclasses.replace(config, warmup=warmup)
+
+
 def check(config: Any) -> None:
     """Ends the process where an option is out of its range, or several mean nothing together."""
     flight: Preflight = config.preflight
@@ -197,7 +212,11 @@ def check(config: Any) -> None:
         refuse("--preflight.tokens and --preflight.epochs: expected at most one of them, found both.", USAGE)
     for name in ("warmup", "length_warmup"):
         if (found := vars(config).get(name, 0)) >= config.steps:
-            refuse(f"{option(name)}: expected fewer than the {config.steps} steps, found {found}.", USAGE)
+            refuse(
+                f"{option(name)}: expected fewer than the {config.steps} steps, found {found}. "
+                f"Type --steps {found + 1} or more, or a smaller {option(name)}.",
+                USAGE,
+            )
 
 
 def check_ranges(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:

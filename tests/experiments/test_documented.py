@@ -66,6 +66,18 @@ def problems(name, options, launched):
     return found + ["devices"] * (devices is not None and math.prod(sizes.values()) != devices)
 
 
+def test_every_experiment_is_in_the_gallery():
+    gallery = (ROOT / "docs" / "gallery.md").read_text()
+    table = re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "experiments.md").read_text(), re.MULTILINE)
+    assert set(table) - {name for name, _, _ in commands(gallery)} == set()
+    pictures = set(re.findall(r"\(images/gallery/(\S+)\)", gallery))
+    assert pictures == {path.name for path in (ROOT / "docs" / "images" / "gallery").iterdir()}
+    for entry in re.split(r"^### ", gallery.split("## Without a picture")[0], flags=re.MULTILINE)[1:]:
+        name, _, _ = next(commands(entry))
+        said = int(re.search(r"(\d+)\s+lines", entry)[1])
+        assert said == pytest.approx((ROOT / "experiments" / f"{name}.py").read_text().count("\n"), rel=0.1), name
+
+
 @pytest.mark.parametrize(("name", "options", "launched"), list(documented()))
 def test_a_documented_command_could_run(name, options, launched):
     assert problems(name, options, launched) == []

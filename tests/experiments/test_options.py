@@ -119,6 +119,24 @@ def test_values_that_mean_nothing(name, option, values, tmp_path, monkeypatch, c
     assert capsys.readouterr().err.startswith(f"error: --{option.replace('_', '-')}: expected ")
 
 
+WARMED = [name for name in EXPERIMENTS if "warmup" in {field.name for field in dataclasses.fields(config_of(name))}]
+
+
+@pytest.mark.parametrize("name", WARMED)
+def test_a_run_that_is_shorter_than_its_warm_up_warms_up_for_the_same_share_of_it(name, capsys):
+    config, usual = config_of(name), config_of(name)()
+    short = options.shortened(config(steps=5))
+    options.check(short)
+    assert short.warmup == 5 * usual.warmup // usual.steps
+    assert capsys.readouterr().err.startswith(f"--warmup {short.warmup}, for the usual {usual.warmup} leave nothing")
+    assert options.shortened(usual) is usual
+    asked = config(steps=5, warmup=7)  # by somebody, who is told
+    with pytest.raises(SystemExit):
+        options.check(options.shortened(asked))
+    told = "--warmup: expected fewer than the 5 steps, found 7. Type --steps 8 or more, or a smaller --warmup."
+    assert told in capsys.readouterr().err
+
+
 def test_help_has_a_line_for_each_of_the_notes(capsys):
     with pytest.raises(SystemExit):
         launch(importlib.import_module("experiments.digits").experiment, config_of("digits"), ["--help"])

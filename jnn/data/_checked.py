@@ -116,12 +116,17 @@ def check_arrays(where: str, arrays: Arrays, classes: int | None = None) -> int:
         check_array(where, name, array)
     lengths = {name: len(array) if array.ndim else None for name, array in arrays.items()}
     if len(set(lengths.values())) != 1 or not all(lengths.values()):
-        raise ValueError(f"{where}: expected arrays with one common length of at least 1, found {lengths}.")
+        raise ValueError(
+            f"{where}: expected arrays with one common length of at least 1, found {lengths}. Give each the same rows."
+        )
     for name, array in arrays.items():
         if jnp.issubdtype(array.dtype, jnp.inexact):
             finite = np.isfinite(array).reshape(len(array), -1).all(1)
             if not finite.all():
-                raise ValueError(f"{where}: {name!r} holds NaN or infinity, first in row {int(np.argmin(finite))}.")
+                raise ValueError(
+                    f"{where}: {name!r} holds NaN or infinity, first in row {int(np.argmin(finite))}. "
+                    "Leave such rows out, or put a number there."
+                )
     if classes is not None:
         _check_labels(where, arrays, classes)
     return next(len(array) for array in arrays.values())
@@ -131,12 +136,15 @@ def _check_labels(where: str, arrays: Arrays, classes: int) -> None:
     check_count(where, "classes", classes)
     if "y" not in arrays or arrays["y"].dtype.kind not in "iu":
         found = arrays["y"].dtype if "y" in arrays else f"only {sorted(arrays)}"
-        raise ValueError(f"{where}: classes={classes} expects integer labels in 'y', found {found}.")
+        raise ValueError(
+            f"{where}: classes={classes} expects integer labels in 'y', found {found}. Give them, or classes=None."
+        )
     labels = arrays["y"].reshape(len(arrays["y"]), -1)
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         row = int(np.argmax(outside.any(1)))
         label = int(labels[row][outside[row]][0])
         raise ValueError(
-            f"{where}: 'y' must lie in 0..{classes - 1} ({classes} classes), found {label}, first in row {row}."
+            f"{where}: 'y' must lie in 0..{classes - 1} ({classes} classes), found {label}, first in row {row}. "
+            f"{f'Give classes={label + 1} or more' if label > 0 else 'Number classes from 0'}, if it is a class."
         )

@@ -85,11 +85,17 @@ def _by_class(arrays: Arrays, ways: int, examples: int) -> tuple[np.ndarray, lis
     y = arrays.get("y")
     if set(arrays) != {"x", "y"} or y is None or y.ndim != 1 or y.dtype.kind not in "iu":
         found = {name: f"{array.dtype}{list(array.shape)}" for name, array in arrays.items()}
-        raise ValueError(f"Episodes: expected x (n, ...) and y (n,), integers, alone; found {found}.")
+        raise ValueError(
+            f"Episodes: expected x (n, ...) and y (n,), integers, alone; found {found}. "
+            "Give {'x': examples, 'y': the integer of each one's class}."
+        )
     classes, place, counts = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < ways or counts.min() < examples:
+        few = f"Give ways={len(classes)} or less"
+        small = f"Give shots and queries that are {counts.min()} together or less, or leave smaller classes out"
         raise ValueError(
             f"Episodes: expected {ways} classes or more and {examples} examples of each (shots + queries), found "
-            f"{len(classes)} classes and {counts.min()} examples of class {classes[counts.argmin()]}."
+            f"{len(classes)} classes and {counts.min()} examples of class {classes[counts.argmin()]}. "
+            f"{few if len(classes) < ways else small}."
         )
     return classes.astype(np.int32), np.split(np.argsort(place, kind="stable"), np.cumsum(counts)[:-1])

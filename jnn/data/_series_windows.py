@@ -36,7 +36,7 @@ class SeriesWindows(Endless):
     """
 
     def __init__(self, series: Arrays, length: int, batch_size: int, *, seed: int) -> None:
-        self.starts = _starts("SeriesWindows", series, length)
+        self.starts = _starts("SeriesWindows", series, length, "a length")
         check_batch_size("SeriesWindows", batch_size, None)
         check_seed("SeriesWindows", seed)
         self.series, self.length, self.batch_size, self.seed = dict(series), length, batch_size, seed
@@ -80,7 +80,7 @@ def rolling_origins(series: Arrays, context: int, horizon: int, *, first: int, e
     """
     for what, size in (("context", context), ("horizon", horizon), ("every", every)):
         check_count("rolling_origins", what, size)
-    starts = _starts("rolling_origins", series, context + horizon)
+    starts = _starts("rolling_origins", series, context + horizon, "context + horizon")
     if not context <= first < context + starts:
         raise ValueError(
             f"rolling_origins: expected a first origin in {context}..{context + starts - 1}, which has its context and "
@@ -90,10 +90,13 @@ def rolling_origins(series: Arrays, context: int, horizon: int, *, first: int, e
     return {name: array[at] for name, array in series.items()}
 
 
-def _starts(where: str, series: Arrays, length: int) -> int:
-    """How many windows of this length there are."""
+def _starts(where: str, series: Arrays, length: int, what: str) -> int:
+    """How many windows of this length there are; what is its name."""
     steps = check_arrays(where, series)
     check_count(where, "length", length)
     if length > steps:
-        raise ValueError(f"{where}: expected series of at least the {length} steps of a window, found {steps}.")
+        raise ValueError(
+            f"{where}: expected series of at least the {length} steps of a window, found {steps}. "
+            f"Give {what} of {steps} or less."
+        )
     return steps - length + 1

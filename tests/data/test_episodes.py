@@ -63,8 +63,14 @@ def test_without_queries_there_are_none():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ways": 7}, "expected 7 classes or more and 5 examples of each (shots + queries), found 6 classes and 7"),
-        ({"queries": 6}, "and 8 examples of each (shots + queries), found 6 classes and 7 examples of class 40"),
+        (
+            {"ways": 7},
+            "5 examples of each (shots + queries), found 6 classes and 7 examples of class 40. Give ways=6 or less.",
+        ),
+        (
+            {"queries": 6},
+            "7 examples of class 40. Give shots and queries that are 7 together or less, or leave smaller classes out.",
+        ),
         ({"shots": 0}, "expected shots to be an integer, 1 or more, found 0"),
         ({"queries": -1}, "expected queries to be an integer, 1 or more, found -1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),

@@ -38,7 +38,7 @@ def test_origins_roll_to_the_end():
     [
         (
             lambda: SeriesWindows(SERIES, 51, 1, seed=0),
-            "expected series of at least the 51 steps of a window, found 50",
+            "expected series of at least the 51 steps of a window, found 50. Give a length of 50 or less.",
         ),
         (lambda: SeriesWindows({"y": np.arange(3.0), "x": np.arange(4.0)}, 2, 1, seed=0), "one common length"),
         (lambda: SeriesWindows({"y": np.array([1.0, np.nan])}, 1, 1, seed=0), "'y' holds NaN or infinity"),

@@ -23,6 +23,7 @@ from jnn.data.sources._archive import unpack
 from jnn.data.sources._root import PathLike, find
 
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+BEATS = range(1, 129)  # of a time signature, above and below its line
 NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")  # of divisions, which few files have more than 10,080 of to a quarter
 Element = ElementTree.Element
 
@@ -186,11 +187,25 @@ def _attributes(where: str, element: Element, reading: _Reading) -> None:
             raise ValueError(f"{where}: expected divisions above 0.")
     if element.find("time/senza-misura") is not None:
         reading.full = Fraction(0)
-    if element.find("time/beats") is not None:
-        beats, kind = (_whole(where, element, f"time/{name}", range(1, 129)) for name in ("beats", "beat-type"))
-        reading.full = Fraction(4 * beats, kind)
+    if (time := element.find("time")) is not None and time.find("beats") is not None:
+        reading.full = _full(where, time)
     if element.find("key/fifths") is not None and reading.fifths is None:
         reading.fifths = _whole(where, element, "key/fifths", range(-12, 13))
+
+
+def _full(where: str, time: Element) -> Fraction:
+    """The length of a bar: of a composite signature, as 2/4 + 3/8 or (3+2)/8, that of all its parts."""
+    beats, kinds = ([each.text or "" for each in time.iterfind(name)] for name in ("beats", "beat-type"))
+    if len(beats) != len(kinds):
+        raise ValueError(f"{where}: time: expected a beat-type for each beats, found {len(beats)} and {len(kinds)}.")
+    return sum(
+        (
+            Fraction(4 * _integer(where, "time/beats", one, BEATS), _integer(where, "time/beat-type", kind, BEATS))
+            for many, kind in zip(beats, kinds, strict=True)
+            for one in many.split("+")
+        ),
+        Fraction(0),
+    )
 
 
 def _note(where: str, element: Element, reading: _Reading) -> None:
@@ -238,7 +253,11 @@ def _number(where: str, element: Element, path: str) -> Fraction:
 
 
 def _whole(where: str, element: Element, path: str, among: range) -> int:
-    text = (element.findtext(path) or "").strip()
+    return _integer(where, path, element.findtext(path) or "", among)
+
+
+def _integer(where: str, path: str, text: str, among: range) -> int:
+    text = text.strip()
     if not (text.isascii() and re.fullmatch(r"[+-]?\d{1,3}(\.0{1,6})?", text) and int(float(text)) in among):
         raise ValueError(
             f"{where}: {path}: expected a whole number from {among[0]} to {among[-1]}, found {text[:60]!r}."

@@ -67,6 +67,15 @@ def test_a_bar_without_a_measure_has_no_full_length(tmp_path):
     assert [bar.full for bar in part.bars] == [4, 0, 0]
 
 
+def test_a_composite_time_signature_is_the_sum_of_its_parts(tmp_path):
+    sums = attributes(beats="3+2", kind=8)
+    pairs = sums.replace("<time>", "<time><beats>2</beats><beat-type>4</beat-type>")
+    other = "<interchangeable><beats>7</beats><beat-type>4</beat-type></interchangeable></time>"
+    measures = [sums, pairs, pairs.replace("</time>", other)]
+    (part,) = read(tmp_path, score({"": [measure + note(60, 4) for measure in measures]}))
+    assert [bar.full for bar in part.bars] == [2.5, 4.5, 4.5]
+
+
 def test_a_packed_score_is_the_one_that_its_container_names(tmp_path):
     data = score({"Alto": [attributes() + note(60, 4)]})
     assert read(tmp_path, packed(data, "scores/b.musicxml"), "a.mxl") == read(tmp_path, data)
@@ -85,6 +94,11 @@ def test_a_packed_score_is_the_one_that_its_container_names(tmp_path):
         (score({"": [note(127, 1).replace("G", "B")]}), r"expected a pitch that MIDI has, 0 to 127, found 131"),
         (score({"": [attributes(0)]}), r"expected divisions above 0"),
         (score({"": [attributes(1, kind=0)]}), r"time/beat-type: expected a whole number from 1 to 128, found '0'"),
+        (score({"": [attributes(1, beats="3+x")]}), r"time/beats: expected a whole number from 1 to 128, found 'x'"),
+        (
+            score({"": [attributes(1).replace("<time>", "<time><beats>2</beats>")]}),
+            r"time: expected a beat-type for each beats, found 2 and 1",
+        ),
         (score({"": ["<backup><duration>1</duration></backup>"]}), r"goes back to before the beginning"),
         (packed(b"<a/>", container="<container/>"), r"a.xml: its container names none of its files"),
         (packed(b"<a/>")[:40], r"a.xml: a damaged archive"),

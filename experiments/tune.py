@@ -43,7 +43,7 @@ from jnn.sweep import (
     Sampler,
     SobolSampler,
     SuccessiveHalving,
-    again,
+    confirm,
     search,
 )
 from jnn.sweep.report import figures
@@ -114,7 +114,7 @@ def experiment(config: Config) -> Outcome:
     where = {"metric": task.metric, "mode": task.mode, "seed": config.seed, "save_seconds": config.save_seconds}
     folder = Path(config.workdir) / "sweep"
     found = search(task.sweep, SPACE, plan_of(config), sampler_of(config), task.validation, folder=folder, **where)
-    once_more = again(found, task.validation, task.test, top=config.top, seeds=config.seeds)
+    once_more = confirm(found, task.validation, task.test, top=config.top, seeds=config.seeds)
     values = once_more.values[once_more.winner]
     params, history = winner(config, task, values)
     metrics = values | summary(config, task, found, once_more)

@@ -22,7 +22,7 @@ from sklearn.neural_network import MLPClassifier
 
 from experiments import datasets, tune
 from experiments.options import description
-from jnn.sweep import Found, LogUniform, RandomSampler, again, search
+from jnn.sweep import Found, LogUniform, RandomSampler, confirm, search
 from jnn.terminal import say
 
 SPACE = {name: dimension for name, dimension in tune.SPACE.items() if name != "dropout"}
@@ -46,7 +46,7 @@ def ours(config: Config, seed: int) -> tuple[float, np.ndarray]:
     where = {"metric": task.metric, "mode": task.mode, "seed": seed}
     found: Found = search(task.sweep, tune.SPACE, tune.plan_of(own), tune.sampler_of(own), task.validation, **where)
     seconds = time.perf_counter() - began
-    return seconds, again(found, task.validation, task.test, top=1, seeds=config.seeds).test
+    return seconds, confirm(found, task.validation, task.test, top=1, seeds=config.seeds).test
 
 
 def network(values: dict[str, Any], config: Config, rows: int, seed: int) -> MLPClassifier:

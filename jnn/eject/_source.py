@@ -52,6 +52,12 @@ class Source:
         again = {name for name, statement in bindings if times[name] > 1 and not isinstance(statement, ast.Import)}
         self.changed = again | {*_changed(self.tree.body)}
 
+    def line_beside_others(self, name: str) -> int | None:
+        """The line that binds a name otherwise than by a statement of its own, if there is one."""
+        own_scope = [statement for statement in self.tree.body if not isinstance(statement, Function | ast.ClassDef)]
+        stored = [n for s in own_scope for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        return next((node.lineno for node in stored if node.id == name), None)
+
     def attached(self, name: str) -> Iterator[ast.stmt]:
         """Statements that say more of a definition: `f.defvjp(forward, backward)`, and functions under `@f.defjvp`."""
         for statement in self.tree.body:
@@ -80,7 +86,7 @@ class Library:
         """What a global name of a module is, where it is defined; None of a builtin.
 
         Raises:
-          ValueError: nothing binds the name; or a module of a user's binds it twice, or changes it.
+          ValueError: no statement of its own binds the name; or a module of a user's binds it twice, or changes it.
 
         >>> Library(["jnn"]).resolve("jnn.layers", "linear")
         Symbol(module='jnn.layers._linear', name='linear')
@@ -101,6 +107,11 @@ class Library:
             return Symbol(f"{module}.{name}")
         if hasattr(builtins, name) or name in ("__name__", "__file__", "__doc__"):
             return None
+        if (line := source.line_beside_others(name)) is not None:
+            raise ValueError(
+                f"eject: line {line} of {module} binds {name!r} by unpacking, or in a loop or a `with`. Give it a "
+                f"statement of its own: {name} = ..."
+            )
         raise ValueError(f"eject: nothing in the source of {module} binds {name!r}.")
 
     def _imported(self, module: str, statement: ast.Import | ast.ImportFrom, name: str) -> Symbol | None:
@@ -170,6 +181,10 @@ def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
                 pairs = zip(names, values, strict=True)
                 yield from _bindings(ast.copy_location(ast.Assign([a], b), statement) for a, b in pairs)
+            case ast.Assign(targets=[_, _, *_]):
+                yield from _bindings(
+                    ast.copy_location(ast.Assign([a], statement.value), statement) for a in statement.targets
+                )
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 yield name, statement
             case _:

@@ -26,7 +26,7 @@ The parts, each of use alone:
     `_halving`, `_asha`, `_population`      plans: pure functions of what was measured: who goes on, for how long
     `_store`, `_log`, `_found`    all members of a search, what was measured of them, and which are best
     `_search`                     the loop: ask, begin, train, evaluate, save, tell
-    `_again`                      the best ones once more, by seeds that nobody chose among; the test, looked at once
+    `_confirm`                    the best ones once more, by seeds that nobody chose among; the test, looked at once
     `report`                      pictures; it needs matplotlib and is imported by name
 
 Laws: a member is its own run, whoever is beside it: the same draws, the same batches, the same numbers but for the
@@ -37,8 +37,8 @@ alone, which are saved with the members: a sweep that was killed and started aga
 What does not live here: layers, losses, data sets.
 """
 
-from jnn.sweep._again import Again, again
 from jnn.sweep._asha import Asha
+from jnn.sweep._confirm import Confirmation, confirm
 from jnn.sweep._found import Found
 from jnn.sweep._halving import SuccessiveHalving
 from jnn.sweep._log import Log, Plan, Turn
@@ -51,9 +51,9 @@ from jnn.sweep._space import Choice, LogUniform, Space, Structure, Uniform
 from jnn.sweep._sweep import Sweep
 
 __all__ = [
-    "Again",
     "Asha",
     "Choice",
+    "Confirmation",
     "Found",
     "GridSampler",
     "Log",
@@ -71,7 +71,7 @@ __all__ = [
     "Sweep",
     "Turn",
     "Uniform",
-    "again",
+    "confirm",
     "join",
     "search",
 ]

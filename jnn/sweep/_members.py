@@ -39,8 +39,18 @@ class Members:
         return int(self.seed.shape[0])
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Members:
-        """The members of these rows, copied, on the host."""
-        chosen = np.asarray(rows, int)
+        """The members of these rows, copied, on the host.
+
+        Raises:
+          IndexError: they are not the numbers of one row or more.
+        """
+        chosen = np.asarray(rows)
+        there = chosen.size > 0 and chosen.dtype.kind in "iu"
+        if not there or chosen.min() < -len(self) or chosen.max() >= len(self):
+            raise IndexError(
+                f"Members.take: expected one row or more from 0 to {len(self) - 1}, found {chosen.tolist()}. "
+                "Those that are alive are np.flatnonzero(members.alive)."
+            )
         return jax.tree.map(lambda x: np.asarray(x)[chosen], self)
 
     def put(self, rows: Sequence[int] | np.ndarray, others: Members) -> Members:

@@ -49,25 +49,36 @@ class OptunaSampler:
         with _quiet(optuna):
             self.study = optuna.create_study(sampler=kinds[kind]())
         self.distributions = {name: distribution(x) for name, x in space.items()}
+        self._asked: list[Any] = []  # trials in the order in which they were asked for
+        self._told: set[int] = set()
 
     def ask(self, n: int) -> list[Values]:
         """The next n points."""
         checks.count("OptunaSampler", "how many are asked for", n)
         with _quiet(optional("optuna", "sweeps")):
-            return [self.study.ask(self.distributions).params for _ in range(n)]
+            trials = [self.study.ask(self.distributions) for _ in range(n)]
+        self._asked += trials
+        return [trial.params for trial in trials]
 
     def tell(self, number: int, score: float, step: int, final: bool) -> None:
-        """How a member ended: completed, pruned at this step, or failed."""
-        state, trial = optional("optuna.trial", "sweeps"), self.study.trials[number]
-        of = state.TrialState
+        """How a member ended: completed, pruned at this step, or failed.
+
+        Optuna's trials end once: what is told once more of a member is another trial of the same point.
+        """
+        of, trial = optional("optuna.trial", "sweeps"), self._asked[number]
+        kinds = of.TrialState
+        how = kinds.FAIL if math.isnan(score) else kinds.COMPLETE if final else kinds.PRUNED
+        value = score if how == kinds.COMPLETE else None
+        seen = {step: score} if how == kinds.PRUNED else {}
         with _quiet(optional("optuna", "sweeps")):
-            if math.isnan(score):
-                self.study.tell(number, state=of.FAIL)
-            elif final:
-                self.study.tell(number, score)
+            if number in self._told:
+                point = {"params": trial.params, "distributions": self.distributions}
+                self.study.add_trial(of.create_trial(state=how, value=value, intermediate_values=seen, **point))
             else:
-                state.Trial(self.study, trial._trial_id).report(score, step)
-                self.study.tell(number, state=of.PRUNED)
+                if seen:
+                    trial.report(score, step)
+                self.study.tell(trial, value, how)
+        self._told.add(number)
 
 
 def distribution(dimension: Dimension) -> Any:

@@ -1,7 +1,7 @@
 """Samplers: what to try next. Those here do not look at what was found.
 
     sampler.ask(n) -> [values, ...]             the next n points of the space
-    sampler.tell(number, score, step, final)    how a member ended, by the number in which it was asked for
+    sampler.tell(number, score, step, final)    how far a member came, by the number in which it was asked for
 
 Law: what is asked is a function of the sampler's arguments, of how much was asked before, and of what was told.
 """
@@ -28,7 +28,8 @@ class Sampler(Protocol):
     def tell(self, number: int, score: float, step: int, final: bool) -> None:
         """The score of the member that was the `number`-th asked for, where less is better; NaN if it broke down.
 
-        `final` says that it went all the way, rather than being given up at this step.
+        `final` says that it went all the way, rather than being given up, or left to wait, at this step. Of who waited
+        and went on after all, as by `Asha`, it is told once more.
         """
         ...
 

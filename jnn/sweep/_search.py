@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def search(
 
     Raises:
       TypeError: the space is none, or there is structure and no function of it.
-      KeyError: the loss has no such metric.
+      KeyError: the loss has no such metric; told before anything is trained.
       ValueError: the folder is of another search, or plan and sampler do not say again what they said.
       CorruptCheckpoint: the newest checkpoint is not what was saved; without it the one before is used.
     """
@@ -91,16 +91,17 @@ class _Search:
     mode: Mode
     seed: int
     asked: dict[int, Values] = dataclasses.field(default_factory=dict)  # of all who began, as they began
-    told: set[int] = dataclasses.field(default_factory=set)
+    told: dict[int, tuple[int, bool]] = dataclasses.field(default_factory=dict)  # where, and whether alive
 
     def next(self) -> Turn | None:
-        """The turn that is due; tells the sampler who ended, and asks it for who begins."""
+        """The turn that is due; tells the sampler who has come further and does not go on, and asks for who begins."""
         turn = self.plan.next(self.log)
         going = set(turn.numbers) if turn else set()
         for number, step in self.log.steps().items():
-            if number not in going | self.told:
+            now = step, self.log.alive(number)
+            if number not in going and self.told.get(number) != now:
                 self.sampler.tell(number, self.log.score(number), step, step >= self.plan.steps)
-                self.told.add(number)
+                self.told[number] = now
         if turn and (new := [number for number in turn.numbers if number not in self.asked]):
             self.asked |= dict(zip(new, self.sampler.ask(len(new)), strict=True))
         return turn
@@ -110,6 +111,8 @@ class _Search:
         begun = {number: self.asked[number] for number in turn.numbers if number not in self.log.steps()}
         if begun:
             self.store.begin(begun, self.seed)
+        if not self.log.rows:
+            self._check_metric(self.store.metric_names(self.validation))
         if turn.copies:
             self.store.copy(turn.copies, turn.values)
         at, train, validation = self.store.turn(turn.numbers, turn.steps, self.validation)
@@ -144,9 +147,12 @@ class _Search:
     def _asked(self, row: Row) -> dict[str, Values]:
         return {number: self.asked.get(int(number), {}) for number in self._began(row)}
 
+    def _check_metric(self, names: Iterable[str]) -> None:
+        if self.metric not in names:
+            raise KeyError(f"search: the loss has the metrics {', '.join(sorted(names))}, no {self.metric!r}.")
+
     def _score(self, metrics: Mapping[str, float]) -> float:
-        if self.metric not in metrics:
-            raise KeyError(f"search: the loss has the metrics {', '.join(sorted(metrics))}, no {self.metric!r}.")
+        self._check_metric(metrics)  # without those that are no number
         score = sign(self.mode) * metrics[self.metric]
         return score if math.isfinite(score) else math.nan
 

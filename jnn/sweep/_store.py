@@ -88,6 +88,11 @@ class Store:
                 train[number], held_out[number] = _scalars(trained, place), _scalars(evaluated, place)
         return at, train, held_out
 
+    def metric_names(self, validation: Any) -> list[str]:
+        """The names of what `turn` is to measure of members that have begun."""
+        group = next(iter(self.groups.values()))
+        return group.sweep.metric_names(group.members, validation)
+
     def member(self, number: int) -> tuple[Sweep, Members]:
         """The sweep of a member, and it alone."""
         group, rows = next(self._of([number]))

@@ -158,12 +158,12 @@ class Sweep:
         Returns:
           "loss" and the loss's own metrics by name, (members, ...); NaN of who is not alive.
         """
-        n, rows = len(members), self._packed(len(members))
-        batches = in_order(arrays, min(EVALUATED, len(next(iter(arrays.values())))))
-        stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-        shared = put(stacked, self.mesh, split=False)
-        metrics = self._evaluate(shared, put(members.take(rows), self.mesh, split=True))
-        return _values(merge(jax.device_get(metrics)), n, members.alive)
+        metrics = self._evaluate(*self._measured(members, arrays))
+        return _values(merge(jax.device_get(metrics)), len(members), members.alive)
+
+    def metric_names(self, members: Members, arrays: Mapping[str, Any]) -> list[str]:
+        """The names that `evaluate` has for the same arguments; nothing is computed."""
+        return sorted(self._evaluate.trace(*self._measured(members, arrays)).out_info)
 
     def alone(self, members: Members, i: int) -> tuple[Step, TrainState, Batches]:
         """A member as an ordinary run: a step, its state and its batches, for `jnn.train.fit` or by hand.
@@ -181,6 +181,13 @@ class Sweep:
         seed = int(own.seed)
         step = make_step(self.loss, self.optimizer(own.values), noise_key(seed), given=own.values, **self._options)
         return step, own.state, Batches(self.arrays, self.batch_size, seed=seed)
+
+    def _measured(self, members: Members, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What is evaluated: batches, one for all, and members."""
+        batches = in_order(arrays, min(EVALUATED, len(next(iter(arrays.values())))))
+        stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+        packed_members = members.take(self._packed(len(members)))
+        return put(stacked, self.mesh, split=False), put(packed_members, self.mesh, split=True)
 
     def _packed(self, n: int) -> np.ndarray:
         """The rows of n members in a program."""

@@ -1,6 +1,6 @@
 """Pictures of a search: who lies where, what matters, how the best learned, and whether the winner is luck.
 
-    figures(found, again=None) -> {caption: figure}
+    figures(found, confirmed=None) -> {caption: figure}
 
 They need matplotlib, of the extra `experiments`, and the importances Optuna, of the extra `sweeps`.
 """
@@ -16,7 +16,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jnn.sweep._again import Again
+from jnn.sweep._confirm import Confirmation
 from jnn.sweep._found import Found, sign
 from jnn.sweep._log import Log
 from jnn.sweep._optuna import importances
@@ -26,7 +26,7 @@ INK, ACCENT, WARM, PALE = "#1d2430", "#2f6fde", "#e0632f", "#c9cfd8"
 SHOWN = 5  # of the best members, by name
 
 
-def figures(found: Found, again: Again | None = None) -> dict[str, Figure]:
+def figures(found: Found, confirmed: Confirmation | None = None) -> dict[str, Figure]:
     """All pictures of a search, by caption; none of the importances without Optuna, or where all broke down."""
     drawn = {
         "All members by their hyperparameters; the best are dark.": parallel_coordinates(found),
@@ -35,8 +35,8 @@ def figures(found: Found, again: Again | None = None) -> dict[str, Figure]:
     if first_look(found.log):
         with contextlib.suppress(ImportError):
             drawn["Importance: shares of the scores' variance, by functional ANOVA."] = importance(found)
-    if again is not None:
-        drawn["The best once more, by fresh seeds: a point a seed, and the mean."] = reruns(found, again)
+    if confirmed is not None:
+        drawn["The best once more, by fresh seeds: a point a seed, and the mean."] = reruns(found, confirmed)
     return drawn
 
 
@@ -128,23 +128,24 @@ def first_look(log: Log) -> int:
     return min(looks, default=0)
 
 
-def reruns(found: Found, again: Again) -> Figure:
+def reruns(found: Found, confirmed: Confirmation) -> Figure:
     """The best members by fresh seeds: a point a seed, their means, the search's own word, and the winner's test."""
-    figure, axes = _drawn(7.6, 1.3 + 0.5 * (len(again.numbers) + 1))
+    figure, axes = _drawn(7.6, 1.3 + 0.5 * (len(confirmed.numbers) + 1))
     rows = {
         f"{number}: {spelled(values)}": score
-        for number, values, score in zip(again.numbers, again.values, again.scores, strict=True)
+        for number, values, score in zip(confirmed.numbers, confirmed.values, confirmed.scores, strict=True)
     }
-    rows[f"{again.numbers[again.winner]} on the test"] = again.test
+    rows[f"{confirmed.numbers[confirmed.winner]} on the test"] = confirmed.test
     for row, values in enumerate(rows.values()):
         colour = WARM if row == len(rows) - 1 else ACCENT
         axes.plot(values, [row] * len(values), "o", color=colour, alpha=0.5, markersize=5, markeredgewidth=0)
         axes.plot(np.mean(values), row, "|", color=colour, markersize=18, markeredgewidth=2)
-    axes.axvline(again.first, color=INK, linewidth=0.8, linestyle=":")
+    axes.axvline(confirmed.first, color=INK, linewidth=0.8, linestyle=":")
     how: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8}
-    axes.annotate("what the search said of its best", (again.first, 1.0), **how)
+    axes.annotate("what the search said of its best", (confirmed.first, 1.0), **how)
     axes.set_yticks(range(len(rows)), [textwrap.fill(row, 44) for row in rows], fontsize=8, parse_math=False)
-    axes.set(xlabel=f"{found.metric}; {again.numbers[again.winner]} is best in {again.confidence:.0%} of resamples")
+    best = f"{confirmed.numbers[confirmed.winner]} is best in {confirmed.confidence:.0%} of resamples"
+    axes.set(xlabel=f"{found.metric}; {best}")
     axes.margins(x=0.1)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     return figure

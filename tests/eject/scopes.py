@@ -5,6 +5,8 @@ from jnn.layers import linear
 SLOPE = 2.0
 OFFSETS = {"low": 1.0}
 OFFSETS["high"] = 2.0
+LOW = HIGH = 4.0  # one value, two names
+(WIDE, NARROW), DEEP = divmod(7, 2), 3
 STEPS = 1.0
 STEPS += 2.0
 calls = 0
@@ -72,6 +74,16 @@ def by_branches(x):
 def by_table(x):
     """By what has been put into a table."""
     return x + OFFSETS["high"]
+
+
+def by_names_of_one_value(x):
+    """By two names of one statement, and one of another."""
+    return LOW * x + HIGH + DEEP
+
+
+def by_unpacking(x):
+    """By a name that is unpacked."""
+    return x * NARROW
 
 
 def by_sum(x):

@@ -155,7 +155,7 @@ def test_a_whole_training_is_ejected():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), theirs, ours)
 
 
-@pytest.mark.parametrize("f", [scopes.both, scopes.summed])
+@pytest.mark.parametrize("f", [scopes.both, scopes.summed, scopes.by_names_of_one_value])
 def test_names_are_what_they_are_where_they_stand(f):
     x = jnp.arange(1.0, 4.0)
     assert_equal(getattr(loaded(eject(f)), f.__name__)(x), f(x))
@@ -167,6 +167,7 @@ def test_names_are_what_they_are_where_they_stand(f):
         (scopes.by_branches, "binds 'steep' more than once, or changes it"),
         (scopes.by_table, "binds 'OFFSETS' more than once, or changes it"),
         (scopes.by_sum, "binds 'STEPS' more than once, or changes it"),
+        (scopes.by_unpacking, "line .* of tests.eject.scopes binds 'NARROW' by unpacking.* its own: NARROW = "),
         (scopes.counted, "changes the global calls in line"),
         (scopes.either, "either imports .* and .* by one name"),
     ],

@@ -4,7 +4,17 @@ import io
 
 import pytest
 
-from jnn.sweep import Again, Log, LogUniform, RandomSampler, Structure, SuccessiveHalving, again, report, search
+from jnn.sweep import (
+    Confirmation,
+    Log,
+    LogUniform,
+    RandomSampler,
+    Structure,
+    SuccessiveHalving,
+    confirm,
+    report,
+    search,
+)
 from tests.sweep import small
 
 
@@ -16,8 +26,8 @@ def done():
 
 
 def test_all_pictures_are_drawn(done):
-    once_more = again(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=3)
-    assert isinstance(once_more, Again)
+    once_more = confirm(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=3)
+    assert isinstance(once_more, Confirmation)
     drawn = report.figures(done, once_more)
     assert len(drawn) >= 3
     for figure in drawn.values():

@@ -12,13 +12,14 @@ from jnn.sweep import (
     GridSampler,
     Log,
     LogUniform,
+    OptunaSampler,
     Population,
     RandomSampler,
     SobolSampler,
     Structure,
     SuccessiveHalving,
     Uniform,
-    again,
+    confirm,
     search,
 )
 from jnn.train import checkpoint, fit
@@ -162,8 +163,8 @@ def test_a_population_copies_the_best():
 def test_the_best_once_more():
     done = found(PLANS["halving"])
     with pytest.raises(ValueError, match="a member of the search has the seed 3"):
-        again(done, small.arrays(40, 1), small.arrays(40, 2), first_seed=3)
-    once_more = again(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=4)
+        confirm(done, small.arrays(40, 1), small.arrays(40, 2), first_seed=3)
+    once_more = confirm(done, small.arrays(40, 1), small.arrays(40, 2), top=2, seeds=4)
     assert once_more.scores.shape == (2, 4)
     assert once_more.numbers == done.ranking()[:2]
     assert once_more.scores.mean(1).argmax() == once_more.winner
@@ -192,8 +193,6 @@ def test_samplers_cover_the_space():
 def test_optuna_learns_where_the_minimum_is(kind):
     for package in ["optuna"] + ["cmaes"] * (kind == "cmaes") + ["torch"] * (kind == "gp"):
         pytest.importorskip(package)
-    from jnn.sweep import OptunaSampler
-
     space = {"a": Uniform(-1.0, 1.0), "b": LogUniform(1e-3, 1e3)}
     score = lambda point: (point["a"] - 0.3) ** 2 + (math.log10(point["b"]) / 3) ** 2
 
@@ -215,14 +214,45 @@ def test_optuna_learns_where_the_minimum_is(kind):
 @pytest.mark.slow
 def test_optuna_searches_structure_and_is_resumed(tmp_path):
     pytest.importorskip("optuna")
-    from jnn.sweep import OptunaSampler
-
     own = lambda: {"make": small.shared, "space": small.STRUCTURED, "sampler": OptunaSampler(small.STRUCTURED, seed=0)}
     plan = SuccessiveHalving(members=4, rungs=(3, 6), brackets=3)
     whole = found(plan, **own())
     with pytest.raises(Killed):
         found(killed_after(plan, 3), tmp_path, **own())
     assert found(plan, tmp_path, **own()).log.rows == whole.log.rows
+
+
+class Listening(RandomSampler):
+    """A sampler that writes down what it is told."""
+
+    def tell(self, number, score, step, final):
+        self.heard = [*getattr(self, "heard", []), (number, step, final, score)]
+
+
+def test_samplers_hear_of_who_waited_and_came_further_after_all():
+    sampler = Listening(small.SPACE, seed=1)
+    done = found(PLANS["asha"], sampler=sampler)
+    last = {number: (step, final, score) for number, step, final, score in sampler.heard}
+    assert {number: step for number, (step, _, _) in last.items()} == done.log.steps()
+    assert all(final == (step == 12) for step, final, _ in last.values())
+    assert all(score == done.log.score(n) or math.isnan(score) for n, (_, _, score) in last.items())
+    assert len(sampler.heard) > len(last)  # of some twice, of nobody twice at one step
+    assert len({heard[:2] for heard in sampler.heard}) == len(sampler.heard)
+
+
+def test_optuna_is_told_twice_of_who_went_on():
+    optuna = pytest.importorskip("optuna")
+    sampler = OptunaSampler({"rate": Uniform(0.0, 1.0)}, seed=0)
+    (point, _) = sampler.ask(2)
+    sampler.tell(0, 0.5, 3, False)
+    sampler.tell(1, math.nan, 3, False)
+    sampler.tell(0, 0.25, 6, True)
+    state = optuna.trial.TrialState
+    assert [trial.state for trial in sampler.study.trials] == [state.PRUNED, state.FAIL, state.COMPLETE]
+    assert (sampler.study.best_params, sampler.study.best_value) == (point, 0.25)
+    sampler.ask(1)
+    sampler.tell(2, 0.125, 6, True)  # by the order in which it was asked for
+    assert sampler.study.best_value == 0.125
 
 
 def test_a_folder_is_of_one_search(tmp_path):
@@ -240,8 +270,6 @@ def test_what_is_no_search():
         found(plan, space=small.STRUCTURED)
     with pytest.raises(TypeError, match="expected a space such as"):
         search(small.sweep(), {"a": 1}, plan, None, small.arrays())
-    with pytest.raises(KeyError, match="the loss has the metrics accuracy, loss, no 'f1'"):
-        found(plan, metric="f1")
     with pytest.raises(ValueError, match="expected rungs that rise"):
         SuccessiveHalving(members=2, rungs=(4, 2))
     with pytest.raises(ValueError, match="multiples of the first"):
@@ -252,6 +280,12 @@ def test_what_is_no_search():
     )
     with pytest.raises(ValueError, match="'width' is a Structure"):
         Population(members=2, steps=6, every=3, share=0.5).next(log)
+
+
+def test_a_metric_that_is_not_there_is_told_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(small.shared(8), "train", None)
+    with pytest.raises(KeyError, match="the loss has the metrics accuracy, loss, no 'f1'"):
+        found(PLANS["halving"], metric="f1")
 
 
 def test_ends_are_not_passed_by_rounding():

@@ -54,6 +54,13 @@ def test_steps_add_up_and_companions_do_not_matter():
     same(members.put([1, 3], members.take([1, 3])), members)
 
 
+@pytest.mark.parametrize("rows", [[], [5], [-6], [0.5], [True, False]])
+def test_rows_that_are_none_are_one_clear_error(rows):
+    members = small.shared(8).begin(small.points(5))
+    with pytest.raises(IndexError, match=r"Members.take: expected one row or more from 0 to 4, found .*flatnonzero"):
+        members.take(rows)
+
+
 def test_members_of_one_seed_begin_alike_and_read_the_same():
     sweep = small.shared(8)
     members = sweep.begin([small.points(1)[0]] * 2, seeds=[7, 7])

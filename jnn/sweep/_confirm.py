@@ -19,8 +19,8 @@ RESAMPLES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Again:
-    """The best members once more.
+class Confirmation:
+    """Confirmation: what the best members were by fresh seeds, and on the test.
 
     Attributes:
       numbers: of the members in the search, the best there first.
@@ -41,7 +41,7 @@ class Again:
     test: np.ndarray
 
 
-def again(
+def confirm(
     found: Found,
     validation: Mapping[str, Any],
     test: Mapping[str, Any],
@@ -49,8 +49,8 @@ def again(
     top: int = 4,
     seeds: int = 8,
     first_seed: int = 1_000_000,
-) -> Again:
-    """Re-run: trains the best members of a search by fresh seeds, and tests the one that is best on average.
+) -> Confirmation:
+    """Confirmation runs: the best members of a search trained by fresh seeds, and the best of them on average tested.
 
     How sure that is, is told by a paired bootstrap over the seeds ("Bootstrap Methods: Another Look at the Jackknife",
     Efron, 1979): of two members that differ by chance alone either is best about half of the time.
@@ -68,22 +68,22 @@ def again(
       ValueError: every member of the search broke down, or a run of each of the best; a seed is a member's; top or
         seeds are below 1.
     """
-    checks.count("again", "top", top)
-    checks.count("again", "seeds", seeds)
+    checks.count("confirm", "top", top)
+    checks.count("confirm", "seeds", seeds)
     if not (numbers := found.ranking()[:top]):
-        raise ValueError("again: every member of the search broke down. Give a space with lower rates.")
+        raise ValueError("confirm: every member of the search broke down. Give a space with lower rates.")
     values, own = [found.values(number) for number in numbers], list(range(first_seed, first_seed + seeds))
     if taken := {int(seed) for group in found.store.groups.values() for seed in group.members.seed} & {*own}:
-        raise ValueError(f"again: a member of the search has the seed {min(taken)}. Give another first_seed.")
+        raise ValueError(f"confirm: a member of the search has the seed {min(taken)}. Give another first_seed.")
     runs = [_trained(found, one, own) for one in values]
     scores = np.stack([sweep.evaluate(members, validation)[found.metric] for sweep, members in runs])
     less = np.where(np.isfinite(scores), sign(found.mode) * scores, np.inf)
     if not np.isfinite(less).all(1).any():
-        raise ValueError(f"again: a run of each of the {len(numbers)} best members broke down.")
+        raise ValueError(f"confirm: a run of each of the {len(numbers)} best members broke down.")
     winner = int(less.mean(1).argmin())
     sweep, members = runs[winner]
     tested = sweep.evaluate(members, test)[found.metric]
-    return Again(numbers, values, scores, winner, confidence(less, winner), found.value(numbers[0]), tested)
+    return Confirmation(numbers, values, scores, winner, confidence(less, winner), found.value(numbers[0]), tested)
 
 
 def confidence(scores: np.ndarray, winner: int) -> float:

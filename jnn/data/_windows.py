@@ -77,5 +77,5 @@ def _check(where: str, tokens: np.ndarray, context: int) -> None:
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not 0 < context < len(tokens):
         raise ValueError(
             f"{where}: expected a sequence of integers longer than the context of {context} (at least 1), "
-            f"found {tokens.dtype}{list(tokens.shape)}."
+            f"found {tokens.dtype}{list(tokens.shape)}. Give a shorter context, or one long text."
         )

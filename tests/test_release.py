@@ -1,4 +1,4 @@
-"""What a release promises: one number of its version, every public name in the reference, what versions it supports."""
+"""What a release promises: one number of its version, every public name in the reference, what it supports and draws."""
 
 import importlib
 import inspect
@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import pytest
 
 import jnn
@@ -51,3 +52,9 @@ def test_the_versions_that_are_supported_are_those_that_install():
     assert PROJECT["project"]["requires-python"] == f">=3.{low},<3.{int(high) + 1}"
     low, high = re.search(r"\| JAX \| 0\.(\d+) to 0\.(\d+)", page).groups()
     assert f"jax>=0.{low},<0.{int(high) + 1}" in PROJECT["project"]["dependencies"]
+
+
+def test_a_seed_draws_what_it_drew():
+    """A constant of ours on purpose: who changes it changes every run of everybody, and says so in the changelog."""
+    key = jnn.path_key(jax.random.key(0), "blocks/attention/q/w")
+    assert jax.random.key_data(key).tolist() == [3037935876, 4102743284]

@@ -1,4 +1,4 @@
-"""What a release promises: one number of its version, every public name in the reference, what it supports and draws."""
+"""What a release promises: one number of its version, every public name in the reference, what it takes and draws."""
 
 import importlib
 import inspect

@@ -1,0 +1,64 @@
+"""What a network takes, and what it is worth: numbers, bytes, time on this machine, accuracy; and a picture of them.
+
+footprint(p, masks, codes) -> numbers that are left, and kilobytes
+latencies(f, networks, x, repeats) -> milliseconds of each
+draw(rows) -> Figure
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+import jnn
+from experiments.pictures import INK
+from jnn.compression import storage
+
+WARM_UP = 3
+
+
+def footprint(p: Any, masks: Any, codes: Any) -> dict[str, float]:
+    """How many numbers are left of parameters, and the kilobytes that they take where they are stored."""
+    pruned = sum(int((~np.asarray(mask)).sum()) for mask in jax.tree.leaves(masks))
+    taken = storage(p, masks=masks, codes=codes).total
+    return {"parameters": jnn.count_params(p) - pruned, "kilobytes": round(taken / 1000, 1)}
+
+
+def latencies(
+    f: Callable[[Any, Any], Any], networks: Mapping[str, Any], x: np.ndarray, repeats: int
+) -> dict[str, float]:
+    """Median milliseconds of `f(p, x)` of each network, compiled and warm: they take turns, and share the noise."""
+    program, seconds = jax.jit(f), {name: [] for name in networks}
+    x = jax.numpy.asarray(x)
+    for i in range(WARM_UP + repeats):
+        for name, p in networks.items():
+            start = time.perf_counter()
+            jax.block_until_ready(program(p, x))
+            if i >= WARM_UP:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: round(1e3 * float(np.median(each)), 3) for name, each in seconds.items()}
+
+
+def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Errors on the test by kilobytes, a line a method, through how strongly it was used."""
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    for i, method in enumerate(methods):
+        own = [row for row in rows if row["method"] == method]
+        x, y = [row["kilobytes"] for row in own], [100 * (1 - row["test_accuracy"]) for row in own]
+        how = {"color": colormaps["tab10"].colors[i % 10], "marker": "osD^vP*Xd<"[i % 10]}
+        axes.plot(x, y, markersize=6, linewidth=1, label=method.replace("_", " "), **how)
+    if any(row["method"] == "dense" for row in rows):
+        best = next(row for row in rows if row["method"] == "dense")
+        axes.axhline(100 * (1 - best["test_accuracy"]), color=INK, linewidth=0.6, linestyle=":")
+    axes.set(xscale="log", xlabel="kilobytes", ylabel="wrong of the test, %")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

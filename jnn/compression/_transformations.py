@@ -104,7 +104,8 @@ def keep_pruned(masks: Masks) -> optax.GradientTransformation:
     def update(updates: Params, state: Masks, params: Params | None = None) -> tuple[Params, Masks]:
         return _zeroing(updates, _needed("keep_pruned", params), state), state
 
-    return optax.GradientTransformation(lambda params: masks, update)
+    # copies: a step donates its state, and the caller's masks must survive that
+    return optax.GradientTransformation(lambda params: jax.tree.map(jnp.array, masks), update)
 
 
 def _zeroing(updates: Params, params: Any, masks: Masks) -> Params:

@@ -106,6 +106,16 @@ def test_masks_of_the_state_lie_as_the_weights_do():
     np.testing.assert_array_equal(np.asarray(w) == 0, ~np.asarray(mask))
 
 
+def test_masks_that_are_given_survive_the_steps():
+    masks = prune(magnitude_scores(P, SPEC), 0.5)
+    optimizer = heavy(keep_pruned(masks))
+    state, step = create_state(P, optimizer), make_step(loss, optimizer, jax.random.key(0))
+    for _ in range(2):
+        state, _ = step(state, BATCH)
+    for path, mask in jnn.flatten(masks).items():
+        np.testing.assert_array_equal(np.asarray(jnn.flatten(state.params)[path]) != 0, mask)
+
+
 def test_masks_may_be_remembered_in_place_of_the_optimizer():
     """By `ctx.memory`: what is below a mask stays as it was, but for decay."""
 

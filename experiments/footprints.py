@@ -21,6 +21,7 @@ from experiments.pictures import INK
 from jnn.compression import storage
 
 WARM_UP = 3
+TICKS = [n * 10**power for power in range(6) for n in (1, 2, 5)]  # kilobytes
 
 
 def footprint(p: Any, masks: Any, codes: Any) -> dict[str, float]:
@@ -58,7 +59,11 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     if any(row["method"] == "dense" for row in rows):
         best = next(row for row in rows if row["method"] == "dense")
         axes.axhline(100 * (1 - best["test_accuracy"]), color=INK, linewidth=0.6, linestyle=":")
-    axes.set(xscale="log", xlabel="kilobytes", ylabel="wrong of the test, %")
+    axes.set(xscale="log", xlabel="kilobytes", ylabel="errors on the test, %")
+    sizes = [row["kilobytes"] for row in rows]
+    ticks = [n for n in TICKS if min(sizes) / 2 < n < 2 * max(sizes)]
+    axes.set_xticks(ticks, map(str, ticks))
+    axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

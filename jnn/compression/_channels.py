@@ -71,8 +71,9 @@ def channel_norms(p: Params, spec: Spec, channels: Channels, where: Where | None
     """
     places, declared, have = channel_places("channel_norms", spec, channels), flatten(spec), flatten(p)
     weighted = {path: place for path, place in places.items() if declared[path].fan_in}
-    ranked = weighted if where is None else matching("channel_norms", places, where, "leaf with these channels")
-    by_layer = all(declared[path].stacked for path in ranked)
+    among, patterns = (weighted, "*") if where is None else (places, where)
+    ranked = matching("channel_norms", among, patterns, "leaf with these channels")
+    by_layer = all(declared[path].stacked == 1 for path in ranked)
     squares = [_squares(have[path], declared[path], place, by_layer) for path, place in ranked.items()]
     return jnp.sqrt(sum(squares, jnp.zeros(())))
 

@@ -80,7 +80,7 @@ def prune_n_of_m(scores: Scores, spec: Spec, n: int = 2, m: int = 4) -> Masks:
       A tree like scores, of bools.
 
     Raises:
-      ValueError: n is more than m, or a weight has inputs that m does not divide.
+      ValueError: n is more than m, a weight has inputs that m does not divide, or spec declares it not.
 
     >>> from jnn.layers import linear_spec
     >>> prune_n_of_m({"w": jnp.array([[4.0], [1.0], [3.0], [2.0]])}, linear_spec(4, 1))["w"].ravel().tolist()
@@ -91,6 +91,8 @@ def prune_n_of_m(scores: Scores, spec: Spec, n: int = 2, m: int = 4) -> Masks:
     if n > m:
         raise ValueError(f"prune_n_of_m: expected at most {m} of {m} to be left, found n={n}.")
     declared = flatten(spec)
+    if unknown := sorted(flatten(scores).keys() - declared.keys()):
+        raise ValueError(f"prune_n_of_m: found scores for {unknown[0]!r}, which spec does not declare.")
     return map_paths(lambda path, s: _n_of_m(path, s, declared[path], n, m), scores)
 
 

@@ -155,6 +155,7 @@ def test_schedules_are_their_formulas(schedule, wanted):
         (lambda: prune({"w": P["w"]}, 1.5), ValueError, "expected sparsity from 0 to 1, found 1.5"),
         (lambda: prune_n_of_m({"w": P["w"]}, SPEC, 5, 4), ValueError, "at most 4 of 4 to be left, found n=5"),
         (lambda: prune_n_of_m({"w": P["w"]}, SPEC, 1, 3), ValueError, "w has 4 inputs, which 3 does not divide"),
+        (lambda: prune_n_of_m({"v": P["w"]}, SPEC), ValueError, "scores for 'v', which spec does not declare"),
         (lambda: masked(P, {"v": P["w"]}), ValueError, "for 'v', which is nothing there; p has b, w"),
         (lambda: masked(P, {"w": P["b"]}), ValueError, r"a mask float32\[2\] for 'w', which is float32\[4,2\]"),
         (lambda: cubic_sparsity(0.9, 5, 5), ValueError, "an end after the step 5"),

@@ -13,7 +13,18 @@ Methods   dense: tuned as long as what is made of it. one_shot: the least weight
 Training  Adam, cosine from 1e-3 to 0, batches of 64; of what is made of the dense from 5e-4, in fewer steps.
 Run       python -m experiments.prune
           python -m experiments.prune --dataset cifar10 --channels 32 64 --dense 512 --steps 1000 --tuning-steps 200
-Measured  TODO
+Measured  test accuracy and kilobytes, one seed, of each method used weakly and strongly:
+                       MNIST                             CIFAR-10 (two passes)
+            dense      0.987, 1636                       0.543, 8489
+            one_shot   0.984, 188     0.977, 60          0.534, 973      0.512, 305
+            gradual    0.984, 188     0.975, 60          0.528, 973      0.511, 305
+            channels   0.978, 412     0.947, 105         0.508, 2129     0.416, 536
+            low_rank   0.987, 264     0.982, 89          0.540, 690      0.516, 248
+            small      0.982, 412     0.971, 105         0.540, 2129     0.472, 536
+            distilled  0.981, 412     0.970, 105         0.490, 2129     0.479, 536
+            shared     0.987, 194     0.979, 104         0.531, 987      0.430, 533
+            deep       0.984, 41      0.975, 15          0.532, 206      0.516, 74
+          Two and a half minutes of one core, and seven.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """What a network takes, and what it is worth: numbers, bytes, time on this machine, accuracy; and a picture of them.
 
+measure(found, network, test, repeats) -> a row for each
 footprint(p, masks, codes) -> numbers that are left, and kilobytes
 latencies(f, networks, x, repeats) -> milliseconds of each
 draw(rows) -> Figure
@@ -17,11 +18,29 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 import jnn
+from experiments.chunks import in_chunks
 from experiments.pictures import INK
+from experiments.shrinking import Smaller
 from jnn.compression import storage
 
 WARM_UP = 3
+Network = Callable[[Any, Any], Any]  # parameters and images to logits
 TICKS = [n * 10**power for power in range(6) for n in (1, 2, 5)]  # kilobytes
+
+
+def measure(
+    found: Mapping[tuple[str, str], Smaller], network: Network, test: Mapping[str, np.ndarray], repeats: int
+) -> list[dict[str, Any]]:
+    """A row of the table for each network, by its method and what is left; times if there are repeats."""
+    rows, logits = [], jax.jit(network)
+    for (method, left), one in found.items():
+        classes = in_chunks(lambda batch, p=one.p: logits(p, batch["x"]).argmax(-1), {"x": test["x"]}, 500)
+        row = {"method": method, "left": left, **footprint(one.p, one.masks, one.codes)}
+        rows.append(row | {"test_accuracy": float((classes == test["y"]).mean())})
+    for n in (1, 256) if repeats else ():
+        times = latencies(logits, {key: one.p for key, one in found.items()}, test["x"][:n], repeats)
+        rows = [row | {f"milliseconds_{n}": time} for row, time in zip(rows, times.values(), strict=True)]
+    return rows
 
 
 def footprint(p: Any, masks: Any, codes: Any) -> dict[str, float]:
@@ -31,9 +50,7 @@ def footprint(p: Any, masks: Any, codes: Any) -> dict[str, float]:
     return {"parameters": jnn.count_params(p) - pruned, "kilobytes": round(taken / 1000, 1)}
 
 
-def latencies(
-    f: Callable[[Any, Any], Any], networks: Mapping[str, Any], x: np.ndarray, repeats: int
-) -> dict[str, float]:
+def latencies(f: Network, networks: Mapping[Any, Any], x: np.ndarray, repeats: int) -> dict[Any, float]:
     """Median milliseconds of `f(p, x)` of each network, compiled and warm: they take turns, and share the noise."""
     program, seconds = jax.jit(f), {name: [] for name in networks}
     x = jax.numpy.asarray(x)

@@ -13,18 +13,9 @@ Methods   dense: tuned as long as what is made of it. one_shot: the least weight
 Training  Adam, cosine from 1e-3 to 0, batches of 64; of what is made of the dense from 5e-4, in fewer steps.
 Run       python -m experiments.prune
           python -m experiments.prune --dataset cifar10 --channels 32 64 --dense 512 --steps 1000 --tuning-steps 200
-Measured  test accuracy and kilobytes, one seed, of each method used weakly and strongly:
-                       MNIST                             CIFAR-10 (two passes)
-            dense      0.987, 1636                       0.543, 8489
-            one_shot   0.984, 188     0.977, 60          0.534, 973      0.512, 305
-            gradual    0.984, 188     0.975, 60          0.528, 973      0.511, 305
-            channels   0.978, 412     0.947, 105         0.508, 2129     0.416, 536
-            low_rank   0.987, 264     0.982, 89          0.540, 690      0.516, 248
-            small      0.982, 412     0.971, 105         0.540, 2129     0.472, 536
-            distilled  0.981, 412     0.970, 105         0.490, 2129     0.479, 536
-            shared     0.987, 194     0.979, 104         0.531, 987      0.430, 533
-            deep       0.984, 41      0.975, 15          0.532, 206      0.516, 74
-          Two and a half minutes of one core, and seven.
+Measured  test accuracy and kilobytes, one seed, of the dense, and of deep and low_rank used weakly. MNIST: 0.987, 1636;
+          0.984, 41; 0.987, 264. CIFAR-10, two passes: 0.543, 8489; 0.532, 206; 0.540, 690. All nine, and their times:
+          `docs/compression.md`. Two and a half minutes of one core, and seven.
 """
 
 from __future__ import annotations
@@ -34,14 +25,12 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 import jax
-import numpy as np
 import optax
 
 from experiments import datasets, footprints, small_images
-from experiments.chunks import in_chunks
 from experiments.harness import Outcome, launch
 from experiments.options import Common
-from experiments.shrinking import METHODS, Smaller, Trained
+from experiments.shrinking import METHODS, Trained
 from experiments.training import classified, named, train
 from jnn.data import Batches
 from jnn.losses import distillation_loss
@@ -104,23 +93,6 @@ def fitted(config: Config, batches: Batches, history: list, name: str, spec: Any
     return state
 
 
-def measure(config: Config, found: dict[tuple[str, str], Smaller], test: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """A row of the table for each network."""
-    logits = jax.jit(partial(network, config=config))
-    right = lambda p: in_chunks(lambda batch: logits(p, batch["x"]).argmax(-1), {"x": test["x"]}, 500) == test["y"]
-    rows = [
-        {"method": method, "left": left, **footprints.footprint(one.p, one.masks, one.codes)}
-        | {"test_accuracy": float(right(one.p).mean())}
-        for (method, left), one in found.items()
-    ]
-    if config.timed == "yes":
-        for n in (1, 256):
-            networks = {key: one.p for key, one in found.items()}
-            times = footprints.latencies(logits, networks, test["x"][:n], config.repeats)
-            rows = [row | {f"milliseconds_{n}": time} for row, time in zip(rows, times.values(), strict=True)]
-    return rows
-
-
 def experiment(config: Config) -> Outcome:
     """Trains the dense network, makes it smaller in each way, and measures all of them."""
     data = datasets.mnist(config.data_dir) if config.dataset == "mnist" else datasets.cifar10(config.data_dir)
@@ -129,7 +101,9 @@ def experiment(config: Config) -> Outcome:
     spec_of = partial(network_spec, config)
     net = Trained(fit("first", spec_of(1.0)).params, spec_of, fit, config.tuning_steps)
     found = {(name, left): one for name in config.methods for left, one in METHODS[name](net)}
-    rows = measure(config, found, data.test)
+    rows = footprints.measure(
+        found, partial(network, config=config), data.test, config.repeats * (config.timed == "yes")
+    )
     metrics = {name: [row[name] for row in rows] for name in rows[0]}
     figures = {"Errors on the test by size; dotted: the dense network's.": partial(footprints.draw, rows)}
     return Outcome({f"{name} {left}": one.p for (name, left), one in found.items()}, metrics, history, figures)

@@ -14,13 +14,23 @@ Found = TypeVar("Found")
 
 
 def linear_maps(name: str, spec: Spec) -> dict[str, Param]:
-    """The weights of a spec's linear maps, by path; raises TypeError where it is none, such as params."""
+    """Linear maps of a spec: their weights by path; raises TypeError, as `name`, where it is none, such as params.
+
+    >>> from jnn.layers import conv_spec, linear_spec
+    >>> list(linear_maps("lora_spec", {"conv": conv_spec(3, 2, (1,)), "fc": linear_spec(3, 2)}))
+    ['fc/w']
+    """
     check_spec(name, spec)
     return {path: param for path, param in flatten(spec).items() if is_linear_map(path, param)}
 
 
 def weights(name: str, spec: Spec) -> dict[str, Param]:
-    """The weights of a spec by path: linear maps, convolutions, experts; no biases, scales or tables."""
+    """Weights of a spec by path: linear maps, convolutions, experts; no biases, scales or tables.
+
+    >>> from jnn.layers import conv_spec, linear_spec
+    >>> list(weights("prune", {"conv": conv_spec(3, 2, (1,)), "fc": linear_spec(3, 2)}))
+    ['conv/w', 'fc/w']
+    """
     check_spec(name, spec)
     return {path: param for path, param in flatten(spec).items() if param.fan_in}
 
@@ -32,10 +42,13 @@ def is_linear_map(path: str, param: Any) -> bool:
 
 
 def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> dict[str, Found]:
-    """What of this kind, by path, matches a pattern.
+    """Matching parameters: what of this kind, by path, fits one of the patterns.
 
     Raises:
       ValueError: there are none; names those that there are.
+
+    >>> matching("lora_spec", {"q/w": 1, "o/w": 2}, "[qv]/w", "linear map")
+    {'q/w': 1}
     """
     patterns = (where,) if isinstance(where, str) else where
     found = {path: param for path, param in kind.items() if any(fnmatchcase(path, p) for p in patterns)}
@@ -46,7 +59,7 @@ def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> d
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree of dicts of what lies at each path.
+    """Nested tree of dicts, of what lies at each path.
 
     >>> nested({"a/b": 1, "a/c": 2})
     {'a': {'b': 1, 'c': 2}}

@@ -30,6 +30,7 @@ import jnn
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from jnn.compression import masked, prune
 from jnn.models import mlp, mlp_spec
 from jnn.sweep import Members, Sweep, join
 from jnn.train import Checkpoints, LossOutput
@@ -53,8 +54,8 @@ class Config(Common):
 
 def loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
     """Cross-entropy of the masked network."""
-    masked = {name: layer | {"w": layer["w"] * ctx.given[name]} for name, layer in params.items()}
-    logits = mlp(masked, batch["x"], key=None)
+    ticket = masked(params, {name: {"w": mask} for name, mask in ctx.given.items()})
+    logits = mlp(ticket, batch["x"], key=None)
     accuracy = jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])
     return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"], metrics={"accuracy": accuracy})
 
@@ -65,11 +66,8 @@ def pruned(weights: np.ndarray, mask: np.ndarray, share: float) -> np.ndarray:
     >>> pruned(np.array([0.1, -3.0, 2.0, 0.5]), np.array([1.0, 1.0, 1.0, 0.0]), 0.34).tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-    size = np.where(mask > 0, np.abs(weights), np.inf).ravel()
-    least = np.argsort(size, kind="stable")[: int(share * mask.sum())]
-    found = mask.ravel().copy()
-    found[least] = 0
-    return found.reshape(mask.shape)
+    left = mask.sum() - int(share * mask.sum())
+    return np.asarray(prune(np.abs(weights), float(1 - left / mask.size), masks=mask), mask.dtype)
 
 
 def train_round(config: Config, sweep: Sweep, masks: Masks) -> Members:

@@ -99,7 +99,7 @@ def params(
         raise TypeError(f"{layer}: {_wanted(what, need + may)}; found {describe(p)}. {advice}")
     for own in need + may:
         if own in p:
-            for part, x in p[own].items() if is_quantized(p[own]) else ():
+            for part, x in p[own].items() if is_quantized(p[own]) or is_factored(p[own]) else ():
                 array(layer, x, f"{what}[{own!r}][{part!r}]")
             if not hasattr(p[own], "keys"):
                 array(layer, p[own], f"{what}[{own!r}]")
@@ -122,6 +122,11 @@ def _plain(layer: str, p: Any, names: tuple[str, ...], what: str) -> None:
             f"{layer}: expected an array for {what}[{quantized!r}], found integers with scales, which linear maps and "
             "embeddings alone read. Leave it out: quantize(..., where=...)."
         )
+    if factored := next((own for own in names if own in p and is_factored(p[own])), None):
+        raise ValueError(
+            f"{layer}: expected an array for {what}[{factored!r}], found a product of two, which linear maps alone "
+            "read. Leave it out: low_rank(..., where=...)."
+        )
     if "w" in names and "lora" in p:
         raise ValueError(
             f"{layer}: found a 'lora' in {what}, which linear maps alone read. Leave it out: lora_spec(..., where=...)."
@@ -131,6 +136,11 @@ def _plain(layer: str, p: Any, names: tuple[str, ...], what: str) -> None:
 def is_quantized(w: Any) -> bool:
     """Whether a weight is integers with scales, as `jnn.layers.quantize_weight` makes them."""
     return hasattr(w, "keys") and "scales" in w and ("int8" in w or "int4" in w)
+
+
+def is_factored(w: Any) -> bool:
+    """Whether a weight is the product of two, as `jnn.layers.factor_weight` makes them."""
+    return hasattr(w, "keys") and set(w) == {"down", "up"} and not hasattr(w["down"], "keys")
 
 
 def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> None:

@@ -23,7 +23,8 @@ DOORS_OF_THEIR_OWN = {
     "jnn.sweep.report",
 }
 TEXT = ["generation", "serving"]  # known to no other room, and to each other from left to right
-OUTERMOST = ["explain", "interop", "laws", "parity", "eject"]  # a room knows those of them that stand before it
+# a room knows those of them that stand before it
+OUTERMOST = ["compression", "explain", "interop", "laws", "parity", "eject"]
 # a room, and which others it may not know
 BELOW = {
     "param": "activations checks data finetune graphs initializers inspect launch layers losses metrics models "
@@ -54,6 +55,7 @@ BELOW = {
     "maximal_update": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
     " train",
     "finetune": "data generation graphs inspect launch losses models parallel preflight train",
+    "compression": "activations data finetune graphs inspect launch losses metrics models parallel preflight train",
     "explain": "activations data finetune graphs inspect launch layers losses models parallel preflight train",
     "serving": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight train",
     "eject": "activations data finetune graphs initializers inspect launch layers losses metrics models parallel "

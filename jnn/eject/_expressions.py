@@ -25,10 +25,11 @@ HANDED_ON = {
     Symbol("jnn.precision", "narrow"): 0,
     Symbol("jnn.overrides", "overridden"): 1,
 }
-# ... or this value: there is no layout, and no weight is of integers
+# ... or this value: there is no layout, and no weight is of integers, or a product
 CONSTANT: dict[Symbol, Any] = {
     Symbol("jnn.axes", "free_axes"): (),
     Symbol("jnn.axes", "in_force"): None,
+    Symbol("jnn.checks", "is_factored"): False,
     Symbol("jnn.checks", "is_quantized"): False,
 }
 CHOOSE, PLATFORM = Symbol("jnn.backend", "choose"), Symbol("jnn.backend", "platform")

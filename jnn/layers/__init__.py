@@ -67,6 +67,7 @@ from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._expert_choice import expert_choice, within_capacity
 from jnn.layers._expert_routing import Routing, load_balance, route, router_z
+from jnn.layers._factored_weight import factor_weight
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
@@ -282,6 +283,7 @@ __all__ = [
     "entangling_layers",
     "expert_choice",
     "expert_mlps",
+    "factor_weight",
     "feature_pyramid",
     "feature_pyramid_spec",
     "feed_forward",

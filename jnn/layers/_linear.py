@@ -1,7 +1,8 @@
 """Linear maps, from any number of axes to any number of axes.
 
 Laws: `linear(p, x)` acts on the last axes of x and leaves the leading ones free; a bias is added
-iff `"b" in p`, a product of low rank iff `"lora" in p`; w may be integers with scales.
+iff `"b" in p`, a product of low rank iff `"lora" in p`; w may be integers with scales,
+or the product of two narrow maps.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def linear(p: Params, x: jax.Array, *, in_axes: int = 1) -> jax.Array:
 
     Args:
       p: {"w": (*d_in, *d_out), "b": (*d_out,), "lora": {"down": (*d_in, rank), "up": (rank, *d_out), "magnitude":
-        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight`.
+        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight` or `factor_weight`.
       x: (..., *d_in), floating point.
       in_axes: how many axes d_in has.
 
@@ -103,6 +104,8 @@ def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
     """x (..., *d_in) times w (*d_in, *d_out), in x's dtype."""
     if checks.is_quantized(w):
         return quantized_product(w, x, in_axes)
+    if checks.is_factored(w):
+        return product(product(x, w["down"], in_axes), w["up"], 1)
     w = w.astype(x.dtype)
     if backend.choose("dense") != "flat":
         return jnp.tensordot(x, w, axes=in_axes)
@@ -126,6 +129,11 @@ def merge_weight(p: Params) -> jax.Array:
     """
     if "lora" not in p:
         return dequantize_weight(p["w"])
+    if checks.is_factored(p["w"]):
+        raise ValueError(
+            "merge_weight: found a LoRA beside a weight of low rank, and their sum is none. Leave it beside, or "
+            "multiply the weight out first: dequantize_weight(w)."
+        )
     lora, (_, merged) = p["lora"], _matrices(p)
     if "magnitude" in lora:
         merged = merged * (lora["magnitude"] * _stretch(p)).reshape(*merged.shape[:-2], 1, -1)

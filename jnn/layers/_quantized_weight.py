@@ -90,10 +90,10 @@ def block_sizes(
 
 
 def dequantize_weight(w: Weight, dtype: DTypeLike | None = None) -> jax.Array:
-    """Dequantized weight: integers times their scales; an array as it is.
+    """Dequantized weight: integers times their scales; a product of `factor_weight` multiplied out; an array as it is.
 
     Args:
-      w: from `quantize_weight`, or an array.
+      w: from `quantize_weight` or `factor_weight`, or an array.
       dtype: of the result; that of the scales by default.
 
     >>> dequantize_weight({"int8": jnp.array([[1, -127]], jnp.int8), "scales": jnp.array([[0.5, 2.0]])}).tolist()
@@ -104,6 +104,9 @@ def dequantize_weight(w: Weight, dtype: DTypeLike | None = None) -> jax.Array:
         cut, inner = _cut(q.shape, [n // m for n, m in zip(q.shape, scale.shape, strict=True)])
         values = (q.reshape(cut).astype(scale.dtype) * jnp.expand_dims(scale, inner)).reshape(q.shape)
         return values.astype(w["scales"].dtype if dtype is None else dtype)
+    if checks.is_factored(w):
+        product = jnp.tensordot(wide(w["down"]), wide(w["up"]), 1)
+        return product.astype(w["down"].dtype if dtype is None else dtype)
     return w if dtype is None else w.astype(dtype)
 
 
@@ -116,7 +119,9 @@ def integers(w: QuantizedWeight) -> jax.Array:
 
 
 def weight_shape(w: Any) -> tuple[int, ...]:
-    """The shape of a weight, quantized or not."""
+    """The shape of a weight, quantized, factored or neither."""
+    if checks.is_factored(w):
+        return (*w["down"].shape[:-1], *w["up"].shape[1:])
     if not checks.is_quantized(w):
         return tuple(w.shape)
     shape = tuple(w["int8"].shape if "int8" in w else w["int4"].shape)
@@ -125,6 +130,8 @@ def weight_shape(w: Any) -> tuple[int, ...]:
 
 def weight_dtype(w: Any) -> Any:
     """The dtype of a weight's values."""
+    if checks.is_factored(w):
+        return w["down"].dtype
     return w["scales"].dtype if checks.is_quantized(w) else w.dtype
 
 

@@ -47,7 +47,12 @@ from jnn.losses._diffusion import (
     linear_noise_schedule,
 )
 from jnn.losses._dino import dino_loss, update_center
-from jnn.losses._distillation import attention_transfer_loss, distillation_loss, hint_loss
+from jnn.losses._distillation import (
+    attention_transfer_loss,
+    distillation_loss,
+    hint_loss,
+    relation_distillation_loss,
+)
 from jnn.losses._distributional import categorical_projection, quantile_regression_loss
 from jnn.losses._divergence import (
     categorical_kl,
@@ -225,6 +230,7 @@ __all__ = [
     "r1_penalty",
     "r2_penalty",
     "ranknet",
+    "relation_distillation_loss",
     "semi_hard_triplet_loss",
     "sequence_log_prob",
     "siglip_loss",

@@ -3,16 +3,19 @@
 distillation_loss(student, teacher)          logits: softened distributions
 hint_loss(student, teacher)                  features of one layer
 attention_transfer_loss(student, teacher)    where in an image features are active
+relation_distillation_loss(student, teacher) how alike the tokens of a sequence are
 """
 
 from __future__ import annotations
+
+import math
 
 import jax
 import jax.numpy as jnp
 
 from jnn import checks
 from jnn.losses._divergence import categorical_kl
-from jnn.losses._inputs import positive
+from jnn.losses._inputs import masked, positive
 from jnn.losses._regression import squared_error
 from jnn.precision import wide
 from jnn.vectors import unit
@@ -92,6 +95,46 @@ def attention_transfer_loss(student: jax.Array, teacher: jax.Array) -> jax.Array
     _check("attention_transfer_loss", student, teacher, 3)
     gap = _activity(student) - jax.lax.stop_gradient(_activity(teacher))
     return jnp.mean(jnp.square(gap), axis=-1)
+
+
+def relation_distillation_loss(student: jax.Array, teacher: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+    """Relation distillation: KL(teacher || student) of what each token attends to, of queries, keys or values alone.
+
+    A relation is `softmax(x @ x.T / sqrt(size))` of each head; the loss of MiniLM is the sum of three: of queries, of
+    keys and of values of one layer. Widths may differ, heads may not: cut both into as many. See "MiniLMv2: Multi-Head
+    Self-Attention Relation Distillation for Compressing Pretrained Transformers", Wang et al., 2021.
+
+    Args:
+      student: (..., time, heads, size), floating point.
+      teacher: (..., time, heads, other size).
+      mask: (..., time), true or not 0 for tokens that are there; all by default.
+
+    Returns:
+      (..., time): the mean over heads, one number per token; 0 where masked.
+
+    Raises:
+      TypeError: features are not floating point.
+      ValueError: times or heads differ, or the mask's shape.
+
+    >>> relation_distillation_loss(jnp.ones((2, 1, 3)), 2 * jnp.ones((2, 1, 5)))
+    Array([0., 0.], dtype=float32)
+    """
+    name = "relation_distillation_loss"
+    checks.floats(name, student, ndim=3)
+    checks.floats(name, teacher, ndim=3)
+    if student.shape[:-1] != teacher.shape[:-1]:
+        found = f"{checks.describe(student)} and {checks.describe(teacher)}"
+        raise ValueError(f"{name}: expected as many tokens and heads of both, whatever their sizes, found {found}.")
+    there = jnp.ones(student.shape[:-2], bool) if mask is None else masked(name, mask, student.shape[:-2])
+    clean = lambda x: jnp.where(there[..., None, None], x, 0)  # whatever a token that is not there holds
+    of = lambda x: jnp.where(there[..., None, None, :], _relations(clean(x)), -1e9)  # (..., h, t, s)
+    values = categorical_kl(jax.lax.stop_gradient(of(teacher)), of(student)).mean(-2)
+    return jnp.where(there, values, 0)
+
+
+def _relations(x: jax.Array) -> jax.Array:
+    """(..., t, h, k) -> (..., h, t, s)."""
+    return jnp.einsum("...thk,...shk->...hts", wide(x), wide(x)) / math.sqrt(x.shape[-1])
 
 
 def _activity(x: jax.Array) -> jax.Array:

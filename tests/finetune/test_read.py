@@ -9,8 +9,8 @@ from jax.interpreters.partial_eval import dce_jaxpr
 import jnn
 from jnn import layers
 from jnn.finetune import adapters_spec, dora_spec, lora_spec, merge_lora, prefixes_spec, quantize, with_lora, with_parts
-from jnn.finetune._select import linear_maps
 from jnn.models import DecoderConfig, decoder_spec, paged_decoder, paged_decoder_cache
+from jnn.param import linear_maps
 from tests.table import BLOCKS
 
 KEY = jax.random.key(0)

@@ -97,6 +97,17 @@ def test_distillation_matches_torch(rng):
     images = [rng.normal(size=(2, 3, 2, c)).astype(np.float32) for c in (4, 5)]
     attention = lambda x, y: (where(x) - where(y).detach()).pow(2).mean(-1)
     assert_matches_torch(losses.attention_transfer_loss, attention, images)
+    heads = [rng.normal(size=(2, 5, 3, size)).astype(np.float32) for size in (4, 2)]
+    there = np.arange(5) < np.array([[5], [3]])
+
+    def related(x, y):
+        of = lambda x: torch.einsum("bthk,bshk->bhts", x, x) / x.shape[-1] ** 0.5
+        of_those = lambda x: of(x).masked_fill(~torch.tensor(there)[:, None, None], -torch.inf)
+        gap = F.kl_div(of_those(x).log_softmax(-1), of_those(y.detach()).softmax(-1), reduction="none")
+        return (gap.nan_to_num().sum(-1).mean(1)) * torch.tensor(there)
+
+    ours = lambda x, y: losses.relation_distillation_loss(x, y, mask=jnp.asarray(there))
+    assert_matches_torch(ours, related, heads)
 
 
 def test_distillation_is_finite_at_the_edges():
@@ -127,6 +138,11 @@ X = -jnp.ones((4, 3))
             "attention_transfer_loss: expected an array of rank 3",
         ),
         (lambda: losses.attention_transfer_loss(X[None], X[None, :2]), ValueError, "expected images of one size"),
+        (
+            lambda: losses.relation_distillation_loss(X[None], X[None, :2]),
+            ValueError,
+            "as many tokens and heads of both",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -1,4 +1,4 @@
-"""What is put beside a trained model's weights, and weights of integers: as layers read them."""
+"""What is put beside a trained model's weights, and weights of integers or of low rank: as layers read them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn import finetune, layers, models
+from jnn import compression, finetune, layers, models
 from jnn.laws import Block
 from jnn.param import Param, Spec, map_paths
 from tests.table.layers import attending
@@ -48,6 +48,7 @@ BLOCKS = [
     Block("adapter", layers.adapter_spec(6, 3), lambda p, x, key: layers.adapter(p, x), floats(6)),
     mapped("linear-dora", finetune.with_parts(MAP, finetune.dora_spec(MAP, 2, "w"))),
     mapped("linear-int8", quantized(MAP)),
+    mapped("linear-low-rank", compression.low_rank_spec(MAP, 2)),
     Block(
         "linear-int4-dora",
         finetune.with_parts(

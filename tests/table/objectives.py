@@ -59,6 +59,7 @@ LOSSES = [
     ),
     # teachers, preferences, rewards
     Loss("distillation_loss", losses.distillation_loss, pair(4)),
+    Loss("relation_distillation_loss", losses.relation_distillation_loss, pair(3, 2, 4)),
     Loss("dpo_loss", lambda x, y: losses.dpo_loss(at(x, 0), at(x, 1), at(y, 0), at(y, 1)), pair(2)),
     Loss("ppo_loss", lambda x, y: losses.ppo_loss(at(x, 0), at(y, 0), at(y, 1)), pair(2)),
     Loss("group_advantages", lambda x, y: losses.group_advantages(x) + losses.group_advantages(y), pair(3)),

@@ -1,0 +1,61 @@
+"""Channels taken out of a model: smaller arrays, a smaller declaration, and the function as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jnn.compression._channels import Channels, Place, channel_places, kept
+from jnn.param import Param, Params, Spec, flatten, map_paths
+
+
+def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tuple[Params, Spec]:
+    """Structured pruning for good: parameters and spec without the other channels of a set.
+
+    The function computes what it did with `masked(p, channel_masks(spec, channels, keep))`, to rounding, if it treats
+    channels one by one: a norm that divides by how many there are (layer, RMS, group) counts fewer. Statistics are cut
+    by the same `keep` in a call of their own: `remove_channels(stats, stats_spec, {"norm/*": "channels"}, keep)`.
+
+    Args:
+      p: a model's parameters.
+      spec: what declares them.
+      channels: the name of an axis, or a mapping of patterns of paths to it; of an image laid flat `Flat(name)`.
+      keep: (n,) integers, such as of `top_channels`, or (layers, n) where each stacked layer has channels of its own.
+
+    Returns:
+      Smaller parameters, and the spec that declares them.
+
+    Raises:
+      ValueError: no leaf has such an axis; sizes differ; a name alone is made by several maps, such as those that
+        add to a residual stream; or keep are not some of the channels, each once.
+
+    >>> from jnn import init
+    >>> from jnn.models import mlp, mlp_spec
+    >>> spec = mlp_spec((4, 6, 3))
+    >>> p, smaller = remove_channels(init(spec, jax.random.key(0)), spec, "hidden", [0, 2, 5])
+    >>> p["fc0"]["w"].shape, smaller["fc1"]["w"].shape, mlp(p, jnp.ones((2, 4)), key=None).shape
+    ((4, 3), (3, 3), (2, 3))
+    """
+    places, declared = channel_places("remove_channels", spec, channels), flatten(spec)
+    stay = kept("remove_channels", keep, places, declared)
+    shrink = lambda path, param: _declared(param, places[path], stay.shape[-1]) if path in places else param
+    smaller = map_paths(shrink, spec)
+    cut = lambda path, param, x: _cut(x, places[path], stay) if path in places else x
+    return map_paths(cut, spec, p), smaller
+
+
+def _declared(param: Param, place: Place, n: int) -> Param:
+    shape = (*param.shape[: place.axis], n * place.times, *param.shape[place.axis + 1 :])
+    return dataclasses.replace(param, shape=shape)
+
+
+def _cut(x: jax.Array, place: Place, keep: jax.Array) -> jax.Array:
+    """x with some of its channels, which lie `times` after one another along an axis."""
+    if keep.ndim == 2:
+        return jax.vmap(lambda x, keep: _cut(x, Place(place.axis - 1, place.times), keep))(x, keep)
+    n = x.shape[place.axis] // place.times
+    rows = (n * jnp.arange(place.times)[:, None] + keep[None]).ravel()
+    return jnp.take(x, rows, axis=place.axis)

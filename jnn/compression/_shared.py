@@ -1,0 +1,110 @@
+"""Weights that share values: each leaf's clustered into a few centroids, and the number of one kept for each weight.
+
+    share_weights(p, spec, bits=4) -> codes, centroids
+    with_shared(p, codes, centroids) -> p
+
+Laws: a centroid is the mean of its weights, and each weight's is the nearest; a centroid's gradient is the sum of its
+weights', so that the centroids can be trained (as params) while the codes stay (as `ctx.given`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jnn import checks
+from jnn.compression._masks import Masks
+from jnn.param import Params, Spec, Where, flatten, map_paths, matching, nested, weights
+from jnn.precision import take, wide
+
+
+def share_weights(
+    p: Params, spec: Spec, where: Where = "*", *, bits: int = 4, masks: Masks | None = None, steps: int = 100
+) -> tuple[Any, Any]:
+    """Weight sharing by clustering: k-means of each weight's values, from centroids that are evenly spaced at first.
+
+    See "Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding", Han,
+    Mao and Dally, 2016.
+
+    Args:
+      p: a model's parameters.
+      spec, where: of the weights, as in `magnitude_scores`; a stack of layers shares its centroids.
+      bits: of a code, 1 to 8: there are `2**bits` centroids.
+      masks: of what is pruned, and is in no cluster: `masked(with_shared(...), masks)`.
+      steps: of k-means, at most; it ends where it stands still.
+
+    Returns:
+      Two trees of the weights that fit: codes, uint8 of their shapes, and centroids (2**bits,), ascending, in their
+      dtypes. A cluster that is empty stays where it began.
+
+    Raises:
+      ValueError: no weight fits, or bits are not 1 to 8.
+
+    >>> from jnn.layers import linear_spec
+    >>> p, spec = {"w": jnp.array([[0.0, 0.5, 2.0, 3.0]])}, linear_spec(1, 4, bias=False)
+    >>> codes, centroids = share_weights(p, spec, bits=1)
+    >>> codes["w"].tolist(), centroids["w"].tolist()
+    ([[0, 0, 1, 1]], [0.25, 2.5])
+    """
+    checks.count("share_weights", "bits", bits)
+    if bits > 8:
+        raise ValueError(f"share_weights: expected bits from 1 to 8, found {bits}.")
+    chosen = matching("share_weights", weights("share_weights", spec), where, "weight")
+    have, left = flatten(p), flatten(masks or {})
+    found = {path: _clustered(have[path], left.get(path), bits, steps) for path in chosen}
+    codes, centroids = (nested({path: pair[i] for path, pair in found.items()}) for i in range(2))
+    return codes, centroids
+
+
+def with_shared(p: Params, codes: Any, centroids: Any) -> Params:
+    """Parameters whose weights are shared: the centroid of each code.
+
+    Args:
+      p: a model's parameters; what has codes is not read.
+      codes, centroids: of `share_weights`.
+
+    Returns:
+      A tree like p.
+
+    Raises:
+      ValueError: codes are of other shapes than p, or have no centroids.
+
+    >>> p = with_shared({"w": jnp.zeros(3)}, {"w": jnp.array([1, 0, 1], jnp.uint8)}, {"w": jnp.array([0.5, 2.0])})
+    >>> p["w"].tolist()
+    [2.0, 0.5, 2.0]
+    """
+    coded, values, have = flatten(codes), flatten(centroids), flatten(p)
+    if unfit := [path for path, x in coded.items() if path not in have or have[path].shape != x.shape]:
+        raise ValueError(f"with_shared: p has no weight {coded[unfit[0]].shape} at {unfit[0]!r}, as codes have.")
+    if coded.keys() != values.keys():
+        raise ValueError(f"with_shared: codes are of {sorted(coded)}, and centroids of {sorted(values)}.")
+    known = lambda path, x: take(values[path], coded[path].astype(jnp.int32), known=True).astype(x.dtype)
+    return map_paths(lambda path, x: known(path, x) if path in coded else x, p)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _clustered(w: jax.Array, mask: jax.Array | None, bits: int, steps: int) -> tuple[jax.Array, jax.Array]:
+    """Lloyd's algorithm in one dimension, where clusters are intervals."""
+    x = wide(w).ravel()
+    counts = jnp.ones_like(x) if mask is None else (mask.ravel() != 0).astype(x.dtype)
+    low, high = (end(x, initial=0, where=counts > 0) if mask is not None else end(x) for end in (jnp.min, jnp.max))
+    begin = jnp.linspace(low, high, 2**bits, dtype=x.dtype)
+
+    def body(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        i, _, centroids = state
+        codes = _nearest(x, centroids)
+        add = lambda values: jax.ops.segment_sum(values, codes, 2**bits)
+        total, n = add(x * counts), add(counts)
+        return i + 1, centroids, jnp.where(n > 0, total / jnp.where(n > 0, n, 1), centroids)
+
+    moves = lambda state: (state[0] < steps) & jnp.any(state[1] != state[2])
+    _, _, centroids = jax.lax.while_loop(moves, body, (jnp.int32(0), begin + 1, begin))
+    return _nearest(x, centroids).astype(jnp.uint8).reshape(w.shape), centroids.astype(w.dtype)
+
+
+def _nearest(x: jax.Array, centroids: jax.Array) -> jax.Array:
+    """The number of the nearest of centroids, which ascend."""
+    return jnp.searchsorted((centroids[1:] + centroids[:-1]) / 2, x, method="compare_all")

@@ -22,11 +22,12 @@ from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
 from jnn.param._muon_dimension_numbers import muon_dimension_numbers
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
-from jnn.param._spec_of import spec_of
+from jnn.param._spec_of import Naming, spec_of
 from jnn.param._weight_decay_mask import weight_mask
 
 __all__ = [
     "Initializer",
+    "Naming",
     "Param",
     "Params",
     "Rules",

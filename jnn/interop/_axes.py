@@ -2,8 +2,8 @@
 
     declared(shapes, kinds, said, boxed, draws) -> spec
 
-A layer that the table knows has names of axes. Of linear maps it knows only which axis is summed over, and sizes say the
-rest: a width that no layer makes is an "in", one that no layer reads an "out", the smaller of two that are both is
+A layer that the table knows has names of axes. Of linear maps it knows only which axis is summed over, and sizes say
+the rest: a width that no layer makes is an "in", one that no layer reads an "out", the smaller of two that are both is
 "embed", and the larger "hidden". What the table does not know goes by "axis0", "axis1", ..., which no rule of a layout
 places. Nothing but names is guessed, so that a wrong one costs memory or traffic, never a value.
 """

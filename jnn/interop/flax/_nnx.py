@@ -26,8 +26,8 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     the key. Variables that are neither `nnx.Param` nor batch norm's, such as a cache, are memory.
 
     Args:
-      module: or what makes one of `nnx.Rngs`, such as its class, or `lambda rngs: Net(rngs=rngs)`: then `jnn.init` draws every
-        parameter as the module does, and `params` is None.
+      module: or what makes one of `nnx.Rngs`, such as its class, or `lambda rngs: Net(rngs=rngs)`: then `jnn.init`
+        draws every parameter as the module does, and `params` is None.
       axes: names of the parameters' axes in place of those that are guessed, as of `jnn.spec_of`.
 
     Raises:

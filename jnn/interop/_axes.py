@@ -1,6 +1,7 @@
 """Axes of others' arrays, guessed by the kind of layer that they belong to and by which widths meet.
 
-    declared(shapes, kinds, said, boxed, draws) -> spec
+    declared(shapes, layers, said, boxed, draws) -> spec
+    layers_of(shapes, kinds) -> layers          by the table, and the classes of a module's layers
 
 A layer that the table knows has names of axes. Of linear maps it knows only which axis is summed over, and sizes say
 the rest: a width that no layer makes is an "in", one that no layer reads an "out", the smaller of two that are both is
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jnn.param import Initializer, Naming, Spec, flatten, map_paths, spec_of
+
+Layer = tuple[str, str]  # which one, and the names of an array's axes
 
 # "in" and "out" are named by their sizes, "*" are a kernel's axes in space. Flax says kernel, Equinox weight, Haiku w.
 LINEAR = {"kernel": "in -> out", "w": "in -> out", "weight": "out <- in", "bias": "out", "b": "out"}
@@ -61,7 +64,7 @@ LAYERS: dict[str, Mapping[str, str]] = {
 
 def declared(
     shapes: Any,
-    kinds: Mapping[str, str],
+    layers: Mapping[str, Layer],
     *,
     said: Naming | None = None,
     boxed: Mapping[str, str] | None = None,
@@ -71,7 +74,7 @@ def declared(
 
     Args:
       shapes: the arrays, or their shapes.
-      kinds: path of a layer -> the name of its class.
+      layers: path -> (the layer that it belongs to, names of axes as in the table), of those that are known.
       said: the user's names, as of `jnn.spec_of`; they come first.
       boxed: path -> the names that the module itself gives; they come second.
       draws: path -> initializer; those without have no initial values.
@@ -79,7 +82,7 @@ def declared(
     Raises:
       ValueError: the user's names are not one per axis, or a pattern fits no path.
     """
-    guessed = guess({path: tuple(x.shape) for path, x in flatten(shapes).items()}, kinds) | dict(boxed or {})
+    guessed = guess({path: tuple(x.shape) for path, x in flatten(shapes).items()}, layers) | dict(boxed or {})
     spec = spec_of(shapes, axes=lambda path, shape: guessed.get(path))
     if said is not None:
         unsaid = lambda param: param.axes == tuple(f"axis{i}" for i in range(len(param.shape)))
@@ -90,56 +93,58 @@ def declared(
     return map_paths(lambda path, param: dataclasses.replace(param, init=draws.get(path, param.init)), spec)
 
 
-def guess(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]) -> dict[str, str]:
+def layers_of(shapes: Any, kinds: Mapping[str, str]) -> dict[str, Layer]:
+    """What the table has of a module's arrays, by the outermost layer whose class, of `kinds`, it knows."""
+    found = {}
+    for path in flatten(shapes):
+        for layer, rest in _splits(path):
+            if names := LAYERS.get(kinds.get(layer, ""), {}).get(rest):
+                found[path] = (path.rpartition("/")[0], names)
+                break
+    return found
+
+
+def guess(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, Layer]) -> dict[str, str]:
     """Names of axes, as `jnn.spec_of` takes them, of the arrays whose layer is known.
 
-    >>> guess({"fc/kernel": (8, 32), "fc/bias": (32,), "out/kernel": (32, 2)}, {"fc": "Dense", "out": "Dense"})
+    >>> layers = {"fc/kernel": ("fc", "in -> out"), "fc/bias": ("fc", "out"), "out/kernel": ("out", "in -> out")}
+    >>> guess({"fc/kernel": (8, 32), "fc/bias": (32,), "out/kernel": (32, 2)}, layers)
     {'fc/kernel': 'in -> embed', 'fc/bias': 'embed', 'out/kernel': 'embed -> out'}
     """
-    known = {path: names for path, shape in shapes.items() if (names := _of_table(path, shape, kinds))}
-    sizes = {path: dict(zip(_words(names), shapes[path], strict=True)) for path, names in known.items()}
+    found = {path: (layer, _in_space(names, shapes[path])) for path, (layer, names) in layers.items()}
+    known = {path: (layer, names) for path, (layer, names) in found.items() if names}
+    sizes: dict[str, dict[str, int]] = {}  # of each layer's axes
+    for path, (layer, names) in known.items():
+        sizes.setdefault(layer, {}).update(zip(_words(names), shapes[path], strict=True))
     of = lambda *names: {size[name] for size in sizes.values() for name in names if name in size}
-    made = of("out", "channels_out", "embed", "channels")
-    read = of("in", "embed", "channels")
-    vocab = of("vocab")
+    made, vocab = of("out", "channels_out", "embed", "channels"), of("vocab")
+    read, read_by_kernels = of("in", "embed", "channels"), of("channels_in")
 
-    def name(path: str, names: str) -> str:
-        layer = path.rpartition("/")[0]
-        whole = {
-            word: n for other, size in sizes.items() if other.rpartition("/")[0] == layer for word, n in size.items()
-        }
-        called = dict(zip(("in", "out"), _of_a_map(whole.get("in"), whole.get("out"), made, read, vocab), strict=True))
-        if whole.get("channels_out") not in (None, *read, *of("channels_in")):
+    def name(layer: str, names: str) -> str:
+        own = sizes[layer]
+        called = dict(zip(("in", "out"), _of_a_map(own.get("in"), own.get("out"), made, read, vocab), strict=True))
+        if own.get("channels_out") not in (None, *read, *read_by_kernels):
             called["channels_out"] = "out"
         return " ".join(called.get(word, word) for word in names.split())
 
-    return {path: name(path, names) for path, names in known.items()}
+    return {path: name(layer, names) for path, (layer, names) in known.items()}
 
 
-def _of_a_map(d_in: int | None, d_out: int | None, made: set, read: set, vocab: set) -> tuple[str, str]:
+def _of_a_map(d_in: int | None, d_out: int | None, made: set[int], read: set[int], vocab: set[int]) -> tuple[str, str]:
     """What the input and the output of a linear map are called."""
-    if d_in in made and d_out in read:
-        assert d_in is not None
-        assert d_out is not None
+    if d_in is not None and d_out is not None and d_in in made and d_out in read:
         return ("embed", "hidden") if d_in <= d_out else ("hidden", "embed")
     if d_in in made:
         return "embed", "vocab" if d_out in vocab else "out"
     return "in", "embed" if d_out in read else "out"
 
 
-def _of_table(path: str, shape: tuple[int, ...], kinds: Mapping[str, str]) -> str | None:
-    """The names that the outermost layer which knows the array gives it, if they are as many as its axes."""
-    for layer, rest in _splits(path):
-        if names := LAYERS.get(kinds.get(layer, ""), {}).get(rest):
-            spatial = len(shape) - len(_words(names.replace("*", "")))
-            names = " ".join(names.replace("*", " ".join(_spatial(spatial, names))).split())
-            return names if len(_words(names)) == len(shape) else None
-    return None
-
-
-def _spatial(n: int, names: str) -> list[str]:
-    """Of up to three axes of a kernel, the last is x."""
-    return ["z", "y", "x"][3 - n :] if "*" in names and 0 < n <= 3 else []
+def _in_space(names: str, shape: tuple[int, ...]) -> str:
+    """The names, with those of a kernel's axes in space, the last of up to three being x; "" where they do not fit."""
+    n = len(shape) - len(_words(names.replace("*", "")))
+    space = ["z", "y", "x"][3 - n :] if "*" in names and 0 < n <= 3 else []
+    names = " ".join(names.replace("*", " ".join(space)).split())
+    return names if len(_words(names)) == len(shape) else ""
 
 
 def _splits(path: str) -> Iterator[tuple[str, str]]:

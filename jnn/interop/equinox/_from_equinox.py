@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from jnn.interop._axes import declared
+from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
 from jnn.interop._imported import STATS, Imported, given_stats, nested, outputs, takes
 from jnn.interop.equinox._state import batch_norms, first_stats, first_values, indices, put, seen_in
@@ -57,7 +57,7 @@ def from_equinox(
         held, draws = nested(flatten(arrays)), None
     else:
         held, draws = drawn_by(lambda key: nested(flatten(eqx.filter(_and_state(make(key))[0], eqx.is_inexact_array))))
-    spec = declared(held, _kinds(module), said=axes, draws=draws)
+    spec = declared(held, layers_of(held, _kinds(module)), said=axes, draws=draws)
     norms, others = batch_norms(module), indices(module)
     stats, first_memory = first_stats(norms, state), first_values(others, state)
 

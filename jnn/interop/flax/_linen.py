@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jnn.interop._axes import declared
+from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
 from jnn.interop._imported import STATS, Imported, given_stats, merged, outputs
 from jnn.param import Naming, Params, check_key
@@ -61,7 +61,7 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
     first = lambda key: nn.meta.unbox(variables(key))
     shapes, draws = drawn_by(lambda key: first(key).get("params", {}))
     kinds = {path: kind.__name__ for path, kind in layers.items()}
-    spec = declared(shapes, kinds, said=axes, boxed=_names(boxed.get("params", {})), draws=draws)
+    spec = declared(shapes, layers_of(shapes, kinds), said=axes, boxed=_names(boxed.get("params", {})), draws=draws)
     stats, memory = _apart(jax.jit(lambda: _others(first(jax.random.key(0))))(), layers)
 
     def function(

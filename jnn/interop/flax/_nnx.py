@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.interop._axes import declared
+from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
 from jnn.interop._imported import STATS, Imported, given_stats, outputs
 from jnn.param import Naming, Params, check_key, flatten, map_paths, path_key
@@ -56,7 +56,7 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
         _, stats, noise, memory = jax.jit(lambda: [{}, *make(jax.random.key(0))[1:]])()
     else:
         (held, stats, noise, memory), draws = map(_pure, parts), None
-    spec = declared(held, kinds, said=axes, draws=draws)
+    spec = declared(held, layers_of(held, kinds), said=axes, draws=draws)
     first_stats, first_memory = {STATS: stats} if stats else {}, memory
 
     def function(

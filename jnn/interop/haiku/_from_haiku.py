@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from jnn.interop._axes import declared
+from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
 from jnn.interop._imported import STATS, Imported, given_stats, outputs
 from jnn.optional import optional
@@ -50,7 +50,7 @@ def from_haiku(transformed: Any, *inputs: Any, axes: Naming | None = None, **arg
             return transformed.init(key, *filled(inputs), **arguments)
 
     shapes, draws = drawn_by(lambda key: first(key)[0])
-    spec = declared(shapes, kinds, said=axes, draws=draws)
+    spec = declared(shapes, layers_of(shapes, kinds), said=axes, draws=draws)
     state = jax.jit(lambda: first(jax.random.key(0))[1])()
     stats, memory = _apart(state, norms)
 

@@ -9,6 +9,9 @@ import pytest
 from flax import nnx
 
 import jnn
+from experiments.benchmarks import problems
+from experiments.benchmarks.frameworks import linen
+from experiments.benchmarks.frameworks import nnx as nnx_networks
 from jnn.interop.flax import from_linen, from_nnx, to_linen, to_nnx
 from jnn.layers import batch_norm, batch_norm_spec, batch_norm_stats_spec
 from jnn.models import mlp, mlp_spec
@@ -262,3 +265,27 @@ def test_a_state_of_an_imported_network_counts_no_other_arrays():
     state = begin(network, jnn.init(network.spec, KEY))
     assert jnn.count_params(state.params) == jnn.count_params(network.spec)
     assert callable(loss_of(network))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm", "mobilenet"])
+def test_benchmarks_networks_of_linen_are_their_own_apply(name):
+    x, module = problems.batch(name)["x"][:2], linen.NETWORKS[name]()
+    network = from_linen(module, x)
+    variables = jax.jit(module.init)({"params": KEY, "dropout": KEY}, x)
+    how = {"rngs": {"dropout": NOISE}, "mutable": ["batch_stats"]}
+    wanted, _ = jax.jit(lambda v: module.apply(v, x, **how))(variables)
+    found = jax.jit(network.function)(variables["params"], x, key=NOISE)
+    np.testing.assert_allclose(found[0] if network.stats else found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm", "mobilenet"])
+def test_benchmarks_networks_of_nnx_are_drawn_and_are_their_own_call(name):
+    x, make = jnp.asarray(problems.batch(name)["x"][:2]), nnx_networks.NETWORKS[name]
+    network, module = from_nnx(make), make(nnx.Rngs(KEY))
+    held = from_nnx(module).params
+    assert jax.tree.map(jnp.shape, held) == jax.tree.map(jnp.shape, jnn.abstract(network.spec))
+    module.set_attributes(deterministic=True, raise_if_not_found=False)
+    found = jax.jit(network.function)(held, x, key=None)
+    np.testing.assert_allclose(found[0] if network.stats else found, module(x), rtol=1e-4, atol=1e-5)

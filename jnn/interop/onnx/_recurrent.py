@@ -42,7 +42,7 @@ def lstm(
 
     def step(d: int) -> Step:
         gate, cell, out = named[d]
-        p = [0.0] * 3 if peepholes is None else jnp.split(jnp.asarray(peepholes[d]), 3)
+        p = [0.0] * 3 if peepholes is None else jnp.split(jnp.asarray(peepholes[d])[None], 3, -1)
 
         def one(carry: Carry, now: Array, r: Array, bias: Array) -> Carry:
             h, c = carry
@@ -80,8 +80,8 @@ def gru(
         def one(carry: Carry, now: Array, r: Array, bias: Array) -> Carry:
             (h,) = carry
             size = h.shape[-1]
-            z, reset = jnp.split(gate(now[:, : 2 * size] + h @ r[: 2 * size].T + bias[: 2 * size]), 2, -1)
-            weights, own = r[2 * size :].T, bias[2 * size :]
+            z, reset = jnp.split(gate(now[:, : 2 * size] + h @ r[: 2 * size].T + bias[:, : 2 * size]), 2, -1)
+            weights, own = r[2 * size :].T, bias[:, 2 * size :]
             before = reset * (h @ weights + own) if linear_before_reset else (reset * h) @ weights + own
             return ((1 - z) * new(now[:, 2 * size :] + before) + z * h,)
 
@@ -144,7 +144,7 @@ def _recurrent(
     found = []
     for d in range(w.shape[0]):
         begin = tuple(zeros if part is None else jnp.asarray(like(part[d], x)) for part in carry)
-        own = (jnp.zeros(2 * w.shape[1], x.dtype) if b is None else jnp.asarray(like(b[d], x))).reshape(2, -1)
+        own = (jnp.zeros(2 * w.shape[1], x.dtype) if b is None else jnp.asarray(like(b[d], x))).reshape(2, 1, -1)
         backwards = direction == "reverse" or d == 1
         found.append(_scan(step(d), x, w[d], r[d], own, lengths, begin, backwards))
     outputs = jnp.stack([y for y, _ in found], 1)
@@ -167,7 +167,7 @@ def _scan(
         new = step(carry, read, r, b[1])
         return tuple(jnp.where(is_there, a, old) for a, old in zip(new, carry, strict=True)), new[0] * is_there
 
-    end, outputs = jax.lax.scan(one, begin, (x @ w.T + b[0], there), reverse=backwards)
+    end, outputs = jax.lax.scan(one, begin, (x @ w.T + b[:1], there), reverse=backwards)
     return outputs, end
 
 

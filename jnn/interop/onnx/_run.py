@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from jnn.interop._imported import takes
-from jnn.interop.onnx import _elementwise, _recurrent, _reductions, _shapes, _windows
+from jnn.interop.onnx import (
+    _convolutions,
+    _elementwise,
+    _normalizations,
+    _pooling,
+    _recurrent,
+    _reductions,
+    _resizing,
+    _shapes,
+)
 from jnn.interop.onnx._arrays import Array, integers, known
 from jnn.interop.onnx._read import Graph, Node
 
@@ -72,7 +81,10 @@ OPERATORS: dict[str, Operator] = {
     **_elementwise.OPERATORS,
     **_shapes.OPERATORS,
     **_reductions.OPERATORS,
-    **_windows.OPERATORS,
+    **_normalizations.OPERATORS,
+    **_convolutions.OPERATORS,
+    **_pooling.OPERATORS,
+    **_resizing.OPERATORS,
     **_recurrent.OPERATORS,
     "If": if_,
     "Loop": loop,

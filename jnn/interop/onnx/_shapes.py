@@ -25,7 +25,7 @@ def reshape(x: Array, shape: Array, *, allowzero: int = 0) -> Array:
 
 
 def flatten(x: Array, *, axis: int = 1) -> Array:
-    before = int(np.prod(x.shape[: axis % (x.ndim + 1) if axis < 0 else axis]))
+    before = int(np.prod(x.shape[:axis]))
     return x.reshape(before, x.size // before if before else 0)
 
 

@@ -19,9 +19,10 @@ class Imported(NamedTuple):
 
     Attributes:
       spec: a tree of `Param`, the module's own by its own names, whose axes are guessed.
-      function: `function(params, *inputs, key=...) -> outputs`; where there are statistics or memory, `function(params,
-        *inputs, key=..., stats=None, memory=None) -> (outputs, seen)`. Without stats, batch norm normalizes by the
-        batch's own; without a key, there is no noise. `seen` is for `LossOutput.stats`.
+      function: `function(params, *inputs, key=...) -> outputs` (of an ONNX file without a key); where there are
+        statistics or memory, `function(params, *inputs, key=..., stats=None, memory=None) -> (outputs, seen)`. Without
+        stats, batch norm normalizes by the batch's own; without a key, there is no noise. `seen` is for
+        `LossOutput.stats`.
       params: what the module held; None of one that draws its parameters: `jnn.init(spec, key)` does.
       stats: running statistics to begin with, for `create_state(stats=...)`; {} where there are none.
       memory: whatever else the module changes by itself, for `create_state(memory=...)`; {} where there is none.
@@ -103,6 +104,17 @@ def averaged(old: Any, seen: Any, momentum: float) -> Any:
     if isinstance(old, Mapping):
         return {name: averaged(x, seen[name], momentum) for name, x in old.items()}
     return momentum * old + (1 - momentum) * seen.astype(old.dtype)
+
+
+def without(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Arguments of a call, without the one of this name.
+
+    >>> without("b", lambda a, b, c: a, (1, 2, 3), {})
+    ((1,), {'c': 3})
+    """
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.arguments.pop(name, None)
+    return bound.args, bound.kwargs
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:

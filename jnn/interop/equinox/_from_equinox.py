@@ -26,9 +26,10 @@ def from_equinox(
 
     A module is of one example; `function(params, *inputs, key, stats=None, memory=None)` is of a batch: `jax.vmap` of
     the module over the first axis of each input, with a key for each example. What `inference_mode` sets is set by
-    whether there is a key, and of batch norm by whether statistics are given: without any it normalizes by the
-    batch's own, in both of its modes. Batch norm's momentum is the step's, `make_step(stats_momentum=...)`. What else a
-    `State` holds is memory. Parameters are the floating-point arrays; others are constants.
+    whether there is a key, and of batch norm by whether statistics are given: without any it normalizes by the batch's
+    own, in both of its modes. (A flag that its code gives to a layer's call comes first.) Batch norm's momentum is the
+    step's, `make_step(stats_momentum=...)`. What else a `State` holds is memory. Parameters are the floating-point
+    arrays; others are constants.
 
     Args:
       module: of one example; or what makes one of a key, as `lambda key: Net(key=key)` or
@@ -59,7 +60,8 @@ def from_equinox(
         held, draws = drawn_by(lambda key: nested(flatten(eqx.filter(_and_state(make(key))[0], eqx.is_inexact_array))))
     spec = declared(held, layers_of(held, _kinds(module)), said=axes, draws=draws)
     norms, others = batch_norms(module), indices(module)
-    stats, first_memory = first_stats(norms, state), first_values(others, state)
+    running, first_memory = first_stats(norms, state), first_values(others, state)
+    initial = {STATS: running} if running else {}
 
     def function(p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None) -> Any:
         check_key("from_equinox", key, optional=True)
@@ -79,7 +81,6 @@ def from_equinox(
         y, end = many(begin, keys, *inputs)
         return y if end is None else outputs(y, *seen_in(end, norms, own, others))
 
-    initial = {STATS: stats} if stats else {}
     return Imported(spec, function, held if make is None else None, initial, first_memory)
 
 

@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, given_stats, merged, outputs
+from jnn.interop._imported import STATS, Imported, given_stats, merged, outputs, without
 from jnn.param import Naming, Params, check_key
 
 FLAGS = {  # what a layer is told by, in place of its own flag
@@ -62,23 +62,22 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
     shapes, draws = drawn_by(lambda key: first(key).get("params", {}))
     kinds = {path: kind.__name__ for path, kind in layers.items()}
     spec = declared(shapes, layers_of(shapes, kinds), said=axes, boxed=_names(boxed.get("params", {})), draws=draws)
-    stats, memory = _apart(jax.jit(lambda: _others(first(jax.random.key(0))))(), layers)
+    initial, first_memory = _apart(jax.jit(lambda: _others(first(jax.random.key(0))))(), layers)
+    changing = [*initial, *first_memory]
 
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
     ) -> Any:
         check_key("from_linen", key, optional=True)
         rngs = {} if key is None else dict.fromkeys(("params", "dropout"), key)
-        kept = first_memory if memory is None else memory
-        given = {"params": p, **merged({STATS: given_stats(stats, first_stats)} if first_stats else {}, kept)}
+        running = {STATS: given_stats(stats, initial)} if initial else {}
+        given = {"params": p, **merged(running, first_memory if memory is None else memory)}
         with nn.intercept_methods(_telling(key, stats)):
             y, seen = module.apply(given, *inputs, rngs=rngs, mutable=changing, **{**arguments, **more})
         new_stats, new_memory = _apart(seen, layers)
         return outputs(y, new_stats.get(STATS), new_memory)
 
-    first_stats, first_memory = stats, memory
-    changing = list({**stats, **memory})
-    return Imported(spec, function, None, stats, memory)
+    return Imported(spec, function, None, initial, first_memory)
 
 
 def _recording(layers: dict[str, type]) -> Callable[..., Any]:
@@ -104,12 +103,12 @@ def _telling(key: jax.Array | None, stats: Any) -> Callable[..., Any]:
         flag = next((flag for kind, flag in FLAGS.items() if isinstance(module, kind)), None)
         if flag is None or context.method_name != "__call__":
             return call(*args, **kwargs)
-        kwargs = {name: x for name, x in kwargs.items() if name != flag}
+        args, kwargs = without(flag, module.__call__, args, kwargs)
         if isinstance(module, nn.BatchNorm):
             _set(module, **{flag: stats is not None}, momentum=0.0)  # what it then calls running is the batch's own
-            return call(*args[:1], **kwargs)
-        _set(module, **{flag: key is None})
-        return call(*(args[:1] if isinstance(module, nn.Dropout) else args), **kwargs)
+        else:
+            _set(module, **{flag: key is None})
+        return call(*args, **kwargs)
 
     return tell
 

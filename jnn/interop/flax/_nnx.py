@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from flax import nnx
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, given_stats, outputs
+from jnn.interop._imported import STATS, Imported, given_stats, outputs, takes
 from jnn.param import Naming, Params, check_key, flatten, map_paths, path_key
 
 
@@ -20,10 +19,11 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     """Flax NNX module: `(spec, function)` of it, with the params that it holds.
 
     `function(params, *inputs, key, stats=None, memory=None, **arguments)` calls the module: dropout is there where a
-    key is, and batch norm uses the statistics that are given or, without any, the batch's own, whatever the module's
-    flags say. Batch norm's momentum is the step's, `make_step(stats_momentum=...)`. Every stream of random numbers
-    that the module holds begins at the key, folded with the stream's path; an argument `rngs` of its call is made of
-    the key. Variables that are neither `nnx.Param` nor batch norm's, such as a cache, are memory.
+    key is, and batch norm uses the statistics that are given or, without any, the batch's own, whatever the flags that
+    `train` and `eval` set; those that its code gives to a layer's call come first. Batch norm's momentum is the step's,
+    `make_step(stats_momentum=...)`. Every stream of random numbers that the module holds begins at the key, folded with
+    the stream's path; an argument `rngs` of its call is made of the key. Variables that are neither `nnx.Param` nor
+    batch norm's, such as a cache, are memory.
 
     Args:
       module: or what makes one of `nnx.Rngs`, such as its class, or `lambda rngs: Net(rngs=rngs)`: then `jnn.init`
@@ -41,7 +41,9 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     (4, 2)
     """
     drawn = not isinstance(module, nnx.Module)
-    whole = nnx.eval_shape(lambda: module(nnx.Rngs(0))) if drawn else module
+    make: Any = module
+    new = lambda key: make(rngs=nnx.Rngs(key)) if takes(make, "rngs") else make(nnx.Rngs(key))
+    whole = nnx.eval_shape(lambda: new(0)) if drawn else module
     if not isinstance(whole, nnx.Module):
         raise TypeError(
             f"from_nnx: expected an NNX module or what makes one of Rngs, found {module}. Linen: from_linen."
@@ -51,30 +53,30 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     graph, *parts = nnx.split(whole, *filters)
     kinds = {path: kind.__name__ for path, kind in layers.items()}
     if drawn:
-        make = lambda key: [_pure(part) for part in nnx.state(module(nnx.Rngs(key)), *filters)]
-        held, draws = drawn_by(lambda key: make(key)[0])
-        _, stats, noise, memory = jax.jit(lambda: [{}, *make(jax.random.key(0))[1:]])()
+        draw = lambda key: [_pure(part) for part in nnx.state(new(key), *filters)]
+        held, draws = drawn_by(lambda key: draw(key)[0])
+        _, stats, noise, first_memory = jax.jit(lambda: [{}, *draw(jax.random.key(0))[1:]])()
     else:
-        (held, stats, noise, memory), draws = map(_pure, parts), None
+        (held, stats, noise, first_memory), draws = map(_pure, parts), None
     spec = declared(held, layers_of(held, kinds), said=axes, draws=draws)
-    first_stats, first_memory = {STATS: stats} if stats else {}, memory
+    initial = {STATS: stats} if stats else {}
 
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **arguments: Any
     ) -> Any:
         check_key("from_nnx", key, optional=True)
         kept = first_memory if memory is None else memory
-        trees = (p, given_stats(stats, first_stats), _streams(noise, key), kept)
+        trees = (p, given_stats(stats, initial), _streams(noise, key), kept)
         net = nnx.merge(graph, *map(_as, trees, parts))
         net.set_attributes(nnx.BatchNorm, use_running_average=stats is not None, momentum=0.0, raise_if_not_found=False)
         net.set_attributes(deterministic=key is None, raise_if_not_found=False)
-        if "rngs" in inspect.signature(type(net).__call__).parameters:
+        if takes(net.__call__, "rngs"):
             arguments = {"rngs": None if key is None else nnx.Rngs(key)} | arguments
         y = net(*inputs, **arguments)
         _, seen, _, changed = map(_pure, nnx.state(net, *filters))
         return outputs(y, seen, changed)
 
-    return Imported(spec, function, None if drawn else held, first_stats, first_memory)
+    return Imported(spec, function, None if drawn else held, initial, first_memory)
 
 
 def _known(kind: type) -> type:

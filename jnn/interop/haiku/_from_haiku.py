@@ -9,7 +9,7 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, given_stats, outputs
+from jnn.interop._imported import STATS, Imported, given_stats, outputs, without
 from jnn.optional import optional
 from jnn.param import Naming, Params, check_key
 
@@ -52,7 +52,8 @@ def from_haiku(transformed: Any, *inputs: Any, axes: Naming | None = None, **arg
     shapes, draws = drawn_by(lambda key: first(key)[0])
     spec = declared(shapes, layers_of(shapes, kinds), said=axes, draws=draws)
     state = jax.jit(lambda: first(jax.random.key(0))[1])()
-    stats, memory = _apart(state, norms)
+    running, first_memory = _apart(state, norms)
+    initial = {STATS: running} if running else {}
 
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
@@ -65,8 +66,7 @@ def from_haiku(transformed: Any, *inputs: Any, axes: Naming | None = None, **arg
             y, seen = transformed.apply(p, given, key, *inputs, **{**arguments, **more})
         return outputs(y, *_apart(seen, norms))
 
-    initial, first_memory = {STATS: stats} if stats else {}, memory
-    return Imported(spec, function, None, initial, memory)
+    return Imported(spec, function, None, initial, first_memory)
 
 
 def _telling(hk: Any, stats: Any, kinds: dict[str, str], norms: dict[str, None]) -> Callable[..., Any]:
@@ -82,8 +82,8 @@ def _telling(hk: Any, stats: Any, kinds: dict[str, str], norms: dict[str, None])
         for average in (module.mean_ema, module.var_ema):
             average.decay = 0.0  # what it then calls the average is the batch's own
             norms[average.module_name] = None
-        x, _, *rest = (*args, None)[: max(2, len(args))]
-        return call(x, *rest, **{**kwargs, "is_training": stats is None})
+        args, kwargs = without("is_training", context.orig_method, args, kwargs)
+        return call(*args, **kwargs, is_training=stats is None)
 
     return tell
 

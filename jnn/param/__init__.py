@@ -24,11 +24,12 @@ from jnn.param._misfits import array_type, misfits
 from jnn.param._muon_dimension_numbers import muon_dimension_numbers
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
 from jnn.param._select import Where, linear_maps, matching, nested, weights
-from jnn.param._spec_of import spec_of
+from jnn.param._spec_of import Naming, spec_of
 from jnn.param._weight_decay_mask import weight_mask
 
 __all__ = [
     "Initializer",
+    "Naming",
     "Param",
     "Params",
     "Rules",

@@ -23,8 +23,8 @@ def spec_of(arrays: Any, *, axes: Naming | None = None, init: Initializer | Name
         state dict.
       axes: the names of each array's axes, by patterns of paths, the first that fits, or by a function
         `(path, shape) -> names`. An arrow says that an array is a linear map, for fans and `weight_mask`:
-        {"*kernel": "embed -> hidden", "*bias": "hidden"}. What is not named has axes "axis0", "axis1", ...: no
-        rule of a layout is for these, so it is whole on every device.
+        {"*kernel": "embed -> hidden", "*bias": "hidden"}; of one whose outputs come first, "hidden <- embed". What is
+        not named has axes "axis0", "axis1", ...: no rule of a layout is for these, so it is whole on every device.
       init: initial values, of all arrays; without, `init` of this spec is an error.
 
     Returns:
@@ -48,12 +48,13 @@ def spec_of(arrays: Any, *, axes: Naming | None = None, init: Initializer | Name
         names = naming(path, shape)
         if names is None:
             names = [f"axis{i}" for i in range(len(shape))]
-        ins, arrow, outs = names.partition("->") if isinstance(names, str) else (" ".join(names), "", "")
-        before, after = tuple(ins.split()), tuple(outs.split())
+        names = names if isinstance(names, str) else " ".join(names)
+        arrow = "<-" if "<-" in names else "->"
+        before, after = (tuple(side.split()) for side in (*names.split(arrow), "")[:2])
         if len(before + after) != len(shape):
             raise ValueError(f"spec_of: {path} {shape} needs {len(shape)} names of axes, found {names!r}.")
-        fan_in, fan_out = (before, after) if arrow else ((), ())
-        return Param(shape, init, before + after, dtype, fan_in, fan_out)
+        fans = (before, after) if arrow == "->" else (after, before)
+        return Param(shape, init, before + after, dtype, *(fans if arrow in names else ()))
 
     return map_paths(declare, arrays)
 

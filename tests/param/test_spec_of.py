@@ -102,6 +102,11 @@ def test_names_by_a_function_and_the_default_of_none():
     )
 
 
+def test_an_arrow_points_to_what_is_made():
+    spec = jnn.spec_of({"w": jnp.ones((4, 3))}, axes={"w": "hidden <- embed"})["w"]
+    assert (spec.axes, spec.fan_in, spec.fan_out) == (("hidden", "embed"), ("embed",), ("hidden",))
+
+
 def test_it_draws_only_where_initial_values_are_given():
     arrays = {"fc": {"w": jnp.ones((3, 4), jnp.bfloat16)}}
     with pytest.raises(ValueError, match=r"array \(3, 4\) that jnn.spec_of took from elsewhere has no initial values"):

@@ -1,0 +1,113 @@
+"""An NNX module as a spec and a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jnn.interop._axes import declared, layers_of
+from jnn.interop._draws import drawn_by
+from jnn.interop._imported import STATS, Imported, given_stats, outputs, takes
+from jnn.param import Naming, Params, check_key, flatten, map_paths, path_key
+
+
+def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Naming | None = None) -> Imported:
+    """Flax NNX module: `(spec, function)` of it, with the params that it holds.
+
+    `function(params, *inputs, key, stats=None, memory=None, **arguments)` calls the module: dropout is there where a
+    key is, and batch norm uses the statistics that are given or, without any, the batch's own, whatever the flags that
+    `train` and `eval` set; those that its code gives to a layer's call come first. Batch norm's momentum is the step's,
+    `make_step(stats_momentum=...)`. Every stream of random numbers that the module holds begins at the key, folded with
+    the stream's path; an argument `rngs` of its call is made of the key. Variables that are neither `nnx.Param` nor
+    batch norm's, such as a cache, are memory.
+
+    Args:
+      module: or what makes one of `nnx.Rngs`, such as its class, or `lambda rngs: Net(rngs=rngs)`: then `jnn.init`
+        draws every parameter as the module does, and `params` is None.
+      axes: names of the parameters' axes in place of those that are guessed, as of `jnn.spec_of`.
+
+    Raises:
+      TypeError: it is no NNX module, and makes none.
+      ValueError: names of axes do not fit.
+
+    >>> import jnn
+    >>> network = from_nnx(lambda rngs: nnx.Linear(8, 2, rngs=rngs))
+    >>> params = jnn.init(network.spec, jax.random.key(0))
+    >>> network.function(params, jnp.ones((4, 8)), key=None).shape
+    (4, 2)
+    """
+    drawn = not isinstance(module, nnx.Module)
+    make: Any = module
+    new = lambda key: make(rngs=nnx.Rngs(key)) if takes(make, "rngs") else make(nnx.Rngs(key))
+    whole = nnx.eval_shape(lambda: new(0)) if drawn else module
+    if not isinstance(whole, nnx.Module):
+        raise TypeError(
+            f"from_nnx: expected an NNX module or what makes one of Rngs, found {module}. Linen: from_linen."
+        )
+    layers = {"/".join(map(str, path)): _known(type(x)) for path, x in nnx.iter_modules(whole)}
+    filters = (nnx.Param, lambda path, _: layers.get("/".join(map(str, path[:-1]))) is nnx.BatchNorm, nnx.RngState, ...)
+    graph, *parts = nnx.split(whole, *filters)
+    kinds = {path: kind.__name__ for path, kind in layers.items()}
+    if drawn:
+        draw = lambda key: [_pure(part) for part in nnx.state(new(key), *filters)]
+        held, draws = drawn_by(lambda key: draw(key)[0])
+        _, stats, noise, first_memory = jax.jit(lambda: [{}, *draw(jax.random.key(0))[1:]])()
+    else:
+        (held, stats, noise, first_memory), draws = map(_pure, parts), None
+    spec = declared(held, layers_of(held, kinds), said=axes, draws=draws)
+    initial = {STATS: stats} if stats else {}
+
+    def function(
+        p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **arguments: Any
+    ) -> Any:
+        check_key("from_nnx", key, optional=True)
+        kept = first_memory if memory is None else memory
+        trees = (p, given_stats(stats, initial), _streams(noise, key), kept)
+        net = nnx.merge(graph, *map(_as, trees, parts))
+        net.set_attributes(nnx.BatchNorm, use_running_average=stats is not None, momentum=0.0, raise_if_not_found=False)
+        net.set_attributes(deterministic=key is None, raise_if_not_found=False)
+        if takes(net.__call__, "rngs"):
+            arguments = {"rngs": None if key is None else nnx.Rngs(key)} | arguments
+        y = net(*inputs, **arguments)
+        _, seen, _, changed = map(_pure, nnx.state(net, *filters))
+        return outputs(y, seen, changed)
+
+    return Imported(spec, function, None if drawn else held, initial, first_memory)
+
+
+def _known(kind: type) -> type:
+    """Of a subclass of a layer of Flax, that layer."""
+    return next((one for one in kind.__mro__ if one.__module__.startswith("flax.nnx.nn.")), kind)
+
+
+def _pure(state: Any) -> Any:
+    """Arrays of a state in nested dicts, whose names are strings."""
+    return _named(nnx.to_pure_dict(state))
+
+
+def _named(tree: Any) -> Any:
+    return {str(name): _named(x) for name, x in tree.items()} if isinstance(tree, dict) else tree
+
+
+def _as(tree: Any, state: Any) -> Any:
+    """The way back: by the names of the state, some of which are numbers."""
+    like = nnx.to_pure_dict(state) if isinstance(state, nnx.State) else state
+    return {name: _as(tree[str(name)], x) for name, x in like.items()} if isinstance(like, dict) else tree
+
+
+def _streams(noise: Any, key: jax.Array | None) -> Any:
+    """Random streams as they begin with a key: each by its own, none of which was drawn from."""
+    if key is None:
+        return noise
+
+    def begin(path: str, x: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jnp.zeros_like(x)
+        own = path_key(key, path)
+        return jax.random.split(own, x.shape) if x.shape else own
+
+    return map_paths(begin, noise) if flatten(noise) else noise

@@ -84,12 +84,19 @@ def _how_to_array(x: Any, name: str) -> str:
 
 
 def params(
-    layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str = "params", adapted: bool = False
+    layer: str,
+    p: Any,
+    *need: str,
+    may: tuple[str, ...] = (),
+    what: str = "params",
+    adapted: bool = False,
+    quantized: bool = False,
 ) -> None:
     """Raises unless p is a dict of arrays (or of such dicts) that holds all that is needed.
 
     It may hold more; but not what a layer reads under another library's name, and, unless weights may be `adapted`,
-    neither integers with scales for what is needed nor a "lora" beside a "w": nobody would read it.
+    neither integers with scales (but where they may be `quantized`) for what is needed nor a "lora" beside a "w":
+    nobody would read it.
     """
     if not hasattr(p, "keys"):
         swapped = f"They come first: {layer}({what}, x)." if isinstance(p, jax.Array | np.ndarray) else ""
@@ -112,15 +119,15 @@ def params(
             found = f"found the names {sorted(map(str, p))}.{_inside(p, own, what)}"
             raise ValueError(f"{layer}: {_wanted(what, need + may)}; {found}")
     if not adapted:
-        _plain(layer, p, need + may, what)
+        _plain(layer, p, need + may, what, quantized)
 
 
-def _plain(layer: str, p: Any, names: tuple[str, ...], what: str) -> None:
+def _plain(layer: str, p: Any, names: tuple[str, ...], what: str, may: bool) -> None:
     """Raises if a layer that multiplies by itself is given what only linear maps read."""
-    if quantized := next((own for own in names if own in p and is_quantized(p[own])), None):
+    if quantized := next((own for own in names if own in p and is_quantized(p[own]) and not may), None):
         raise ValueError(
-            f"{layer}: expected an array for {what}[{quantized!r}], found integers with scales, which linear maps and "
-            "embeddings alone read. Leave it out: quantize(..., where=...)."
+            f"{layer}: expected an array for {what}[{quantized!r}], found integers with scales, which linear maps, "
+            "convolutions and embeddings alone read. Leave it out: quantize(..., where=...)."
         )
     if "w" in names and "lora" in p:
         raise ValueError(

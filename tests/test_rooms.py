@@ -53,6 +53,7 @@ BELOW = {
     "preflight": "finetune data graphs launch losses models",
     "maximal_update": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
     " train",
+    "quantization": "data finetune generation graphs inspect launch losses models parallel preflight train",
     "finetune": "data generation graphs inspect launch losses models parallel preflight train",
     "explain": "activations data finetune graphs inspect launch layers losses models parallel preflight train",
     "serving": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight train",

@@ -12,9 +12,8 @@ from typing import Any
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.finetune._select import Where, matching, nested
 from jnn.layers import adapter_spec, prefix_spec
-from jnn.param import Param, Spec, flatten, stack
+from jnn.param import Param, Spec, Where, flatten, matching, nested, stack
 
 
 def adapters_spec(spec: Spec, width: int, where: Where = "*", *, dtype: DTypeLike | None = None) -> Spec:

@@ -18,10 +18,9 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.finetune._parts import beside
-from jnn.finetune._select import Where, linear_maps, matching, nested
 from jnn.initializers import Init, VarianceScaling, ones, zeros
 from jnn.layers import merge_weight
-from jnn.param import Param, Params, Spec
+from jnn.param import Param, Params, Spec, Where, linear_maps, matching, nested
 
 QUERIES_AND_VALUES = ("*attention/[qv]/w", "*cross/[qv]/w")
 # what the authors' code and PEFT draw: torch's kaiming_uniform_ with a = sqrt(5)

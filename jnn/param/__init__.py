@@ -8,6 +8,7 @@
     misfits(found, wanted) -> [..]  where one tree does not fit another, by path
     weight_mask(spec) -> mask       True where decay belongs: on linear maps, not biases or norms
     muon_dimension_numbers(spec)    the two sides of each linear map, for `optax.contrib.muon`
+    linear_maps, matching, nested   which parameters a map is about, and trees of what is made of them
     count_params, summary           how many, and a table of them
 
 Laws: `init` returns the tree, shapes and dtypes that the spec declares, and a draw depends on the
@@ -22,6 +23,7 @@ from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
 from jnn.param._muon_dimension_numbers import muon_dimension_numbers
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
+from jnn.param._select import Where, is_linear_map, linear_maps, matching, nested
 from jnn.param._spec_of import spec_of
 from jnn.param._weight_decay_mask import weight_mask
 
@@ -31,6 +33,7 @@ __all__ = [
     "Params",
     "Rules",
     "Spec",
+    "Where",
     "abstract",
     "array_type",
     "check_key",
@@ -39,10 +42,14 @@ __all__ = [
     "flatten",
     "init",
     "is_key",
+    "is_linear_map",
+    "linear_maps",
     "load",
     "map_paths",
+    "matching",
     "misfits",
     "muon_dimension_numbers",
+    "nested",
     "path_key",
     "shardings",
     "spec_of",

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn import finetune, layers, models
+from jnn import finetune, layers, models, quantization
 from jnn.laws import Block
 from jnn.param import Param, Spec, map_paths
 from tests.table.layers import attending
@@ -33,7 +33,7 @@ def drawable(spec: Spec) -> Spec:
 
 
 def quantized(spec: Spec, **how: Any) -> Spec:
-    return drawable(finetune.quantize_spec(spec, **how))
+    return drawable(quantization.quantize_spec(spec, **how))
 
 
 def mapped(name: str, spec: Spec) -> Block:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from jnn.param import Param, Spec, check_spec, flatten
+from jnn.param._declare import Param, Spec, check_spec
+from jnn.param._paths import flatten
 
 Where = str | Sequence[str]
 Found = TypeVar("Found")
@@ -29,6 +30,9 @@ def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> d
 
     Raises:
       ValueError: there are none; names those that there are.
+
+    >>> matching("count", {"fc/w": 1, "fc/b": 2}, "*w", "weight")
+    {'fc/w': 1}
     """
     patterns = (where,) if isinstance(where, str) else where
     found = {path: param for path, param in kind.items() if any(fnmatchcase(path, p) for p in patterns)}

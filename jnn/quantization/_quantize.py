@@ -1,6 +1,6 @@
 """A model's weights as integers with scales.
 
-    quantize(p, spec, bits=8) -> p               what `linear`, `embed` and `unembed` read as they are
+    quantize(p, spec, bits=8) -> p               what `linear`, `conv`, `embed` and `unembed` read as they are
     quantize_spec(spec, bits=8) -> spec          what declares them: for `jnn.load`, layouts, counts
     dequantize(p) -> p
 
@@ -18,13 +18,12 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.finetune._select import Where, linear_maps, matching
 from jnn.layers import block_sizes, dequantize_weight, quantize_weight
-from jnn.param import Param, Params, Spec, flatten, map_paths
+from jnn.param import Param, Params, Spec, Where, check_spec, flatten, is_linear_map, map_paths, matching
 
 
 def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, where: Where = "*") -> Params:
-    """Quantized parameters: the weights of linear maps and embeddings in 8 or 4 bits, each output's with a scale.
+    """Quantized parameters: weights of linear maps, convolutions, tables in 8 or 4 bits, each output's with a scale.
 
     The integers have no gradient: give them as `given`, and train a LoRA beside them (QLoRA: "QLoRA: Efficient
     Finetuning of Quantized LLMs", Dettmers et al., 2023), or nothing at all.
@@ -34,8 +33,8 @@ def quantize(p: Params, spec: Spec, *, bits: int = 8, group: int | None = None, 
       spec: what declares them, and so what each weight sums over.
       bits: 8 or 4.
       group: how many inputs share a scale, at most; all of an output's by default. 4 bits want groups, of 32 say.
-      where: patterns of paths, "*" for all linear maps and tables of a vocabulary. Leave out what a layer multiplies
-        by itself, such as a router's: it refuses integers.
+      where: patterns of paths, "*" for all linear maps, convolutions and tables of a vocabulary. Leave out what a layer
+        multiplies by itself, such as a router's: it refuses integers.
 
     Returns:
       A tree like p, with {"int8" or "int4", "scales"} for each weight that fits, as of `quantize_weight`.
@@ -107,9 +106,15 @@ def dequantize(p: Params) -> Params:
 def _chosen(name: str, spec: Spec, where: Where, bits: int) -> dict[str, Param]:
     if bits not in (8, 4):
         raise ValueError(f"{name}: expected 8 or 4 bits, found {bits!r}.")
-    maps = linear_maps(name, spec)
-    tables = {path: param for path, param in flatten(spec).items() if _is_vocabulary(path, param)}
-    return matching(name, maps | tables, where, "linear map or table of a vocabulary")
+    check_spec(name, spec)
+    kinds = (is_linear_map, _is_convolution, _is_vocabulary)
+    read = {path: param for path, param in flatten(spec).items() if any(kind(path, param) for kind in kinds)}
+    return matching(name, read, where, "linear map, convolution or table of a vocabulary")
+
+
+def _is_convolution(path: str, param: Param) -> bool:
+    own = param.axes[param.stacked :]
+    return path.split("/")[-1] == "w" and own == (*param.receptive, *param.fan_in, *param.fan_out)
 
 
 def _is_vocabulary(path: str, param: Param) -> bool:
@@ -118,7 +123,7 @@ def _is_vocabulary(path: str, param: Param) -> bool:
 
 def _axes(path: str, param: Param) -> tuple[int, ...]:
     """What is summed over, of one layer; rows of a table are outputs of the read-out that is tied to it."""
-    return (1,) if _is_vocabulary(path, param) else tuple(range(len(param.fan_in)))
+    return (1,) if _is_vocabulary(path, param) else tuple(range(len(param.receptive + param.fan_in)))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))

@@ -10,9 +10,9 @@ noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of re
 `jnn.environments`, the stateless train step under `jnn.train`, hundreds of runs as one program under `jnn.sweep`, rates
 and scales that hold at every width under `jnn.maximal_update` (`jnn.mup` for short), what is done to a trained model
 under `jnn.finetune`, in fewer bits under `jnn.quantization`, what its scores rest on under `jnn.explain`, what puts a
-step on many devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are not there under
-`jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, what must hold for every block under `jnn.laws`,
-and any of it as a file that needs no jnn under `jnn.eject`.
+step on many devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that are
+not there under `jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, what must hold for every block
+under `jnn.laws`, and any of it as a file that needs no jnn under `jnn.eject`.
 """
 
 import importlib

@@ -28,6 +28,7 @@ import numpy as np
 from jnn.param import Param, array_type
 from jnn.precision import wide_dtype, wide_integers
 
+KEPT = ("int8", "int4", "w8a8", "float")  # the names under which a weight in parts has its numbers
 # what others call a parameter of ours
 ELSEWHERE = {
     "w": ("kernel", "weight", "weights"),
@@ -107,7 +108,8 @@ def params(
     for own in need + may:
         if own in p:
             for part, x in p[own].items() if is_quantized(p[own]) else ():
-                array(layer, x, f"{what}[{own!r}][{part!r}]")
+                if part != "sums":
+                    array(layer, x, f"{what}[{own!r}][{part!r}]")
             if not hasattr(p[own], "keys"):
                 array(layer, p[own], f"{what}[{own!r}]")
         elif other := next((name for name in ELSEWHERE.get(own, ()) if name in p and name not in need + may), None):
@@ -124,10 +126,11 @@ def params(
 
 def _plain(layer: str, p: Any, names: tuple[str, ...], what: str, may: bool) -> None:
     """Raises if a layer that multiplies by itself is given what only linear maps read."""
-    if quantized := next((own for own in names if own in p and is_quantized(p[own]) and not may), None):
+    refused = lambda w: is_quantized(w) and not (may and ("int8" in w or "int4" in w))
+    if quantized := next((own for own in names if own in p and refused(p[own])), None):
         raise ValueError(
-            f"{layer}: expected an array for {what}[{quantized!r}], found integers with scales, which linear maps, "
-            "convolutions and embeddings alone read. Leave it out: quantize(..., where=...)."
+            f"{layer}: expected an array for {what}[{quantized!r}], found {_kept_as(p[quantized])}. Leave it out by "
+            "where=..., of what made it."
         )
     if "w" in names and "lora" in p:
         raise ValueError(
@@ -135,9 +138,16 @@ def _plain(layer: str, p: Any, names: tuple[str, ...], what: str, may: bool) -> 
         )
 
 
+def _kept_as(w: Any) -> str:
+    if "int8" in w or "int4" in w:
+        return "integers with scales, which linear maps, convolutions and embeddings alone read"
+    return "a weight whose inputs are in 8 bits or observed, which linear maps alone read"
+
+
 def is_quantized(w: Any) -> bool:
-    """Whether a weight is integers with scales, as `jnn.layers.quantize_weight` makes them."""
-    return hasattr(w, "keys") and "scales" in w and ("int8" in w or "int4" in w)
+    """Whether a weight is kept in parts, as `jnn.quantization` makes them: integers with scales, or floats with what is
+    done to their inputs."""
+    return hasattr(w, "keys") and any(name in w for name in KEPT)
 
 
 def maps(layer: str, p: Any, *names: str, more: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> None:

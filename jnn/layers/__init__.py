@@ -67,6 +67,7 @@ from jnn.layers._embed import embed, embed_spec, unembed
 from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._expert_choice import expert_choice, within_capacity
 from jnn.layers._expert_routing import Routing, load_balance, route, router_z
+from jnn.layers._fake_quantize import fake_quantize
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
@@ -124,7 +125,14 @@ from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relati
 from jnn.layers._prefix import prefix_spec
 from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_cell_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
-from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
+from jnn.layers._quantized_weight import (
+    block_sizes,
+    dequantize_weight,
+    integer_weight,
+    quantize_weight,
+    weight_scales,
+    weight_shape,
+)
 from jnn.layers._quantum_circuit import (
     data_reuploading,
     data_reuploading_spec,
@@ -174,6 +182,7 @@ from jnn.layers._vector_quantize import (
     vector_quantize,
     vector_quantize_spec,
 )
+from jnn.layers._weight_inputs import bin_edges, input_statistics, sums_shape
 from jnn.layers._weight_norm import weight_norm, weight_norm_spec, weight_standardization
 from jnn.layers._wkv import wkv
 
@@ -232,6 +241,7 @@ __all__ = [
     "bigbird_blocks",
     "bilinear",
     "bilinear_spec",
+    "bin_edges",
     "block_sizes",
     "block_sparse_attention",
     "blur_pool",
@@ -282,6 +292,7 @@ __all__ = [
     "entangling_layers",
     "expert_choice",
     "expert_mlps",
+    "fake_quantize",
     "feature_pyramid",
     "feature_pyramid_spec",
     "feed_forward",
@@ -326,8 +337,10 @@ __all__ = [
     "hyper_weights",
     "induced_set_attention_block",
     "induced_set_attention_block_spec",
+    "input_statistics",
     "instance_norm",
     "instance_norm_spec",
+    "integer_weight",
     "inverse_affine_coupling",
     "inverse_autoregressive_flow",
     "kan",
@@ -443,6 +456,7 @@ __all__ = [
     "sru_cell_spec",
     "stacked_rnn",
     "strided_blocks",
+    "sums_shape",
     "token_dropout",
     "unembed",
     "unfold",
@@ -455,6 +469,7 @@ __all__ = [
     "weigh_experts",
     "weight_norm",
     "weight_norm_spec",
+    "weight_scales",
     "weight_shape",
     "weight_standardization",
     "within_capacity",

@@ -15,7 +15,9 @@ from jax.typing import DTypeLike
 
 from jnn import backend, checks
 from jnn.initializers import Init, lecun_normal, zeros
+from jnn.layers._int8_product import int8_product
 from jnn.layers._quantized_weight import Weight, dequantize_weight, quantized_product, weight_dtype, weight_shape
+from jnn.layers._weight_inputs import prepared
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, narrow, over_last_axes, wide
 from jnn.vectors import length
@@ -72,7 +74,8 @@ def linear(p: Params, x: jax.Array, *, in_axes: int = 1) -> jax.Array:
 
     Args:
       p: {"w": (*d_in, *d_out), "b": (*d_out,), "lora": {"down": (*d_in, rank), "up": (rank, *d_out), "magnitude":
-        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight`.
+        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight`, or of
+        `jnn.quantization`.
       x: (..., *d_in), floating point.
       in_axes: how many axes d_in has.
 
@@ -102,13 +105,21 @@ def linear(p: Params, x: jax.Array, *, in_axes: int = 1) -> jax.Array:
 def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
     """x (..., *d_in) times w (*d_in, *d_out), in x's dtype."""
     if checks.is_quantized(w):
-        return quantized_product(w, x, in_axes)
+        return _product_in_parts(x, w, in_axes)
     w = w.astype(x.dtype)
     if backend.choose("dense") != "flat":
         return jnp.tensordot(x, w, axes=in_axes)
     d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
     y = x.reshape(-1, math.prod(d_in)) @ w.reshape(math.prod(d_in), -1)
     return y.reshape(*x.shape[: x.ndim - in_axes], *d_out)
+
+
+def _product_in_parts(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
+    """`product` with a weight of integers, or whose inputs are something's concern."""
+    x = prepared(w, x, in_axes)
+    if "float" in w:
+        return product(x, w["float"], in_axes)
+    return int8_product(w, x, in_axes) if "w8a8" in w else quantized_product(w, x, in_axes)
 
 
 def merge_weight(p: Params) -> jax.Array:
@@ -120,10 +131,18 @@ def merge_weight(p: Params) -> jax.Array:
     Returns:
       w, in its dtype, the sums in float32 at least.
 
+    Raises:
+      ValueError: it is more than a weight: its inputs are in 8 bits, or observed.
+
     >>> lora = {"down": jnp.ones((2, 1)), "up": jnp.array([[0.5, 0.0]])}
     >>> merge_weight({"w": jnp.eye(2), "lora": lora}).tolist()
     [[1.5, 0.0], [0.5, 1.0]]
     """
+    if checks.is_quantized(p["w"]) and (more := {"float", "w8a8"} & p["w"].keys()):
+        raise ValueError(
+            f"merge_weight: expected a weight, found {min(more)!r}, whose inputs are in 8 bits or observed: linear "
+            "maps alone read that. Leave it out by where=..., or give jnn.quantization.dequantize(p)."
+        )
     if "lora" not in p:
         return dequantize_weight(p["w"])
     lora, (_, merged) = p["lora"], _matrices(p)

@@ -30,8 +30,8 @@ def fake_quantize(x: jax.Array, scale: jax.Array | float, bits: int = 8) -> jax.
       bits: 2 to 16, of which multiples are from -(2^(bits - 1) - 1) to that.
 
     Returns:
-      (...), in x's dtype. The gradient of x is 1 within the range and 0 beyond; of the scale by how much rounding
-      moved x, in scales, and beyond the range by how many scales that is long.
+      (...), in x's dtype. The gradient of x is 1 where the nearest multiple is in range, and 0 beyond; of the scale
+      by how much rounding moved x, in scales, and beyond the range by how many scales that is long.
 
     Raises:
       TypeError: x is not floating point.
@@ -57,11 +57,12 @@ def _rounded(x: jax.Array, scale: jax.Array, most: int) -> jax.Array:
 
 @_rounded.defjvp
 def _rounded_jvp(most: int, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    inside = lambda x, scale: jnp.abs(jnp.round(x / scale)) <= most  # also a greatest that is 127.00001 scales long
+
     def slope(x: jax.Array, scale: jax.Array) -> jax.Array:
-        moved = jnp.round(x / scale) - x / scale
-        return jnp.where(jnp.abs(x / scale) <= most, moved, jnp.sign(x) * most)
+        return jnp.where(inside(x, scale), jnp.round(x / scale) - x / scale, jnp.sign(x) * most)
 
     (x, scale), (dx, dscale) = primals, tangents
-    within = over_blocks(lambda x, scale: (jnp.abs(x / scale) <= most).astype(x.dtype), x, scale)
+    within = over_blocks(lambda x, scale: inside(x, scale).astype(x.dtype), x, scale)
     by_scale = over_blocks(lambda slope, dscale: slope * dscale, over_blocks(slope, x, scale), dscale)
     return _rounded(x, scale, most), within * dx + by_scale

@@ -117,6 +117,7 @@ def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
 def _product_in_parts(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
     """`product` with a weight of integers, or whose inputs are something's concern."""
     x = prepared(w, x, in_axes)
+    w = {name: part for name, part in w.items() if name != "input_factors"}  # they are in x now
     if "float" in w:
         return product(x, w["float"], in_axes)
     return int8_product(w, x, in_axes) if "w8a8" in w else quantized_product(w, x, in_axes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,12 @@ from jnn.precision import wide
 from jnn.quantization._gptq import check_observed
 from jnn.quantization._observe import Sums, observed
 from jnn.quantization._weights import change_weights, summed_axes
+
+
+class _How(NamedTuple):
+    bits: int
+    group: int | None
+    tried: int
 
 
 def awq(
@@ -69,18 +75,18 @@ def awq(
         check_observed("awq", path, own["gram"])
         axis = tuple(a - param.stacked for a in summed_axes(path, param))
         block_sizes("awq", w.shape[param.stacked :], axis, bits, group)
-        quantized = partial(_awq_weight, in_axes=len(axis), bits=bits, group=group, tried=tried)
-        for _ in range(param.stacked):
-            quantized = jax.vmap(quantized)
-        return jax.jit(quantized)(w, own["gram"], own["magnitude"])
+        return _awq(w, own["gram"], own["magnitude"], len(axis), _How(bits, group, tried), param.stacked)
 
     return change_weights("awq", p, spec, maps, one)
 
 
-def _awq_weight(
-    w: jax.Array, gram: jax.Array, magnitude: jax.Array, *, in_axes: int, bits: int, group: int | None, tried: int
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _awq(
+    w: jax.Array, gram: jax.Array, magnitude: jax.Array, in_axes: int, how: _How, stacked: int
 ) -> dict[str, jax.Array]:
-    """One weight (*d_in, *d_out) by the exponent whose outputs err least."""
+    """One weight (*d_in, *d_out) by the exponent whose outputs err least; or one after another of a stack."""
+    if stacked:
+        return jax.lax.map(lambda one: _awq(*one, in_axes, how, stacked - 1), (w, gram, magnitude))
     d_in = w.shape[:in_axes]
     usual = jnp.maximum(magnitude / jnp.maximum(magnitude.mean(), jnp.finfo(jnp.float32).tiny), 1e-4)
 
@@ -88,12 +94,14 @@ def _awq_weight(
         larger = usual**exponent
         larger = (larger / jnp.sqrt(larger.max() * larger.min())).reshape(d_in)
         spread = larger.reshape(*d_in, *(1,) * (w.ndim - in_axes))
-        q = quantize_weight((wide(w) * spread).astype(w.dtype), axis=tuple(range(in_axes)), bits=bits, group=group)
+        q = quantize_weight(
+            (wide(w) * spread).astype(w.dtype), axis=tuple(range(in_axes)), bits=how.bits, group=how.group
+        )
         return q | {"input_factors": (1 / larger).astype(w.dtype)}
 
     def error(exponent: jax.Array) -> jax.Array:
         wrong = (dequantize_weight(quantized(exponent), jnp.float32) - wide(w)).reshape(math.prod(d_in), -1)
         return jnp.sum(wrong * (gram @ wrong))
 
-    exponents = jnp.arange(tried) / tried
+    exponents = jnp.arange(how.tried) / how.tried
     return quantized(exponents[jnp.argmin(jax.lax.map(error, exponents))])

@@ -76,10 +76,7 @@ def gptq(
         check_observed("gptq", path, own["gram"])
         axis = tuple(a - param.stacked for a in summed_axes(path, param))
         block_sizes("gptq", w.shape[param.stacked :], axis, bits, group)
-        quantized = partial(gptq_weight, in_axes=len(axis), how=how)
-        for _ in range(param.stacked):
-            quantized = jax.vmap(quantized)
-        return jax.jit(quantized)(w, own["gram"])
+        return _gptq(w, own["gram"], len(axis), how, param.stacked)
 
     return change_weights("gptq", p, spec, matching("gptq", linear_maps("gptq", spec), where, "linear map"), one)
 
@@ -93,8 +90,11 @@ def check_observed(name: str, path: str, gram: jax.Array) -> None:
         )
 
 
-def gptq_weight(w: jax.Array, gram: jax.Array, *, in_axes: int, how: _How) -> dict[str, jax.Array]:
-    """One weight (*d_in, *d_out) quantized, given its inputs' Gram matrix (i, i)."""
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _gptq(w: jax.Array, gram: jax.Array, in_axes: int, how: _How, stacked: int) -> dict[str, jax.Array]:
+    """One weight (*d_in, *d_out) quantized, given its inputs' Gram matrix (i, i); or one after another of a stack."""
+    if stacked:
+        return jax.lax.map(lambda one: _gptq(*one, in_axes, how, stacked - 1), (w, gram))
     matrix = wide(w).reshape(math.prod(w.shape[:in_axes]), -1)
     axis = tuple(range(in_axes))
     scales = weight_scales(w, axis=axis, bits=how.bits, group=how.group)

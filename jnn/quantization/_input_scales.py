@@ -125,7 +125,7 @@ def _best(histogram: jax.Array, error: Error) -> jax.Array:
     greatest = absmax_scale(histogram)
 
     def one(counts: jax.Array, most: jax.Array) -> jax.Array:
-        centers, scales = jnp.where(counts > 0, middles, 0), most * TRIED
+        centers, scales = jnp.where(counts > 0, middles, 0), jnp.maximum(most * TRIED, jnp.finfo(jnp.float32).tiny)
         return scales[jnp.argmin(jax.lax.map(lambda scale: error(counts, centers, scale), scales))]
 
     flat = histogram.reshape(-1, histogram.shape[-1])

@@ -39,7 +39,10 @@ def test_sums_are_those_of_the_inputs(rng):
     x = rng.normal(size=(6, int(rng.integers(1, 4)), 3)).astype(np.float32)
     sums = observe(two_maps, p, SPEC, x, of=ALL)
     flat = x.reshape(-1, 3).astype(np.float64)
-    for path, met in {"a/w": flat, "b/w": np.maximum(flat @ np.asarray(p["a"]["w"]) + np.asarray(p["a"]["b"]), 0)}.items():
+    for path, met in {
+        "a/w": flat,
+        "b/w": np.maximum(flat @ np.asarray(p["a"]["w"]) + np.asarray(p["a"]["b"]), 0),
+    }.items():
         want = {"rows": len(met), "gram": met.T @ met, "magnitude": np.abs(met).sum(0)}
         close({name: sums[path][name] for name in want}, want)
         assert sums[path]["histogram"].sum() == met.size

@@ -31,6 +31,7 @@ BELOW = {
     "boxes": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "image_similarity": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "audio": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
+    "input_sums": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "vectors": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "metrics": "data graphs inspect launch layers losses models parallel preflight train",
     "layers": "finetune data graphs inspect launch losses models parallel preflight train",

@@ -182,7 +182,6 @@ from jnn.layers._vector_quantize import (
     vector_quantize,
     vector_quantize_spec,
 )
-from jnn.layers._weight_inputs import bin_edges, input_statistics, sums_shape
 from jnn.layers._weight_norm import weight_norm, weight_norm_spec, weight_standardization
 from jnn.layers._wkv import wkv
 
@@ -241,7 +240,6 @@ __all__ = [
     "bigbird_blocks",
     "bilinear",
     "bilinear_spec",
-    "bin_edges",
     "block_sizes",
     "block_sparse_attention",
     "blur_pool",
@@ -337,7 +335,6 @@ __all__ = [
     "hyper_weights",
     "induced_set_attention_block",
     "induced_set_attention_block_spec",
-    "input_statistics",
     "instance_norm",
     "instance_norm_spec",
     "integer_weight",
@@ -456,7 +453,6 @@ __all__ = [
     "sru_cell_spec",
     "stacked_rnn",
     "strided_blocks",
-    "sums_shape",
     "token_dropout",
     "unembed",
     "unfold",

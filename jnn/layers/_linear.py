@@ -15,9 +15,10 @@ from jax.typing import DTypeLike
 
 from jnn import backend, checks
 from jnn.initializers import Init, lecun_normal, zeros
+from jnn.input_sums import observed
+from jnn.layers._fake_quantize import fake_quantize
 from jnn.layers._int8_product import int8_product
 from jnn.layers._quantized_weight import Weight, dequantize_weight, quantized_product, weight_dtype, weight_shape
-from jnn.layers._weight_inputs import prepared
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, narrow, over_last_axes, wide
 from jnn.vectors import length
@@ -115,8 +116,13 @@ def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
 
 
 def _product_in_parts(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
-    """`product` with a weight of integers, or whose inputs are something's concern."""
-    x = prepared(w, x, in_axes)
+    """`product` with a weight of integers, or whose inputs are scaled (AWQ), observed, or rounded in training."""
+    if "input_factors" in w:
+        x = (wide(x) * over_last_axes(w["input_factors"], wide(x))).astype(x.dtype)
+    if "sums" in w:
+        x = observed(x, w["sums"], in_axes)
+    if "float" in w and "input_scale" in w:
+        x = fake_quantize(x, w["input_scale"])
     w = {name: part for name, part in w.items() if name != "input_factors"}  # they are in x now
     if "float" in w:
         return product(x, w["float"], in_axes)

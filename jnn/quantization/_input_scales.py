@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.layers import bin_edges
+from jnn.input_sums import bin_edges
 from jnn.param import Spec, linear_maps
 from jnn.quantization._weights import Scales
 

@@ -3,7 +3,7 @@
     observe(f, p, spec, x) -> {path: {"rows", "gram", "magnitude"}}
 
 `f` is any function of parameters and inputs. The statistics come as the gradient to zeros beside the weights (see
-`jnn.layers`), so there is nothing to register and no state: what differentiates, maps and shards a model does so here.
+`jnn.input_sums`), so there is nothing to register and no state: what differentiates, maps and shards a model serves.
 
 Laws: sums of two batches are those of both together; a model's outputs are what they are unobserved.
 """
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.layers import input_statistics, sums_shape
+from jnn.input_sums import INPUT_SUMS, sums_shape
 from jnn.param import Param, Params, Spec, Where, flatten, linear_maps, matching
 from jnn.precision import wide
 from jnn.quantization._weights import change_weights
@@ -59,8 +59,8 @@ def observe(
     >>> int(sums["w"]["rows"]), sums["w"]["gram"].tolist(), sums["w"]["magnitude"].tolist()
     (2, [[10.0, -2.0], [-2.0, 4.0]], [4.0, 2.0])
     """
-    if unknown := sorted({*of} - {*input_statistics}):
-        raise ValueError(f"observe: expected statistics of {sorted(input_statistics)}, found {unknown[0]!r}.")
+    if unknown := sorted({*of} - {*INPUT_SUMS}):
+        raise ValueError(f"observe: expected statistics of {sorted(INPUT_SUMS)}, found {unknown[0]!r}.")
     have = flatten(p)
     maps = matching("observe", linear_maps("observe", spec), where, "linear map")
     chosen = {path: param for path, param in maps.items() if path in have}
@@ -92,7 +92,7 @@ def histogram(x: jax.Array) -> jax.Array:
     >>> h.max().item(), h.sum().item()
     (2.0, 3.0)
     """
-    return input_statistics["histogram"](wide(x).reshape(-1, 1))
+    return INPUT_SUMS["histogram"](wide(x).reshape(-1, 1))
 
 
 def observed(name: str, sums: Sums, path: str, *need: str) -> dict[str, jax.Array]:

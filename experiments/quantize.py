@@ -25,6 +25,7 @@ import jax
 import optax
 from matplotlib.figure import Figure
 
+import jnn
 from experiments import datasets, pictures, quantized
 from experiments.harness import Outcome, launch
 from experiments.options import Common
@@ -81,7 +82,8 @@ def classifier(config: Config, name: str) -> tuple[Subject, dict[str, Any], list
 
     begin = {"params": params, "steps": step_sizes(params, spec, bits=4)}
     tuning = dataclasses.replace(config, steps=config.tuning_steps, learning_rate=config.learning_rate / 4)
-    both, curve = learn(tuning, f"{name}_in_4_bits", aware, data, {}, start=begin)
+    declared = {"params": spec, "steps": jnn.spec_of(begin["steps"])}
+    both, curve = learn(tuning, f"{name}_in_4_bits", aware, data, declared, start=begin)
     in_4_bits = {
         "int4 an output": quantize(params, spec, bits=4),
         "int4 an output, trained so": quantize(both["params"], spec, bits=4, scales=both["steps"]),

@@ -35,6 +35,7 @@ from experiments.options import Common
 from jnn import finetune, layers, models
 from jnn.data import Batches, imdb, in_order
 from jnn.inspect import memory
+from jnn.quantization import quantize
 from jnn.terminal import say
 from jnn.train import LossOutput, create_state, evaluate_on, fit, make_eval, make_step
 
@@ -106,7 +107,7 @@ def tune(config: Config, method: Method, sizes: Any, spec: Any, base: Any, train
     parts = jax.tree.map(jax.numpy.copy, base) if whole else {}
     parts = jnn.init(method.parts(spec), jnn.path_key(key, "parts")) if method.parts else parts
     params = {"head": jnn.init(layers.linear_spec(sizes.embed, 1), jnn.path_key(key, "head")), "parts": parts}
-    given = None if whole else finetune.quantize(base, spec, bits=8, where="blocks/*") if method.bits == 8 else base
+    given = None if whole else quantize(base, spec, bits=8, where="blocks/*") if method.bits == 8 else base
 
     def loss(params, batch, ctx) -> LossOutput:
         p = params["parts"] if whole else finetune.with_parts(ctx.given, params["parts"])

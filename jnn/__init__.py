@@ -9,10 +9,11 @@ from models under `jnn.generation` (`jnn.generate` for short) and for many at a 
 noise under `jnn.diffusion`, what frames spell under `jnn.decoding`, tasks of reinforcement learning under
 `jnn.environments`, the stateless train step under `jnn.train`, hundreds of runs as one program under `jnn.sweep`, rates
 and scales that hold at every width under `jnn.maximal_update` (`jnn.mup` for short), what is done to a trained model
-under `jnn.finetune`, what makes it smaller under `jnn.compression`, what its scores rest on under `jnn.explain`, what
-puts a step on many devices under `jnn.parallel`, its processes under `jnn.launch`, what it would take on machines that
-are not there under `jnn.preflight`; others' weights under `jnn.interop` and `jnn.parity`, what must hold for every
-block under `jnn.laws`, and any of it as a file that needs no jnn under `jnn.eject`.
+under `jnn.finetune`, in fewer bits under `jnn.quantization`, what makes it smaller under `jnn.compression`, what its
+scores rest on under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under
+`jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
+`jnn.interop` and `jnn.parity`, what must hold for every block under `jnn.laws`, and any of it as a file that needs no
+jnn under `jnn.eject`.
 """
 
 import importlib
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         parallel,
         parity,
         preflight,
+        quantization,
         serving,
         sweep,
         train,
@@ -113,6 +115,7 @@ __all__ = [
     "parity",
     "path_key",
     "preflight",
+    "quantization",
     "serving",
     "shardings",
     "spec_of",

@@ -28,6 +28,7 @@ import numpy as np
 from jnn.param import Param, array_type
 from jnn.precision import wide_dtype, wide_integers
 
+KEPT = ("int8", "int4", "w8a8", "float")  # the names under which a weight in parts has its numbers
 # what others call a parameter of ours
 ELSEWHERE = {
     "w": ("kernel", "weight", "weights"),
@@ -84,12 +85,19 @@ def _how_to_array(x: Any, name: str) -> str:
 
 
 def params(
-    layer: str, p: Any, *need: str, may: tuple[str, ...] = (), what: str = "params", adapted: bool = False
+    layer: str,
+    p: Any,
+    *need: str,
+    may: tuple[str, ...] = (),
+    what: str = "params",
+    adapted: bool = False,
+    quantized: bool = False,
 ) -> None:
     """Raises unless p is a dict of arrays (or of such dicts) that holds all that is needed.
 
     It may hold more; but not what a layer reads under another library's name, and, unless weights may be `adapted`,
-    neither integers with scales for what is needed nor a "lora" beside a "w": nobody would read it.
+    neither integers with scales (but where they may be `quantized`) for what is needed nor a "lora" beside a "w":
+    nobody would read it.
     """
     if not hasattr(p, "keys"):
         swapped = f"They come first: {layer}({what}, x)." if isinstance(p, jax.Array | np.ndarray) else ""
@@ -100,7 +108,8 @@ def params(
     for own in need + may:
         if own in p:
             for part, x in p[own].items() if is_quantized(p[own]) or is_factored(p[own]) else ():
-                array(layer, x, f"{what}[{own!r}][{part!r}]")
+                if part != "sums":
+                    array(layer, x, f"{what}[{own!r}][{part!r}]")
             if not hasattr(p[own], "keys"):
                 array(layer, p[own], f"{what}[{own!r}]")
         elif other := next((name for name in ELSEWHERE.get(own, ()) if name in p and name not in need + may), None):
@@ -112,15 +121,16 @@ def params(
             found = f"found the names {sorted(map(str, p))}.{_inside(p, own, what)}"
             raise ValueError(f"{layer}: {_wanted(what, need + may)}; {found}")
     if not adapted:
-        _plain(layer, p, need + may, what)
+        _plain(layer, p, need + may, what, quantized)
 
 
-def _plain(layer: str, p: Any, names: tuple[str, ...], what: str) -> None:
+def _plain(layer: str, p: Any, names: tuple[str, ...], what: str, may: bool) -> None:
     """Raises if a layer that multiplies by itself is given what only linear maps read."""
-    if quantized := next((own for own in names if own in p and is_quantized(p[own])), None):
+    refused = lambda w: is_quantized(w) and not (may and ("int8" in w or "int4" in w))
+    if quantized := next((own for own in names if own in p and refused(p[own])), None):
         raise ValueError(
-            f"{layer}: expected an array for {what}[{quantized!r}], found integers with scales, which linear maps and "
-            "embeddings alone read. Leave it out: quantize(..., where=...)."
+            f"{layer}: expected an array for {what}[{quantized!r}], found {_kept_as(p[quantized])}. Leave it out by "
+            "where=..., of what made it."
         )
     if factored := next((own for own in names if own in p and is_factored(p[own])), None):
         raise ValueError(
@@ -133,9 +143,16 @@ def _plain(layer: str, p: Any, names: tuple[str, ...], what: str) -> None:
         )
 
 
+def _kept_as(w: Any) -> str:
+    if "int8" in w or "int4" in w:
+        return "integers with scales, which linear maps, convolutions and embeddings alone read"
+    return "a weight whose inputs are in 8 bits or observed, which linear maps alone read"
+
+
 def is_quantized(w: Any) -> bool:
-    """Whether a weight is integers with scales, as `jnn.layers.quantize_weight` makes them."""
-    return hasattr(w, "keys") and "scales" in w and ("int8" in w or "int4" in w)
+    """Whether a weight is kept in parts, as `jnn.quantization` makes them: integers with scales, or floats with what is
+    done to their inputs."""
+    return hasattr(w, "keys") and any(name in w for name in KEPT)
 
 
 def is_factored(w: Any) -> bool:

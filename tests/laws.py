@@ -234,7 +234,11 @@ def test_every_draw_that_is_scaled_by_fans_has_the_variance_of_one_map():
     rule, cases = jnn.initializers.VarianceScaling(2.0, "fan_avg", "uniform"), {}
     for row in [row for row in BLOCKS if not is_large(row)]:  # made of the layers of the others
         for path, param in jnn.flatten(row.spec).items():
-            if param.fan_in and len(param.fan_in + param.fan_out) < len(param.axes):
+            if (
+                param.fan_in
+                and jnp.issubdtype(param.dtype, jnp.floating)
+                and len(param.fan_in + param.fan_out) < len(param.axes)
+            ):
                 cases[param.shape, param.stacked, param.receptive] = f"{row.name} {path}", param
 
     @jax.jit

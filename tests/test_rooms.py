@@ -32,6 +32,7 @@ BELOW = {
     "boxes": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "image_similarity": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "audio": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
+    "input_sums": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "vectors": "activations data graphs inspect launch layers losses metrics models parallel preflight train",
     "metrics": "data graphs inspect launch layers losses models parallel preflight train",
     "layers": "finetune data graphs inspect launch losses models parallel preflight train",
@@ -54,6 +55,7 @@ BELOW = {
     "preflight": "finetune data graphs launch losses models",
     "maximal_update": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight"
     " train",
+    "quantization": "data finetune generation graphs inspect launch losses models parallel preflight train",
     "finetune": "data generation graphs inspect launch losses models parallel preflight train",
     "compression": "activations data finetune graphs inspect launch losses metrics models parallel preflight train",
     "explain": "activations data finetune graphs inspect launch layers losses models parallel preflight train",

@@ -27,12 +27,12 @@ import tyro
 from experiments.benchmarks.table import Ratio
 from experiments.options import description
 from jnn.data import read_gguf
-from jnn.finetune import quantize
 from jnn.generation import GREEDY, generate
 from jnn.inspect import format_table
 from jnn.interop.torch import load_state_dict
 from jnn.models import DecoderConfig, decoder_model, decoder_spec, llama_from_gguf
 from jnn.optional import optional
+from jnn.quantization import quantize
 
 Writer = Callable[[np.ndarray, int], np.ndarray]  # a prompt (t,), how many tokens -> those that are written
 

@@ -3,7 +3,6 @@
     lora_spec, dora_spec -> with_lora, merge_lora       products of low rank beside weights
     lora_arrays, load_lora                              saved and read back with their alpha
     adapters_spec, prefixes_spec -> with_parts          bottlenecks behind branches, keys and values before a sequence
-    quantize, quantize_spec, dequantize                 weights in 8 or 4 bits, to be read or to be tuned beside
 
 Here are trees of what is trained or kept; what is computed with them is where it is computed (`jnn.layers.linear`,
 `attention`, `jnn.models.transformer_block`), iff the parameters have it. Which of them a step trains, and which it is
@@ -14,19 +13,15 @@ from jnn.finetune._adapters import adapters_spec, prefixes_spec
 from jnn.finetune._lora import dora_spec, lora_spec, merge_lora, with_lora
 from jnn.finetune._lora_arrays import load_lora, lora_arrays
 from jnn.finetune._parts import with_parts
-from jnn.finetune._quantize import dequantize, quantize, quantize_spec
 
 __all__ = [
     "adapters_spec",
-    "dequantize",
     "dora_spec",
     "load_lora",
     "lora_arrays",
     "lora_spec",
     "merge_lora",
     "prefixes_spec",
-    "quantize",
-    "quantize_spec",
     "with_lora",
     "with_parts",
 ]

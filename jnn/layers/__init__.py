@@ -68,6 +68,7 @@ from jnn.layers._embedding_bag import embedding_bag, embedding_bag_spec
 from jnn.layers._expert_choice import expert_choice, within_capacity
 from jnn.layers._expert_routing import Routing, load_balance, route, router_z
 from jnn.layers._factored_weight import factor_weight
+from jnn.layers._fake_quantize import fake_quantize
 from jnn.layers._feature_pyramid import feature_pyramid, feature_pyramid_spec, spatial_pyramid_pool
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._filter_response_norm import filter_response_norm, filter_response_norm_spec
@@ -125,7 +126,14 @@ from jnn.layers._position_bias import alibi, alibi_slopes, relative_bias, relati
 from jnn.layers._prefix import prefix_spec
 from jnn.layers._projected_lstm_cell import projected_lstm_cell, projected_lstm_cell_spec
 from jnn.layers._qrnn import qrnn, qrnn_spec
-from jnn.layers._quantized_weight import block_sizes, dequantize_weight, quantize_weight, weight_shape
+from jnn.layers._quantized_weight import (
+    block_sizes,
+    dequantize_weight,
+    integer_weight,
+    quantize_weight,
+    weight_scales,
+    weight_shape,
+)
 from jnn.layers._quantum_circuit import (
     data_reuploading,
     data_reuploading_spec,
@@ -284,6 +292,7 @@ __all__ = [
     "expert_choice",
     "expert_mlps",
     "factor_weight",
+    "fake_quantize",
     "feature_pyramid",
     "feature_pyramid_spec",
     "feed_forward",
@@ -330,6 +339,7 @@ __all__ = [
     "induced_set_attention_block_spec",
     "instance_norm",
     "instance_norm_spec",
+    "integer_weight",
     "inverse_affine_coupling",
     "inverse_autoregressive_flow",
     "kan",
@@ -457,6 +467,7 @@ __all__ = [
     "weigh_experts",
     "weight_norm",
     "weight_norm_spec",
+    "weight_scales",
     "weight_shape",
     "weight_standardization",
     "within_capacity",

@@ -87,7 +87,7 @@ def atrous_pyramid(
     checks.map_parts("atrous_pyramid", p["branches"], *range(len(p["branches"])), what="params['branches']")
     if len(dilations) != len(p["branches"]):
         raise ValueError(f"atrous_pyramid: expected a dilation per branch, {len(p['branches'])}, found {dilations}.")
-    spatial = p["branches"][0]["w"].ndim - 2 if p["branches"] else 2
+    spatial = len(weight_shape(p["branches"][0]["w"])) - 2 if p["branches"] else 2
     checks.floats("atrous_pyramid", x, ndim=spatial + 1)
     checks.trailing("atrous_pyramid", x, weight_shape(p["place"]["w"])[:1])
     mean = linear(p["mean"], global_avg_pool(x, spatial=spatial))

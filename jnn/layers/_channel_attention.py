@@ -156,7 +156,7 @@ def cbam(p: dict[str, Any], x: jax.Array) -> jax.Array:
     checks.params("cbam", p["channel"], "down", "up", what="params['channel']")
     checks.map_parts("cbam", p["channel"], "down", "up", what="params['channel']")
     checks.map_parts("cbam", p, "place")
-    spatial = p["place"]["w"].ndim - 2
+    spatial = len(weight_shape(p["place"]["w"])) - 2
     checks.floats("cbam", x, ndim=spatial + 1)
     checks.trailing("cbam", x, weight_shape(p["channel"]["down"]["w"])[:1])
     pooled = (global_avg_pool(x, spatial=spatial), global_max_pool(x, spatial=spatial))

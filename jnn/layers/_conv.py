@@ -19,10 +19,11 @@ from jnn import backend, checks
 from jnn.initializers import Init, he_normal, zeros
 from jnn.layers._convolve import convolve
 from jnn.layers._linear import linear
+from jnn.layers._quantized_weight import dequantize_weight
 from jnn.layers._spatial import one_batch_axis
 from jnn.layers._window import BORDERS, Padding, Window, sliding
 from jnn.layers.kernels._taps import depthwise_by_taps
-from jnn.param import Param, Spec
+from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, narrow
 
 PADDINGS = ("SAME", "VALID", "CAUSAL", *BORDERS)
@@ -70,7 +71,7 @@ def conv_spec(
 
 
 def conv(
-    p: dict[str, jax.Array],
+    p: Params,
     x: jax.Array,
     *,
     stride: int | Sequence[int] = 1,
@@ -84,7 +85,7 @@ def conv(
     "Multi-Scale Context Aggregation by Dilated Convolutions", Yu and Koltun, 2016.
 
     Args:
-      p: {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}, the bias optional.
+      p: {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}, the bias optional; w may be of `quantize_weight`.
       x: (..., *spatial, c_in), floating point, with one spatial axis per axis of the kernel.
       stride: between windows, one int or one per spatial axis.
       padding: "SAME" (zeros; the output has size ceil(spatial / stride)), "VALID" (none), "CAUSAL" (one
@@ -105,15 +106,20 @@ def conv(
     >>> conv(p, jnp.ones((2, 32, 32, 3)), stride=2).shape
     (2, 16, 16, 8)
     """
-    checks.params("conv", p, "w", may=("b",))
+    checks.params("conv", p, "w", may=("b",), quantized=True)
     checks.array("conv", x)
     x = narrow(x)
-    w = p["w"].astype(x.dtype)
+    w = kernel_of(p, x)
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("conv", x, len(window.size))
     check_channels("conv", w, x, groups)
     y = slide(w, flat, window, groups)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
+
+
+def kernel_of(p: Params, x: jax.Array) -> jax.Array:
+    """The weight "w" in x's dtype; integers times their scales."""
+    return dequantize_weight(p["w"], x.dtype) if checks.is_quantized(p["w"]) else p["w"].astype(x.dtype)
 
 
 def check_channels(layer: str, w: jax.Array, x: jax.Array, groups: int) -> None:
@@ -123,7 +129,7 @@ def check_channels(layer: str, w: jax.Array, x: jax.Array, groups: int) -> None:
         raise ValueError(f"{layer}: {groups} groups do not divide the {w.shape[-1]} output channels of its parameters.")
 
 
-def add_channels(p: dict[str, jax.Array], y: jax.Array) -> jax.Array:
+def add_channels(p: Params, y: jax.Array) -> jax.Array:
     """y (..., c) plus the bias "b" (c,), iff p has one."""
     return add_bias(y, p["b"]) if "b" in p else y
 

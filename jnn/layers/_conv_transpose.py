@@ -16,11 +16,11 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Init, he_normal
-from jnn.layers._conv import add_channels, check_channels, conv_spec
+from jnn.layers._conv import add_channels, check_channels, conv_spec, kernel_of
 from jnn.layers._convolve import convolve
 from jnn.layers._spatial import one_batch_axis, per_axis
 from jnn.layers._window import Padding, Window, sliding
-from jnn.param import Spec
+from jnn.param import Params, Spec
 from jnn.precision import narrow
 
 
@@ -57,7 +57,7 @@ def conv_transpose_spec(
 
 
 def conv_transpose(
-    p: dict[str, jax.Array],
+    p: Params,
     x: jax.Array,
     *,
     stride: int | Sequence[int] = 1,
@@ -94,10 +94,10 @@ def conv_transpose(
     >>> conv_transpose(p, jnp.ones((2, 16, 16, 8)), stride=2).shape
     (2, 32, 32, 3)
     """
-    checks.params("conv_transpose", p, "w", may=("b",))
+    checks.params("conv_transpose", p, "w", may=("b",), quantized=True)
     checks.array("conv_transpose", x)
     x = narrow(x)
-    w = p["w"].astype(x.dtype)
+    w = kernel_of(p, x)
     window = sliding("conv_transpose", w.shape[:-2], stride=stride, padding=padding, dilation=dilation)
     flat, leading = one_batch_axis("conv_transpose", x, len(window.size))
     check_channels("conv_transpose", w, x, groups)

@@ -19,6 +19,7 @@ from jnn.layers._depthwise import depthwise_conv, depthwise_conv_spec
 from jnn.layers._drop_path import drop_path as dropped
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._norm import layer_norm, layer_norm_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.param import Param, Spec
 from jnn.precision import over_last_axes, wide
 
@@ -91,5 +92,5 @@ def convnext_block(
     h = wide(linear(p["down"], gelu(linear(p["up"], h), approximate=False)))
     if "layer_scale" in p:
         h = h * over_last_axes(p["layer_scale"], h)
-    h = dropped(h, drop_path, key=key, in_axes=p["depthwise"]["w"].ndim - 1)
+    h = dropped(h, drop_path, key=key, in_axes=len(weight_shape(p["depthwise"]["w"])) - 1)
     return (wide(x) + h).astype(x.dtype)

@@ -14,11 +14,11 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Init, he_normal
-from jnn.layers._conv import PADDINGS, add_channels, conv_spec, slide
+from jnn.layers._conv import PADDINGS, add_channels, conv_spec, kernel_of, slide
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._spatial import one_batch_axis
 from jnn.layers._window import Padding, sliding
-from jnn.param import Spec
+from jnn.param import Params, Spec
 from jnn.precision import narrow
 
 
@@ -52,7 +52,7 @@ def depthwise_conv_spec(
 
 
 def depthwise_conv(
-    p: dict[str, jax.Array],
+    p: Params,
     x: jax.Array,
     *,
     stride: int | Sequence[int] = 1,
@@ -78,10 +78,10 @@ def depthwise_conv(
     >>> depthwise_conv({"w": jnp.ones((3, 3, 1, 8))}, jnp.ones((2, 32, 32, 8))).shape
     (2, 32, 32, 8)
     """
-    checks.params("depthwise_conv", p, "w", may=("b",))
+    checks.params("depthwise_conv", p, "w", may=("b",), quantized=True)
     checks.array("depthwise_conv", x)
     x = narrow(x)
-    w = p["w"].astype(x.dtype)
+    w = kernel_of(p, x)
     window = sliding("depthwise_conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("depthwise_conv", x, len(window.size))
     channels = x.shape[-1]

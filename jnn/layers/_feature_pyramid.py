@@ -14,6 +14,7 @@ from jnn.initializers import Init, lecun_normal
 from jnn.layers._adaptive_pool import adaptive_max_pool
 from jnn.layers._conv import conv, conv_spec
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import weight_shape
 from jnn.layers._resize import resize
 from jnn.param import Spec
 
@@ -97,7 +98,7 @@ def feature_pyramid(p: dict[str, Any], maps: Sequence[jax.Array]) -> list[jax.Ar
         checks.map_parts("feature_pyramid", p[name], *range(len(p[name])), what=f"params[{name!r}]")
     if len(maps) != len(p["lateral"]):
         raise ValueError(f"feature_pyramid: expected {len(p['lateral'])} maps, the finest first; found {len(maps)}.")
-    spatial = p["out"][0]["w"].ndim - 2
+    spatial = len(weight_shape(p["out"][0]["w"])) - 2
     merged: list[jax.Array] = []
     for lateral, x in zip(p["lateral"][::-1], maps[::-1], strict=True):
         y = linear(lateral, x)

@@ -16,6 +16,9 @@ from jax.typing import DTypeLike
 
 from jnn import backend, checks
 from jnn.initializers import Init, lecun_normal, zeros
+from jnn.input_sums import observed
+from jnn.layers._fake_quantize import fake_quantize
+from jnn.layers._int8_product import int8_product
 from jnn.layers._quantized_weight import Weight, dequantize_weight, quantized_product, weight_dtype, weight_shape
 from jnn.param import Param, Params, Spec
 from jnn.precision import add_bias, narrow, over_last_axes, wide
@@ -73,7 +76,8 @@ def linear(p: Params, x: jax.Array, *, in_axes: int = 1) -> jax.Array:
 
     Args:
       p: {"w": (*d_in, *d_out), "b": (*d_out,), "lora": {"down": (*d_in, rank), "up": (rank, *d_out), "magnitude":
-        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight` or `factor_weight`.
+        (*d_out,)}}; all but w, and the magnitude, are optional. w may be of `quantize_weight`, `factor_weight`, or of
+        `jnn.quantization`.
       x: (..., *d_in), floating point.
       in_axes: how many axes d_in has.
 
@@ -103,7 +107,7 @@ def linear(p: Params, x: jax.Array, *, in_axes: int = 1) -> jax.Array:
 def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
     """x (..., *d_in) times w (*d_in, *d_out), in x's dtype."""
     if checks.is_quantized(w):
-        return quantized_product(w, x, in_axes)
+        return _product_in_parts(x, w, in_axes)
     if checks.is_factored(w):
         return product(product(x, w["down"], in_axes), w["up"], 1)
     w = w.astype(x.dtype)
@@ -112,6 +116,20 @@ def product(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
     d_in, d_out = w.shape[:in_axes], w.shape[in_axes:]
     y = x.reshape(-1, math.prod(d_in)) @ w.reshape(math.prod(d_in), -1)
     return y.reshape(*x.shape[: x.ndim - in_axes], *d_out)
+
+
+def _product_in_parts(x: jax.Array, w: Weight, in_axes: int) -> jax.Array:
+    """`product` with a weight of integers, or whose inputs are scaled (AWQ), observed, or rounded in training."""
+    if "input_factors" in w:
+        x = (wide(x) * over_last_axes(w["input_factors"], wide(x))).astype(x.dtype)
+    if "sums" in w:
+        x = observed(x, w["sums"], in_axes)
+    if "float" in w and "input_scale" in w:
+        x = fake_quantize(x, w["input_scale"])
+    w = {name: part for name, part in w.items() if name != "input_factors"}  # they are in x now
+    if "float" in w:
+        return product(x, w["float"], in_axes)
+    return int8_product(w, x, in_axes) if "w8a8" in w else quantized_product(w, x, in_axes)
 
 
 def merge_weight(p: Params) -> jax.Array:
@@ -123,10 +141,18 @@ def merge_weight(p: Params) -> jax.Array:
     Returns:
       w, in its dtype, the sums in float32 at least.
 
+    Raises:
+      ValueError: it is more than a weight: its inputs are in 8 bits, or observed.
+
     >>> lora = {"down": jnp.ones((2, 1)), "up": jnp.array([[0.5, 0.0]])}
     >>> merge_weight({"w": jnp.eye(2), "lora": lora}).tolist()
     [[1.5, 0.0], [0.5, 1.0]]
     """
+    if checks.is_quantized(p["w"]) and (more := {"float", "w8a8"} & p["w"].keys()):
+        raise ValueError(
+            f"merge_weight: expected a weight, found {min(more)!r}, whose inputs are in 8 bits or observed: linear "
+            "maps alone read that. Leave it out by where=..., or give jnn.quantization.dequantize(p)."
+        )
     if "lora" not in p:
         return dequantize_weight(p["w"])
     if checks.is_factored(p["w"]):

@@ -11,7 +11,7 @@ further than half its scale from what it was; x has a gradient, the integers hav
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -51,13 +51,48 @@ def quantize_weight(
     >>> q["int8"].tolist(), q["scales"].tolist()
     ([[1, -127], [-127, 0]], [[1.0, 2.0]])
     """
+    return integer_weight(w, weight_scales(w, axis=axis, bits=bits, group=group), bits)
+
+
+def weight_scales(w: jax.Array, *, axis: int | Sequence[int] = 0, bits: int = 8, group: int | None = None) -> jax.Array:
+    """Scales of `quantize_weight`: those by which the greatest of each block is 127, or of 4 bits 7.
+
+    Args, Raises: as `quantize_weight`.
+
+    Returns:
+      As many axes as w, in w's dtype.
+
+    >>> weight_scales(jnp.array([[1.0, -254.0], [-127.0, 0.0]])).tolist()
+    [[1.0, 2.0]]
+    """
     checks.floats("quantize_weight", w)
     cut, inner = _cut(w.shape, block_sizes("quantize_weight", w.shape, axis, bits, group))
-    parts, most = wide(w).reshape(cut), 2 ** (bits - 1) - 1
-    greatest = jnp.max(jnp.abs(parts), inner)
-    scale = _scale(greatest, most, w.dtype)
-    q = jnp.round(parts / jnp.expand_dims(wide(scale), inner)).clip(-most, most).astype(jnp.int8).reshape(w.shape)
-    return {"int8": q, "scales": scale} if bits == 8 else {"int4": _pack(q), "scales": scale}
+    return _scale(jnp.max(jnp.abs(wide(w).reshape(cut)), inner), 2 ** (bits - 1) - 1, w.dtype)
+
+
+def integer_weight(w: jax.Array, scales: jax.Array, bits: int = 8) -> QuantizedWeight:
+    """Integer weight: the nearest multiples of given scales, as `quantize_weight` keeps them.
+
+    Args:
+      w: floating point.
+      scales: as many axes as w, positive: one for a block of w each.
+      bits: 8 or 4.
+
+    Returns:
+      As `quantize_weight`; what is beyond the greatest multiple is that.
+
+    Raises:
+      ValueError: bits are neither 8 nor 4, two do not divide the last axis, or the scales' axes not w's.
+
+    >>> integer_weight(jnp.array([[1.0], [-9.0]]), jnp.array([[0.5]]), 4 + 4)["int8"].tolist()
+    [[2], [-18]]
+    """
+    checks.floats("integer_weight", w)
+    _check_bits("integer_weight", w.shape, bits)
+    blocks_of("integer_weight", w.shape, scales.shape)
+    most = 2 ** (bits - 1) - 1
+    q = over_blocks(lambda w, scale: jnp.round(w / scale).clip(-most, most).astype(jnp.int8), wide(w), wide(scales))
+    return {"int8": q, "scales": scales} if bits == 8 else {"int4": _pack(q), "scales": scales}
 
 
 def _scale(greatest: jax.Array, most: int, dtype: Any) -> jax.Array:
@@ -72,10 +107,7 @@ def block_sizes(
     where: str, shape: Sequence[int], axis: int | Sequence[int], bits: int, group: int | None
 ) -> tuple[int, ...]:
     """For each axis of a weight, how many share a scale; raises unless they divide it."""
-    if bits not in (8, 4):
-        raise ValueError(f"{where}: expected 8 or 4 bits, found {bits!r}.")
-    if bits == 4 and shape[-1] % 2:
-        raise ValueError(f"{where}: 4 bits go two in a byte along the last axis, found {tuple(shape)}. Take bits=8.")
+    _check_bits(where, shape, bits)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if not axes or not all(-len(shape) <= i < len(shape) for i in axes):
         raise ValueError(f"{where}: expected axes of a weight {tuple(shape)} that are summed over, found {axis}.")
@@ -89,6 +121,30 @@ def block_sizes(
     return tuple(own if i == axes[-1] else 1 for i in range(len(shape)))
 
 
+def _check_bits(where: str, shape: Sequence[int], bits: int) -> None:
+    if bits not in (8, 4):
+        raise ValueError(f"{where}: expected 8 or 4 bits, found {bits!r}.")
+    if bits == 4 and shape[-1] % 2:
+        raise ValueError(f"{where}: 4 bits go two in a byte along the last axis, found {tuple(shape)}. Take bits=8.")
+
+
+def blocks_of(where: str, shape: Sequence[int], scales: Sequence[int]) -> tuple[int, ...]:
+    """For each axis, how many share a scale, of which there are so many; raises unless they divide it."""
+    if len(shape) != len(scales) or any(n % max(m, 1) or not m for n, m in zip(shape, scales, strict=True)):
+        raise ValueError(
+            f"{where}: expected scales of as many axes as {tuple(shape)}, that divide them, found {tuple(scales)}."
+        )
+    return tuple(n // m for n, m in zip(shape, scales, strict=True))
+
+
+def over_blocks(f: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, scale: jax.Array) -> jax.Array:
+    """f(x, scale) of each element of x and the scale of its block, or the one of all."""
+    if not scale.ndim:
+        return f(x, scale)
+    cut, inner = _cut(x.shape, [n // m for n, m in zip(x.shape, scale.shape, strict=True)])
+    return f(x.reshape(cut), jnp.expand_dims(scale, inner)).reshape(x.shape)
+
+
 def dequantize_weight(w: Weight, dtype: DTypeLike | None = None) -> jax.Array:
     """Dequantized weight: integers times their scales; a product of `factor_weight` multiplied out; an array as it is.
 
@@ -100,9 +156,12 @@ def dequantize_weight(w: Weight, dtype: DTypeLike | None = None) -> jax.Array:
     [[0.5, -254.0]]
     """
     if checks.is_quantized(w):
-        q, scale = integers(w), wide(w["scales"])
-        cut, inner = _cut(q.shape, [n // m for n, m in zip(q.shape, scale.shape, strict=True)])
-        values = (q.reshape(cut).astype(scale.dtype) * jnp.expand_dims(scale, inner)).reshape(q.shape)
+        if "float" in w:
+            return dequantize_weight(w["float"], dtype)
+        values = over_blocks(lambda q, scale: q.astype(scale.dtype) * scale, integers(w), wide(w["scales"]))
+        if "input_factors" in w:
+            factors = wide(w["input_factors"])
+            values = values * factors.reshape(*factors.shape, *(1,) * (values.ndim - factors.ndim))
         return values.astype(w["scales"].dtype if dtype is None else dtype)
     if checks.is_factored(w):
         product = jnp.tensordot(wide(w["down"]), wide(w["up"]), 1)
@@ -112,8 +171,8 @@ def dequantize_weight(w: Weight, dtype: DTypeLike | None = None) -> jax.Array:
 
 def integers(w: QuantizedWeight) -> jax.Array:
     """The integers of a quantized weight, one in a byte."""
-    if "int8" in w:
-        return w["int8"]
+    if "int4" not in w:
+        return w["int8"] if "int8" in w else w["w8a8"]
     *leading, half = w["int4"].shape
     return jnp.stack(_unpack(w["int4"]), -1).reshape(*leading, 2 * half)
 
@@ -124,15 +183,15 @@ def weight_shape(w: Any) -> tuple[int, ...]:
         return (*w["down"].shape[:-1], *w["up"].shape[1:])
     if not checks.is_quantized(w):
         return tuple(w.shape)
-    shape = tuple(w["int8"].shape if "int8" in w else w["int4"].shape)
-    return shape if "int8" in w else (*shape[:-1], 2 * shape[-1])
+    shape = tuple(next(w[name] for name in checks.KEPT if name in w).shape)
+    return (*shape[:-1], 2 * shape[-1]) if "int4" in w else shape
 
 
 def weight_dtype(w: Any) -> Any:
     """The dtype of a weight's values."""
     if checks.is_factored(w):
         return w["down"].dtype
-    return w["scales"].dtype if checks.is_quantized(w) else w.dtype
+    return (w["float"] if "float" in w else w["scales"]).dtype if checks.is_quantized(w) else w.dtype
 
 
 def quantized_product(w: QuantizedWeight, x: jax.Array, in_axes: int) -> jax.Array:

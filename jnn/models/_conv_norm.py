@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Initializer, ones, zeros
-from jnn.layers import batch_norm, batch_norm_spec, conv, conv_spec, depthwise_conv
+from jnn.layers import batch_norm, batch_norm_spec, conv, conv_spec, depthwise_conv, weight_shape
 from jnn.param import Param, Params, Spec
 
 Stats = dict[str, Any]  # nested, by the names of the norms
@@ -92,9 +92,9 @@ def padded_conv(
     Only a `grouped` one reads off the weights how many groups there are: whoever reads images must not take those of
     other channels for groups.
     """
-    checks.params("conv", p, "w", may=("b",))
+    checks.params("conv", p, "w", may=("b",), quantized=True)
     checks.array("conv", x)
-    *size, c_in, _ = p["w"].shape
+    *size, c_in, _ = weight_shape(p["w"])
     pads = [n // 2 for n in size] if padding is None else padding
     if not grouped:
         return conv(p, x, stride=stride, padding=pads)

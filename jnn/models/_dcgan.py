@@ -18,7 +18,15 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import normal
-from jnn.layers import batch_norm, batch_norm_spec, conv, conv_spec, conv_transpose, conv_transpose_spec
+from jnn.layers import (
+    batch_norm,
+    batch_norm_spec,
+    conv,
+    conv_spec,
+    conv_transpose,
+    conv_transpose_spec,
+    weight_shape,
+)
 from jnn.models._conv_norm import Stats
 from jnn.param import Params, Spec
 
@@ -137,7 +145,7 @@ def dcgan_discriminator(
     checks.floats("dcgan_discriminator", x, ndim=3)
     checks.params("dcgan_discriminator", p["layer1"]["conv"], "w", what="params['layer1']['conv']")
     side = 4 * 2 ** (len(p) - 1)
-    checks.trailing("dcgan_discriminator", x, (side, side, p["layer1"]["conv"]["w"].shape[-2]))
+    checks.trailing("dcgan_discriminator", x, (side, side, weight_shape(p["layer1"]["conv"]["w"])[-2]))
     seen: Stats = {}
     for i in range(1, len(p) + 1):
         name, stride, padding = f"layer{i}", *((1, 0) if i == len(p) else (2, 1))

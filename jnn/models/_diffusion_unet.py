@@ -28,6 +28,7 @@ from jnn.layers import (
     linear,
     linear_spec,
     rotary_rates,
+    weight_shape,
 )
 from jnn.models._unet import check_halved
 from jnn.param import Params, Spec, check_key, path_key
@@ -140,7 +141,7 @@ def diffusion_unet(
             f"diffusion_unet: expected t {x.shape[:-3]}, one time an image, found {checks.describe(t)}. For one time "
             "of all, type jnp.full(x.shape[:-3], t)."
         )
-    now = time_embedding(t, p["time"]["fc1"]["w"].shape[0], wide_dtype(x)).astype(x.dtype)
+    now = time_embedding(t, weight_shape(p["time"]["fc1"]["w"])[0], wide_dtype(x)).astype(x.dtype)
     clock = gather(p["time"], "time")
     now = jax.nn.silu(linear(clock["fc2"], jax.nn.silu(linear(clock["fc1"], now))))
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers import squeeze_excitation, squeeze_excitation_spec
+from jnn.layers import squeeze_excitation, squeeze_excitation_spec, weight_shape
 from jnn.models._conv_norm import Stats, conv_norm, conv_norm_spec
 from jnn.models._residual_stages import added
 from jnn.param import Params, Spec
@@ -112,7 +112,7 @@ def inverted_residual(
         h, seen["expand"] = unit(p["expand"], h, stats and stats["expand"])
         h = activation(h)
     # of half the channels the filters would be taken for two each, a multiplier
-    checks.trailing("inverted_residual", h, p["depthwise"]["conv"]["w"].shape[-1:])
+    checks.trailing("inverted_residual", h, weight_shape(p["depthwise"]["conv"]["w"])[-1:])
     h, seen["depthwise"] = unit(p["depthwise"], h, stats and stats["depthwise"], stride=stride, grouped=True)
     h = activation(h)
     h = gate(p["squeeze"], h) if "squeeze" in p else h

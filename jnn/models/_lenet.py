@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import gather
 from jnn.initializers import constant, lecun_uniform
-from jnn.layers import avg_pool, conv, conv_spec, layer_norm_spec, linear, linear_spec
+from jnn.layers import avg_pool, conv, conv_spec, dequantize_weight, layer_norm_spec, linear, linear_spec
 from jnn.param import Params, Spec
 from jnn.precision import add_bias, over_last_axes, wide
 
@@ -100,10 +100,10 @@ def _subsample(p: Params, x: jax.Array) -> jax.Array:
 
 def _partial_conv(p: Params, x: jax.Array) -> jax.Array:
     """Each map of C3 from its own maps of S2: one convolution whose other weights are zero."""
-    w, b, first = jnp.zeros((5, 5, 6, 16), p["six"]["w"].dtype), [], 0
+    w, b, first = jnp.zeros((5, 5, 6, 16), dequantize_weight(p["six"]["w"]).dtype), [], 0
     for name, maps in CONNECTIONS.items():
         reads, made = jnp.asarray(maps).T, first + jnp.arange(len(maps))[None]
-        w = w.at[:, :, reads, made].set(p[name]["w"])
+        w = w.at[:, :, reads, made].set(dequantize_weight(p[name]["w"]))
         b += [p[name]["b"]] if "b" in p[name] else []
         first += len(maps)
     whole = {"w": w} | ({"b": jnp.concatenate(b)} if b else {})

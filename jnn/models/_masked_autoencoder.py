@@ -21,7 +21,15 @@ from jnn import checks
 from jnn.activations import gelu
 from jnn.axes import constrain, gather
 from jnn.initializers import normal
-from jnn.layers import layer_norm, layer_norm_spec, learned_positions_spec, linear, linear_spec, scan_layers
+from jnn.layers import (
+    layer_norm,
+    layer_norm_spec,
+    learned_positions_spec,
+    linear,
+    linear_spec,
+    scan_layers,
+    weight_shape,
+)
 from jnn.models._arrange import Norm
 from jnn.models._patch_tokens import own_tokens, placed_tokens
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
@@ -145,7 +153,7 @@ def masked_autoencoder(
     how: dict[str, Any] = {"norm": norm, "activation": activation, "remat": remat}
     silent: dict[str, Any] = {"key": None, "rate": 0.0, "drop_path": 0.0}
     h = vit_features("masked_autoencoder", p["encoder"], x, visible=visible, path="encoder/", **silent, **how)
-    squares = p["encoder"]["patch"]["w"].shape[:2]
+    squares = weight_shape(p["encoder"]["patch"]["w"])[:2]
     grid = (x.shape[-3] // squares[0], x.shape[-2] // squares[1])
     return _drawn(p["decoder"], h, visible, grid, own_tokens(p["encoder"]), **how)
 

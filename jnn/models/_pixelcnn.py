@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import gather
-from jnn.layers import conv, conv_spec, scan_layers
+from jnn.layers import conv, conv_spec, scan_layers, weight_shape
 from jnn.param import Params, Spec, stack
 
 
@@ -80,7 +80,7 @@ def pixelcnn(p: Params, x: jax.Array) -> jax.Array:
     checks.params("pixelcnn", p, "stem", "blocks", "head", "out")
     checks.params("pixelcnn", p["stem"], "w", may=("b",), what="params['stem']")
     checks.floats("pixelcnn", x, ndim=3)
-    channels = p["stem"]["w"].shape[-2]
+    channels = weight_shape(p["stem"]["w"])[-2]
 
     def block(p: Params, x: jax.Array, key: jax.Array | None, beside: object) -> jax.Array:
         h = x

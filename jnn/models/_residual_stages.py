@@ -16,7 +16,7 @@ import jax
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import drop_path as dropped
-from jnn.layers import drop_path_rates, dropout, global_avg_pool, linear, max_pool
+from jnn.layers import drop_path_rates, dropout, global_avg_pool, linear, max_pool, weight_shape
 from jnn.models._conv_norm import Stats
 from jnn.models._stochastic_depth import depth_of, scanned_rates
 from jnn.param import Params, Spec, path_key, stack
@@ -54,7 +54,7 @@ def _stage_stride(i: int) -> int:
 def stem_stride(stem: Params) -> int:
     """2 of a stem of 7x7, for large images, and 1 of any other."""
     checks.params("conv", stem["conv"], "w", may=("b",))
-    return 2 if stem["conv"]["w"].shape[0] == 7 else 1
+    return 2 if weight_shape(stem["conv"]["w"])[0] == 7 else 1
 
 
 def pooled_stem(stem: Params, x: jax.Array) -> jax.Array:
@@ -145,7 +145,7 @@ def added(x: jax.Array, h: jax.Array, drop_path: float, key: jax.Array | None) -
 
 def strided_unit(p: Params, units: Sequence[str]) -> str:
     """The first unit whose kernel is larger than 1."""
-    return next(name for name in units if p[name]["conv"]["w"].shape[0] > 1)
+    return next(name for name in units if weight_shape(p[name]["conv"]["w"])[0] > 1)
 
 
 def head(p: Params, x: jax.Array, rate: float = 0.0, key: jax.Array | None = None) -> jax.Array:

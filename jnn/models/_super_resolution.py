@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import lecun_normal, zeros
-from jnn.layers import conv, conv_spec, pixel_shuffle
+from jnn.layers import conv, conv_spec, pixel_shuffle, weight_shape
 from jnn.param import Params, Spec, stack
 
 
@@ -159,4 +159,4 @@ def edsr(p: Params, x: jax.Array, *, residual_scale: float = 1.0) -> jax.Array:
 def _enlarged(p: Params, x: jax.Array, channels: int) -> jax.Array:
     """Sub-pixel convolution: to so many channels of a larger image."""
     checks.params("conv", p, "w", may=("b",))
-    return pixel_shuffle(conv(p, x), math.isqrt(p["w"].shape[-1] // channels))
+    return pixel_shuffle(conv(p, x), math.isqrt(weight_shape(p["w"])[-1] // channels))

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.axes import constrain, gather
-from jnn.layers import conv, conv_spec, max_pool
+from jnn.layers import conv, conv_spec, max_pool, weight_shape
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._vgg_features import vgg_features, vgg_features_spec
 from jnn.param import Params, Spec
@@ -164,7 +164,7 @@ def alexnet(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5
     checks.floats("alexnet", x, ndim=3)
     for i in range(1, 6):
         name = f"conv{i}"
-        stride, padding = (4, 2) if i == 1 else (1, p[name]["w"].shape[0] // 2)
+        stride, padding = (4, 2) if i == 1 else (1, weight_shape(p[name]["w"])[0] // 2)
         x = jax.nn.relu(conv(gather(p[name], name), x, stride=stride, padding=padding))
         x = constrain(max_pool(x, (3, 3), stride=2) if i in _POOLED else x, "y", "x", "channels")
     return _dense(p["head"], x, key, rate)

@@ -9,7 +9,7 @@
     weight_mask(spec) -> mask       True where decay belongs: on linear maps, not biases or norms
     muon_dimension_numbers(spec)    the two sides of each linear map, for `optax.contrib.muon`
     count_params, summary           how many, and a table of them
-    weights, linear_maps, matching  the parameters of a kind, and those whose paths fit a pattern
+    weights, linear_maps, matching  the parameters of a kind, and those whose paths fit a pattern; nested, trees of them
 
 Laws: `init` returns the tree, shapes and dtypes that the spec declares, and a draw depends on the
 key and the path alone: `init(spec, key)["fc"] == init(spec["fc"], path_key(key, "fc"))`. It is made in
@@ -23,7 +23,7 @@ from jnn.param._maps import abstract, count_params, init, shardings, summary
 from jnn.param._misfits import array_type, misfits
 from jnn.param._muon_dimension_numbers import muon_dimension_numbers
 from jnn.param._paths import check_key, flatten, is_key, map_paths, path_key
-from jnn.param._select import Where, linear_maps, matching, nested, weights
+from jnn.param._select import Where, is_linear_map, linear_maps, matching, nested, weights
 from jnn.param._spec_of import Naming, spec_of
 from jnn.param._weight_decay_mask import weight_mask
 
@@ -43,6 +43,7 @@ __all__ = [
     "flatten",
     "init",
     "is_key",
+    "is_linear_map",
     "linear_maps",
     "load",
     "map_paths",

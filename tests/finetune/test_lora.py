@@ -12,14 +12,11 @@ import torch
 import jnn
 from jnn.data import read_safetensors, write_safetensors
 from jnn.finetune import (
-    dequantize,
     dora_spec,
     load_lora,
     lora_arrays,
     lora_spec,
     merge_lora,
-    quantize,
-    quantize_spec,
     with_lora,
     with_parts,
 )
@@ -27,6 +24,7 @@ from jnn.initializers import ones
 from jnn.interop.torch import load_state_dict, lora_names
 from jnn.layers import attention_spec, linear, linear_spec, scan_layers
 from jnn.models import transformer_block_spec
+from jnn.quantization import dequantize, quantize, quantize_spec
 from jnn.train import LossOutput, create_state, make_step
 
 SPEC = {"blocks": jnn.stack({"attention": attention_spec(8, 2, kv_heads=1)}, 3), "out": linear_spec(8, 4)}

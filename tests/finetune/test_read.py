@@ -8,9 +8,10 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 import jnn
 from jnn import layers
-from jnn.finetune import adapters_spec, dora_spec, lora_spec, merge_lora, prefixes_spec, quantize, with_lora, with_parts
+from jnn.finetune import adapters_spec, dora_spec, lora_spec, merge_lora, prefixes_spec, with_lora, with_parts
 from jnn.models import DecoderConfig, decoder_spec, paged_decoder, paged_decoder_cache
 from jnn.param import linear_maps
+from jnn.quantization import dequantize, quantize
 from tests.table import BLOCKS
 
 KEY = jax.random.key(0)
@@ -87,7 +88,7 @@ def test_a_recurrence_on_a_cpu_reads_what_stands_beside_its_weights(cell, spec):
     np.testing.assert_allclose(run(with_lora(p, dora)), run(merge_lora(p, dora)), rtol=1e-5, atol=1e-5)
     assert abs(run(with_lora(p, dora)) - run(p)).max() > 0.1
     q = quantize(p, spec)
-    np.testing.assert_allclose(run(q), run(jnn.finetune.dequantize(q)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run(q), run(dequantize(q)), rtol=1e-5, atol=1e-5)
 
 
 def test_pages_are_of_a_quantized_decoder_too():

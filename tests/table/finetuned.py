@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn import compression, finetune, layers, models
+from jnn import compression, finetune, initializers, layers, models, quantization
 from jnn.laws import Block
 from jnn.param import Param, Spec, map_paths
 from tests.table.layers import attending
@@ -27,13 +27,18 @@ def drawable(spec: Spec) -> Spec:
             return jax.random.randint(key, shape, -127, 128, dtype)
         return jax.random.uniform(key, shape, dtype, 0.005, 0.01)
 
-    own = lambda path, param: path.split("/")[-1] in ("int8", "int4", "scales")
+    own = lambda path, param: path.split("/")[-1] in ("int8", "int4", "w8a8", "scales", "input_factors")
     redrawn = lambda p: Param(p.shape, draw, p.axes, p.dtype, p.fan_in, p.fan_out, p.receptive, p.stacked)
     return map_paths(lambda path, param: redrawn(param) if own(path, param) else param, spec)
 
 
 def quantized(spec: Spec, **how: Any) -> Spec:
-    return drawable(finetune.quantize_spec(spec, **how))
+    return drawable(quantization.quantize_spec(spec, **how))
+
+
+INT8 = quantization.quantize_spec(layers.linear_spec(6, 4))["w"]
+W8A8 = {"w8a8": INT8["int8"], "scales": INT8["scales"]}
+AWQ = INT8 | {"input_factors": Param((6,), initializers.ones, ("embed",), jnp.float32)}
 
 
 def mapped(name: str, spec: Spec) -> Block:
@@ -57,6 +62,9 @@ BLOCKS = [
         lambda p, x, key: layers.linear(p, x),
         floats(6),
     ),
+    Block("linear-w8a8", drawable({"w": W8A8}), lambda p, x, key: layers.linear(p, x), floats(6)),
+    Block("linear-awq", drawable({"w": AWQ}), lambda p, x, key: layers.linear(p, x), floats(6)),
+    Block("conv-int8", quantized(layers.conv_spec(3, 4, (3,))), lambda p, x, key: layers.conv(p, x), floats(5, 3)),
     Block("unembed-int4", quantized(TABLE, bits=4), lambda p, x, key: layers.unembed(p, x), floats(8)),
     attending("attention-prefix", finetune.with_parts(ATTENTION, finetune.prefixes_spec(ATTENTION, 3))),
     blockwise("block-adapters", finetune.with_parts(BLOCK, finetune.adapters_spec(BLOCK, 3))),

@@ -8,9 +8,9 @@ import torch
 
 import jnn
 from jnn import backend, layers
-from jnn.finetune import dequantize, quantize, quantize_spec
 from jnn.layers import dequantize_weight, linear, quantize_weight
 from jnn.param import abstract, flatten, misfits
+from jnn.quantization import dequantize, quantize, quantize_spec
 from tests.oracle import assert_matches_torch, configurations
 
 RNG = np.random.default_rng(0)
@@ -145,11 +145,11 @@ REFUSED = {
     "twice": (lambda: quantize(quantize({"w": jnp.ones((6, 3))}, BARE), BARE), "w is quantized already.*dequantize"),
     "nothing": (
         lambda: quantize_spec(layers.layer_norm_spec(3)),
-        "^quantize_spec: no linear map or table of a vocabulary fits",
+        "^quantize_spec: no linear map, convolution or table of a vocabulary fits",
     ),
     "a draw": (lambda: jnn.init(quantize_spec(MAP), jax.random.key(0)), "quantize\\(jnn.init"),
-    "a convolution": (
-        lambda: layers.conv({"w": quantize_weight(jnp.ones((3, 4)))}, jnp.ones((5, 3))),
+    "a bilinear map": (
+        lambda: layers.bilinear({"w": quantize_weight(jnp.ones((3, 4, 2)))}, jnp.ones(3), jnp.ones(4)),
         "expected an array for params\\['w'\\], found integers with scales",
     ),
 }

@@ -1,0 +1,106 @@
+"""Rows of the law table in other formats: whether what leaves gives what jnn gives, at several batch sizes.
+
+python -m tests.export.formats stablehlo torch       tries all rows, and writes the answers into docs/exports.json
+python -m tests.export.formats onnx                  the same in the environment of jax2onnx and ONNX Runtime
+"""
+
+import functools
+import importlib.util
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from docs.exports_table import EXPORTS, FORMATS
+from jnn import export
+from tests.table import BLOCKS
+
+SIZES = (1, 3)  # of batches; what leaves is traced with none of them
+
+
+def without_noise(row):
+    return lambda p, *x: row.apply(p, *x, key=None)
+
+
+def by_stablehlo(row, path):
+    """What the file gives, read as a process without jnn reads it."""
+    file = export.stablehlo(without_noise(row), row.params, *row.inputs(2), path=path / "model.stablehlo")
+    return jax.jit(jax.export.deserialize(bytearray(file.read_bytes())).call)
+
+
+def by_torch(row, path):
+    """What the module gives, imported from its source."""
+    torch = importlib.import_module("torch")
+    module = imported(export.torch(without_noise(row), row.params, *row.inputs(2), path=path / "model.py")).load()
+    return lambda *x: module(*(torch.tensor(np.asarray(a)) for a in x))
+
+
+def by_onnx(row, path):
+    """What ONNX Runtime gives."""
+    runtime = importlib.import_module("onnxruntime")
+    file = export.onnx(without_noise(row), row.params, *row.inputs(2), path=path / "model.onnx")
+    options = runtime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    return lambda *x: session.run(None, {name: np.asarray(a) for name, a in zip(names, x, strict=True)})
+
+
+CALLS = {"stablehlo": by_stablehlo, "torch": by_torch, "onnx": by_onnx}
+
+
+def imported(path):
+    """A source file as a module."""
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@functools.cache
+def expected(row, n):
+    """Inputs, and what jnn gives for them."""
+    inputs = row.inputs(n)
+    return inputs, jax.tree.leaves(jax.jit(without_noise(row))(row.params, *inputs))
+
+
+def assert_leaves(row, form, path):
+    """Exports a row, and compares values and dtypes at each batch size."""
+    call = CALLS[form](row, path)
+    for n in SIZES:
+        inputs, wanted = expected(row, n)
+        found = [x.detach().numpy() if hasattr(x, "detach") else np.asarray(x) for x in jax.tree.leaves(call(*inputs))]
+        assert len(found) == len(wanted)
+        for a, b in zip(found, map(np.asarray, wanted), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def answer(row, form):
+    """ "yes", or what stands in the way."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            assert_leaves(row, form, Path(folder))
+    except AssertionError as error:
+        return f"no: {' '.join(str(error).split()) or 'another number of outputs'}"[:100].replace("|", "/")
+    except Exception as error:  # of the other library's, whatever it is
+        return f"no: {' '.join(str(error).split())}"[:160].replace("|", "/")
+    return "yes"
+
+
+def main(forms):
+    known = json.loads(EXPORTS.read_text()) if EXPORTS.exists() else {}
+    table = {row.name: dict.fromkeys(FORMATS, "") | known.get(row.name, {}) for row in BLOCKS}
+    for row in BLOCKS:
+        for form in forms:
+            table[row.name][form] = answer(row, form)
+            EXPORTS.write_text(json.dumps(table, indent=1) + "\n")
+            print(row.name, form, table[row.name][form], flush=True)
+        expected.cache_clear()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

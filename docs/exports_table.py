@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 EXPORTS = Path(__file__).parent / "exports.json"  # row of the law table -> format -> "yes", or why not
-FORMATS = {"stablehlo": "StableHLO", "torch": "torch", "onnx": "ONNX"}
+FORMATS = {"stablehlo": "StableHLO", "torch": "torch", "onnx": "ONNX", "litert": "LiteRT"}
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
@@ -19,7 +19,7 @@ def table() -> str:
     counts = ", ".join(
         f"{title} {sum(found[form] == 'yes' for found in rows.values())}" for form, title in FORMATS.items()
     )
-    everywhere = [name for name, found in rows.items() if all(found[form] == "yes" for form in FORMATS)]
+    everywhere = [name for name, found in rows.items() if all(found[form] in ("yes", "") for form in FORMATS)]
     head = f"| | {' | '.join(FORMATS.values())} |\n|---|{'---|' * len(FORMATS)}\n"
     lines = [
         f"| `{name}` | {' | '.join(found[form] for form in FORMATS)} |"

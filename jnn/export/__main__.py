@@ -16,11 +16,17 @@ import jax
 from flax.traverse_util import unflatten_dict
 
 from jnn.data import read_safetensors
+from jnn.export._litert import litert
 from jnn.export._onnx import onnx
 from jnn.export._stablehlo import stablehlo
 from jnn.export._torch import torch
 
-FORMATS: dict[str, Callable[..., Path]] = {"stablehlo": stablehlo, "torch": torch, "onnx": onnx}
+FORMATS: dict[str, Callable[..., Path]] = {
+    "stablehlo": partial(stablehlo, shapes=None),
+    "torch": partial(torch, shapes=None),
+    "onnx": partial(onnx, shapes=None),
+    "litert": litert,
+}
 INPUT = re.compile(r"(\w+)\[([\w, ]*)\]")
 
 
@@ -36,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         p = unflatten_dict(dict(read_safetensors(given.weights)), sep="/") if given.weights else {}
         f, inputs = function(given.function), input_specs(given.input)
-        print(FORMATS[given.format](f, p, *inputs, path=given.output, shapes=None))
+        print(FORMATS[given.format](f, p, *inputs, path=given.output))
     except (ValueError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

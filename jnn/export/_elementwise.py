@@ -143,7 +143,8 @@ def product(c: Call) -> str:
 
 def extreme_index(c: Call) -> str:
     (axis,) = c.params["axes"]
-    return f"{c.x}.{c.equation.name}({axis}).to({dtype(c.out.dtype)})"
+    x = f"{c.x}.int()" if c.inputs[0].dtype == bool else c.x
+    return f"{x}.{c.equation.name}({axis}).to({dtype(c.out.dtype)})"
 
 
 def cumulative(c: Call) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jnn.export._traced import Shapes, anywhere, input_shapes
+import jax
+from jax.extend.core import Literal
+
+from jnn.export._program import CALLS
+from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, input_shapes
 from jnn.param import Params
 
 OPSET = 23
@@ -43,10 +48,47 @@ def onnx(
             "export.onnx: jax2onnx is not installed. It asks for another Orbax than jnn: make it an environment "
             "(python -m venv onnx; pip install jax2onnx onnxruntime; pip install --no-deps jnn)."
         ) from error
-    whole = anywhere(lambda *x: f(p, *x))
+    with any_sizes("export.onnx"):
+        program = jax.make_jaxpr(anywhere(lambda *x: f(p, *x), ONNX))(*specs)
+    whole = partial(_evaluated, program)  # of primitives alone: while it traces, jax2onnx has jnp's functions replaced
     try:
         to_onnx(whole, specs, opset=opset, return_mode="file", export_mode="web", output_path=str(path))
     except (NotImplementedError, TypeError, ValueError, KeyError) as error:
         words = " ".join(str(error).split())[:500]
         raise ValueError(f"export.onnx: jax2onnx does not convert this function: {words}") from error
     return Path(path)
+
+
+def _evaluated(program: Any, *inputs: Any) -> list[Any]:
+    """A jaxpr, primitive by primitive, calls inlined; what is put around an array is joined to it.
+
+    jax2onnx's rule of `pad` asks for sizes that are known.
+    """
+    jaxpr, constants = getattr(program, "jaxpr", program), getattr(program, "consts", ())
+    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
+    read = lambda atom: atom.val if isinstance(atom, Literal) else env[atom]
+    for eqn in jaxpr.eqns:
+        given, name = [*map(read, eqn.invars)], eqn.primitive.name
+        if name in CALLS:
+            found = _evaluated(eqn.params[CALLS[name]], *given)
+        elif name == "pad" and all(low >= 0 and high >= 0 and not inner for low, high, inner in _config(eqn)):
+            found = [_joined(given[0], given[1], _config(eqn))]
+        else:
+            out = eqn.primitive.bind(*given, **eqn.params)
+            found = out if eqn.primitive.multiple_results else [out]
+        env |= zip(eqn.outvars, found, strict=True)
+    return [*map(read, jaxpr.outvars)]
+
+
+def _config(eqn: Any) -> Sequence[tuple[int, int, int]]:
+    config: Sequence[tuple[int, int, int]] = eqn.params["padding_config"]
+    return config
+
+
+def _joined(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Any:
+    """x between blocks of a value, axis by axis."""
+    for axis, (low, high, _) in enumerate(config):
+        block = lambda n, x=x, axis=axis: jax.lax.full((*x.shape[:axis], n, *x.shape[axis + 1 :]), value, x.dtype)
+        parts = [*([block(low)] if low else []), x, *([block(high)] if high else [])]
+        x = jax.lax.concatenate(parts, axis) if len(parts) > 1 else x
+    return x

@@ -37,7 +37,7 @@ def stablehlo(
         y = call(safetensors.numpy.load_file(...), x)     # weights beside, by path
 
     Args:
-      f: `(p, *inputs) -> outputs`, such as `partial(jnn.models.mlp, key=None)`.
+      f: `(p, *inputs) -> outputs`, such as `partial(jnn.models.mlp, key=None)`; named tuples leave as tuples.
       p: parameters.
       inputs: arrays, or what has their shape and dtype, of any batch size.
       path: of the file, such as `model.stablehlo`.

@@ -247,15 +247,12 @@ def _called(text: str) -> set[str]:
 
 
 def _tree(tree: Any) -> str:
-    """Outputs as they are nested, of what Python writes itself; of other nodes their leaves in a tuple."""
-    if isinstance(tree, str):
-        return tree
+    """Outputs as they are nested."""
     if isinstance(tree, Mapping):
         return "{" + ", ".join(f"{key!r}: {_tree(value)}" for key, value in tree.items()) + "}"
     if isinstance(tree, list):
         return f"[{', '.join(map(_tree, tree))}]"
-    parts = tree if isinstance(tree, tuple) else jax.tree.leaves(tree)
-    return "None" if tree is None else f"({''.join(f'{_tree(part)}, ' for part in parts)})"
+    return f"({''.join(f'{_tree(part)}, ' for part in tree)})" if isinstance(tree, tuple) else str(tree)
 
 
 def _comment(place: Place) -> str:

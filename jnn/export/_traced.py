@@ -12,7 +12,7 @@ import jax
 from jnn import backend
 from jnn.param import Params, flatten
 
-ANYWHERE = "any"  # a backend without formulations of its own: those that run on all
+ANYWHERE, ONNX = "any", "onnx"  # the first has no formulations of its own: those that run on all backends
 Shapes = str | None | tuple[str | None, ...]
 
 
@@ -51,20 +51,31 @@ def any_sizes(name: str) -> Iterator[None]:
 
 
 def by_paths(f: Callable[..., Any], p: Params) -> Callable[..., Any]:
-    """The function of parameters by path, in place of nested ones."""
+    """The function of parameters by path, in place of nested ones; its outputs as `plain` has them."""
     tree, paths = jax.tree.structure(p), [*flatten(p)]
 
     def apply(arrays: Mapping[str, Any], *inputs: Any) -> Any:
-        return f(jax.tree.unflatten(tree, [arrays[path] for path in paths]), *inputs)
+        return plain(f(jax.tree.unflatten(tree, [arrays[path] for path in paths]), *inputs))
 
     return apply
 
 
-def anywhere(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, traced with the formulations that run anywhere."""
+def plain(tree: Any) -> Any:
+    """Outputs in what every reader has: dicts, lists and tuples, which named ones become, and other nodes by leaves."""
+    if isinstance(tree, Mapping):
+        return {name: plain(value) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [*map(plain, tree)]
+    if tree is None or jax.tree_util.all_leaves([tree]):
+        return tree
+    return tuple(map(plain, tree if isinstance(tree, tuple) else jax.tree.leaves(tree)))
+
+
+def anywhere(f: Callable[..., Any], target: str = ANYWHERE) -> Callable[..., Any]:
+    """The function, traced with the formulations that run anywhere, or on a target."""
 
     def apply(*args: Any) -> Any:
-        with backend.target(ANYWHERE):
+        with backend.target(target):
             return f(*args)
 
     return apply

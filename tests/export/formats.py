@@ -1,13 +1,14 @@
 """Rows of the law table in other formats: whether what leaves gives what jnn gives, at several batch sizes.
 
-python -m tests.export.formats stablehlo torch       tries all rows, and writes the answers into docs/exports.json
-python -m tests.export.formats onnx                  the same in the environment of jax2onnx and ONNX Runtime
+python -m tests.export.formats stablehlo torch         tries all rows, and writes answers into docs/exports.json
+python -m tests.export.formats onnx                    the same in the environment of jax2onnx and ONNX Runtime
+python -m tests.export.formats litert --rows mlp cnn   some rows, in that of litert-torch
 """
 
+import argparse
 import functools
 import importlib.util
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -49,7 +50,24 @@ def by_onnx(row, path):
     return lambda *x: session.run(None, {name: np.asarray(a) for name, a in zip(names, x, strict=True)})
 
 
-CALLS = {"stablehlo": by_stablehlo, "torch": by_torch, "onnx": by_onnx}
+def by_litert(row, path):
+    """What LiteRT's interpreter gives; a file for each batch size."""
+    interpreter = importlib.import_module("ai_edge_litert.interpreter")
+
+    def call(*x):
+        file = export.litert(without_noise(row), row.params, *x, path=path / f"{len(x[0])}.tflite")
+        run = interpreter.Interpreter(str(file))
+        run.allocate_tensors()
+        for place, a in zip(sorted(run.get_input_details(), key=lambda one: one["name"]), x, strict=True):
+            run.set_tensor(place["index"], np.asarray(a))
+        run.invoke()
+        outputs = sorted(run.get_output_details(), key=lambda one: one["name"])
+        return [run.get_tensor(place["index"]) for place in outputs]
+
+    return call
+
+
+CALLS = {"stablehlo": by_stablehlo, "torch": by_torch, "onnx": by_onnx, "litert": by_litert}
 
 
 def imported(path):
@@ -91,11 +109,15 @@ def answer(row, form):
     return "yes"
 
 
-def main(forms):
+def main(arguments=None):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("forms", nargs="+", choices=CALLS)
+    parser.add_argument("--rows", nargs="*", help="of the law table (all)")
+    given = parser.parse_args(arguments)
     known = json.loads(EXPORTS.read_text()) if EXPORTS.exists() else {}
     table = {row.name: dict.fromkeys(FORMATS, "") | known.get(row.name, {}) for row in BLOCKS}
-    for row in BLOCKS:
-        for form in forms:
+    for row in [row for row in BLOCKS if given.rows is None or row.name in given.rows]:
+        for form in given.forms:
             table[row.name][form] = answer(row, form)
             EXPORTS.write_text(json.dumps(table, indent=1) + "\n")
             print(row.name, form, table[row.name][form], flush=True)
@@ -103,4 +125,4 @@ def main(forms):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,7 +1,8 @@
 """A network of images in other formats: what each gives, how far that is from jnn's, how large it is, how fast.
 
-jitted(model, p, images), by_stablehlo(file, images), by_torch(file, images), by_onnx(python, folder, p, images)
-write_page(path, model, web)        one file with model and runtime, on which one draws
+jitted(model, p, images), by_stablehlo(file, images), by_torch(file, images)
+elsewhere(form, batch, python, file, p, images)      by the Python of another environment
+write_page(path, model, web)                         one file with model and runtime, on which one draws
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 
 import jnn
-from experiments.onnx_runtime import REPEATS, median
+from experiments.runtimes import REPEATS, median
 from jnn.data import write_safetensors
 from jnn.files import write_whole
 from jnn.optional import optional
@@ -73,16 +74,26 @@ def by_torch(file: Path, images: np.ndarray) -> Format:
     return timed(lambda x: network(torch.from_numpy(x)).numpy(), images, (file, file.with_suffix(".safetensors")))
 
 
-def by_onnx(python: str, folder: Path, p: Params, images: np.ndarray) -> Format:
-    """ONNX, converted and run by the Python of another environment."""
-    weights = write_safetensors(folder / "weights.safetensors", jnn.flatten(p))
-    file, x, y = folder / "model.onnx", folder / "images.npy", folder / "logits.npy"
+def elsewhere(form: str, batch: str, python: str, file: Path, p: Params, images: np.ndarray) -> Format:
+    """A format that the Python of another environment converts to and runs.
+
+    Args:
+      form: "onnx" or "litert".
+      batch: the size of a batch that the file is for, a letter for any.
+      python, file: of the environment, and where the network shall be.
+      p, images: its parameters, and what it is measured on.
+    """
+    weights = write_safetensors(file.with_name("weights.safetensors"), jnn.flatten(p))
+    x, y = file.with_name("images.npy"), file.with_name("logits.npy")
     np.save(x, images)
-    shape = f"float32[b,{','.join(map(str, images.shape[1:]))}]"
+    shape = f"float32[{batch},{','.join(map(str, images.shape[1:]))}]"
     given = ["jnn.models.cnn", "--weights", str(weights), "--input", shape, "--output", str(file)]
-    _run([python, "-m", "jnn.export", "onnx", *given])
-    one, every = map(float, _run([python, "-m", "experiments.onnx_runtime", str(file), str(x), str(y)]).split()[-2:])
-    return Format(np.load(y), one, every, (file,))
+    _run([python, "-m", "jnn.export", form, *given])
+    one, every = map(float, _run([python, "-m", "experiments.runtimes", str(file), str(x), str(y)]).split()[-2:])
+    found = Format(np.load(y), one, every, (file,))
+    for part in (weights, x, y):
+        part.unlink()
+    return found
 
 
 def _run(command: list[str]) -> str:

@@ -133,7 +133,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
             *("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"),
-            *("onnx_python", "web"),
+            *("onnx_python", "litert_python", "web"),
         ),
         TEXT,
     ),

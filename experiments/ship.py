@@ -1,12 +1,12 @@
-"""A small network that leaves: trained on digits, exported to four formats, each measured, and a page that recognizes.
+"""A small network that leaves: trained on digits, exported to four formats, each measured, and a page to draw on.
 
 Data      8x8 grey images of ten digits, as in experiments.digits: four fifths to train on, one fifth held out.
 Network   conv 1-32-64, 3x3, 2x2 max pooling, dense 128, dropout 0.2, 10.
 Training  as in experiments.digits.
-Formats   StableHLO, read by JAX alone; a torch module of generated source; ONNX, by jax2onnx and ONNX Runtime in an
-          environment of their own (docs/export.md); a page with ONNX Runtime Web, on which one draws.
-Run       python -m experiments.ship --onnx-python ENVIRONMENT/bin/python --web FOLDER
-          FOLDER is `dist` of npm's onnxruntime-web. Without the two options ONNX and the page are left out.
+Formats   StableHLO, read by JAX alone; a torch module of generated source; ONNX by jax2onnx, and LiteRT by
+          litert-torch, in environments of their own (docs/export.md); a page with ONNX Runtime Web, on which one draws.
+Run       python -m experiments.ship [--onnx-python onnx/bin/python --web FOLDER] [--litert-python litert/bin/python]
+          FOLDER is `dist` of npm's onnxruntime-web. What has no environment is left out.
 Measured  NOT YET
 """
 
@@ -21,9 +21,10 @@ import numpy as np
 
 from experiments import pictures
 from experiments.digits import train_one
-from experiments.formats import Format, by_onnx, by_stablehlo, by_torch, jitted, write_page
+from experiments.formats import Format, by_stablehlo, by_torch, elsewhere, jitted, write_page
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.training import first
 from jnn import export
 from jnn.data import digits, split
 from jnn.models import cnn, cnn_spec
@@ -41,6 +42,7 @@ class Config(Common):
     dense: int = 128
     dropout: float = 0.2
     onnx_python: str | None = None  # the Python of an environment with jax2onnx and onnxruntime
+    litert_python: str | None = None  # that of an environment with litert-torch
     web: str | None = None  # the folder of onnxruntime-web's files
 
 
@@ -53,7 +55,7 @@ def experiment(config: Config) -> Outcome:
     params, metrics, history = train_one(config, "", spec, apply, data, held_out)
     folder = Path(config.workdir) / "exported"
     folder.mkdir(parents=True, exist_ok=True)
-    found = measured(formats(config, params, folder), held_out["x"])
+    found = measured(formats(config, params, folder), held_out["x"]) if first() else []
     accuracy = float(metrics["accuracy"].value())
     files = [file for one in found for file in one.files]
     if config.onnx_python and config.web:
@@ -75,7 +77,10 @@ def formats(config: Config, params, folder: Path) -> dict[str, Callable[[np.ndar
         "torch": lambda images: by_torch(export.torch(model, params, x, path=folder / "model.py"), images),
     }
     if config.onnx_python:
-        made["onnx"] = partial(by_onnx, config.onnx_python, folder, params)
+        made["onnx"] = lambda images: elsewhere("onnx", "b", config.onnx_python, folder / "model.onnx", params, images)
+    if config.litert_python:
+        file = folder / "model.tflite"
+        made["litert"] = lambda images: elsewhere("litert", "1", config.litert_python, file, params, images)
     return made
 
 

@@ -130,6 +130,8 @@ class _Flattener:
         return outputs
 
     def _constant(self, x: Any) -> Value:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended):
+            return Value(tuple(x.shape), x.dtype)  # a key, of which nothing can be made
         if np.ndim(x) == 0:
             return Value((), np.dtype(x.dtype), np.asarray(x).item())
         if id(x) not in self._known:

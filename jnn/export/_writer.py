@@ -58,6 +58,8 @@ class Writer:
 
     def text(self, value: Value) -> str:
         """How a value is written where it is read."""
+        if not value.is_number and value not in self.names:
+            raise Unsupported("a key of random numbers is used otherwise than to draw. Give the function none.")
         return number(value.number) if value.is_number else self.names[value]
 
     def as_tensor(self, value: Value) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import importlib.util
+import runpy
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -67,10 +67,7 @@ def by_stablehlo(file: Path, images: np.ndarray) -> Format:
 def by_torch(file: Path, images: np.ndarray) -> Format:
     """The module of generated source, without its gradients."""
     torch = optional("torch", "test")
-    found = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    network = module.load().requires_grad_(False)
+    network = runpy.run_path(str(file))["load"]().requires_grad_(False)
     return timed(lambda x: network(torch.from_numpy(x)).numpy(), images, (file, file.with_suffix(".safetensors")))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +43,8 @@ def litert(f: Callable[..., Any], p: Params, *inputs: Any, path: str | Path) -> 
     import torch as library
 
     with tempfile.TemporaryDirectory() as folder:
-        module = _imported(torch(f, p, *inputs, path=Path(folder) / "model.py", shapes=None))
+        file = torch(f, p, *inputs, path=Path(folder) / "model.py", shapes=None)
+        module = runpy.run_path(str(file))["load"]()
     examples = tuple(library.tensor(np.zeros(x.shape, x.dtype)) for x in inputs)
     try:
         litert_torch.convert(module.requires_grad_(False), examples).export(str(path))
@@ -51,13 +52,3 @@ def litert(f: Callable[..., Any], p: Params, *inputs: Any, path: str | Path) -> 
         words = " ".join(str(error).split())[:500]
         raise ValueError(f"export.litert: litert-torch does not convert this function: {words}") from error
     return Path(path)
-
-
-def _imported(path: Path) -> Any:
-    """The module of a generated file, with its weights."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be imported.")
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found.load()

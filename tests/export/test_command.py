@@ -1,5 +1,6 @@
 """python -m jnn.export: a function, a file of weights and shapes; and what cannot be written is one line."""
 
+import runpy
 import sys
 
 import jax
@@ -9,7 +10,6 @@ import pytest
 import jnn
 from jnn.data import write_safetensors
 from jnn.export.__main__ import main
-from tests.export.formats import imported
 
 torch = pytest.importorskip("torch")
 
@@ -26,7 +26,7 @@ def test_a_model_leaves_by_its_name_and_weights(tmp_path, weights, capsys):
     assert main(["torch", *given]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "model.py")
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    found = imported(tmp_path / "model.py").load()(torch.tensor(x))
+    found = runpy.run_path(str(tmp_path / "model.py"))["load"]()(torch.tensor(x))
     np.testing.assert_allclose(found.detach(), jnn.models.mlp(p, x, key=None), rtol=1e-4, atol=1e-4)
 
 

@@ -133,7 +133,11 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("ways", "shots", "queries", "filters", "groups", "inner_steps"), COUNT),
     **dict.fromkeys(("dropout", "word_dropout", "untold", "average"), SHARE),
     **dict.fromkeys(
-        ("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"), TEXT
+        (
+            *("workdir", "mesh", "data_dir", "replay", "preflight", "preflight.budget", "text", "sources"),
+            *("onnx_python", "litert_python", "web"),
+        ),
+        TEXT,
     ),
     **dict.fromkeys(
         ("warmup", "length_warmup", "half_steps", "sample"), ("a whole number of at least 0", lambda x: x >= 0)

@@ -12,8 +12,8 @@ and scales that hold at every width under `jnn.maximal_update` (`jnn.mup` for sh
 under `jnn.finetune`, in fewer bits under `jnn.quantization`, what makes it smaller under `jnn.compression`, what its
 scores rest on under `jnn.explain`, what puts a step on many devices under `jnn.parallel`, its processes under
 `jnn.launch`, what it would take on machines that are not there under `jnn.preflight`; others' weights under
-`jnn.interop` and `jnn.parity`, what must hold for every block under `jnn.laws`, and any of it as a file that needs no
-jnn under `jnn.eject`.
+`jnn.interop` and `jnn.parity`, what must hold for every block under `jnn.laws`, any of it as a file that needs no jnn
+under `jnn.eject`, and as programs of other runtimes under `jnn.export`.
 """
 
 import importlib
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         eject,
         environments,
         explain,
+        export,
         finetune,
         generation,
         graphs,
@@ -90,6 +91,7 @@ __all__ = [
     "eject",
     "environments",
     "explain",
+    "export",
     "finetune",
     "flatten",
     "generate",

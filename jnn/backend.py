@@ -33,10 +33,11 @@ class Row:
     why: str
     tpu: str | None = None  # None: the other
     gpu: str | None = None
+    onnx: str | None = None  # where a program is converted to ONNX
 
     def on(self, platform: str) -> str:
-        """The formulation on "cpu", "tpu", "gpu" or "cuda"."""
-        own = {"cpu": self.cpu, "tpu": self.tpu, "gpu": self.gpu, "cuda": self.gpu}
+        """The formulation on "cpu", "tpu", "gpu", "cuda" or "onnx"."""
+        own = {"cpu": self.cpu, "tpu": self.tpu, "gpu": self.gpu, "cuda": self.gpu, "onnx": self.onnx}
         return own.get(platform) or self.other
 
 
@@ -79,9 +80,11 @@ TABLE = {
     ),
     "max_pool": Row(
         cpu="slices",
+        onnx="slices",
         other="reduce_window",
         why="the gradient of XLA:CPU's window maximum is a scalar loop: 2x2 took 37 ms of one core, and 2.6 by maxima "
-        "of strided slices, one axis after another; 3x3 with stride 2 took 58 against 5 (64 images 32x32, 32 channels)",
+        "of strided slices, one axis after another; 3x3 with stride 2 took 58 against 5 (64 images 32x32, 32 "
+        "channels). For ONNX: of a window maximum jax2onnx makes a pool over four axes, which ONNX Runtime refuses",
     ),
     "attention": Row(
         cpu="heads_first",

@@ -24,7 +24,7 @@ DOORS_OF_THEIR_OWN = {
 }
 TEXT = ["generation", "serving"]  # known to no other room, and to each other from left to right
 # a room knows those of them that stand before it
-OUTERMOST = ["compression", "explain", "interop", "laws", "parity", "eject"]
+OUTERMOST = ["compression", "explain", "interop", "laws", "parity", "eject", "export"]
 # a room, and which others it may not know
 BELOW = {
     "param": "activations checks data finetune graphs initializers inspect launch layers losses metrics models "
@@ -62,6 +62,7 @@ BELOW = {
     "serving": "activations data finetune graphs inspect launch layers losses metrics models parallel preflight train",
     "eject": "activations data finetune graphs initializers inspect launch layers losses metrics models parallel "
     "preflight train",
+    "export": "activations finetune graphs initializers launch layers losses metrics models parallel preflight",
     "laws": "data inspect launch layers losses models preflight",
     "interop": "activations data inspect launch layers losses metrics models parallel preflight train",
     "parity": "activations data launch layers losses metrics models parallel preflight train",

@@ -4,9 +4,10 @@
     eject("jnn.models.transformer", "my.module:loss") -> text
 
 Laws: initial values, outputs and gradients of the file are those of jnn; it imports nothing of jnn; what is not reached
-is not in it. What does not live here: programs without their source (`jax.export`).
+is not in it. What does not live here: programs without their source, and of other libraries (`jnn.export`).
 """
 
 from jnn.eject._eject import eject
+from jnn.eject._write import formatted
 
-__all__ = ["eject"]
+__all__ = ["eject", "formatted"]

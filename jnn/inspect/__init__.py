@@ -11,6 +11,7 @@ of time, for a TPU or a GPU, is read like any other. Where JAX's persistent cach
 what is to be read within `own_source_lines()`. The room knows JAX alone, and no layer.
 """
 
+from jnn.inspect._bodies import scan_sizes
 from jnn.inspect._collectives import Collective, axes_of, by_line, collectives, report
 from jnn.inspect._executions import Execution, executions
 from jnn.inspect._expect import Expect, SilentFallback, fallbacks
@@ -20,7 +21,7 @@ from jnn.inspect._kernel import Kernel
 from jnn.inspect._kernels import Kernels, kernels, platform_of, read
 from jnn.inspect._memory import Buffer, Memory, largest, memory, not_aliased
 from jnn.inspect._slices import collectives_of_slices
-from jnn.inspect._source import Place, own_source_lines
+from jnn.inspect._source import Place, own_source_lines, place_of
 from jnn.inspect._table import format_bytes, format_table
 
 __all__ = [
@@ -55,8 +56,10 @@ __all__ = [
     "not_aliased",
     "own_source_lines",
     "parse",
+    "place_of",
     "platform_of",
     "read",
     "report",
+    "scan_sizes",
     "type_bytes",
 ]

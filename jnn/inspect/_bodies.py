@@ -39,6 +39,14 @@ def repeats(equation: JaxprEqn) -> int | None:
     return _trips(equation) if name == "while" else 1
 
 
+def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
+    """Sizes of a scan: how many inputs are constants, and how many are carried: JAX 0.12 says it by a tree."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()
+    return len(constants), len(carry)
+
+
 def _trips(equation: JaxprEqn) -> int | None:
     """The trip count of a while that counts from a literal to a literal, by a literal."""
     params = equation.params

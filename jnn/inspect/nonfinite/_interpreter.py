@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal, primitives
 
+from jnn.inspect._bodies import scan_sizes
 from jnn.inspect.nonfinite._causes import Given, Scope, Value, apply
 from jnn.inspect.nonfinite._finding import finite
 
@@ -87,7 +88,7 @@ def _scan(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
     length, body = eqn.params["length"], eqn.params["jaxpr"]
     if length == 0:
         return apply(eqn, inputs, scope)
-    kept, carry, rows = _split(inputs, *_scan_sizes(eqn.params))
+    kept, carry, rows = _split(inputs, *scan_sizes(eqn.params))
     within = scope.inside(eqn, body)
     made: list[list[Value]] = [[]] * length
     for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
@@ -95,14 +96,6 @@ def _scan(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
         out = call(body, [*kept, *carry, *row], within.turn(f"scan iteration {i} of {length}"))
         carry, made[i] = out[: len(carry)], out[len(carry) :]
     return [*carry, *(_stack(column) for column in zip(*made, strict=True))]
-
-
-def _scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
-    """How many inputs are constants, and how many are carried: JAX 0.12 says it by a tree."""
-    if "num_consts" in params:
-        return params["num_consts"], params["num_carry"]
-    constants, carry, _ = params["ft_in"].unpack()
-    return len(constants), len(carry)
 
 
 def _split(values: Sequence[Value], *sizes: int) -> list[list[Value]]:

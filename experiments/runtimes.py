@@ -1,0 +1,69 @@
+"""An ONNX or LiteRT file on images, where its runtime is: logits into a file, milliseconds of one image and of all.
+
+Run       python -m experiments.runtimes model.onnx images.npy logits.npy
+Needs     NumPy, and onnxruntime for .onnx or ai-edge-litert for .tflite
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+REPEATS = 50  # of one image; of all a fifth as many
+Call = Callable[[np.ndarray], np.ndarray]
+
+
+def main(arguments: Sequence[str]) -> None:
+    file, images, logits = arguments
+    call, x = RUNTIMES[Path(file).suffix](file), np.load(images)
+    np.save(logits, call(x))
+    print(median(call, x[:1], REPEATS), median(call, x, REPEATS // 5))
+
+
+def onnx(file: str) -> Call:
+    """ONNX Runtime, of any number of images."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})[0]
+
+
+def litert(file: str) -> Call:
+    """LiteRT's interpreter, one image after another."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(file)
+    run.allocate_tensors()
+    (given,), (made,) = run.get_input_details(), run.get_output_details()
+
+    def one(x: np.ndarray) -> np.ndarray:
+        run.set_tensor(given["index"], x)
+        run.invoke()
+        return run.get_tensor(made["index"])
+
+    return lambda x: np.concatenate([one(x[i : i + 1]) for i in range(len(x))])
+
+
+RUNTIMES = {".onnx": onnx, ".tflite": litert}
+
+
+def median(call: Call, x: np.ndarray, repeats: int) -> float:
+    """Milliseconds of a call, warm."""
+    call(x)
+    times = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        call(x)
+        times.append(time.perf_counter() - begun)
+    return 1e3 * float(np.median(times))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""What an export begins with: functions of parameters by path, free axes, and formulations that run anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jnn import backend
+from jnn.param import Params, flatten
+
+ANYWHERE, ONNX = "any", "onnx"  # the first has no formulations of its own: those that run on all backends
+Shapes = str | None | tuple[str | None, ...]
+
+
+def input_shapes(name: str, inputs: Sequence[Any], shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Shapes and dtypes of inputs, with free axes by their names.
+
+    Raises:
+      ValueError: a shape does not fit its input, or they are not as many; says which.
+    """
+    given = shapes if isinstance(shapes, tuple) else (shapes,) * len(inputs)
+    if len(given) != len(inputs):
+        raise ValueError(f"{name}: expected a shape for each of {len(inputs)} inputs, found {len(given)}: {given!r}.")
+    try:
+        specs = tuple(jax.export.symbolic_args_specs(tuple(inputs), given))
+        if any(len(spec.shape) != len(x.shape) for spec, x in zip(specs, inputs, strict=True)):
+            raise ValueError("not as many axes")
+    except (ValueError, jax.errors.JAXTypeError) as error:
+        found = ", ".join(f"{jax.numpy.dtype(x.dtype)}{list(x.shape)}" for x in inputs)
+        raise ValueError(
+            f"{name}: expected shapes of the inputs {found}, found {shapes!r}. Write the free axes by letters, as in "
+            f"'b, ...', or None for an input all of whose axes are fixed. ({error})"
+        ) from error
+    return specs
+
+
+@contextlib.contextmanager
+def any_sizes(name: str) -> Iterator[None]:
+    """Says what to give where a function, traced within, does not hold for every size of the free axes."""
+    try:
+        yield
+    except jax.errors.InconclusiveDimensionOperation as error:
+        raise ValueError(
+            f"{name}: the function does not hold for every size of the free axes. Give shapes=None for the sizes that "
+            f"inputs have, or fix the axes that it asks about. ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def by_paths(f: Callable[..., Any], p: Params) -> Callable[..., Any]:
+    """The function of parameters by path, in place of nested ones; its outputs as `plain` has them."""
+    tree, paths = jax.tree.structure(p), [*flatten(p)]
+
+    def apply(arrays: Mapping[str, Any], *inputs: Any) -> Any:
+        return plain(f(jax.tree.unflatten(tree, [arrays[path] for path in paths]), *inputs))
+
+    return apply
+
+
+def plain(tree: Any) -> Any:
+    """Outputs in what every reader has: dicts, lists and tuples, which named ones become, and other nodes by leaves."""
+    if isinstance(tree, Mapping):
+        return {name: plain(value) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [*map(plain, tree)]
+    if tree is None or jax.tree_util.all_leaves([tree]):
+        return tree
+    return tuple(map(plain, tree if isinstance(tree, tuple) else jax.tree.leaves(tree)))
+
+
+def anywhere(f: Callable[..., Any], target: str = ANYWHERE) -> Callable[..., Any]:
+    """The function, traced with the formulations that run anywhere, or on a target."""
+
+    def apply(*args: Any) -> Any:
+        with backend.target(target):
+            return f(*args)
+
+    return apply
+
+
+def weights_beside(path: Path) -> Path:
+    """The file of weights beside another."""
+    return path.with_suffix(".safetensors")

@@ -1,0 +1,210 @@
+"""Equations as statements: names for values, literals, sizes that may be symbolic, and one call of a rule for each.
+
+Writer(names).block(body) -> statements           RULES[primitive](Call) -> an expression, or one for each output
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jnn.export._program import Body, Equation, Value
+from jnn.export._statements import Assign, Statement
+from jnn.inspect import Place
+
+DTYPES = {
+    *("bool", "uint8", "int8", "int16", "int32", "int64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2"),
+}
+UNSIGNED = ("uint16", "uint32")  # torch cannot compute with them: they are int64, without the bits that are too many
+WRAPPING = {"add", "sub", "mul", "neg", "not", "shift_left", "convert_element_type", "reduce_sum", "cumsum"}
+Rule = Callable[["Call"], str | list[str] | None]
+_DIVISION = re.compile(r"\b(floordiv|mod)\(")
+
+
+class Unsupported(ValueError):
+    """A primitive, or a use of it, that has no torch code."""
+
+
+class Writer:
+    """What is known of the values of a program, and the rules."""
+
+    def __init__(self, rules: dict[str, Rule], elementwise: frozenset[str], comment: Callable[[Place], str]) -> None:
+        self.rules, self.elementwise, self.comment = rules, elementwise, comment
+        self.names: dict[Value, str] = {}
+        self.thin: set[Value] = set()  # written without the axes that broadcasting gives them
+        self.live: set[Value] = set()
+        self.filled: dict[Value, int] = {}  # of equal integers, which an index may be
+        self._numbers, self._turns = itertools.count(1), itertools.count(1)
+
+    def fresh(self) -> str:
+        """A name that nothing has."""
+        return f"_{next(self._numbers)}"
+
+    def turn(self) -> str:
+        """A name for the counter of a loop."""
+        return f"i{next(self._turns)}"
+
+    def name(self, value: Value) -> str:
+        """A name for a value that has none yet."""
+        self.names[value] = self.fresh()
+        return self.names[value]
+
+    def text(self, value: Value) -> str:
+        """How a value is written where it is read."""
+        if not value.is_number and value not in self.names:
+            raise Unsupported("a key of random numbers is used otherwise than to draw. Give the function none.")
+        return number(value.number) if value.is_number else self.names[value]
+
+    def as_tensor(self, value: Value) -> str:
+        """How it is written where only a tensor can stand."""
+        text = self.text(value)
+        return f"torch.tensor({text}, dtype={dtype(value.dtype)})" if value.is_number else text
+
+    def block(self, body: Body) -> list[Statement]:
+        """The statements of a body, whose inputs have names."""
+        self.thin |= thin_broadcasts(body, self.elementwise)
+        statements: list[Statement] = []
+        for equation in body.equations:
+            statements += self.statements(equation)
+        return statements
+
+    def statements(self, equation: Equation) -> list[Statement]:
+        call = Call(self, equation)
+        rule = self.rules.get(equation.name)
+        if rule is None:
+            raise Unsupported(f"no torch code for the primitive {equation.name!r}, {call.where}.")
+        found = rule(call)
+        if found is not None:
+            texts = [found] if isinstance(found, str) else found
+            if equation.name in WRAPPING and equation.outputs[0].dtype in UNSIGNED:
+                texts = [f"({text}) & {np.iinfo(equation.outputs[0].dtype).max}" for text in texts]
+            call.made += [
+                Assign.of([self.name(value)], text, call.comment)
+                for value, text in zip(equation.outputs, texts, strict=True)
+            ]
+        return call.made
+
+
+class Call:
+    """An equation as a rule sees it: operands as text, in the place where it stands."""
+
+    def __init__(self, writer: Writer, equation: Equation) -> None:
+        self.writer, self.equation, self.params = writer, equation, equation.params
+        self.inputs, self.outputs, self.out = equation.inputs, equation.outputs, equation.outputs[0]
+        self.comment = writer.comment(equation.place)
+        self.made: list[Statement] = []  # before the expressions that a rule returns
+
+    @property
+    def where(self) -> str:
+        return f"at {self.equation.place}"
+
+    @property
+    def args(self) -> list[str]:
+        return [self.writer.text(value) for value in self.inputs]
+
+    @property
+    def x(self) -> str:
+        """The first operand."""
+        return self.tensor(0)
+
+    def __getitem__(self, i: int) -> str:
+        return self.writer.text(self.inputs[i])
+
+    def tensor(self, i: int) -> str:
+        """An operand that has to be a tensor."""
+        return self.writer.as_tensor(self.inputs[i])
+
+    def refuse(self, what: str) -> Unsupported:
+        return Unsupported(f"no torch code for {what} of the primitive {self.equation.name!r}, {self.where}.")
+
+    def let(self, text: str, *, fixed: bool = False) -> str:
+        """The name of a result on the way."""
+        name = self.writer.fresh()
+        self.made.append(Assign.of([name], text, self.comment, fixed=fixed))
+        return name
+
+
+def number(x: Any) -> str:
+    """A Python number; floats as short as float32 tells them apart."""
+    x = x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, bool | int | complex):
+        return repr(x)
+    if not math.isfinite(x):
+        return "torch.nan" if math.isnan(x) else ("torch.inf" if x > 0 else "(-torch.inf)")
+    short = float(str(np.float32(x))) if abs(x) < 3e38 else x
+    return repr(short if np.float32(short) == np.float32(x) == x else x)
+
+
+def size(n: Any) -> str:
+    """The size of an axis: a number, or an expression of free axes."""
+    if isinstance(n, int | np.integer):
+        return str(int(n))
+    return ast.unparse(_Divided().visit(ast.parse(str(n), mode="eval")))
+
+
+def sizes(shape: Sequence[Any]) -> str:
+    """Sizes as a tuple."""
+    return f"({', '.join(map(size, shape))}{',' * (len(shape) == 1)})"
+
+
+def each(shape: Sequence[Any]) -> str:
+    """Sizes, or axes, as arguments."""
+    return ", ".join(map(size, shape)) or "()"
+
+
+class _Divided(ast.NodeTransformer):
+    """JAX writes `floordiv(b, 2)` and `mod(b, 2)`."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        operators: dict[str, ast.operator] = {"floordiv": ast.FloorDiv(), "mod": ast.Mod()}
+        if isinstance(node.func, ast.Name) and node.func.id in operators:
+            return ast.BinOp(node.args[0], operators[node.func.id], node.args[1])
+        return node
+
+
+def dtype(x: Any) -> str:
+    """A dtype of torch.
+
+    Raises:
+      Unsupported: torch has none such.
+    """
+    name = "int64" if x in UNSIGNED else str(x)
+    if name not in DTYPES:
+        raise Unsupported(f"torch has no dtype {name}.")
+    return f"torch.{name}"
+
+
+def thin_broadcasts(body: Body, elementwise: frozenset[str]) -> set[Value]:
+    """Broadcast values that are only read beside one of the whole shape, to which torch broadcasts them itself."""
+    made = {e.outputs[0]: e for e in body.equations if _only_adds_axes(e)}
+    readers: dict[Value, list[Equation]] = {value: [] for value in made}
+    for equation in body.equations:
+        for value in {*equation.inputs, *itertools.chain(*map(_read_within, equation.bodies))} & made.keys():
+            readers[value].append(equation)
+    whole = lambda e: any(v.shape == e.outputs[0].shape and v not in made for v in e.inputs)
+    apart = {*made} - {*body.outputs}
+    return {value for value in apart if all(e.name in elementwise and whole(e) for e in readers[value])}
+
+
+def _only_adds_axes(equation: Equation) -> bool:
+    """Whether torch would broadcast the operand as this equation does, or a reshape to more axes in front."""
+    before, after = equation.inputs[0].shape if equation.inputs else (), equation.outputs[0].shape
+    more = len(after) - len(before)
+    ahead = equation.name == "reshape" and more > 0 and after == (1,) * more + before
+    return ahead or equation.name == "broadcast_in_dim"
+
+
+def _read_within(body: Body) -> Iterable[Value]:
+    yield from body.outputs
+    for equation in body.equations:
+        yield from equation.inputs
+        for inner in equation.bodies:
+            yield from _read_within(inner)

@@ -1,0 +1,109 @@
+"""torch: modules of generated source give what jnn gives; the source reads; what has no word in torch is named."""
+
+import runpy
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jnn
+from jnn import export
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def module_of(f, p, *inputs, path, **options):
+    """The module, whose source has nothing that is not used or not sorted."""
+    file = export.torch(f, p, *inputs, path=path / "model.py", **options)
+    rules = ["--isolated", "--line-length", "100", "--select", "F,I,E9", "--output-format", "concise"]
+    checked = subprocess.run([sys.executable, "-m", "ruff", "check", *rules, file], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    return runpy.run_path(str(file))["load"]()
+
+
+def assert_same(f, *inputs, path, **options):
+    """Of a function without parameters."""
+    module = module_of(lambda p, *x: f(*x), {}, *inputs, path=path, **options)
+    found, wanted = module(*map(torch.tensor, inputs)), jax.jit(f)(*inputs)
+    for a, b in zip(jax.tree.leaves(found), map(np.asarray, jax.tree.leaves(wanted)), strict=True):
+        assert a.numpy().dtype == b.dtype
+        np.testing.assert_allclose(a.numpy(), b, rtol=1e-4, atol=1e-4)
+
+
+def test_the_source_reads(tmp_path):
+    p = jnn.init(jnn.models.mlp_spec((4, 8, 2)), jax.random.key(0))
+    file = export.torch(partial(jnn.models.mlp, key=None), p, normal(1, 4), path=tmp_path / "mlp.py")
+    text = file.read_text()
+    assert "class Mlp(nn.Module):" in text
+    assert "return torch.relu(x @ self.fc0_w + self.fc0_b) @ self.fc1_w + self.fc1_b" in text
+    assert "jax" not in text.replace("jnn", "").split("import", 1)[1]
+
+
+def test_gradients_are_those_of_jnn(tmp_path):
+    p, x = jnn.init(jnn.models.mlp_spec((4, 8, 2)), jax.random.key(0)), normal(3, 4)
+    f = partial(jnn.models.mlp, key=None)
+    module = module_of(f, p, x, path=tmp_path)
+    module(torch.tensor(x)).square().sum().backward()
+    wanted = jax.grad(lambda p: jnp.square(f(p, x)).sum())(p)
+    for path, g in jnn.flatten(wanted).items():
+        np.testing.assert_allclose(getattr(module, path.replace("/", "_")).grad, g, rtol=1e-4, atol=1e-5)
+
+
+LOOPS = {
+    "while": lambda x: jax.lax.while_loop(lambda c: c[0] < 4, lambda c: (c[0] + 1, c[1] * 1.5), (0, x)),
+    "choice": lambda x: jax.lax.cond(x.sum() > 0, lambda x: x + 1, lambda x: x - 1, x),
+    "switch": lambda x: jax.lax.switch((x.sum() > 0) * 2, [jnp.sin, jnp.cos, jnp.tanh], x),
+    "reversed": lambda x: jax.lax.scan(lambda c, r: (c + r, (c * r, r)), x[0], x, reverse=True),
+    "swapped": lambda x: jax.lax.fori_loop(0, 3, lambda i, c: (c[1] + i, c[0]), (x, 2 * x)),
+    "nested": lambda x: jax.lax.scan(lambda c, r: (jax.lax.fori_loop(0, 2, lambda i, a: a + r, c), c), x[0], x)[1],
+}
+INDICES = {
+    "dynamic": lambda x: jax.lax.dynamic_slice(x, (x.argmax() - 9, 1), (2, 2)),
+    "updated": lambda x: jax.lax.dynamic_update_slice(x, x[:2, :2], (3, x.argmax())),
+    "out of bounds": lambda x: x[jnp.array([0, 7, -1]), jnp.array([1, 0, 2])],
+    "clipped": lambda x: x.at[jnp.array([0, 7])].get(mode="clip"),
+    "set": lambda x: x.at[jnp.array([0, 9]), 1].set(5.0),
+    "least": lambda x: x.at[jnp.array([1, 1])].min(0.0),
+    "batched": lambda x: jnp.take_along_axis(x, x.argsort(-1), -1),
+    "sorted by two": lambda x: jax.lax.sort((jnp.floor(x), -x, x), num_keys=2),
+    "greatest": lambda x: jax.lax.top_k(x, 2),
+    "padded": lambda x: jax.lax.pad(x, 1.0, ((1, -1, 2), (0, 2, 0))),
+    "windows": lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (2, 3), (1, 1), "SAME"),
+    "running": lambda x: jax.lax.cumsum(x, 1, reverse=True) + jax.lax.cummax(x),
+    "numbers": lambda x: {"n": jnp.int32(3), "x": [jnp.minimum(x, 0.5), jnp.clip(x, -0.1, 0.1), x**3, 1 / x]},
+    "integers": lambda x: ((x * 9).astype(jnp.int32) // 4, (x * 9).astype(jnp.int8) % 5, x > 0),
+    "as one": lambda x: jnp.einsum("ab,cb->ca", x, x) + jnp.tensordot(x, x),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_and_choices(name, tmp_path):
+    x = normal(4, 4)
+    assert_same(LOOPS[name], x, path=tmp_path, shapes=None)
+    assert_same(LOOPS[name], -x, path=tmp_path, shapes=None)
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_indices_and_numbers(name, tmp_path):
+    assert_same(INDICES[name], normal(4, 3), path=tmp_path, shapes=None)
+
+
+def test_what_torch_has_no_word_for_is_named_with_its_line(tmp_path):
+    noisy = lambda p, x: x + jax.random.normal(jax.random.key(0), x.shape)
+    with pytest.raises(
+        ValueError, match=r"export.torch: no torch code for the primitive 'random_\w+', at .*test_torch"
+    ):
+        export.torch(noisy, {}, normal(2, 3), path=tmp_path / "model.py")
+    with pytest.raises(ValueError, match=r"expected shapes of the inputs float32\[2, 3\]"):
+        export.torch(noisy, {}, normal(2, 3), path=tmp_path / "model.py", shapes="b")
+    assert not any(tmp_path.iterdir())

@@ -142,7 +142,9 @@ def widest(config: Config, own: Decoder, training: Any, validation: Any) -> tupl
         once = dataclasses.replace(config, steps=length)
         state, history = train(once, own.scaled.spec, own.loss, adam, batches, **how)
         losses.append(history[-1]["val/loss"])
-    return state.params, Runs(np.full(len(steps), own.params), np.array(steps) * config.batch_size * CONTEXT, np.array(losses))
+    return state.params, Runs(
+        np.full(len(steps), own.params), np.array(steps) * config.batch_size * CONTEXT, np.array(losses)
+    )
 
 
 def summary(runs: Runs, held: Runs, law: Law, laws: list[Law]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Config(Common):
 
 
 def parts(config: Config) -> tuple[Part, Part]:
-    """What trains and what tests: x (n, 49), y, another label, and the share of wrong labels from which on it counts."""
+    """What trains and what tests: x (n, 49), y, another label, and the share of wrong labels above which it counts."""
     data, rng = datasets.mnist(config.data_dir), np.random.default_rng(datasets.SPLIT_SEED)
     train = datasets.balanced(data.train, max(1, config.examples // CLASSES), seed=datasets.SPLIT_SEED)
     small = lambda x: halve(halve(x.reshape(-1, 28, 28, 1))).reshape(-1, PIXELS)

@@ -33,6 +33,7 @@ from experiments.refusals import refuse
 from experiments.scaling_law import Law, Runs, bootstrap, exponent, fit_law, interval
 from experiments.training import train
 from jnn.data import Batches, in_order
+from jnn.initializers import lecun_normal, normal
 from jnn.inspect import flops
 from jnn.launch import USAGE
 from jnn.maximal_update import multiplied, scale_by_rates
@@ -41,7 +42,8 @@ from jnn.sweep import Choice, Found, GridSampler, Log, Structure, Sweep, Turn, s
 from jnn.train import LossOutput
 
 HEAD, LAYERS, CONTEXT, BASE = 8, 2, 64, 32  # the last is the width that the rate is of
-WARM, HELD_OUT, MOST = 0.1, 4000, 7.5e11  # share of a run's steps, rows, and FLOPs of a run that the law is fitted to
+WARM, CLIP, HELD_OUT = 0.1, 1.0, 4000  # a share of the steps, a norm, rows
+MOST = 7.5e11  # FLOPs of a run that the law is fitted to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +58,19 @@ class Config(Common):
     repeats: int = 200  # of the bootstrap
 
 
+def declared(vocab: int, width: int) -> Any:
+    """Declares a decoder whose maps keep the size of what they take: GPT-2's normal(0.02) is of wider ones."""
+    spec = transformer_spec(vocab, None, layers=LAYERS, heads=width // HEAD, embed=width, bias=False)
+    drawn = lambda init: lambda p: dataclasses.replace(p, init=init) if p.fan_in else p
+    embed = jax.tree.map(drawn(normal(BASE**-0.5)), spec["embed"])
+    return spec | {"embed": embed, "blocks": jax.tree.map(drawn(lecun_normal), spec["blocks"])}
+
+
 class Decoder:
     """A decoder of some width, by muP, and how it is trained."""
 
     def __init__(self, vocab: int, width: int) -> None:
-        spec = lambda d: transformer_spec(vocab, None, layers=LAYERS, heads=d // HEAD, embed=d, bias=False)
-        self.scaled = jnn.mup(spec(width), spec(BASE), readout=("norm/*",))
+        self.scaled = jnn.mup(declared(vocab, width), declared(vocab, BASE), readout=("norm/*",))
         self.params = jnn.count_params(self.scaled.spec)
 
     def loss(self, params: Any, batch: Any, ctx: Any) -> LossOutput:
@@ -114,7 +123,8 @@ def all_runs(config: Config, decoders: dict[int, Decoder], training: Any, valida
 
     def sweep(width: int) -> Sweep:
         own = decoders[width]
-        return Sweep(own.scaled.spec, own.loss, own.adam, training, config.batch_size, devices=devices)
+        how = {"devices": devices, "clip_norm": CLIP}
+        return Sweep(own.scaled.spec, own.loss, own.adam, training, config.batch_size, **how)
 
     space = {"width": Structure(*decoders), "steps": Choice(*lengths(config))}
     space["learning_rate"] = Choice(config.learning_rate)
@@ -138,7 +148,7 @@ def widest(config: Config, own: Decoder, training: Any, validation: Any) -> tupl
     batches, losses, steps = Batches(training, config.batch_size, seed=config.seed), [], lengths(config)[1:3]
     for length in steps:
         adam = own.adam({"steps": float(length), "learning_rate": config.learning_rate})
-        how = {"every": length, "validation": in_order(validation, 500), "name": f"widest-{length}"}
+        how = {"every": length, "validation": in_order(validation, 500), "name": f"widest-{length}", "clip_norm": CLIP}
         once = dataclasses.replace(config, steps=length)
         state, history = train(once, own.scaled.spec, own.loss, adam, batches, **how)
         losses.append(history[-1]["val/loss"])

@@ -1,4 +1,4 @@
-"""A space of cells: what stands on each of three edges is one of five linear maps, so that a mixture of them is one, too.
+"""A space of cells: each of three edges has one of five linear maps, so that a mixture of them is one, too.
 
 cell_network_spec(channels), cell_network(p, x, mix) -> logits
 ARCHITECTURES                              all of them, three indices into OPERATIONS each

@@ -122,7 +122,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("weight_decay", "decay", "bias_decay", "beta", "smoothness", "sparsity", "preflight.price"), NOT_NEGATIVE
     ),
-    **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip"), POSITIVE),
+    **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip", "mixture_rate"), POSITIVE),
     **dict.fromkeys(
         ("rates", "boosting_rates"),
         ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),

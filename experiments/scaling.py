@@ -29,6 +29,7 @@ from experiments import scaling_pictures
 from experiments.harness import Outcome, launch
 from experiments.old_texts import old_texts
 from experiments.options import Common
+from experiments.plans import EachItsLength
 from experiments.refusals import refuse
 from experiments.scaling_law import Law, Runs, bootstrap, exponent, fit_law, interval
 from experiments.training import train
@@ -38,7 +39,7 @@ from jnn.inspect import flops
 from jnn.launch import USAGE
 from jnn.maximal_update import multiplied, scale_by_rates
 from jnn.models import transformer, transformer_spec
-from jnn.sweep import Choice, Found, GridSampler, Log, Structure, Sweep, Turn, search
+from jnn.sweep import Choice, Found, GridSampler, Structure, Sweep, search
 from jnn.train import LossOutput
 
 HEAD, LAYERS, CONTEXT, BASE = 8, 2, 64, 32  # the last is the width that the rate is of
@@ -91,25 +92,6 @@ class Decoder:
         """FLOPs of a gradient, as counted, for each parameter and token: 6 by the rule."""
         gradient = jax.grad(lambda params: self.loss(params, batch, None).values.sum())
         return flops(gradient, jnn.abstract(self.scaled.spec)).model / self.params / batch["x"].size
-
-
-@dataclasses.dataclass(frozen=True)
-class EachItsLength:
-    """A plan by which every member trains for as many steps as its hyperparameters say, one of `lengths`."""
-
-    members: int
-    lengths: tuple[int, ...]
-
-    @property
-    def steps(self) -> int:
-        """That a member makes at most."""
-        return self.lengths[-1]
-
-    def next(self, log: Log) -> Turn | None:
-        """All whose end has not come, up to the next length."""
-        at = max(log.steps().values(), default=0)
-        going = [i for i in range(self.members) if not at or (log.alive(i) and log.values(i)["steps"] > at)]
-        return Turn(going, min(length for length in self.lengths if length > at) - at) if going else None
 
 
 def lengths(config: Config) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Architecture search in a space that is known: DARTS, evolution and early stopping, beside all 125 trained.
 
-Data      Fashion-MNIST at 7x7 pixels; of a fifth of what trains 2,000 images validate, of the test 2,000 test.
+Data      Fashion-MNIST at 7x7 pixels; of a fifth of what trains 1,000 images validate, of the test 2,000 test.
 Network   a convolution, two cells of one architecture, means, a linear map. A cell has three edges, each with one of
           five operations (`experiments.cells`), all linear, so that a mixture of them is one convolution.
 Training  Adam 1e-2, cosine to 0, batches of 32. What stands on an edge is a number that the loss reads: all 125
@@ -41,7 +41,8 @@ from jnn.initializers import normal
 from jnn.sweep import Choice, Found, GridSampler, Members, Sweep, search
 from jnn.train import LossOutput
 
-ROWS, LONGER = 2000, 4  # images that validate, and that test; DARTS makes so many times the steps of a training
+VALIDATE, TEST = 1000, 2000  # images
+LONGER = 4  # DARTS makes so many times the steps of a training
 NAMES = tuple(f"edge{i}{j}" for i, j in EDGES)
 Part = dict[str, Any]
 
@@ -68,7 +69,7 @@ def parts(config: Config) -> tuple[Part, Part, Part]:
         "x": halve(halve(part["x"][:rows].reshape(-1, 28, 28, 1))),
         "y": part["y"][:rows],
     }
-    return small(data.train, None), small(data.validation, ROWS), small(data.test, ROWS)
+    return small(data.train, None), small(data.validation, VALIDATE), small(data.test, TEST)
 
 
 def classified(logits: Any, batch: Any) -> LossOutput:

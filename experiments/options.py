@@ -124,7 +124,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("weight_decay", "decay", "bias_decay", "beta", "smoothness", "sparsity", "preflight.price"), NOT_NEGATIVE
     ),
-    **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip"), POSITIVE),
+    **dict.fromkeys(("first_rate", "head_rate", "dpo_rate", "clip", "mixture_rate"), POSITIVE),
     **dict.fromkeys(
         ("rates", "boosting_rates"),
         ("one or more positive numbers", lambda x: len(x) > 0 and all(map(POSITIVE[1], x))),
@@ -184,6 +184,7 @@ RULES: dict[str, Rule] = {
         ("one or more of them", lambda x: len(x) > 0),
     ),
     "angle": ("an angle of at least 0 and less than pi", lambda x: 0 <= x < math.pi),
+    "wrong": ("one or more numbers of at least 0 and less than 1", lambda x: len(x) > 0 and all(map(SHARE[1], x))),
     "widths": ("one or more whole numbers of at least 1", lambda x: len(x) > 0 and COUNTS[1](x)),
     "classes": ("two digits from 0 to 9 that differ", lambda x: x[0] != x[1] and all(0 <= digit <= 9 for digit in x)),
 }

@@ -1,0 +1,180 @@
+"""Scaling laws: the loss of a decoder by its parameters and its tokens, and what is best for so much compute.
+
+Data      37 plays of Shakespeare and 233 addresses of presidents, by characters; every tenth document validates, of
+          which 256,000 characters are read. tinyshakespeare is left out, for its plays are among the 37.
+Network   decoder-only transformer, 2 layers, heads of 8, rotary positions, context 64, tied read-out, no biases.
+Training  Adam (0.9, 0.99), 8 rows a step, warmed up over a tenth and then straight to 0: each budget of tokens is a run
+          of its own, whose length is a hyperparameter; each width is a program. One rate for all widths, by muP.
+Law       L(N, D) = E + A / N^alpha + B / D^beta ("Training Compute-Optimal Large Language Models", Hoffmann et al.,
+          2022, third approach), N all parameters. No run that it is fitted to costs more than 6 N D = 7.5e11 FLOPs, and
+          none reads a character twice. The widest network has no part in it: it is predicted, then trained.
+Run       python -m experiments.scaling
+Measured  ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jnn
+from experiments import scaling_pictures
+from experiments.harness import Outcome, launch
+from experiments.old_texts import old_texts
+from experiments.options import Common
+from experiments.plans import EachItsLength
+from experiments.refusals import refuse
+from experiments.scaling_law import Law, Runs, bootstrap, exponent, fit_law, interval
+from experiments.training import train
+from jnn.data import Batches, in_order
+from jnn.initializers import lecun_normal, normal
+from jnn.inspect import flops
+from jnn.launch import USAGE
+from jnn.maximal_update import multiplied, scale_by_rates
+from jnn.models import transformer, transformer_spec
+from jnn.sweep import Choice, Found, GridSampler, Structure, Sweep, search
+from jnn.train import LossOutput
+
+HEAD, LAYERS, CONTEXT, BASE = 8, 2, 64, 32  # the last is the width that the rate is of
+WARM, CLIP, HELD_OUT = 0.1, 1.0, 4000  # a share of the steps, a norm, rows
+MOST = 7.5e11  # FLOPs of a run that the law is fitted to
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Common):
+    """The loss of a decoder by its parameters and tokens."""
+
+    steps: int = 8000  # of the longest run; others have a half, a fourth, an eighth and a sixteenth
+    workdir: str = "runs/scaling"
+    widths: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)  # multiples of 8; the last is predicted
+    batch_size: int = 8
+    learning_rate: float = 0.012
+    repeats: int = 200  # of the bootstrap
+
+
+def declared(vocab: int, width: int) -> Any:
+    """Declares a decoder whose maps keep the size of what they take: GPT-2's normal(0.02) is of wider ones."""
+    spec = transformer_spec(vocab, None, layers=LAYERS, heads=width // HEAD, embed=width, bias=False)
+    drawn = lambda init: lambda p: dataclasses.replace(p, init=init) if p.fan_in else p
+    embed = jax.tree.map(drawn(normal(BASE**-0.5)), spec["embed"])
+    return spec | {"embed": embed, "blocks": jax.tree.map(drawn(lecun_normal), spec["blocks"])}
+
+
+class Decoder:
+    """A decoder of some width, by muP, and how it is trained."""
+
+    def __init__(self, vocab: int, width: int) -> None:
+        self.scaled = jnn.mup(declared(vocab, width), declared(vocab, BASE), readout=("norm/*",))
+        self.params = jnn.count_params(self.scaled.spec)
+
+    def loss(self, params: Any, batch: Any, ctx: Any) -> LossOutput:
+        """Cross-entropy of the next character."""
+        logits = transformer(multiplied(params, self.scaled.multipliers), batch["x"], key=None, remat=None)
+        return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"])
+
+    def adam(self, h: Any) -> optax.GradientTransformation:
+        """Adam whose rate rises, and falls to 0 at the end of the run, which is a hyperparameter."""
+        share = lambda step: jnp.minimum((step + 1) / (WARM * h["steps"]), (1 - step / h["steps"]) / (1 - WARM))
+        return optax.chain(
+            optax.scale_by_adam(b2=0.99),
+            scale_by_rates(self.scaled.rates),
+            optax.scale_by_learning_rate(lambda step: h["learning_rate"] * jnp.clip(share(step), 0, 1)),
+        )
+
+    def flops(self, batch: Any) -> float:
+        """FLOPs of a gradient, as counted, for each parameter and token: 6 by the rule."""
+        gradient = jax.grad(lambda params: self.loss(params, batch, None).values.sum())
+        return flops(gradient, jnn.abstract(self.scaled.spec)).model / self.params / batch["x"].size
+
+
+def lengths(config: Config) -> tuple[int, ...]:
+    """Steps of runs: a sixteenth to all."""
+    return tuple(sorted({max(1, config.steps // 2**k) for k in range(5)}))
+
+
+def all_runs(config: Config, decoders: dict[int, Decoder], training: Any, validation: Any) -> Found:
+    """Every width but the last for every length that it can afford, as one search without a choice."""
+    devices = jax.devices() if jax.device_count() > 1 else None
+
+    def sweep(width: int) -> Sweep:
+        own = decoders[width]
+        how = {"devices": devices, "clip_norm": CLIP}
+        return Sweep(own.scaled.spec, own.loss, own.adam, training, config.batch_size, **how)
+
+    space = {"width": Structure(*decoders), "steps": Choice(*lengths(config))}
+    space["learning_rate"] = Choice(config.learning_rate)
+    sampler, tokens = GridSampler(space, points=1), config.batch_size * CONTEXT
+    affordable = lambda point: 6 * decoders[point["width"]].params * point["steps"] * tokens <= MOST
+    sampler.points = [point for point in sampler.points if affordable(point)]
+    where = {"folder": Path(config.workdir) / "sweep", "seed": config.seed, "save_seconds": config.save_seconds}
+    return search(sweep, space, EachItsLength(len(sampler.points), lengths(config)), sampler, validation, **where)
+
+
+def measured(config: Config, found: Found, decoders: dict[int, Decoder]) -> Runs:
+    """What came of every run that did not break down, by its number."""
+    numbers = [i for i in found.log.steps() if found.log.alive(i)]
+    values = [found.values(i) for i in numbers]
+    n, d = ([decoders[v["width"]].params for v in values], [v["steps"] * config.batch_size * CONTEXT for v in values])
+    return Runs(np.array(n), np.array(d), np.array([found.value(i) for i in numbers]))
+
+
+def widest(config: Config, own: Decoder, training: Any, validation: Any) -> tuple[Any, Runs]:
+    """The last width as ordinary runs, over whatever mesh: parameters at the end, and what came of them."""
+    batches, losses, steps = Batches(training, config.batch_size, seed=config.seed), [], lengths(config)[1:3]
+    for length in steps:
+        adam = own.adam({"steps": float(length), "learning_rate": config.learning_rate})
+        how = {"every": length, "validation": in_order(validation, 500), "name": f"widest-{length}", "clip_norm": CLIP}
+        once = dataclasses.replace(config, steps=length)
+        state, history = train(once, own.scaled.spec, own.loss, adam, batches, **how)
+        losses.append(history[-1]["val/loss"])
+    return state.params, Runs(
+        np.full(len(steps), own.params), np.array(steps) * config.batch_size * CONTEXT, np.array(losses)
+    )
+
+
+def summary(runs: Runs, held: Runs, law: Law, laws: list[Law]) -> dict[str, Any]:
+    """The law with its intervals, how the best size grows, and what it says of the runs that it has not seen."""
+    found: dict[str, Any] = {"runs": len(runs.losses)} | law._asdict() | {"exponent": exponent(law)}
+    found |= {f"{name}_interval": interval([getattr(one, name) for one in laws]) for name in Law._fields}
+    found["exponent_interval"] = interval([exponent(one) for one in laws])
+    found["error"] = np.abs(law.loss(runs.n, runs.d) - runs.losses).mean()
+    for i, loss in enumerate(held.losses):
+        at = held.n[i], held.d[i]
+        found[f"held_out_{at[1]}"] = {"measured": loss, "predicted": float(law.loss(*at))}
+        found[f"held_out_{at[1]}"]["interval"] = interval([one.loss(*at) for one in laws])
+    return found
+
+
+def experiment(config: Config) -> Outcome:
+    """Trains the widest and all others, fits the law to these, and asks it about the former."""
+    if any(width % HEAD for width in config.widths) or len(config.widths) < 3:
+        refuse(f"--widths: expected three or more multiples of {HEAD}, found {config.widths}.", USAGE)
+    training, validation, vocab = old_texts(CONTEXT, config.data_dir)
+    apart = max(1, len(validation["x"]) // HELD_OUT)  # over all documents
+    validation = {name: x[::apart][:HELD_OUT] for name, x in validation.items()}
+    decoders = {width: Decoder(vocab, width) for width in config.widths}
+    params, held = widest(config, decoders.pop(config.widths[-1]), training, validation)
+    runs = measured(config, all_runs(config, decoders, training, validation), decoders)
+    law, laws = fit_law(runs), bootstrap(runs, config.repeats, seed=config.seed)
+    rows = {name: x[: config.batch_size] for name, x in training.items()} | {"weight": np.ones(config.batch_size)}
+    counted = {f"flops_{width}": decoder.flops(rows) for width, decoder in decoders.items()}
+    figures = {
+        "Loss over compute, and the law's frontier; the widest was predicted.": partial(
+            scaling_pictures.frontier, runs, held, law, laws
+        ),
+        "What is best for so much compute, with 95 % of the bootstrap.": partial(
+            scaling_pictures.best_sizes, runs, law, laws
+        ),
+    }
+    return Outcome(params, summary(runs, held, law, laws) | counted, figures=figures)
+
+
+if __name__ == "__main__":
+    launch(experiment, Config)

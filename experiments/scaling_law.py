@@ -1,0 +1,109 @@
+"""A scaling law, L(N, D) = E + A / N^alpha + B / D^beta: fitted to runs, with its interval, and its optimum.
+
+fit_law(runs) -> Law                        of parameters, tokens and losses
+bootstrap(runs, draws) -> [Law, ...]        of the same runs, drawn again
+optimum(law, compute) -> (n, d)             where 6 n d is all that there is
+
+The third approach of "Training Compute-Optimal Large Language Models", Hoffmann et al., 2022.
+
+Law: of points that follow a law, this law is found.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
+
+HUBER = 1e-3  # of logarithms: what is further off pulls no harder
+
+
+class Law(NamedTuple):
+    """Loss of N parameters after D tokens: what is left at the end of all, and what either lacks."""
+
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+
+    def loss(self, n: np.ndarray | float, d: np.ndarray | float) -> np.ndarray:
+        """Nats a token."""
+        return np.asarray(self.E + self.A / np.power(n, self.alpha) + self.B / np.power(d, self.beta))
+
+
+class Runs(NamedTuple):
+    """Parameters, tokens and losses (runs,) of what was trained."""
+
+    n: np.ndarray
+    d: np.ndarray
+    losses: np.ndarray
+
+
+def fit_law(runs: Runs, start: Law | None = None) -> Law:
+    """Fits a law by the Huber loss of logarithms, by L-BFGS from a grid of beginnings, of which the best end counts.
+
+    Args:
+      runs: five at least, of several sizes and lengths.
+      start: the only beginning, where one is known.
+
+    >>> n, d = (x.ravel() for x in np.meshgrid([1e4, 3e4, 1e5], [1e6, 3e6, 1e7]))
+    >>> law = Law(E=1.2, A=30.0, B=200.0, alpha=0.35, beta=0.4)
+    >>> found = fit_law(Runs(n, d, law.loss(n, d)))
+    >>> round(found.alpha, 2), round(found.beta, 2), round(found.E, 2)
+    (0.35, 0.4, 1.2)
+    """
+    starts = list(itertools.product((0, 5), (0, 5), (-1, 0), (0.2, 0.6), (0.2, 0.6)))
+    if start is not None:
+        starts = [(np.log(start.A), np.log(start.B), np.log(start.E), start.alpha, start.beta)]
+    logs = np.log(np.stack(runs))
+    how = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}}
+    ends = [minimize(_huber, begin, args=(logs,), **how) for begin in starts]
+    a, b, e, alpha, beta = min(ends, key=lambda end: end.fun).x
+    return Law(*map(float, (np.exp(e), np.exp(a), np.exp(b), alpha, beta)))
+
+
+def _huber(x: np.ndarray, logs: np.ndarray) -> tuple[float, np.ndarray]:
+    """The mean Huber loss of a law (log A, log B, log E, alpha, beta) in units of HUBER, and its gradient."""
+    (a, b, e, alpha, beta), (n, d, target) = x, logs
+    terms = np.stack([a - alpha * n, b - beta * d, np.full_like(n, e)])
+    error, share = (logsumexp(terms, axis=0) - target) / HUBER, softmax(terms, axis=0) / HUBER
+    pull = np.clip(error, -1, 1)
+    slopes = np.stack([share[0], share[1], share[2], -share[0] * n, -share[1] * d])
+    return float((pull * (error - pull / 2)).mean()), (pull * slopes).mean(1)
+
+
+def bootstrap(runs: Runs, draws: int, *, seed: int) -> list[Law]:
+    """Laws of the runs, drawn with replacement, by "Bootstrap Methods: Another Look at the Jackknife", Efron, 1979."""
+    whole, n = fit_law(runs), len(runs.losses)
+    rows = np.random.default_rng(seed).integers(0, n, (draws, n))
+    return [fit_law(Runs(*(x[chosen] for x in runs)), start=whole) for chosen in rows]
+
+
+def interval(values: np.ndarray) -> list[float]:
+    """The middle 95 % of values (draws,)."""
+    return np.percentile(values, (2.5, 97.5)).tolist()
+
+
+def exponent(law: Law) -> float:
+    """How the best N grows: as compute to the power of this.
+
+    >>> exponent(Law(E=1.0, A=1.0, B=1.0, alpha=0.5, beta=0.5))
+    0.5
+    """
+    return law.beta / (law.alpha + law.beta)
+
+
+def optimum(law: Law, compute: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """The parameters and tokens of least loss by so many FLOPs, 6 for each parameter and token.
+
+    >>> n, d = optimum(Law(E=1.0, A=10.0, B=10.0, alpha=0.5, beta=0.5), 6e12)
+    >>> round(float(n)), round(float(d))
+    (1000000, 1000000)
+    """
+    balance = (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
+    n = balance * np.power(np.asarray(compute) / 6, exponent(law))
+    return n, np.asarray(compute) / 6 / n

@@ -31,6 +31,12 @@ def _taps(equation: JaxprEqn) -> int:
     return 2 * math.prod(numbers) * filters[0]
 
 
+def _by_group(equation: JaxprEqn) -> int:
+    """Of `jnn.layers.kernels._group_loop`: every row (r, a) meets one matrix, or is a factor of an outer product."""
+    lhs, rhs, out = shapes(equation)
+    return 2 * math.prod(lhs) * (rhs if len(out) == 3 else out)[-1]
+
+
 def multiply_adds(equation: JaxprEqn) -> int:
     """Two operations for each number of the result."""
     return 2 * math.prod(shapes(equation)[2])
@@ -105,4 +111,6 @@ COSTS: dict[str, Callable[[Any], int]] = {
     "conv_general_dilated": _conv,
     "weighted_taps": _taps,
     "taps_gradient": _taps,
+    "grouped_product": _by_group,
+    "grouped_outer": _by_group,
 }

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
 from jnn.layers._window import Window
+from jnn.layers.kernels._primitive import on_a_mesh, primitive, shape_of
 from jnn.precision import wide
 
 
@@ -46,9 +47,8 @@ def depthwise_by_taps(w: jax.Array, x: jax.Array, window: Window) -> jax.Array:
     filters = wide(w).reshape(-1, w.shape[-1])
     with window.products(slide.spatial):
         padded = window.pad(wide(jnp.repeat(x, w.shape[-1] // x.shape[-1], axis=-1)))
-        # on a mesh JAX asks more of a primitive than shapes: how each of its results lies there
-        alone = not any(jax.typeof(a).sharding.mesh.axis_names for a in (padded, filters))
-        y = _primitives()[0].bind(padded, filters, slide=slide) if alone else _plain(padded, filters, slide=slide)
+        weigh = _plain if on_a_mesh(padded, filters) else _primitives()[0].bind
+        y = weigh(padded, filters, slide=slide)
     return y.astype(x.dtype)
 
 
@@ -75,29 +75,12 @@ def _spread(ct: jax.Array, x: Any, w: jax.Array, *, slide: _Slide) -> jax.Array:
 @functools.cache
 def _primitives() -> tuple[Primitive, Primitive]:
     """`_plain` and `_filters` as primitives, each the transpose of the other by its second argument."""
-    weighted, filters = Primitive("weighted_taps"), Primitive("taps_gradient")
-    for primitive, f in ((weighted, _plain), (filters, _filters)):
-        primitive.def_impl(functools.partial(jax.jit, static_argnames="slide")(f))
-        primitive.def_abstract_eval(functools.partial(_abstract, f))
-        batching.primitive_batchers[primitive] = functools.partial(_batched, f)
-        mlir.register_lowering(primitive, mlir.lower_fun(f, multiple_results=False))
-    by_x = lambda ct, x, w, *, slide: _spread(ct, _shape_of(x.aval), w, slide=slide)
+    weighted = primitive("weighted_taps", _plain, static=("slide",))
+    filters = primitive("taps_gradient", _filters, static=("slide",))
+    by_x = lambda ct, x, w, *, slide: _spread(ct, shape_of(x.aval), w, slide=slide)
     by_w = lambda ct, x, w, *, slide: filters.bind(x, ct, slide=slide)
     ad.defbilinear(weighted, by_x, by_w)
-    by_x = lambda ct, x, g, *, slide: _spread(g, _shape_of(x.aval), ct, slide=slide)
+    by_x = lambda ct, x, g, *, slide: _spread(g, shape_of(x.aval), ct, slide=slide)
     by_g = lambda ct, x, g, *, slide: weighted.bind(x, ct, slide=slide)
     ad.defbilinear(filters, by_x, by_g)
     return weighted, filters
-
-
-def _abstract(f: Any, *avals: Any, slide: _Slide) -> Any:
-    shape = jax.eval_shape(functools.partial(f, slide=slide), *map(_shape_of, avals))
-    return jax.core.ShapedArray(shape.shape, shape.dtype)
-
-
-def _batched(f: Any, args: Any, axes: Any, *, slide: _Slide) -> tuple[jax.Array, int]:
-    return jax.vmap(functools.partial(f, slide=slide), axes)(*args), 0
-
-
-def _shape_of(aval: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)

@@ -32,9 +32,14 @@ def by_loop(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
     >>> by_loop(jnp.ones((3, 1)), jnp.array([[[1.0]], [[5.0]]]), jnp.array([1, 2]))[:, 0].tolist()
     [1.0, 5.0, 5.0]
     """
-    if on_a_mesh(rows, w, sizes):
-        return blocks(rows, w, sizes)
     return _primitives()[0].bind(rows, w, sizes, turned=False)
+
+
+def no_loop(*arrays: jax.Array) -> str:
+    """Why it cannot run on rows that come of these; "" where it can."""
+    if on_a_mesh(*arrays):
+        return "the arrays lie on a mesh"
+    return "" if all(isinstance(n, int) for a in arrays for n in a.shape) else "how many rows there are is not known"
 
 
 class _Blocks(NamedTuple):

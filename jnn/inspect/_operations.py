@@ -26,9 +26,16 @@ def shapes(equation: JaxprEqn) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
 
 def _taps(equation: JaxprEqn) -> int:
     """Of `jnn.layers.kernels._taps`: each number that goes out, or comes back, meets every tap's filter."""
-    _, rhs, out = shapes(equation)
-    filters, numbers = (rhs, out) if len(rhs) == 2 else (out, rhs)
+    lhs, rhs, out = shapes(equation)
+    each = {"weighted_taps": (rhs, out), "taps_gradient": (out, rhs), "taps_spread": (rhs, lhs)}
+    filters, numbers = each[equation.primitive.name]
     return 2 * math.prod(numbers) * filters[0]
+
+
+def _by_group(equation: JaxprEqn) -> int:
+    """Of `jnn.layers.kernels._group_loop`: every row (r, a) meets one matrix, or is a factor of an outer product."""
+    lhs, rhs, out = shapes(equation)
+    return 2 * math.prod(lhs) * (rhs if len(out) == 3 else out)[-1]
 
 
 def multiply_adds(equation: JaxprEqn) -> int:
@@ -105,4 +112,7 @@ COSTS: dict[str, Callable[[Any], int]] = {
     "conv_general_dilated": _conv,
     "weighted_taps": _taps,
     "taps_gradient": _taps,
+    "taps_spread": _taps,
+    "grouped_product": _by_group,
+    "grouped_outer": _by_group,
 }

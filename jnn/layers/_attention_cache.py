@@ -31,6 +31,7 @@ from jnn.layers._scores import Bias
 from jnn.param import Params
 
 Cache = dict[str, jax.Array]
+_KNOWN = "promise_in_bounds"  # a slot always is; where it may not be, XLA writes all of the cache anew
 
 
 def attention_cache(p: Params, length: int, *, leading: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Cache:
@@ -120,7 +121,8 @@ def cached_attention(
     Args:
       p: as `attention_spec` declares.
       x: (..., t, d), floating point, the rows at positions cache["next"], cache["next"] + 1, ...
-      cache: from `attention_cache`, or from the call before.
+      cache: from `attention_cache`, or from the call before; or those of stacked layers, (layers, ...), with this one's
+        number beside, {"layer": int32 ()}: a loop over layers that carries them writes the chunk's rows in place.
       window, rotate, qk_norm, attend: as in `attention`.
       bias: a function of positions, as in `attention`.
 
@@ -142,23 +144,25 @@ def cached_attention(
     """
     q, k, v = project("cached_attention", p, x, x, qk_norm)
     _check_cache(x, cache, window)
-    t, size = q.shape[-3], cache["k"].shape[-3]
-    positions = cache["next"] + jnp.arange(t)
+    t, size, before = q.shape[-3], cache["k"].shape[-3], own_layer(cache)
+    positions = before["next"] + jnp.arange(t)
     if rotate is not None:
         q, k = rotate(q, positions), rotate(k, positions)
     kept = as_kept(cache, k=k, v=v)
     new = remember(cache, **kept)
+    seen = own_layer(new)
+    full = seen["next"] > size
     if window is None or t + window - 1 <= size:
-        seen, at = new, slot_positions(new)
+        at = slot_positions(seen)
     else:  # writing first would overwrite what this chunk's first queries still attend to
-        seen = {name: jnp.concatenate([cache[name], kept[name]], -3) for name in kept}
-        at = jnp.concatenate([slot_positions(cache), positions])
+        seen = {name: jnp.concatenate([before[name], kept[name]], -3) for name in kept}
+        at = jnp.concatenate([slot_positions(before), positions])
     mask = visible(positions, at, causal=True, window=window) & (at >= 0)[None, :]
     more = extras(p, None if bias is None else bias(positions, at))
     keys, values = (recalled(seen, name, q.dtype) for name in "kv")
     keys, values, shown = behind_prefix("cached_attention", p, q, keys, values, mask, bias)
     y = linear(p["o"], attend(q, keys, values, shown, **more), in_axes=2)
-    return (y if window is not None else jnp.where(new["next"] > size, jnp.nan, y)), new
+    return (y if window is not None else jnp.where(full, jnp.nan, y)), new
 
 
 def as_kept(cache: Cache, **rows: jax.Array) -> Cache:
@@ -184,9 +188,24 @@ def remember(cache: Cache, **rows: jax.Array) -> Cache:
     """The cache with a chunk of rows (..., t, g, k) by each name added: position i lives in slot i % length."""
     t, size = next(iter(rows.values())).shape[-3], cache[next(iter(rows))].shape[-3]
     kept = min(t, size)
-    slots = (cache["next"] + jnp.arange(t - kept, t)) % size
-    write = lambda old, new: old.at[..., slots, :, :].set(new[..., t - kept :, :, :].astype(old.dtype))
-    return {name: write(cache[name], new) for name, new in rows.items()} | {"next": cache["next"] + t}
+    slots = (own_layer(cache)["next"] + jnp.arange(t - kept, t)) % size
+
+    def write(old: jax.Array, new: jax.Array) -> jax.Array:
+        new = new[..., t - kept :, :, :].astype(old.dtype)
+        if "layer" in cache:
+            return old.at[cache["layer"], ..., slots, :, :].set(jnp.moveaxis(new, -3, 0), mode=_KNOWN)
+        return old.at[..., slots, :, :].set(new, mode=_KNOWN)
+
+    later = cache["next"].at[cache["layer"]].add(t) if "layer" in cache else cache["next"] + t
+    return cache | {name: write(cache[name], new) for name, new in rows.items()} | {"next": later}
+
+
+def own_layer(cache: Cache) -> Cache:
+    """A layer's own cache: of stacked ones with a "layer", that one's."""
+    if "layer" not in cache:
+        return cache
+    own = lambda x: jax.lax.dynamic_index_in_dim(x, cache["layer"], keepdims=False)
+    return {name: own(cache[name]) for name in cache if name != "layer"}
 
 
 def slot_positions(cache: Cache, name: str = "k") -> jax.Array:
@@ -198,7 +217,8 @@ def slot_positions(cache: Cache, name: str = "k") -> jax.Array:
 def _check_cache(x: jax.Array, cache: Cache, window: int | None) -> None:
     checks.params("cached_attention", cache, "k", "v", "next", what="cache")
     check_window("cached_attention", window)
-    check_room("cached_attention", x, cache, cache["k"], window, "attention_cache")
+    own = own_layer(cache)
+    check_room("cached_attention", x, own, own["k"], window, "attention_cache")
 
 
 def check_room(layer: str, x: jax.Array, cache: Cache, rows: jax.Array, window: int | None, maker: str) -> None:

@@ -15,17 +15,20 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jnn import backend
 from jnn.activations import gelu
 from jnn.initializers import Init, lecun_normal
 from jnn.layers._expert_routing import Routing, route
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers.kernels._group_loop import by_loop, no_loop
 from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
 from jnn.overrides import overridden
 from jnn.param import Params, Spec, stack
 from jnn.precision import narrow
 
 Activation = Callable[[jax.Array], jax.Array]
+_GROUPED: dict[str, Grouped] = {"loop": by_loop, "blocks": blocks}
 
 
 def mixture_of_experts_spec(
@@ -128,7 +131,8 @@ def answers(p: Params, x: jax.Array, routing: Routing, activation: Activation) -
     """(..., d): the weighted sum of each token's experts' answers."""
     top, tokens = routing.experts.shape[-1], x.reshape(-1, x.shape[-1])
     sizes, order = sort_by_group(routing.experts.reshape(-1), p["up"]["w"].shape[0])
-    rows = expert_mlps(p, tokens[order // top], sizes, activation, blocks)
+    grouped = _GROUPED[backend.choose("experts", {"loop": lambda: no_loop(x, p["up"]["w"])})]
+    rows = expert_mlps(p, tokens[order // top], sizes, activation, grouped)
     each = jnp.zeros_like(rows).at[order].set(rows, unique_indices=True)
     return weigh_experts(each, routing).reshape(x.shape)
 

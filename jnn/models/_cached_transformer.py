@@ -68,8 +68,9 @@ def cached_rows(p: Params, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, 
     checks.integers("cached_transformer", tokens, ndim=1)
     x = embed_tokens(p, tokens, cache["next"][0] + jnp.arange(tokens.shape[-1]))
 
-    def layer(x: jax.Array, slice_: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
-        return cached_block(slice_[0], x, slice_[1], rotate=rotation(p))
+    def layer(carry: tuple[jax.Array, Cache], slice_: tuple[Params, jax.Array]) -> tuple[tuple[jax.Array, Cache], None]:
+        x, grown = cached_block(slice_[0], carry[0], carry[1] | {"layer": slice_[1]}, rotate=rotation(p))
+        return (x, {name: grown[name] for name in cache}), None
 
-    x, cache = jax.lax.scan(layer, x, (p["blocks"], cache))
+    (x, cache), _ = jax.lax.scan(layer, (x, cache), (p["blocks"], jnp.arange(len(cache["next"]))))
     return layer_norm(p["norm"], x), cache

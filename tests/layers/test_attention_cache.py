@@ -155,3 +155,20 @@ TABLE = jnp.array([[0, 1]])
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [None, jnp.int8])
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_layer_of_stacked_caches_is_that_layer_alone(window, dtype):
+    p = init(attention_spec(8, 2), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, T, 8))
+    alone = attention_cache(p, T, leading=(2,), dtype=dtype)
+    stacked = jax.tree.map(lambda a: jnp.stack([a, a, a]), alone)
+    step = jax.jit(lambda x, cache: cached_attention(p, x, cache, window=window))
+    for chunk in (x[:, :2], x[:, 2:3], x[:, 3:]):
+        y, alone = step(chunk, alone)
+        at_layer, stacked = step(chunk, stacked | {"layer": jnp.array(1)})
+        np.testing.assert_array_equal(at_layer, y)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[1], b), {n: stacked[n] for n in alone}, alone)
+    for name in alone:
+        assert not jnp.any(stacked[name][::2]), "another layer was written"

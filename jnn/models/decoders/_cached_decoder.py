@@ -100,14 +100,15 @@ def cached_rows(p: Params, tokens: jax.Array, cache: Caches, config: DecoderConf
 
     n = len(config.windows)
 
-    def group(x: jax.Array, slices: tuple[jax.Array, Caches]) -> tuple[jax.Array, Caches]:
-        grown = []
-        for i, (window, cache) in enumerate(zip(config.windows, slices[1], strict=True)):
-            own, rows = layer_at(p["blocks"], n * slices[0] + i), cache["k"].shape[-3]
+    def group(carry: tuple[jax.Array, Caches], number: jax.Array) -> tuple[tuple[jax.Array, Caches], None]:
+        x, grown = carry[0], []
+        for i, (window, cache) in enumerate(zip(config.windows, carry[1], strict=True)):
+            own, rows = layer_at(p["blocks"], n * number + i), cache["k"].shape[-3]
             seen = window if window is not None and window <= rows else None  # a shorter sequence never leaves it
-            x, new = cached_block(own, x, cache, window=seen, **block_options(own, config))
-            grown.append(new)
-        return x, tuple(grown)
+            x, new = cached_block(own, x, cache | {"layer": number}, window=seen, **block_options(own, config))
+            grown.append({name: new[name] for name in cache})
+        return (x, tuple(grown)), None
 
-    x, cache = jax.lax.scan(group, embed_tokens(p, tokens, config), (jnp.arange(config.layers // n), cache))
+    begun = embed_tokens(p, tokens, config), cache
+    (x, cache), _ = jax.lax.scan(group, begun, jnp.arange(config.layers // n))
     return rms_norm(p["norm"], x, epsilon=config.epsilon), cache

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.layers import attention_cache, cross_cache, length_mask
+from jnn.layers import Cache, attention_cache, cross_cache, length_mask
 from jnn.models._transformer_block import cached_block
 from jnn.models.encoder_decoders._config import EncoderDecoderConfig
 from jnn.models.encoder_decoders._encoder_decoder import encode_source
@@ -93,12 +93,15 @@ def cached_encoder_decoder(
     ends, at = p["decoder"], cache["self"]["next"][0] + jnp.arange(tokens.shape[-1])
     bias, s = config.decoder.positions.bias(ends, causal=True), cache["cross"]["k"].shape[-3]
 
-    def layer(x: jax.Array, slices: tuple[Params, Any, Any, Any]) -> tuple[jax.Array, Any]:
-        p, own, cross, lengths = slices
+    def layer(carry: tuple[jax.Array, Cache], slices: tuple[Params, Any, Any, Any]) -> tuple[Any, None]:
+        p, number, cross, lengths = slices
         seen = None if lengths is None else length_mask(lengths, s)
-        return cached_block(p, x, own, cross, kv_mask=seen, bias=bias, **block_options(config, config.decoder))
+        how = block_options(config, config.decoder)
+        x, grown = cached_block(p, carry[0], carry[1] | {"layer": number}, cross, kv_mask=seen, bias=bias, **how)
+        return (x, {name: grown[name] for name in carry[1]}), None
 
     x = placed(ends, embed_tokens(p["embed"], tokens, config), config, config.decoder, at)
-    stacks = ends["blocks"], cache["self"], cache["cross"], cache.get("lengths")
-    x, own = jax.lax.scan(layer, x, stacks)
+    layers = jnp.arange(len(cache["self"]["next"]))
+    stacks = ends["blocks"], layers, cache["cross"], cache.get("lengths")
+    (x, own), _ = jax.lax.scan(layer, (x, cache["self"]), stacks)
     return read_out(p, x, config), {**cache, "self": own}

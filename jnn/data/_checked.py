@@ -51,7 +51,8 @@ def check_batch_size(where: str, size: Any, rows: int | None, *, drop_last: bool
     leaves = "" if rows is None else " and leave a batch"
     if not _is_integer(size) or size < 1 or (drop_last and rows is not None and size > rows):
         found = "" if rows is None else f" for {rows} {what}"
-        raise ValueError(f"{where}: batch_size must be at least 1{leaves}; found {size!r}{found}. Give an integer.")
+        give = f"an integer from 1 to {rows}" if drop_last else "an integer of 1 or more"
+        raise ValueError(f"{where}: batch_size must be at least 1{leaves}; found {size!r}{found}. Give {give}.")
     if rows is not None and size > rows:
         warnings.warn(
             f"{where}: batch_size {size} is more than the {rows} {what} that there are: {size - rows} rows of every "

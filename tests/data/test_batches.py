@@ -128,7 +128,10 @@ def test_labels_in_range_pass():
     ("make", "message"),
     [
         (lambda: Batches(ARRAYS, 0, seed=0), "batch_size must be at least 1 and leave a batch; found 0 for 23 rows"),
-        (lambda: Batches(ARRAYS, 24, seed=0, drop_last=True), "leave a batch; found 24 for 23 rows"),
+        (
+            lambda: Batches(ARRAYS, 24, seed=0, drop_last=True),
+            "found 24 for 23 rows. Give an integer from 1 to 23.",
+        ),
         (lambda: Batches(ARRAYS, 4, seed=0)[-1], "found step -1"),
         (lambda: Batches(ARRAYS, 4, seed=0).stack(0, 0), "k 0"),
         (lambda: in_order(ARRAYS, 0), "batch_size must be at least 1; found 0"),

@@ -67,6 +67,11 @@ BELOW = {
     "interop": "activations data inspect launch layers losses metrics models parallel preflight train",
     "parity": "activations data launch layers losses metrics models parallel preflight train",
 }
+# who may not know what is done to trained weights, may not know what is done to their bits
+BELOW = {
+    name: f"{others} quantization" if "finetune" in others.split() and name != "quantization" else others
+    for name, others in BELOW.items()
+}
 
 
 def imports(name):

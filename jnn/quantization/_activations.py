@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jnn.layers import integer_weight, weight_scales
 from jnn.param import Param, Params, Spec, Where, linear_maps, matching
 from jnn.quantization._input_scales import check_input_scales
-from jnn.quantization._weights import Scales, change_weights, summed_axes
+from jnn.quantization._weights import Scales, change_weights, inputs_of, summed_axes
 
 
 def quantize_activations(
@@ -49,17 +49,10 @@ def quantize_activations(
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         own = given[path] if path in given else weight_scales(w, axis=summed_axes(path, param))
-        if own.size * _inputs(param) != w.size:
+        if own.size * inputs_of(param) != w.size:
             raise ValueError(f"{name}: expected a scale for each output, found {own.shape} of {w.shape}: no groups.")
         q = integer_weight(w, own)
         static = {"input_scale": jnp.asarray(of_inputs[path])} if path in of_inputs else {}
         return {"w8a8": q["int8"], "scales": q["scales"]} | static
 
     return change_weights(name, p, spec, chosen, one)
-
-
-def _inputs(param: Param) -> int:
-    size = 1
-    for n in param.shape[param.stacked : param.stacked + len(param.fan_in)]:
-        size *= n
-    return size

@@ -36,7 +36,8 @@ def absmax_scale(histogram: jax.Array) -> jax.Array:
     >>> round(float(127 * absmax_scale(histogram(jnp.array([0.5, -3.0])))), 2)
     3.03
     """
-    return percentile_scale(histogram, 100.0)
+    _check(histogram)
+    return _limit(histogram, jnp.max(jnp.where(histogram > 0, jnp.arange(histogram.shape[-1]), 0), -1)) / MOST
 
 
 def percentile_scale(histogram: jax.Array, percentile: float = 99.99) -> jax.Array:
@@ -46,7 +47,7 @@ def percentile_scale(histogram: jax.Array, percentile: float = 99.99) -> jax.Arr
 
     Args:
       histogram: as of `absmax_scale`.
-      percentile: beyond 0, to 100.
+      percentile: between 0 and 100.
 
     Returns:
       As `absmax_scale`.
@@ -59,11 +60,11 @@ def percentile_scale(histogram: jax.Array, percentile: float = 99.99) -> jax.Arr
     >>> round(float(127 * percentile_scale(histogram(x), 99.0)), 2)
     1.02
     """
-    if not 0 < percentile <= 100:
-        raise ValueError(f"percentile_scale: expected a percentile in (0, 100], found {percentile!r}.")
+    if not 0 < percentile < 100:
+        raise ValueError(f"percentile_scale: expected a percentile in (0, 100), found {percentile!r}: or absmax_scale.")
     _check(histogram)
-    below = jnp.cumsum(histogram, -1) >= histogram.sum(-1, keepdims=True) * min(percentile / 100, 1 - 1e-7)
-    return _limit(histogram, jnp.argmax(below, -1)) / MOST
+    counted = jnp.cumsum(histogram, -1)
+    return _limit(histogram, jnp.argmax(counted >= counted[..., -1:] * (percentile / 100), -1)) / MOST
 
 
 def mse_scale(histogram: jax.Array) -> jax.Array:
@@ -152,11 +153,13 @@ def _check(histogram: jax.Array) -> None:
 
 
 def check_input_scales(name: str, spec: Spec, scales: Scales) -> Scales:
-    """The scales, by path; raises unless each is of a linear map, one for each that is stacked."""
+    """The scales, by path; raises unless each is of a linear map, and a positive number or one for each of a stack."""
     maps = linear_maps(name, spec)
     for path, scale in scales.items():
         if path not in maps:
             raise ValueError(f"{name}: found an input scale for {path!r}, which is no linear map of the spec.")
         if jnp.shape(scale) != (wanted := maps[path].shape[: maps[path].stacked]):
             raise ValueError(f"{name}: expected an input scale {wanted} for {path}, found {jnp.shape(scale)}.")
+        if not isinstance(scale, jax.core.Tracer) and not bool(jnp.all((scale > 0) & jnp.isfinite(scale))):
+            raise ValueError(f"{name}: expected a positive input scale for {path}, found {scale}: was it observed?")
     return scales

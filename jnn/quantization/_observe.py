@@ -10,7 +10,6 @@ Laws: sums of two batches are those of both together; a model's outputs are what
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from jnn import checks
 from jnn.input_sums import INPUT_SUMS, sums_shape
 from jnn.param import Param, Params, Spec, Where, flatten, linear_maps, matching
 from jnn.precision import wide
-from jnn.quantization._weights import change_weights
+from jnn.quantization._weights import change_weights, inputs_of
 
 Sums = dict[str, dict[str, jax.Array]]  # by path
 
@@ -78,8 +77,7 @@ def observe(
 
 
 def _zeros(name: str, param: Param) -> jax.Array:
-    own = param.shape[param.stacked : param.stacked + len(param.fan_in)]
-    return jnp.zeros((*param.shape[: param.stacked], *sums_shape(name, math.prod(own))))
+    return jnp.zeros((*param.shape[: param.stacked], *sums_shape(name, inputs_of(param))))
 
 
 def histogram(x: jax.Array) -> jax.Array:

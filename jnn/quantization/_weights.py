@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,14 +73,6 @@ def named(path: str, make: Callable[[], Any]) -> Any:
         raise ValueError(f"{error} That is {path}: leave it out by where=[...].") from None
 
 
-def matrices(param: Param, w: jax.Array) -> jax.Array:
-    """The weight of linear maps as matrices (..., inputs, outputs), of what is stacked in front."""
-    leading = w.shape[: param.stacked]
-    return w.reshape(*leading, -1, _size(w.shape[param.stacked + len(param.fan_in) :]))
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
+def inputs_of(param: Param) -> int:
+    """How many inputs a linear map has."""
+    return math.prod(param.shape[param.stacked : param.stacked + len(param.fan_in)])

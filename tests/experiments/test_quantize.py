@@ -1,10 +1,13 @@
 """Quantized networks, tiny: on made images in all ways; a run that is killed goes on; its pre-flight."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jnn
 from experiments import datasets, quantize, quantized
+from experiments.peers.torch_quantize import by_torch, perceptron
 from experiments.quantized import WAYS
 from jnn.models import mlp, mlp_spec
 from tests.experiments.shortened import flown, resumed
@@ -36,6 +39,12 @@ def test_a_network_is_quantized_in_all_ways_and_trained_in_4_bits(tmp_path, monk
     assert all(0 <= row["accuracy"] <= 1 and row["milliseconds"] > 0 for row in rows.values())
     for draw in outcome.figures.values():
         draw()
+
+
+def test_the_peer_is_the_same_network():
+    spec = mlp_spec((32, 16, 10))
+    p, x = jnn.init(spec, jax.random.key(0)), made().test["x"]
+    np.testing.assert_allclose(by_torch(perceptron(p))(x), mlp(p, x, key=None), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

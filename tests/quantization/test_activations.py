@@ -92,6 +92,10 @@ REFUSED = {
         lambda: fake_quantized(P, SPEC, input_scales={"w": jnp.ones(4)}),
         r"an input scale \(\)",
     ),
+    "no scale": (
+        lambda: quantize_activations(P, SPEC, {"w": jnp.array(jnp.nan)}),
+        "positive input scale for w",
+    ),
     "groups": (lambda: quantize_activations(P, SPEC, scales={"w": jnp.ones((2, 2))}), "a scale for each output"),
     "twice": (lambda: quantize_activations(quantize(P, SPEC), SPEC), "w is quantized already"),
     "too long": (

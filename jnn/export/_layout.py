@@ -32,6 +32,8 @@ def broadcast(c: Call) -> str | None:
         return f"torch.full({sizes(shape)}, {c[0]}, dtype={dtype(c.out.dtype)})"
     if value.shape == ():
         return c.x if thin else f"{c.x}.expand({each(shape)})"
+    if shape == (*value.shape, 1) and axes == tuple(range(len(value.shape))):
+        c.writer.columns[c.out] = c.x
     first = axes[0] if thin else 0  # axes in front need not be there
     index = [":" if axis in axes else "None" for axis in range(first, len(shape))]
     while index[-1:] == [":"]:
@@ -132,14 +134,14 @@ def gather(c: Call) -> str:
     mode, dims = c.params["mode"].name, c.params["dimension_numbers"]
     window, shape = c.params["slice_sizes"], c.inputs[0].shape
     rows = _row_axis(dims, window, shape, len(c.out.shape))
-    at = c.writer.filled.get(c.inputs[1])
+    at, column = c.writer.filled.get(c.inputs[1]), c.writer.columns.get(c.inputs[1], f"{c.tensor(1)}[..., 0]")
     if rows is not None and c.inputs[1].shape == (1,) and at is not None and 0 <= at < shape[rows]:
         return f"{c.x}[{':, ' * rows}{at}]"
     if rows is not None and mode != "FILL_OR_DROP":
-        index = f"{c.tensor(1)}[..., 0]" + (f".clamp(0, {size(shape[rows] - 1)})" if mode == "CLIP" else "")
+        index = column + (f".clamp(0, {size(shape[rows] - 1)})" if mode == "CLIP" else "")
         return f"{c.x}[{':, ' * rows}{index}]"
     if rows is not None:
-        return f"taken({c.x}, {c.tensor(1)}[..., 0], {rows}, {_fill(c)})"
+        return f"taken({c.x}, {column}, {rows}, {_fill(c)})"
     fill = f", fill={_fill(c)}" if mode == "FILL_OR_DROP" else ""
     plan = (
         f"axes={_ints(dims.start_index_map)}, sizes={sizes(window)}, offsets={_ints(dims.offset_dims)}, "

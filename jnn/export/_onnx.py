@@ -12,6 +12,7 @@ from jax.extend.core import Literal
 
 from jnn.export._program import CALLS
 from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, input_shapes
+from jnn.inspect import scan_sizes
 from jnn.param import Params
 
 OPSET = 23
@@ -53,7 +54,7 @@ def onnx(
     whole = partial(_evaluated, program)  # of primitives alone: while it traces, jax2onnx has jnp's functions replaced
     try:
         to_onnx(whole, specs, opset=opset, return_mode="file", export_mode="web", output_path=str(path))
-    except (NotImplementedError, TypeError, ValueError, KeyError) as error:
+    except Exception as error:  # it has many kinds
         words = " ".join(str(error).split())[:500]
         raise ValueError(f"export.onnx: jax2onnx does not convert this function: {words}") from error
     return Path(path)
@@ -62,7 +63,7 @@ def onnx(
 def _evaluated(program: Any, *inputs: Any) -> list[Any]:
     """A jaxpr, primitive by primitive, calls inlined; what is put around an array is joined to it.
 
-    jax2onnx's rule of `pad` asks for sizes that are known.
+    jax2onnx's rule of `pad` asks for sizes that are known, and it has no scan from the end.
     """
     jaxpr, constants = getattr(program, "jaxpr", program), getattr(program, "consts", ())
     env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
@@ -73,11 +74,21 @@ def _evaluated(program: Any, *inputs: Any) -> list[Any]:
             found = _evaluated(eqn.params[CALLS[name]], *given)
         elif name == "pad" and all(low >= 0 and high >= 0 and not inner for low, high, inner in _config(eqn)):
             found = [_joined(given[0], given[1], _config(eqn))]
+        elif name == "scan" and eqn.params["reverse"]:
+            found = _from_the_end(eqn, given)
         else:
             out = eqn.primitive.bind(*given, **eqn.params)
             found = out if eqn.primitive.multiple_results else [out]
         env |= zip(eqn.outvars, found, strict=True)
     return [*map(read, jaxpr.outvars)]
+
+
+def _from_the_end(eqn: Any, given: Sequence[Any]) -> list[Any]:
+    """A scan from the last row to the first, as one of rows turned round."""
+    first, carried = scan_sizes(eqn.params)
+    turned = [x if i < first + carried else jax.lax.rev(x, (0,)) for i, x in enumerate(given)]
+    made = eqn.primitive.bind(*turned, **eqn.params | {"reverse": False})
+    return [x if i < carried else jax.lax.rev(x, (0,)) for i, x in enumerate(made)]
 
 
 def _config(eqn: Any) -> Sequence[tuple[int, int, int]]:

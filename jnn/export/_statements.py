@@ -83,7 +83,7 @@ def _needed(block: list[Statement], counts: collections.Counter[str]) -> list[St
 
 
 def _placed(block: list[Statement], counts: Mapping[str, int]) -> list[Statement]:
-    """What is read once, by a statement of the same block with room for it, stands there."""
+    """What is read once, by a statement of the same block, stands there, or before it where there is no room."""
     waiting: dict[str, Assign] = {}
     done: list[Statement] = []
     for statement in block:
@@ -92,9 +92,12 @@ def _placed(block: list[Statement], counts: Mapping[str, int]) -> list[Statement
         else:
             for name in [name for name in dict.fromkeys(_names([statement])) if name in waiting]:
                 larger = _Put(name, waiting[name].value).visit(ast.parse(ast.unparse(statement.value), mode="eval"))
+                read = waiting.pop(name)
+                done.remove(read)
                 if len(ast.unparse(larger)) + sum(map(len, statement.targets)) <= ROOM:
                     statement.value = larger.body
-                    done.remove(waiting.pop(name))
+                else:
+                    done.append(read)
             if len(statement.targets) == 1 and counts[statement.targets[0]] == 1 and not statement.fixed:
                 waiting[statement.targets[0]] = statement
         done.append(statement)

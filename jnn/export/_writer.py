@@ -41,6 +41,7 @@ class Writer:
         self.thin: set[Value] = set()  # written without the axes that broadcasting gives them
         self.live: set[Value] = set()
         self.filled: dict[Value, int] = {}  # of equal integers, which an index may be
+        self.columns: dict[Value, str] = {}  # with one more axis of size 1, and what they are without it
         self._numbers, self._turns = itertools.count(1), itertools.count(1)
 
     def fresh(self) -> str:
@@ -85,10 +86,11 @@ class Writer:
             texts = [found] if isinstance(found, str) else found
             if equation.name in WRAPPING and equation.outputs[0].dtype in UNSIGNED:
                 texts = [f"({text}) & {np.iinfo(equation.outputs[0].dtype).max}" for text in texts]
-            call.made += [
-                Assign.of([self.name(value)], text, call.comment)
-                for value, text in zip(equation.outputs, texts, strict=True)
-            ]
+            for value, text in zip(equation.outputs, texts, strict=True):
+                if text in call.args:  # the operand itself
+                    self.names[value] = text
+                else:
+                    call.made.append(Assign.of([self.name(value)], text, call.comment))
         return call.made
 
 

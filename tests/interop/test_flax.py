@@ -136,30 +136,42 @@ def test_axes_are_guessed_and_can_be_said():
     assert from_linen(named, jnp.ones((1, 3))).spec["kernel"].axes == ("embed", "axis1")
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 20))])
-def test_nnx_modules_are_their_own_call(seed):
+class RandomNnx(nnx.Module):
+    """Random layers, of batches of images, in float64."""
+
+    def __init__(self, rng, rngs):
+        how, width = {"param_dtype": jnp.float64, "rngs": rngs}, int(rng.integers(2, 5)) * 2
+        norms = [nnx.LayerNorm, nnx.RMSNorm, nnx.BatchNorm, lambda n, **how: nnx.GroupNorm(n, 2, **how)]
+        self.layers = nnx.List([nnx.Conv(2, width, (3, 3), strides=int(rng.integers(1, 3)), **how)])
+        self.layers += [norms[rng.integers(4)](width, **how), nnx.Dropout(0.5, rngs=rngs)]
+        self.layers += [nnx.ConvTranspose(width, width, (2, 2), **how)] * int(rng.integers(2))
+        self.attention = nnx.MultiHeadAttention(2, width, decode=False, **how) if rng.integers(2) else nnx.data(None)
+        self.out = nnx.Linear(width, 3, use_bias=bool(rng.integers(2)), **how)
+        nnx.update(self, jax.tree.map(lambda a: a.astype(jnp.float64), nnx.state(self, nnx.BatchStat)))
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = nnx.tanh(layer(x))
+        h = x.mean(1)
+        return self.out(h if self.attention is None else self.attention(h)).mean(1)
+
+
+@pytest.mark.parametrize("rng", configurations(fast=[0, 1]), ids=range(20))
+def test_random_nnx_modules_are_their_own_call(rng):
     with jax.enable_x64(True):
-        module, x = Nnx(nnx.Rngs(seed), jnp.float64), jnp.asarray(IMAGES, jnp.float64)
-        nnx.update(module, jax.tree.map(lambda a: a.astype(jnp.float64), nnx.state(module, nnx.BatchStat)))
+        module, x = RandomNnx(rng, nnx.Rngs(0)), jnp.asarray(IMAGES[:2], jnp.float64)
         network = from_nnx(module)
-
-        def theirs(p):
-            net = nnx.clone(module)
-            net.set_attributes(nnx.Dropout, deterministic=True)
-            nnx.update(net, jax.tree.map(lambda _, a: a, nnx.state(net, nnx.Param), _like(net, p)))
-            return net(x)
-
-        assert_same(lambda p: network.function(p, x, key=None)[0], theirs, network.params)
+        module.set_attributes(nnx.Dropout, deterministic=True)
+        graph, params, others = nnx.split(module, nnx.Param, ...)
+        paths, structure = jnn.flatten(nnx.to_pure_dict(params)), jax.tree.structure(params)
+        own = lambda p: jax.tree.unflatten(structure, [jnn.flatten(p)[path] for path in paths])
+        first = lambda out: out[0] if network.stats else out
+        ours = lambda p: first(network.function(p, x, key=None))
+        theirs = lambda p: nnx.merge(graph, own(p), jax.tree.map(lambda a: a, others))(x)
+        assert_same(ours, theirs, network.params)
         module.eval()
-        evaluated, _ = jax.jit(network.function)(network.params, x, key=None, stats=network.stats)
-        np.testing.assert_allclose(evaluated, nnx.jit(Nnx.__call__)(module, x), rtol=1e-10)
-
-
-def _like(net, p):
-    """Params by jnn's names as the module's state."""
-    state = nnx.state(net, nnx.Param)
-    paths = jnn.flatten(nnx.to_pure_dict(state))
-    return jax.tree.unflatten(jax.tree.structure(state), [jnn.flatten(p)[path] for path in paths])
+        evaluated = network.function(network.params, x, key=None, stats=network.stats or None)
+        np.testing.assert_allclose(first(evaluated), module(x), rtol=1e-10)
 
 
 def test_nnx_modules_are_drawn_and_their_noise_begins_at_the_key():

@@ -40,10 +40,8 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     >>> network.function(params, jnp.ones((4, 8)), key=None).shape
     (4, 2)
     """
-    drawn = not isinstance(module, nnx.Module)
-    make: Any = module
-    new = lambda key: make(rngs=nnx.Rngs(key)) if takes(make, "rngs") else make(nnx.Rngs(key))
-    whole = nnx.eval_shape(lambda: new(0)) if drawn else module
+    make = None if isinstance(module, nnx.Module) else _maker(module)
+    whole = nnx.eval_shape(lambda: make(0)) if make else module
     if not isinstance(whole, nnx.Module):
         raise TypeError(
             f"from_nnx: expected an NNX module or what makes one of Rngs, found {module}. Linen: from_linen."
@@ -52,12 +50,12 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     filters = (nnx.Param, lambda path, _: layers.get("/".join(map(str, path[:-1]))) is nnx.BatchNorm, nnx.RngState, ...)
     graph, *parts = nnx.split(whole, *filters)
     kinds = {path: kind.__name__ for path, kind in layers.items()}
-    if drawn:
-        draw = lambda key: [_pure(part) for part in nnx.state(new(key), *filters)]
+    draws = None
+    held, stats, noise, first_memory = map(_pure, parts)
+    if make:
+        draw = lambda key: [_pure(part) for part in nnx.state(make(key), *filters)]
         held, draws = drawn_by(lambda key: draw(key)[0])
-        _, stats, noise, first_memory = jax.jit(lambda: [{}, *draw(jax.random.key(0))[1:]])()
-    else:
-        (held, stats, noise, first_memory), draws = map(_pure, parts), None
+        stats, noise, first_memory = jax.jit(lambda: draw(jax.random.key(0))[1:])()
     spec = declared(held, layers_of(held, kinds), said=axes, draws=draws)
     initial = {STATS: stats} if stats else {}
 
@@ -76,7 +74,14 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
         _, seen, _, changed = map(_pure, nnx.state(net, *filters))
         return outputs(y, seen, changed)
 
-    return Imported(spec, function, None if drawn else held, initial, first_memory)
+    return Imported(spec, function, None if make else held, initial, first_memory)
+
+
+def _maker(module: Any) -> Callable[[Any], Any]:
+    """What makes a module of a key: of a class or a function of `nnx.Rngs`, which may want it by name."""
+    called: Any = module
+    by_name = takes(called.__init__ if isinstance(module, type) else called, "rngs")
+    return lambda key: module(rngs=nnx.Rngs(key)) if by_name else module(nnx.Rngs(key))
 
 
 def _known(kind: type) -> type:

@@ -79,7 +79,7 @@ def halving(table: Table, rng: np.random.Generator, *, members: int = 16) -> Tra
     order, runs = rng.permutation(len(table.test)), table.validation.shape[1]
     run = rng.integers(runs, size=len(order))
     plan = SuccessiveHalving(members, tuple(table.steps.tolist()), brackets=len(order) // members)
-    log, spent, trace, ends = Log({}), 0, [], []
+    log, spent, came, trace = Log({}), 0, [], []
     while (turn := plan.next(log)) is not None:
         at = log.steps()
         steps = [at.get(i, 0) + turn.steps for i in turn.numbers]
@@ -87,9 +87,8 @@ def halving(table: Table, rng: np.random.Generator, *, members: int = 16) -> Tra
         scores = [table.validation[order[i], run[i], look] for i, look in zip(turn.numbers, looks, strict=True)]
         log.add({"numbers": turn.numbers, "steps": steps, "scores": [-score for score in scores], "values": {}})
         spent += turn.steps * len(turn.numbers)
-        if steps[0] == table.steps[-1]:  # what came to the end counts, and before anybody has, nobody
-            ends += [(score, int(order[i])) for i, score in zip(turn.numbers, scores, strict=True)]
-            trace.append((spent / table.steps[-1], max(ends)[1]))
+        came += [(*of_one, int(order[i])) for *of_one, i in zip(steps, scores, turn.numbers, strict=True)]
+        trace.append((spent / table.steps[-1], max(came)[-1]))  # of those that came furthest, the best
     return trace
 
 

@@ -80,7 +80,7 @@ def _cell(p: Params, x: jax.Array, mix: jax.Array) -> jax.Array:
 
 def kernel(p: Params, mix: jax.Array) -> jax.Array:
     """The kernel (3, 3, c, c) of an edge: those of its operations, by their shares (operations,)."""
-    same = jnp.eye(p["conv3"]["w"].shape[-1])
+    same = jnp.eye(p["conv3"]["w"].shape[-1])[None, None]
     middle = np.pad(np.ones((1, 1, 1, 1), np.float32), ((1, 1), (1, 1), (0, 0), (0, 0)))
     kernels = [middle * same, jnp.full((3, 3, 1, 1), 1 / 9) * same, middle * p["conv1"]["w"], p["conv3"]["w"]]
     return sum(share * one for share, one in zip(mix[1:], kernels, strict=True))

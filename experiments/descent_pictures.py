@@ -31,6 +31,7 @@ def features(found: Found, config: Any) -> Figure:
     top = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 8}
     axes.annotate("as many as rows", (config.examples, 1.01), **top)
     axes.set(xscale="log", xlabel="random features", ylabel="test error")
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -42,21 +43,28 @@ def widths(found: Found, config: Any) -> Figure:
         own = found["train"][:, i, :, -1].mean(-1)
         axes.plot(config.widths, own, color=COLOURS[i % 3], linestyle=":", label="training, labels as given")
     axes.set(xscale="log", xlabel="units of the hidden layer", ylabel="error", ylim=(0, None))
+    _round_ticks(axes, config.widths)
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 
 def steps(found: Found, config: Any) -> Figure:
-    """Test error over the steps, a line a width, by most wrong labels."""
+    """Test error over the steps, by most wrong labels: a line for every second width but the narrowest."""
     figure, axes = _drawn()
-    means = found["test"][:, -1].mean(1)
-    for row, width, colour in zip(
-        means, config.widths, colormaps["viridis"](np.linspace(0.9, 0, len(means))), strict=True
-    ):
-        axes.plot(found["steps"], row, color=colour, linewidth=1.2, label=f"{width:,}")
+    means, names = found["test"][:, -1].mean(1)[1::2], config.widths[1::2]
+    for row, width, colour in zip(means, names, colormaps["viridis"](np.linspace(0.9, 0, len(means))), strict=True):
+        axes.plot(found["steps"], row, color=colour, linewidth=1.4, label=f"{width:,}")
     axes.set(xscale="log", xlabel="steps", ylabel=f"test error, {_told(config.wrong[-1])}")
-    axes.set_ylim(0.95 * means.min(), 1.05 * max(means[:, -1].max(), np.median(means[:, 0])))
+    _round_ticks(axes, found["steps"])
     axes.legend(frameon=False, fontsize=8, title="width", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _round_ticks(axes: Axes, values: Any) -> None:
+    """Ticks at 1, 2 and 5 times powers of ten, between the ends of values."""
+    ticks = [m * 10**k for k in range(7) for m in (1, 2, 5) if min(values) <= m * 10**k <= max(values)]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def _told(wrong: float) -> str:
@@ -67,7 +75,6 @@ def _band(axes: Axes, x: Any, values: np.ndarray, colour: str, **how: Any) -> No
     """Means of values (n, seeds) over x, and their range."""
     axes.plot(x, values.mean(-1), color=colour, **how)
     axes.fill_between(x, values.min(-1), values.max(-1), color=colour, alpha=0.15, linewidth=0)
-    axes.legend(frameon=False, fontsize=9)
 
 
 def _drawn() -> tuple[Figure, Axes]:

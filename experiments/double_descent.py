@@ -9,7 +9,11 @@ Network   49-width-10, ReLU, squared error: "Deep Double Descent", Nakkiran et a
           root of the steps, batches of 40. The share of wrong labels is what a member of a sweep reads, a width is a
           program.
 Run       python -m experiments.double_descent
-Measured  ...
+Measured  test error, three seeds. 500 rows, 20 % of labels wrong: 0.241 on 100 random features, 0.884 on 500, 0.309 on
+          8,000, there 0.148 with the penalty, which has no peak; none wrong: 0.164 on 150, 0.830 on 500, 0.108, 0.100.
+          Networks, 20 % wrong: 0.218 of 16 units, 0.355 of 192, by which training error is 0.004, 0.288 of 2,048; none
+          wrong: hardly a peak, 0.135, 0.144, 0.107. No second descent over the steps: the longer, the worse, and after
+          200 of 8,000 steps 256 units are at 0.152, where none is at the end. Two and a half minutes of one core.
 """
 
 from __future__ import annotations

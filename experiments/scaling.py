@@ -9,7 +9,11 @@ Law       L(N, D) = E + A / N^alpha + B / D^beta ("Training Compute-Optimal Larg
           2022, third approach), N all parameters. No run that it is fitted to costs more than 6 N D = 7.5e11 FLOPs, and
           none reads a character twice. The widest network has no part in it: it is predicted, then trained.
 Run       python -m experiments.scaling
-Measured  ...
+Measured  29 runs: E 1.25 (0.87-1.42, 95 % of a bootstrap over runs), alpha 0.44 (0.28-0.56), beta 0.61 (0.25-0.82); the
+          best N grows as compute to the power of 0.58 (0.37-0.68), and is 47,000 by 7.5e11 FLOPs, with 56 characters a
+          parameter. Of 406,656 parameters, never fitted, 1.724 (1.703-1.773) is predicted after 512,000 characters and
+          1.722 measured, 1.588 (1.566-1.654) and 1.553 after as many again: there it is better than the interval says.
+          Counted by `jnn.inspect`, a token costs 8.5 N (the narrowest) to 6.3 N. Eight minutes of one core, one seed.
 """
 
 from __future__ import annotations

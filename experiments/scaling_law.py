@@ -12,11 +12,10 @@ Law: of points that follow a law, this law is found.
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import logsumexp, softmax
 
 HUBER = 1e-3  # of logarithms: what is further off pulls no harder
 
@@ -44,7 +43,7 @@ class Runs(NamedTuple):
 
 
 def fit_law(runs: Runs, start: Law | None = None) -> Law:
-    """Fits a law by the Huber loss of logarithms, by L-BFGS from a grid of beginnings, of which the best end counts.
+    """Fits a law by the Huber loss of logarithms, by BFGS from a grid of beginnings, of which the best end counts.
 
     Args:
       runs: five at least, of several sizes and lengths.
@@ -60,17 +59,24 @@ def fit_law(runs: Runs, start: Law | None = None) -> Law:
     if start is not None:
         starts = [(np.log(start.A), np.log(start.B), np.log(start.E), start.alpha, start.beta)]
     logs = np.log(np.stack(runs))
-    how = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}}
-    ends = [minimize(_huber, begin, args=(logs,), **how) for begin in starts]
-    a, b, e, alpha, beta = min(ends, key=lambda end: end.fun).x
+    ends = [_minimum(begin, logs, 100) for begin in starts]  # far enough to see which is best
+    a, b, e, alpha, beta = _minimum(min(ends, key=lambda end: end.fun).x, logs, 2000).x
     return Law(*map(float, (np.exp(e), np.exp(a), np.exp(b), alpha, beta)))
+
+
+def _minimum(start: Any, logs: np.ndarray, steps: int) -> Any:
+    """Theirs is L-BFGS; with five parameters there is nothing to forget, and SciPy's has LAPACK start threads."""
+    how = {"maxiter": steps, "gtol": 1e-8}
+    return minimize(_huber, start, args=(logs,), jac=True, method="BFGS", options=how)
 
 
 def _huber(x: np.ndarray, logs: np.ndarray) -> tuple[float, np.ndarray]:
     """The mean Huber loss of a law (log A, log B, log E, alpha, beta) in units of HUBER, and its gradient."""
     (a, b, e, alpha, beta), (n, d, target) = x, logs
     terms = np.stack([a - alpha * n, b - beta * d, np.full_like(n, e)])
-    error, share = (logsumexp(terms, axis=0) - target) / HUBER, softmax(terms, axis=0) / HUBER
+    most = terms.max(0)
+    parts = np.exp(terms - most)
+    error, share = (most + np.log(parts.sum(0)) - target) / HUBER, parts / parts.sum(0) / HUBER
     pull = np.clip(error, -1, 1)
     slopes = np.stack([share[0], share[1], share[2], -share[0] * n, -share[1] * d])
     return float((pull * (error - pull / 2)).mean()), (pull * slopes).mean(1)

@@ -43,13 +43,13 @@ def no_loop(*arrays: jax.Array) -> str:
 
 
 class _Blocks(NamedTuple):
-    """Of each block its group, its first row and how many of its rows are the group's; how many blocks are there."""
+    """Of each block its group, its first row and how many of its rows are the group's; how many blocks there are."""
 
     size: int
     group: jax.Array
     first: jax.Array
     own: jax.Array
-    count: jax.Array
+    total: jax.Array
 
 
 def _cut(r: int, sizes: jax.Array) -> _Blocks:
@@ -73,7 +73,7 @@ def _product(rows: jax.Array, w: jax.Array, sizes: jax.Array, *, turned: bool) -
         part = jax.lax.dynamic_slice_in_dim(x, cut.first[i], cut.size)
         return jax.lax.dynamic_update_slice_in_dim(y, jax.lax.dot_general(part, own, meet), cut.first[i], 0)
 
-    y = jax.lax.fori_loop(0, cut.count, block, jnp.zeros((len(x), features), rows.dtype))
+    y = jax.lax.fori_loop(0, cut.total, block, jnp.zeros((len(x), features), rows.dtype))
     nothing = jnp.zeros((cut.size, features), y.dtype)
     return jax.lax.dynamic_update_slice_in_dim(y, nothing, jnp.sum(sizes), 0)[: len(rows)]
 
@@ -92,7 +92,7 @@ def _outer(rows: jax.Array, ys: jax.Array, sizes: jax.Array) -> jax.Array:
         return sums.at[cut.group[i]].add(more, mode="promise_in_bounds")  # or all sums were written anew
 
     begun = jnp.zeros((sizes.shape[0], rows.shape[1], ys.shape[1]), exact)
-    return jax.lax.fori_loop(0, cut.count, block, begun).astype(rows.dtype)
+    return jax.lax.fori_loop(0, cut.total, block, begun).astype(rows.dtype)
 
 
 def _product_by_blocks(rows: jax.Array, w: jax.Array, sizes: jax.Array, *, turned: bool) -> jax.Array:
@@ -128,9 +128,9 @@ def _primitives() -> tuple[Primitive, Primitive]:
     return product, outer
 
 
-def _bilinear(own: Primitive, primals: Any, tangents: Any, **how: Any) -> tuple[jax.Array, Any]:
+def _bilinear(own: Primitive, primals: Any, tangents: Any, **how: Any) -> tuple[jax.Array, jax.Array]:
     """The derivative by the first two arguments: the sum of what either gives."""
     y = own.bind(*primals, **how)
     given = [i for i in (0, 1) if not isinstance(tangents[i], ad.Zero)]
-    along = [own.bind(*(tangents[j] if j == i else primals[j] for j in range(3)), **how) for i in given]
-    return y, sum(along[1:], along[0]) if along else ad.Zero.from_primal_value(y)
+    along = [own.bind(*(tangents[j] if j == i else primals[j] for j in range(3)), **how) for i in given]  # one at least
+    return y, sum(along[1:], along[0])

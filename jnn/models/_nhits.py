@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
-from jnn.layers import linear, linear_spec, max_pool, resize
+from jnn.layers import linear, linear_spec, max_pool, resize, weight_shape
 from jnn.models._mlp import mlp, mlp_spec
 from jnn.models._nbeats import doubly_residual
 from jnn.param import Params, Spec
@@ -99,7 +99,7 @@ def nhits(p: Params, x: jax.Array, horizon: int) -> jax.Array:
 
 def _block(p: Params, x: jax.Array, horizon: int) -> tuple[jax.Array | None, jax.Array]:
     checks.params("nhits", p["fc"]["fc0"], "w", what="params['fc']['fc0']", adapted=True)
-    pool, rest = divmod(x.shape[-1], windows := len(p["fc"]["fc0"]["w"]))
+    pool, rest = divmod(x.shape[-1], windows := weight_shape(p["fc"]["fc0"]["w"])[0])
     if rest:
         raise ValueError(
             f"nhits: found {x.shape[-1]} steps, which are not {windows} windows of one size. Pass the context of "

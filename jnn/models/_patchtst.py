@@ -23,6 +23,7 @@ from jnn.layers import (
     linear,
     linear_spec,
     scan_layers,
+    weight_shape,
 )
 from jnn.models._transformer_block import transformer_block, transformer_block_spec
 from jnn.param import Params, Spec, check_key, stack
@@ -110,7 +111,7 @@ def patchtst(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.
     checks.floats("patchtst", x)
     check_key("patchtst", key, optional=True)
     ends = gather({name: p[name] for name in ("patch", "position")})
-    size, patches = len(ends["patch"]["w"]), len(ends["position"]["table"])
+    size, patches = weight_shape(ends["patch"]["w"])[0], len(ends["position"]["table"])
     h = add_bias(linear(ends["patch"], _patches(x, size, patches)), ends["position"]["table"])
     h = dropout(h, rate, key=None if key is None else jax.random.fold_in(key, 0))
     block = lambda one, x, key, _: transformer_block(gather(one, "blocks"), x, key=key, rate=rate, causal=False)

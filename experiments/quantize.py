@@ -11,7 +11,10 @@ Ways      int8, a scale an output; inputs in 8 bits, too, by each token's scale 
 Scores    test accuracy; of 256 reviews, how often a beginning's vector is nearest to its own end's; perplexity.
 Training  Adam 1e-3, batches of 64.
 Run       python -m experiments.quantize
-Measured  TODO
+Measured  one seed, a busy core; megabytes and score. MNIST: float32 0.44, 0.9671; int8 0.11, 0.9672; int4 0.08, 0.9661;
+          AWQ 0.9655; GPTQ 0.9670; int4 a scale an output 0.06, 0.9667, trained so 0.9704. CIFAR-10: 8.49, 0.6715; 2.13,
+          0.6712; 1.59, 0.6655; 0.6612; 0.6645; 1.07, 0.6618, 0.6819. MiniLM: 90.3, 0.148; 23.4, 0.152; 19.4, 0.156;
+          0.148; 0.156 (standard error 0.022). SmolLM2: TODO. All of it, with times, is in docs/quantization.md.
 """
 
 from __future__ import annotations

@@ -111,27 +111,15 @@ def experiment(config: Config) -> Outcome:
         kept |= {name: subject.params} if name in CLASSIFIERS else {}
         for way, row in found[name].items():
             say(f"{name}, {way}: " + ", ".join(f"{value:.4g} {unit}" for unit, value in row.items()))
-    return Outcome(kept, found, history, {"Bytes and scores; a row a network.": partial(draw, found)})
+    figures = {f"{name}: bytes, score and time.": partial(draw, ways) for name, ways in found.items()}
+    return Outcome(kept, found, history, figures)
 
 
-def draw(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """A panel a network: its score by its size, a point a way."""
-    figure = Figure(figsize=(9.6, 3.7 * -(-len(found) // 2)), layout="constrained")
-    panels = figure.subplots(-(-len(found) // 2), 2, squeeze=False).ravel()
-    for axes, (name, ways) in zip(panels, found.items(), strict=False):
-        for place, (way, row) in enumerate(ways.items()):
-            megabytes, (unit, score) = row["megabytes"], next(item for item in row.items() if item[0] not in TIMED)
-            axes.plot(megabytes, score, "o", color=pictures.WARM if "4" in way else pictures.ACCENT)
-            axes.annotate(way, (megabytes, score), (6, 4 - 9 * (place % 2)), textcoords="offset points", fontsize=8)
-        axes.set(title=name, xlabel="megabytes", ylabel=unit, xscale="log")
-        axes.margins(x=0.35, y=0.15)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[len(found) :]:
-        axes.axis("off")
-    return figure
+def draw(ways: Mapping[str, Mapping[str, float]]) -> Figure:
+    """A network: a panel a measure, a row a way."""
+    measures = next(iter(ways.values()))
+    return pictures.dots({measure: {way: [row[measure]] for way, row in ways.items()} for measure in measures})
 
-
-TIMED = ("megabytes", "milliseconds")
 
 if __name__ == "__main__":
     launch(experiment, Config)

@@ -11,7 +11,10 @@ Ways      int8, a scale an output; inputs in 8 bits, too, by each token's scale 
 Scores    test accuracy; of 256 reviews, how often a beginning's vector is nearest to its own end's; perplexity.
 Training  Adam 1e-3, batches of 64.
 Run       python -m experiments.quantize
-Measured  TODO
+Measured  one seed, a busy core; megabytes and score. MNIST: float32 0.44, 0.9671; int8 0.11, 0.9672; int4 0.08, 0.9661;
+          AWQ 0.9655; GPTQ 0.9670; int4 a scale an output 0.06, 0.9667, trained so 0.9704. CIFAR-10: 8.49, 0.6715; 2.13,
+          0.6712; 1.59, 0.6655; 0.6612; 0.6645; 1.07, 0.6618, 0.6819. MiniLM: 90.3, 0.148; 23.4, 0.152; 19.4, 0.156;
+          0.148; 0.156 (standard error 0.022). SmolLM2: TODO. All of it, with times, is in docs/quantization.md.
 """
 
 from __future__ import annotations
@@ -108,27 +111,15 @@ def experiment(config: Config) -> Outcome:
         kept |= {name: subject.params} if name in CLASSIFIERS else {}
         for way, row in found[name].items():
             say(f"{name}, {way}: " + ", ".join(f"{value:.4g} {unit}" for unit, value in row.items()))
-    return Outcome(kept, found, history, {"Bytes and scores; a row a network.": partial(draw, found)})
+    figures = {f"{name}: bytes, score and time.": partial(draw, ways) for name, ways in found.items()}
+    return Outcome(kept, found, history, figures)
 
 
-def draw(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """A panel a network: its score by its size, a point a way."""
-    figure = Figure(figsize=(9.6, 3.7 * -(-len(found) // 2)), layout="constrained")
-    panels = figure.subplots(-(-len(found) // 2), 2, squeeze=False).ravel()
-    for axes, (name, ways) in zip(panels, found.items(), strict=False):
-        for place, (way, row) in enumerate(ways.items()):
-            megabytes, (unit, score) = row["megabytes"], next(item for item in row.items() if item[0] not in TIMED)
-            axes.plot(megabytes, score, "o", color=pictures.WARM if "4" in way else pictures.ACCENT)
-            axes.annotate(way, (megabytes, score), (6, 4 - 9 * (place % 2)), textcoords="offset points", fontsize=8)
-        axes.set(title=name, xlabel="megabytes", ylabel=unit, xscale="log")
-        axes.margins(x=0.35, y=0.15)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[len(found) :]:
-        axes.axis("off")
-    return figure
+def draw(ways: Mapping[str, Mapping[str, float]]) -> Figure:
+    """A network: a panel a measure, a row a way."""
+    measures = next(iter(ways.values()))
+    return pictures.dots({measure: {way: [row[measure]] for way, row in ways.items()} for measure in measures})
 
-
-TIMED = ("megabytes", "milliseconds")
 
 if __name__ == "__main__":
     launch(experiment, Config)

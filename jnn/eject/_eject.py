@@ -25,7 +25,7 @@ def eject(*targets: Target, platform: str | None = None) -> str:
 
     Everything that they reach is written out, by static analysis of its source: declarations as `Param`s with an `init`
     that draws the same values, and the formulations of one backend. Checks of arguments are left out, and so is what
-    serves jnn alone: layouts, overrides and compute dtypes, weights of `jnn.finetune`, and parameters that none of the
+    serves jnn alone: layouts, overrides, compute dtypes, weights of `jnn.quantization`, and parameters that none of the
     declarations declares.
 
     Args:

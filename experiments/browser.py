@@ -37,7 +37,7 @@ class Page:
         self._number, self._session = 0, None
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._ask("Emulation.setDeviceMetricsOverride", width=860, height=520, deviceScaleFactor=1, mobile=False)
+        self._ask("Emulation.setDeviceMetricsOverride", width=860, height=600, deviceScaleFactor=1, mobile=False)
 
     def _ask(self, method: str, **params: Any) -> dict[str, Any]:
         self._number += 1

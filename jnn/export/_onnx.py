@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -42,6 +44,20 @@ def onnx(
       ImportError: jax2onnx is missing.
     """
     specs = input_shapes("export.onnx", inputs, shapes)
+    with any_sizes("export.onnx"):
+        program = jax.make_jaxpr(anywhere(lambda *x: f(p, *x), ONNX))(*specs)
+    with _as_it_was(jax.numpy):
+        convert = _converter()
+        try:
+            whole = partial(_evaluated, program)  # of primitives alone: functions of jnp are jax2onnx's meanwhile
+            convert(whole, specs, opset=opset, return_mode="file", export_mode="web", output_path=str(path))
+        except Exception as error:  # it has many kinds
+            words = " ".join(str(error).split())[:500]
+            raise ValueError(f"export.onnx: jax2onnx does not convert this function: {words}") from error
+    return Path(path)
+
+
+def _converter() -> Callable[..., Any]:
     try:
         from jax2onnx import to_onnx  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
@@ -49,15 +65,18 @@ def onnx(
             "export.onnx: jax2onnx is not installed. It asks for another Orbax than jnn: make it an environment "
             "(python -m venv onnx; pip install jax2onnx onnxruntime; pip install --no-deps jnn)."
         ) from error
-    with any_sizes("export.onnx"):
-        program = jax.make_jaxpr(anywhere(lambda *x: f(p, *x), ONNX))(*specs)
-    whole = partial(_evaluated, program)  # of primitives alone: while it traces, jax2onnx has jnp's functions replaced
+    convert: Callable[..., Any] = to_onnx
+    return convert
+
+
+@contextlib.contextmanager
+def _as_it_was(module: ModuleType) -> Iterator[None]:
+    """Gives a module's names back what they were: jax2onnx leaves some of its own behind, such as `cumsum`."""
+    before = dict(vars(module))
     try:
-        to_onnx(whole, specs, opset=opset, return_mode="file", export_mode="web", output_path=str(path))
-    except Exception as error:  # it has many kinds
-        words = " ".join(str(error).split())[:500]
-        raise ValueError(f"export.onnx: jax2onnx does not convert this function: {words}") from error
-    return Path(path)
+        yield
+    finally:
+        vars(module).update(before)
 
 
 def _evaluated(program: Any, *inputs: Any) -> list[Any]:

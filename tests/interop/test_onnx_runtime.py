@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -189,6 +190,13 @@ def test_an_imported_file_trains_on_a_mesh():
     }
     without_noise = lambda p, x, key: network.function(p, x)
     check_trains(network._replace(function=without_noise), network.params, x)
+
+
+def test_a_published_file_is_fine_tuned_on_a_mesh():
+    network = from_onnx(shipped("magika", "model.onnx"))
+    logits = lambda p, x, key: jnp.log(network.function(p, x) + 1e-9)
+    x = np.random.default_rng(0).integers(0, 257, (8, 2048)).astype(np.int32)
+    check_trains(network._replace(function=logits), network.params, x)
 
 
 def test_what_is_not_known_is_one_clear_error():

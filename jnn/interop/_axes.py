@@ -116,7 +116,7 @@ def guess(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, Layer]) ->
     sizes: dict[str, dict[str, int]] = {}  # of each layer's axes
     for path, (layer, names) in known.items():
         sizes.setdefault(layer, {}).update(zip(_words(names), shapes[path], strict=True))
-    of = lambda *names: {size[name] for size in sizes.values() for name in names if name in size}
+    of = lambda *names: {size[name] for size in sizes.values() for name in names if size.get(name, 1) > 1}
     made, vocab = of("out", "channels_out", "embed", "channels"), of("vocab")
     read, read_by_kernels = of("in", "embed", "channels"), of("channels_in")
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -46,6 +47,7 @@ def test_every_operator_has_a_case():
 
 @pytest.mark.parametrize("name", CASES)
 def test_operators_are_onnx_runtimes(name):
+    compared = 0
     for seed in range(5):
         call = CASES[name](np.random.default_rng((seed, len(name))))
         arrays = {f"x{i}": np.asarray(x) for i, x in enumerate(call.inputs) if x is not None}
@@ -67,6 +69,9 @@ def test_operators_are_onnx_runtimes(name):
             message = f"{name}, seed {seed}, {call.attributes}"
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=message)
             assert np.dtype(a.dtype).kind == b.dtype.kind, message
+        compared += 1
+    if not compared:
+        pytest.skip(f"ONNX Runtime has {name} for no type that was tried")
 
 
 def test_branches_and_loops_are_folded():
@@ -105,6 +110,16 @@ def _body(make):
     inputs = [info("i", 7, []), info("go", 9, []), info("before", 1, None)]
     outputs = [info("go_on", 9, []), info("after", 1, None), info("square", 1, None)]
     return onnx.helper.make_graph(nodes, "body", inputs, outputs)
+
+
+def test_functions_of_a_file_are_inlined():
+    make, domain = onnx.helper.make_node, onnx.helper.make_opsetid
+    twice = onnx.helper.make_function("mine", "Twice", ["a"], ["b"], [make("Add", ["a", "a"], ["b"])], [domain("", 21)])
+    x = f32(2, 3)
+    model = model_of([make("Twice", ["x"], ["y"], domain="mine")], {"x": x}, ["y"])
+    model.functions.append(twice)
+    model.opset_import.append(domain("mine", 1))
+    np.testing.assert_array_equal(from_onnx(model.SerializeToString()).function({}, x), 2 * x)
 
 
 def shipped(package, pattern):
@@ -175,6 +190,13 @@ def test_an_imported_file_trains_on_a_mesh():
     }
     without_noise = lambda p, x, key: network.function(p, x)
     check_trains(network._replace(function=without_noise), network.params, x)
+
+
+def test_a_published_file_is_fine_tuned_on_a_mesh():
+    network = from_onnx(shipped("magika", "model.onnx"))
+    logits = lambda p, x, key: jnp.log(network.function(p, x) + 1e-9)
+    x = np.random.default_rng(0).integers(0, 257, (8, 2048)).astype(np.int32)
+    check_trains(network._replace(function=logits), network.params, x)
 
 
 def test_what_is_not_known_is_one_clear_error():

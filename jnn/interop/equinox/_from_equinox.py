@@ -39,7 +39,7 @@ def from_equinox(
       axis_name: of the batch, as its batch norms call it; None for a module that is of a batch itself.
 
     Raises:
-      TypeError: it is no module, and makes none.
+      TypeError: it is no module, and makes none; or it has a state that is not given.
       ValueError: names of axes do not fit.
 
     >>> import jax.numpy as jnp, jnn
@@ -60,6 +60,10 @@ def from_equinox(
         held, draws = drawn_by(lambda key: nested(flatten(eqx.filter(_and_state(make(key))[0], eqx.is_inexact_array))))
     spec = declared(held, layers_of(held, _kinds(module)), said=axes, draws=draws)
     norms, others = batch_norms(module), indices(module)
+    if state is None and (norms or others):
+        raise TypeError(
+            "from_equinox: the module has a state, and none is given: from_equinox(*eqx.nn.make_with_state(Net)(key))."
+        )
     running, first_memory = first_stats(norms, state), first_values(others, state)
     initial = {STATS: running} if running else {}
 
@@ -68,17 +72,9 @@ def from_equinox(
         leaves = flatten(p)
         net = eqx.combine(jax.tree.unflatten(structure, [leaves[path] for path in paths]), rest)
         net = _told(net, noise=key is not None, running=stats is not None)
-        keys = key if key is None or axis_name is None else jax.random.split(key, len(jax.tree.leaves(inputs)[0]))
         own = {} if stats is None else given_stats(stats, initial)
         begin = None if state is None else put(state, norms, own, others, first_memory if memory is None else memory)
-
-        def one(begin: Any, key: Any, *inputs: Any) -> Any:
-            how = {"key": key} if takes(net.__call__, "key") else {}
-            return (net(*inputs, **how), None) if begin is None else net(*inputs, begin, **how)
-
-        axis = 0 if keys is not None else None
-        many = jax.vmap(one, (None, axis, *[0] * len(inputs)), (0, None), axis_name=axis_name) if axis_name else one
-        y, end = many(begin, keys, *inputs)
+        y, end = _called(net, inputs, begin, key, axis_name)
         return y if end is None else outputs(y, *seen_in(end, norms, own, others))
 
     return Imported(spec, function, held if make is None else None, initial, first_memory)
@@ -103,6 +99,20 @@ def _and_state(made: Any) -> tuple[Any, Any]:
             f"from_equinox: expected a module or what makes one of a key, found one of {type(module).__name__}."
         )
     return module, state
+
+
+def _called(net: Any, inputs: Any, state: Any, key: jax.Array | None, axis_name: str | None) -> tuple[Any, Any]:
+    """Outputs of a batch, and the state behind it, which is one for all."""
+
+    def one(state: Any, key: Any, *inputs: Any) -> Any:
+        how = {"key": key} if takes(net.__call__, "key") else {}
+        return (net(*inputs, **how), None) if state is None else net(*inputs, state, **how)
+
+    if axis_name is None:
+        return one(state, key, *inputs)
+    keys = None if key is None else jax.random.split(key, len(jax.tree.leaves(inputs)[0]))
+    axes = (None, None if keys is None else 0, *[0] * len(inputs))
+    return jax.vmap(one, axes, (0, None), axis_name=axis_name)(state, keys, *inputs)
 
 
 def _told(net: Any, *, noise: bool, running: bool) -> Any:

@@ -27,17 +27,16 @@ import numpy as np
 import optax
 from scipy.stats import spearmanr
 
-import jnn
 from experiments import datasets, search_pictures
 from experiments.architecture_searches import NUMBERS, SEARCHES, Table, regret
 from experiments.cells import ARCHITECTURES, EDGES, OPERATIONS, cell_network, cell_network_spec, one_hot
+from experiments.darts import bilevel_loss, bilevel_spec, chosen, classified, discrete, in_halves
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.plans import EachItsLength
 from experiments.small_images import halve
 from experiments.training import train
 from jnn.data import Batches, in_order
-from jnn.initializers import normal
 from jnn.sweep import Choice, Found, GridSampler, Members, Sweep, search
 from jnn.train import LossOutput
 
@@ -70,12 +69,6 @@ def parts(config: Config) -> tuple[Part, Part, Part]:
         "y": part["y"][:rows],
     }
     return small(data.train, None), small(data.validation, VALIDATE), small(data.test, TEST)
-
-
-def classified(logits: Any, batch: Any) -> LossOutput:
-    """Cross-entropy and accuracy."""
-    accuracy = jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])
-    return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"], metrics={"accuracy": accuracy})
 
 
 def loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
@@ -117,38 +110,15 @@ def all_of_them(config: Config, training: Part, validation: Part, test: Part) ->
     return Table(np.array(looks(config.steps)), curves.reshape(*tested.shape, -1), tested.mean(1))
 
 
-def bilevel_loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
-    """The loss of weights on the one half, and of mixtures on the other; where there is one half, of the whole."""
-    weights, mixtures = params["weights"], jax.nn.softmax(params["mixtures"])
-    if "other_x" not in batch:
-        return classified(cell_network(weights, batch["x"], mixtures), batch)
-    still = jax.lax.stop_gradient
-    own = classified(cell_network(weights, batch["x"], still(mixtures)), batch)
-    logits = cell_network(still(weights), batch["other_x"], mixtures)
-    return own._replace(values=own.values + jnn.losses.cross_entropy(logits, batch["other_y"]))
-
-
 def darts(config: Config, training: Part, validation: Part) -> tuple[np.ndarray, np.ndarray]:
     """Mixtures (runs, edges, operations) of DARTS; accuracies (2, runs) of the mixture and of what is chosen of it."""
-    half, steps = len(training["y"]) // 2, LONGER * config.steps
-    arrays = {name: x[:half] for name, x in training.items()}
-    arrays |= {f"other_{name}": x[half : 2 * half] for name, x in training.items()}
-    mixtures = jnn.Param((len(EDGES), len(OPERATIONS)), normal(1e-3), ("edge", "operation"))
-    spec = {"weights": cell_network_spec(config.maps), "mixtures": mixtures}
-    rates = {"weights": adam(config, steps), "mixtures": optax.adam(config.mixture_rate, b1=0.5)}
+    rates = {"weights": adam(config, LONGER * config.steps), "mixtures": optax.adam(config.mixture_rate, b1=0.5)}
     optimizer = lambda h: optax.multi_transform(rates, {name: name for name in rates})
-    sweep = Sweep(spec, bilevel_loss, optimizer, arrays, config.batch_size)
-    members = members_of(searched(config, "darts", sweep, {"run": Choice(*range(config.runs))}, steps, validation))
+    sweep = Sweep(bilevel_spec(config.maps), bilevel_loss, optimizer, in_halves(training), config.batch_size)
+    space = {"run": Choice(*range(config.runs))}
+    members = members_of(searched(config, "darts", sweep, space, LONGER * config.steps, validation))
     found = np.asarray(jax.nn.softmax(jnp.asarray(members.state.params["mixtures"])))
-    alone = jnp.where(jax.nn.one_hot(chosen(found), len(OPERATIONS)) > 0, 0.0, -jnp.inf)
-    params = members.state.params | {"mixtures": np.asarray(alone)}
-    of_choice = dataclasses.replace(members, state=members.state.replace(params=params))
-    return found, np.stack([sweep.evaluate(one, validation)["accuracy"] for one in (members, of_choice)])
-
-
-def chosen(mixtures: np.ndarray) -> np.ndarray:
-    """The operation (runs, edges) of the largest share but for "none", as DARTS derives it."""
-    return mixtures[..., 1:].argmax(-1) + 1
+    return found, np.stack([sweep.evaluate(one, validation)["accuracy"] for one in (members, discrete(members))])
 
 
 def winner(config: Config, architecture: Any, training: Part, test: Part) -> tuple[Any, list[dict[str, float]]]:

@@ -10,7 +10,7 @@ from tests.experiments.made_images import write
 from tests.experiments.shortened import flown, resumed
 from tests.needed_data import needs
 
-SHORT = ["--steps", "4", "--widths", "4", "8", "--examples", "20", "--seeds", "1"]
+SHORT = ["--steps", "4", "--widths", "4", "8", "--examples", "20", "--seeds", "1", "--batch-size", "16"]
 
 
 def made(*args):
@@ -54,7 +54,8 @@ def test_a_peak_is_what_rose_most():
 
 def test_a_run_of_a_few_steps(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "mnist", made)
-    config = double_descent.Config(steps=2, widths=(4, 8), examples=20, seeds=1, workdir=str(tmp_path))
+    how = {"steps": 2, "widths": (4, 8), "examples": 20, "batch_size": 16, "seeds": 1}
+    config = double_descent.Config(workdir=str(tmp_path), **how)
     training, test = double_descent.parts(config)
     changed = np.asarray(double_descent.labels(training, 0.2)) != training["y"]
     assert changed.sum() == 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jnn
-from experiments import search_architecture
+from experiments import darts, search_architecture
 from experiments.architecture_searches import SEARCHES, Table, regret
 from experiments.cells import ARCHITECTURES, cell_network, cell_network_spec, kernel, one_hot
 from jnn.layers import conv, linear, linear_spec
@@ -44,6 +44,19 @@ def test_an_architecture_is_itself_alone():
     assert f(changed)[0] == value
 
 
+def test_weights_and_mixtures_learn_from_rows_of_their_own():
+    p = jnn.init(darts.bilevel_spec(2), jax.random.key(0))
+    rows = {"x": jax.random.normal(jax.random.key(1), (4, 4, 4, 1)), "y": jnp.arange(4), "weight": jnp.ones(4)}
+    others = {f"other_{name}": x for name, x in rows.items()}
+    slopes = jax.jit(jax.grad(lambda p, batch: darts.bilevel_loss(p, batch, None).values.sum()))
+    first = slopes(p, rows | others)
+    of_weights = slopes(p, rows | others | {"other_x": others["other_x"] + 1})
+    of_mixtures = slopes(p, rows | others | {"x": rows["x"] + 1})
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), first["weights"], of_weights["weights"]))
+    assert (first["mixtures"] == of_mixtures["mixtures"]).all()
+    assert (first["mixtures"] != of_weights["mixtures"]).any()
+
+
 def made(best=77, noise=0.0):
     """A table whose accuracies fall with the edges in which an architecture differs from the best."""
     rng = np.random.default_rng(0)
@@ -74,9 +87,10 @@ def test_early_stopping_and_evolution_are_ahead_of_chance():
 
 def test_a_run_of_a_few_steps(tmp_path, monkeypatch):
     """Of a network of one map, which does not read a mixture but in its size: soon compiled."""
-    monkeypatch.setattr(search_architecture, "cell_network_spec", lambda maps: {"head": linear_spec(1, 10)})
     toy = lambda p, x, mix: linear(p["head"], x.mean((-3, -2))) * mix[:, 1:].sum()
-    monkeypatch.setattr(search_architecture, "cell_network", toy)
+    for module in (search_architecture, darts):
+        monkeypatch.setattr(module, "cell_network_spec", lambda maps: {"head": linear_spec(1, 10)})
+        monkeypatch.setattr(module, "cell_network", toy)
     data_dir = write(tmp_path / "data")
     how = {"steps": 2, "seeds": 1, "runs": 2, "repeats": 2, "batch_size": 8, "data_dir": data_dir}
     outcome = search_architecture.experiment(search_architecture.Config(workdir=str(tmp_path / "run"), **how))

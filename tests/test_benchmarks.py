@@ -147,6 +147,7 @@ def test_one_measurement_from_end_to_end():
         assert one["framework"] in FRAMEWORKS
         assert one["last"] < one["first"]
         assert 0 < one["step_ms"] <= one["median_ms"]
+        assert one["user_ms"] + one["system_ms"] > 0
         assert one["first_step_s"] > 0
         assert one["peak_mb"] > 0
         assert one["parameters"] == 8 * (32 * 32 + 32 + 2 * 32) + 32 * 10 + 10

@@ -1,6 +1,8 @@
 """What is measured in one process, the same for every framework.
 
 step time      minimum and median of repeats, each of many steps ended by reading one number
+processor      the least of a repeat's time on all cores, a step: the program's own, and the operating system's for it,
+               most of which is memory that it gives out anew; what else runs on the machine weighs less on these
 first step     from the process's start (its parent's clock) to the first of these: imports, set-up, compilation
 peak memory    the process's largest resident set, compilation included
 
@@ -14,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,7 +67,8 @@ def measure(build: Callable[[], Built], *, started: float, seconds: float, repea
       repeats: how many.
 
     Returns:
-      Milliseconds a step, seconds to the first, megabytes at the peak, the parameter count and two numbers read.
+      Milliseconds a step, also of processor time, seconds to the first, megabytes at the peak, the parameter count and
+      two numbers read.
 
     Raises:
       RuntimeError: the loss did not fall, or what else the workload's check found.
@@ -73,12 +77,20 @@ def measure(build: Callable[[], Built], *, started: float, seconds: float, repea
     first = built.read(built.step())
     first_step_s = time.time() - started
     calls = enough_calls(built, seconds)
-    times = [timed(built, calls) / (calls * built.updates) * 1e3 for _ in range(repeats)]
+    used = [processor_seconds()]
+    times = []
+    for _ in range(repeats):
+        times.append(timed(built, calls) / (calls * built.updates) * 1e3)
+        used.append(processor_seconds())
+    own = [[(b - a) / (calls * built.updates) * 1e3 for a, b in zip(*pair, strict=True)] for pair in pairwise(used)]
+    user, system = min(own, key=sum)
     last, peak = built.read(built.step()), peak_megabytes()
     built.check(first, last)
     return {
         "step_ms": min(times),
         "median_ms": statistics.median(times),
+        "user_ms": user,
+        "system_ms": system,
         "first_step_s": first_step_s,
         "peak_mb": peak,
         "parameters": built.parameters,
@@ -102,6 +114,12 @@ def timed(built: Built, calls: int) -> float:
         output = built.step()
     built.read(output)
     return time.perf_counter() - start
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Processor time so far, on all cores: the program's own, and the operating system's for it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime, used.ru_stime
 
 
 def peak_megabytes() -> float:

@@ -4,7 +4,7 @@
     blocks(rows, w, sizes) -> y                     each row with its group's matrix, in blocks of equal size
     ragged(rows, w, sizes) -> y                     by `jax.lax.ragged_dot`
 
-Laws: both are the same function; rows beyond the sum of the sizes give zeros.
+Laws: both are the same function, and so is `_group_loop`'s; rows beyond the sum of the sizes give zeros.
 """
 
 from __future__ import annotations

@@ -183,7 +183,12 @@ def test_nnx_modules_are_drawn_and_their_noise_begins_at_the_key():
     call = lambda key: np.asarray(function(params, IMAGES, key=key)[0])
     np.testing.assert_array_equal(call(NOISE), call(NOISE))
     assert np.abs(call(NOISE) - call(jax.random.key(8))).max() > 1e-3
-    check_trains(network, params, IMAGES)
+
+
+@pytest.mark.slow
+def test_nnx_modules_train_on_a_mesh():
+    network = from_nnx(Nnx(nnx.Rngs(0)))
+    check_trains(network, network.params, IMAGES)
 
 
 def test_a_stream_that_is_handed_over_is_made_of_the_key():

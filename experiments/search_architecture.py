@@ -11,7 +11,11 @@ Searches  random search; the same with successive halving; regularized evolution
           trains, weights on the other; Adam 3e-2 for the mixtures. It takes the likeliest operation that is not "none".
           Validation is what searches see, regret is of the test.
 Run       python -m experiments.search_architecture
-Measured  ...
+Measured  the best architecture tests at 0.710, the median at 0.579; two runs of one differ by a deviation of 0.067.
+          Behind the best after as much as 8 trainings: random search 0.045, evolution 0.044 (it needs 20 to be ahead),
+          halving 0.035, DARTS 0.094, from 0.051 to 0.154 over its runs. Its mixture validates at 0.802, what it takes
+          of that at 0.375 with the same weights, and trained anew it tests at 0.616: what is good in a mixture is not
+          what is good alone. Its shares go with the truth by a rank correlation of 0.36. Two minutes of one core.
 """
 
 from __future__ import annotations

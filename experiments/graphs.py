@@ -12,8 +12,8 @@ Training  Adam, 1e-2 (GAT 5e-3), decay 5e-4 of the first layer's weights (GAT: o
 Run       python -m experiments.graphs [--dataset citeseer] [--methods gat --runs 20]
 Measured  accuracy, mean and deviation, and what is published. GCN, a hundred runs: Cora 0.817+-0.008 (0.815), Citeseer
           0.710+-0.008 (0.703). GAT, twenty runs: Cora 0.826+-0.008 (0.830, MISSED; 200 steps, where the paper goes on
-          until nothing has got better for 100), Citeseer 0.716+-0.007 (0.725, MISSED). GraphSAGE, five runs: Cora 0.810+-0.004.
-          A busy CPU core, two minutes for a hundred runs of GCN on Cora, three on Citeseer.
+          until nothing has got better for 100), Citeseer 0.716+-0.007 (0.725, MISSED). GraphSAGE, five runs: Cora
+          0.810+-0.004. A busy CPU core, two minutes for a hundred runs of GCN on Cora, three on Citeseer.
 """
 
 from __future__ import annotations

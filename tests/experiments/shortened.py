@@ -2,8 +2,11 @@
 
 resumed(module, folder, options)      killed once in a save and started again, it ends with the bits of a whole run
 flown(module, folder, options)        its pre-flight reports on eight devices
+learned(module, folder, options)      its metrics, where it takes more time to compute than to compile
 """
 
+import json
+import os
 import subprocess
 import sys
 
@@ -23,3 +26,13 @@ def flown(module, folder, options):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("cpu:8: 8 chips, 8 devices")
     assert not (folder / "none").exists()
+
+
+def learned(module, folder, options):
+    """Without the flags of the tests: programs compile for longer, and run in a third of the time."""
+    command = [sys.executable, "-m", module, "--workdir", str(folder / "learned"), *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"XLA_FLAGS": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])

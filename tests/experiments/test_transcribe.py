@@ -16,7 +16,7 @@ from experiments.transcriber import transcriber_spec
 from jnn.decoding import ngram_table
 from jnn.train import Context
 from tests.experiments.made_voices import write_one
-from tests.experiments.shortened import flown, resumed
+from tests.experiments.shortened import flown, learned, resumed
 from tests.needed_data import needs
 
 SHORT = ["--steps", "40", "--warmup", "10", "--batch-size", "8", "--width", "8", "--examples", "8", "--beams", "2"]
@@ -121,8 +121,7 @@ def test_a_tiny_run_compiles_each_program_once_and_draws(folder, tmp_path, monke
 @pytest.mark.slow
 def test_a_short_run_learns_goes_on_and_is_planned(tmp_path):
     needs("free_spoken_digits")
-    config = transcribe.Config(workdir=str(tmp_path / "run"), steps=400, examples=20, beams=2)
-    metrics = transcribe.experiment(config).metrics
+    metrics = learned("experiments.transcribe", tmp_path, ["--steps", "600", "--examples", "20", "--beams", "2"])
     for network in ("ctc", "transducer"):
         assert metrics[f"language_20db_{network}_greedy"] < 0.5
         assert metrics[f"language_20db_{network}_ngram"] < metrics[f"random_20db_{network}_ngram"]

@@ -13,9 +13,9 @@ Methods   dense: tuned as long as what is made of it. one_shot: the least weight
 Training  Adam, cosine from 1e-3 to 0, batches of 64; of what is made of the dense from 5e-4, in fewer steps.
 Run       python -m experiments.prune
           python -m experiments.prune --dataset cifar10 --channels 32 64 --dense 512 --steps 1000 --tuning-steps 200
-Measured  test accuracy and kilobytes, one seed, of the dense, and of deep and low_rank used weakly. MNIST: 0.987, 1636;
-          0.984, 41; 0.987, 264. CIFAR-10, two passes: 0.543, 8489; 0.532, 206; 0.540, 690. All nine, and their times:
-          `docs/compression.md`. Two and a half minutes of one core, and seven.
+Measured  test accuracy and kilobytes of the dense, and of deep and low_rank used weakly. MNIST, two seeds: 0.987, 1636;
+          0.985, 41; 0.986, 264. CIFAR-10, one seed, two passes: 0.543, 8489; 0.532, 206; 0.540, 690. All of them, and
+          their times: `docs/compression.md`. Two and a half minutes of one core, and seven.
 """
 
 from __future__ import annotations

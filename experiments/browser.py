@@ -58,6 +58,10 @@ class Page:
             raise RuntimeError("the browser has ended.")
         return json.loads(letters)
 
+    def close(self) -> None:
+        os.close(self._commands)
+        self._answers.close()
+
     def open(self, path: Path) -> None:
         self._ask("Page.navigate", url=path.resolve().as_uri())
 
@@ -96,8 +100,8 @@ def browser() -> Iterator[Page]:
         os.close(theirs_in)
         os.close(theirs_out)
         try:
-            yield Page(ours_out, ours_in)
+            with contextlib.closing(Page(ours_out, ours_in)) as page:
+                yield page
         finally:
             process.terminate()
             process.wait(20)
-            os.close(ours_out)

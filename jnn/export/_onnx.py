@@ -93,8 +93,8 @@ def _evaluated(program: Any, *inputs: Any) -> list[Any]:
             found = _evaluated(eqn.params[CALLS[name]], *given)
         elif name == "pad" and all(low >= 0 and high >= 0 and not inner for low, high, inner in _config(eqn)):
             found = [_joined(given[0], given[1], _config(eqn))]
-        elif name == "scan" and eqn.params["reverse"]:
-            found = _from_the_end(eqn, given)
+        elif name == "scan":
+            found = _scanned(eqn, given)
         else:
             out = eqn.primitive.bind(*given, **eqn.params)
             found = out if eqn.primitive.multiple_results else [out]
@@ -102,12 +102,18 @@ def _evaluated(program: Any, *inputs: Any) -> list[Any]:
     return [*map(read, jaxpr.outvars)]
 
 
-def _from_the_end(eqn: Any, given: Sequence[Any]) -> list[Any]:
-    """A scan from the last row to the first, as one of rows turned round."""
-    first, carried = scan_sizes(eqn.params)
-    turned = [x if i < first + carried else jax.lax.rev(x, (0,)) for i, x in enumerate(given)]
-    made = eqn.primitive.bind(*turned, **eqn.params | {"reverse": False})
-    return [x if i < carried else jax.lax.rev(x, (0,)) for i, x in enumerate(made)]
+def _scanned(eqn: Any, given: Sequence[Any]) -> list[Any]:
+    """A scan, of rows turned round where it goes from the last to the first."""
+    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
+    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
+    turned = lambda values: [jax.lax.rev(x, (0,)) for x in values] if params["reverse"] else [*values]
+
+    def step(carry: Sequence[Any], row: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        made = _evaluated(params["jaxpr"], *kept, *carry, *row)
+        return made[:carried], made[carried:]
+
+    last, made = jax.lax.scan(step, [*carry], turned(rows), length=params["length"])
+    return [*last, *turned(made)]
 
 
 def _config(eqn: Any) -> Sequence[tuple[int, int, int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +74,7 @@ def stablehlo(
     apply, args = by_paths(f, p), [jax.tree.map(_abstract, flat), *specs]
     if weights == "inside":
         apply, args = (lambda *x, inner=apply: inner(flat, *x)), [*specs]
-    with any_sizes("export.stablehlo"):
+    with any_sizes("export.stablehlo"), _without_places():
         whole = jax.jit(apply if tuple(platforms) == ("cpu",) else anywhere(apply))
         exported = jax.export.export(whole, platforms=platforms)(*args)
     with writing(path) as file:
@@ -81,6 +82,18 @@ def stablehlo(
     if weights == "beside":
         write_safetensors(weights_beside(path), flat)
     return path
+
+
+@contextlib.contextmanager
+def _without_places() -> Iterator[None]:
+    """Programs lowered within say nothing of the files and lines that they come from."""
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def _abstract(x: Any) -> jax.ShapeDtypeStruct:

@@ -57,6 +57,14 @@ def test_the_file_is_for_the_platforms_that_were_asked_for(tmp_path):
         exported(tmp_path, x, platforms=["abacus"])
 
 
+def test_the_file_says_nothing_of_where_it_was_made(tmp_path):
+    x = jax.ShapeDtypeStruct((2, 4), jnp.float32)
+    exported(tmp_path, x)
+    content = (tmp_path / "model.stablehlo").read_bytes()
+    assert b".py" not in content
+    assert b"/jnn" not in content
+
+
 def test_gradients_come_along(tmp_path):
     x = jax.random.normal(jax.random.key(1), (3, 4))
     call = exported(tmp_path, x, vjp_order=1).call

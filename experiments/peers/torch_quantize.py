@@ -3,6 +3,8 @@
 Run       python -m experiments.peers.torch_quantize [--steps 1500]
 Prints    a line of JSON a way: test accuracy, and milliseconds of processor time for 64 images (medians of 51, in
           turns). Needs torch and torchao.
+Measured  seed 0. jnn 0.9671, 0.22 ms; int8 0.9672, 0.17; inputs too 0.9670, 0.14. PyTorch 0.9671, 0.28; torchao's int8
+          0.9672, 0.25; inputs too 0.9672, 0.69.
 """
 
 from __future__ import annotations

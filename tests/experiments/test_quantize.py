@@ -10,7 +10,9 @@ from experiments import datasets, quantize, quantized
 from experiments.peers.torch_quantize import by_torch, perceptron
 from experiments.quantized import WAYS
 from jnn.models import mlp, mlp_spec
-from tests.experiments.shortened import flown, resumed
+from tests.experiments.killed import so_far
+from tests.experiments.shortened import flown
+from tests.experiments.test_kills import run
 from tests.needed_data import needs
 
 OPTIONS = ["--networks", "mnist", "--steps", "20", "--tuning-steps", "10"]
@@ -73,7 +75,18 @@ def test_in_8_bits_published_networks_are_what_they_were():
 @pytest.mark.slow
 def test_a_run_goes_on(tmp_path):
     needs("mnist/train-images-idx3-ubyte.gz")
-    resumed("experiments.quantize", tmp_path, OPTIONS)
+    _, expected, _ = run(1, "experiments.quantize", tmp_path / "whole", OPTIONS)
+    for _ in range(2):
+        code, result, err = run(1, "experiments.quantize", tmp_path / "killed", OPTIONS, ["save"])
+        if code == 0:
+            break
+    assert code == 0, err[-2000:]
+    assert so_far(tmp_path / "killed.deaths") == ["save"]
+    scores = lambda result: {way: row["accuracy"] for way, row in result["mnist"].items()}
+    assert (result["params_digest"], scores(result)) == (
+        expected["params_digest"],
+        scores(expected),
+    )  # times are others
 
 
 @pytest.mark.slow

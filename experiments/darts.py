@@ -22,6 +22,7 @@ import numpy as np
 
 import jnn
 from experiments.cells import EDGES, OPERATIONS, cell_network, cell_network_spec
+from experiments.training import with_accuracy
 from jnn.initializers import normal
 from jnn.param import Spec
 from jnn.sweep import Members
@@ -45,19 +46,13 @@ def in_halves(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {name: x[:half] for name, x in arrays.items()} | others
 
 
-def classified(logits: Any, batch: Any) -> LossOutput:
-    """Cross-entropy and accuracy."""
-    accuracy = jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])
-    return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"], metrics={"accuracy": accuracy})
-
-
 def bilevel_loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
     """The loss of weights on a row, and of mixtures on the other; where there is no other, of the whole."""
     weights, mixtures = params["weights"], jax.nn.softmax(params["mixtures"])
     if "other_x" not in batch:
-        return classified(cell_network(weights, batch["x"], mixtures), batch)
+        return with_accuracy(cell_network(weights, batch["x"], mixtures), batch)
     still = jax.lax.stop_gradient
-    own = classified(cell_network(weights, batch["x"], still(mixtures)), batch)
+    own = with_accuracy(cell_network(weights, batch["x"], still(mixtures)), batch)
     logits = cell_network(still(weights), batch["other_x"], mixtures)
     return own._replace(values=own.values + jnn.losses.cross_entropy(logits, batch["other_y"]))
 

@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.pictures import ACCENT, INK, WARM
+from experiments.pictures import ACCENT, INK, WARM, framed, round_ticks
 
 Found = Mapping[str, np.ndarray]
 COLOURS = (ACCENT, WARM, INK)
@@ -21,7 +21,7 @@ COLOURS = (ACCENT, WARM, INK)
 
 def features(found: Found, config: Any) -> Figure:
     """Test error over the number of random features: mean, and from the least to the most of the seeds."""
-    figure, axes = _drawn()
+    figure, axes = framed()
     for i, wrong in enumerate(config.wrong):
         _band(
             axes, found["features"], found["least_norm"][:, i], COLOURS[i % 3], label=f"smallest norm, {_told(wrong)}"
@@ -37,34 +37,27 @@ def features(found: Found, config: Any) -> Figure:
 
 def widths(found: Found, config: Any) -> Figure:
     """Test error and training error at the end over the width."""
-    figure, axes = _drawn()
+    figure, axes = framed()
     for i, wrong in enumerate(config.wrong):
         _band(axes, config.widths, found["test"][:, i, :, -1], COLOURS[i % 3], label=f"test, {_told(wrong)}")
         own = found["train"][:, i, :, -1].mean(-1)
         axes.plot(config.widths, own, color=COLOURS[i % 3], linestyle=":", label="training, labels as given")
     axes.set(xscale="log", xlabel="units of the hidden layer", ylabel="error", ylim=(0, None))
-    _round_ticks(axes, config.widths)
+    round_ticks(axes, min(config.widths), max(config.widths))
     axes.legend(frameon=False, fontsize=9)
     return figure
 
 
 def steps(found: Found, config: Any) -> Figure:
     """Test error over the steps, by most wrong labels: a line for every second width but the narrowest."""
-    figure, axes = _drawn()
+    figure, axes = framed()
     means, names = found["test"][:, -1].mean(1)[1::2], config.widths[1::2]
     for row, width, colour in zip(means, names, colormaps["viridis"](np.linspace(0.9, 0, len(means))), strict=True):
         axes.plot(found["steps"], row, color=colour, linewidth=1.4, label=f"{width:,}")
     axes.set(xscale="log", xlabel="steps", ylabel=f"test error, {_told(config.wrong[-1])}")
-    _round_ticks(axes, found["steps"])
+    round_ticks(axes, found["steps"].min(), found["steps"].max())
     axes.legend(frameon=False, fontsize=8, title="width", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-def _round_ticks(axes: Axes, values: Any) -> None:
-    """Ticks at 1, 2 and 5 times powers of ten, between the ends of values."""
-    ticks = [m * 10**k for k in range(7) for m in (1, 2, 5) if min(values) <= m * 10**k <= max(values)]
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.minorticks_off()
 
 
 def _told(wrong: float) -> str:
@@ -75,10 +68,3 @@ def _band(axes: Axes, x: Any, values: np.ndarray, colour: str, **how: Any) -> No
     """Means of values (n, seeds) over x, and their range."""
     axes.plot(x, values.mean(-1), color=colour, **how)
     axes.fill_between(x, values.min(-1), values.max(-1), color=colour, alpha=0.15, linewidth=0)
-
-
-def _drawn() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

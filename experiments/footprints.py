@@ -1,6 +1,7 @@
 """What a network takes, and what it is worth: numbers, bytes, time on this machine, accuracy; and a picture of them.
 
 measure(found, network, test, repeats) -> a row for each
+accuracy(network, p, test) -> share
 footprint(p, masks, codes) -> numbers that are left, and kilobytes
 latencies(f, networks, x, repeats) -> milliseconds of each
 draw(rows) -> Figure
@@ -8,7 +9,6 @@ draw(rows) -> Figure
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,14 +18,13 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 import jnn
+from experiments import pictures
 from experiments.chunks import in_chunks
-from experiments.pictures import INK
+from experiments.clocks import milliseconds
 from experiments.shrinking import Smaller
 from jnn.compression import storage
 
-WARM_UP = 3
 Network = Callable[[Any, Any], Any]  # parameters and images to logits
-TICKS = [n * 10**power for power in range(6) for n in (1, 2, 5)]  # kilobytes
 
 
 def measure(
@@ -34,13 +33,18 @@ def measure(
     """A row of the table for each network, by its method and what is left; times if there are repeats."""
     rows, logits = [], jax.jit(network)
     for (method, left), one in found.items():
-        classes = in_chunks(lambda batch, p=one.p: logits(p, batch["x"]).argmax(-1), {"x": test["x"]}, 500)
         row = {"method": method, "left": left, **footprint(one.p, one.masks, one.codes)}
-        rows.append(row | {"test_accuracy": float((classes == test["y"]).mean())})
+        rows.append(row | {"test_accuracy": accuracy(logits, one.p, test)})
     for n in (1, 256) if repeats else ():
         times = latencies(logits, {key: one.p for key, one in found.items()}, test["x"][:n], repeats)
         rows = [row | {f"milliseconds_{n}": time} for row, time in zip(rows, times.values(), strict=True)]
     return rows
+
+
+def accuracy(network: Network, p: Any, test: Mapping[str, np.ndarray]) -> float:
+    """The share of images whose likeliest class is theirs, 500 at a time."""
+    classes = in_chunks(lambda batch: network(p, batch["x"]).argmax(-1), {"x": test["x"]}, 500)
+    return float((classes == test["y"]).mean())
 
 
 def footprint(p: Any, masks: Any, codes: Any) -> dict[str, float]:
@@ -52,21 +56,14 @@ def footprint(p: Any, masks: Any, codes: Any) -> dict[str, float]:
 
 def latencies(f: Network, networks: Mapping[Any, Any], x: np.ndarray, repeats: int) -> dict[Any, float]:
     """Median milliseconds of `f(p, x)` of each network, compiled and warm: they take turns, and share the noise."""
-    program, seconds = jax.jit(f), {name: [] for name in networks}
-    x = jax.numpy.asarray(x)
-    for i in range(WARM_UP + repeats):
-        for name, p in networks.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program(p, x))
-            if i >= WARM_UP:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: round(1e3 * float(np.median(each)), 3) for name, each in seconds.items()}
+    program, x = jax.jit(f), jax.numpy.asarray(x)
+    calls = {name: lambda p=p: jax.block_until_ready(program(p, x)) for name, p in networks.items()}
+    return {name: round(median, 3) for name, median in milliseconds(calls, repeats).items()}
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Errors on the test by kilobytes, a line a method, through how strongly it was used."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = pictures.framed()
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for i, method in enumerate(methods):
         own = [row for row in rows if row["method"] == method]
@@ -75,12 +72,9 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axes.plot(x, y, markersize=6, linewidth=1, label=method.replace("_", " "), **how)
     if any(row["method"] == "dense" for row in rows):
         best = next(row for row in rows if row["method"] == "dense")
-        axes.axhline(100 * (1 - best["test_accuracy"]), color=INK, linewidth=0.6, linestyle=":")
+        axes.axhline(100 * (1 - best["test_accuracy"]), color=pictures.INK, linewidth=0.6, linestyle=":")
     axes.set(xscale="log", xlabel="kilobytes", ylabel="errors on the test, %")
     sizes = [row["kilobytes"] for row in rows]
-    ticks = [n for n in TICKS if min(sizes) / 2 < n < 2 * max(sizes)]
-    axes.set_xticks(ticks, map(str, ticks))
-    axes.minorticks_off()
-    axes.spines[["top", "right"]].set_visible(False)
+    pictures.round_ticks(axes, min(sizes) / 2, 2 * max(sizes))
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 import jnn
-from experiments.runtimes import REPEATS, median
+from experiments.runtimes import one_and_all
 from jnn.data import write_safetensors
 from jnn.files import write_whole
 from jnn.optional import optional
@@ -47,9 +47,8 @@ class Format:
 
 
 def timed(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray, files: tuple[Path, ...] = ()) -> Format:
-    """A call on all images and on one, each compiled or warm before it is timed."""
-
-    return Format(call(images), median(call, images[:1], REPEATS), median(call, images, REPEATS // 5), files)
+    """A call on all images and on one."""
+    return Format(call(images), *one_and_all(call, images), files)
 
 
 def jitted(model: Callable, p: Params, images: np.ndarray) -> Format:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments import clocks
 from experiments.efficientnet import label, lite0, photographs
 from experiments.harness import Outcome, launch
 from experiments.options import Common
@@ -32,7 +32,6 @@ from experiments.pictures import ACCENT, INK
 from jnn.models import efficientnet_lite
 
 SHOWN = ("cat", "cup", "astronaut", "rocket")  # of scikit-image's
-WARM_UP = 5  # calls before those that are timed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +59,7 @@ def likeliest(logits: np.ndarray) -> np.ndarray:
 
 def milliseconds(call: Callable[[], Any], times: int) -> float:
     """The median time of a call, once it is compiled and warm."""
-    seconds = []
-    for _ in range(WARM_UP + times):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(seconds[WARM_UP:]))
+    return clocks.milliseconds({"call": lambda: jax.block_until_ready(call())}, times)["call"]
 
 
 def labelled(images: np.ndarray, probabilities: np.ndarray, names: Sequence[Sequence[str]]) -> Figure:

@@ -26,10 +26,10 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-import jnn
 from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
+from experiments.training import with_accuracy
 from jnn.compression import masked, prune
 from jnn.models import mlp, mlp_spec
 from jnn.sweep import Members, Sweep, join
@@ -55,9 +55,7 @@ class Config(Common):
 def loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
     """Cross-entropy of the masked network."""
     ticket = masked(params, {name: {"w": mask} for name, mask in ctx.given.items()})
-    logits = mlp(ticket, batch["x"], key=None)
-    accuracy = jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])
-    return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"], metrics={"accuracy": accuracy})
+    return with_accuracy(mlp(ticket, batch["x"], key=None), batch)
 
 
 def pruned(weights: np.ndarray, mask: np.ndarray, share: float) -> np.ndarray:
@@ -122,8 +120,7 @@ def experiment(config: Config) -> Outcome:
 
 def draw(left: np.ndarray, found: dict[str, np.ndarray]) -> Figure:
     """Test accuracy by the share of weights that is left: mean, and from the least to the most of the seeds."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = pictures.framed(6.4, 4.2)
     names = {"ticket": "from its own first values", "redrawn": "the same mask, other first values"}
     for (kind, name), colour in zip(names.items(), (pictures.ACCENT, pictures.WARM), strict=True):
         values = found[kind]
@@ -134,7 +131,6 @@ def draw(left: np.ndarray, found: dict[str, np.ndarray]) -> Figure:
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.invert_xaxis()
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
 

@@ -270,6 +270,21 @@ def histogram(scores: np.ndarray, labels: np.ndarray, xlabel: str) -> Figure:
     return figure
 
 
+def framed(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one panel, which is open above and on the right."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def round_ticks(axes: Axes, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis below, at 1, 2 and 5 times powers of ten from low to high."""
+    ticks = [m * 10**k for k in range(7) for m in (1, 2, 5) if low <= m * 10**k <= high]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+
+
 def _lacking(finite: np.ndarray) -> str:
     """How many are not drawn."""
     return "" if finite.all() else f"; {np.sum(~finite):,} of {finite.size:,} are not finite"

@@ -1,6 +1,6 @@
 """Networks that are quantized, each with what it is calibrated on and how it is scored; ways to quantize them.
 
-trained("mnist", params), trained("cifar10", params), minilm(data_dir), smollm2(data_dir, tokens) -> Subject
+trained(spec, params, network, data), sentence_encoder(data_dir, n), language_model(config, tokens) -> Subject
 quantized(subject) -> {way: params}         one after another, when it is asked for
 measured(subject, ways) -> {way: {"megabytes", "score", "milliseconds"}}
 """
@@ -18,9 +18,12 @@ import numpy as np
 
 from experiments import datasets, minilm
 from experiments.align import pretrained
+from experiments.clocks import milliseconds
+from experiments.footprints import accuracy
 from experiments.options import Common
 from experiments.retrieval import recalls
 from jnn import losses, models
+from jnn.compression import storage
 from jnn.data import imdb, tinyshakespeare
 from jnn.param import flatten, linear_maps
 from jnn.quantization import awq, gptq, mse_scale, observe, quantize, quantize_activations
@@ -44,15 +47,9 @@ class Subject(NamedTuple):
 
 def trained(spec: Any, params: Any, network: Callable[[Any, Any], jax.Array], data: datasets.Data) -> Subject:
     """A classifier: calibrated on 512 images that train, scored by its accuracy on all that test."""
-    run = jax.jit(network)
-
-    def accuracy(p: Any) -> float:
-        parts = np.array_split(np.arange(len(data.test["x"])), max(1, len(data.test["x"]) // 500))
-        right = [np.asarray(run(p, data.test["x"][rows])).argmax(-1) == data.test["y"][rows] for rows in parts]
-        return float(np.mean(np.concatenate(right)))
-
-    images = data.train["x"][:512]
-    return Subject(spec, params, run, [images], accuracy, "accuracy", data.test["x"][:64], 16)
+    run, images = jax.jit(network), data.train["x"][:512]
+    score = lambda p: accuracy(run, p, data.test)
+    return Subject(spec, params, run, [images], score, "accuracy", data.test["x"][:64], 16)
 
 
 def sentence_encoder(data_dir: str | None, n: int) -> Subject:
@@ -103,11 +100,8 @@ def the_rest(subject: Subject, p: Any, bits: int) -> Any:
     found = flatten(subject.spec).items()
     kernels = [path for path, param in found if param.receptive and path.endswith("w")]
     tables = [path for path, param in found if path.endswith("table") and param.axes[0] == "vocab"]
-    p = (
-        quantize(p, subject.spec, bits=bits, group=None if bits == 8 else subject.group, where=kernels)
-        if kernels
-        else p
-    )
+    group = None if bits == 8 else subject.group
+    p = quantize(p, subject.spec, bits=bits, group=group, where=kernels) if kernels else p
     return quantize(p, subject.spec, where=tables) if tables else p
 
 
@@ -128,16 +122,11 @@ def quantized(subject: Subject) -> Iterator[tuple[str, Any]]:
 
 
 def measured(subject: Subject, ways: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Size, score and processor time of each; timed in turns, after a first call that compiles."""
+    """Size, score and processor time of each."""
     scores = {way: subject.score(p) for way, p in ways.items()}
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for round_ in range(ROUNDS + 1):
-        for way, p in ways.items():
-            begun = time.process_time()
-            jax.block_until_ready(subject.run(p, subject.example))
-            seconds[way] += [time.process_time() - begun] if round_ else []
-    size = lambda p: sum(leaf.nbytes for leaf in jax.tree.leaves(p)) / 1e6
+    calls = {way: lambda p=p: jax.block_until_ready(subject.run(p, subject.example)) for way, p in ways.items()}
+    taken = milliseconds(calls, ROUNDS, clock=time.process_time)
     return {
-        way: {"megabytes": size(p), subject.unit: scores[way], "milliseconds": 1e3 * float(np.median(seconds[way]))}
+        way: {"megabytes": storage(p).total / 1e6, subject.unit: scores[way], "milliseconds": taken[way]}
         for way, p in ways.items()
     }

@@ -7,11 +7,12 @@ Needs     NumPy, and onnxruntime for .onnx or ai-edge-litert for .tflite
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from experiments.clocks import milliseconds
 
 REPEATS = 50  # of one image; of all a fifth as many
 Call = Callable[[np.ndarray], np.ndarray]
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     file, images, logits = arguments
     call, x = RUNTIMES[Path(file).suffix](file), np.load(images)
     np.save(logits, call(x))
-    print(median(call, x[:1], REPEATS), median(call, x, REPEATS // 5))
+    print(*one_and_all(call, x))
 
 
 def onnx(file: str) -> Call:
@@ -54,15 +55,11 @@ def litert(file: str) -> Call:
 RUNTIMES = {".onnx": onnx, ".tflite": litert}
 
 
-def median(call: Call, x: np.ndarray, repeats: int) -> float:
-    """Milliseconds of a call, warm."""
-    call(x)
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        call(x)
-        times.append(time.perf_counter() - begun)
-    return 1e3 * float(np.median(times))
+def one_and_all(call: Call, x: np.ndarray) -> tuple[float, float]:
+    """Milliseconds of a call on the first image, and of one on all."""
+    (one,) = milliseconds({"one": lambda: call(x[:1])}, REPEATS).values()
+    (every,) = milliseconds({"all": lambda: call(x)}, REPEATS // 5).values()
+    return one, every
 
 
 if __name__ == "__main__":

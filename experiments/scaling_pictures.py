@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from experiments.pictures import ACCENT, INK, WARM
+from experiments.pictures import ACCENT, INK, WARM, framed
 from experiments.scaling_law import Law, Runs, optimum
 
 
 def frontier(runs: Runs, held: Runs, law: Law, laws: Sequence[Law]) -> Figure:
     """Loss over FLOPs: a line a size, as the law has it, through the runs; the frontier; and what was held out."""
-    figure, axes = _drawn()
+    figure, axes = framed(height=4.6)
     sizes = np.unique(runs.n)
     for n, colour in zip(sizes, colormaps["viridis"](np.linspace(0.85, 0.1, len(sizes))), strict=True):
         of_size = runs.n == n
@@ -42,7 +42,7 @@ def frontier(runs: Runs, held: Runs, law: Law, laws: Sequence[Law]) -> Figure:
 
 def best_sizes(runs: Runs, law: Law, laws: Sequence[Law]) -> Figure:
     """The best parameters and tokens over FLOPs, as shaded as the bootstrap is unsure; and where runs were."""
-    figure, axes = _drawn()
+    figure, axes = framed(height=4.6)
     compute = _computes(runs, runs)
     for i, (name, colour) in enumerate({"parameters": ACCENT, "tokens": WARM}.items()):
         band = np.percentile([optimum(one, compute)[i] for one in laws], (2.5, 97.5), axis=0)
@@ -66,10 +66,3 @@ def _ticks(axes: Axes, losses: np.ndarray) -> None:
     axes.yaxis.set_major_locator(FixedLocator(ticks[:: -(-len(ticks) // 10)].tolist()))
     axes.yaxis.set_major_formatter("{x:.1f}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _drawn() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

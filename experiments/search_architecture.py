@@ -35,12 +35,12 @@ from scipy.stats import spearmanr
 from experiments import datasets, search_pictures
 from experiments.architecture_searches import NUMBERS, SEARCHES, Table, regret
 from experiments.cells import ARCHITECTURES, EDGES, OPERATIONS, cell_network, cell_network_spec, one_hot
-from experiments.darts import bilevel_loss, bilevel_spec, chosen, classified, discrete, in_halves
+from experiments.darts import bilevel_loss, bilevel_spec, chosen, discrete, in_halves
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.plans import EachItsLength
 from experiments.small_images import halve
-from experiments.training import train
+from experiments.training import train, with_accuracy
 from jnn.data import Batches, in_order
 from jnn.sweep import Choice, Found, GridSampler, Members, Sweep, search
 from jnn.train import LossOutput
@@ -78,7 +78,7 @@ def parts(config: Config) -> tuple[Part, Part, Part]:
 
 def loss(params: Any, batch: Any, ctx: Any) -> LossOutput:
     """Of the architecture that is given."""
-    return classified(cell_network(params, batch["x"], one_hot([ctx.given[name] for name in NAMES])), batch)
+    return with_accuracy(cell_network(params, batch["x"], one_hot([ctx.given[name] for name in NAMES])), batch)
 
 
 def adam(config: Config, steps: int) -> optax.GradientTransformation:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.pictures import ACCENT, INK, WARM
+from experiments.pictures import ACCENT, INK, WARM, framed, round_ticks
 
 COLOURS = (INK, ACCENT, "#3d9a5f")
 
 
 def regrets(costs: np.ndarray, found: Mapping[str, np.ndarray], spent: float, darts: np.ndarray) -> Figure:
     """Mean regrets (repeats, costs) over what was spent, with their quartiles; and of DARTS's runs a point each."""
-    figure, axes = _drawn()
+    figure, axes = framed()
     for (name, values), colour in zip(found.items(), COLOURS, strict=True):
         all_begun = np.isfinite(values).all(0)
         of_all, at = values[:, all_begun], costs[all_begun]
@@ -27,16 +26,14 @@ def regrets(costs: np.ndarray, found: Mapping[str, np.ndarray], spent: float, da
     axes.plot([spent] * len(darts), darts, "o", color=WARM, alpha=0.5, markersize=6, label="DARTS, a point a run")
     axes.plot(spent, darts.mean(), "_", color=WARM, markersize=18, markeredgewidth=2)
     axes.set(xscale="log", xlabel="spent, in whole trainings", ylabel="test accuracy behind the best", ylim=(0, None))
-    ticks = [1, 2, 5, 10, 20, 50, 100]
-    axes.set_xticks(ticks, map(str, ticks))
-    axes.minorticks_off()
+    round_ticks(axes, costs.min(), costs.max())
     axes.legend(frameon=False)
     return figure
 
 
 def ranks(true: np.ndarray, shares: np.ndarray, picks: Sequence[int]) -> Figure:
     """What DARTS thinks of each architecture, as mean log shares (runs, architectures), over its true rank."""
-    figure, axes = _drawn()
+    figure, axes = framed()
     rank = np.empty(len(true), int)
     rank[np.argsort(-true, kind="stable")] = np.arange(1, len(true) + 1)
     axes.plot(rank, shares.mean(0), "o", color=ACCENT, markersize=4, alpha=0.7, label="an architecture")
@@ -52,10 +49,3 @@ def ranks(true: np.ndarray, shares: np.ndarray, picks: Sequence[int]) -> Figure:
         )
     axes.set(xlabel="true rank, by test accuracy", ylabel="log of its share in DARTS's mixture, mean over runs")
     return figure
-
-
-def _drawn() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -222,12 +222,15 @@ def named(history: History, name: str) -> History:
 
 def classified(logits: Any, batch: dict[str, Any]) -> LossOutput:
     """Cross-entropy, accuracy and the confusion matrix of integer labels."""
-    y, weight = batch["y"], batch["weight"]
-    metrics = {
-        "accuracy": jnn.metrics.accuracy(logits, y, weight=weight),
-        "confusion": jnn.metrics.confusion_matrix(logits, y, weight=weight),
-    }
-    return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics=metrics)
+    out = with_accuracy(logits, batch)
+    confusion = jnn.metrics.confusion_matrix(logits, batch["y"], weight=batch["weight"])
+    return out._replace(metrics=out.metrics | {"confusion": confusion})
+
+
+def with_accuracy(logits: Any, batch: Mapping[str, Any]) -> LossOutput:
+    """Cross-entropy and accuracy of integer labels: what a sweep measures of each of its members."""
+    accuracy = jnn.metrics.accuracy(logits, batch["y"], weight=batch["weight"])
+    return LossOutput(jnn.losses.cross_entropy(logits, batch["y"]), batch["weight"], metrics={"accuracy": accuracy})
 
 
 def _layout(config: Any, spec: Any, batches: Any, microbatches: int) -> parallel.Layout | None:

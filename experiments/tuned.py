@@ -14,6 +14,7 @@ import jnn
 from experiments import datasets
 from experiments.tables import for_networks, table
 from experiments.tabular_networks import NETWORKS
+from experiments.training import with_accuracy
 from jnn.models import mlp, mlp_spec
 from jnn.param import Spec
 from jnn.sweep import LogUniform, Structure, Sweep, Uniform
@@ -59,14 +60,13 @@ class Task:
 
     def loss(self, params: Any, batch: Any, ctx: Any) -> LossOutput:
         """Cross-entropy, or the squared error, by the member's own dropout."""
-        rate, weight, y = ctx.given["dropout"], batch["weight"], batch["y"]
+        rate = ctx.given["dropout"]
         if self.bikes:
+            weight, y = batch["weight"], batch["y"]
             found = NETWORKS["mlp"].apply(params, batch["ids"], batch["values"], key=ctx.key, rate=rate)
             rmse = jnn.metrics.root_mean_squared_error(found, y, weight)
             return LossOutput(jnp.square(found - y), weight, metrics={"rmse": rmse})
-        logits = mlp(params, batch["x"], key=ctx.key, rate=rate)
-        accuracy = jnn.metrics.accuracy(logits, y, weight=weight)
-        return LossOutput(jnn.losses.cross_entropy(logits, y), weight, metrics={"accuracy": accuracy})
+        return with_accuracy(mlp(params, batch["x"], key=ctx.key, rate=rate), batch)
 
     def adam(self, h: Any) -> optax.GradientTransformation:
         """With the member's own rate."""

@@ -46,6 +46,12 @@ def test_every_public_name_is_in_the_reference_and_says_what_it_is(door):
     assert [name for name, value in functions.items() if not inspect.getdoc(value)] == []
 
 
+def test_every_page_is_in_the_navigation():
+    listed = set(re.findall(r"^ +- (?:.+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    docs = ROOT / "docs"
+    assert sorted({path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} ^ listed) == []
+
+
 def test_the_versions_that_are_supported_are_those_that_install():
     page = (ROOT / "docs" / "stability.md").read_text()
     low, high = re.search(r"\| Python \| 3\.(\d+) to 3\.(\d+)", page).groups()

@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments import datasets
+from experiments.clocks import milliseconds
 from experiments.peers.command import add_settings, data_needed, options, parsed, tell
 from experiments.quantize import Config, classifier
 from jnn.optional import optional
@@ -54,17 +56,6 @@ def by_torch(network: nn.Module, how: object = None) -> Network:
     return run
 
 
-def milliseconds(networks: dict[str, Network], x: np.ndarray) -> dict[str, float]:
-    """Processor time of each, measured in turns after a first call."""
-    taken: dict[str, list[float]] = {name: [] for name in networks}
-    for _ in range(ROUNDS + 1):
-        for name, run in networks.items():
-            begun = time.process_time()
-            run(x)
-            taken[name].append(1e3 * (time.process_time() - begun))
-    return {name: float(np.median(times[1:])) for name, times in taken.items()}
-
-
 def compare(config: Config) -> None:
     """Trains by jnn, and runs by both."""
     with data_needed():
@@ -81,7 +72,8 @@ def compare(config: Config) -> None:
         "torchao int8": by_torch(network, theirs.Int8WeightOnlyConfig()),
         "torchao int8 inputs": by_torch(network, theirs.Int8DynamicActivationInt8WeightConfig()),
     }
-    taken = milliseconds(networks, subject.example)
+    calls = {name: partial(run, subject.example) for name, run in networks.items()}
+    taken = milliseconds(calls, ROUNDS, clock=time.process_time)
     for name, run in networks.items():
         right = float(np.mean(run(test["x"]).argmax(-1) == test["y"]))
         tell({"seed": config.seed, "way": name}, {"test_accuracy": right, "milliseconds": taken[name]})

@@ -14,7 +14,8 @@ Every tree is of the weights that it is about, and of nothing else: masks, score
 is a loss (`jnn.losses`); weights as integers are made elsewhere.
 """
 
-from jnn.compression._channels import Channels, Flat, channel_masks, channel_norms, top_channels
+from jnn.compression._channel_sets import Channels, Flat
+from jnn.compression._channels import channel_masks, channel_norms, top_channels
 from jnn.compression._low_rank import low_rank, low_rank_spec
 from jnn.compression._masks import Masks, masked, prune, prune_n_of_m, sparsity
 from jnn.compression._movement import movement_masked

@@ -16,9 +16,10 @@ import jax
 import numpy as np
 
 from jnn import checks
+from jnn.compression._chosen import arrays_at
 from jnn.initializers import lecun_normal
 from jnn.layers import factor_weight
-from jnn.param import Param, Params, Spec, Where, flatten, linear_maps, map_paths, matching
+from jnn.param import Param, Params, Spec, Where, linear_maps, map_paths, matching
 from jnn.precision import wide
 
 
@@ -50,7 +51,7 @@ def low_rank(
 
     Raises:
       TypeError: spec is none, such as params.
-      ValueError: no linear map fits, or not one of rank and energy is given.
+      ValueError: no linear map fits, p lacks one, or not one of rank and energy is given.
 
     >>> from jnn import init
     >>> from jnn.models import mlp, mlp_spec
@@ -61,7 +62,8 @@ def low_rank(
     """
     if (rank is None) == (energy is None):
         raise ValueError(f"low_rank: expected one of rank and energy, found rank={rank} and energy={energy}.")
-    chosen, have = _chosen("low_rank", spec, where), flatten(p)
+    chosen = _chosen("low_rank", spec, where)
+    have = arrays_at("low_rank", chosen, p)
     if energy is not None:
         ranks = {path: _rank(have[path], param, energy) for path, param in chosen.items()}
     else:
@@ -96,13 +98,8 @@ def _chosen(name: str, spec: Spec, where: Where) -> dict[str, Param]:
     return matching(name, linear_maps(name, spec), where, "linear map")
 
 
-def _sides(param: Param) -> tuple[int, int]:
-    """How many inputs and outputs one map has."""
-    return param.fans  # a linear map has no receptive field
-
-
 def _smaller(param: Param, rank: int) -> bool:
-    ins, outs = _sides(param)
+    ins, outs = param.fans
     return rank * (ins + outs) < ins * outs
 
 
@@ -110,7 +107,7 @@ def _rank(w: jax.Array, param: Param, energy: float) -> int:
     """The least rank that keeps so much of the squares, in every layer of a stack."""
     if not 0 < energy <= 1:
         raise ValueError(f"low_rank: expected energy over 0 and at most 1, found {energy}.")
-    squares = np.square(np.linalg.svd(np.asarray(wide(w)).reshape(-1, *_sides(param)), compute_uv=False))
+    squares = np.square(np.linalg.svd(np.asarray(wide(w)).reshape(-1, *param.fans), compute_uv=False))
     kept = np.cumsum(squares, -1) / np.maximum(squares.sum(-1, keepdims=True), np.finfo(squares.dtype).tiny)
     return int(1 + (kept < energy * (1 - 1e-6)).sum(-1).max().clip(max=squares.shape[-1] - 1))
 
@@ -127,6 +124,7 @@ def _declared_all(spec: Spec, ranks: Mapping[str, int]) -> Spec:
 
 
 def _declared(w: Param, rank: int) -> dict[str, Param]:
+    """Two maps in the place of w, of which the first is drawn as w is."""
     stack, ins = w.shape[: w.stacked], w.stacked + len(w.fan_in)
     split = w.axes[: w.stacked]
     declare = partial(dataclasses.replace, w)

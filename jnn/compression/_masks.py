@@ -135,7 +135,10 @@ def masked(p: Params, masks: Masks) -> Params:
 
 
 def sparsity(masks: Masks) -> jax.Array:
-    """Sparsity: the share of the masked weights that is pruned.
+    """Sparsity: the share of the masked weights that is pruned, ().
+
+    Args:
+      masks: of `prune` and the like, or numbers that are 0 for what is pruned.
 
     >>> sparsity({"w": jnp.array([True, False, False, False])}).item()
     0.75

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.compression._channels import Channels, Place, channel_places, kept
+from jnn.compression._channel_sets import Channels, Place, channel_places, kept
 from jnn.param import Param, Params, Spec, flatten, map_paths
 
 

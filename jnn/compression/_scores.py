@@ -1,7 +1,7 @@
 """What a weight is worth: scores, the least of which are pruned.
 
     magnitude_scores(p, spec)                 how large it is
-    saliency_scores(p, gradients, spec)       how far the loss is from what it would be without, to first order
+    saliency_scores(p, spec, gradients)       how far the loss is from what it would be without, to first order
     scores_spec(spec)                         a parameter beside each weight, that is learned: `movement_masked`
 
 Law: a tree of the weights that are chosen, and of nothing else; each is of its weight's shape.
@@ -16,8 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.compression._chosen import arrays_at, chosen_weights
 from jnn.initializers import zeros
-from jnn.param import Params, Spec, Where, flatten, matching, nested, weights
+from jnn.param import Params, Spec, Where, nested
 from jnn.precision import wide
 
 Scores = Any  # nested dicts of the weights that are chosen
@@ -47,25 +48,26 @@ def magnitude_scores(p: Params, spec: Spec, where: Where = "*") -> Scores:
     return _scored("magnitude_scores", spec, where, lambda w: jnp.abs(wide(w)), p)
 
 
-def saliency_scores(p: Params, gradients: Params, spec: Spec, where: Where = "*") -> Scores:
+def saliency_scores(p: Params, spec: Spec, gradients: Params, where: Where = "*") -> Scores:
     """Saliency scores of single-shot pruning: each weight times its gradient, the absolute value.
 
     See "SNIP: Single-shot Network Pruning Based on Connection Sensitivity", Lee, Ajanthan and Torr, 2019, where the
     scores of all layers are compared (`prune(..., globally=True)`) before anything is trained.
 
     Args:
-      p, spec, where: as in `magnitude_scores`.
+      p, spec: as in `magnitude_scores`.
       gradients: of the loss, a tree like p: the sum over a few batches.
+      where: patterns of the weights' paths.
 
     Returns:
       A tree of the weights that fit, in float32 at least.
 
     Raises:
-      As `magnitude_scores`.
+      TypeError, ValueError: as `magnitude_scores`.
 
     >>> from jnn.layers import linear_spec
     >>> p, gradients = {"w": jnp.array([[-3.0], [1.0]])}, {"w": jnp.array([[0.0], [2.0]])}
-    >>> saliency_scores(p, gradients, linear_spec(2, 1, bias=False))["w"].tolist()
+    >>> saliency_scores(p, linear_spec(2, 1, bias=False), gradients)["w"].tolist()
     [[0.0], [2.0]]
     """
     return _scored("saliency_scores", spec, where, lambda w, g: jnp.abs(wide(w) * wide(g)), p, gradients)
@@ -88,16 +90,12 @@ def scores_spec(spec: Spec, where: Where = "*") -> Spec:
     >>> scores_spec({"fc": linear_spec(3, 2)})["fc"]["w"].shape
     (3, 2)
     """
-    chosen = matching("scores_spec", weights("scores_spec", spec), where, "weight")
+    chosen = chosen_weights("scores_spec", spec, where)
     no_fans: dict[str, Any] = {"fan_in": (), "fan_out": (), "receptive": ()}  # no weights: they are not to decay
     return nested({path: dataclasses.replace(param, init=zeros, **no_fans) for path, param in chosen.items()})
 
 
 def _scored(name: str, spec: Spec, where: Where, score: Callable[..., jax.Array], *trees: Any) -> Scores:
-    chosen, have = matching(name, weights(name, spec), where, "weight"), [flatten(tree) for tree in trees]
-    if lacking := [path for path in chosen if any(path not in leaves for leaves in have)]:
-        raise ValueError(
-            f"{name}: expected the arrays that spec declares, found none at {lacking[0]!r}. Give what "
-            "jnn.init(spec, key) made, and leave out by where=[...] what has become integers."
-        )
+    chosen = chosen_weights(name, spec, where)
+    have = [arrays_at(name, chosen, tree) for tree in trees]
     return nested({path: score(*(leaves[path] for leaves in have)) for path in chosen})

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.compression._chosen import arrays_at, chosen_weights
 from jnn.compression._masks import Masks
-from jnn.param import Params, Spec, Where, flatten, map_paths, matching, nested, weights
+from jnn.param import Params, Spec, Where, flatten, map_paths, nested
 from jnn.precision import take, wide
 
 
@@ -41,7 +42,7 @@ def share_weights(
       dtypes. A cluster that is empty stays where it began.
 
     Raises:
-      ValueError: no weight fits, or bits are not 1 to 8.
+      ValueError: no weight fits, p lacks one, or bits are not 1 to 8.
 
     >>> from jnn.layers import linear_spec
     >>> p, spec = {"w": jnp.array([[0.0, 0.5, 2.0, 3.0]])}, linear_spec(1, 4, bias=False)
@@ -52,9 +53,8 @@ def share_weights(
     checks.count("share_weights", "bits", bits)
     if bits > 8:
         raise ValueError(f"share_weights: expected bits from 1 to 8, found {bits}.")
-    chosen = matching("share_weights", weights("share_weights", spec), where, "weight")
-    have, left = flatten(p), flatten(masks or {})
-    found = {path: _clustered(have[path], left.get(path), bits, steps) for path in chosen}
+    have, left = arrays_at("share_weights", chosen_weights("share_weights", spec, where), p), flatten(masks or {})
+    found = {path: _clustered(w, left.get(path), bits, steps) for path, w in have.items()}
     codes, centroids = (nested({path: pair[i] for path, pair in found.items()}) for i in range(2))
     return codes, centroids
 

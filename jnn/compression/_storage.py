@@ -98,6 +98,9 @@ def huffman_bits(counts: Sequence[int]) -> int:
 
     See "A Method for the Construction of Minimum-Redundancy Codes", Huffman, 1952.
 
+    Args:
+      counts: of each symbol; those that are 0 have no word, and the only one of a text a bit each time.
+
     >>> huffman_bits([4, 2, 1, 1])
     14
     """

@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.compression._chosen import arrays_at, chosen_weights
 from jnn.compression._masks import Masks, prune
 from jnn.compression._schedules import Sparsity
 from jnn.compression._scores import magnitude_scores
-from jnn.param import Params, Spec, Where, flatten, map_paths, matching, nested, weights
+from jnn.param import Params, Spec, Where, flatten, map_paths, nested
 
 if TYPE_CHECKING:
     import optax
@@ -63,12 +64,12 @@ def gradual_pruning(
     import optax  # takes a while
 
     checks.count("gradual_pruning", "every", every)
-    chosen = matching("gradual_pruning", weights("gradual_pruning", spec), where, "weight")
+    chosen = chosen_weights("gradual_pruning", spec, where)
 
     def init(params: Params) -> PruningState:
-        have = flatten(params)
+        have = arrays_at("gradual_pruning", chosen, params)
         return PruningState(
-            jnp.zeros((), jnp.int32), nested({path: jnp.ones(have[path].shape, bool) for path in chosen})
+            jnp.zeros((), jnp.int32), nested({path: jnp.ones(w.shape, bool) for path, w in have.items()})
         )
 
     def update(updates: Params, state: PruningState, params: Params | None = None) -> tuple[Params, PruningState]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-
+from jnn.export._literals import size
 from jnn.export._program import Value
-from jnn.export._statements import BREAK, Assign, Compound, Statement
-from jnn.export._writer import Call, Rule, size
+from jnn.export._statements import BREAK, Assign, Compound, Statement, expression
+from jnn.export._writer import Call, Rule
 from jnn.inspect import scan_sizes
 
 
@@ -43,7 +42,7 @@ def loop(c: Call) -> None:
     names = _carried(c, c.inputs[asked + kept :], body.inputs[kept:])
     c.writer.names |= dict(zip(test.inputs[asked:], names, strict=True))
     asking = c.writer.block(test)
-    ends: Statement = Compound([(_parsed(c.writer.text(test.outputs[0])), "if not {}:", [BREAK])])
+    ends: Statement = Compound([(expression(c.writer.text(test.outputs[0])), "if not {}:", [BREAK])])
     inner = [*asking, ends, *c.writer.block(body), *_again(c, names, body.outputs)]
     c.made.append(Compound([(None, "while True:", inner)], c.comment))
     c.writer.names |= dict(zip(c.outputs, names, strict=True))
@@ -57,7 +56,7 @@ def choice(c: Call) -> None:
         test = f"{c[0]} <= {i}" if i + 1 < len(c.equation.bodies) else None
         header = "else:" if test is None else ("elif {}:" if i else "if {}:")
         block = [*c.writer.block(branch), *_again(c, names, branch.outputs)]
-        parts.append((None if test is None else _parsed(test), header, block))
+        parts.append((None if test is None else expression(test), header, block))
     c.made.append(Compound(parts, c.comment))
 
 
@@ -76,10 +75,6 @@ def _again(c: Call, names: list[str], values: list[Value]) -> list[Statement]:
         return []
     targets, texts = zip(*changed, strict=True)
     return [Assign.of(targets, ", ".join(texts), c.comment, fixed=True)]
-
-
-def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
 
 
 RULES: dict[str, Rule] = {"scan": scan, "while": loop, "cond": choice}

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from jnn.export._writer import Call, Rule, dtype
+from jnn.export._literals import dtype
+from jnn.export._writer import Call, Rule
 
 OPERATORS = {
     "add": "{} + {}",
@@ -129,16 +130,13 @@ def reduction(c: Call) -> str:
 
 
 def total(c: Call) -> str:
-    """A sum; of integers in their own dtype, which torch would widen."""
     axes = tuple(c.params["axes"])
-    wide = f", dtype={dtype(c.out.dtype)}" if c.out.dtype.kind in "biu" else ""
-    return f"{c.x}.sum({_axes(axes)}{wide})" if axes else c.x
+    return f"{c.x}.sum({_axes(axes)}{c.own_dtype})" if axes else c.x
 
 
 def product(c: Call) -> str:
     """torch multiplies along one axis at a time."""
-    wide = f", dtype={dtype(c.out.dtype)}" if c.out.dtype.kind in "biu" else ""
-    return c.x + "".join(f".prod({axis}{wide})" for axis in sorted(c.params["axes"], reverse=True))
+    return c.x + "".join(f".prod({axis}{c.own_dtype})" for axis in sorted(c.params["axes"], reverse=True))
 
 
 def extreme_index(c: Call) -> str:
@@ -152,8 +150,7 @@ def cumulative(c: Call) -> str:
     turned = lambda text: f"{text}.flip({axis})" if c.params["reverse"] else text
     if name in ("cummax", "cummin"):
         return turned(f"torch.{name}({turned(c.x)}, {axis}).values")
-    wide = f", dtype={dtype(c.out.dtype)}" if c.out.dtype.kind in "biu" else ""
-    return turned(f"torch.{CUMULATIVE[name]}({turned(c.x)}, {axis}{wide})")
+    return turned(f"torch.{CUMULATIVE[name]}({turned(c.x)}, {axis}{c.own_dtype})")
 
 
 def _axes(axes: tuple[int, ...]) -> str:

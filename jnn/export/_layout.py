@@ -1,13 +1,12 @@
-"""Rules of primitives that move elements: shapes, slices, joins, sorting, and indices."""
+"""Rules of primitives that move elements: shapes, slices, joins, and sorting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from jnn.export._writer import Call, Rule, dtype, each, number, size, sizes
+from jnn.export._literals import dtype, each, number, size, sizes
+from jnn.export._writer import Call, Rule
 
 
 def reshape(c: Call) -> str:
@@ -36,9 +35,7 @@ def broadcast(c: Call) -> str | None:
         c.writer.columns[c.out] = c.x
     first = axes[0] if thin else 0  # axes in front need not be there
     index = [":" if axis in axes else "None" for axis in range(first, len(shape))]
-    while index[-1:] == [":"]:
-        index.pop()
-    view = f"{c.x}[{', '.join(index)}]" if index else c.x
+    view = _indexed(c.x, index)
     grown = any(_grows(value.shape[axes.index(i)] if i in axes else 1, n) for i, n in enumerate(shape))
     return f"{view}.expand({each(shape)})" if grown and not thin else view
 
@@ -61,11 +58,16 @@ def dimension(c: Call) -> str:
 
 
 def sliced(c: Call) -> str:
-    ends = zip(c.params["start_indices"], c.params["limit_indices"], c.params["strides"] or [1] * 99, strict=False)
-    parts = [_part(low, high, step, n) for (low, high, step), n in zip(ends, c.inputs[0].shape, strict=True)]
+    shape = c.inputs[0].shape
+    ends = c.params["start_indices"], c.params["limit_indices"], c.params["strides"] or [1] * len(shape)
+    return _indexed(c.x, [_part(*part) for part in zip(*ends, shape, strict=True)])
+
+
+def _indexed(x: str, parts: list[str]) -> str:
+    """x with an index, without what takes all of the last axes."""
     while parts and parts[-1] == ":":
         parts.pop()
-    return f"{c.x}[{', '.join(parts)}]" if parts else c.x
+    return f"{x}[{', '.join(parts)}]" if parts else x
 
 
 def _part(low: Any, high: Any, step: int, n: Any) -> str:
@@ -129,88 +131,6 @@ def top_k(c: Call) -> list[str]:
     return [f"{found}.values", f"{found}.indices.to({dtype(c.outputs[1].dtype)})"]
 
 
-def gather(c: Call) -> str:
-    """Rows along one axis by torch's own indexing, where no index is out of bounds or all are brought in."""
-    mode, dims = c.params["mode"].name, c.params["dimension_numbers"]
-    window, shape = c.params["slice_sizes"], c.inputs[0].shape
-    rows = _row_axis(dims, window, shape, len(c.out.shape))
-    at, column = c.writer.filled.get(c.inputs[1]), c.writer.columns.get(c.inputs[1], f"{c.tensor(1)}[..., 0]")
-    if rows is not None and c.inputs[1].shape == (1,) and at is not None and 0 <= at < shape[rows]:
-        return f"{c.x}[{':, ' * rows}{at}]"
-    if rows is not None and mode != "FILL_OR_DROP":
-        index = column + (f".clamp(0, {size(shape[rows] - 1)})" if mode == "CLIP" else "")
-        return f"{c.x}[{':, ' * rows}{index}]"
-    if rows is not None:
-        return f"taken({c.x}, {column}, {rows}, {_fill(c)})"
-    fill = f", fill={_fill(c)}" if mode == "FILL_OR_DROP" else ""
-    plan = (
-        f"axes={_ints(dims.start_index_map)}, sizes={sizes(window)}, offsets={_ints(dims.offset_dims)}, "
-        f"dropped={_ints(sorted((*dims.collapsed_slice_dims, *dims.operand_batching_dims)))}"
-    )
-    return f"gathered({c.x}, {c.tensor(1)}, {plan}{_batched(dims, dims.start_indices_batching_dims)}{fill})"
-
-
-def _row_axis(dims: Any, window: Sequence[Any], shape: Sequence[Any], rank: int) -> int | None:
-    """The axis along which whole rows are taken, in their place."""
-    if len(dims.start_index_map) != 1 or dims.operand_batching_dims:
-        return None
-    (axis,) = dims.start_index_map
-    others = [i for i in range(len(shape)) if i != axis]
-    batch = rank - len(others)
-    places = (*range(axis), *range(axis + batch, rank))
-    whole = tuple(dims.collapsed_slice_dims) == (axis,) and all(size(window[i]) == size(shape[i]) for i in others)
-    return axis if whole and tuple(dims.offset_dims) == places else None
-
-
-def _ints(axes: Sequence[Any]) -> tuple[int, ...]:
-    """Axes as Python has them, which JAX may have of NumPy."""
-    return tuple(map(int, axes))
-
-
-def _batched(dims: Any, indices: Sequence[int]) -> str:
-    return f", batched={tuple(zip(_ints(dims.operand_batching_dims), _ints(indices), strict=True))}" if indices else ""
-
-
-def _fill(c: Call) -> str:
-    """What stands for what is out of bounds: a NaN, of integers the one that is furthest from all."""
-    if (given := c.params["fill_value"]) is not None:
-        return number(np.asarray(given).item())
-    kind = c.out.dtype.kind
-    if kind in "iu":
-        info = np.iinfo(c.out.dtype)
-        return str(info.min if kind == "i" else info.max)
-    return "True" if kind == "b" else "torch.nan"
-
-
-def scatter(c: Call) -> str:
-    reduce = {"scatter": "set", "scatter-add": "sum", "scatter-mul": "prod", "scatter-min": "amin"}
-    how, dims = reduce.get(c.equation.name, "amax"), c.params["dimension_numbers"]
-    mode = c.params["mode"]
-    inside = ", clip=True" if mode is not None and mode.name == "CLIP" else ""
-    dropped = _ints(sorted((*dims.inserted_window_dims, *dims.operand_batching_dims)))
-    plan = (
-        f"axes={_ints(dims.scatter_dims_to_operand_dims)}, windows={_ints(dims.update_window_dims)}, dropped={dropped}"
-    )
-    batched = _batched(dims, dims.scatter_indices_batching_dims)
-    return f"scattered({c.x}, {c.tensor(1)}, {c.tensor(2)}, '{how}', {plan}{batched}{inside})"
-
-
-def dynamic_slice(c: Call) -> str:
-    starts = [c.tensor(i) for i in range(1, len(c.inputs))]
-    moved = [i for i, n in enumerate(c.inputs[0].shape) if size(n) != size(c.out.shape[i])]
-    text = c.x
-    for i in moved:
-        text = f"window({text}, {i}, {starts[i]}, {size(c.out.shape[i])})"
-    return text
-
-
-def dynamic_update_slice(c: Call) -> str:
-    starts = ", ".join(f"{c.tensor(i)}.long()" for i in range(2, len(c.inputs)))
-    axes = tuple(range(len(c.inputs[0].shape)))
-    index = f"torch.stack([{starts}])" if starts else "torch.zeros(0, dtype=torch.int64)"
-    return f"scattered({c.x}, {index}, {c.tensor(1)}, 'set', axes={axes}, windows={axes}, dropped=(), clip=True)"
-
-
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("reshape", "squeeze", "expand_dims"), reshape),
     "transpose": transpose,
@@ -226,8 +146,4 @@ RULES: dict[str, Rule] = {
     "rev": flip,
     "sort": sort,
     "top_k": top_k,
-    "gather": gather,
-    **dict.fromkeys(("scatter", "scatter-add", "scatter-mul", "scatter-min", "scatter-max"), scatter),
-    "dynamic_slice": dynamic_slice,
-    "dynamic_update_slice": dynamic_update_slice,
 }

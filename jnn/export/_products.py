@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from jnn.export._layout import margins
-from jnn.export._writer import Call, Rule, dtype, each, sizes
+from jnn.export._literals import dtype, each, sizes
+from jnn.export._writer import Call, Rule
 
 
 def dot(c: Call) -> str:
@@ -98,9 +99,9 @@ def window(c: Call) -> str:
         x = f"F.pad({x}, {margins(pads)}, value={_neutral(c)})"
     views = "".join(f".unfold({i}, {shape[i]}, {strides[i]})" for i in slides)
     inner = tuple(range(-len(slides), 0))
-    wide = f", dtype={dtype(c.out.dtype)}" if c.out.dtype.kind in "biu" and not maximum else ""
-    reduce = {"reduce_window_max": "amax", "reduce_window_min": "amin"}.get(c.equation.name, "sum")
-    return f"{x}{views}.{reduce}({inner}{wide})" if slides else x
+    reduce = {"reduce_window_max": f"amax({inner})", "reduce_window_min": f"amin({inner})"}
+    total = f"sum({inner}{c.own_dtype})"
+    return f"{x}{views}.{reduce.get(c.equation.name, total)}" if slides else x
 
 
 def _neutral(c: Call) -> str:
@@ -113,10 +114,8 @@ def _max_pool(c: Call, slides: list[int]) -> str:
     order = [*(i for i in range(len(slides) + 2) if i not in slides), *slides]
     pads = [tuple(p["padding"][i]) for i in slides]
     shape, strides = ([p[name][i] for i in slides] for name in ("window_dimensions", "window_strides"))
-    x, own = (
-        _permuted(c.x, order),
-        all(low == high and 2 * low <= n for (low, high), n in zip(pads, shape, strict=True)),
-    )
+    x = _permuted(c.x, order)
+    own = all(low == high and 2 * low <= n for (low, high), n in zip(pads, shape, strict=True))
     if not own:
         x = f"F.pad({x}, {margins(pads)}, value=-torch.inf)"
     padding = f", padding={_alike([low for low, _ in pads])}" if own and any(low for low, _ in pads) else ""

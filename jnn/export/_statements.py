@@ -1,7 +1,7 @@
 """Statements of generated Python: what is used once stands where it is used, as far as a line has room.
 
-    Assign(targets, value)            h1 = x @ w
-    Compound([(header, body), ...])   for i in range(3): ...      if i == 0: ... else: ...
+    Assign(targets, value)                    h1 = x @ w
+    Compound([(test, header, block), ...])    for i in range(3): ...      if i == 0: ... else: ...
 
 Expressions have no effects, and a name is assigned once, but those of `fixed` assignments: what a loop carries.
 """
@@ -28,7 +28,7 @@ class Assign:
 
     @classmethod
     def of(cls, targets: Sequence[str], text: str, comment: str = "", *, fixed: bool = False) -> Assign:
-        return cls(list(targets), ast.parse(text, mode="eval").body, comment, fixed)
+        return cls(list(targets), expression(text), comment, fixed)
 
     @property
     def text(self) -> str:
@@ -42,6 +42,11 @@ class Compound:
 
     parts: list[tuple[ast.expr | None, str, list[Statement]]]  # what the header reads, the header with {}, its block
     comment: str = ""
+
+
+def expression(text: str) -> ast.expr:
+    """Text as an expression."""
+    return ast.parse(text, mode="eval").body
 
 
 Statement = Assign | Compound
@@ -91,11 +96,11 @@ def _placed(block: list[Statement], counts: Mapping[str, int]) -> list[Statement
             statement.parts = [(test, header, _placed(inner, counts)) for test, header, inner in statement.parts]
         else:
             for name in [name for name in dict.fromkeys(_names([statement])) if name in waiting]:
-                larger = _Put(name, waiting[name].value).visit(ast.parse(ast.unparse(statement.value), mode="eval"))
                 read = waiting.pop(name)
+                larger = _Put(name, read.value).visit(expression(ast.unparse(statement.value)))
                 done.remove(read)
                 if len(ast.unparse(larger)) + sum(map(len, statement.targets)) <= ROOM:
-                    statement.value = larger.body
+                    statement.value = larger
                 else:
                     done.append(read)
             if len(statement.targets) == 1 and counts[statement.targets[0]] == 1 and not statement.fixed:

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 
 from jnn.data import write_safetensors
+from jnn.export._literals import UNSIGNED, Unsupported
 from jnn.export._program import Program, Value, traced
 from jnn.export._torch_source import source
 from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, input_shapes, weights_beside
-from jnn.export._writer import UNSIGNED, Unsupported
 from jnn.files import write_whole
 from jnn.param import Params, flatten
 

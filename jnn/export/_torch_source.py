@@ -14,13 +14,14 @@ import numpy as np
 
 import jnn
 from jnn.eject import formatted
-from jnn.export import _control, _elementwise, _layout, _products
+from jnn.export import _control, _elementwise, _indexing, _layout, _products
+from jnn.export._literals import UNSIGNED, Unsupported, dtype, each, size
 from jnn.export._program import Program, Value
 from jnn.export._statements import Assign, lines, renamed, tidy
-from jnn.export._writer import UNSIGNED, Unsupported, Writer, dtype, each, size
+from jnn.export._writer import Writer
 from jnn.inspect import Place
 
-RULES = _elementwise.RULES | _layout.RULES | _products.RULES | _control.RULES
+RULES = _elementwise.RULES | _layout.RULES | _indexing.RULES | _products.RULES | _control.RULES
 FUNCTIONS = Path(__file__).with_name("_torch_functions.py")
 FACTORIES = re.compile(r"torch\.(arange|full|tensor|zeros|ones)\(")
 IMPORTS = {"torch.": "import torch\n", "F.": "import torch.nn.functional as F\n"}

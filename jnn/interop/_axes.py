@@ -115,7 +115,7 @@ def guess(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, Layer]) ->
     known = {path: (layer, names) for path, (layer, names) in found.items() if names}
     sizes: dict[str, dict[str, int]] = {}  # of each layer's axes
     for path, (layer, names) in known.items():
-        sizes.setdefault(layer, {}).update(zip(_words(names), shapes[path], strict=True))
+        sizes.setdefault(layer, {}).update(zip(words(names), shapes[path], strict=True))
     of = lambda *names: {size[name] for size in sizes.values() for name in names if size.get(name, 1) > 1}
     made, vocab = of("out", "channels_out", "embed", "channels"), of("vocab")
     read, read_by_kernels = of("in", "embed", "channels"), of("channels_in")
@@ -141,10 +141,10 @@ def _of_a_map(d_in: int | None, d_out: int | None, made: set[int], read: set[int
 
 def _in_space(names: str, shape: tuple[int, ...]) -> str:
     """The names, with those of a kernel's axes in space, the last of up to three being x; "" where they do not fit."""
-    n = len(shape) - len(_words(names.replace("*", "")))
+    n = len(shape) - len(words(names.replace("*", "")))
     space = ["z", "y", "x"][3 - n :] if "*" in names and 0 < n <= 3 else []
     names = " ".join(names.replace("*", " ".join(space)).split())
-    return names if len(_words(names)) == len(shape) else ""
+    return names if len(words(names)) == len(shape) else ""
 
 
 def _splits(path: str) -> Iterator[tuple[str, str]]:
@@ -154,5 +154,6 @@ def _splits(path: str) -> Iterator[tuple[str, str]]:
         yield "/".join(parts[:i]), "/".join(parts[i:])
 
 
-def _words(names: str) -> list[str]:
+def words(names: str) -> list[str]:
+    """The names of axes, without the arrow."""
     return [word for word in names.split() if word not in ("->", "<-")]

@@ -66,22 +66,6 @@ def given_stats(stats: Any, initial: Any) -> Any:
     return stats[STATS] if stats else initial.get(STATS, {})
 
 
-def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dicts of leaves by path.
-
-    >>> nested({"a/b": 1, "a/c": 2})
-    {'a': {'b': 1, 'c': 2}}
-    """
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *above, name = path.split("/")
-        here = tree
-        for each in above:
-            here = here.setdefault(each, {})
-        here[name] = leaf
-    return tree
-
-
 def merged(one: Any, other: Any) -> Any:
     """Two nested dicts as one.
 
@@ -120,3 +104,13 @@ def without(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> 
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Whether a function has an argument of this name."""
     return name in inspect.signature(function).parameters
+
+
+def library_class(kind: type, package: str) -> type:
+    """Of a user's subclass of a library's layer, that layer; of any other class, itself.
+
+    >>> import collections
+    >>> library_class(type("Mine", (collections.OrderedDict,), {}), "collections").__name__
+    'OrderedDict'
+    """
+    return next((one for one in kind.__mro__ if f"{one.__module__}.".startswith(f"{package}.")), kind)

@@ -64,5 +64,5 @@ def _root(moment: jax.Array, n: int) -> jax.Array:
     if moment.shape != (n, n):
         raise ValueError(f"factor_weight: expected a second moment ({n}, {n}), found {checks.describe(moment)}.")
     wide_moment = wide(moment)
-    least = jnp.finfo(wide_moment.dtype).eps * n * jnp.trace(wide_moment) / n  # of directions that no input has
+    least = jnp.finfo(wide_moment.dtype).eps * jnp.trace(wide_moment)  # of directions that no input has
     return jnp.linalg.cholesky(wide_moment + least * jnp.eye(n, dtype=wide_moment.dtype), upper=True)

@@ -84,7 +84,7 @@ def integer_weight(w: jax.Array, scales: jax.Array, bits: int = 8) -> QuantizedW
     Raises:
       ValueError: bits are neither 8 nor 4, two do not divide the last axis, or the scales' axes not w's.
 
-    >>> integer_weight(jnp.array([[1.0], [-9.0]]), jnp.array([[0.5]]), 4 + 4)["int8"].tolist()
+    >>> integer_weight(jnp.array([[1.0], [-9.0]]), jnp.array([[0.5]]))["int8"].tolist()
     [[2], [-18]]
     """
     checks.floats("integer_weight", w)

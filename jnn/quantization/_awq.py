@@ -19,9 +19,8 @@ from jnn import checks
 from jnn.layers import block_sizes, dequantize_weight, quantize_weight
 from jnn.param import Param, Params, Spec, Where, linear_maps, matching
 from jnn.precision import wide
-from jnn.quantization._gptq import check_observed
-from jnn.quantization._observe import Sums, observed
-from jnn.quantization._weights import change_weights, summed_axes
+from jnn.quantization._observe import Sums, statistics_of
+from jnn.quantization._weights import change_weights
 
 
 class _How(NamedTuple):
@@ -71,11 +70,9 @@ def awq(
     maps = matching("awq", linear_maps("awq", spec), where, "linear map")
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
-        own = observed("awq", sums, path, "gram", "magnitude")
-        check_observed("awq", path, own["gram"])
-        axis = tuple(a - param.stacked for a in summed_axes(path, param))
-        block_sizes("awq", w.shape[param.stacked :], axis, bits, group)
-        return _awq(w, own["gram"], own["magnitude"], len(axis), _How(bits, group, tried), param.stacked)
+        own, in_axes = statistics_of("awq", sums, path, "gram", "magnitude"), len(param.fan_in)
+        block_sizes("awq", w.shape[param.stacked :], range(in_axes), bits, group)
+        return _awq(w, own["gram"], own["magnitude"], in_axes, _How(bits, group, tried), param.stacked)
 
     return change_weights("awq", p, spec, maps, one)
 

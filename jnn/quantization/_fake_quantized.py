@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.layers import block_sizes, fake_quantize, weight_scales
-from jnn.param import Param, Params, Spec, Where
+from jnn.param import Param, Params, Spec, Where, flatten
 from jnn.precision import wide
 from jnn.quantization._input_scales import check_input_scales
 from jnn.quantization._weights import Scales, change_weights, chosen_weights, summed_axes
@@ -78,24 +78,26 @@ def step_sizes(
       p, spec, bits, group, where: as of `quantize`.
 
     Returns:
-      By path, as many axes as each weight that fits.
+      By path, as many axes as each weight that fits, in its dtype.
+
+    Raises:
+      ValueError: as `quantize`.
 
     >>> from jnn.layers import linear_spec
     >>> step_sizes({"w": jnp.full((4, 2), 0.5 * 7**0.5)}, linear_spec(4, 2, bias=False), bits=4)["w"].tolist()
     [[1.0, 1.0]]
     """
-    found = {}
+    chosen = chosen_weights("step_sizes", spec, where)
 
     def one(path: str, param: Param, w: jax.Array) -> jax.Array:
         blocks = block_sizes("step_sizes", w.shape, summed_axes(path, param), bits, group)
         cut = tuple(size for n, block in zip(w.shape, blocks, strict=True) for size in (n // block, block))
         mean = jnp.abs(wide(w)).reshape(cut).mean(tuple(range(1, len(cut), 2)))
         least = jnp.finfo(w.dtype).tiny  # of weights that are all 0
-        found[path] = jnp.maximum(2 * mean / jnp.sqrt(2.0 ** (bits - 1) - 1), least).astype(w.dtype)
-        return w
+        return jnp.maximum(2 * mean / jnp.sqrt(2.0 ** (bits - 1) - 1), least).astype(w.dtype)
 
-    change_weights("step_sizes", p, spec, chosen_weights("step_sizes", spec, where), one)
-    return found
+    changed = flatten(change_weights("step_sizes", p, spec, chosen, one))
+    return {path: changed[path] for path in chosen}
 
 
 def learned_steps(steps: jax.Array, w: jax.Array, bits: int) -> jax.Array:

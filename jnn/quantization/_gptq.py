@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jnn.layers import block_sizes, integer_weight, weight_scales
 from jnn.param import Param, Params, Spec, Where, linear_maps, matching
 from jnn.precision import wide
-from jnn.quantization._observe import Sums, observed
-from jnn.quantization._weights import change_weights, summed_axes
+from jnn.quantization._observe import Sums, statistics_of
+from jnn.quantization._weights import change_weights
 
 BLOCK = 128  # inputs, whose errors are made good for all later ones at once
 
@@ -72,22 +72,11 @@ def gptq(
     how = _How(bits, group, act_order, damping)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
-        own = observed("gptq", sums, path, "gram")
-        check_observed("gptq", path, own["gram"])
-        axis = tuple(a - param.stacked for a in summed_axes(path, param))
-        block_sizes("gptq", w.shape[param.stacked :], axis, bits, group)
-        return _gptq(w, own["gram"], len(axis), how, param.stacked)
+        own, in_axes = statistics_of("gptq", sums, path, "gram"), len(param.fan_in)
+        block_sizes("gptq", w.shape[param.stacked :], range(in_axes), bits, group)
+        return _gptq(w, own["gram"], in_axes, how, param.stacked)
 
     return change_weights("gptq", p, spec, matching("gptq", linear_maps("gptq", spec), where, "linear map"), one)
-
-
-def check_observed(name: str, path: str, gram: jax.Array) -> None:
-    """Raises unless what a map met are numbers, and some."""
-    if not isinstance(gram, jax.core.Tracer) and not (bool(jnp.isfinite(gram).all()) and bool(gram.any())):
-        raise ValueError(
-            f"{name}: {path} was not observed: its inputs were none, all 0, or no numbers. Leave it out by "
-            "where=[...], or observe inputs that reach it."
-        )
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4))

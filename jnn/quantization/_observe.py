@@ -81,7 +81,10 @@ def _zeros(name: str, param: Param) -> jax.Array:
 
 
 def histogram(x: jax.Array) -> jax.Array:
-    """Histogram of magnitudes by their first bits, as of `observe`: all of x, whatever its shape.
+    """Histogram of magnitudes by their first bits, as of `observe`.
+
+    Args:
+      x: floating point, of any shape.
 
     Returns:
       (16384,), float32.
@@ -93,10 +96,16 @@ def histogram(x: jax.Array) -> jax.Array:
     return INPUT_SUMS["histogram"](wide(x).reshape(-1, 1))
 
 
-def observed(name: str, sums: Sums, path: str, *need: str) -> dict[str, jax.Array]:
-    """The statistics of one map, that it takes; raises where they were not made."""
+def statistics_of(name: str, sums: Sums, path: str, *need: str) -> dict[str, jax.Array]:
+    """The statistics of one map, "gram" among those that are needed; raises where they were not made of any numbers."""
     if path not in sums:
         raise ValueError(f"{name}: expected statistics of {path}, found those of {[*sums][:6]}. Leave it out by where.")
     if lacking := [kind for kind in need if kind not in sums[path]]:
         raise ValueError(f'{name}: expected "{lacking[0]}" of {path}: observe(..., of={need}).')
+    gram = sums[path]["gram"]
+    if not isinstance(gram, jax.core.Tracer) and not (bool(jnp.isfinite(gram).all()) and bool(gram.any())):
+        raise ValueError(
+            f"{name}: {path} was not observed: its inputs were none, all 0, or no numbers. Leave it out by "
+            "where=[...], or observe inputs that reach it."
+        )
     return sums[path]

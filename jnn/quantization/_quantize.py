@@ -93,6 +93,12 @@ def quantize_spec(spec: Spec, *, bits: int = 8, group: int | None = None, where:
 def dequantize(p: Params) -> Params:
     """Dequantized parameters: a tree with floats for all that is quantized.
 
+    Args:
+      p: parameters, or any tree of them in dicts, lists and tuples.
+
+    Returns:
+      A tree like p; each weight in the dtype that it had.
+
     >>> q = {"int8": jnp.array([[1, -127]], jnp.int8), "scales": jnp.array([[0.5, 2.0]])}
     >>> dequantize({"w": q})["w"].tolist()
     [[0.5, -254.0]]

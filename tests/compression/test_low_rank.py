@@ -8,12 +8,12 @@ import pytest
 import jnn
 from jnn import layers, models
 from jnn.compression import low_rank, low_rank_spec
+from jnn.compression._low_rank import _declared_all
 from jnn.finetune import lora_spec, merge_lora, with_lora
 from jnn.layers import conv, dequantize_weight, factor_weight, linear, linear_spec, weight_shape
 from jnn.param import misfits
-from tests.finetune.test_read import BY_THEMSELVES, found, is_map_of_floats, is_read, zeros
+from tests.finetune.test_read import every_map, found, is_read, zeros
 from tests.oracle import assert_matches_torch, configurations
-from tests.table import BLOCKS
 
 
 def truncated(w, rank):
@@ -105,26 +105,11 @@ def test_a_lora_stands_beside_it_and_is_not_merged():
     assert jnn.weight_mask(declared) == {"b": False, "w": {"down": True, "up": True}}
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, id=block.name, marks=() if block.name in BY_THEMSELVES else pytest.mark.slow)
-        for block in BLOCKS
-        if is_map_of_floats(block)
-    ],
-)
+@every_map
 def test_every_product_is_read_or_refused(block):
     for path in jnn.param.linear_maps("test", block.spec):
-        small, _ = low_rank_zeros(block.spec, path)
+        small = zeros(_declared_all(block.spec, {path: 1}))  # whether or not rank 1 is smaller
         assert is_read(found(block, lambda small=small: small), "a product of two"), path
-
-
-def low_rank_zeros(spec, path):
-    """Parameters with one map of rank 1, whether or not that is smaller."""
-    from jnn.compression._low_rank import _declared_all
-
-    declared = _declared_all(spec, {path: 1})
-    return zeros(declared), declared
 
 
 @pytest.mark.parametrize(

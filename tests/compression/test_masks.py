@@ -105,7 +105,7 @@ def test_what_is_pruned_has_no_gradient_and_what_is_left_has_its_own():
 
 def test_a_saliency_is_what_a_linear_function_loses():
     of = lambda p: linear(p, X).sum()
-    found = saliency_scores(P, jax.grad(of)(P), SPEC)["w"]
+    found = saliency_scores(P, SPEC, jax.grad(of)(P))["w"]
     without = lambda i, j: abs(of(P) - of(P | {"w": P["w"].at[i, j].set(0)}))
     np.testing.assert_allclose(found, [[without(i, j) for j in range(2)] for i in range(4)], rtol=1e-4)
 

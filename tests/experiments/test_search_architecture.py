@@ -106,7 +106,7 @@ def test_a_shortened_run_learns(tmp_path):
     needs("fashion_mnist/train-images-idx3-ubyte.gz")
     config = search_architecture.Config(steps=48, seeds=1, runs=2, repeats=5, maps=4, workdir=str(tmp_path))
     found = search_architecture.experiment(config).metrics
-    assert found["best_test"] > 0.4 > found["median_test"] - 0.2
+    assert found["best_test"] > max(0.4, found["median_test"])
     assert found["darts_mixed"] > 0.3
 
 

@@ -47,7 +47,8 @@ def is_map_of_floats(block):
     return linear_maps("test_read", block.spec) and not any(kind in block.name for kind in LEFT_OUT)
 
 
-@pytest.mark.parametrize(
+# the rows of the law table that have linear maps, most of them among the slow tests
+every_map = pytest.mark.parametrize(
     "block",
     [
         pytest.param(block, id=block.name, marks=() if block.name in BY_THEMSELVES else pytest.mark.slow)
@@ -55,6 +56,9 @@ def is_map_of_floats(block):
         if is_map_of_floats(block)
     ],
 )
+
+
+@every_map
 def test_every_lora_and_every_integer_is_read_or_refused(block):
     p = zeros(block.spec)
     for path in linear_maps("test_read", block.spec):

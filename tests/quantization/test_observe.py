@@ -10,9 +10,8 @@ from jnn import models
 from jnn.layers import linear, linear_spec
 from jnn.param import linear_maps
 from jnn.quantization import absmax_scale, entropy_scale, histogram, mse_scale, observe, percentile_scale
-from tests.finetune.test_read import BY_THEMSELVES, is_map_of_floats, zeros
+from tests.finetune.test_read import every_map, zeros
 from tests.oracle import configurations
-from tests.table import BLOCKS
 
 ALL = ("gram", "magnitude", "histogram")
 SPEC = {"a": linear_spec(3, 4), "b": linear_spec(4, 2)}
@@ -61,14 +60,7 @@ def test_a_map_that_no_output_hangs_on_met_nothing():
         observe(lambda p, x: two_maps(p, x).argmax(-1), p, SPEC, jnp.ones((5, 3)))
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, id=block.name, marks=() if block.name in BY_THEMSELVES else pytest.mark.slow)
-        for block in BLOCKS
-        if is_map_of_floats(block)
-    ],
-)
+@every_map
 def test_every_linear_map_is_observed_or_refused(block):
     p = zeros(block.spec)
 

@@ -10,9 +10,9 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, given_stats, nested, outputs, takes
+from jnn.interop._imported import STATS, Imported, given_stats, outputs, takes
 from jnn.interop.equinox._state import batch_norms, first_stats, first_values, indices, put, seen_in
-from jnn.param import Naming, Params, check_key, flatten
+from jnn.param import Naming, Params, check_key, flatten, nested
 
 
 def from_equinox(

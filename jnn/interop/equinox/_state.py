@@ -9,8 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from jnn.interop._imported import nested
-from jnn.param import flatten
+from jnn.param import flatten, nested
 
 Norms = Mapping[str, eqx.nn.BatchNorm]
 Indices = Mapping[str, eqx.nn.StateIndex]
@@ -32,11 +31,16 @@ def _of_kind(module: Any, kind: type, besides: tuple[type, ...] = ()) -> dict[st
     return {name(path): x for path, x in found if isinstance(x, kind)}
 
 
+def _mean_and_var(norm: eqx.nn.BatchNorm) -> eqx.nn.StateIndex:
+    """Where a batch norm keeps its running mean and variance, in either of its modes."""
+    return norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index
+
+
 def first_stats(norms: Norms, state: Any) -> Any:
     """Running statistics that a state holds: {path: {"mean", "var"}}, nested."""
     found: dict[str, jax.Array] = {}
     for path, norm in norms.items():
-        mean, var = state.get(norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index)
+        mean, var = state.get(_mean_and_var(norm))
         if norm.mode == "ema":
             new = state.get(norm.ema_first_time_index)  # nothing was averaged yet
             mean, var = jnp.where(new, 0.0, mean), jnp.where(new, 1.0, var)
@@ -60,7 +64,7 @@ def put(state: Any, norms: Norms, stats: Any, others: Indices, memory: Any) -> A
     for path, norm in norms.items():
         zeros = jnp.zeros((norm.input_size,))
         pair = tuple(own.get(f"{path}/{name}", zeros) for name in ("mean", "var"))
-        index = norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index
+        index = _mean_and_var(norm)
         state = state.set(index, jax.tree.map(lambda x, old: x.astype(old.dtype), pair, state.get(index)))
         if norm.mode == "ema":
             state = state.set(norm.ema_first_time_index, jnp.asarray(True))
@@ -79,7 +83,7 @@ def seen_in(state: Any, norms: Norms, stats: Any, others: Indices) -> tuple[Any,
         return stats, memory
     found: dict[str, jax.Array] = {}
     for path, norm in norms.items():
-        mean, var = state.get(norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index)
+        mean, var = state.get(_mean_and_var(norm))
         share = 1.0 if norm.mode == "ema" else 1 - norm.momentum  # of the batch, beside zeros
         found |= {f"{path}/mean": mean / share, f"{path}/var": var / share}
     return nested(found), memory

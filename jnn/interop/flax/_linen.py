@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, given_stats, merged, outputs, without
+from jnn.interop._imported import STATS, Imported, given_stats, library_class, merged, outputs, without
 from jnn.param import Naming, Params, check_key
 
 FLAGS = {  # what a layer is told by, in place of its own flag
@@ -84,15 +84,10 @@ def _recording(layers: dict[str, type]) -> Callable[..., Any]:
     """Notes the class of every layer by its path."""
 
     def record(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        layers["/".join(context.module.path)] = _known(type(context.module))
+        layers["/".join(context.module.path)] = library_class(type(context.module), "flax.linen")
         return call(*args, **kwargs)
 
     return record
-
-
-def _known(kind: type) -> type:
-    """Of a subclass of a layer of Flax, that layer."""
-    return next((one for one in kind.__mro__ if one.__module__.startswith("flax.linen.")), kind)
 
 
 def _telling(key: jax.Array | None, stats: Any) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from flax import nnx
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, given_stats, outputs, takes
+from jnn.interop._imported import STATS, Imported, given_stats, library_class, outputs, takes
 from jnn.param import Naming, Params, check_key, flatten, map_paths, path_key
 
 
@@ -46,7 +46,7 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
         raise TypeError(
             f"from_nnx: expected an NNX module or what makes one of Rngs, found {module}. Linen: from_linen."
         )
-    layers = {"/".join(map(str, path)): _known(type(x)) for path, x in nnx.iter_modules(whole)}
+    layers = {"/".join(map(str, path)): library_class(type(x), "flax.nnx.nn") for path, x in nnx.iter_modules(whole)}
     filters = (nnx.Param, lambda path, _: layers.get("/".join(map(str, path[:-1]))) is nnx.BatchNorm, nnx.RngState, ...)
     graph, *parts = nnx.split(whole, *filters)
     kinds = {path: kind.__name__ for path, kind in layers.items()}
@@ -82,11 +82,6 @@ def _maker(module: Any) -> Callable[[Any], Any]:
     called: Any = module
     by_name = takes(called.__init__ if isinstance(module, type) else called, "rngs")
     return lambda key: module(rngs=nnx.Rngs(key)) if by_name else module(nnx.Rngs(key))
-
-
-def _known(kind: type) -> type:
-    """Of a subclass of a layer of Flax, that layer."""
-    return next((one for one in kind.__mro__ if one.__module__.startswith("flax.nnx.nn.")), kind)
 
 
 def _pure(state: Any) -> Any:

@@ -9,7 +9,7 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, given_stats, outputs, without
+from jnn.interop._imported import STATS, Imported, given_stats, library_class, outputs, without
 from jnn.optional import optional
 from jnn.param import Naming, Params, check_key
 
@@ -75,8 +75,7 @@ def _telling(hk: Any, stats: Any, kinds: dict[str, str], norms: dict[str, None])
     def tell(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
         if context.method_name != "__init__":
-            known = (one for one in type(module).__mro__ if one.__module__.startswith("haiku."))
-            kinds[module.module_name] = next(known).__name__
+            kinds[module.module_name] = library_class(type(module), "haiku").__name__
         if not isinstance(module, hk.BatchNorm) or context.method_name != "__call__":
             return call(*args, **kwargs)
         for average in (module.mean_ema, module.var_ema):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jnn.interop._imported import averaged, nested, takes
+from jnn.interop._imported import averaged, takes
 from jnn.optional import optional
-from jnn.param import Param, Spec, check_spec, flatten
+from jnn.param import Param, Spec, check_spec, flatten, nested
 
 
 def to_haiku(

@@ -59,12 +59,21 @@ def integers(operator: str, what: str, x: Array) -> list[int]:
     return [int(i) for i in known(operator, what, x).reshape(-1)]
 
 
+def as_list(operator: str, axes: Array | list[int]) -> list[int]:
+    """Axes, or sizes, that are an attribute in older operator sets and an input in newer ones."""
+    return list(axes) if isinstance(axes, list) else integers(operator, "the axes", axes)
+
+
 def together(*xs: Array) -> list[Array]:
     """Arrays of one rank, so that they broadcast; and of one dtype: constants take that of what is computed."""
-    rank = max(np.ndim(x) for x in xs)
-    xs = tuple(x.reshape((1,) * (rank - x.ndim) + x.shape) for x in xs)
+    xs = of_rank(max(np.ndim(x) for x in xs), *xs)
     computed = [x for x in xs if not is_known(x)]
     return [like(x, computed[0]) if computed and is_known(x) else x for x in xs]
+
+
+def of_rank(rank: int, *xs: Array) -> tuple[Array, ...]:
+    """Arrays with more axes in front, of size 1, until they have so many."""
+    return tuple(x.reshape((1,) * (rank - x.ndim) + x.shape) for x in xs)
 
 
 def like(x: Array, other: Array) -> Array:

@@ -9,12 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from jnn.interop.onnx._arrays import Array, like
-from jnn.interop.onnx._space import padding_of, reach_of
+from jnn.interop.onnx._space import Pads, padding_of, reach_of
 
 
-def _names(rank: int) -> tuple[str, str, str]:
+def _convolved(x: Array, w: Array, b: Array | None, padding: Pads, group: int, **spaced: list[int]) -> Array:
+    """x (n, c, ...) convolved with w (o, i, ...), spaced by what `jax.lax` names so, and b added."""
+    rank = x.ndim - 2
     space = "DHW"[3 - rank :]
-    return f"NC{space}", f"OI{space}", f"NC{space}"
+    how: dict[str, Any] = {"window_strides": [1] * rank, "padding": padding, "feature_group_count": group} | spaced
+    names = f"NC{space}", f"OI{space}", f"NC{space}"
+    y = jax.lax.conv_general_dilated(jnp.asarray(x), jnp.asarray(w), dimension_numbers=names, **how)
+    return y if b is None else y + like(b, y).reshape((1, -1) + (1,) * rank)
 
 
 def conv(
@@ -29,20 +34,10 @@ def conv(
     pads: list[int] | None = None,
     strides: list[int] | None = None,
 ) -> Array:
-    rank = x.ndim - 2
-    ones = [1] * rank
+    ones = [1] * (x.ndim - 2)
     strides, dilations = strides or ones, dilations or ones
     padding = padding_of(auto_pad, pads, x.shape[2:], reach_of(w.shape[2:], dilations), strides)
-    y = jax.lax.conv_general_dilated(
-        jnp.asarray(x),
-        jnp.asarray(like(w, x)),
-        strides,
-        padding,
-        rhs_dilation=dilations,
-        dimension_numbers=_names(rank),
-        feature_group_count=group,
-    )
-    return y if b is None else y + like(b, y).reshape((1, -1) + (1,) * rank)
+    return _convolved(x, like(w, x), b, padding, group, window_strides=strides, rhs_dilation=dilations)
 
 
 def conv_transpose(
@@ -76,17 +71,7 @@ def conv_transpose(
     w = jnp.asarray(like(w, x))
     w = w.reshape(group, -1, *w.shape[1:]).swapaxes(1, 2)  # (group, out, in, ...)
     w = jnp.flip(w.reshape(-1, *w.shape[2:]), range(2, rank + 2))
-    y = jax.lax.conv_general_dilated(
-        jnp.asarray(x),
-        w,
-        ones,
-        padding,
-        lhs_dilation=strides,
-        rhs_dilation=dilations,
-        dimension_numbers=_names(rank),
-        feature_group_count=group,
-    )
-    return y if b is None else y + like(b, y).reshape((1, -1) + (1,) * rank)
+    return _convolved(x, w, b, padding, group, lhs_dilation=strides, rhs_dilation=dilations)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {"Conv": conv, "ConvTranspose": conv_transpose}

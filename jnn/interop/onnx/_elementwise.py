@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.interop.onnx._arrays import Array, dtype_of, is_known, library, together
+from jnn.interop.onnx._arrays import Array, dtype_of, is_known, library, of_rank, together
 
 
 def _unary(name: str) -> Callable[[Array], Array]:
@@ -63,8 +63,7 @@ def bit_shift(a: Array, b: Array, *, direction: str) -> Array:
 
 def where(condition: Array, a: Array, b: Array) -> Array:
     a, b = together(a, b)
-    rank = max(condition.ndim, a.ndim)
-    condition, a, b = (x.reshape((1,) * (rank - x.ndim) + x.shape) for x in (condition, a, b))
+    condition, a, b = of_rank(max(condition.ndim, a.ndim), condition, a, b)
     return library(condition, a, b).where(condition, a, b)
 
 
@@ -81,47 +80,6 @@ def cast(x: Array, *, to: int, saturate: int = 1, round_mode: str = "up") -> Arr
 
 def cast_like(x: Array, other: Array, *, saturate: int = 1) -> Array:
     return x.astype(other.dtype)
-
-
-def leaky_relu(x: Array, *, alpha: float = 0.01) -> Array:
-    return jnp.where(x < 0, alpha * x, x)
-
-
-def prelu(x: Array, slope: Array) -> Array:
-    x, slope = together(x, slope)
-    return jnp.where(x < 0, slope * x, x)
-
-
-def elu(x: Array, *, alpha: float = 1.0) -> Array:
-    return jax.nn.elu(x, alpha)
-
-
-def celu(x: Array, *, alpha: float = 1.0) -> Array:
-    return jax.nn.celu(x, alpha)
-
-
-def selu(x: Array, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875) -> Array:
-    return gamma * jax.nn.elu(x, alpha)
-
-
-def thresholded_relu(x: Array, *, alpha: float = 1.0) -> Array:
-    return jnp.where(x > alpha, x, 0)
-
-
-def hard_sigmoid(x: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Array:
-    return jnp.clip(alpha * x + beta, 0, 1)
-
-
-def hard_swish(x: Array) -> Array:
-    return x * jnp.clip(x / 6 + 0.5, 0, 1)
-
-
-def gelu(x: Array, *, approximate: str = "none") -> Array:
-    return jax.nn.gelu(x, approximate=approximate == "tanh")
-
-
-def shrink(x: Array, *, bias: float = 0.0, lambd: float = 0.5) -> Array:
-    return jnp.where(x < -lambd, x + bias, jnp.where(x > lambd, x - bias, 0))
 
 
 def is_inf(x: Array, *, detect_negative: int = 1, detect_positive: int = 1) -> Array:
@@ -166,43 +124,28 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "BitwiseNot": lambda x: ~x,
     "Cast": cast,
     "CastLike": cast_like,
-    "Celu": celu,
     "Clip": clip,
     "DequantizeLinear": dequantize_linear,
     "Div": div,
     "Dropout": dropout,
-    "Elu": elu,
     "Erf": lambda x: jax.lax.erf(jnp.asarray(x)),
-    "Gelu": gelu,
     "GreaterOrEqual": _binary("greater_equal"),
-    "HardSigmoid": hard_sigmoid,
-    "HardSwish": hard_swish,
     "Identity": lambda x: x,
     "IsInf": is_inf,
     "IsNaN": _unary("isnan"),
-    "LeakyRelu": leaky_relu,
     "LessOrEqual": _binary("less_equal"),
     "Max": _many("maximum"),
     "Mean": mean,
     "Min": _many("minimum"),
-    "Mish": lambda x: x * jnp.tanh(jax.nn.softplus(x)),
     "Mod": mod,
     "Mul": _binary("multiply"),
     "Neg": _unary("negative"),
     "Not": _unary("logical_not"),
-    "PRelu": prelu,
     "Pow": power,
     "QuantizeLinear": quantize_linear,
     "Reciprocal": lambda x: 1 / x,
-    "Relu": jax.nn.relu,
     "Round": _unary("round"),
-    "Selu": selu,
-    "Shrink": shrink,
-    "Sigmoid": jax.nn.sigmoid,
-    "Softplus": jax.nn.softplus,
-    "Softsign": jax.nn.soft_sign,
     "Sub": _binary("subtract"),
     "Sum": _many("add"),
-    "ThresholdedRelu": thresholded_relu,
     "Where": where,
 }

@@ -15,12 +15,8 @@ from jnn.interop.onnx._arrays import Array, library, like, together
 def layer_normalization(
     x: Array, scale: Array, bias: Array | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
 ) -> tuple[Array, Array, Array]:
-    axes = tuple(range(axis % x.ndim, x.ndim))
-    wide = x.astype(jnp.promote_types(x.dtype, np.float32))
-    mean, var = wide.mean(axes, keepdims=True), wide.var(axes, keepdims=True)
-    inverse = jax.lax.rsqrt(var + epsilon)
-    y = _affine(((wide - mean) * inverse).astype(x.dtype), scale, bias)
-    return y, mean, inverse
+    y, mean, inverse = _standardized(x, tuple(range(axis % x.ndim, x.ndim)), epsilon)
+    return _affine(y, scale, bias), mean, inverse
 
 
 def batch_normalization(
@@ -41,10 +37,8 @@ def batch_normalization(
     """
     if training_mode:
         raise ValueError("BatchNormalization: training_mode is not known: export the network for evaluation.")
-    mean, var = (_channels(like(each, x), x) for each in (mean, var))
-    return (x - mean) * jax.lax.rsqrt(jnp.asarray(var + epsilon)) * _channels(like(scale, x), x) + _channels(
-        like(bias, x), x
-    )
+    scale, bias, mean, var = (_channels(like(each, x), x) for each in (scale, bias, mean, var))
+    return (x - mean) * jax.lax.rsqrt(jnp.asarray(var + epsilon)) * scale + bias
 
 
 def instance_normalization(x: Array, scale: Array, bias: Array, *, epsilon: float = 1e-5) -> Array:
@@ -62,13 +56,17 @@ def group_normalization(
     version: int = 21,
 ) -> Array:
     """With scales of channels, and before operator set 21 of groups."""
-    groups = x.reshape(x.shape[0], num_groups, -1)
-    wide = groups.astype(jnp.promote_types(x.dtype, np.float32))
-    mean, var = wide.mean(-1, keepdims=True), wide.var(-1, keepdims=True)
-    y = ((wide - mean) * jax.lax.rsqrt(var + epsilon)).astype(x.dtype).reshape(x.shape)
+    y, _, _ = _standardized(x.reshape(x.shape[0], num_groups, -1), (-1,), epsilon)
     each = x.shape[1] // num_groups if version < 21 else 1
     scale, bias = (library(a).repeat(like(a, x), each) for a in (scale, bias))
-    return y * _channels(scale, x) + _channels(bias, x)
+    return y.reshape(x.shape) * _channels(scale, x) + _channels(bias, x)
+
+
+def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
+    """x of mean 0 and variance 1 along axes, in its dtype; the mean, and what it was multiplied by, in float32."""
+    wide = x.astype(jnp.promote_types(x.dtype, np.float32))
+    mean, inverse = wide.mean(axes, keepdims=True), jax.lax.rsqrt(wide.var(axes, keepdims=True) + epsilon)
+    return ((wide - mean) * inverse).astype(x.dtype), mean, inverse
 
 
 def _channels(a: Array, x: Array) -> Array:

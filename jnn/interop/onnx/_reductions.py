@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.interop.onnx._arrays import Array, integers, is_known, library, like, together
+from jnn.interop.onnx._arrays import Array, as_list, integers, is_known, library, like, together
 
 Reduction = Callable[..., Array]
 
@@ -17,7 +17,7 @@ def _reduce(of: Callable[[Array, Any, bool], Array]) -> Reduction:
     """A reduction over axes that are an attribute in older operator sets and an input in newer ones."""
 
     def operator(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
-        along = axes if axes is None or isinstance(axes, list) else integers("a reduction", "the axes", axes)
+        along = None if axes is None else as_list("a reduction", axes)
         if not along and noop_with_empty_axes:
             return x
         return of(x, tuple(along) if along else None, bool(keepdims))

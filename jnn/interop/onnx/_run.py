@@ -10,8 +10,10 @@ import numpy as np
 
 from jnn.interop._imported import takes
 from jnn.interop.onnx import (
+    _activations,
     _convolutions,
     _elementwise,
+    _indexing,
     _normalizations,
     _pooling,
     _recurrent,
@@ -79,7 +81,9 @@ def loop(trips: Array | None, condition: Array | None, *carried: Array, body: Gr
 
 OPERATORS: dict[str, Operator] = {
     **_elementwise.OPERATORS,
+    **_activations.OPERATORS,
     **_shapes.OPERATORS,
+    **_indexing.OPERATORS,
     **_reductions.OPERATORS,
     **_normalizations.OPERATORS,
     **_convolutions.OPERATORS,

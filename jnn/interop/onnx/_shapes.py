@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jnn.interop.onnx._arrays import Array, axis_of, dtype_of, integers, is_known, known, library, like
+from jnn.interop.onnx._arrays import (
+    Array,
+    as_list,
+    axis_of,
+    dtype_of,
+    integers,
+    is_known,
+    known,
+    library,
+    like,
+    of_rank,
+)
 
 
 def shape(x: Array, *, start: int = 0, end: int | None = None) -> Array:
@@ -30,16 +40,11 @@ def flatten(x: Array, *, axis: int = 1) -> Array:
 
 
 def squeeze(x: Array, axes: Any = None) -> Array:
-    return library(x).squeeze(x, None if axes is None else tuple(_list("Squeeze", axes)))
+    return library(x).squeeze(x, None if axes is None else tuple(as_list("Squeeze", axes)))
 
 
 def unsqueeze(x: Array, axes: Any) -> Array:
-    return library(x).expand_dims(x, tuple(_list("Unsqueeze", axes)))
-
-
-def _list(operator: str, axes: Any) -> list[int]:
-    """Axes, which are an attribute in older operator sets and an input in newer ones."""
-    return list(axes) if isinstance(axes, list) else integers(operator, "the axes", axes)
+    return library(x).expand_dims(x, tuple(as_list("Unsqueeze", axes)))
 
 
 def concat(*xs: Array, axis: int) -> Array:
@@ -51,7 +56,7 @@ def split(x: Array, split: Any = None, *, axis: int = 0, num_outputs: int | None
     parts = num_outputs or outputs
     length = x.shape[axis]
     each = -(-length // parts)
-    sizes = [min(each, length - i * each) for i in range(parts)] if split is None else _list("Split", split)
+    sizes = [min(each, length - i * each) for i in range(parts)] if split is None else as_list("Split", split)
     return tuple(library(x).split(x, np.cumsum(sizes)[:-1], axis))
 
 
@@ -70,42 +75,6 @@ def slice_(x: Array, starts: Array, ends: Array, axes: Array | None = None, step
     return x[tuple(where)]
 
 
-def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
-    n = x.shape[axis]
-    indices = library(indices).where(indices < 0, indices + n, indices)
-    return np.take(x, indices, axis) if is_known(x, indices) else jnp.take(x, indices, axis, mode="clip")
-
-
-def gather_elements(x: Array, indices: Array, *, axis: int = 0) -> Array:
-    return library(x, indices).take_along_axis(x, library(indices).mod(indices, x.shape[axis]), axis)
-
-
-def gather_nd(x: Array, indices: Array, *, batch_dims: int = 0) -> Array:
-    return x[(*_batches(indices, batch_dims), *library(indices).moveaxis(indices, -1, 0))]
-
-
-def _batches(indices: Array, batch_dims: int) -> list[np.ndarray]:
-    """Of each leading axis its own index, to broadcast with the others."""
-    lead = indices.shape[:-1]
-    return [np.arange(lead[i]).reshape([-1 if j == i else 1 for j in range(len(lead))]) for i in range(batch_dims)]
-
-
-def scatter_elements(x: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none") -> Array:
-    axis = axis_of(axis, x)
-    where = [np.arange(n).reshape([-1 if j == i else 1 for j in range(x.ndim)]) for i, n in enumerate(indices.shape)]
-    where[axis] = library(indices).mod(indices, x.shape[axis])
-    return _scattered(x, tuple(where), updates, reduction)
-
-
-def scatter_nd(x: Array, indices: Array, updates: Array, *, reduction: str = "none") -> Array:
-    return _scattered(x, tuple(library(indices).moveaxis(indices, -1, 0)), updates, reduction)
-
-
-def _scattered(x: Array, where: Any, updates: Array, reduction: str) -> Array:
-    at = jnp.asarray(x).at[where]
-    return getattr(at, {"none": "set", "mul": "multiply"}.get(reduction, reduction))(like(updates, x))
-
-
 def transpose(x: Array, *, perm: list[int] | None = None) -> Array:
     return library(x).transpose(x, perm)
 
@@ -113,7 +82,7 @@ def transpose(x: Array, *, perm: list[int] | None = None) -> Array:
 def expand(x: Array, shape: Array) -> Array:
     """Broadcast in both directions."""
     sizes = np.broadcast_shapes(x.shape, tuple(integers("Expand", "the shape", shape)))
-    return library(x).broadcast_to(x.reshape((1,) * (len(sizes) - x.ndim) + x.shape), sizes)
+    return library(x).broadcast_to(*of_rank(len(sizes), x), sizes)
 
 
 def tile(x: Array, repeats: Array) -> Array:
@@ -145,12 +114,6 @@ def range_(start: Array, limit: Array, delta: Array) -> Array:
     return (first + step * np.arange(steps)).astype(first.dtype)
 
 
-def one_hot(indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Array:
-    (n,) = integers("OneHot", "the depth", depth)
-    hot = library(indices).expand_dims(library(indices).mod(indices, n), -1) == np.arange(n)
-    return library(hot).moveaxis(library(hot, values).where(hot, values[1], values[0]), -1, axis)
-
-
 def eye_like(x: Array, *, dtype: int | None = None, k: int = 0) -> Array:
     rows, columns = x.shape
     return np.eye(rows, columns, k).astype(x.dtype if dtype is None else dtype_of(dtype))
@@ -178,10 +141,6 @@ def space_to_depth(x: Array, *, blocksize: int) -> Array:
     return y.reshape(b, c * n * n, h // n, w // n)
 
 
-def non_zero(x: Array) -> Array:
-    return np.stack(np.nonzero(known("NonZero", "the array", x))).astype(np.int64)
-
-
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Concat": concat,
     "ConstantOfShape": constant_of_shape,
@@ -189,16 +148,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Expand": expand,
     "EyeLike": eye_like,
     "Flatten": flatten,
-    "Gather": gather,
-    "GatherElements": gather_elements,
-    "GatherND": gather_nd,
-    "NonZero": non_zero,
-    "OneHot": one_hot,
     "Pad": pad,
     "Range": range_,
     "Reshape": reshape,
-    "ScatterElements": scatter_elements,
-    "ScatterND": scatter_nd,
     "Shape": shape,
     "Size": size,
     "Slice": slice_,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.interop._axes import words
 from jnn.interop.onnx._read import Graph, Node
 
 # Axes by operator and input, as in `jnn.interop`'s table: the first reader of an array names them.
@@ -69,6 +70,6 @@ def _layer(readers: list[tuple[Node, int]] | tuple[()], rank: int) -> tuple[str,
         names = READERS.get(node.operator, {}).get(i)
         if node.operator == "Gemm" and i == 1 and node.attributes.get("transB"):
             names = "out <- in"
-        if names and (len([word for word in names.split() if word not in ("->", "<-", "*")]) == rank or "*" in names):
+        if names and ("*" in names or len(words(names)) == rank):
             return node.name, names
     return None

@@ -1,0 +1,25 @@
+"""Which weights a map over a model is about, and their arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import jax
+
+from jnn.param import Param, Params, Spec, Where, flatten, matching, weights
+
+
+def chosen_weights(name: str, spec: Spec, where: Where) -> dict[str, Param]:
+    """Weights of a spec whose paths fit; raises ValueError, as `name`, where there are none."""
+    return matching(name, weights(name, spec), where, "weight")
+
+
+def arrays_at(name: str, paths: Iterable[str], p: Params) -> dict[str, jax.Array]:
+    """The arrays at these paths; raises ValueError, as `name`, where p lacks one."""
+    have, paths = flatten(p), list(paths)
+    if lacking := [path for path in paths if path not in have]:
+        raise ValueError(
+            f"{name}: expected the arrays that spec declares, found none at {lacking[0]!r}. Give what "
+            "jnn.init(spec, key) made, and leave out by where=[...] what has become integers."
+        )
+    return {path: have[path] for path in paths}

@@ -109,7 +109,7 @@ def margins(ends: Sequence[tuple[Any, Any]]) -> str:
 
 def _item(c: Call, i: int) -> str:
     value = c.inputs[i].number
-    return number(getattr(value, "real", value)) if c.inputs[i].is_number else f"{c[i]}.item()"
+    return number(getattr(value, "real", value), c.inputs[i].dtype) if c.inputs[i].is_number else f"{c[i]}.item()"
 
 
 def flip(c: Call) -> str:
@@ -125,8 +125,10 @@ def sort(c: Call) -> str | list[str]:
 
 
 def top_k(c: Call) -> list[str]:
-    found = c.let(f"torch.topk({c.x}, {size(c.params['k'])})")
-    return [f"{found}.values", f"{found}.indices.to({dtype(c.outputs[1].dtype)})"]
+    """Of what is equal the first, which `torch.topk` does not promise."""
+    found = c.let(f"{c.x}.sort(dim={c.params['axis']}, descending=True, stable=True)")
+    first = f"narrow({c.params['axis']}, 0, {size(c.params['k'])})"
+    return [f"{found}.values.{first}", f"{found}.indices.{first}.to({dtype(c.outputs[1].dtype)})"]
 
 
 def gather(c: Call) -> str:
@@ -174,7 +176,7 @@ def _batched(dims: Any, indices: Sequence[int]) -> str:
 def _fill(c: Call) -> str:
     """What stands for what is out of bounds: a NaN, of integers the one that is furthest from all."""
     if (given := c.params["fill_value"]) is not None:
-        return number(np.asarray(given).item())
+        return number(np.asarray(given).item(), c.out.dtype)
     kind = c.out.dtype.kind
     if kind in "iu":
         info = np.iinfo(c.out.dtype)

@@ -23,7 +23,11 @@ DTYPES = {
     *("float16", "bfloat16", "float32", "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2"),
 }
 UNSIGNED = ("uint16", "uint32")  # torch cannot compute with them: they are int64, without the bits that are too many
-WRAPPING = {"add", "sub", "mul", "neg", "not", "shift_left", "convert_element_type", "reduce_sum", "cumsum"}
+WRAPPING = {
+    *("add", "add_any", "sub", "mul", "neg", "not", "square", "integer_pow", "pow", "shift_left", "dot_general"),
+    *("convert_element_type", "bitcast_convert_type", "scatter-add", "scatter-mul"),
+    *("reduce_sum", "reduce_prod", "cumsum", "cumprod", "reduce_window_sum"),
+}
 Rule = Callable[["Call"], str | list[str] | None]
 _DIVISION = re.compile(r"\b(floordiv|mod)\(")
 
@@ -61,7 +65,7 @@ class Writer:
         """How a value is written where it is read."""
         if not value.is_number and value not in self.names:
             raise Unsupported("a key of random numbers is used otherwise than to draw. Give the function none.")
-        return number(value.number) if value.is_number else self.names[value]
+        return number(value.number, value.dtype) if value.is_number else self.names[value]
 
     def as_tensor(self, value: Value) -> str:
         """How it is written where only a tensor can stand."""
@@ -133,14 +137,14 @@ class Call:
         return name
 
 
-def number(x: Any) -> str:
-    """A Python number; floats as short as float32 tells them apart."""
+def number(x: Any, of: Any) -> str:
+    """A Python number of a dtype; floats as short as float32 tells them apart, if they are no doubles."""
     x = x.item() if isinstance(x, np.generic) else x
     if isinstance(x, bool | int | complex):
         return repr(x)
     if not math.isfinite(x):
         return "torch.nan" if math.isnan(x) else ("torch.inf" if x > 0 else "(-torch.inf)")
-    short = float(str(np.float32(x))) if abs(x) < 3e38 else x
+    short = float(str(np.float32(x))) if abs(x) < 3e38 and of != np.float64 else x
     return repr(short if np.float32(short) == np.float32(x) == x else x)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jnn.export._literals import size
+from jnn.export._literals import dtype, size, sizes
 from jnn.export._program import Value
 from jnn.export._statements import BREAK, Assign, Compound, Statement, expression
 from jnn.export._writer import Call, Rule
@@ -32,6 +32,8 @@ def scan(c: Call) -> None:
     c.writer.names |= dict(zip(c.outputs[:carried], names, strict=True))
     for made, column in columns:
         text = f"torch.stack({column}[::-1])" if p["reverse"] else f"torch.stack({column})"
+        if not isinstance(p["length"], int) or not p["length"]:
+            text = f"{text} if {column} else torch.empty({sizes((0, *made.shape[1:]))}, dtype={dtype(made.dtype)})"
         c.made.append(Assign.of([c.writer.name(made)], text, c.comment))
 
 
@@ -41,9 +43,14 @@ def loop(c: Call) -> None:
     asked, kept = c.params["cond_nconsts"], c.params["body_nconsts"]
     names = _carried(c, c.inputs[asked + kept :], body.inputs[kept:])
     c.writer.names |= dict(zip(test.inputs[asked:], names, strict=True))
-    asking = c.writer.block(test)
-    ends: Statement = Compound([(expression(c.writer.text(test.outputs[0])), "if not {}:", [BREAK])])
-    inner = [*asking, ends, *c.writer.block(body), *_again(c, names, body.outputs)]
+    inner = c.writer.block(test)
+    (on,), going = test.outputs, c.writer.text(test.outputs[0])
+    if on.shape:  # of a batch, by `vmap`
+        going = c.writer.fresh()
+        inner.append(Assign.of([going], c.writer.text(on), c.comment))
+    inner.append(Compound([(expression(f"{going}.any()" if on.shape else going), "if not {}:", [BREAK])]))
+    inner += c.writer.block(body)
+    inner += _again(c, names, body.outputs, where=(going, len(on.shape)) if on.shape else None)
     c.made.append(Compound([(None, "while True:", inner)], c.comment))
     c.writer.names |= dict(zip(c.outputs, names, strict=True))
 
@@ -68,12 +75,15 @@ def _carried(c: Call, before: list[Value], within: list[Value]) -> list[str]:
     return names
 
 
-def _again(c: Call, names: list[str], values: list[Value]) -> list[Statement]:
-    """One assignment of all: what is read in it is of the turn before."""
-    changed = [(name, c.writer.as_tensor(v)) for name, v in zip(names, values, strict=True) if c.writer.text(v) != name]
+def _again(c: Call, names: list[str], values: list[Value], where: tuple[str, int] | None = None) -> list[Statement]:
+    """One assignment of all: what is read in it is of the turn before, and stays but `where` (its name, its axes)."""
+    changed = [(name, v) for name, v in zip(names, values, strict=True) if c.writer.text(v) != name]
     if not changed:
         return []
-    targets, texts = zip(*changed, strict=True)
+    targets, texts = [name for name, _ in changed], [c.writer.as_tensor(v) for _, v in changed]
+    if where:
+        masks = [f"{where[0]}[{', '.join(['...'] + ['None'] * (len(v.shape) - where[1]))}]" for _, v in changed]
+        texts = [f"torch.where({m}, {text}, {name})" for m, text, name in zip(masks, texts, targets, strict=True)]
     return [Assign.of(targets, ", ".join(texts), c.comment, fixed=True)]
 
 

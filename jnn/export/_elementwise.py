@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 
-from jnn.export._literals import dtype
+from jnn.export._literals import UNSIGNED, dtype
 from jnn.export._writer import Call, Rule
 
 OPERATORS = {
@@ -28,7 +29,7 @@ OPERATORS = {
     "shift_left": "{} << {}",
     "shift_right_arithmetic": "{} >> {}",
     "shift_right_logical": "{} >> {}",
-    "pow": "{} ** {}",
+    "pow": "({}) ** {}",  # of a base that may be negative
     "neg": "-{}",
     "not": "~{}",
     "stop_gradient": "{}.detach()",
@@ -45,7 +46,7 @@ FUNCTIONS = {
     "imag": "imag",
     "conj": "conj",
     "cholesky": "linalg.cholesky",
-    **{name: name for name in ("abs", "sign", "floor", "ceil", "sqrt", "rsqrt", "square")},
+    **{name: name for name in ("abs", "floor", "ceil", "sqrt", "rsqrt", "square")},
     **{name: name for name in ("exp", "exp2", "expm1", "log", "log1p", "erf", "erfc", "lgamma", "digamma")},
     **{name: name for name in ("sin", "cos", "tan", "asin", "acos", "atan")},
     **{name: name for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh")},
@@ -76,6 +77,8 @@ def extremum(c: Call) -> str:
     """The greater or the lesser of two, of which one may be a number."""
     relu, clamp, both = ENDS[c.equation.name]
     numbers = [i for i, value in enumerate(c.inputs) if value.is_number]
+    if c.out.dtype == bool:
+        return f"{c.tensor(0)} {'|' if relu else '&'} {c[1]}"
     if not numbers:
         return f"torch.{both}({c[0]}, {c[1]})"
     i = numbers[-1]
@@ -109,24 +112,39 @@ def integer_power(c: Call) -> str:
 def rounded(c: Call) -> str:
     if int(c.params["rounding_method"]) == 1:
         return f"torch.round({c.x})"
-    return f"torch.sign({c.x}) * torch.floor(torch.abs({c.x}) + 0.5)"
+    return f"away_from_zero({c.x})"
+
+
+def sign(c: Call) -> str:
+    return f"sign({c.x})" if jnp.issubdtype(c.out.dtype, jnp.floating) else f"torch.sign({c.x})"
 
 
 def converted(c: Call) -> str | None:
     if c.inputs[0].is_number:
         c.out.number = np.asarray(c.inputs[0].number).astype(c.out.dtype).item()
         return None
-    real = f"{c.x}.real" if c.inputs[0].dtype.kind == "c" and c.out.dtype.kind != "c" else c.x
-    return real if c.inputs[0].dtype == c.out.dtype else f"{real}.to({dtype(c.out.dtype)})"
+    before, after = c.inputs[0].dtype, c.out.dtype
+    x = f"{c.x}.real" if before.kind == "c" and after.kind != "c" else c.x
+    if after.kind in "iu" and after.itemsize < 4 and jnp.issubdtype(before, jnp.floating):
+        x = f"{x}.clamp({np.iinfo(after).min}, {np.iinfo(after).max})"  # torch begins anew at the other end
+    return x if before == after else f"{x}.to({dtype(after)})"
 
 
 def bits(c: Call) -> str:
-    return f"{c.x}.view({dtype(c.out.dtype)})"
+    """The same bits; what torch has only in a wider dtype has them in a signed one of its size."""
+    before, after = c.inputs[0].dtype, c.out.dtype
+    if before.itemsize != after.itemsize:
+        raise c.refuse("dtypes of different sizes")
+    signed = f"torch.int{8 * after.itemsize}"
+    x = f"{c.x}.to({signed})" if before in UNSIGNED else c.x
+    return f"{x}.view({signed}).to(torch.int64)" if after in UNSIGNED else f"{x}.view({dtype(after)})"
 
 
 def reduction(c: Call) -> str:
-    axes = tuple(c.params["axes"])
-    return f"{c.x}.{REDUCTIONS[c.equation.name]}({_axes(axes)})" if axes else c.x
+    axes, name = tuple(c.params["axes"]), c.equation.name
+    if name in ("reduce_and", "reduce_or") and c.out.dtype != bool:
+        raise c.refuse("integers")
+    return f"{c.x}.{REDUCTIONS[name]}({_axes(axes)})" if axes else c.x
 
 
 def total(c: Call) -> str:
@@ -171,6 +189,7 @@ RULES: dict[str, Rule] = {
     **TWO_OR_MORE,
     "integer_pow": integer_power,
     "round": rounded,
+    "sign": sign,
     "convert_element_type": converted,
     "bitcast_convert_type": bits,
     **dict.fromkeys(REDUCTIONS, reduction),

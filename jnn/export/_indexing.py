@@ -56,7 +56,7 @@ def _batched(dims: Any, indices: Sequence[int]) -> str:
 def _fill(c: Call) -> str:
     """What stands for what is out of bounds: a NaN, of integers the one that is furthest from all."""
     if (given := c.params["fill_value"]) is not None:
-        return number(np.asarray(given).item())
+        return number(np.asarray(given).item(), c.out.dtype)
     kind = c.out.dtype.kind
     if kind in "iu":
         info = np.iinfo(c.out.dtype)

@@ -111,7 +111,7 @@ def margins(ends: Sequence[tuple[Any, Any]]) -> str:
 
 def _item(c: Call, i: int) -> str:
     value = c.inputs[i].number
-    return number(getattr(value, "real", value)) if c.inputs[i].is_number else f"{c[i]}.item()"
+    return number(getattr(value, "real", value), c.inputs[i].dtype) if c.inputs[i].is_number else f"{c[i]}.item()"
 
 
 def flip(c: Call) -> str:
@@ -127,8 +127,10 @@ def sort(c: Call) -> str | list[str]:
 
 
 def top_k(c: Call) -> list[str]:
-    found = c.let(f"torch.topk({c.x}, {size(c.params['k'])})")
-    return [f"{found}.values", f"{found}.indices.to({dtype(c.outputs[1].dtype)})"]
+    """Of what is equal the first, which `torch.topk` does not promise."""
+    found = c.let(f"{c.x}.sort(dim={c.params['axis']}, descending=True, stable=True)")
+    first = f"narrow({c.params['axis']}, 0, {size(c.params['k'])})"
+    return [f"{found}.values.{first}", f"{found}.indices.{first}.to({dtype(c.outputs[1].dtype)})"]
 
 
 RULES: dict[str, Rule] = {

@@ -22,14 +22,14 @@ class Unsupported(ValueError):
     """A primitive, or a use of it, that has no torch code."""
 
 
-def number(x: Any) -> str:
-    """A Python number; floats as short as float32 tells them apart."""
+def number(x: Any, of: Any) -> str:
+    """A Python number of a dtype; floats as short as float32 tells them apart, if they are no doubles."""
     x = x.item() if isinstance(x, np.generic) else x
     if isinstance(x, bool | int | complex):
         return repr(x)
     if not math.isfinite(x):
         return "torch.nan" if math.isnan(x) else ("torch.inf" if x > 0 else "(-torch.inf)")
-    short = float(str(np.float32(x))) if abs(x) < 3e38 else x
+    short = float(str(np.float32(x))) if abs(x) < 3e38 and of != np.float64 else x
     return repr(short if np.float32(short) == np.float32(x) == x else x)
 
 

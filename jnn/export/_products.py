@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jnn.export._layout import margins
-from jnn.export._literals import dtype, each, sizes
+from jnn.export._literals import dtype, each, number, sizes
 from jnn.export._writer import Call, Rule
 
 
@@ -92,10 +94,11 @@ def window(c: Call) -> str:
         raise c.refuse("dilation")
     slides = [i for i, (n, step) in enumerate(zip(shape, strides, strict=True)) if (n, step) != (1, 1)]
     maximum = c.equation.name == "reduce_window_max"
-    if maximum and floating and len(slides) in (1, 2, 3) and len(slides) == len(shape) - 2:
+    padded = [i for i, pair in enumerate(pads) if pair != (0, 0)]
+    if maximum and floating and len(slides) in (1, 2, 3) and len(slides) == len(shape) - 2 and {*padded} <= {*slides}:
         return _max_pool(c, slides)
     x = c.x
-    if any(pair != (0, 0) for pair in pads):
+    if padded:
         x = f"F.pad({x}, {margins(pads)}, value={_neutral(c)})"
     views = "".join(f".unfold({i}, {shape[i]}, {strides[i]})" for i in slides)
     inner = tuple(range(-len(slides), 0))
@@ -105,8 +108,14 @@ def window(c: Call) -> str:
 
 
 def _neutral(c: Call) -> str:
-    ends = {"reduce_window_max": "-torch.inf", "reduce_window_min": "torch.inf"}
-    return ends.get(c.equation.name, "0")
+    """What a window does not see."""
+    of = c.out.dtype
+    if "sum" in c.equation.name:
+        return "0"
+    if of.kind == "b":
+        return str(c.equation.name == "reduce_window_min")
+    low, high = (np.iinfo(of).min, np.iinfo(of).max) if of.kind in "iu" else (-math.inf, math.inf)
+    return number(low if c.equation.name == "reduce_window_max" else high, of)
 
 
 def _max_pool(c: Call, slides: list[int]) -> str:

@@ -20,7 +20,10 @@ from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, input_shap
 from jnn.files import write_whole
 from jnn.param import Params, flatten
 
-OURS = {"forward", "train", "eval", "to", "type", "float", "half", "double", "cpu", "cuda", "apply"}  # a module's
+OURS = {  # a module's
+    *("forward", "train", "training", "eval", "to", "type", "float", "half", "double", "bfloat16", "cpu", "cuda"),
+    *("apply", "compile", "modules", "children", "parameters", "buffers", "state_dict"),
+}
 TAKEN = re.compile(r"h\d+|i\d+|torch|self|F|nn|Tensor")  # names that the source has itself
 
 
@@ -80,7 +83,8 @@ def _weights(program: Program, flat: Mapping[str, Any]) -> tuple[dict[Value, str
     for wanted, value, array in parts:
         taken = not wanted.isidentifier() or keyword.iskeyword(wanted) or wanted in OURS
         name = f"p_{wanted}" if taken else wanted
-        name += "_" * sum(known.rstrip("_") == name for known in arrays)
+        while name in arrays:
+            name += "_"
         names[value], arrays[name] = f"self.{name}", np.asarray(array, np.int64 if array.dtype in UNSIGNED else None)
     return names, arrays
 

@@ -20,6 +20,17 @@ def padded(x: Tensor, value: float, config: tuple[tuple[int, int, int], ...]) ->
     return x
 
 
+def sign(x: Tensor) -> Tensor:
+    """1, 0 or -1; of what is no number none."""
+    return torch.where(x.isnan(), x, torch.sign(x))
+
+
+def away_from_zero(x: Tensor) -> Tensor:
+    """The nearest whole number; of two the one that is further from zero."""
+    whole = torch.trunc(x)
+    return whole + torch.sign(x) * (torch.abs(x - whole) >= 0.5)
+
+
 def sorting_order(keys: list[Tensor], axis: int) -> Tensor:
     """The order that sorts by the first key, then by the second, and keeps what is equal in its order."""
     order = keys[-1].argsort(dim=axis, stable=True)

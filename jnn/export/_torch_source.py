@@ -23,7 +23,7 @@ from jnn.inspect import Place
 
 RULES = _elementwise.RULES | _layout.RULES | _indexing.RULES | _products.RULES | _control.RULES
 FUNCTIONS = Path(__file__).with_name("_torch_functions.py")
-FACTORIES = re.compile(r"torch\.(arange|full|tensor|zeros|ones)\(")
+FACTORIES = re.compile(r"torch\.(arange|empty|full|tensor|zeros|ones)\(")
 IMPORTS = {"torch.": "import torch\n", "F.": "import torch.nn.functional as F\n"}
 HERE = str(Path(__file__).parent)
 

@@ -15,7 +15,11 @@ from jnn.export._program import Body, Equation, Value
 from jnn.export._statements import Assign, Statement
 from jnn.inspect import Place
 
-WRAPPING = {"add", "sub", "mul", "neg", "not", "shift_left", "convert_element_type", "reduce_sum", "cumsum"}
+WRAPPING = {
+    *("add", "add_any", "sub", "mul", "neg", "not", "square", "integer_pow", "pow", "shift_left", "dot_general"),
+    *("convert_element_type", "bitcast_convert_type", "scatter-add", "scatter-mul"),
+    *("reduce_sum", "reduce_prod", "cumsum", "cumprod", "reduce_window_sum"),
+}
 Rule = Callable[["Call"], str | list[str] | None]
 
 
@@ -48,7 +52,7 @@ class Writer:
         """How a value is written where it is read."""
         if not value.is_number and value not in self.names:
             raise Unsupported("a key of random numbers is used otherwise than to draw. Give the function none.")
-        return number(value.number) if value.is_number else self.names[value]
+        return number(value.number, value.dtype) if value.is_number else self.names[value]
 
     def as_tensor(self, value: Value) -> str:
         """How it is written where only a tensor can stand."""

@@ -62,6 +62,9 @@ def test_gradients_are_those_of_jnn(tmp_path):
 LOOPS = {
     "while": lambda x: jax.lax.while_loop(lambda c: c[0] < 4, lambda c: (c[0] + 1, c[1] * 1.5), (0, x)),
     "choice": lambda x: jax.lax.cond(x.sum() > 0, lambda x: x + 1, lambda x: x - 1, x),
+    "while, of a batch": jax.vmap(
+        lambda r: jax.lax.while_loop(lambda c: c[0].sum() < 9, lambda c: (2 * c[0] + 1, c[1] + 1), (jnp.abs(r), 0))
+    ),
     "switch": lambda x: jax.lax.switch((x.sum() > 0) * 2, [jnp.sin, jnp.cos, jnp.tanh], x),
     "reversed": lambda x: jax.lax.scan(lambda c, r: (c + r, (c * r, r)), x[0], x, reverse=True),
     "swapped": lambda x: jax.lax.fori_loop(0, 3, lambda i, c: (c[1] + i, c[0]), (x, 2 * x)),
@@ -86,6 +89,29 @@ INDICES = {
 }
 
 
+EDGES = {
+    "bases": lambda x: jnp.power(-2.0, jnp.round(x)),
+    "signs": lambda x: jnp.sign(jnp.where(x > 0.5, jnp.nan, x)),
+    "away from zero": lambda x: jax.lax.round(jnp.concatenate([x[0] * 9, jnp.array([8388609.0, 0.49999997, -0.5])])),
+    "equals": lambda x: jax.lax.top_k(jnp.maximum(jnp.repeat(x, 9, 1), 0), 20),
+    "unsigned": lambda x: _unsigned((x * 1e9).astype(jnp.int32).astype(jnp.uint32)),
+    "bits": lambda x: jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(x, jnp.uint32) >> 1, jnp.float32),
+    "narrow": lambda x: ((x * 999).astype(jnp.uint8), (x * 999).astype(jnp.int8), (x > 0) | jnp.maximum(x > 1, True)),
+    "window of integers": lambda x: jax.lax.reduce_window(
+        (x * 9).astype(jnp.int32), jnp.iinfo(jnp.int32).min, jax.lax.max, (2, 3), (1, 1), "SAME"
+    ),
+    "padding beside a window": lambda x: jax.lax.reduce_window(
+        x[None, :, :, None], -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 1, 1, 1), ((0, 0), (0, 0), (1, 1), (1, 0))
+    ),
+}
+
+
+def _unsigned(u):
+    row = jnp.full(u.shape[1], 3, u.dtype)
+    parts = [jnp.square(u), u**3, jnp.cumprod(u, 1), jnp.zeros_like(u).at[:, 1].add(u @ row), u.prod(1)[:, None] + u]
+    return jnp.concatenate(parts, 1).astype(jnp.float32)
+
+
 @pytest.mark.parametrize("name", LOOPS)
 def test_loops_and_choices(name, tmp_path):
     x = normal(4, 4)
@@ -96,6 +122,36 @@ def test_loops_and_choices(name, tmp_path):
 @pytest.mark.parametrize("name", INDICES)
 def test_indices_and_numbers(name, tmp_path):
     assert_same(INDICES[name], normal(4, 3), path=tmp_path, shapes=None)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_numbers_at_their_edges(name, tmp_path):
+    assert_same(EDGES[name], normal(4, 3), path=tmp_path, shapes=None)
+
+
+def test_a_scan_of_no_rows(tmp_path):
+    f = lambda x: jax.lax.scan(lambda c, r: (c + r, c * r), jnp.zeros(3), x)
+    module = module_of(lambda p, x: f(x), {}, normal(2, 3), path=tmp_path)
+    for n in (0, 2):
+        x = normal(n, 3)
+        for a, b in zip(module(torch.tensor(x)), f(x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_constant_of_a_double_keeps_its_digits(tmp_path):
+    with jax.enable_x64(True):
+        x = RNG.normal(size=3)
+        f = lambda p, x: x * jnp.float64(np.float32(0.1))
+        module = module_of(f, {}, x, path=tmp_path)
+        np.testing.assert_array_equal(module(torch.tensor(x)), f({}, x))
+
+
+def test_names_that_are_alike_or_a_modules_own(tmp_path):
+    p = {"a_b": 1.0, "a": {"b": 2.0}, "a_b_": 3.0, "modules": 4.0, "training": 5.0}
+    p = jax.tree.map(jnp.float32, p)
+    f = lambda p, x: x * p["a_b"] + p["a"]["b"] - x * x * p["a_b_"] + p["modules"] * p["training"]
+    x = normal(3)
+    np.testing.assert_allclose(module_of(f, p, x, path=tmp_path)(torch.tensor(x)).detach(), f(p, x), rtol=1e-6)
 
 
 def test_what_torch_has_no_word_for_is_named_with_its_line(tmp_path):

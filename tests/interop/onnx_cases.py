@@ -75,6 +75,15 @@ def not_zero(rng, *shape):
     return (rng.integers(1, 5, shape) * rng.choice([-1, 1], shape)).astype(np.int32)
 
 
+def some(rng, *shape):
+    """Of several dtypes, their ends among them."""
+    dtype = np.dtype(rng.choice(["float32", "uint8", "int32"]))
+    if dtype == np.float32:
+        return f32(rng, *shape)
+    ends = np.iinfo(dtype)
+    return rng.choice(np.array([ends.min, ends.min + 1, 3, ends.max], dtype), shape)
+
+
 def booleans(rng, *shape):
     return rng.integers(2, size=shape).astype(bool)
 
@@ -91,7 +100,7 @@ def reduction(make=f32, by_input=13) -> Case:
         v = version(rng, 13, 18, 21)
         how = {"keepdims": int(rng.integers(2))}
         if rng.integers(4) == 0:
-            return Call([make(rng, *shape)], how, version=v)
+            return Call([make(rng, *shape)], how | ({"noop_with_empty_axes": 1} if v >= by_input else {}), version=v)
         if v >= by_input:
             return Call([make(rng, *shape), i64(*axes)], how, version=v)
         return Call([make(rng, *shape)], how | {"axes": axes}, version=v)
@@ -166,7 +175,7 @@ def resize(rng):
     x, none = f32(rng, 1, 2, 4, 5), np.zeros(0, np.float32)
     if rng.integers(2):
         return Call([x, none, none, i64(1, 2, *rng.integers(2, 11, 2))], how)
-    return Call([x, none, np.array([1, 1, *rng.choice([0.5, 1.0, 1.5, 2.0, 3.0], 2)], np.float32)], how)
+    return Call([x, none, np.array([1, 1, *rng.choice([0.5, 1.0, 1.4, 1.5, 2.0, 3.0], 2)], np.float32)], how)
 
 
 def recurrent(gates: int) -> Case:
@@ -230,7 +239,7 @@ def slices(rng):
     axes = [int(a) for a in rng.choice(3, int(rng.integers(1, 4)), replace=False)]
     steps = [int(rng.choice([-2, -1, 1, 2])) for _ in axes]
     far = np.iinfo(np.int64)
-    starts = [int(rng.integers(-4, 4)) if s > 0 else int(rng.choice([-1, 2, far.max])) for s in steps]
+    starts = [int(rng.integers(-4, 4)) if s > 0 else int(rng.choice([-9, -1, 2, far.max])) for s in steps]
     ends = [int(rng.choice([-1, 2, far.max])) if s > 0 else int(rng.choice([-3, 0, far.min])) for s in steps]
     return Call([f32(rng, *shape), i64(*starts), i64(*ends), i64(*axes), i64(*steps)])
 
@@ -280,6 +289,7 @@ def elements(updates: bool) -> Case:
             if axis
             else rng.permuted(np.tile(np.arange(4)[:, None], (1, 3)), axis=0)[:2]
         )
+        where = where[: int(rng.integers(1, 4))] if axis else where[:, : int(rng.integers(1, 4))]
         x = f32(rng, *((3, 4) if axis else (4, 3)))
         more = [f32(rng, *where.shape)] if updates else []
         how = {"axis": axis} | ({"reduction": str(rng.choice(["none", "add", "mul", "max"]))} if updates else {})
@@ -306,12 +316,13 @@ def expand(rng):
 
 def top_k(rng):
     how = {"axis": int(rng.integers(-1, 2)), "largest": int(rng.integers(2))}
-    return Call([f32(rng, 4, 5), i64(int(rng.integers(1, 4)))], how, 1, 2)
+    x = f32(rng, 4, 5) if rng.integers(2) else rng.permutation(np.arange(-10, 10, dtype=np.int32)).reshape(4, 5)
+    return Call([x, i64(int(rng.integers(1, 4)))], how, 1, 2)
 
 
 def one_hot(rng):
     how = {"axis": int(rng.integers(-1, 2))}
-    return Call([rng.integers(-3, 3, (4,)).astype(np.int64), i64(3), np.array([0.5, 2], np.float32)], how, 0)
+    return Call([rng.integers(-5, 5, (6,)).astype(np.int64), i64(3), np.array([0.5, 2], np.float32)], how, 0)
 
 
 def quantized(back: bool) -> Case:
@@ -320,7 +331,10 @@ def quantized(back: bool) -> Case:
         scale = positive(rng, 3) if each else np.float32(0.1)
         zero = rng.integers(0, 9, 3 if each else ()).astype(np.uint8)
         x = rng.integers(0, 255, (2, 3, 4)).astype(np.uint8) if back else f32(rng, 2, 3, 4)
-        return Call([x, scale, zero], {"axis": 1})
+        if rng.integers(2):
+            return Call([x, scale, zero], {"axis": 1})
+        scale, zero = positive(rng, 2, 3, 2), rng.integers(0, 9, (2, 3, 2)).astype(np.uint8)
+        return Call([x, scale, zero], {"axis": 2, "block_size": 2})
 
     return case
 
@@ -343,7 +357,7 @@ CASES: dict[str, Case] = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     "Acosh": unary(above_one),
     "ArgMax": lambda rng: Call([f32(rng, 3, 4)], {"axis": int(rng.integers(-2, 2)), "keepdims": int(rng.integers(2))}),
-    "ArgMin": lambda rng: Call([f32(rng, 3, 4)], {"axis": int(rng.integers(-2, 2)), "keepdims": int(rng.integers(2))}),
+    "ArgMin": lambda rng: Call([some(rng, 3, 4)], {"axis": int(rng.integers(-2, 2)), "keepdims": int(rng.integers(2))}),
     "AveragePool": pool(True),
     "BatchNormalization": channel_norm(statistics=True),
     "BitShift": lambda rng: Call([rng.integers(0, 99, 4).astype(np.uint32)] * 2, {"direction": "RIGHT"}, 2),
@@ -393,7 +407,7 @@ CASES: dict[str, Case] = {
     "OneHot": one_hot,
     "PRelu": lambda rng: Call([f32(rng, 2, 3, 4), f32(rng, 3, 1)]),
     "Pad": pad,
-    "Pow": lambda rng: Call([positive(rng, 3, 4), np.float32(rng.choice([2, 0.5, -1]))]),
+    "Pow": lambda rng: Call([positive(rng, 3, 4), np.full((1,) * int(rng.integers(4)), rng.choice([2, 0.5, -1]), "f")]),
     "QuantizeLinear": quantized(back=False),
     "RNN": recurrent(1),
     "Range": lambda rng: Call([np.int64(int(rng.integers(-3, 3))), np.int64(7), np.int64(2)], {}, 0),

@@ -117,6 +117,69 @@ def body():
     return graph(nodes, ["i", "go", "before"], ["go_on", "after", "after"])
 
 
+@pytest.mark.parametrize(
+    ("name", "inputs", "attributes", "expected"),
+    [
+        ("ArgMin", [np.array([3, 0, 1], np.uint8)], {}, [1]),
+        ("ArgMin", [np.array([3, -(2**31), 1], np.int32)], {"keepdims": 0}, 1),
+        ("CumSum", [np.array([1, 1e8, 3]), np.array(0)], {"exclusive": 1}, [0, 1, 1e8]),
+        ("CumSum", [np.array([[1, np.inf, 3]]), np.array(-1)], {"exclusive": 1, "reverse": 1}, [[np.inf, 3, 0]]),
+        (
+            "DequantizeLinear",
+            [np.ones((2, 3), np.int8), np.array([[1.0, 2], [3, 4]])],
+            {"block_size": 2},
+            [[1, 1, 2], [3, 3, 4]],
+        ),
+        ("Flatten", [np.ones((0, 3, 2))], {}, np.ones((0, 6))),
+        ("GatherElements", [np.arange(12).reshape(4, 3), np.array([[1, -1]])], {"axis": 1}, [[1, 2]]),
+        ("Hardmax", [np.array([[[1.0, 1], [3, 3]]])], {"version": 11}, [[[0, 0], [1, 0]]]),
+        ("LpNormalization", [np.array([[0.0, 0], [3, -4]])], {"p": 2}, [[0, 0], [0.6, -0.8]]),
+        (
+            "OneHot",
+            [np.array([-1, 3, -4, 0]), np.array(3), np.array([0, 1])],
+            {},
+            [[0, 0, 1], [0] * 3, [0] * 3, [1, 0, 0]],
+        ),
+        ("Pow", [np.array([1.0, 2]), np.array([[2.0]])], {}, [[1, 4]]),
+        ("ReduceSumSquare", [np.array([-3.0, 4])], {"noop_with_empty_axes": 1}, [9, 16]),
+        ("Resize", [np.ones((1, 5)), None, np.array([1, 1.4])], {}, np.ones((1, 7))),
+        (
+            "Resize",
+            [np.array([[10, 200]], np.uint8), None, np.array([1.0, 2])],
+            {"mode": "linear"},
+            [[10, 57, 152, 200]],
+        ),
+        ("Slice", [np.arange(5), np.array([-9]), np.array([-9]), np.array([0]), np.array([-1])], {}, [0]),
+        ("TopK", [np.array([3, 0, 1], np.uint8), np.array(2)], {"largest": 0}, [0, 1]),
+    ],
+)
+def test_operators_hold_at_their_edges(name, inputs, attributes, expected):
+    single = lambda x: x.astype(np.float32) if x is not None and x.dtype == np.float64 else x
+    first, *rest = map(single, inputs)
+    for x in (first, jnp.asarray(first)):
+        found = OPERATORS[name](x, *rest, **attributes)
+        found = found[0] if isinstance(found, tuple) else found
+        assert found.shape == np.shape(expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_an_output_without_a_name_is_no_input():
+    weights = {"w": np.ones((1, 4, 1)), "r": np.ones((1, 4, 1)), "most": np.float32(0.1)}
+    nodes = [
+        ("LSTM", ["x", "w", "r"], ["", "h"], {"hidden_size": 1}),
+        ("Clip", ["h", "", "most"], ["y"], {}),
+    ]
+    (y,) = run(graph(nodes, ["x"], ["y"], **weights), {"x": jnp.ones((2, 1, 1))}, 21, OPERATORS)
+    assert y.shape == (1, 1, 1)
+
+
+def test_what_is_behind_the_end_of_a_row_is_not_there():
+    x = jnp.array([1.0, jnp.nan]).reshape(2, 1, 1)
+    outputs, last = OPERATORS["RNN"](x, np.ones((1, 1, 1)), np.ones((1, 1, 1)), None, np.array([1]), hidden_size=1)
+    np.testing.assert_allclose(outputs.ravel(), [np.tanh(1), 0], rtol=1e-6)
+    np.testing.assert_allclose(last.ravel(), np.tanh(1), rtol=1e-6)
+
+
 def test_parameters_are_the_floats_that_something_is_learnt_of():
     nodes = [
         ("Identity", ["table"], ["same"], {}),

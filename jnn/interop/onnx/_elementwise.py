@@ -49,10 +49,10 @@ def mod(a: Array, b: Array, *, fmod: int = 0) -> Array:
 
 def power(a: Array, b: Array) -> Array:
     """In the dtype of the base; a whole exponent that is known has a gradient everywhere."""
-    if is_known(b) and not is_known(a) and b.size == 1 and float(b.reshape(())) == int(b.reshape(())):
-        return a ** int(b.reshape(()))
     dtype = a.dtype
     a, b = together(a, b)
+    if is_known(b) and not is_known(a) and b.size == 1 and float(b.reshape(())) == int(b.reshape(())):
+        return a ** int(b.reshape(()))
     return library(a, b).power(a, b).astype(dtype)
 
 
@@ -96,19 +96,22 @@ def quantize_linear(
 ) -> Array:
     dtype = np.dtype(np.uint8) if zero is None else zero.dtype
     info = jnp.iinfo(dtype)
-    scale, zero = _along(scale, x, axis), 0 if zero is None else _along(zero, x, axis).astype(np.int32)
+    scale = _along(scale, x, axis, block_size)
+    zero = 0 if zero is None else _along(zero, x, axis, block_size).astype(np.int32)
     return jnp.clip(jnp.round(x / scale) + zero, info.min, info.max).astype(dtype)
 
 
 def dequantize_linear(
     x: Array, scale: Array, zero: Array | None = None, *, axis: int = 1, block_size: int = 0
 ) -> Array:
-    wide = x.astype(np.int32) - (0 if zero is None else _along(zero, x, axis).astype(np.int32))
-    return wide.astype(scale.dtype) * _along(scale, x, axis)
+    wide = x.astype(np.int32) - (0 if zero is None else _along(zero, x, axis, block_size).astype(np.int32))
+    return wide.astype(scale.dtype) * _along(scale, x, axis, block_size)
 
 
-def _along(scale: Array, x: Array, axis: int) -> Array:
-    """One number for all, or one for each along an axis."""
+def _along(scale: Array, x: Array, axis: int, block: int) -> Array:
+    """One number for all, or one for each along an axis, or for each block along it."""
+    if block:
+        return library(scale).repeat(scale, block, axis)[tuple(map(slice, x.shape))]  # the last may be less than whole
     return scale.reshape([-1 if scale.ndim and i == axis % x.ndim else 1 for i in range(x.ndim)])
 
 

@@ -18,11 +18,20 @@ def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
 
 
 def gather_elements(x: Array, indices: Array, *, axis: int = 0) -> Array:
-    return library(x, indices).take_along_axis(x, library(indices).mod(indices, x.shape[axis]), axis)
+    return library(x, indices).asarray(x)[_elements(x, indices, axis)]
+
+
+def _elements(x: Array, indices: Array, axis: int) -> tuple[Array, ...]:
+    """Of each axis its own index, to broadcast with the others: along one the given ones, of which there may be less
+    than x has, along others the first of x."""
+    axis = axis_of(axis, x)
+    own = [np.arange(n).reshape([-1 if j == i else 1 for j in range(x.ndim)]) for i, n in enumerate(indices.shape)]
+    return *own[:axis], library(indices).mod(indices, x.shape[axis]), *own[axis + 1 :]
 
 
 def gather_nd(x: Array, indices: Array, *, batch_dims: int = 0) -> Array:
-    return x[(*_batches(indices, batch_dims), *library(indices).moveaxis(indices, -1, 0))]
+    where = (*_batches(indices, batch_dims), *library(indices).moveaxis(indices, -1, 0))
+    return library(x, indices).asarray(x)[where]
 
 
 def _batches(indices: Array, batch_dims: int) -> list[np.ndarray]:
@@ -32,10 +41,7 @@ def _batches(indices: Array, batch_dims: int) -> list[np.ndarray]:
 
 
 def scatter_elements(x: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none") -> Array:
-    axis = axis_of(axis, x)
-    where = [np.arange(n).reshape([-1 if j == i else 1 for j in range(x.ndim)]) for i, n in enumerate(indices.shape)]
-    where[axis] = library(indices).mod(indices, x.shape[axis])
-    return _scattered(x, tuple(where), updates, reduction)
+    return _scattered(x, _elements(x, indices, axis), updates, reduction)
 
 
 def scatter_nd(x: Array, indices: Array, updates: Array, *, reduction: str = "none") -> Array:
@@ -48,8 +54,10 @@ def _scattered(x: Array, where: Any, updates: Array, reduction: str) -> Array:
 
 
 def one_hot(indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Array:
+    """All off where an index is out of bounds."""
     (n,) = integers("OneHot", "the depth", depth)
-    hot = library(indices).expand_dims(library(indices).mod(indices, n), -1) == np.arange(n)
+    places = library(indices).where(indices < 0, indices + n, indices)
+    hot = library(indices).expand_dims(places, -1) == np.arange(n).reshape((1,) * indices.ndim + (n,))
     return library(hot).moveaxis(library(hot, values).where(hot, values[1], values[0]), -1, axis)
 
 

@@ -83,7 +83,10 @@ def _affine(y: Array, scale: Array, bias: Array | None) -> Array:
 
 
 def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
-    return x / jnp.linalg.norm(x, p, axis, keepdims=True)
+    """By the sum of absolute values, or the root of that of squares; zeros stay zeros."""
+    total = (abs(x) if p == 1 else x * x).sum(axis, keepdims=True)
+    norm = jnp.where(total == 0, 1, total)
+    return x / (norm if p == 1 else jnp.sqrt(norm))
 
 
 def local_response_normalization(

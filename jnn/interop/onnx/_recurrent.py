@@ -165,7 +165,9 @@ def _scan(
     def one(carry: Carry, now: tuple[Array, Array]) -> tuple[Carry, Array]:
         read, is_there = now
         new = step(carry, read, r, b[1])
-        return tuple(jnp.where(is_there, a, old) for a, old in zip(new, carry, strict=True)), new[0] * is_there
+        return tuple(jnp.where(is_there, a, old) for a, old in zip(new, carry, strict=True)), jnp.where(
+            is_there, new[0], 0
+        )
 
     end, outputs = jax.lax.scan(one, begin, (x @ w.T + b[:1], there), reverse=backwards)
     return outputs, end

@@ -18,9 +18,8 @@ def _reduce(of: Callable[[Array, Any, bool], Array]) -> Reduction:
 
     def operator(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
         along = None if axes is None else as_list("a reduction", axes)
-        if not along and noop_with_empty_axes:
-            return x
-        return of(x, tuple(along) if along else None, bool(keepdims))
+        nothing = () if noop_with_empty_axes else None
+        return of(x, tuple(along) if along else nothing, bool(keepdims))
 
     return operator
 
@@ -37,13 +36,18 @@ def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: in
 
 
 def arg_min(x: Array, **how: int) -> Array:
-    return arg_max(-x, **how)
+    return arg_max(_turned(x), **how)
+
+
+def _turned(x: Array) -> Array:
+    """In the opposite order; integers without overflow."""
+    return ~x if jnp.issubdtype(x.dtype, jnp.integer) else -x
 
 
 def top_k(x: Array, k: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Array, Array]:
     (n,) = integers("TopK", "k", k)
     moved = jnp.moveaxis(x, axis, -1)
-    _, where = jax.lax.top_k(moved if largest else -moved, n)
+    _, where = jax.lax.top_k(moved if largest else _turned(moved), n)
     values = jnp.take_along_axis(moved, where, -1)
     return jnp.moveaxis(values, -1, axis), jnp.moveaxis(where, -1, axis)
 
@@ -52,7 +56,10 @@ def cumulative_sum(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 
     (along,) = integers("CumSum", "the axis", axis)
     flip = library(x).flip
     x = flip(x, along) if reverse else x
-    y = x.cumsum(along, dtype=x.dtype) - (x if exclusive else 0)
+    y = x.cumsum(along, dtype=x.dtype)
+    if exclusive:  # each is the sum before it: a difference would lose digits
+        before = [(int(axis == along % x.ndim), 0) for axis in range(x.ndim)]
+        y = library(x).pad(y, before)[tuple(map(slice, x.shape))]
     return flip(y, along) if reverse else y
 
 
@@ -66,6 +73,13 @@ def _over_the_rest(of: Callable[..., Array]) -> Callable[..., Array]:
         return of(x, tuple(range(along, x.ndim)))
 
     return operator
+
+
+def hardmax(x: Array, axis: int | tuple[int, ...]) -> Array:
+    """1 for the first of the greatest, over one axis, or over several that are the last ones."""
+    if isinstance(axis, tuple):
+        return hardmax(x.reshape(*x.shape[: axis[0]], -1), -1).reshape(x.shape)
+    return jax.nn.one_hot(x.argmax(axis), x.shape[axis], axis=axis, dtype=x.dtype)
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -105,7 +119,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "CumSum": cumulative_sum,
     "Einsum": einsum,
     "Gemm": gemm,
-    "Hardmax": _over_the_rest(lambda x, axis: jax.nn.one_hot(x.argmax(axis), x.shape[axis], axis=axis, dtype=x.dtype)),
+    "Hardmax": _over_the_rest(hardmax),
     "LogSoftmax": _over_the_rest(jax.nn.log_softmax),
     "MatMul": matmul,
     "ReduceL1": _reduce(lambda x, axes, keep: abs(x).sum(axes, keepdims=keep)),

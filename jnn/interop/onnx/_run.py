@@ -54,7 +54,8 @@ def run(graph: Graph, values: Mapping[str, Array], version: int, operators: Mapp
         except Exception as error:
             error.add_note(f"in {node.operator} of node {node.name!r}, operator set {version}")
             raise
-        scope |= zip(node.outputs, results if isinstance(results, tuple | list) else [results], strict=False)
+        made = zip(node.outputs, results if isinstance(results, tuple | list) else [results], strict=False)
+        scope |= {name: x for name, x in made if name}  # without one it is left out, as an input without one is
     return [scope[name] for name in graph.outputs]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,8 +36,7 @@ def reshape(x: Array, shape: Array, *, allowzero: int = 0) -> Array:
 
 
 def flatten(x: Array, *, axis: int = 1) -> Array:
-    before = int(np.prod(x.shape[:axis]))
-    return x.reshape(before, x.size // before if before else 0)
+    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
 
 def squeeze(x: Array, axes: Any = None) -> Array:
@@ -68,8 +68,8 @@ def slice_(x: Array, starts: Array, ends: Array, axes: Array | None = None, step
     for axis, low, high, step in zip(along, begin, end, by, strict=True):
         n = x.shape[axis]
         if step < 0:  # in Python -1 would be the last element, where the graph means that which is before the first
-            stop = high + n if high < 0 else high
-            where[axis] = slice(low, None if stop < 0 else stop, step)
+            first, stop = (end + n if end < 0 else end for end in (low, high))
+            where[axis] = slice(max(first, 0), None if stop < 0 else stop, step)
         else:
             where[axis] = slice(low, high, step)
     return x[tuple(where)]

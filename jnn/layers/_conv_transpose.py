@@ -72,7 +72,7 @@ def conv_transpose(
     Learning", Dumoulin and Visin, 2016.
 
     Args:
-      p: {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}, the bias optional.
+      p: {"w": (*kernel, c_in / groups, c_out), "b": (c_out,)}, the bias optional; w may be of `quantize_weight`.
       x: (..., *spatial, c_in), floating point.
       stride: by how much it enlarges, one int or one per spatial axis.
       padding: how much of the full output, (spatial - 1) * stride + dilation * (kernel - 1) + 1, is cut off:

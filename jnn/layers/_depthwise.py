@@ -64,7 +64,8 @@ def depthwise_conv(
     See "Rigid-Motion Scattering for Image Classification", Sifre, 2014.
 
     Args:
-      p: {"w": (*kernel, 1, channels * multiplier), "b": (channels * multiplier,)}, the bias optional.
+      p: {"w": (*kernel, 1, channels * multiplier), "b": (channels * multiplier,)}, the bias optional; w may
+        be of `quantize_weight`.
       x: (..., *spatial, channels), floating point.
       stride, padding, dilation: as in `conv`.
 

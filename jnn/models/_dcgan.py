@@ -143,7 +143,7 @@ def dcgan_discriminator(
     """
     checks.params("dcgan_discriminator", p, "layer1")
     checks.floats("dcgan_discriminator", x, ndim=3)
-    checks.params("dcgan_discriminator", p["layer1"]["conv"], "w", what="params['layer1']['conv']")
+    checks.params("dcgan_discriminator", p["layer1"]["conv"], "w", what="params['layer1']['conv']", quantized=True)
     side = 4 * 2 ** (len(p) - 1)
     checks.trailing("dcgan_discriminator", x, (side, side, weight_shape(p["layer1"]["conv"]["w"])[-2]))
     seen: Stats = {}

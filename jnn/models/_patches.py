@@ -11,5 +11,5 @@ from jnn.param import Params
 
 def patches(p: Params, x: jax.Array) -> jax.Array:
     """Patch embedding: the convolution whose stride is its kernel; (..., y, x, c) -> (..., rows, columns, d)."""
-    checks.params("patches", p, "w", may=("b",))
+    checks.params("patches", p, "w", may=("b",), quantized=True)
     return conv(p, x, stride=weight_shape(p["w"])[:2], padding="VALID")

@@ -53,7 +53,7 @@ def _stage_stride(i: int) -> int:
 
 def stem_stride(stem: Params) -> int:
     """2 of a stem of 7x7, for large images, and 1 of any other."""
-    checks.params("conv", stem["conv"], "w", may=("b",))
+    checks.params("conv", stem["conv"], "w", may=("b",), quantized=True)
     return 2 if weight_shape(stem["conv"]["w"])[0] == 7 else 1
 
 

@@ -158,5 +158,5 @@ def edsr(p: Params, x: jax.Array, *, residual_scale: float = 1.0) -> jax.Array:
 
 def _enlarged(p: Params, x: jax.Array, channels: int) -> jax.Array:
     """Sub-pixel convolution: to so many channels of a larger image."""
-    checks.params("conv", p, "w", may=("b",))
+    checks.params("conv", p, "w", may=("b",), quantized=True)
     return pixel_shuffle(conv(p, x), math.isqrt(weight_shape(p["w"])[-1] // channels))

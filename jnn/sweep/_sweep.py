@@ -240,8 +240,8 @@ def _column(name: str, found: list[Any]) -> np.ndarray:
         return np.array(found, jnp.result_type(float))
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"Sweep.begin: expected numbers, or arrays of one shape, as {name!r}; found {found!r:.200}. What is no number "
-            "is a Structure of the space of `search`, or a Sweep of its own."
+            f"Sweep.begin: expected numbers, or arrays of one shape, as {name!r}; found {found!s:.200}. What is no "
+            "number is a Structure of the space of `search`, or a Sweep of its own."
         ) from error
 
 

@@ -203,7 +203,7 @@ def test_what_are_no_points():
         sweep.begin(small.points(1)[0])
     with pytest.raises(ValueError, match=r"found 2 points of \['a'\] and others of \['b'\], and 2 seeds"):
         sweep.begin([{"a": 1.0}, {"b": 1.0}])
-    with pytest.raises(ValueError, match="expected numbers, or arrays of one shape, as 'dropout'; found .*'some'"):
+    with pytest.raises(ValueError, match="expected numbers, or arrays of one shape, as 'dropout'; found"):
         sweep.begin(small.points(2, dropout="some"))
 
 

@@ -85,8 +85,7 @@ def check_observed(name: str, path: str, gram: jax.Array) -> None:
     """Raises unless what a map met are numbers, and some."""
     if not isinstance(gram, jax.core.Tracer) and not (bool(jnp.isfinite(gram).all()) and bool(gram.any())):
         raise ValueError(
-            f"{name}: {path} was not observed: its inputs were none, all 0, or no numbers. Leave it out by "
-            "where=[...], or observe inputs that reach it."
+            f"{name}: {path} was not observed: its inputs were none, all 0, or no numbers. Observe some that reach it."
         )
 
 

@@ -11,7 +11,7 @@ import jax
 from jax.extend.core import Literal
 
 from jnn.export._program import CALLS
-from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, input_shapes
+from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, check_arguments, input_shapes
 from jnn.inspect import scan_sizes
 from jnn.param import Params
 
@@ -41,6 +41,7 @@ def onnx(
       ValueError: shapes that do not fit, or what jax2onnx cannot convert, in its own words.
       ImportError: jax2onnx is missing.
     """
+    check_arguments("export.onnx", f, p)
     specs = input_shapes("export.onnx", inputs, shapes)
     try:
         from jax2onnx import to_onnx  # type: ignore[import-not-found,unused-ignore]

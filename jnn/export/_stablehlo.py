@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 
 from jnn.data import write_safetensors
-from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, input_shapes, weights_beside
+from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, check_arguments, input_shapes, weights_beside
 from jnn.files import writing
 from jnn.optional import optional
 from jnn.param import Params, flatten
@@ -51,6 +51,7 @@ def stablehlo(
       The path.
 
     Raises:
+      TypeError: p is a spec, or an input no array.
       ValueError: shapes that do not fit, a platform that JAX does not know, or a function that holds for fixed sizes
         alone; says what to give.
       ImportError: `flatbuffers` is missing, by which JAX writes and reads such files.
@@ -68,6 +69,9 @@ def stablehlo(
     optional("flatbuffers", "export")
     if not platforms or {*platforms} - {*PLATFORMS}:
         raise ValueError(f"export.stablehlo: expected platforms of {', '.join(PLATFORMS)}, found {[*platforms]}.")
+    if weights not in ("inside", "beside"):
+        raise ValueError(f"export.stablehlo: expected weights 'inside' or 'beside', found {weights!r}.")
+    check_arguments("export.stablehlo", f, p)
     path, specs = Path(path), input_shapes("export.stablehlo", inputs, shapes)
     flat = flatten(p)
     apply, args = by_paths(f, p), [jax.tree.map(_abstract, flat), *specs]

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jnn import backend
+from jnn import backend, checks
 from jnn.param import Params, flatten
 
 ANYWHERE, ONNX = "any", "onnx"  # the first has no formulations of its own: those that run on all backends
@@ -20,8 +20,15 @@ def input_shapes(name: str, inputs: Sequence[Any], shapes: Shapes) -> tuple[jax.
     """Shapes and dtypes of inputs, with free axes by their names.
 
     Raises:
+      TypeError: an input is no array.
       ValueError: a shape does not fit its input, or they are not as many; says which.
     """
+    for i, x in enumerate(inputs, 1):
+        if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+            raise TypeError(
+                f"{name}: expected arrays as inputs, or jax.ShapeDtypeStruct(shape, dtype), found "
+                f"{checks.describe(x)} as number {i}. The order is function, parameters, inputs."
+            )
     given = shapes if isinstance(shapes, tuple) else (shapes,) * len(inputs)
     if len(given) != len(inputs):
         raise ValueError(f"{name}: expected a shape for each of {len(inputs)} inputs, found {len(given)}: {given!r}.")
@@ -36,6 +43,14 @@ def input_shapes(name: str, inputs: Sequence[Any], shapes: Shapes) -> tuple[jax.
             f"'b, ...', or None for an input all of whose axes are fixed. ({error})"
         ) from error
     return specs
+
+
+def check_arguments(name: str, f: Any, p: Any) -> None:
+    """Raises TypeError unless a function and parameters are given, and no spec."""
+    if not callable(f):
+        raise TypeError(f"{name}: expected a function of (p, *inputs), found {checks.describe(f)}.")
+    for path, x in flatten(p).items():
+        checks.array(name, x, f"params[{path!r}]")
 
 
 @contextlib.contextmanager

@@ -153,5 +153,9 @@ def test_a_function_inside_equinox_is_the_function_and_trains():
 def test_bad_input_is_one_clear_error():
     with pytest.raises(TypeError, match="expected a module or what makes one of a key, found one of int"):
         from_equinox(lambda key: 3)
+    with pytest.raises(
+        TypeError, match=r"expected a state as eqx\.nn\.make_with_state gives it, found ndarray\. An example"
+    ):
+        from_equinox(eqx.nn.Linear(2, 3, key=KEY), np.ones((4, 2)))
     with pytest.raises(ValueError, match="no path fits 'fc'"):
         from_equinox(eqx.nn.Linear(2, 3, key=KEY), axes={"fc": "out <- in"})

@@ -9,7 +9,16 @@ from typing import Any, Literal
 import jax
 
 from jnn.data import write_safetensors
-from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, check_arguments, input_shapes, weights_beside
+from jnn.export._traced import (
+    Shapes,
+    any_sizes,
+    anywhere,
+    by_paths,
+    check_another_batch,
+    check_arguments,
+    input_shapes,
+    weights_beside,
+)
 from jnn.files import writing
 from jnn.optional import optional
 from jnn.param import Params, flatten
@@ -80,6 +89,7 @@ def stablehlo(
     with any_sizes("export.stablehlo"):
         whole = jax.jit(apply if tuple(platforms) == ("cpu",) else anywhere(apply))
         exported = jax.export.export(whole, platforms=platforms)(*args)
+    check_another_batch("export.stablehlo", f, p, inputs, specs)
     with writing(path) as file:
         file.write(exported.serialize(vjp_order=vjp_order))
     if weights == "beside":

@@ -65,6 +65,24 @@ def any_sizes(name: str) -> Iterator[None]:
         ) from error
 
 
+def check_another_batch(
+    name: str, f: Callable[..., Any], p: Params, inputs: Sequence[Any], specs: Sequence[Any]
+) -> None:
+    """Raises ValueError unless a function holds for a row more: JAX traces `x.reshape(5, -1)` of a free axis, too."""
+    free = next((str(x.shape[0]) for x in specs if x.shape and jax.export.is_symbolic_dim(x.shape[0])), None)
+    if free is None or not free.isidentifier() or any(jax.export.is_symbolic_dim(n) for x in inputs for n in x.shape):
+        return
+    longer = lambda x, spec: tuple(n + (str(axis) == free) for n, axis in zip(x.shape, spec.shape, strict=True))
+    rows = [jax.ShapeDtypeStruct(longer(x, spec), x.dtype) for x, spec in zip(inputs, specs, strict=True)]
+    try:
+        jax.eval_shape(f, p, *rows)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: the function holds for {inputs[0].shape[0]} rows, and not for one more. Take sizes from x.shape, "
+            f"or give shapes=None for the sizes that inputs have. ({str(error).splitlines()[0]})"
+        ) from error
+
+
 def by_paths(f: Callable[..., Any], p: Params) -> Callable[..., Any]:
     """The function of parameters by path, in place of nested ones; its outputs as `plain` has them."""
     tree, paths = jax.tree.structure(p), [*flatten(p)]

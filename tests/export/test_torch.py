@@ -109,6 +109,9 @@ def test_what_torch_has_no_word_for_is_named_with_its_line(tmp_path):
     of_jax = lambda p, x: jax.numpy.linalg.svd(x)[1]  # no frame of it is the user's
     with pytest.raises(ValueError, match=r"the primitive 'svd', at export/test_torch\.py:\d+"):
         export.torch(of_jax, {}, normal(2, 3), path=tmp_path / "model.py")
+    of_two = lambda p, x: x.reshape(2, 3)
+    with pytest.raises(ValueError, match=r"holds for 2 rows, and not for one more\. Take sizes from x\.shape"):
+        export.torch(of_two, {}, normal(2, 3), path=tmp_path / "model.py")
     with pytest.raises(ValueError, match=r"a file that Python imports, such as my_net\.py, found 'my-net\.py'"):
         export.torch(noisy, {}, normal(2, 3), path=tmp_path / "my-net.py")
     with pytest.raises(TypeError, match=r"params\['w'\], found jnn\.Param\. That is a spec"):

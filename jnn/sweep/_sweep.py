@@ -25,7 +25,7 @@ from jnn.data import Batches, in_order
 from jnn.metrics import merge
 from jnn.param import Spec, check_spec
 from jnn.program import Program
-from jnn.sweep._members import Members, packed
+from jnn.sweep._members import Members, check_points, column, packed
 from jnn.sweep._over import mesh_of, over_members, put
 from jnn.sweep._programs import Named, Optimizer, Order, first_state, measured, noise_key, updated
 from jnn.train import LossFn, Metrics, Step, TrainState, check_loss, check_options, make_step
@@ -110,8 +110,8 @@ class Sweep:
           ValueError: there are no points, they have other names than the first, or not as many seeds.
         """
         seeds = list(range(len(points))) if seeds is None else list(seeds)
-        _check_points(points, seeds)
-        values = {name: _column(name, [point[name] for point in points]) for name in sorted(points[0])}
+        check_points(points, seeds)
+        values = {name: column(name, [point[name] for point in points]) for name in sorted(points[0])}
         seed = np.array(seeds, np.uint32)
         rows = self._packed(len(points))
         own = jax.tree.map(lambda x: x[rows], (values, seed))
@@ -222,27 +222,6 @@ def _check(loss: Any, optimizer: Any, block: int | None, options: dict[str, Any]
         )
     if block is not None and (block < 1 or block & (block - 1)):
         raise ValueError(f"Sweep: expected a block that is a power of two, found {block}.")
-
-
-def _check_points(points: Sequence[Mapping[str, Any]], seeds: list[int]) -> None:
-    expected = "Sweep.begin: expected one or more points of the same names, with a seed each; found"
-    if isinstance(points, Mapping):
-        raise ValueError(f"{expected} a single one of {sorted(points)}. Put it into a list: [point].")
-    names = sorted({tuple(sorted(point)) for point in points})
-    if len(names) != 1 or len(seeds) != len(points):
-        of = " and others of ".join(str(list(own)) for own in names) or "no names"
-        raise ValueError(f"{expected} {len(points)} points of {of}, and {len(seeds)} seeds.")
-
-
-def _column(name: str, found: list[Any]) -> np.ndarray:
-    """A hyperparameter of all members."""
-    try:
-        return np.array(found, jnp.result_type(float))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Sweep.begin: expected numbers, or arrays of one shape, as {name!r}; found {found!s:.200}. What is no "
-            "number is a Structure of the space of `search`, or a Sweep of its own."
-        ) from error
 
 
 def _values(metrics: Metrics, n: int, alive: Any) -> dict[str, np.ndarray]:

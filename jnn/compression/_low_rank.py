@@ -51,7 +51,7 @@ def low_rank(
 
     Raises:
       TypeError: spec is none, such as params.
-      ValueError: no linear map fits, p lacks one, or not one of rank and energy is given.
+      ValueError: no linear map fits, p lacks one, not one of rank and energy is given, or a second moment is of none.
 
     >>> from jnn import init
     >>> from jnn.models import mlp, mlp_spec
@@ -70,6 +70,11 @@ def low_rank(
         ranks = dict.fromkeys(chosen, rank or 0)
     ranks = {path: r for path, r in ranks.items() if _smaller(chosen[path], r)}
     moments = second_moments or {}
+    maps = linear_maps("low_rank", spec)
+    if strange := [path for path in moments if path not in maps]:
+        raise ValueError(
+            f"low_rank: found a second moment of {strange[0]!r}, which is no linear map. There are: {', '.join(maps)}."
+        )
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         return _factored(w, param, ranks[path], moments.get(path)) if path in ranks else w

@@ -37,8 +37,8 @@ def gradual_pruning(
 ) -> optax.GradientTransformation:
     """Gradual magnitude pruning, as a transformation for Optax: the least weights become 0, by a schedule, and stay so.
 
-    It stands last: `optax.chain(optax.adamw(1e-3), gradual_pruning(...))`. See "To Prune, or Not to Prune: Exploring
-    the Efficacy of Pruning for Model Compression", Zhu and Gupta, 2017.
+    It stands last, `optax.chain(optax.adamw(1e-3), gradual_pruning(...))`: before another it prunes nothing. See "To
+    Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression", Zhu and Gupta, 2017.
 
     Args:
       schedule: the number of updates before this one -> the share that is pruned.
@@ -50,6 +50,7 @@ def gradual_pruning(
       The transformation, whose state is a `PruningState`.
 
     Raises:
+      TypeError: the schedule is none, or spec is none, such as params.
       ValueError: no weight fits, or `every` is not 1 or more.
 
     >>> import optax
@@ -64,6 +65,11 @@ def gradual_pruning(
     import optax  # takes a while
 
     checks.count("gradual_pruning", "every", every)
+    if not callable(schedule):
+        raise TypeError(
+            f"gradual_pruning: expected a schedule, found {schedule!r}. Give one such as "
+            "cubic_sparsity(0.9, begin=100, end=1000), or one_shot_sparsity(0.9)."
+        )
     chosen = chosen_weights("gradual_pruning", spec, where)
 
     def init(params: Params) -> PruningState:
@@ -93,6 +99,9 @@ def keep_pruned(masks: Masks) -> optax.GradientTransformation:
     Returns:
       The transformation, whose state is the masks.
 
+    Raises:
+      TypeError: a mask is no array.
+
     >>> import optax
     >>> p = {"w": jnp.array([3.0, 1.0])}
     >>> sgd = optax.chain(optax.sgd(1.0), keep_pruned({"w": jnp.array([True, False])}))
@@ -101,6 +110,9 @@ def keep_pruned(masks: Masks) -> optax.GradientTransformation:
     [2.0, 0.0]
     """
     import optax  # takes a while
+
+    for path, mask in flatten(masks).items():
+        checks.array("keep_pruned", mask, f"masks[{path!r}]")
 
     def update(updates: Params, state: Masks, params: Params | None = None) -> tuple[Params, Masks]:
         return _zeroing(updates, _needed("keep_pruned", params), state), state

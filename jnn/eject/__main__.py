@@ -11,7 +11,7 @@ from jnn.eject._eject import PLATFORMS, eject
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the file; returns the process's exit code: 2 where a function cannot be written out."""
+    """Writes the file; returns the process's exit code: 2 where a function cannot be written out, or its file."""
     parser = argparse.ArgumentParser("python -m jnn.eject", description="Functions as one file that needs no jnn.")
     parser.add_argument("functions", nargs="+", help="such as jnn.models.transformer, or my.module:function")
     parser.add_argument("--backend", choices=PLATFORMS, help="whose formulations are written (this machine's)")
@@ -24,8 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if given.output is None:
         print(text, end="")
-    else:
+        return 0
+    try:
         given.output.write_text(text)
+    except OSError as error:
+        print(f"error: eject: {given.output} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -46,6 +46,8 @@ def eject(*targets: Target, platform: str | None = None) -> str:
     platform = platform or jax.default_backend()
     if platform not in PLATFORMS:
         raise ValueError(f"eject: expected a platform of {', '.join(PLATFORMS)}, found {platform!r}.")
+    if not targets:
+        raise ValueError("eject: expected one or more functions, found none.")
     roots = [_symbol(target) for target in targets]
     library = Library({"jnn", *(symbol.module.split(".")[0] for symbol in roots)})
     roots = [*dict.fromkeys(_defined(library, symbol) for symbol in roots)]
@@ -60,13 +62,26 @@ def eject(*targets: Target, platform: str | None = None) -> str:
 def _symbol(target: Target) -> Symbol:
     """Where a target is looked up."""
     if not isinstance(target, str):
-        return Symbol(target.__module__, target.__qualname__)
+        return _symbol_of(target)
     module, colon, name = target.partition(":")
     if not colon:
         module, _, name = target.rpartition(".")
-    if not module or not name or not is_module(module):
+    expected = f"eject: expected a function such as jnn.models.transformer or my.module:function, found {target!r}"
+    if not module or not name:
+        raise ValueError(f"{expected}.")
+    if not is_module(module):
+        advice = "A file work/model.py is the module work.model, of the folder in which Python starts."
+        raise ValueError(f"{expected}, and no module {module!r}. {advice}")
+    return Symbol(module, name)
+
+
+def _symbol_of(target: Any) -> Symbol:
+    """Where a function is looked up."""
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
+    if module in (None, "__main__") or not name.isidentifier():
         raise ValueError(
-            f"eject: expected a function such as jnn.models.transformer or my.module:function, found {target!r}."
+            f"eject: expected a function at the top level of a module, where its source is found by its name; found "
+            f"{target!r}. Put it into a file of its own, and give 'my.module:function'."
         )
     return Symbol(module, name)
 
@@ -74,8 +89,11 @@ def _symbol(target: Target) -> Symbol:
 def _defined(library: Library, symbol: Symbol) -> Symbol:
     """The symbol of the module that defines it."""
     found = library.resolve(symbol.module, symbol.name)
-    if found is None or not found.name:
+    if found is None:
         raise ValueError(f"eject: expected a function, found {symbol}.")
+    if not found.name:
+        module = found.module
+        raise ValueError(f"eject: expected a function, found the module {module}. Say which: {module}:function.")
     return found
 
 

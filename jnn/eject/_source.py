@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
+import difflib
 import functools
 import importlib.util
 from collections import Counter
@@ -112,7 +113,9 @@ class Library:
                 f"eject: line {line} of {module} binds {name!r} by unpacking, or in a loop or a `with`. Give it a "
                 f"statement of its own: {name} = ..."
             )
-        raise ValueError(f"eject: nothing in the source of {module} binds {name!r}.")
+        near = difflib.get_close_matches(name, source.bound, n=1)
+        advice = f" Do you mean {near[0]}?" if near else ""
+        raise ValueError(f"eject: nothing in the source of {module} binds {name!r}.{advice}")
 
     def _imported(self, module: str, statement: ast.Import | ast.ImportFrom, name: str) -> Symbol | None:
         alias = next(alias for alias in statement.names if bound_name(alias) == name)

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m jnn.export", description="A model as files that need no jnn.")
     parser.add_argument("format", choices=FORMATS)
     parser.add_argument("function", help="of (p, *inputs), such as jnn.models.mlp or my.module:network; a key is None")
-    parser.add_argument("--weights", type=Path, help="safetensors by path, as write_safetensors(jnn.flatten(p)) makes")
+    parser.add_argument(
+        "--weights", type=Path, help="safetensors by path, as write_safetensors(path, jnn.flatten(p)) makes"
+    )
     parser.add_argument("--input", action="append", required=True, help="such as float32[b,8,8,1], once an input")
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     given = parser.parse_args(arguments)
@@ -45,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(FORMATS[given.format](f, p, *inputs, path=given.output))
     except (ValueError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyError as error:
+        lacking = f"is not in {given.weights}" if given.weights else "--weights would hold: give them"
+        print(f"error: the function reads {error}, which {lacking}.", file=sys.stderr)
         return 2
     return 0
 

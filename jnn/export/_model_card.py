@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 import jnn
+from jnn import checks
 from jnn.files import write_whole
 from jnn.inspect import format_bytes
 from jnn.param import Params, count_params, flatten
@@ -40,11 +41,15 @@ def model_card(
       title: a heading.
       about: a paragraph on data, network and use.
       files: exported files, which are listed with their sizes and hashes.
-      metrics: what was measured, by name.
+      metrics: what was measured, by name: numbers, or metrics of `jnn.metrics`.
       command: what made the files; this process's by default.
 
     Returns:
       The path.
+
+    Raises:
+      TypeError: p is a spec.
+      FileNotFoundError: one of the files is not there.
 
     >>> import tempfile
     >>> card = model_card(f"{tempfile.mkdtemp()}/README.md", {"w": np.ones(2)}, title="Two ones", metrics={"loss": 0.5})
@@ -52,6 +57,8 @@ def model_card(
     ['# Two ones', '## Measured', '| loss | 0.5 |', '## Parameters', '| `w` | float64 | 2 |', '## Made by']
     """
     path = Path(path)
+    for name, x in flatten(p).items():
+        checks.array("export.model_card", x, f"params[{name!r}]")
     arrays = {name: np.asarray(x) for name, x in flatten(p).items()}
     rows = [[f"`{name}`", str(x.dtype), "x".join(map(str, x.shape)) or "1"] for name, x in arrays.items()]
     sections = [
@@ -80,5 +87,6 @@ def _of_file(file: Path) -> list[str]:
 
 
 def _number(x: Any) -> str:
+    x = x.value() if callable(getattr(x, "value", None)) else x  # a metric's
     x = x.item() if hasattr(x, "item") else x
     return f"{x:.6g}" if isinstance(x, float) else str(x)

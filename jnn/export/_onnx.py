@@ -13,7 +13,7 @@ import jax
 from jax.extend.core import Literal
 
 from jnn.export._program import CALLS
-from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, input_shapes
+from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, check_arguments, input_shapes
 from jnn.inspect import scan_sizes
 from jnn.param import Params
 
@@ -43,6 +43,7 @@ def onnx(
       ValueError: shapes that do not fit, or what jax2onnx cannot convert, in its own words.
       ImportError: jax2onnx is missing.
     """
+    check_arguments("export.onnx", f, p)
     specs = input_shapes("export.onnx", inputs, shapes)
     with any_sizes("export.onnx"):
         program = jax.make_jaxpr(anywhere(lambda *x: f(p, *x), ONNX))(*specs)

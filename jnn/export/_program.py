@@ -57,7 +57,10 @@ class Body:
 
 @dataclasses.dataclass(eq=False)
 class Equation:
-    """An equation of a jaxpr, of which `bodies` are the jaxprs that a loop or a branch runs."""
+    """An equation of a jaxpr, of which `bodies` are the jaxprs that a loop or a branch runs.
+
+    `called` is the place of the innermost call around it that somebody's own line makes: JAX's functions have none.
+    """
 
     name: str
     inputs: list[Value]
@@ -65,6 +68,7 @@ class Equation:
     params: dict[str, Any]
     place: Place
     bodies: list[Body]
+    called: Place
 
 
 @dataclasses.dataclass(eq=False)
@@ -103,6 +107,7 @@ class _Flattener:
     def __init__(self) -> None:
         self.constants: dict[Value, np.ndarray] = {}
         self._known: dict[int, tuple[Any, Value]] = {}  # the array is held, so that its id stays its own
+        self._called = Place()
 
     def body(self, program: Jaxpr | ClosedJaxpr, inputs: list[Value]) -> Body:
         equations: list[Equation] = []
@@ -114,8 +119,12 @@ class _Flattener:
         env = dict(zip(jaxpr.constvars, map(self._constant, constants), strict=True))
         env |= zip(jaxpr.invars, inputs, strict=True)
         read = lambda atom: self._literal(atom) if isinstance(atom, Literal) else env[atom]
+        called = self._called
         for eqn in jaxpr.eqns:
+            place = place_of(eqn)
+            self._called = place if place.frames else called
             env |= zip(eqn.outvars, self._outputs(eqn, [*map(read, eqn.invars)], equations), strict=True)
+        self._called = called
         return [*map(read, jaxpr.outvars)]
 
     def _outputs(self, eqn: JaxprEqn, given: list[Value], equations: list[Equation]) -> list[Value]:
@@ -124,9 +133,9 @@ class _Flattener:
             return self._call(eqn.params[CALLS[name]], given, equations)
         if name in IDENTITIES:
             return given
-        outputs = [_value(v.aval) for v in eqn.outvars]
+        outputs, called = [_value(v.aval) for v in eqn.outvars], self._called
         bodies = [self.body(program, values) for program, values in _bodies(eqn, given)]
-        equations.append(Equation(name, given, outputs, dict(eqn.params), place_of(eqn), bodies))
+        equations.append(Equation(name, given, outputs, dict(eqn.params), place_of(eqn), bodies, called))
         return outputs
 
     def _constant(self, x: Any) -> Value:

@@ -10,7 +10,16 @@ from typing import Any, Literal
 import jax
 
 from jnn.data import write_safetensors
-from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, input_shapes, weights_beside
+from jnn.export._traced import (
+    Shapes,
+    any_sizes,
+    anywhere,
+    by_paths,
+    check_another_batch,
+    check_arguments,
+    input_shapes,
+    weights_beside,
+)
 from jnn.files import writing
 from jnn.optional import optional
 from jnn.param import Params, flatten
@@ -52,6 +61,7 @@ def stablehlo(
       The path.
 
     Raises:
+      TypeError: p is a spec, or an input no array.
       ValueError: shapes that do not fit, a platform that JAX does not know, or a function that holds for fixed sizes
         alone; says what to give.
       ImportError: `flatbuffers` is missing, by which JAX writes and reads such files.
@@ -69,6 +79,9 @@ def stablehlo(
     optional("flatbuffers", "export")
     if not platforms or {*platforms} - {*PLATFORMS}:
         raise ValueError(f"export.stablehlo: expected platforms of {', '.join(PLATFORMS)}, found {[*platforms]}.")
+    if weights not in ("inside", "beside"):
+        raise ValueError(f"export.stablehlo: expected weights 'inside' or 'beside', found {weights!r}.")
+    check_arguments("export.stablehlo", f, p)
     path, specs = Path(path), input_shapes("export.stablehlo", inputs, shapes)
     flat = flatten(p)
     apply, args = by_paths(f, p), [jax.tree.map(_abstract, flat), *specs]
@@ -77,6 +90,7 @@ def stablehlo(
     with any_sizes("export.stablehlo"), _without_places():
         whole = jax.jit(apply if tuple(platforms) == ("cpu",) else anywhere(apply))
         exported = jax.export.export(whole, platforms=platforms)(*args)
+    check_another_batch("export.stablehlo", f, p, inputs, specs)
     with writing(path) as file:
         file.write(exported.serialize(vjp_order=vjp_order))
     if weights == "beside":

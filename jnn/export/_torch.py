@@ -16,7 +16,16 @@ from jnn.data import write_safetensors
 from jnn.export._literals import UNSIGNED, Unsupported
 from jnn.export._program import Program, Value, traced
 from jnn.export._torch_source import source
-from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, input_shapes, weights_beside
+from jnn.export._traced import (
+    Shapes,
+    any_sizes,
+    anywhere,
+    by_paths,
+    check_another_batch,
+    check_arguments,
+    input_shapes,
+    weights_beside,
+)
 from jnn.files import write_whole
 from jnn.param import Params, flatten
 
@@ -50,7 +59,9 @@ def torch(f: Callable[..., Any], p: Params, *inputs: Any, path: str | Path, shap
       The path.
 
     Raises:
-      ValueError: a primitive that has no torch code, with the line that calls it, or shapes that do not fit.
+      TypeError: p is a spec, or an input no array.
+      ValueError: a primitive that has no torch code, with the line that calls it, shapes that do not fit, or a
+        path that no `import` finds.
 
     >>> import tempfile, jnn
     >>> from functools import partial
@@ -60,17 +71,31 @@ def torch(f: Callable[..., Any], p: Params, *inputs: Any, path: str | Path, shap
         def forward(self, x: Tensor) -> Tensor:
             return torch.relu(x @ self.fc0_w + self.fc0_b) @ self.fc1_w + self.fc1_b
     """
-    path, flat = Path(path), flatten(p)
+    check_arguments("export.torch", f, p)
+    path, flat = _importable(Path(path)), flatten(p)
     specs = input_shapes("export.torch", inputs, shapes)
     try:
         with any_sizes("export.torch"):
             program = traced(anywhere(by_paths(f, p)), flat, specs)
+        check_another_batch("export.torch", f, p, inputs, specs)
         names, weights = _weights(program, flat)
         text = source(program, _title(f), _arguments(f, specs), names, weights)
     except Unsupported as error:
         raise ValueError(f"export.torch: {error}") from error
     write_whole(path, text)
     write_safetensors(weights_beside(path), weights)
+    return path
+
+
+def _importable(path: Path) -> Path:
+    """A path by whose name Python imports.
+
+    Raises:
+      ValueError: it is none.
+    """
+    if path.suffix != ".py" or not path.stem.isidentifier() or keyword.iskeyword(path.stem):
+        name = re.sub(r"\W", "_", path.stem)
+        raise ValueError(f"export.torch: expected a file that Python imports, such as {name}.py, found {path.name!r}.")
     return path
 
 

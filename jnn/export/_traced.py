@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jnn import backend
+from jnn import backend, checks
 from jnn.param import Params, flatten
 
 ANYWHERE, ONNX = "any", "onnx"  # the first has no formulations of its own: those that run on all backends
@@ -20,8 +20,15 @@ def input_shapes(name: str, inputs: Sequence[Any], shapes: Shapes) -> tuple[jax.
     """Shapes and dtypes of inputs, with free axes by their names.
 
     Raises:
+      TypeError: an input is no array.
       ValueError: a shape does not fit its input, or they are not as many; says which.
     """
+    for i, x in enumerate(inputs, 1):
+        if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+            raise TypeError(
+                f"{name}: expected arrays as inputs, or jax.ShapeDtypeStruct(shape, dtype), found "
+                f"{checks.describe(x)} as number {i}. The order is function, parameters, inputs."
+            )
     given = shapes if isinstance(shapes, tuple) else (shapes,) * len(inputs)
     if len(given) != len(inputs):
         raise ValueError(f"{name}: expected a shape for each of {len(inputs)} inputs, found {len(given)}: {given!r}.")
@@ -38,6 +45,14 @@ def input_shapes(name: str, inputs: Sequence[Any], shapes: Shapes) -> tuple[jax.
     return specs
 
 
+def check_arguments(name: str, f: Any, p: Any) -> None:
+    """Raises TypeError unless a function and parameters are given, and no spec."""
+    if not callable(f):
+        raise TypeError(f"{name}: expected a function of (p, *inputs), found {checks.describe(f)}.")
+    for path, x in flatten(p).items():
+        checks.array(name, x, f"params[{path!r}]")
+
+
 @contextlib.contextmanager
 def any_sizes(name: str) -> Iterator[None]:
     """Says what to give where a function, traced within, does not hold for every size of the free axes."""
@@ -47,6 +62,24 @@ def any_sizes(name: str) -> Iterator[None]:
         raise ValueError(
             f"{name}: the function does not hold for every size of the free axes. Give shapes=None for the sizes that "
             f"inputs have, or fix the axes that it asks about. ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def check_another_batch(
+    name: str, f: Callable[..., Any], p: Params, inputs: Sequence[Any], specs: Sequence[Any]
+) -> None:
+    """Raises ValueError unless a function holds for a row more: JAX traces `x.reshape(5, -1)` of a free axis, too."""
+    free = next((str(x.shape[0]) for x in specs if x.shape and jax.export.is_symbolic_dim(x.shape[0])), None)
+    if free is None or not free.isidentifier() or any(jax.export.is_symbolic_dim(n) for x in inputs for n in x.shape):
+        return
+    longer = lambda x, spec: tuple(n + (str(axis) == free) for n, axis in zip(x.shape, spec.shape, strict=True))
+    rows = [jax.ShapeDtypeStruct(longer(x, spec), x.dtype) for x, spec in zip(inputs, specs, strict=True)]
+    try:
+        jax.eval_shape(f, p, *rows)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: the function holds for {inputs[0].shape[0]} rows, and not for one more. Take sizes from x.shape, "
+            f"or give shapes=None for the sizes that inputs have. ({str(error).splitlines()[0]})"
         ) from error
 
 

@@ -96,7 +96,7 @@ class Call:
 
     @property
     def where(self) -> str:
-        return f"at {self.equation.place}"
+        return f"at {self.equation.called}"
 
     @property
     def args(self) -> list[str]:

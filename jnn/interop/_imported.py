@@ -61,6 +61,15 @@ def outputs(y: Any, stats: Any, memory: Any) -> Any:
     return (y, seen) if seen else y
 
 
+def check_params(name: str, p: Any) -> None:
+    """Raises TypeError unless p is a dict: `params` of a network that draws its own are None."""
+    if not isinstance(p, Mapping):
+        raise TypeError(
+            f"{name}: expected parameters first, a dict, found {type(p).__name__}. Give network.params or, of a "
+            "network that draws them, jnn.init(network.spec, key)."
+        )
+
+
 def given_stats(stats: Any, initial: Any) -> Any:
     """Those that were given, as `ctx.stats` has them, or the initial ones."""
     return stats[STATS] if stats else initial.get(STATS, {})

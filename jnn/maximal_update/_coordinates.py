@@ -43,6 +43,7 @@ def coordinate_check(
       A row for each name, width and step.
 
     Raises:
+      TypeError: keys are a single one.
       ValueError: there are no widths, or no keys.
 
     >>> def build(width, key):
@@ -51,7 +52,9 @@ def coordinate_check(
     >>> rows[-1]
     Coordinates(name='sum', width=4, step=1, size=1.0, change=1.0)
     """
-    if not widths or not keys:
+    if isinstance(keys, jax.Array) and keys.ndim == 0:
+        raise TypeError("coordinate_check: expected a list of keys, found a single one. Give [key].")
+    if len(widths) == 0 or len(keys) == 0:
         raise ValueError(f"coordinate_check: expected widths and keys, found {len(widths)} and {len(keys)}.")
     rows: list[Coordinates] = []
     for width in widths:

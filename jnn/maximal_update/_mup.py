@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from jnn.maximal_update._initial import rescaled
-from jnn.param import Param, Spec, check_spec, flatten, map_paths
+from jnn.param import Param, Spec, Where, check_spec, flatten, map_paths
 
 Optimizer = Literal["adam", "sgd"]
 Form = Literal["multipliers", "spectral"]
@@ -53,8 +53,8 @@ def mup(
     *,
     optimizer: Optimizer = "adam",
     form: Form = "multipliers",
-    readout: Sequence[str] = (),
-    branches: Sequence[str] = (),
+    readout: Where = (),
+    branches: Where = (),
 ) -> MaximalUpdate:
     """Maximal update parametrization (muP) of a spec: what was tuned for a narrow base is best for it, too.
 
@@ -89,6 +89,7 @@ def mup(
     >>> scaled.rates["fc1"], scaled.multipliers["fc2"]["w"]
     ({'b': 1.0, 'w': 0.25}, 0.25)
     """
+    readout, branches = ((given,) if isinstance(given, str) else given for given in (readout, branches))
     _check(spec, base, optimizer, form, (*readout, *branches))
     bases = flatten(base)
 
@@ -135,7 +136,10 @@ def _check(spec: Spec, base: Spec, optimizer: str, form: str, patterns: Sequence
         check_spec("mup", tree)
     for name, value, known in (("optimizer", optimizer, OPTIMIZERS), ("form", form, FORMS)):
         if value not in known:
-            raise ValueError(f"mup: expected {name} to be one of {known}, found {value!r}.")
+            advice = (
+                ' "adam" is for AdamW and its like, too; the optimizer itself is yours.' if name == "optimizer" else ""
+            )
+            raise ValueError(f"mup: expected {name} to be one of {known}, found {value!r}.{advice}")
     params, bases = flatten(spec), flatten(base)
     if alone := sorted(params.keys() ^ bases.keys()):
         raise ValueError(f"mup: expected two specs of the same paths, found in one alone {', '.join(alone)}.")

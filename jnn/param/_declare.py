@@ -30,7 +30,7 @@ def existing(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
     """The initializer of arrays that exist already: there is none."""
     raise ValueError(
         f"Param: an array {tuple(shape)} that jnn.spec_of took from elsewhere has no initial values. "
-        "Use the arrays themselves, or give spec_of(..., init=...)."
+        "Use the arrays themselves (of an imported network its params), or give spec_of(..., init=...)."
     )
 
 

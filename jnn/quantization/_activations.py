@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jnn.layers import integer_weight, weight_scales
 from jnn.param import Param, Params, Spec, Where, linear_maps, matching
 from jnn.quantization._input_scales import check_input_scales
-from jnn.quantization._weights import Scales, change_weights, inputs_of, summed_axes
+from jnn.quantization._weights import Scales, change_weights, check_scales, inputs_of, summed_axes
 
 
 def quantize_activations(
@@ -45,7 +45,7 @@ def quantize_activations(
     """
     name = "quantize_activations"
     chosen = matching(name, linear_maps(name, spec), where, "linear map")
-    of_inputs, given = check_input_scales(name, spec, input_scales or {}), scales or {}
+    of_inputs, given = check_input_scales(name, spec, input_scales or {}), check_scales(name, spec, scales)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         own = given[path] if path in given else weight_scales(w, axis=summed_axes(path, param))

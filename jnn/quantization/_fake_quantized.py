@@ -17,7 +17,7 @@ from jnn.layers import block_sizes, fake_quantize, weight_scales
 from jnn.param import Param, Params, Spec, Where, flatten
 from jnn.precision import wide
 from jnn.quantization._input_scales import check_input_scales
-from jnn.quantization._weights import Scales, change_weights, chosen_weights, summed_axes
+from jnn.quantization._weights import Scales, change_weights, check_scales, chosen_weights, summed_axes
 
 
 def fake_quantized(
@@ -54,7 +54,7 @@ def fake_quantized(
     ([[7.0, 14.0], [1.0, 2.0]], [[1.0, 1.0], [1.0, 1.0]])
     """
     chosen = chosen_weights("fake_quantized", spec, where)
-    steps = scales or {}
+    steps = check_scales("fake_quantized", spec, scales)
     of_inputs = check_input_scales("fake_quantized", spec, input_scales or {})
 
     def one(path: str, param: Param, w: jax.Array) -> Any:

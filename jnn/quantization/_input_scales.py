@@ -8,7 +8,8 @@ Law: on a histogram that holds more of the same, scales are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def percentile_scale(histogram: jax.Array, percentile: float = 99.99) -> jax.Arr
 
     Args:
       histogram: as of `absmax_scale`.
-      percentile: between 0 and 100.
+      percentile: between 1 and 100: 99.99, not 0.9999.
 
     Returns:
       As `absmax_scale`.
@@ -60,8 +61,11 @@ def percentile_scale(histogram: jax.Array, percentile: float = 99.99) -> jax.Arr
     >>> round(float(127 * percentile_scale(histogram(x), 99.0)), 2)
     1.02
     """
-    if not 0 < percentile < 100:
-        raise ValueError(f"percentile_scale: expected a percentile in (0, 100), found {percentile!r}: or absmax_scale.")
+    if not 1 < percentile < 100:
+        advice = (
+            f"Is it a share? Of a hundred it is {100 * percentile:g}." if 0 < percentile <= 1 else "Or absmax_scale."
+        )
+        raise ValueError(f"percentile_scale: expected a percentile in (1, 100), found {percentile!r}. {advice}")
     _check(histogram)
     counted = jnp.cumsum(histogram, -1)
     return _limit(histogram, jnp.argmax(counted >= counted[..., -1:] * (percentile / 100), -1)) / MOST
@@ -143,9 +147,9 @@ def _limit(histogram: jax.Array, last: jax.Array) -> jax.Array:
     return jnp.where(sound, limit, jnp.nan)
 
 
-def _check(histogram: jax.Array) -> None:
+def _check(histogram: Any) -> None:
     bins = len(bin_edges()) - 1
-    if histogram.ndim < 1 or histogram.shape[-1] != bins:
+    if getattr(histogram, "shape", ())[-1:] != (bins,):
         raise ValueError(
             f"input scales: expected a histogram (..., {bins}), found {checks.describe(histogram)}. Give "
             'observe(f, p, spec, x, of=("histogram",))[path]["histogram"].'
@@ -158,6 +162,9 @@ def check_input_scales(name: str, spec: Spec, scales: Scales) -> Scales:
     for path, scale in scales.items():
         if path not in maps:
             raise ValueError(f"{name}: found an input scale for {path!r}, which is no linear map of the spec.")
+        if isinstance(scale, Mapping):
+            made = 'mse_scale(sums[path]["histogram"])'
+            raise TypeError(f"{name}: expected an input scale for {path}, found a dict of {[*scale]}. Give {made}.")
         if jnp.shape(scale) != (wanted := maps[path].shape[: maps[path].stacked]):
             raise ValueError(f"{name}: expected an input scale {wanted} for {path}, found {jnp.shape(scale)}.")
         if not isinstance(scale, jax.core.Tracer) and not bool(jnp.all((scale > 0) & jnp.isfinite(scale))):

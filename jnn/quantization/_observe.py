@@ -10,7 +10,7 @@ Laws: sums of two batches are those of both together; a model's outputs are what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -98,8 +98,12 @@ def histogram(x: jax.Array) -> jax.Array:
 
 def statistics_of(name: str, sums: Sums, path: str, *need: str) -> dict[str, jax.Array]:
     """The statistics of one map, "gram" among those that are needed; raises where they were not made of any numbers."""
-    if path not in sums:
-        raise ValueError(f"{name}: expected statistics of {path}, found those of {[*sums][:6]}. Leave it out by where.")
+    if not isinstance(sums, Mapping) or path not in sums:
+        found = f"of {', '.join([*sums][:6]) or 'nothing'}" if isinstance(sums, Mapping) else checks.describe(sums)
+        raise ValueError(
+            f"{name}: expected statistics of {path}, found {found}. Give observe(f, p, spec, *inputs), or leave it out "
+            "by where."
+        )
     if lacking := [kind for kind in need if kind not in sums[path]]:
         raise ValueError(f'{name}: expected "{lacking[0]}" of {path}: observe(..., of={need}).')
     gram = sums[path]["gram"]

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jnn import checks
 from jnn.layers import block_sizes, dequantize_weight, integer_weight, weight_scales
 from jnn.param import Param, Params, Spec, Where, map_paths
-from jnn.quantization._weights import Scales, change_weights, chosen_weights, named, summed_axes
+from jnn.quantization._weights import Scales, change_weights, check_scales, chosen_weights, named, summed_axes
 
 
 def quantize(
@@ -44,14 +44,15 @@ def quantize(
       group: how many inputs share a scale, at most; all of an output's by default. 4 bits want groups, of 32 say.
       where: patterns of paths, "*" for all linear maps, convolutions and tables of a vocabulary. Leave out what a layer
         multiplies by itself, such as a router's: it refuses integers.
-      scales: by path, those that were learned (`step_sizes`); of others, by which the greatest is 127, or 7.
+      scales: by path, those that were learned (`step_sizes`), whose shapes say the groups; of others, by which the
+        greatest is 127, or 7.
 
     Returns:
       A tree like p, with {"int8" or "int4", "scales"} for each weight that fits, as of `quantize_weight`.
 
     Raises:
       TypeError: spec is none, such as params.
-      ValueError: no weight fits, has sizes that cannot be cut so, or is quantized already.
+      ValueError: no weight fits, has sizes that cannot be cut so, or is quantized already; or scales are of none.
 
     >>> from jnn.layers import linear_spec
     >>> spec = linear_spec(4, 2)
@@ -60,7 +61,7 @@ def quantize(
     (['b', 'w'], dtype('int8'), (1, 2))
     """
     _check_bits("quantize", bits)
-    given = scales or {}
+    given = check_scales("quantize", spec, scales)
 
     def integers(path: str, param: Param, w: jax.Array) -> Any:
         own = given[path] if path in given else _scales(w, summed_axes(path, param), bits, group)

@@ -22,6 +22,17 @@ def chosen_weights(name: str, spec: Spec, where: Where) -> dict[str, Param]:
     return matching(name, read, where, "linear map, convolution or table of a vocabulary")
 
 
+def check_scales(name: str, spec: Spec, scales: Scales | None) -> Scales:
+    """The scales, by path; raises unless each is of a weight, so that none is left out in silence."""
+    found, weights = scales or {}, chosen_weights(name, spec, "*")
+    if strange := [path for path in found if path not in weights]:
+        raise ValueError(
+            f"{name}: found scales of {strange[0]!r}, which is no weight. Name each by its path, as step_sizes does: "
+            f"{', '.join(weights)}."
+        )
+    return found
+
+
 def _is_convolution(path: str, param: Param) -> bool:
     own = param.axes[param.stacked :]
     return path.split("/")[-1] == "w" and own == (*param.receptive, *param.fan_in, *param.fan_out)

@@ -26,6 +26,7 @@ class Asha:
       eta: one of so many is promoted.
 
     Raises:
+      TypeError: rungs are no sequence.
       ValueError: members or slots are below 1, eta below 2, or rungs do not rise by multiples of the first.
 
     >>> from jnn.sweep import Log

@@ -25,6 +25,7 @@ class SuccessiveHalving:
       every: steps between two looks at the scores, for curves; at rungs alone by default.
 
     Raises:
+      TypeError: rungs are no sequence.
       ValueError: members or brackets are below 1, eta below 2, or rungs do not rise.
 
     >>> from jnn.sweep import Log

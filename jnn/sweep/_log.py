@@ -118,6 +118,8 @@ class Plan(Protocol):
 
 def check_rungs(where: str, rungs: Sequence[int], eta: int) -> None:
     """Raises ValueError unless rungs rise and a share of 1/eta is one."""
+    if not isinstance(rungs, Sequence) or isinstance(rungs, str):
+        raise TypeError(f"{where}: expected rungs such as (50, 100, 200), found {rungs!r}. One rung is (steps,).")
     if not rungs or rungs[0] < 1 or list(rungs) != sorted(set(rungs)) or eta < 2:
         raise ValueError(
             f"{where}: expected rungs that rise from 1 or more, such as (50, 100, 200), and eta of 2 or more; found "

@@ -9,11 +9,12 @@ Law: nothing is computed here; a member keeps its bits wherever it is put.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn.train import TrainState
@@ -88,3 +89,25 @@ def packed(n: int, least: int) -> np.ndarray:
     array([0, 1, 2, 2])
     """
     return np.minimum(np.arange(max(bucket(n), least)), n - 1)
+
+
+def check_points(points: Sequence[Mapping[str, Any]], seeds: list[int]) -> None:
+    """Raises ValueError unless hyperparameters have the same names, and a seed each."""
+    expected = "Sweep.begin: expected one or more points of the same names, with a seed each; found"
+    if isinstance(points, Mapping):
+        raise ValueError(f"{expected} a single one of {sorted(map(str, points))}. Put it into a list: [point].")
+    names = sorted({tuple(sorted(point)) for point in points})
+    if len(names) != 1 or len(seeds) != len(points):
+        of = " and others of ".join(str(list(own)) for own in names) or "no names"
+        raise ValueError(f"{expected} {len(points)} points of {of}, and {len(seeds)} seeds.")
+
+
+def column(name: str, found: list[Any]) -> np.ndarray:
+    """A hyperparameter of all members."""
+    try:
+        return np.array(found, jnp.result_type(float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Sweep.begin: expected numbers, or arrays of one shape, as {name!r}; found {found!s:.200}. What is no "
+            "number is a Structure of the space of `search`, or a Sweep of its own."
+        ) from error

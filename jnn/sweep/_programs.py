@@ -10,7 +10,7 @@ Law: nothing is computed of who is not active, where members go one by one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +32,30 @@ class Order(NamedTuple):
     weight: Any
 
 
+@jax.tree_util.register_pytree_node_class
+class Named(dict[str, Any]):
+    """Hyperparameters by name, as the optimizer and the loss read them: what is none of them is said to be none.
+
+    >>> Named(rate=0.1)["decay"]
+    Traceback (most recent call last):
+    KeyError: "Sweep: the optimizer or the loss reads a hyperparameter 'decay'; the points, or the space, have rate."
+    """
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(
+            f"Sweep: the optimizer or the loss reads a hyperparameter {name!r}; the points, or the space, have "
+            f"{', '.join(sorted(self)) or 'none'}."
+        )
+
+    def tree_flatten(self) -> tuple[list[Any], tuple[str, ...]]:
+        names = tuple(sorted(self))
+        return [self[name] for name in names], names
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str, ...], values: Iterable[Any]) -> Named:
+        return cls(zip(names, values, strict=True))
+
+
 def noise_key(seed: Any) -> jax.Array:
     """The key of a member's noise."""
     return path_key(jax.random.key(seed), "noise")
@@ -44,7 +68,7 @@ def first_state(
     values, seed = own
     params = init(spec, path_key(jax.random.key(seed), "init"))
     running = None if stats is None else init(stats, jax.random.key(0))
-    return create_state(params, optimizer(values), stats=running, ema=ema)
+    return create_state(params, optimizer(Named(values)), stats=running, ema=ema)
 
 
 def updated(
@@ -58,11 +82,12 @@ def updated(
 ) -> tuple[Members, jax.Array, Metrics]:
     """So many updates of one member, whether it is active still, and metrics of them all."""
     (data, count), state = shared, member.state
-    transform, key = optimizer(member.values), noise_key(member.seed)
+    values, key = Named(member.values), noise_key(member.seed)
+    transform = optimizer(values)
 
     def one(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
         batch = {name: x[order.row[i]] for name, x in data.items()} | {"weight": order.weight[i]}
-        return update(loss, transform, state, batch, key, given=member.values, **options)
+        return update(loss, transform, state, batch, key, given=values, **options)
 
     nothing = _nothing(jax.eval_shape(one, state, jnp.int32(0))[1])
 
@@ -81,7 +106,7 @@ def updated(
 
 def measured(loss: LossFn, batches: Batch, member: Members) -> Metrics:
     """Metrics of one member over batches along a leading axis."""
-    evaluate = make_eval(loss, given=member.values)
+    evaluate = make_eval(loss, given=Named(member.values))
     _, metrics = jax.lax.scan(lambda none, batch: (none, evaluate(member.state, batch)), None, batches)
     return {name: fold(metric) for name, metric in metrics.items()}
 

@@ -63,7 +63,8 @@ def search(
     Raises:
       TypeError: the space is none, or there is structure and no function of it.
       KeyError: the loss has no such metric; told before anything is trained.
-      ValueError: the folder is of another search, or plan and sampler do not say again what they said.
+      ValueError: the sampler is of another space, the folder is of another search, or plan and sampler do not say
+        again what they said.
       CorruptCheckpoint: the newest checkpoint is not what was saved; without it the one before is used.
     """
     check_space("search", space)
@@ -103,8 +104,19 @@ class _Search:
                 self.sampler.tell(number, self.log.score(number), step, step >= self.plan.steps)
                 self.told[number] = now
         if turn and (new := [number for number in turn.numbers if number not in self.asked]):
-            self.asked |= dict(zip(new, self.sampler.ask(len(new)), strict=True))
+            self.asked |= dict(zip(new, self._points(len(new)), strict=True))
         return turn
+
+    def _points(self, n: int) -> list[Values]:
+        """What the sampler says is to be tried next."""
+        points = self.sampler.ask(n)
+        names = sorted(self.log.space)
+        if strange := [sorted(point) for point in points if sorted(point) != names]:
+            raise ValueError(
+                f"search: expected points of {names}, which the space has, found one of {strange[0]}. Make the sampler "
+                "of the same space."
+            )
+        return points
 
     def turn(self, turn: Turn, tell: Callable[[str], object]) -> None:
         """Begins, trains and evaluates, and adds a row to the log."""

@@ -23,11 +23,11 @@ import numpy as np
 from jnn import backend, checks
 from jnn.data import Batches, in_order
 from jnn.metrics import merge
-from jnn.param import Spec
+from jnn.param import Spec, check_spec
 from jnn.program import Program
-from jnn.sweep._members import Members, packed
+from jnn.sweep._members import Members, check_points, column, packed
 from jnn.sweep._over import mesh_of, over_members, put
-from jnn.sweep._programs import Optimizer, Order, first_state, measured, noise_key, updated
+from jnn.sweep._programs import Named, Optimizer, Order, first_state, measured, noise_key, updated
 from jnn.train import LossFn, Metrics, Step, TrainState, check_loss, check_options, make_step
 
 AT_ONCE, EVALUATED = 64, 1000  # steps of a call, and rows of a batch that is evaluated
@@ -50,7 +50,8 @@ class Sweep:
       options: of `jnn.train.update`, such as `clip_norm`.
 
     Raises:
-      TypeError: the loss or the optimizer cannot be called as said, or an option is unknown.
+      TypeError: spec is none, such as params; the loss or the optimizer cannot be called as said, or an option is
+        unknown.
       ValueError: what `Batches` refuses of the arrays; the number of devices, or the block, is no power of two.
 
     >>> import optax
@@ -81,10 +82,11 @@ class Sweep:
         **options: Any,
     ) -> None:
         _check(loss, optimizer, block, options)
+        check_spec("Sweep", spec)
         self.spec, self.loss, self.optimizer, self.stats = spec, loss, optimizer, stats
+        rows = Batches(arrays, batch_size, seed=0)  # which checks them
         self.arrays, self.batch_size, self.block = dict(arrays), batch_size, block
         self.mesh, self._options = mesh_of(devices), options
-        rows = Batches(arrays, batch_size, seed=0)  # which checks them
         self._numbers = {"row": np.arange(rows.rows, dtype=np.int32), "weight": rows.arrays["weight"]}
         self._data = put({name: x for name, x in rows.arrays.items() if name != "weight"}, self.mesh, split=False)
         self._order = functools.lru_cache(1024)(lambda seed: Batches(self._numbers, batch_size, seed=seed))
@@ -108,14 +110,8 @@ class Sweep:
           ValueError: there are no points, they have other names than the first, or not as many seeds.
         """
         seeds = list(range(len(points))) if seeds is None else list(seeds)
-        names = sorted(points[0]) if points else []
-        if not points or any(sorted(point) != names for point in points) or len(seeds) != len(points):
-            raise ValueError(
-                f"Sweep.begin: expected one or more points of the same names, with a seed each; found {len(points)} "
-                f"points of {sorted({name for point in points for name in point})}, and {len(seeds)} seeds."
-            )
-        dtype = jnp.result_type(float)
-        values = {name: np.array([point[name] for point in points], dtype) for name in names}
+        check_points(points, seeds)
+        values = {name: column(name, [point[name] for point in points]) for name in sorted(points[0])}
         seed = np.array(seeds, np.uint32)
         rows = self._packed(len(points))
         own = jax.tree.map(lambda x: x[rows], (values, seed))
@@ -179,7 +175,8 @@ class Sweep:
         """
         own = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[i]), members)
         seed = int(own.seed)
-        step = make_step(self.loss, self.optimizer(own.values), noise_key(seed), given=own.values, **self._options)
+        values = Named(own.values)
+        step = make_step(self.loss, self.optimizer(values), noise_key(seed), given=values, **self._options)
         return step, own.state, Batches(self.arrays, self.batch_size, seed=seed)
 
     def _measured(self, members: Members, arrays: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -117,6 +117,13 @@ def test_every_product_is_read_or_refused(block):
     [
         (lambda: low_rank({}, linear_spec(3, 3)), ValueError, "one of rank and energy, found rank=None"),
         (lambda: low_rank({"w": jnp.ones((3, 3))}, linear_spec(3, 3), energy=2.0), ValueError, "energy over 0 and at"),
+        (
+            lambda: low_rank(
+                {"w": jnp.ones((9, 9))}, linear_spec(9, 9, bias=False), rank=1, second_moments={"fc/w": 1}
+            ),
+            ValueError,
+            "a second moment of 'fc/w', which is no linear map. There are: w",
+        ),
         (lambda: low_rank_spec(linear_spec(3, 3), 0), ValueError, "expected rank of 1 or more"),
         (lambda: low_rank_spec(layers.conv_spec(3, 3, (1,)), 1), ValueError, "no linear map fits"),
         (lambda: factor_weight(jnp.ones((3, 2)), 3), ValueError, r"a rank of at most 2 of \(3, 2\), found 3"),

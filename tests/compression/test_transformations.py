@@ -148,3 +148,12 @@ def test_masks_may_be_remembered_in_place_of_the_optimizer():
 def test_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_what_is_no_schedule_and_no_mask_is_said():
+    with pytest.raises(
+        TypeError, match=r"gradual_pruning: expected a schedule, found 0\.9\. Give one such as cubic_spars"
+    ):
+        gradual_pruning(0.9, SPEC)
+    with pytest.raises(TypeError, match=r"keep_pruned: expected an array for masks\['fc0/b'\], found jnn\.Param"):
+        keep_pruned(SPEC)

@@ -1,5 +1,6 @@
 """Ejected files: what they give is what jnn gives, bit for bit, without jnn; and they read like a person's."""
 
+import functools
 import subprocess
 import sys
 
@@ -202,5 +203,21 @@ def test_what_cannot_be_written_out_is_said(capsys):
     assert "expected a function" in capsys.readouterr().err
     with pytest.raises(ValueError, match="platform"):
         eject("jnn.models.mlp", platform="abacus")
-    with pytest.raises(ValueError, match="binds 'perceptrons'"):
+    with pytest.raises(ValueError, match=r"binds 'perceptrons'\. Do you mean perceptron\?"):
         eject("jnn.models.perceptrons")
+    with pytest.raises(ValueError, match=r"found the module jnn\.models\. Say which: jnn\.models:function"):
+        eject("jnn.models")
+    with pytest.raises(
+        ValueError, match=r"no module 'jnn/models/mlp\.py'\. A file work/model\.py is the module work\.model"
+    ):
+        eject("jnn/models/mlp.py:mlp")
+    for wrong in (lambda x: x, {"w": 1.0}, functools.partial(eject, platform="cpu")):
+        with pytest.raises(ValueError, match=r"at the top level of a module.* Put it into a file of its own"):
+            eject(wrong)
+    with pytest.raises(ValueError, match="one or more functions, found none"):
+        eject()
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    assert main(["jnn.layers.linear", "--output", str(tmp_path / "none" / "linear.py")]) == 2
+    assert "linear.py cannot be written: No such file or directory" in capsys.readouterr().err

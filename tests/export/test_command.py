@@ -52,3 +52,14 @@ def test_onnx_says_where_it_lives(tmp_path, weights, capsys, monkeypatch):
     given = ["--weights", weights[1], "--input", "float32[b,4]", "--output", str(tmp_path / "model.onnx")]
     assert main(["onnx", "jnn.models.mlp", *given]) == 2
     assert "pip install jax2onnx" in capsys.readouterr().err
+
+
+def network(p, x):
+    """Of somebody's own, that reads a parameter by its name."""
+    return x @ p["w"]
+
+
+def test_weights_that_were_forgotten_are_said(tmp_path, capsys):
+    given = ["--input", "float32[b,4]", "--output", str(tmp_path / "model.py")]
+    assert main(["torch", f"{__name__}:network", *given]) == 2
+    assert "the function reads 'w', which --weights would hold" in capsys.readouterr().err

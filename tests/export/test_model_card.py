@@ -3,6 +3,7 @@
 import hashlib
 
 import jax
+import pytest
 
 import jnn
 from jnn.export import model_card
@@ -22,6 +23,15 @@ def test_the_card_says_what_the_files_are(tmp_path):
         assert line in card
     assert f"jnn {jnn.__version__}, JAX {jax.__version__}" in card
     assert "pytest" in card.split("## Made by")[1]
+
+
+def test_metrics_are_numbers_and_a_spec_is_refused(tmp_path):
+    spec = jnn.models.mlp_spec((4, 2))
+    p = jnn.init(spec, jax.random.key(0))
+    half = jnn.metrics.mean(jax.numpy.array([0.0, 1.0]))
+    assert "| accuracy | 0.5 |" in model_card(tmp_path / "a.md", p, title="a", metrics={"accuracy": half}).read_text()
+    with pytest.raises(TypeError, match=r"export\.model_card: .* That is a spec; make params of it"):
+        model_card(tmp_path / "b.md", spec, title="b")
 
 
 def test_another_weight_is_another_card(tmp_path):

@@ -162,4 +162,20 @@ def test_what_torch_has_no_word_for_is_named_with_its_line(tmp_path):
         export.torch(noisy, {}, normal(2, 3), path=tmp_path / "model.py")
     with pytest.raises(ValueError, match=r"expected shapes of the inputs float32\[2, 3\]"):
         export.torch(noisy, {}, normal(2, 3), path=tmp_path / "model.py", shapes="b")
+    of_jax = lambda p, x: jax.numpy.linalg.svd(x)[1]  # no frame of it is the user's
+    with pytest.raises(ValueError, match=r"the primitive 'svd', at export/test_torch\.py:\d+"):
+        export.torch(of_jax, {}, normal(2, 3), path=tmp_path / "model.py")
+    of_two = lambda p, x: x.reshape(2, 3)
+    with pytest.raises(ValueError, match=r"holds for 2 rows, and not for one more\. Take sizes from x\.shape"):
+        export.torch(of_two, {}, normal(2, 3), path=tmp_path / "model.py")
+    with pytest.raises(ValueError, match=r"a file that Python imports, such as my_net\.py, found 'my-net\.py'"):
+        export.torch(noisy, {}, normal(2, 3), path=tmp_path / "my-net.py")
+    with pytest.raises(TypeError, match=r"params\['w'\], found jnn\.Param\. That is a spec"):
+        export.torch(
+            noisy, {"w": jnn.Param((2,), jnn.initializers.zeros, ("a",))}, normal(2, 3), path=tmp_path / "m.py"
+        )
+    with pytest.raises(TypeError, match=r"found dict as number 1\. The order is function, parameters, inputs"):
+        export.torch(noisy, normal(2, 3), {}, path=tmp_path / "model.py")
+    with pytest.raises(TypeError, match=r"expected a function of \(p, \*inputs\), found str"):
+        export.torch("jnn.models.mlp", {}, normal(2, 3), path=tmp_path / "model.py")
     assert not any(tmp_path.iterdir())

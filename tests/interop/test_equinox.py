@@ -155,5 +155,9 @@ def test_bad_input_is_one_clear_error():
         from_equinox(lambda key: 3)
     with pytest.raises(TypeError, match="the module has a state, and none is given"):
         from_equinox(eqx.nn.make_with_state(Net)(KEY)[0])
+    with pytest.raises(
+        TypeError, match=r"expected a state as eqx\.nn\.make_with_state gives it, found ndarray\. An example"
+    ):
+        from_equinox(eqx.nn.Linear(2, 3, key=KEY), np.ones((4, 2)))
     with pytest.raises(ValueError, match="no path fits 'fc'"):
         from_equinox(eqx.nn.Linear(2, 3, key=KEY), axes={"fc": "out <- in"})

@@ -216,3 +216,9 @@ def test_what_is_not_known_is_one_clear_error():
     with pytest.raises(ValueError, match="Reshape: the shape must be known when the function is traced"):
         jax.jit(reshaped.function)({}, x, i64(3, 2))
     assert reshaped.function({}, x, i64(3, 2)).shape == (3, 2)
+
+
+def test_what_is_no_file_of_onnx_is_said(tmp_path):
+    (tmp_path / "model.py").write_text("import jax")
+    with pytest.raises(ValueError, match=r"from_onnx: '.*model\.py' is no ONNX file: Error parsing"):
+        from_onnx(tmp_path / "model.py")

@@ -228,12 +228,18 @@ def test_what_does_not_fit_is_said():
         jnn.mup(*(transformer_spec(5, 4, layers=1, heads=2, embed=width) for width in (16, 8)))
     with pytest.raises(ValueError, match="no parameter has a path such as 'out"):
         jnn.mup(spec, spec, readout=["out/*"])
-    with pytest.raises(ValueError, match="expected optimizer to be one of"):
+    with pytest.raises(ValueError, match=r'expected optimizer to be one of .*"adam" is for AdamW'):
         jnn.mup(spec, spec, optimizer="lion")
     with pytest.raises(TypeError, match="expected a spec"):
         jnn.mup(spec, jnn.init(spec, jax.random.key(0)))
     with pytest.raises(ValueError, match="found 2 and 0"):
         coordinate_check(of_mlps("adam"), (8, 16), keys=[])
+    with pytest.raises(TypeError, match=r"expected a list of keys, found a single one\. Give \[key\]"):
+        coordinate_check(of_mlps("adam"), (8, 16), keys=jax.random.key(0))
+    assert (
+        jnn.mup(spec, mlp_spec(BASE), readout="fc2/*").multipliers
+        == jnn.mup(spec, mlp_spec(BASE), readout=["fc2/*"]).multipliers
+    )
     with pytest.raises(ValueError, match="expected one of"):
         growth([], "logits")
     assert math.isfinite(sum(jax.tree.leaves(jnn.mup(spec, mlp_spec(BASE)).rates)))

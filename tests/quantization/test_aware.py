@@ -114,6 +114,21 @@ REFUSED = {
         ValueError,
         r"that divide them, found \(3, 2\)",
     ),
+    "scales of another path": (
+        lambda: fake_quantized(P, SPEC, scales={"fc/w": jnp.ones((1, 2))}),
+        ValueError,
+        "fake_quantized: found scales of 'fc/w', which is no weight. Name each by its path, as step_sizes does: w",
+    ),
+    "scales as a tree": (
+        lambda: quantize({"fc": P}, {"fc": SPEC}, scales={"fc": {"w": jnp.ones((1, 2))}}),
+        ValueError,
+        "quantize: found scales of 'fc', which is no weight. .*: fc/w",
+    ),
+    "sums for a scale": (
+        lambda: fake_quantized(P, SPEC, input_scales={"w": {"rows": jnp.ones(())}}),
+        TypeError,
+        r"expected an input scale for w, found a dict of \['rows'\]. Give mse_scale",
+    ),
     "integers": (
         lambda: fake_quantized(
             quantize({"w": jnp.ones((4, 2))}, linear_spec(4, 2, bias=False)), linear_spec(4, 2, bias=False)

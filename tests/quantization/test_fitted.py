@@ -131,7 +131,11 @@ SUMS = observe(linear, P, SPEC, jnp.ones((3, 4)))
 REFUSED = {
     "3 bits": (lambda: gptq(P, SPEC, SUMS, bits=3), "gptq: expected 8 or 4 bits, found 3"),
     "groups": (lambda: awq(P, SPEC, SUMS, group=3), "groups of 3 do not divide the 4 inputs"),
-    "another's": (lambda: gptq(P, SPEC, {"v": SUMS["w"]}), "gptq: expected statistics of w, found those of"),
+    "another's": (lambda: gptq(P, SPEC, {"v": SUMS["w"]}), "gptq: expected statistics of w, found of v"),
+    "inputs": (
+        lambda: gptq(P, SPEC, jnp.ones((3, 4))),
+        r"expected statistics of w, found float32\[3,4\]. Give observe",
+    ),
     "no gram": (lambda: awq(P, SPEC, observe(linear, P, SPEC, jnp.ones((3, 4)), of=())), '"gram" of w: observe'),
     "nothing": (lambda: gptq(P, SPEC, observe(linear, P, SPEC, jnp.zeros((3, 4)))), "w was not observed"),
     "NaN": (lambda: awq(P, SPEC, observe(linear, P, SPEC, jnp.full((3, 4), jnp.nan))), "w was not observed"),

@@ -113,8 +113,12 @@ def test_what_is_no_number_has_no_scale(scale):
     assert 0 < scale(histogram(jnp.zeros(3))) < 1e-30
     with pytest.raises(ValueError, match=r"expected a histogram \(..., 16384\), found float32\[3\]"):
         scale(jnp.ones(3))
+    with pytest.raises(ValueError, match=r"expected a histogram \(..., 16384\), found dict"):
+        scale({"histogram": jnp.zeros(2**14)})
 
 
 def test_a_percentile_is_one():
     with pytest.raises(ValueError, match="percentile in"):
         percentile_scale(jnp.zeros(2**14), 101)
+    with pytest.raises(ValueError, match=r"found 0\.9999\. Is it a share\? Of a hundred it is 99\.99"):
+        percentile_scale(jnp.zeros(2**14), 0.9999)

@@ -272,6 +272,12 @@ def test_what_is_no_search():
         search(small.sweep(), {"a": 1}, plan, None, small.arrays())
     with pytest.raises(ValueError, match="expected rungs that rise"):
         SuccessiveHalving(members=2, rungs=(4, 2))
+    with pytest.raises(TypeError, match=r"SuccessiveHalving: expected rungs such as \(50, 100, 200\), found 80"):
+        SuccessiveHalving(members=2, rungs=80)
+    with pytest.raises(
+        ValueError, match=r"search: expected points of .*decay.*, found one of \['learning_rate', 'width'\]"
+    ):
+        found(plan, sampler=RandomSampler(small.STRUCTURED, seed=0))
     with pytest.raises(ValueError, match="multiples of the first"):
         Asha(members=4, slots=2, rungs=(2, 3))
     values = {"0": {"width": 4}, "1": {"width": 8}}

@@ -176,6 +176,8 @@ def test_a_width_may_be_a_number_that_the_loss_masks():
         ({"devices": jax.devices()[:3]}, ValueError, "expected a power of two of devices, found 3"),
         ({"given": {}}, TypeError, r"Sweep: given cannot be said here: ctx\.given are a member's hyperparameters"),
         ({"clipnorm": 1.0}, TypeError, "Sweep: no option clipnorm"),
+        ({"spec": {"w": np.ones(2)}}, TypeError, "Sweep: expected a spec, found ndarray at 'w'"),
+        ({"arrays": [small.arrays()]}, TypeError, "expected a dict of arrays, such as .* found list"),
     ],
 )
 def test_what_is_no_sweep(options, error, message):
@@ -197,3 +199,22 @@ def test_what_are_no_points():
             ValueError, match=r"Sweep\.begin: expected one or more points of the same names, with a seed"
         ):
             sweep.begin(points, seeds)
+    with pytest.raises(ValueError, match=r"found a single one of .* Put it into a list: \[point\]"):
+        sweep.begin(small.points(1)[0])
+    with pytest.raises(ValueError, match=r"found 2 points of \['a'\] and others of \['b'\], and 2 seeds"):
+        sweep.begin([{"a": 1.0}, {"b": 1.0}])
+    with pytest.raises(ValueError, match="expected numbers, or arrays of one shape, as 'dropout'; found"):
+        sweep.begin(small.points(2, dropout="some"))
+
+
+def test_a_hyperparameter_that_the_points_lack_is_named():
+    reads = lambda params, batch, ctx: LossOutput(ctx.given["decay"] * batch["x"][:, 0])
+    with pytest.raises(KeyError, match="reads a hyperparameter 'learning_rate'; the points, or the space, have rate"):
+        small.shared(8).begin([{"rate": 0.1}])
+    sweep = Sweep(mlp_spec((5, 8, 2)), reads, small.adam, small.arrays(), 8)
+    members = sweep.begin([{"learning_rate": 0.1}])
+    for do in (lambda: sweep.train(members, 1), lambda: sweep.evaluate(members, small.arrays())):
+        with pytest.raises(
+            KeyError, match="reads a hyperparameter 'decay'; the points, or the space, have learning_rate"
+        ):
+            do()

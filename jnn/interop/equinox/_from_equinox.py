@@ -10,7 +10,7 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, given_stats, outputs, takes
+from jnn.interop._imported import STATS, Imported, check_params, given_stats, outputs, takes
 from jnn.interop.equinox._state import batch_norms, first_stats, first_values, indices, put, seen_in
 from jnn.param import Naming, Params, check_key, flatten, nested
 
@@ -49,6 +49,11 @@ def from_equinox(
     >>> network.spec["layers"]["1"]["weight"].axes
     ('out', 'embed')
     """
+    if state is not None and not isinstance(state, eqx.nn.State):
+        raise TypeError(
+            f"from_equinox: expected a state as eqx.nn.make_with_state gives it, found {type(state).__name__}. An "
+            "example of the inputs is not wanted."
+        )
     make = None if isinstance(module, eqx.Module) else module
     if make is not None:
         module, state = _made(make, jax.random.key(0))
@@ -68,6 +73,7 @@ def from_equinox(
     initial = {STATS: running} if running else {}
 
     def function(p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None) -> Any:
+        check_params("from_equinox", p)
         check_key("from_equinox", key, optional=True)
         leaves = flatten(p)
         net = eqx.combine(jax.tree.unflatten(structure, [leaves[path] for path in paths]), rest)

@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, given_stats, library_class, merged, outputs, without
+from jnn.interop._imported import STATS, Imported, check_params, given_stats, library_class, merged, outputs, without
 from jnn.param import Naming, Params, check_key
 
 FLAGS = {  # what a layer is told by, in place of its own flag
@@ -50,7 +50,12 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
     ('in', 'embed')
     """
     if not isinstance(module, nn.Module):
-        raise TypeError(f"from_linen: expected a Linen module, found a {type(module).__name__}. NNX: from_nnx(module).")
+        made = isinstance(module, type) and issubclass(module, nn.Module)
+        found = (
+            f"the class {module.__name__}. Make one: {module.__name__}(...)" if made else f"a {type(module).__name__}"
+        )
+        advice = "" if made else " NNX: from_nnx(module)."
+        raise TypeError(f"from_linen: expected a Linen module, found {found}.{advice}")
     layers: dict[str, type] = {}
 
     def variables(key: jax.Array) -> Any:
@@ -68,6 +73,7 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
     ) -> Any:
+        check_params("from_linen", p)
         check_key("from_linen", key, optional=True)
         rngs = {} if key is None else dict.fromkeys(("params", "dropout"), key)
         running = {STATS: given_stats(stats, initial)} if initial else {}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, given_stats, library_class, outputs, takes
+from jnn.interop._imported import STATS, Imported, check_params, given_stats, library_class, outputs, takes
 from jnn.param import Naming, Params, check_key, flatten, map_paths, path_key
 
 
@@ -40,6 +41,10 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     >>> network.function(params, jnp.ones((4, 8)), key=None).shape
     (4, 2)
     """
+    if isinstance(module, nn.Module):
+        raise TypeError(
+            f"from_nnx: expected an NNX module, found {type(module).__name__} of Linen: from_linen(module, x)."
+        )
     make = None if isinstance(module, nnx.Module) else _maker(module)
     whole = nnx.eval_shape(lambda: make(0)) if make else module
     if not isinstance(whole, nnx.Module):
@@ -62,6 +67,7 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **arguments: Any
     ) -> Any:
+        check_params("from_nnx", p)
         check_key("from_nnx", key, optional=True)
         kept = first_memory if memory is None else memory
         trees = (p, given_stats(stats, initial), _streams(noise, key), kept)

@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 from jnn.interop._imported import averaged, takes
-from jnn.param import Spec, init
+from jnn.param import Spec, check_spec, init
 
 
 def to_nnx(
@@ -29,7 +29,7 @@ def to_nnx(
       momentum: the share of the old ones at each call.
 
     Raises:
-      TypeError: spec is none.
+      TypeError: spec is none, or rngs are none.
 
     >>> import jnn
     >>> from jnn.layers import linear, linear_spec
@@ -37,6 +37,9 @@ def to_nnx(
     >>> module(jax.numpy.ones((4, 3))).shape, module.params["w"].shape
     ((4, 2), (3, 2))
     """
+    check_spec("to_nnx", spec)
+    if not isinstance(rngs, nnx.Rngs):
+        raise TypeError(f"to_nnx: expected rngs=nnx.Rngs(0), found {type(rngs).__name__}.")
     return _Function(spec, function, rngs, stats, momentum)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.interop._axes import declared
-from jnn.interop._imported import Imported
+from jnn.interop._imported import Imported, check_params
 from jnn.interop.onnx._read import read
 from jnn.interop.onnx._run import OPERATORS, Operator, check, run
 from jnn.interop.onnx._weights import weights
@@ -45,9 +45,11 @@ def from_onnx(
     spec = declared(arrays, templates, said=axes)
 
     def function(p: Params, *inputs: Any, **named: Any) -> Any:
+        check_params("from_onnx", p)
         given = dict(zip(graph.inputs, inputs, strict=False)) | named
         if len(inputs) > len(graph.inputs) or given.keys() != set(graph.inputs):
-            raise TypeError(f"from_onnx: the graph has the inputs {', '.join(graph.inputs)}; found {', '.join(given)}.")
+            names = ", ".join(given) or "none"
+            raise TypeError(f"from_onnx: the graph has the inputs {', '.join(graph.inputs)}; found {names}.")
         found = run(graph, {**p, **{name: _input(x) for name, x in given.items()}}, version, table)
         return tuple(map(jnp.asarray, found)) if len(found) > 1 else jnp.asarray(found[0])
 

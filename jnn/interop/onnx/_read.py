@@ -59,13 +59,16 @@ def read(model: Any) -> tuple[Graph, int]:
 
     Raises:
       ImportError: onnx is not installed.
-      ValueError: the operator set is older or newer than those that are known.
+      ValueError: it is no ONNX file, or the operator set is older or newer than those that are known.
     """
     onnx = optional("onnx", "onnx")
-    if isinstance(model, str | Path):
-        model = onnx.load(str(model))
-    elif isinstance(model, bytes):
-        model = onnx.load_from_string(model)
+    try:
+        if isinstance(model, str | Path):
+            model = onnx.load(str(model))
+        elif isinstance(model, bytes):
+            model = onnx.load_from_string(model)
+    except optional("google.protobuf.message", "onnx").DecodeError as error:
+        raise ValueError(f"from_onnx: {str(model)[:100]!r} is no ONNX file: {error}.") from error
     if model.functions:
         model = optional("onnx.inliner", "onnx").inline_local_functions(model)
     version = next((each.version for each in model.opset_import if each.domain in OURS), 0)

@@ -17,6 +17,7 @@ Measured  held-out accuracy 0.992 (seed 0); a logit's greatest distance from jnn
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,7 @@ class Config(Common):
 
 def experiment(config: Config) -> Outcome:
     """Trains, exports to every format that there is a converter of, measures each, and writes the page and the card."""
+    check_elsewhere(config)
     arrays = digits()
     data, held_out = split(arrays | {"x": arrays["x"][..., None]}, 0.2, seed=config.seed)
     spec = cnn_spec((8, 8, 1), config.channels, config.dense, 10)
@@ -68,6 +70,14 @@ def experiment(config: Config) -> Outcome:
     about = "A convolutional network that recognizes handwritten digits of 8 by 8 pixels, whose ink is in 0 to 1."
     export.model_card(folder / "README.md", params, title="Digits", about=about, files=files, metrics=numbers)
     return Outcome(params, numbers, history, {CAPTION: partial(draw, found)})
+
+
+def check_elsewhere(config: Config) -> None:
+    """Raises FileNotFoundError, before anything is trained, unless what was named is there."""
+    for option in ("onnx_python", "litert_python", "web"):
+        path = getattr(config, option)
+        if path and shutil.which(path) is None and not (option == "web" and Path(path).is_dir()):
+            raise FileNotFoundError(f"--{option.replace('_', '-')}: {path} is not there; --help says what it is.")
 
 
 def formats(config: Config, params, folder: Path) -> dict[str, Callable[[np.ndarray], Format]]:

@@ -50,6 +50,13 @@ def test_a_toy_leaves_by_this_environment(tmp_path, monkeypatch):
     assert [draw().axes for draw in outcome.figures.values()]
 
 
+@pytest.mark.parametrize("option", ["onnx_python", "litert_python", "web"])
+def test_what_is_not_there_is_said_before_the_training(option, monkeypatch):
+    monkeypatch.setattr(ship, "train_one", None)
+    with pytest.raises(FileNotFoundError, match=f"--{option.replace('_', '-')}: /nowhere is not there"):
+        ship.experiment(ship.Config(**{option: "/nowhere"}))
+
+
 def test_the_page_holds_all_that_it_needs(tmp_path):
     for name in ("model.onnx", "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
         (tmp_path / name).write_bytes(name.encode())

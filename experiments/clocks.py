@@ -27,8 +27,8 @@ def milliseconds(
       clock: seconds; `time.process_time` where other processes are busy.
 
     >>> ticks = iter(range(100))
-    >>> milliseconds({"one": lambda: None, "two": lambda: None}, 5, clock=lambda: next(ticks) / 1000)
-    {'one': 1.0, 'two': 1.0}
+    >>> milliseconds({"one": lambda: None, "two": lambda: None}, 5, clock=lambda: next(ticks))
+    {'one': 1000.0, 'two': 1000.0}
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(WARM_UP + repeats):

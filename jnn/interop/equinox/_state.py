@@ -31,8 +31,8 @@ def _of_kind(module: Any, kind: type, besides: tuple[type, ...] = ()) -> dict[st
     return {name(path): x for path, x in found if isinstance(x, kind)}
 
 
-def _mean_and_var(norm: eqx.nn.BatchNorm) -> eqx.nn.StateIndex:
-    """Where a batch norm keeps its running mean and variance, in either of its modes."""
+def _mean_and_var(norm: eqx.nn.BatchNorm) -> Any:
+    """The index in a state of a batch norm's running mean and variance, in either of its modes."""
     return norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index
 
 

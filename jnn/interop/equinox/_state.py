@@ -32,7 +32,7 @@ def _of_kind(module: Any, kind: type, besides: tuple[type, ...] = ()) -> dict[st
 
 
 def _mean_and_var(norm: eqx.nn.BatchNorm) -> Any:
-    """Where a batch norm keeps its running mean and variance, in either of its modes."""
+    """The index in a state of a batch norm's running mean and variance, in either of its modes."""
     return norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index
 
 

@@ -43,14 +43,15 @@ def low_rank(
       rank: of every product; or
       energy: the share of the squares of singular values that is kept, from 0 to 1: of stacked layers by the one that
         needs most.
-      second_moments: (d_in, d_in) of the inputs of a weight, by path: as in `factor_weight`.
+      second_moments: (d_in, d_in) of the inputs of a weight, by path, each layer's of stacked ones: as in
+        `factor_weight`, or the "gram" of `jnn.quantization.observe`.
 
     Returns:
       Parameters with {"down": (*d_in, rank), "up": (rank, *d_out)} in the place of a weight, and their spec.
 
     Raises:
       TypeError: spec is none, such as params.
-      ValueError: no linear map fits, or not one of rank and energy is given.
+      ValueError: no linear map fits, not one of rank and energy is given, or a moment is for none.
 
     >>> from jnn import init
     >>> from jnn.models import mlp, mlp_spec
@@ -68,6 +69,8 @@ def low_rank(
         ranks = dict.fromkeys(chosen, rank or 0)
     ranks = {path: r for path, r in ranks.items() if _smaller(chosen[path], r)}
     moments = second_moments or {}
+    if unknown := sorted(moments.keys() - chosen.keys()):
+        raise ValueError(f"low_rank: found a second moment for {unknown[0]!r}; the maps are {', '.join(chosen)}.")
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         return _factored(w, param, ranks[path], moments.get(path)) if path in ranks else w
@@ -116,10 +119,11 @@ def _rank(w: jax.Array, param: Param, energy: float) -> int:
 
 
 def _factored(w: jax.Array, param: Param, rank: int, moment: jax.Array | None) -> dict[str, jax.Array]:
-    own = partial(factor_weight, rank=rank, in_axes=len(param.fan_in), second_moment=moment)
+    of = partial(factor_weight, rank=rank, in_axes=len(param.fan_in))
+    own = lambda w, moment: of(w, second_moment=moment)
     for _ in range(param.stacked):
         own = jax.vmap(own)
-    return own(w)
+    return own(w, moment)
 
 
 def _declared_all(spec: Spec, ranks: Mapping[str, int]) -> Spec:

@@ -44,7 +44,8 @@ def low_rank(
       rank: of every product; or
       energy: the share of the squares of singular values that is kept, from 0 to 1: of stacked layers by the one that
         needs most.
-      second_moments: (d_in, d_in) of the inputs of a weight, by path: as in `factor_weight`.
+      second_moments: (d_in, d_in) of the inputs of a weight, by path, each layer's of stacked ones: as in
+        `factor_weight`, or the "gram" of `jnn.quantization.observe`.
 
     Returns:
       Parameters with {"down": (*d_in, rank), "up": (rank, *d_out)} in the place of a weight, and their spec.
@@ -118,10 +119,11 @@ def _rank(w: jax.Array, param: Param, energy: float) -> int:
 
 
 def _factored(w: jax.Array, param: Param, rank: int, moment: jax.Array | None) -> dict[str, jax.Array]:
-    own = partial(factor_weight, rank=rank, in_axes=len(param.fan_in), second_moment=moment)
+    of = partial(factor_weight, rank=rank, in_axes=len(param.fan_in))
+    own = lambda w, moment: of(w, second_moment=moment)
     for _ in range(param.stacked):
         own = jax.vmap(own)
-    return own(w)
+    return own(w, moment)
 
 
 def _declared_all(spec: Spec, ranks: Mapping[str, int]) -> Spec:

@@ -62,7 +62,7 @@ def _highest(scores: jax.Array, share: Any) -> jax.Array:
     """Of scores (n,), True but for the least; what was pruned before, -inf, is never True."""
     exact = jnp.round(share * scores.size) if isinstance(share, jax.Array) else round(share * scores.size)
     left = jnp.arange(scores.size) >= exact
-    return jnp.zeros(scores.shape, bool).at[jnp.argsort(scores)].set(left) & (scores > -jnp.inf)
+    return jnp.zeros(scores.shape, bool).at[jnp.argsort(scores)].set(left) & (scores != -jnp.inf)
 
 
 def prune_n_of_m(scores: Scores, spec: Spec, n: int = 2, m: int = 4) -> Masks:

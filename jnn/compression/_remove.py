@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn.compression._channel_sets import Channels, Place, channel_places, kept
 from jnn.param import Param, Params, Spec, flatten, map_paths
@@ -16,8 +18,9 @@ def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tup
     """Structured pruning for good: parameters and spec without the other channels of a set.
 
     The function computes what it did with `masked(p, channel_masks(spec, channels, keep))`, to rounding, if it treats
-    channels one by one: a norm that divides by how many there are (layer, RMS, group) counts fewer. Statistics are cut
-    by the same `keep` in a call of their own: `remove_channels(stats, stats_spec, {"norm/*": "channels"}, keep)`.
+    channels one by one: a norm that divides by how many there are (layer, RMS, group) counts fewer, and a grouped
+    convolution wants as many of each group. Statistics are cut by the same `keep` in a call of their own:
+    `remove_channels(stats, stats_spec, {"norm/*": "channels"}, keep)`.
 
     Args:
       p: a model's parameters.
@@ -30,7 +33,8 @@ def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tup
 
     Raises:
       ValueError: no leaf has such an axis; sizes differ; a name alone is made by several maps, such as those that
-        add to a residual stream; or keep are not some of the channels, each once.
+        add to a residual stream; keep are not some of the channels, each once; or queries' heads that share one of keys
+        do not lose as many as others.
 
     >>> from jnn import init
     >>> from jnn.models import mlp, mlp_spec
@@ -41,10 +45,31 @@ def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tup
     """
     places, declared = channel_places("remove_channels", spec, channels), flatten(spec)
     stay = kept("remove_channels", keep, places, declared)
+    _check_shared_heads(places, declared, stay)
     shrink = lambda path, param: _declared(param, places[path], stay.shape[-1]) if path in places else param
     smaller = map_paths(shrink, spec)
     cut = lambda path, param, x: _cut(x, places[path], stay) if path in places else x
     return map_paths(cut, spec, p), smaller
+
+
+def _check_shared_heads(places: Mapping[str, Place], declared: Mapping[str, Param], keep: jax.Array) -> None:
+    """Raises unless queries' heads meet the keys that they met: which these are is known by their number."""
+    if isinstance(keep, jax.core.Tracer):
+        return
+    for path, place in places.items():
+        keys = "/".join([*path.split("/")[:-2], "k", "w"])
+        queries = declared[path].axes[place.axis] == "heads" and keys in declared and keys not in places
+        if not queries or "kv_heads" not in declared[keys].axes:
+            continue
+        heads, of = (
+            declared[k].shape[declared[k].axes.index(axis)] for k, axis in ((path, "heads"), (keys, "kv_heads"))
+        )
+        met, left = np.asarray(keep) * of // heads, keep.shape[-1]
+        if left % of or not (met == np.arange(left) * of // left).all():
+            raise ValueError(
+                f"remove_channels: the {heads} heads of {path} share {of} of keys and values: keep as many of each, "
+                f"found {keep.tolist()}; or remove the keys' with them, by a mapping of paths to axes."
+            )
 
 
 def _declared(param: Param, place: Place, n: int) -> Param:

@@ -71,13 +71,15 @@ def cubic_sparsity(final: float, begin: int, end: int, *, initial: float = 0.0) 
       initial: the share that is pruned at the step `begin`.
 
     Raises:
-      ValueError: a share is not from 0 to 1, or end not after begin.
+      ValueError: a share is not from 0 to 1, or final less than initial, or end not after begin.
 
     >>> cubic_sparsity(0.75, 0, 100)(jnp.array([0, 50, 100, 200])).tolist()
     [0.0, 0.65625, 0.75, 0.75]
     """
     _share("cubic_sparsity", "final", final)
     _share("cubic_sparsity", "initial", initial)
+    if initial > final:
+        raise ValueError(f"cubic_sparsity: expected final of initial={initial} or more, found {final}.")
     if end <= begin:
         raise ValueError(f"cubic_sparsity: expected an end after the step {begin} of the beginning, found {end}.")
 

@@ -94,14 +94,15 @@ def _clustered(w: jax.Array, mask: jax.Array | None, bits: int, steps: int) -> t
     begin = jnp.linspace(low, high, 2**bits, dtype=x.dtype)
 
     def body(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        i, _, centroids = state
+        i, centroids, _ = state
         codes = _nearest(x, centroids)
         add = lambda values: jax.ops.segment_sum(values, codes, 2**bits)
         total, n = add(x * counts), add(counts)
-        return i + 1, centroids, jnp.where(n > 0, total / jnp.where(n > 0, n, 1), centroids)
+        new = jnp.where(n > 0, total / jnp.where(n > 0, n, 1), centroids)
+        return i + 1, new, jnp.any(new != centroids)
 
-    moves = lambda state: (state[0] < steps) & jnp.any(state[1] != state[2])
-    _, _, centroids = jax.lax.while_loop(moves, body, (jnp.int32(0), begin + 1, begin))
+    going = lambda state: (state[0] < steps) & state[2]
+    _, centroids, _ = jax.lax.while_loop(going, body, (jnp.int32(0), begin, jnp.array(True)))
     return _nearest(x, centroids).astype(jnp.uint8).reshape(w.shape), centroids.astype(w.dtype)
 
 

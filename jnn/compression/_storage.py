@@ -62,7 +62,7 @@ def storage(p: Params, *, masks: Masks | None = None, codes: Any = None) -> Stor
     if unknown := sorted((left.keys() | coded.keys()) - have.keys()):
         raise ValueError(f"storage: found masks or codes for {unknown[0]!r}; p has {', '.join([*have][:12])}.")
     parts = [_of_leaf(x, left.get(path), coded.get(path)) for path, x in have.items()]
-    return Storage(*(float(sum(column)) for column in zip(*parts, strict=True)))
+    return Storage(*(float(sum(part[i] for part in parts)) for i in range(3)))
 
 
 def _of_leaf(x: Any, mask: Any, codes: Any) -> Storage:

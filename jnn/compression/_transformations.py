@@ -124,7 +124,7 @@ def keep_pruned(masks: Masks) -> optax.GradientTransformation:
 def _zeroing(updates: Params, params: Any, masks: Masks) -> Params:
     """Updates behind which a pruned weight is exactly 0: `w + -w`."""
     found = flatten(masks)
-    own = lambda path, u, w: jnp.where(found[path], u, -w.astype(u.dtype)) if path in found else u
+    own = lambda path, u, w: jnp.where(found[path], u, -w) if path in found else u  # in the wider dtype of both
     return map_paths(own, updates, params)
 
 

@@ -11,6 +11,7 @@ quantized (QLoRA), stacked, and spread over devices: the parts have the names of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,10 @@ def lora_spec(
     (['q', 'v'], (8, 4, 16))
     """
     checks.count("lora_spec", "rank", rank)
-    maps = matching("lora_spec", linear_maps("lora_spec", spec), where, "linear map")
+    maps = linear_maps("lora_spec", spec)
+    if where == QUERIES_AND_VALUES:  # of those alone that there are
+        where = [pattern for pattern in where if any(fnmatchcase(path, pattern) for path in maps)] or where
+    maps = matching("lora_spec", maps, where, "linear map")
     return nested({path.removesuffix("w") + "lora": _parts(maps[path], rank, init, dtype) for path in maps})
 
 

@@ -57,7 +57,8 @@ class Drawn:
     def _equations(self) -> list[Any]:
         """Those that the array needs, in their order."""
         jaxpr = self.traced.jaxpr
-        wanted, needed = {jaxpr.outvars[self.index]}, []
+        out, needed = jaxpr.outvars[self.index], []
+        wanted = set() if isinstance(out, Literal) else {out}  # a number that is always the same is made by nothing
         for equation in reversed(jaxpr.eqns):
             if not wanted.isdisjoint(equation.outvars):
                 needed.append(equation)

@@ -45,17 +45,20 @@ def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> d
     """Matching parameters: what of this kind, by path, fits one of the patterns.
 
     Raises:
-      ValueError: there are none; names those that there are.
+      ValueError: a pattern fits none; names those that there are.
 
     >>> matching("lora_spec", {"q/w": 1, "o/w": 2}, "[qv]/w", "linear map")
     {'q/w': 1}
+    >>> matching("lora_spec", {"q/w": 1, "o/w": 2}, ["q/w", "out/w"], "linear map")
+    Traceback (most recent call last):
+    ValueError: lora_spec: no linear map fits where='out/w'. There are: q/w, o/w.
     """
     patterns = (where,) if isinstance(where, str) else where
-    found = {path: param for path, param in kind.items() if any(fnmatchcase(path, p) for p in patterns)}
-    if not found:
+    idle = [pattern for pattern in patterns if not any(fnmatchcase(path, pattern) for path in kind)]
+    if idle or not patterns:
         listed = ", ".join([*kind][:12] + ["..."] * (len(kind) > 12)) or "none"
-        raise ValueError(f"{name}: no {what} fits where={where!r}. There are: {listed}.")
-    return found
+        raise ValueError(f"{name}: no {what} fits where={idle[0] if idle else where!r}. There are: {listed}.")
+    return {path: param for path, param in kind.items() if any(fnmatchcase(path, p) for p in patterns)}
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:

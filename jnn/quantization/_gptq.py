@@ -58,7 +58,7 @@ def gptq(
       A tree like p, as of `quantize`: what `quantize_spec` declares.
 
     Raises:
-      ValueError: as of `quantize`; a map was not observed, or what it met is no number.
+      ValueError: as of `quantize`; a map was not observed, what it met is no number, or there is too little damping.
 
     >>> from jnn.layers import linear, linear_spec
     >>> from jnn.quantization import observe, quantize
@@ -72,9 +72,16 @@ def gptq(
     how = _How(bits, group, act_order, damping)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
-        own, in_axes = statistics_of("gptq", sums, path, "gram"), len(param.fan_in)
-        block_sizes("gptq", w.shape[param.stacked :], range(in_axes), bits, group)
-        return _gptq(w, own["gram"], in_axes, how, param.stacked)
+        own = statistics_of("gptq", sums, path, "gram")
+        axis = tuple(a - param.stacked for a in summed_axes(path, param))
+        block_sizes("gptq", w.shape[param.stacked :], axis, bits, group)
+        q = _gptq(w, own["gram"], len(axis), how, param.stacked)
+        if not isinstance(q["scales"], jax.core.Tracer) and not bool(jnp.isfinite(q["scales"]).all()):
+            raise ValueError(
+                f"gptq: the Gram matrix of {path} is singular with damping={damping}, or its weights are no numbers. "
+                "Give more damping, such as 0.01, or more inputs to observe."
+            )
+        return q
 
     return change_weights("gptq", p, spec, matching("gptq", linear_maps("gptq", spec), where, "linear map"), one)
 
@@ -85,17 +92,20 @@ def _gptq(w: jax.Array, gram: jax.Array, in_axes: int, how: _How, stacked: int) 
     if stacked:
         return jax.lax.map(lambda one: _gptq(*one, in_axes, how, stacked - 1), (w, gram))
     matrix = wide(w).reshape(math.prod(w.shape[:in_axes]), -1)
+    gram = gram.astype(matrix.dtype)
     axis = tuple(range(in_axes))
     scales = weight_scales(w, axis=axis, bits=how.bits, group=how.group)
     per_group = len(matrix) * matrix.shape[1] // scales.size
     flat = scales.reshape(-1, matrix.shape[1])
+    order = jnp.argsort(-jnp.diag(gram)) if how.act_order else jnp.arange(len(matrix))
+    root = _inverse_root(gram[order][:, order], how.damping)
     if how.act_order or len(flat) == 1:
-        order = jnp.argsort(-jnp.diag(gram)) if how.act_order else jnp.arange(len(matrix))
         given = jnp.repeat(flat, per_group, axis=0)[order]
-        rounded, _ = _columns(matrix[order], _inverse_root(gram[order][:, order], how.damping), given, how.bits, BLOCK)
+        rounded, _ = _columns(matrix[order], root, given, how.bits, BLOCK)
         rounded = rounded[jnp.argsort(order)]
     else:
-        rounded, flat = _columns(matrix, _inverse_root(gram, how.damping), None, how.bits, per_group)
+        rounded, flat = _columns(matrix, root, None, how.bits, per_group)
+    flat = jnp.where(jnp.isfinite(root).all(), flat, jnp.nan)  # integers of nothing have no scale
     return integer_weight(rounded.reshape(w.shape), flat.reshape(scales.shape).astype(w.dtype), how.bits)
 
 
@@ -104,7 +114,7 @@ def _inverse_root(gram: jax.Array, damping: float) -> jax.Array:
     n, diagonal = len(gram), jnp.diag(gram)
     damped = gram + jnp.diag(jnp.where(diagonal == 0, 1.0, damping * diagonal.mean()))
     flipped = jnp.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]  # damped = flipped @ flipped.T, upper triangular
-    return jax.scipy.linalg.solve_triangular(flipped, jnp.eye(n), lower=False)
+    return jax.scipy.linalg.solve_triangular(flipped, jnp.eye(n, dtype=gram.dtype), lower=False)
 
 
 def _columns(
@@ -114,7 +124,7 @@ def _columns(
     n, m = w.shape
     more = -n % block
     w, root = jnp.pad(w, ((0, more), (0, 0))), jnp.pad(root, (0, more)) + jnp.diag(jnp.arange(n + more) >= n)
-    steps = jnp.ones((0, m)) if given is None else jnp.pad(given, ((0, more), (0, 0)), constant_values=1.0)
+    steps = jnp.ones((0, m), w.dtype) if given is None else jnp.pad(given, ((0, more), (0, 0)), constant_values=1.0)
 
     def of_block(w: jax.Array, start: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         cut = lambda x: jax.lax.dynamic_slice_in_dim(x, start, block)

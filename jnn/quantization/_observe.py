@@ -77,7 +77,7 @@ def observe(
 
 
 def _zeros(name: str, param: Param) -> jax.Array:
-    return jnp.zeros((*param.shape[: param.stacked], *sums_shape(name, inputs_of(param))))
+    return jnp.zeros((*param.shape[: param.stacked], *sums_shape(name, inputs_of(param))), jnp.float32)
 
 
 def histogram(x: jax.Array) -> jax.Array:

@@ -129,6 +129,19 @@ def test_ranks_are_of_all_weights_of_a_channel_or_of_those_that_are_asked_for():
     assert channel_norms(p, spec, "hidden", "*/b").tolist() == [9, 9]
 
 
+def test_queries_meet_the_keys_that_they_met():
+    spec = layers.attention_spec(8, 4, kv_heads=2)
+    p, x = jnn.init(spec, jax.random.key(0)), jax.random.normal(jax.random.key(1), (3, 8))
+    found = layers.attention(remove_channels(p, spec, "heads", [1, 2])[0], x)
+    np.testing.assert_allclose(found, layers.attention(masked(p, channel_masks(spec, "heads", [1, 2])), x), rtol=1e-5)
+    for keep in ([0, 1], [2, 1], [0, 1, 2]):
+        with pytest.raises(ValueError, match=r"4 heads of .* share 2 of keys and values: keep as many of each"):
+            remove_channels(p, spec, "heads", keep)
+    together = {"[qo]/*": "heads", "[kv]/*": "kv_heads"}
+    spec = layers.attention_spec(8, 4)
+    assert remove_channels(jnn.init(spec, jax.random.key(0)), spec, together, [0, 3])[0]["k"]["w"].shape == (8, 2, 2)
+
+
 def test_a_flat_image_has_its_channels_last():
     spec = {"fc": layers.linear_spec(6, 1, bias=False), "conv": layers.conv_spec(1, 3, (1,), bias=False)}
     channels = {"conv/w": "channels_out", "fc/w": Flat("embed")}

@@ -68,6 +68,17 @@ def test_stacked_layers_and_maps_of_several_axes_are_factored_each():
     np.testing.assert_allclose(apply(small, x), apply({"blocks": whole}, x), rtol=1e-4, atol=1e-5)
 
 
+def test_stacked_layers_have_moments_of_their_own():
+    spec, rng = jnn.stack(linear_spec(8, 6, bias=False), 2), np.random.default_rng(0)
+    w, x = rng.normal(size=(2, 8, 6)).astype("f"), rng.normal(size=(2, 40, 8)).astype("f")
+    moments = np.einsum("lri,lrj->lij", x, x)
+    q, _ = low_rank({"w": w}, spec, rank=2, second_moments={"w": jnp.asarray(moments)})
+    for i in range(2):
+        alone = factor_weight(jnp.asarray(w[i]), 2, second_moment=jnp.asarray(moments[i]))
+        found = dequantize_weight(jax.tree.map(lambda leaf, i=i: leaf[i], q["w"]))
+        np.testing.assert_allclose(found, dequantize_weight(alone), rtol=1e-3, atol=1e-4)
+
+
 def test_the_rank_is_the_least_that_keeps_the_energy():
     values = np.array([4.0, 2.0, 1.0, 0.5, 0.2])
     rng = np.random.default_rng(0)

@@ -94,6 +94,11 @@ def test_n_of_m_neighbours_are_left_along_what_is_summed_over(rng):
         assert (np.where(mask, s, 9).min(1) >= np.where(mask, -9, s).max(1)).all()
 
 
+def test_what_is_no_number_is_left_for_others_to_find():
+    masks = prune({"w": jnp.array([1.0, jnp.nan, 3.0, 4.0])}, 0.25)
+    assert masks["w"].tolist() == [False, True, True, True]
+
+
 def test_what_is_pruned_has_no_gradient_and_what_is_left_has_its_own():
     masks = prune(magnitude_scores(P, SPEC), 0.5)
     of = lambda p: jnp.square(linear(masked(p, masks), X)).sum()
@@ -159,6 +164,7 @@ def test_schedules_are_their_formulas(schedule, wanted):
         (lambda: masked(P, {"v": P["w"]}), ValueError, "for 'v', which is nothing there; p has b, w"),
         (lambda: masked(P, {"w": P["b"]}), ValueError, r"a mask float32\[2\] for 'w', which is float32\[4,2\]"),
         (lambda: cubic_sparsity(0.9, 5, 5), ValueError, "an end after the step 5"),
+        (lambda: cubic_sparsity(0.2, 0, 5, initial=0.8), ValueError, "final of initial=0.8 or more, found 0.2"),
         (partial(one_shot_sparsity, 2.0), ValueError, "expected final from 0 to 1, found 2.0"),
         (lambda: iterative_sparsity(0.2, 0, 1), ValueError, "expected every of 1 or more"),
     ],

@@ -46,6 +46,13 @@ def test_a_centroids_gradient_is_the_sum_of_its_weights_and_what_is_pruned_stays
     assert own(centroids)["b"] is P["b"]
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_clusters_are_of_any_scale(scale):
+    w = scale * jnp.array([[1.0, 1.1, 1.12, 2.0]])
+    _, centroids = share_weights({"w": w}, linear_spec(1, 4, bias=False), bits=1)
+    np.testing.assert_allclose(centroids["w"], scale * np.array([3.22 / 3, 2.0]), rtol=1e-6)
+
+
 def test_as_many_centroids_as_values_lose_nothing():
     p = {"w": jnp.array([[0.0, 1.0, 2.0, 3.0]]), "b": jnp.zeros(4)}
     np.testing.assert_array_equal(with_shared(p, *share_weights(p, linear_spec(1, 4), bits=2))["w"], p["w"])
@@ -75,6 +82,7 @@ def test_gaps_say_where_weights_are():
 def test_stored_bytes_add_up():
     p = {"w": np.zeros((100, 10), np.float32), "b": np.zeros(10, np.float16)}
     assert storage(p) == (4020, 0, 0)
+    assert storage({}).total == 0
     rng = np.random.default_rng(0)
     mask, codes = rng.random((100, 10)) < 0.1, rng.integers(0, 4, (100, 10))
     pruned = storage(p, masks={"w": mask})

@@ -106,6 +106,12 @@ def test_masks_of_the_state_lie_as_the_weights_do():
     np.testing.assert_array_equal(np.asarray(w) == 0, ~np.asarray(mask))
 
 
+def test_updates_of_a_narrower_dtype_leave_exact_zeros():
+    p, optimizer = {"w": jnp.array([1.0, 0.1])}, keep_pruned({"w": jnp.array([True, False])})
+    updates, _ = optimizer.update({"w": jnp.ones(2, jnp.bfloat16)}, optimizer.init(p), p)
+    assert optax.apply_updates(p, updates)["w"].tolist() == [2, 0]
+
+
 def test_masks_that_are_given_survive_the_steps():
     masks = prune(magnitude_scores(P, SPEC), 0.5)
     optimizer = heavy(keep_pruned(masks))

@@ -87,6 +87,20 @@ def test_linen_draws_what_the_module_draws():
         np.testing.assert_allclose(drawn, theirs, rtol=1e-6)
 
 
+class Scaled(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return self.param("scale", nn.initializers.ones, ()) * x + jax.random.normal(self.make_rng("noise"), x.shape)
+
+
+def test_a_parameter_that_is_always_the_same_number_is_drawn():
+    network = from_linen(Scaled(), IMAGES)
+    params = jnn.init(network.spec, KEY)
+    assert params["scale"] == 1
+    found = [network.function(params, IMAGES, key=jax.random.key(i)) for i in range(2)]
+    assert not np.allclose(*found)
+
+
 def test_linen_noise_and_statistics_are_arguments():
     network = from_linen(Linen(), IMAGES)
     variables = jax.jit(Linen().init)(KEY, IMAGES)

@@ -9,6 +9,8 @@ import torch
 
 from jnn import backend, init
 from jnn.layers import conv, depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
+from jnn.layers._window import Window
+from jnn.layers.kernels._taps import depthwise_by_taps
 from tests.layers.channels import first, kernel, last, pad_argument
 from tests.layers.test_conv import CONV
 from tests.oracle import assert_matches_flax, assert_matches_torch, configurations
@@ -110,6 +112,14 @@ def test_derivatives_are_those_of_a_convolution(derivative, stride):
     with backend.target("tpu"):
         there = run(p, x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), here, there)
+
+
+def test_no_examples_have_gradients_of_zeros():
+    window = Window("depthwise_conv", (3, 3), (2, 1), "SAME", (1, 1))
+    run = lambda w, x: depthwise_by_taps(w, x, window).sum()
+    dw, dx = jax.grad(run, (0, 1))(jnp.ones((3, 3, 1, 2)), jnp.ones((0, 5, 7, 2)))
+    assert dx.shape == (0, 5, 7, 2)
+    assert not dw.any()
 
 
 def test_forward_mode_equals_reverse_mode():

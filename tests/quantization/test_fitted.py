@@ -106,6 +106,17 @@ def test_stacked_maps_of_several_axes_are_as_each_alone(method):
         assert misfits(flatten(q), flatten(abstract(quantize_spec(spec, bits=4, group=4)))) == []
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_where_doubles_are_enabled_parameters_keep_their_dtype(dtype):
+    with jax.enable_x64(True):
+        spec, rng = linear_spec(8, 4, bias=False), np.random.default_rng(0)
+        p, x = {"w": jnp.asarray(rng.normal(size=(8, 4)), dtype)}, jnp.asarray(rng.normal(size=(20, 8)), dtype)
+        sums = observe(linear, p, spec, x)
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(sums)} == {"float32"}
+        for group in (4, None):
+            assert linear(gptq(p, spec, sums, group=group), x).dtype == linear(awq(p, spec, sums), x).dtype == dtype
+
+
 def test_a_decoder_layer_after_layer():
     """GPTQ of the authors: each layer sees what those before it, quantized already, make of the inputs."""
     config = models.DecoderConfig(vocab=16, layers=2, heads=2, embed=16, hidden=32)
@@ -141,6 +152,7 @@ REFUSED = {
     "NaN": (lambda: awq(P, SPEC, observe(linear, P, SPEC, jnp.full((3, 4), jnp.nan))), "w was not observed"),
     "twice": (lambda: gptq(quantize(P, SPEC), SPEC, SUMS), "w is quantized already"),
     "unknown sums": (lambda: observe(linear, P, SPEC, jnp.ones((3, 4)), of=("mean",)), "found 'mean'"),
+    "no damping": (lambda: gptq(P, SPEC, SUMS, damping=0.0), "Gram matrix of w is singular with damping=0.0"),
     "no map": (lambda: observe(linear, P, SPEC, jnp.ones((3, 4)), where="v"), "no linear map fits"),
 }
 

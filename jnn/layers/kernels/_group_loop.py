@@ -54,7 +54,7 @@ class _Blocks(NamedTuple):
 
 def _cut(r: int, sizes: jax.Array) -> _Blocks:
     n = sizes.shape[0]
-    size = min(r, max(LEAST, min(MOST, -(-r // n))))
+    size = max(1, min(r, max(LEAST, min(MOST, -(-r // n)))))
     full = -(-sizes // size)
     number = jnp.arange(r // size + n)
     group = jnp.minimum(group_of(number, full), n - 1)

@@ -39,7 +39,7 @@ def blocks(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
     >>> blocks(jnp.ones((3, 1)), jnp.array([[[1.0]], [[5.0]]]), jnp.array([1, 2]))[:, 0].tolist()
     [1.0, 5.0, 5.0]
     """
-    n, block = w.shape[0], -(-rows.shape[0] // w.shape[0])
+    n, block = w.shape[0], max(1, -(-rows.shape[0] // w.shape[0]))
     full = -(-sizes // block)  # how many blocks a group takes
     group = group_of(jnp.arange(rows.shape[0]), sizes)  # n for rows of none
     start, first = (jnp.append(jnp.cumsum(x) - x, 0) for x in (sizes, full))

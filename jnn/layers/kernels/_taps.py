@@ -103,7 +103,8 @@ def _spread(g: jax.Array, w: jax.Array, *, slide: _Slide) -> jax.Array:
 
     phases = jnp.stack([places(phase) for phase in np.ndindex(*stride)]).reshape(*stride, batch, *counts, g.shape[-1])
     in_order = [len(axes), *(at for axis in axes for at in (len(axes) + axis, axis - 1)), phases.ndim - 1]
-    whole = phases.transpose(in_order).reshape(batch, *(c * s for c, s in zip(counts, stride, strict=True)), -1)
+    sizes = (c * s for c, s in zip(counts, stride, strict=True))
+    whole = phases.transpose(in_order).reshape(batch, *sizes, g.shape[-1])
     return jax.lax.slice(whole, (0,) * g.ndim, (batch, *slide.padded, g.shape[-1]))
 
 

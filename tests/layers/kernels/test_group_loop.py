@@ -80,3 +80,12 @@ def test_experts_are_the_same_by_either():
     with backend.target("tpu"):
         there = run()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), here, there)
+
+
+def test_no_rows_are_nobody():
+    w, sizes = jnp.ones((2, 3, 1)), jnp.zeros(2, jnp.int32)
+    for f in (by_loop, blocks):
+        y, slope = jax.value_and_grad(lambda w, x, f=f: f(x, w, sizes).sum())(w, jnp.ones((0, 3)))
+        assert (y, slope.sum()) == (0, 0)
+    one = lambda x: jax.grad(lambda w: by_loop(x, w, sizes).sum())(w)
+    assert jax.vmap(one)(jnp.ones((4, 0, 3))).shape == (4, 2, 3, 1)

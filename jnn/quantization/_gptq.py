@@ -72,10 +72,9 @@ def gptq(
     how = _How(bits, group, act_order, damping)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
-        own = statistics_of("gptq", sums, path, "gram")
-        axis = tuple(a - param.stacked for a in summed_axes(path, param))
-        block_sizes("gptq", w.shape[param.stacked :], axis, bits, group)
-        q = _gptq(w, own["gram"], len(axis), how, param.stacked)
+        own, in_axes = statistics_of("gptq", sums, path, "gram"), len(param.fan_in)
+        block_sizes("gptq", w.shape[param.stacked :], range(in_axes), bits, group)
+        q = _gptq(w, own["gram"], in_axes, how, param.stacked)
         if not isinstance(q["scales"], jax.core.Tracer) and not bool(jnp.isfinite(q["scales"]).all()):
             raise ValueError(
                 f"gptq: the Gram matrix of {path} is singular with damping={damping}, or its weights are no numbers. "

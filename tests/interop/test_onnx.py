@@ -149,6 +149,12 @@ def body():
             {"mode": "linear"},
             [[10, 57, 152, 200]],
         ),
+        (
+            "Resize",
+            [np.arange(7.0)[None], None, np.array([1, 0.6])],
+            {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+            [[0, 1, 3, 5]],
+        ),
         ("Slice", [np.arange(5), np.array([-9]), np.array([-9]), np.array([0]), np.array([-1])], {}, [0]),
         ("TopK", [np.array([3, 0, 1], np.uint8), np.array(2)], {"largest": 0}, [0, 1]),
     ],

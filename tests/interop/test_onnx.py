@@ -141,6 +141,7 @@ def body():
             [[0, 0, 1], [0] * 3, [0] * 3, [1, 0, 0]],
         ),
         ("Pow", [np.array([1.0, 2]), np.array([[2.0]])], {}, [[1, 4]]),
+        ("ReduceMax", [np.zeros((0, 2))], {"axes": [0]}, [[-np.inf] * 2]),
         ("ReduceSumSquare", [np.array([-3.0, 4])], {"noop_with_empty_axes": 1}, [9, 16]),
         ("Resize", [np.ones((1, 5)), None, np.array([1, 1.4])], {}, np.ones((1, 7))),
         (

@@ -141,6 +141,7 @@ def body():
             [[0, 0, 1], [0] * 3, [0] * 3, [1, 0, 0]],
         ),
         ("Pow", [np.array([1.0, 2]), np.array([[2.0]])], {}, [[1, 4]]),
+        ("ReduceMax", [np.zeros((0, 2))], {"axes": [0]}, [[-np.inf] * 2]),
         ("ReduceSumSquare", [np.array([-3.0, 4])], {"noop_with_empty_axes": 1}, [9, 16]),
         ("Resize", [np.ones((1, 5)), None, np.array([1, 1.4])], {}, np.ones((1, 7))),
         (
@@ -148,6 +149,12 @@ def body():
             [np.array([[10, 200]], np.uint8), None, np.array([1.0, 2])],
             {"mode": "linear"},
             [[10, 57, 152, 200]],
+        ),
+        (
+            "Resize",
+            [np.arange(7.0)[None], None, np.array([1, 0.6])],
+            {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+            [[0, 1, 3, 5]],
         ),
         ("Slice", [np.arange(5), np.array([-9]), np.array([-9]), np.array([0]), np.array([-1])], {}, [0]),
         ("TopK", [np.array([3, 0, 1], np.uint8), np.array(2)], {"largest": 0}, [0, 1]),

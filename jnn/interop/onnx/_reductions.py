@@ -25,7 +25,14 @@ def _reduce(of: Callable[[Array, Any, bool], Array]) -> Reduction:
 
 
 def _by(name: str) -> Reduction:
-    return _reduce(lambda x, axes, keep: getattr(x, name)(axes, keepdims=keep).astype(x.dtype))
+    return _reduce(lambda x, axes, keep: getattr(x, name)(axes, keepdims=keep, **_of_none(name, x)).astype(x.dtype))
+
+
+def _of_none(name: str, x: Array) -> dict[str, Any]:
+    """What the greatest or the least of no elements is."""
+    if name not in ("max", "min") or x.size or not jnp.issubdtype(x.dtype, jnp.floating):
+        return {}
+    return {"initial": -jnp.inf if name == "max" else jnp.inf}
 
 
 def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:

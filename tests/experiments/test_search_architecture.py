@@ -104,7 +104,7 @@ def test_a_run_of_a_few_steps(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_shortened_run_learns(tmp_path):
     needs("fashion_mnist/train-images-idx3-ubyte.gz")
-    config = search_architecture.Config(steps=48, seeds=1, runs=2, repeats=5, maps=4, workdir=str(tmp_path))
+    config = search_architecture.Config(steps=128, seeds=1, runs=2, repeats=5, maps=4, workdir=str(tmp_path))
     found = search_architecture.experiment(config).metrics
     assert found["best_test"] > max(0.4, found["median_test"])
     assert found["darts_mixed"] > 0.3

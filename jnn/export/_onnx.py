@@ -45,7 +45,7 @@ def onnx(
     """
     check_arguments("export.onnx", f, p)
     specs = input_shapes("export.onnx", inputs, shapes)
-    with any_sizes("export.onnx"):
+    with any_sizes("export.onnx", f, p, inputs, specs):
         program = jax.make_jaxpr(anywhere(lambda *x: f(p, *x), ONNX))(*specs)
     with _as_it_was(jax.numpy):
         convert = _converter()

@@ -10,16 +10,7 @@ from typing import Any, Literal
 import jax
 
 from jnn.data import write_safetensors
-from jnn.export._traced import (
-    Shapes,
-    any_sizes,
-    anywhere,
-    by_paths,
-    check_another_batch,
-    check_arguments,
-    input_shapes,
-    weights_beside,
-)
+from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, check_arguments, input_shapes, weights_beside
 from jnn.files import writing
 from jnn.optional import optional
 from jnn.param import Params, flatten
@@ -87,10 +78,9 @@ def stablehlo(
     apply, args = by_paths(f, p), [jax.tree.map(_abstract, flat), *specs]
     if weights == "inside":
         apply, args = (lambda *x, inner=apply: inner(flat, *x)), [*specs]
-    with any_sizes("export.stablehlo"), _without_places():
+    with any_sizes("export.stablehlo", f, p, inputs, specs), _without_places():
         whole = jax.jit(apply if tuple(platforms) == ("cpu",) else anywhere(apply))
         exported = jax.export.export(whole, platforms=platforms)(*args)
-    check_another_batch("export.stablehlo", f, p, inputs, specs)
     with writing(path) as file:
         file.write(exported.serialize(vjp_order=vjp_order))
     if weights == "beside":

@@ -16,16 +16,7 @@ from jnn.data import write_safetensors
 from jnn.export._literals import UNSIGNED, Unsupported
 from jnn.export._program import Program, Value, traced
 from jnn.export._torch_source import source
-from jnn.export._traced import (
-    Shapes,
-    any_sizes,
-    anywhere,
-    by_paths,
-    check_another_batch,
-    check_arguments,
-    input_shapes,
-    weights_beside,
-)
+from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, check_arguments, input_shapes, weights_beside
 from jnn.files import write_whole
 from jnn.param import Params, flatten
 
@@ -75,9 +66,8 @@ def torch(f: Callable[..., Any], p: Params, *inputs: Any, path: str | Path, shap
     path, flat = _importable(Path(path)), flatten(p)
     specs = input_shapes("export.torch", inputs, shapes)
     try:
-        with any_sizes("export.torch"):
+        with any_sizes("export.torch", f, p, inputs, specs):
             program = traced(anywhere(by_paths(f, p)), flat, specs)
-        check_another_batch("export.torch", f, p, inputs, specs)
         names, weights = _weights(program, flat)
         text = source(program, _title(f), _arguments(f, specs), names, weights)
     except Unsupported as error:

@@ -54,7 +54,9 @@ def check_arguments(name: str, f: Any, p: Any) -> None:
 
 
 @contextlib.contextmanager
-def any_sizes(name: str) -> Iterator[None]:
+def any_sizes(
+    name: str, f: Callable[..., Any], p: Params, inputs: Sequence[Any], specs: Sequence[Any]
+) -> Iterator[None]:
     """Says what to give where a function, traced within, does not hold for every size of the free axes."""
     try:
         yield
@@ -63,9 +65,10 @@ def any_sizes(name: str) -> Iterator[None]:
             f"{name}: the function does not hold for every size of the free axes. Give shapes=None for the sizes that "
             f"inputs have, or fix the axes that it asks about. ({str(error).splitlines()[0]})"
         ) from error
+    _check_another_batch(name, f, p, inputs, specs)
 
 
-def check_another_batch(
+def _check_another_batch(
     name: str, f: Callable[..., Any], p: Params, inputs: Sequence[Any], specs: Sequence[Any]
 ) -> None:
     """Raises ValueError unless a function holds for a row more: JAX traces `x.reshape(5, -1)` of a free axis, too."""

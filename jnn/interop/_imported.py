@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn.param import Params, Spec
+from jnn.param import Params, Spec, check_key
 
 STATS, MEMORY = "batch_stats", "memory"
 
@@ -68,6 +68,12 @@ def check_params(name: str, p: Any) -> None:
             f"{name}: expected parameters first, a dict, found {type(p).__name__}. Give network.params or, of a "
             "network that draws them, jnn.init(network.spec, key)."
         )
+
+
+def check_call(name: str, p: Any, key: Any) -> None:
+    """Raises unless an imported function is given parameters, and a key or None."""
+    check_params(name, p)
+    check_key(name, key, optional=True)
 
 
 def given_stats(stats: Any, initial: Any) -> Any:

@@ -10,9 +10,9 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, check_params, given_stats, outputs, takes
+from jnn.interop._imported import STATS, Imported, check_call, given_stats, outputs, takes
 from jnn.interop.equinox._state import batch_norms, first_stats, first_values, indices, put, seen_in
-from jnn.param import Naming, Params, check_key, flatten, nested
+from jnn.param import Naming, Params, flatten, nested
 
 
 def from_equinox(
@@ -73,8 +73,7 @@ def from_equinox(
     initial = {STATS: running} if running else {}
 
     def function(p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None) -> Any:
-        check_params("from_equinox", p)
-        check_key("from_equinox", key, optional=True)
+        check_call("from_equinox", p, key)
         leaves = flatten(p)
         net = eqx.combine(jax.tree.unflatten(structure, [leaves[path] for path in paths]), rest)
         net = _told(net, noise=key is not None, running=stats is not None)

@@ -11,8 +11,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, check_params, given_stats, library_class, merged, outputs, without
-from jnn.param import Naming, Params, check_key
+from jnn.interop._imported import STATS, Imported, check_call, given_stats, library_class, merged, outputs, without
+from jnn.param import Naming, Params
 
 FLAGS = {  # what a layer is told by, in place of its own flag
     nn.BatchNorm: "use_running_average",
@@ -73,8 +73,7 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
     ) -> Any:
-        check_params("from_linen", p)
-        check_key("from_linen", key, optional=True)
+        check_call("from_linen", p, key)
         rngs = {} if key is None else dict.fromkeys(("params", "dropout"), key)
         running = {STATS: given_stats(stats, initial)} if initial else {}
         given = {"params": p, **merged(running, first_memory if memory is None else memory)}

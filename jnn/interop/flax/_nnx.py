@@ -12,8 +12,8 @@ from flax import nnx
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
-from jnn.interop._imported import STATS, Imported, check_params, given_stats, library_class, outputs, takes
-from jnn.param import Naming, Params, check_key, flatten, map_paths, path_key
+from jnn.interop._imported import STATS, Imported, check_call, given_stats, library_class, outputs, takes
+from jnn.param import Naming, Params, flatten, map_paths, path_key
 
 
 def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Naming | None = None) -> Imported:
@@ -67,8 +67,7 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **arguments: Any
     ) -> Any:
-        check_params("from_nnx", p)
-        check_key("from_nnx", key, optional=True)
+        check_call("from_nnx", p, key)
         kept = first_memory if memory is None else memory
         trees = (p, given_stats(stats, initial), _streams(noise, key), kept)
         net = nnx.merge(graph, *map(_as, trees, parts))

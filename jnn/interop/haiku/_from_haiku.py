@@ -9,9 +9,9 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
-from jnn.interop._imported import STATS, Imported, check_params, given_stats, library_class, outputs, without
+from jnn.interop._imported import STATS, Imported, check_call, given_stats, library_class, outputs, without
 from jnn.optional import optional
-from jnn.param import Naming, Params, check_key
+from jnn.param import Naming, Params
 
 AVERAGE = "average"  # of the three entries of a moving average, the one that is read
 
@@ -58,8 +58,7 @@ def from_haiku(transformed: Any, *inputs: Any, axes: Naming | None = None, **arg
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
     ) -> Any:
-        check_params("from_haiku", p)
-        check_key("from_haiku", key, optional=True)
+        check_call("from_haiku", p, key)
         kept = first_memory if memory is None else memory
         running = given_stats(stats, initial)
         given = {name: {**entries, **running.get(name, {}), **kept.get(name, {})} for name, entries in state.items()}

@@ -76,6 +76,11 @@ def of_rank(rank: int, *xs: Array) -> tuple[Array, ...]:
     return tuple(x.reshape((1,) * (rank - x.ndim) + x.shape) for x in xs)
 
 
+def of_channels(a: Array, x: Array) -> Array:
+    """One number for each channel of x, which is its second axis."""
+    return a.reshape((1, -1) + (1,) * (x.ndim - 2))
+
+
 def like(x: Array, other: Array) -> Array:
     """x in the dtype of the other, if both are floating point: in a graph they have one dtype, which a cast of the
     parameters has changed."""

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.interop.onnx._arrays import Array, like
+from jnn.interop.onnx._arrays import Array, like, of_channels
 from jnn.interop.onnx._space import Pads, padding_of, reach_of
 
 
@@ -19,7 +19,7 @@ def _convolved(x: Array, w: Array, b: Array | None, padding: Pads, group: int, *
     how: dict[str, Any] = {"window_strides": [1] * rank, "padding": padding, "feature_group_count": group} | spaced
     names = f"NC{space}", f"OI{space}", f"NC{space}"
     y = jax.lax.conv_general_dilated(jnp.asarray(x), jnp.asarray(w), dimension_numbers=names, **how)
-    return y if b is None else y + like(b, y).reshape((1, -1) + (1,) * rank)
+    return y if b is None else y + of_channels(like(b, y), y)
 
 
 def conv(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.interop.onnx._arrays import Array, library, like, together
+from jnn.interop.onnx._arrays import Array, library, like, of_channels, together
 
 
 def layer_normalization(
@@ -37,7 +37,7 @@ def batch_normalization(
     """
     if training_mode:
         raise ValueError("BatchNormalization: training_mode is not known: export the network for evaluation.")
-    scale, bias, mean, var = (_channels(like(each, x), x) for each in (scale, bias, mean, var))
+    scale, bias, mean, var = (of_channels(like(each, x), x) for each in (scale, bias, mean, var))
     return (x - mean) * jax.lax.rsqrt(jnp.asarray(var + epsilon)) * scale + bias
 
 
@@ -59,7 +59,7 @@ def group_normalization(
     y, _, _ = _standardized(x.reshape(x.shape[0], num_groups, -1), (-1,), epsilon)
     each = x.shape[1] // num_groups if version < 21 else 1
     scale, bias = (library(a).repeat(like(a, x), each) for a in (scale, bias))
-    return y.reshape(x.shape) * _channels(scale, x) + _channels(bias, x)
+    return y.reshape(x.shape) * of_channels(scale, x) + of_channels(bias, x)
 
 
 def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
@@ -67,11 +67,6 @@ def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Arra
     wide = x.astype(jnp.promote_types(x.dtype, np.float32))
     mean, inverse = wide.mean(axes, keepdims=True), jax.lax.rsqrt(wide.var(axes, keepdims=True) + epsilon)
     return ((wide - mean) * inverse).astype(x.dtype), mean, inverse
-
-
-def _channels(a: Array, x: Array) -> Array:
-    """One number for each channel, which is the second axis."""
-    return a.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def _affine(y: Array, scale: Array, bias: Array | None) -> Array:

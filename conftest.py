@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before anything asks JAX for its devices, in every worker too; programs that tests start inherit it."""
     os.environ["JNN_SEED"] = str(config.getoption("--seed"))
     os.environ["JNN_ORACLE_DTYPE"] = config.getoption("--oracle-dtype")
+    os.environ.setdefault("GLIBC_TUNABLES", "")  # experiments that tests start do not start again for huge pages
     platform = config.getoption("--platform")
     names, *flags = PLATFORMS[platform]
     given = os.environ.get("XLA_FLAGS", "").split()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jnn
-from experiments import music
+from experiments import browser, music
 from experiments.choir import LAYERS, Sizes, behind, choir_spec, next_states, sing, told
 from experiments.chorale_rows import AHEAD, columns, windows
 from experiments.chorales import (
@@ -211,6 +211,25 @@ def test_a_score_and_a_page_show_all_notes(data_dir):
     assert text.count("</script>") == 1
     (shown,) = loads(text.partition("const PIECES = ")[2].partition(";  //")[0])
     assert sum(map(len, shown["voices"])) == count
+
+
+@pytest.mark.slow
+def test_the_page_sounds_when_its_button_is_pressed(tmp_path, data_dir):
+    """Real events of a mouse in a real browser; what is played is read where it goes to the speaker."""
+    if browser.found() is None:
+        pytest.skip("no Chromium is installed")
+    file = tmp_path / "page.html"
+    file.write_text(page([Song("One", chorales(data_dir).train[0])]))
+    with browser.browser() as tab:
+        tab.open(file)
+        tab.wait("document.querySelector('section button') !== null")
+        where = tab.value("(r => [r.x + 9, r.y + 9])(document.querySelector('section button').getBoundingClientRect())")
+        tab.drag([where, where])
+        tab.value("ear = playing.context.createAnalyser(); playing.gains.forEach(gain => gain.connect(ear)); 0")
+        loudest = "(x => (ear.getFloatTimeDomainData(x), Math.max(...x)))(new Float32Array(ear.fftSize))"
+        assert tab.wait(f"{loudest} > 0.01", seconds=10)
+        tab.drag([where, where])
+        assert tab.wait("playing === null", seconds=10)
 
 
 def options(folder, data_dir, **changes):

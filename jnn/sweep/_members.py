@@ -9,10 +9,10 @@ Law: nothing is computed here; a member keeps its bits wherever it is put.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +20,8 @@ import numpy as np
 from jnn.train import TrainState
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Members:
     """Members of a sweep: arrays with one row for each.
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -25,7 +24,8 @@ from jnn.precision import wide
 from jnn.train._context import check_optimizer, check_params
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class TrainState:
     """Training state: a pytree; `update` maps it to the next one.
 
@@ -46,6 +46,10 @@ class TrainState:
     ema: Params | None
     memory: Any
     loss_scale: jax.Array
+
+    def replace(self, **changes: Any) -> TrainState:
+        """The same state with other values of some attributes."""
+        return dataclasses.replace(self, **changes)
 
 
 def create_state(

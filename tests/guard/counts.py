@@ -5,6 +5,7 @@
 | count          | of what                                                                                          |
 |----------------|--------------------------------------------------------------------------------------------------|
 | `modules`      | that `import jnn` brings in beside `import jax`                                                  |
+| `packages`     | whose modules are imported until the end of the MLP's first step, beside JAX's                   |
 | `equations`    | of the step's jaxpr, those of its loops and calls counted once each                              |
 | `flops`        | of its HLO, before any processor's compiler has seen it; a loop's body is counted once           |
 | `bytes`        | that each operation of that HLO reads and writes                                                 |
@@ -43,6 +44,7 @@ def count() -> dict[str, dict[str, int]]:
     step, draw, batch = PROGRAMS["mlp"]()
     step(draw(), batch)
     found["start"]["compilations"] = compilations()
+    found["start"]["packages"] = len({name.partition(".")[0] for name in sys.modules.keys() - BEFORE})
     for name, make in PROGRAMS.items():
         step, draw, batch = make()
         shapes = jax.eval_shape(draw)

@@ -23,7 +23,6 @@ from jnn.train.checkpoint._manifest import CorruptCheckpoint, Records, body_of
 from jnn.train.checkpoint._quarantine import clear, quarantine
 from jnn.train.checkpoint._read import Saved, read_like
 from jnn.train.checkpoint._stored import by_path, check_storable
-from jnn.train.checkpoint._write import Writer
 
 Report = Callable[[str], object]
 # a folder that is in use, or somebody else's, is not even read
@@ -61,6 +60,8 @@ class Checkpoints:
         if not isinstance(save_seconds, int | float | np.number) or not save_seconds >= 0:
             raise ValueError(f"Checkpoints: expected save_seconds of 0 or more seconds, found {save_seconds!r}.")
         self.save_seconds = save_seconds
+        from jnn.train.checkpoint._write import Writer  # Orbax takes a third of a second, which no step should
+
         self._writer = Writer(self.folder, self._keep)
         self._lock: Lock | None = None
         # the processes of one job share the folder: the first one opens it for all of them

@@ -9,7 +9,7 @@ Training  Adam, warm-up to 2e-3 and cosine to 0, batches of 8 windows of 128 by 
           GIoU, and cross-entropy of the center-ness, each over the points that have a box.
 Run       python -m experiments.detect [--scenes garments]
 Measured  trees, five seeds: mean average precision on the test photograph 0.082+-0.009, at an overlap of one half
-          0.294+-0.020; the same in PyTorch, three, 0.070+-0.022, 0.249+-0.075. One CPU core, 64 and 90 s. Garments, one
+          0.294+-0.020; the same in PyTorch 0.075+-0.020, 0.261+-0.066. One CPU core, 64 and 94 s. Garments, one
           seed: 0.097, 0.202; 71 s. Boxes are suppressed from an overlap of 0.6, the best of 0.2 to 0.7 on validation.
 """
 

@@ -10,8 +10,8 @@ Measures  the Fréchet distance of 500 samples from the test images by the featu
           other real ones. A generator samples with the running statistics of its batch norms.
 Run       python -m experiments.gan
           python -m experiments.gan --objective wgan_gp --steps 700 --batch-size 320
-Measured  Fashion-MNIST: DCGAN 6.7+-1.2, other real images 1.3+-0.4 (five seeds); in PyTorch 6.0 and 6.8 (two).
-          WGAN-GP 24.7 after as much time (one seed): MISSED. All samples' classes are ten. One CPU core, 132 s, 73 s in
+Measured  Fashion-MNIST: DCGAN 6.7+-1.2, other real images 1.3+-0.4 (five seeds); in PyTorch 6.6+-1.0.
+          WGAN-GP 24.7 after as much time (one seed): MISSED. All samples' classes are ten. One CPU core, 132 s, 84 s in
           PyTorch, 176 s for WGAN-GP.
 """
 

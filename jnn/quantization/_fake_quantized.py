@@ -55,7 +55,7 @@ def fake_quantized(
     """
     chosen = chosen_weights("fake_quantized", spec, where)
     steps = check_scales("fake_quantized", spec, scales)
-    of_inputs = check_input_scales("fake_quantized", spec, input_scales or {})
+    of_inputs = check_input_scales("fake_quantized", spec, input_scales)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         axis = summed_axes(path, param)

@@ -20,7 +20,7 @@ from jnn.param import Param, Params, Spec, Where, flatten, matching, nested
 from jnn.precision import wide
 
 
-def channel_norms(p: Params, spec: Spec, channels: Channels, where: Where | None = None) -> jax.Array:
+def channel_norms(p: Params, spec: Spec, channels: Channels, *, where: Where | None = None) -> jax.Array:
     """Structured pruning's ranks: the norm of all weights that a channel is made of and read by.
 
     See "Pruning Filters for Efficient ConvNets", Li et al., 2017, which ranks by what makes a channel alone:

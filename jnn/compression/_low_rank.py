@@ -26,8 +26,8 @@ from jnn.precision import wide
 def low_rank(
     p: Params,
     spec: Spec,
-    where: Where = "*",
     *,
+    where: Where = "*",
     rank: int | None = None,
     energy: float | None = None,
     second_moments: Mapping[str, jax.Array] | None = None,
@@ -88,7 +88,7 @@ def low_rank(
     return map_paths(one, spec, p), _declared_all(spec, ranks)
 
 
-def low_rank_spec(spec: Spec, rank: int, where: Where = "*") -> Spec:
+def low_rank_spec(spec: Spec, rank: int, *, where: Where = "*") -> Spec:
     """Declares linear maps of low rank: two narrow maps in the place of each weight that they make smaller.
 
     Args, Raises: as `low_rank`.

@@ -27,7 +27,7 @@ Scores = Any  # nested dicts of the weights that are chosen
 NO_WEIGHTS = ("b", "bias", "scale")  # names of parameters that have no score
 
 
-def magnitude_scores(p: Params, spec: Spec, where: Where = "*") -> Scores:
+def magnitude_scores(p: Params, spec: Spec, *, where: Where = "*") -> Scores:
     """Magnitude pruning's scores: the absolute value of each weight.
 
     See "Learning both Weights and Connections for Efficient Neural Networks", Han et al., 2015.
@@ -51,7 +51,7 @@ def magnitude_scores(p: Params, spec: Spec, where: Where = "*") -> Scores:
     return _scored("magnitude_scores", spec, where, lambda w: jnp.abs(wide(w)), p)
 
 
-def saliency_scores(p: Params, spec: Spec, gradients: Params, where: Where = "*") -> Scores:
+def saliency_scores(p: Params, spec: Spec, gradients: Params, *, where: Where = "*") -> Scores:
     """Saliency scores of single-shot pruning: each weight times its gradient, the absolute value.
 
     See "SNIP: Single-shot Network Pruning Based on Connection Sensitivity", Lee, Ajanthan and Torr, 2019, where the
@@ -76,7 +76,7 @@ def saliency_scores(p: Params, spec: Spec, gradients: Params, where: Where = "*"
     return _scored("saliency_scores", spec, where, lambda w, g: jnp.abs(wide(w) * wide(g)), p, gradients)
 
 
-def scores_spec(spec: Spec, where: Where = "*") -> Spec:
+def scores_spec(spec: Spec, *, where: Where = "*") -> Spec:
     """Scores of movement pruning, declared: one beside each weight, 0 at first, as `movement_masked` takes them.
 
     Args:

@@ -23,7 +23,7 @@ from jnn.precision import take, wide
 
 
 def share_weights(
-    p: Params, spec: Spec, where: Where = "*", *, bits: int = 4, masks: Masks | None = None, steps: int = 100
+    p: Params, spec: Spec, *, where: Where = "*", bits: int = 4, masks: Masks | None = None, steps: int = 100
 ) -> tuple[Any, Any]:
     """Weight sharing by clustering: k-means of each weight's values, from centroids that are evenly spaced at first.
 

@@ -33,7 +33,7 @@ class PruningState(NamedTuple):
 
 
 def gradual_pruning(
-    schedule: Sparsity, spec: Spec, where: Where = "*", *, every: int = 1, globally: bool = False
+    schedule: Sparsity, spec: Spec, *, where: Where = "*", every: int = 1, globally: bool = False
 ) -> optax.GradientTransformation:
     """Gradual magnitude pruning, as a transformation for Optax: the least weights become 0, by a schedule, and stay so.
 
@@ -80,7 +80,7 @@ def gradual_pruning(
 
     def update(updates: Params, state: PruningState, params: Params | None = None) -> tuple[Params, PruningState]:
         new = optax.apply_updates(_needed("gradual_pruning", params), updates)
-        scores = lambda: magnitude_scores(new, spec, [*chosen])
+        scores = lambda: magnitude_scores(new, spec, where=[*chosen])
         narrower = lambda: prune(scores(), schedule(state.step), globally=globally, masks=state.masks)
         masks = jax.lax.cond(state.step % every == 0, narrower, lambda: state.masks)
         return _zeroing(updates, params, masks), PruningState(state.step + 1, masks)

@@ -58,7 +58,7 @@ def _misfit(f: Callable[[Params, Any], Any], p: Params, inputs: Any, shapes: Map
     found = {i: _abstract(x) for i, x in enumerate(leaves) if _is_traced(x)}
 
     def taken(arrays: dict[int, Any]) -> bool:
-        whole = lambda arrays: structure.unflatten([arrays.get(i, x) for i, x in enumerate(leaves)])
+        whole = lambda arrays: jax.tree.unflatten(structure, [arrays.get(i, x) for i, x in enumerate(leaves)])
         try:
             jax.eval_shape(lambda p, arrays: f(p, whole(arrays)), p, arrays)
         except Exception:

@@ -86,8 +86,13 @@ def gradient_variances(qubits: Sequence[int], depth: int, samples: int, key: jax
     return np.stack(found)
 
 
-def decay(qubits: Sequence[int], variances: np.ndarray) -> tuple[float, float]:
-    """The line through log2 of variances: its slope, in powers of two a qubit, and its height at none."""
+def decay(qubits: Sequence[int], variances: np.ndarray) -> tuple[float, float] | None:
+    """The line through log2 of variances: its slope, in powers of two a qubit, and its height at none.
+
+    None where there is no such line: of fewer than two sizes, or where one does not vary, as of a single circuit.
+    """
+    if len(set(qubits)) < 2 or not (variances > 0).all():
+        return None
     slope, height = np.polyfit(qubits, np.log2(variances), 1)
     return float(slope), float(height)
 
@@ -100,9 +105,10 @@ def plateaus(qubits: Sequence[int], variances: np.ndarray) -> Figure:
     for n in sorted({1, max(1, depth // 16), max(1, depth // 4), depth}):
         shade = 0.25 + 0.75 * np.log(n) / max(np.log(depth), 1)
         by_size.semilogy(qubits, variances[:, n - 1], "o-", markersize=4, color=ACCENT, alpha=shade, label=f"depth {n}")
-    slope, height = decay(qubits, variances[:, -1])
-    line = 2.0 ** (height + slope * np.asarray(qubits))
-    by_size.semilogy(qubits, line, color=WARM, linestyle="--", label=f"$\\propto 2^{{{slope:.2f}\\,q}}$")
+    if line := decay(qubits, variances[:, -1]):
+        slope, height = line
+        through = 2.0 ** (height + slope * np.asarray(qubits))
+        by_size.semilogy(qubits, through, color=WARM, linestyle="--", label=f"$\\propto 2^{{{slope:.2f}\\,q}}$")
     for i, q in enumerate(qubits):
         by_depth.semilogy(range(1, depth + 1), variances[i], color=ACCENT, alpha=0.25 + 0.75 * i / len(qubits))
         by_depth.annotate(f" {q}", (depth, variances[i, -1]), va="center", fontsize=8, color=INK)

@@ -1,8 +1,8 @@
 """Reinforcement learning: DQN, PPO and SAC learn to control by what they try, ten runs at once as one program.
 
 Data      what policies themselves see of `jnn.environments`: CartPole-v1, Pendulum-v1, MountainCar-v0 and Acrobot-v1
-          as in Gymnasium, a planar quadrotor, and four rooms with a slippery floor. A run is a policy with parameters,
-          environments and noise of its own; nothing but the program is shared.
+          as in Gymnasium, a planar quadrotor, and a gridworld of four rooms with a slippery floor. A run is a policy
+          with parameters, environments and noise of its own; nothing but the program is shared.
 Network   DQN ("Human-level control through deep reinforcement learning", Mnih et al., 2015), PPO ("Proximal Policy
           Optimization Algorithms", Schulman et al., 2017) and SAC ("Soft Actor-Critic Algorithms and Applications",
           Haarnoja et al., 2018), each a file beside this one: perceptrons of 64-64 units.
@@ -14,7 +14,7 @@ Measured  cart-pole: PPO 500 in ten runs of ten, 27 s on one core; DQN 500 and 4
           Pendulum: SAC -149.6+-9.3 (ten runs of seeds 1 to 3, 170 steps). Mountain car: PPO -111.0+-2.6 (ten runs of
           seeds 0 to 2, 60 steps, --batch-size 32); DQN never met the goal, and has no settings for it. Few runs:
           acrobot by PPO -157 and -219 (50 steps), by DQN -136 and -500 (150 steps): MISSED, -100; quadrotor by SAC 89.9
-          and 80.1 (120 steps), an LQR 93.3; rooms by DQN -16.7 (100 steps), where the best is -17.0 on average.
+          and 80.1 (120 steps), an LQR 93.3; the gridworld by DQN -16.7 (100 steps), where the best is -17.0 on average.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from experiments.small_images import halve
 from experiments.training import train
 from jnn.data import Batches, in_order
 from jnn.models import mlp, mlp_spec
-from jnn.sweep import Choice, GridSampler, Structure, SuccessiveHalving, Sweep, search
+from jnn.sweep import Choice, GridSampler, Repeats, Structure, SuccessiveHalving, Sweep, search
 from jnn.train import LossOutput
 
 CLASSES, PIXELS, RATE, PENALTY, LOOKS = 10, 49, 4e-3, 1e-3, 40
@@ -106,7 +106,7 @@ def adam(h: Any) -> optax.GradientTransformation:
 def by_width(config: Config, training: Part, test: Part) -> dict[str, np.ndarray]:
     """Steps (looks,), and errors (widths, wrong, seeds, looks) on what trains and on the test, of trained networks."""
     sweep = lambda width: Sweep(mlp_spec((PIXELS, width, CLASSES)), loss, adam, training, config.batch_size)
-    space = {"width": Structure(*config.widths), "wrong": Choice(*config.wrong), "run": Choice(*range(config.seeds))}
+    space = {"width": Structure(*config.widths), "wrong": Choice(*config.wrong), "run": Repeats(config.seeds)}
     shape = tuple(len(space[name].values) for name in space)
     plan = SuccessiveHalving(int(np.prod(shape)), (config.steps,), every=max(1, config.steps // LOOKS))
     where = {"folder": Path(config.workdir) / "sweep", "seed": config.seed, "save_seconds": config.save_seconds}

@@ -39,6 +39,7 @@ from jnn.data import Batches, in_order
 from jnn.initializers import glorot_uniform
 from jnn.losses import cross_entropy
 from jnn.models import mlp, mlp_spec
+from jnn.terminal import say
 from jnn.train import LossOutput
 
 
@@ -146,7 +147,10 @@ def experiment(config: Config) -> Outcome:
     metrics |= circuits.differences(params["digits_variational"]["circuit"]["angles"][0], first)
     sizes, key = range(2, config.qubits + 1), jnn.path_key(jax.random.key(config.seed), "plateaus")
     variances = circuits.gradient_variances(sizes, config.depth, config.samples, key)
-    metrics["variance_powers_of_two_a_qubit"] = circuits.decay(sizes, variances[:, -1])[0]
+    if line := circuits.decay(sizes, variances[:, -1]):
+        metrics["variance_powers_of_two_a_qubit"] = line[0]
+    else:
+        say(f"quantum: variances {variances[:, -1].tolist()} over {config.samples} circuits lie on no line.")
     figures = {
         "Two moons, by the first of the networks of each kind: how likely the second class is.": lambda: moons(params),
         "Accuracy in testing of networks that differ in their initial values.": lambda: pictures.dots(tested),

@@ -30,7 +30,7 @@ from experiments import datasets, pictures
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from jnn.models import mlp, mlp_spec
-from jnn.sweep import Choice, Found, GridSampler, LogUniform, SuccessiveHalving, Sweep, search
+from jnn.sweep import Found, GridSampler, LogUniform, Repeats, SuccessiveHalving, Sweep, search
 from jnn.train import LossOutput
 
 SIZES = (784, 128, 64, 10)
@@ -86,7 +86,7 @@ def smoothed(losses: np.ndarray) -> np.ndarray:
 
 def every_rate(config: Config, data: datasets.Data) -> Found:
     """Each rate by itself, by each of some runs; all of them one search without a choice."""
-    space = {"learning_rate": LogUniform(LOW, HIGH), "run": Choice(*range(config.seeds))}
+    space = {"learning_rate": LogUniform(LOW, HIGH), "run": Repeats(config.seeds)}
     sweep = sweep_of(config, data, lambda h: h["learning_rate"])
     plan = SuccessiveHalving(config.points * config.seeds, (config.steps,))
     where = {"folder": Path(config.workdir) / "sweep", "seed": config.seed, "save_seconds": config.save_seconds}

@@ -32,12 +32,13 @@ from experiments.old_texts import old_texts
 from experiments.options import Common
 from experiments.plans import EachItsLength
 from experiments.refusals import refuse
-from experiments.scaling_law import Law, Runs, bootstrap, exponent, fit_law, interval
+from experiments.scaling_law import Law, Runs, bootstrap, exponent, interval, law_of
 from experiments.small_decoders import HEAD, Decoder
 from experiments.training import train
 from jnn.data import Batches, in_order
 from jnn.launch import USAGE
 from jnn.sweep import Choice, Found, GridSampler, Structure, Sweep, search
+from jnn.terminal import say
 
 CONTEXT, CLIP, HELD_OUT = 64, 1.0, 4000  # characters of a row, a norm, rows
 MOST = 7.5e11  # FLOPs of a run that the law is fitted to
@@ -100,16 +101,20 @@ def widest(config: Config, own: Decoder, training: Any, validation: Any) -> tupl
     )
 
 
+def measured_alone(runs: Runs, held: Runs) -> dict[str, Any]:
+    """How many runs there are, and what was measured of those that no law has seen."""
+    return {"runs": len(runs.losses)} | {f"held_out_{d}": {"measured": loss} for _, d, loss in zip(*held, strict=True)}
+
+
 def summary(runs: Runs, held: Runs, law: Law, laws: list[Law]) -> dict[str, Any]:
     """The law with its intervals, how the best size grows, and what it says of the runs that it has not seen."""
-    found: dict[str, Any] = {"runs": len(runs.losses)} | law._asdict() | {"exponent": exponent(law)}
+    found = measured_alone(runs, held) | law._asdict() | {"exponent": exponent(law)}
     found |= {f"{name}_interval": interval([getattr(one, name) for one in laws]) for name in Law._fields}
     found["exponent_interval"] = interval([exponent(one) for one in laws])
     found["error"] = np.abs(law.loss(runs.n, runs.d) - runs.losses).mean()
-    for i, loss in enumerate(held.losses):
-        at = held.n[i], held.d[i]
-        found[f"held_out_{at[1]}"] = {"measured": loss, "predicted": float(law.loss(*at))}
-        found[f"held_out_{at[1]}"]["interval"] = interval([one.loss(*at) for one in laws])
+    for n, d in zip(held.n, held.d, strict=True):
+        found[f"held_out_{d}"]["predicted"] = float(law.loss(n, d))
+        found[f"held_out_{d}"]["interval"] = interval([one.loss(n, d) for one in laws])
     return found
 
 
@@ -123,9 +128,16 @@ def experiment(config: Config) -> Outcome:
     decoders = {width: Decoder(vocab, width) for width in config.widths}
     params, held = widest(config, decoders.pop(config.widths[-1]), training, validation)
     runs = measured(config, all_runs(config, decoders, training, validation), decoders)
-    law, laws = fit_law(runs), bootstrap(runs, config.repeats, seed=config.seed)
     rows = {name: x[: config.batch_size] for name, x in training.items()} | {"weight": np.ones(config.batch_size)}
     counted = {f"flops_{width}": decoder.flops(rows) for width, decoder in decoders.items()}
+    if (law := law_of(runs)) is None:
+        sizes, budgets = (len(np.unique(x)) for x in runs[:2])
+        say(
+            f"scaling: {len(runs.losses)} runs of {sizes} sizes and {budgets} lengths determine no law of five "
+            "numbers, and none is given: more --widths and --steps do."
+        )
+        return Outcome(params, measured_alone(runs, held) | counted)
+    laws = bootstrap(runs, config.repeats, seed=config.seed)
     figures = {
         "Loss over compute, and the law's frontier; the widest was predicted.": partial(
             scaling_pictures.frontier, runs, held, law, laws

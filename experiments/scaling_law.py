@@ -1,6 +1,7 @@
 """A scaling law, L(N, D) = E + A / N^alpha + B / D^beta: fitted to runs, with its interval, and its optimum.
 
 fit_law(runs) -> Law                        of parameters, tokens and losses
+law_of(runs) -> Law or None                 the same, where the runs determine it
 bootstrap(runs, draws) -> [Law, ...]        of the same runs, drawn again
 optimum(law, compute) -> (n, d)             where 6 n d is all that there is
 
@@ -72,14 +73,39 @@ def _minimum(start: Any, logs: np.ndarray, steps: int) -> Any:
 
 def _huber(x: np.ndarray, logs: np.ndarray) -> tuple[float, np.ndarray]:
     """The mean Huber loss of a law (log A, log B, log E, alpha, beta) in units of HUBER, and its gradient."""
-    (a, b, e, alpha, beta), (n, d, target) = x, logs
+    found, slopes = _curve(x, logs)
+    error = (found - logs[2]) / HUBER
+    pull = np.clip(error, -1, 1)
+    return float((pull * (error - pull / 2)).mean()), (pull * slopes).mean(1) / HUBER
+
+
+def _curve(x: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logarithm of what a law says of runs (runs,), and its slopes (5, runs)."""
+    (a, b, e, alpha, beta), (n, d, _) = x, logs
     terms = np.stack([a - alpha * n, b - beta * d, np.full_like(n, e)])
     most = terms.max(0)
     parts = np.exp(terms - most)
-    error, share = (most + np.log(parts.sum(0)) - target) / HUBER, parts / parts.sum(0) / HUBER
-    pull = np.clip(error, -1, 1)
-    slopes = np.stack([share[0], share[1], share[2], -share[0] * n, -share[1] * d])
-    return float((pull * (error - pull / 2)).mean()), (pull * slopes).mean(1)
+    share = parts / parts.sum(0)
+    return most + np.log(parts.sum(0)), np.stack([*share, -share[0] * n, -share[1] * d])
+
+
+def law_of(runs: Runs) -> Law | None:
+    """The fitted law; None where runs do not determine it, or their loss does not fall with size and length.
+
+    Fewer than five do not, nor do two sizes or two lengths: its slopes then depend on one another, or are 0.
+
+    >>> n, d = (x.ravel() for x in np.meshgrid([1e4, 3e4], [1e6, 3e6, 1e7]))
+    >>> print(law_of(Runs(n, d, Law(E=1.2, A=30.0, B=200.0, alpha=0.35, beta=0.4).loss(n, d))))
+    None
+    """
+    if len(runs.losses) < len(Law._fields):
+        return None
+    law = fit_law(runs)
+    if not (np.isfinite(law).all() and min(law) > 0):
+        return None
+    x = np.array([np.log(law.A), np.log(law.B), np.log(law.E), law.alpha, law.beta])
+    slopes = _curve(x, np.log(np.stack(runs)))[1]
+    return law if np.linalg.matrix_rank(slopes, tol=1e-6) == len(law) else None
 
 
 def bootstrap(runs: Runs, draws: int, *, seed: int) -> list[Law]:

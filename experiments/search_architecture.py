@@ -42,7 +42,7 @@ from experiments.plans import EachItsLength
 from experiments.small_images import halve
 from experiments.training import train, with_accuracy
 from jnn.data import Batches, in_order
-from jnn.sweep import Choice, Found, GridSampler, Members, Sweep, search
+from jnn.sweep import Choice, Found, GridSampler, Members, Repeats, Sweep, search
 from jnn.train import LossOutput
 
 VALIDATE, TEST = 1000, 2000  # images
@@ -108,7 +108,7 @@ def all_of_them(config: Config, training: Part, validation: Part, test: Part) ->
     """Every architecture by every seed, as one search without a choice."""
     spec, optimizer = cell_network_spec(config.maps), lambda h: adam(config, config.steps)
     sweep = Sweep(spec, loss, optimizer, training, config.batch_size)
-    space = {name: Choice(*range(len(OPERATIONS))) for name in NAMES} | {"run": Choice(*range(config.seeds))}
+    space = {name: Choice(*range(len(OPERATIONS))) for name in NAMES} | {"run": Repeats(config.seeds)}
     found = searched(config, "all", sweep, space, config.steps, validation)
     curves = np.stack([row["validation"]["accuracy"] for row in found.log.rows], -1)
     tested = sweep.evaluate(members_of(found), test)["accuracy"].reshape(len(ARCHITECTURES), config.seeds)
@@ -120,7 +120,7 @@ def darts(config: Config, training: Part, validation: Part) -> tuple[np.ndarray,
     rates = {"weights": adam(config, LONGER * config.steps), "mixtures": optax.adam(config.mixture_rate, b1=0.5)}
     optimizer = lambda h: optax.multi_transform(rates, {name: name for name in rates})
     sweep = Sweep(bilevel_spec(config.maps), bilevel_loss, optimizer, in_halves(training), config.batch_size)
-    space = {"run": Choice(*range(config.runs))}
+    space = {"run": Repeats(config.runs)}
     members = members_of(searched(config, "darts", sweep, space, LONGER * config.steps, validation))
     found = np.asarray(jax.nn.softmax(jnp.asarray(members.state.params["mixtures"])))
     return found, np.stack([sweep.evaluate(one, validation)["accuracy"] for one in (members, discrete(members))])

@@ -92,7 +92,7 @@ def channel_sets(spec: Any) -> list[Channels]:
 
 def low_rank(net: Trained) -> Found:
     for rank in RANKS:
-        p, spec = compression.low_rank(net.p, net.spec, "head/fc0/w", rank=rank)
+        p, spec = compression.low_rank(net.p, net.spec, where="head/fc0/w", rank=rank)
         yield f"rank {rank}", Smaller(net.fit(f"low_rank_{rank}", spec, p).params)
 
 

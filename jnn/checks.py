@@ -186,6 +186,22 @@ def drawn(layer: str, p: Any) -> None:
             array(layer, leaf, "each parameter")
 
 
+def declared(where: str, path: str, x: Any, param: Param) -> None:
+    """Raises ValueError unless x has the declared shape; what is traced may be a device's part, of as many axes.
+
+    >>> declared("quantize", "fc/w", np.ones((3, 2)), Param((2, 3), jax.nn.initializers.zeros, ("embed", "hidden")))
+    Traceback (most recent call last):
+    ValueError: quantize: expected fc/w (2, 3), as the spec declares it, found float64[3,2]. Give what
+    jnn.init(spec, key) made.
+    """
+    part = isinstance(x, jax.core.Tracer) and x.ndim == len(param.shape)
+    if np.shape(x) != param.shape and not part:
+        raise ValueError(
+            f"{where}: expected {path} {param.shape}, as the spec declares it, found {describe(x)}. Give what "
+            "jnn.init(spec, key) made."
+        )
+
+
 def _inside(p: Any, own: str, what: str) -> str:
     """Where among the entries of p what is missing may be."""
     holds = lambda x: hasattr(x, "keys") and any(name in x for name in (own, *ELSEWHERE.get(own, ())))

@@ -64,3 +64,20 @@ def test_a_seed_draws_what_it_drew():
     """A constant of ours on purpose: who changes it changes every run of everybody, and says so in the changelog."""
     key = jnn.path_key(jax.random.key(0), "blocks/attention/q/w")
     assert jax.random.key_data(key).tolist() == [3037935876, 4102743284]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_patterns_of_paths_are_given_by_name(door):
+    """`where` has a default everywhere but where it is a mesh or a layout, and is then no matter of order."""
+    taken = {name: _parameters(value).get("where") for name, value in public(door).items() if inspect.isroutine(value)}
+    where = {name: one for name, one in taken.items() if one is not None and one.default is not one.empty}
+    assert [name for name, one in where.items() if one.kind is not one.KEYWORD_ONLY] == []
+    if door == "jnn.compression":
+        assert {"magnitude_scores", "low_rank_spec", "gradual_pruning"} <= where.keys()
+
+
+def _parameters(function):
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:  # of a function in C
+        return {}

@@ -130,7 +130,7 @@ def sparse_plus(x: jax.Array) -> jax.Array:
     return _sparse_plus(x)
 
 
-def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, where: jax.Array | None = None) -> jax.Array:
+def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, *, where: jax.Array | None = None) -> jax.Array:
     """Softmax: exp(x) over its sum along the axis, where a mask says so if there is one; in float32 at least.
 
     See "Probabilistic Interpretation of Feedforward Classification Network Outputs", Bridle, 1990.
@@ -150,7 +150,7 @@ def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, where: jax.Array | N
     return jax.nn.softmax(wide(x), axis=axis, where=where).astype(x.dtype)
 
 
-def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, where: jax.Array | None = None) -> jax.Array:
+def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, *, where: jax.Array | None = None) -> jax.Array:
     """Log-softmax: the logarithm of `softmax`, computed in float32 at least.
 
     Args:

@@ -43,6 +43,11 @@ def channel_places(name: str, spec: Spec, channels: Channels) -> dict[str, Place
     """Where each leaf has the channels, by path; raises ValueError unless they are one set."""
     check_spec(name, spec)
     declared = flatten(spec)
+    if not isinstance(channels, str | Mapping):
+        raise TypeError(
+            f"{name}: expected channels, the name of an axis or a mapping of paths to it, found "
+            f"{checks.describe(channels)}."
+        )
     named = {"*": channels} if isinstance(channels, str) else channels
     axes = {path: axis for path in declared if (axis := _named(path, declared[path], named)) is not None}
     if not axes:

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.compression._channel_sets import Channels, Place, channel_count, channel_places, kept
+from jnn.compression._chosen import arrays_at
 from jnn.compression._masks import Masks
 from jnn.param import Param, Params, Spec, Where, flatten, matching, nested
 from jnn.precision import wide
 
 
-def channel_norms(p: Params, spec: Spec, channels: Channels, where: Where | None = None) -> jax.Array:
+def channel_norms(p: Params, spec: Spec, channels: Channels, *, where: Where | None = None) -> jax.Array:
     """Structured pruning's ranks: the norm of all weights that a channel is made of and read by.
 
     See "Pruning Filters for Efficient ConvNets", Li et al., 2017, which ranks by what makes a channel alone:
@@ -36,7 +37,8 @@ def channel_norms(p: Params, spec: Spec, channels: Channels, where: Where | None
       (n,), or (layers, n) where all of these are stacked: each layer has channels of its own. In float32 at least.
 
     Raises:
-      ValueError: no leaf has such an axis, or they are not one set.
+      TypeError: spec or channels are none.
+      ValueError: no leaf has such an axis, they are not one set, or p lacks one.
 
     >>> from jnn.layers import linear_spec
     >>> spec = {"up": linear_spec(1, 2), "down": linear_spec(2, 1, axes=("hidden", "embed"))}
@@ -44,11 +46,12 @@ def channel_norms(p: Params, spec: Spec, channels: Channels, where: Where | None
     >>> channel_norms(p, spec, "hidden").tolist()
     [5.0, 1.0]
     """
-    places, declared, have = channel_places("channel_norms", spec, channels), flatten(spec), flatten(p)
+    places, declared = channel_places("channel_norms", spec, channels), flatten(spec)
     weighted = {path: place for path, place in places.items() if declared[path].fan_in}
     among, patterns = (weighted, "*") if where is None else (places, where)
     ranked = matching("channel_norms", among, patterns, "leaf with these channels")
     by_layer = all(declared[path].stacked == 1 for path in ranked)
+    have = arrays_at("channel_norms", {path: declared[path] for path in ranked}, p)
     squares = [_squares(have[path], declared[path], place, by_layer) for path, place in ranked.items()]
     return jnp.sqrt(sum(squares, jnp.zeros(())))
 
@@ -64,11 +67,13 @@ def top_channels(norms: jax.Array, n: int) -> jax.Array:
       (..., n), int32.
 
     Raises:
+      TypeError: norms are no floating-point array, such as params.
       ValueError: n is not from 1 to their number.
 
     >>> top_channels(jnp.array([1.0, 5.0, 3.0]), 2).tolist()
     [1, 2]
     """
+    checks.floats("top_channels", norms)
     checks.count("top_channels", "n", n)
     if n > norms.shape[-1]:
         raise ValueError(f"top_channels: expected n of at most the {norms.shape[-1]} channels, found {n}.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import jax
 
+from jnn import checks
 from jnn.param import Param, Params, Spec, Where, flatten, matching, weights
 
 
@@ -14,12 +15,14 @@ def chosen_weights(name: str, spec: Spec, where: Where) -> dict[str, Param]:
     return matching(name, weights(name, spec), where, "weight")
 
 
-def arrays_at(name: str, paths: Iterable[str], p: Params) -> dict[str, jax.Array]:
-    """The arrays at these paths; raises ValueError, as `name`, where p lacks one."""
-    have, paths = flatten(p), list(paths)
-    if lacking := [path for path in paths if path not in have]:
+def arrays_at(name: str, declared: Mapping[str, Param], p: Params) -> dict[str, jax.Array]:
+    """The arrays that are declared, by path; raises ValueError, as `name`, where p lacks one or has another shape."""
+    have = flatten(p)
+    if lacking := [path for path in declared if path not in have]:
         raise ValueError(
             f"{name}: expected the arrays that spec declares, found none at {lacking[0]!r}. Give what "
             "jnn.init(spec, key) made, and leave out by where=[...] what has become integers."
         )
-    return {path: have[path] for path in paths}
+    for path, param in declared.items():
+        checks.declared(name, path, have[path], param)
+    return {path: have[path] for path in declared}

@@ -26,8 +26,8 @@ from jnn.precision import wide
 def low_rank(
     p: Params,
     spec: Spec,
-    where: Where = "*",
     *,
+    where: Where = "*",
     rank: int | None = None,
     energy: float | None = None,
     second_moments: Mapping[str, jax.Array] | None = None,
@@ -63,6 +63,12 @@ def low_rank(
     """
     if (rank is None) == (energy is None):
         raise ValueError(f"low_rank: expected one of rank and energy, found rank={rank} and energy={energy}.")
+    if rank is not None:
+        checks.count("low_rank", "rank", rank)
+    if not isinstance(moments := {} if second_moments is None else second_moments, Mapping):
+        raise TypeError(
+            f"low_rank: expected second moments by path, found {checks.describe(moments)}. Give {{path: moment}}."
+        )
     chosen = _chosen("low_rank", spec, where)
     have = arrays_at("low_rank", chosen, p)
     if energy is not None:
@@ -70,7 +76,6 @@ def low_rank(
     else:
         ranks = dict.fromkeys(chosen, rank or 0)
     ranks = {path: r for path, r in ranks.items() if _smaller(chosen[path], r)}
-    moments = second_moments or {}
     maps = linear_maps("low_rank", spec)
     if strange := [path for path in moments if path not in maps]:
         raise ValueError(
@@ -83,7 +88,7 @@ def low_rank(
     return map_paths(one, spec, p), _declared_all(spec, ranks)
 
 
-def low_rank_spec(spec: Spec, rank: int, where: Where = "*") -> Spec:
+def low_rank_spec(spec: Spec, rank: int, *, where: Where = "*") -> Spec:
     """Declares linear maps of low rank: two narrow maps in the place of each weight that they make smaller.
 
     Args, Raises: as `low_rank`.
@@ -111,8 +116,7 @@ def _smaller(param: Param, rank: int) -> bool:
 
 def _rank(w: jax.Array, param: Param, energy: float) -> int:
     """The least rank that keeps so much of the squares, in every layer of a stack."""
-    if not 0 < energy <= 1:
-        raise ValueError(f"low_rank: expected energy over 0 and at most 1, found {energy}.")
+    checks.number("low_rank", "energy", energy, lambda x: 0 < x <= 1, "over 0 and at most 1", like=w)
     squares = np.square(np.linalg.svd(np.asarray(wide(w)).reshape(-1, *param.fans), compute_uv=False))
     kept = np.cumsum(squares, -1) / np.maximum(squares.sum(-1, keepdims=True), np.finfo(squares.dtype).tiny)
     return int(1 + (kept < energy * (1 - 1e-6)).sum(-1).max().clip(max=squares.shape[-1] - 1))

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.compression._scores import Scores
-from jnn.param import Param, Params, Spec, flatten, map_paths
+from jnn.compression._scores import Scores, check_scores
+from jnn.param import Param, Params, Spec, check_spec, flatten, map_paths
 
 Masks = Any  # nested dicts of bools, of the weights that are chosen
 
@@ -41,15 +41,17 @@ def prune(scores: Scores, sparsity: jax.Array | float, *, globally: bool = False
       A tree like scores, of bools.
 
     Raises:
-      ValueError: sparsity is not from 0 to 1.
+      TypeError: what is given are no scores, such as params: `magnitude_scores(params, spec)` are.
+      ValueError: sparsity is not from 0 to 1, or masks are not of these scores.
 
     >>> prune({"w": jnp.array([3.0, 1.0, 2.0, 0.5])}, 0.5)["w"].tolist()
     [True, False, True, False]
     """
-    first = jax.tree.leaves(scores)[0]
+    first = next(iter(check_scores("prune", scores).values()))
     share = checks.number("prune", "sparsity", sparsity, lambda x: (x >= 0) & (x <= 1), "from 0 to 1", like=first)
     if masks is not None:
-        scores = jax.tree.map(lambda s, mask: jnp.where(mask != 0, s, -jnp.inf), scores, masks)
+        left = check_masks("prune", masks, scores)
+        scores = map_paths(lambda path, s: jnp.where(left[path] != 0, s, -jnp.inf) if path in left else s, scores)
     if not globally:
         return jax.tree.map(lambda s: _highest(s.ravel(), share).reshape(s.shape), scores)
     leaves, structure = jax.tree.flatten(scores)
@@ -80,6 +82,7 @@ def prune_n_of_m(scores: Scores, spec: Spec, n: int = 2, m: int = 4) -> Masks:
       A tree like scores, of bools.
 
     Raises:
+      TypeError: what is given are no scores, or no spec.
       ValueError: n is more than m, a weight has inputs that m does not divide, or spec declares it not.
 
     >>> from jnn.layers import linear_spec
@@ -90,8 +93,9 @@ def prune_n_of_m(scores: Scores, spec: Spec, n: int = 2, m: int = 4) -> Masks:
     checks.count("prune_n_of_m", "n", n)
     if n > m:
         raise ValueError(f"prune_n_of_m: expected at most {m} of {m} to be left, found n={n}.")
+    check_spec("prune_n_of_m", spec)
     declared = flatten(spec)
-    if unknown := sorted(flatten(scores).keys() - declared.keys()):
+    if unknown := sorted(check_scores("prune_n_of_m", scores).keys() - declared.keys()):
         raise ValueError(f"prune_n_of_m: found scores for {unknown[0]!r}, which spec does not declare.")
     return map_paths(lambda path, s: _n_of_m(path, s, declared[path], n, m), scores)
 
@@ -115,22 +119,19 @@ def masked(p: Params, masks: Masks) -> Params:
 
     Args:
       p: a model's parameters.
-      masks: of `prune` and the like, or numbers that are 0 for what is pruned.
+      masks: of `prune` and the like, or numbers, 0 for what is pruned and 1 for what is left.
 
     Returns:
       A tree like p.
 
     Raises:
-      ValueError: a mask is for what p has not, or of another shape.
+      TypeError: a mask is no array.
+      ValueError: a mask is for what p has not, of another shape, or of other numbers, as scores are.
 
     >>> masked({"w": jnp.array([3.0, 1.0]), "b": jnp.ones(1)}, {"w": jnp.array([True, False])})["w"].tolist()
     [3.0, 0.0]
     """
-    found, have = flatten(masks), flatten(p)
-    for path, mask in found.items():
-        if path not in have or have[path].shape != mask.shape:
-            place = checks.describe(have[path]) if path in have else f"nothing there; p has {', '.join([*have][:12])}"
-            raise ValueError(f"masked: found a mask {checks.describe(mask)} for {path!r}, which is {place}.")
+    found = check_masks("masked", masks, p)
     return map_paths(lambda path, x: jnp.where(found[path] != 0, x, 0) if path in found else x, p)
 
 
@@ -138,10 +139,42 @@ def sparsity(masks: Masks) -> jax.Array:
     """Sparsity: the share of the masked weights that is pruned, ().
 
     Args:
-      masks: of `prune` and the like, or numbers that are 0 for what is pruned.
+      masks: as of `masked`.
+
+    Raises:
+      TypeError, ValueError: as `masked`; or there are no masks.
 
     >>> sparsity({"w": jnp.array([True, False, False, False])}).item()
     0.75
     """
-    leaves = jax.tree.leaves(masks)
+    leaves = list(check_masks("sparsity", masks, masks).values())
+    if not leaves:
+        raise ValueError(f"sparsity: expected masks, found {masks!r}.")
     return 1 - sum(jnp.sum(mask != 0) for mask in leaves) / sum(mask.size for mask in leaves)
+
+
+def check_masks(name: str, masks: Any, p: Any) -> dict[str, Any]:
+    """Masks by path; raises unless each is of what p has there, in its shape, and holds nothing but 0 and 1."""
+    found, have = flatten(masks), flatten(p)
+    advice = "Give those of prune(scores, sparsity)."
+    for path, mask in found.items():
+        if not isinstance(mask, jax.Array | np.ndarray):
+            raise TypeError(
+                f"{name}: expected masks, arrays of True and False, found {checks.describe(mask)} at {path!r}. {advice}"
+            )
+        if path not in have or have[path].shape != mask.shape:
+            there = f"nothing there; p has {', '.join([*have][:12])}"
+            place = checks.describe(have[path]) if path in have else there
+            raise ValueError(f"{name}: found a mask {checks.describe(mask)} for {path!r}, which is {place}.")
+        if mask.dtype != bool and not _of_two_numbers(mask):
+            raise ValueError(
+                f"{name}: expected masks of 0 and 1, found others in {checks.describe(mask)} at {path!r}. {advice}"
+            )
+    return found
+
+
+def _of_two_numbers(mask: Any) -> bool:
+    """Whether numbers are 0 or 1; of what is traced, or on other machines, it is not known, and True."""
+    if isinstance(mask, jax.core.Tracer) or not getattr(mask, "is_fully_addressable", True):
+        return True
+    return bool(np.isin(np.asarray(mask), (0, 1)).all())

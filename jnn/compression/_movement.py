@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 
 from jnn.compression._masks import masked, prune
-from jnn.compression._scores import Scores
+from jnn.compression._scores import Scores, check_scores
 from jnn.param import Params, flatten, map_paths
 
 
@@ -25,6 +25,7 @@ def movement_masked(p: Params, scores: Scores, sparsity: jax.Array | float, *, g
       A tree like p, for the model's own function.
 
     Raises:
+      TypeError: what is given are no scores.
       ValueError: as `masked`.
 
     >>> import jax.numpy as jnp
@@ -32,6 +33,7 @@ def movement_masked(p: Params, scores: Scores, sparsity: jax.Array | float, *, g
     >>> jax.grad(lambda scores: movement_masked(p, scores, 0.5)["w"].sum())(scores)["w"].tolist()
     [2.0, -3.0]
     """
+    check_scores("movement_masked", scores)
     held = jax.lax.stop_gradient(scores)
     left, own, now = masked(p, prune(held, sparsity, globally=globally)), flatten(scores), flatten(held)
     still = jax.lax.stop_gradient(p)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.compression._channel_sets import Channels, Place, channel_places, kept
+from jnn.compression._chosen import arrays_at
 from jnn.param import Param, Params, Spec, flatten, map_paths
 
 
@@ -32,9 +33,10 @@ def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tup
       Smaller parameters, and the spec that declares them.
 
     Raises:
-      ValueError: no leaf has such an axis; sizes differ; a name alone is made by several maps, such as those that
-        add to a residual stream; keep are not some of the channels, each once; or queries' heads that share one of keys
-        do not lose as many as others.
+      TypeError: spec or channels are none.
+      ValueError: no leaf has such an axis, or p lacks one; sizes differ; a name alone is made by several maps, such as
+        those that add to a residual stream; keep are not some of the channels, each once; or queries' heads that share
+        one of keys do not lose as many as others.
 
     >>> from jnn import init
     >>> from jnn.models import mlp, mlp_spec
@@ -44,6 +46,7 @@ def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tup
     ((4, 3), (3, 3), (2, 3))
     """
     places, declared = channel_places("remove_channels", spec, channels), flatten(spec)
+    arrays_at("remove_channels", {path: declared[path] for path in places}, p)
     stay = kept("remove_channels", keep, places, declared)
     _check_shared_heads(places, declared, stay)
     shrink = lambda path, param: _declared(param, places[path], stay.shape[-1]) if path in places else param

@@ -15,16 +15,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jnn import checks
 from jnn.compression._chosen import arrays_at, chosen_weights
 from jnn.initializers import zeros
-from jnn.param import Params, Spec, Where, nested
+from jnn.param import Params, Spec, Where, flatten, nested
 from jnn.precision import wide
 
 Scores = Any  # nested dicts of the weights that are chosen
+NO_WEIGHTS = ("b", "bias", "scale")  # names of parameters that have no score
 
 
-def magnitude_scores(p: Params, spec: Spec, where: Where = "*") -> Scores:
+def magnitude_scores(p: Params, spec: Spec, *, where: Where = "*") -> Scores:
     """Magnitude pruning's scores: the absolute value of each weight.
 
     See "Learning both Weights and Connections for Efficient Neural Networks", Han et al., 2015.
@@ -48,7 +51,7 @@ def magnitude_scores(p: Params, spec: Spec, where: Where = "*") -> Scores:
     return _scored("magnitude_scores", spec, where, lambda w: jnp.abs(wide(w)), p)
 
 
-def saliency_scores(p: Params, spec: Spec, gradients: Params, where: Where = "*") -> Scores:
+def saliency_scores(p: Params, spec: Spec, gradients: Params, *, where: Where = "*") -> Scores:
     """Saliency scores of single-shot pruning: each weight times its gradient, the absolute value.
 
     See "SNIP: Single-shot Network Pruning Based on Connection Sensitivity", Lee, Ajanthan and Torr, 2019, where the
@@ -73,7 +76,7 @@ def saliency_scores(p: Params, spec: Spec, gradients: Params, where: Where = "*"
     return _scored("saliency_scores", spec, where, lambda w, g: jnp.abs(wide(w) * wide(g)), p, gradients)
 
 
-def scores_spec(spec: Spec, where: Where = "*") -> Spec:
+def scores_spec(spec: Spec, *, where: Where = "*") -> Spec:
     """Scores of movement pruning, declared: one beside each weight, 0 at first, as `movement_masked` takes them.
 
     Args:
@@ -99,3 +102,17 @@ def _scored(name: str, spec: Spec, where: Where, score: Callable[..., jax.Array]
     chosen = chosen_weights(name, spec, where)
     have = [arrays_at(name, chosen, tree) for tree in trees]
     return nested({path: score(*(leaves[path] for leaves in have)) for path in chosen})
+
+
+def check_scores(name: str, scores: Any) -> dict[str, jax.Array]:
+    """Scores by path; raises TypeError for what is none: a number, masks, or params, whose signs would count."""
+    found = flatten(scores)
+    array = lambda s: isinstance(s, jax.Array | np.ndarray) and s.dtype != bool
+    strange = next((path for path, s in found.items() if not array(s) or path.split("/")[-1] in NO_WEIGHTS), None)
+    if strange is not None or not found:
+        what = f"{checks.describe(found[strange])} at {strange!r}" if strange is not None else f"{scores!r}"
+        raise TypeError(
+            f"{name}: expected scores, arrays of numbers of weights alone, found {what}. Of params they are "
+            "magnitude_scores(params, spec)."
+        )
+    return found

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.compression._chosen import arrays_at, chosen_weights
-from jnn.compression._masks import Masks
+from jnn.compression._masks import Masks, check_masks
 from jnn.param import Params, Spec, Where, flatten, map_paths, nested
 from jnn.precision import take, wide
 
 
 def share_weights(
-    p: Params, spec: Spec, where: Where = "*", *, bits: int = 4, masks: Masks | None = None, steps: int = 100
+    p: Params, spec: Spec, *, where: Where = "*", bits: int = 4, masks: Masks | None = None, steps: int = 100
 ) -> tuple[Any, Any]:
     """Weight sharing by clustering: k-means of each weight's values, from centroids that are evenly spaced at first.
 
@@ -42,7 +42,8 @@ def share_weights(
       dtypes. A cluster that is empty stays where it began.
 
     Raises:
-      ValueError: no weight fits, p lacks one, or bits are not 1 to 8.
+      TypeError: spec is none, or a mask.
+      ValueError: no weight fits, p lacks one, bits are not 1 to 8, steps not 1 or more, or masks are not of p.
 
     >>> from jnn.layers import linear_spec
     >>> p, spec = {"w": jnp.array([[0.0, 0.5, 2.0, 3.0]])}, linear_spec(1, 4, bias=False)
@@ -53,7 +54,9 @@ def share_weights(
     checks.count("share_weights", "bits", bits)
     if bits > 8:
         raise ValueError(f"share_weights: expected bits from 1 to 8, found {bits}.")
-    have, left = arrays_at("share_weights", chosen_weights("share_weights", spec, where), p), flatten(masks or {})
+    checks.count("share_weights", "steps", steps)
+    have = arrays_at("share_weights", chosen_weights("share_weights", spec, where), p)
+    left = {} if masks is None else check_masks("share_weights", masks, p)
     found = {path: _clustered(w, left.get(path), bits, steps) for path, w in have.items()}
     codes, centroids = (nested({path: pair[i] for path, pair in found.items()}) for i in range(2))
     return codes, centroids
@@ -70,19 +73,34 @@ def with_shared(p: Params, codes: Any, centroids: Any) -> Params:
       A tree like p.
 
     Raises:
-      ValueError: codes are of other shapes than p, or have no centroids.
+      TypeError: codes are no integers.
+      ValueError: codes are of other shapes than p, have no centroids, or are none of them.
 
     >>> p = with_shared({"w": jnp.zeros(3)}, {"w": jnp.array([1, 0, 1], jnp.uint8)}, {"w": jnp.array([0.5, 2.0])})
     >>> p["w"].tolist()
     [2.0, 0.5, 2.0]
     """
-    coded, values, have = flatten(codes), flatten(centroids), flatten(p)
-    if unfit := [path for path, x in coded.items() if path not in have or have[path].shape != x.shape]:
-        raise ValueError(f"with_shared: p has no weight {coded[unfit[0]].shape} at {unfit[0]!r}, as codes have.")
+    coded, values = check_codes("with_shared", codes, p), flatten(centroids)
     if coded.keys() != values.keys():
         raise ValueError(f"with_shared: codes are of {sorted(coded)}, and centroids of {sorted(values)}.")
+    for path, x in coded.items():
+        checks.floats("with_shared", values[path])
+        checks.in_range("with_shared", x, len(values[path]), what=f"codes of {path}", of="centroids")
     known = lambda path, x: take(values[path], coded[path].astype(jnp.int32), known=True).astype(x.dtype)
     return map_paths(lambda path, x: known(path, x) if path in coded else x, p)
+
+
+def check_codes(name: str, codes: Any, p: Any) -> dict[str, jax.Array]:
+    """Codes by path; raises unless each are integers, of the shape of what p has there."""
+    coded, have = flatten(codes), flatten(p)
+    for path, x in coded.items():
+        checks.array(name, x, f"codes[{path!r}]")
+        if not jnp.issubdtype(x.dtype, jnp.integer):
+            found = f"{checks.describe(x)} at {path!r}"
+            raise TypeError(f"{name}: expected codes, integers of share_weights, found {found}.")
+        if path not in have or have[path].shape != x.shape:
+            raise ValueError(f"{name}: p has no weight {x.shape} at {path!r}, as codes have.")
+    return coded
 
 
 @partial(jax.jit, static_argnums=(2, 3))

@@ -7,12 +7,14 @@ huffman_bits(counts) -> int
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jnn.compression._masks import Masks
+from jnn import checks
+from jnn.compression._masks import Masks, check_masks
+from jnn.compression._shared import check_codes
 from jnn.param import Params, flatten
 
 GAP = 255  # the most that the place of a weight is behind that of the one before it: a filler is a zero between
@@ -50,7 +52,8 @@ def storage(p: Params, *, masks: Masks | None = None, codes: Any = None) -> Stor
       codes: of `share_weights`, of what shares values.
 
     Raises:
-      ValueError: masks or codes are for what p has not.
+      TypeError: masks or codes are none.
+      ValueError: masks or codes are for what p has not, or of other shapes.
 
     >>> p = {"w": np.zeros((10, 10), np.float32), "b": np.zeros(10, np.float32)}
     >>> storage(p).total
@@ -58,11 +61,13 @@ def storage(p: Params, *, masks: Masks | None = None, codes: Any = None) -> Stor
     >>> storage(p, codes={"w": np.arange(100).reshape(10, 10) % 2}).values
     52.5
     """
-    have, left, coded = flatten(p), flatten(masks or {}), flatten(codes or {})
-    if unknown := sorted((left.keys() | coded.keys()) - have.keys()):
-        raise ValueError(f"storage: found masks or codes for {unknown[0]!r}; p has {', '.join([*have][:12])}.")
-    parts = [_of_leaf(x, left.get(path), coded.get(path)) for path, x in have.items()]
+    left, coded = _given(check_masks, masks, p), _given(check_codes, codes, p)
+    parts = [_of_leaf(x, left.get(path), coded.get(path)) for path, x in flatten(p).items()]
     return Storage(*(float(sum(part[i] for part in parts)) for i in range(3)))
+
+
+def _given(check: Callable[[str, Any, Any], dict[str, Any]], tree: Any, p: Params) -> dict[str, Any]:
+    return {} if tree is None else check("storage", tree, p)
 
 
 def _of_leaf(x: Any, mask: Any, codes: Any) -> Storage:
@@ -101,9 +106,14 @@ def huffman_bits(counts: Sequence[int]) -> int:
     Args:
       counts: of each symbol; those that are 0 have no word, and the only one of a text a bit each time.
 
+    Raises:
+      ValueError: one is no integer of 0 or more.
+
     >>> huffman_bits([4, 2, 1, 1])
     14
     """
+    for count in counts:
+        checks.count("huffman_bits", "counts", count, least=0)
     heap = [int(count) for count in counts if count]
     if len(heap) == 1:
         return heap[0]

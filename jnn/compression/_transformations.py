@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.compression._chosen import arrays_at, chosen_weights
-from jnn.compression._masks import Masks, prune
+from jnn.compression._masks import Masks, check_masks, prune
 from jnn.compression._schedules import Sparsity
 from jnn.compression._scores import magnitude_scores
 from jnn.param import Params, Spec, Where, flatten, map_paths, nested
@@ -33,7 +33,7 @@ class PruningState(NamedTuple):
 
 
 def gradual_pruning(
-    schedule: Sparsity, spec: Spec, where: Where = "*", *, every: int = 1, globally: bool = False
+    schedule: Sparsity, spec: Spec, *, where: Where = "*", every: int = 1, globally: bool = False
 ) -> optax.GradientTransformation:
     """Gradual magnitude pruning, as a transformation for Optax: the least weights become 0, by a schedule, and stay so.
 
@@ -80,7 +80,7 @@ def gradual_pruning(
 
     def update(updates: Params, state: PruningState, params: Params | None = None) -> tuple[Params, PruningState]:
         new = optax.apply_updates(_needed("gradual_pruning", params), updates)
-        scores = lambda: magnitude_scores(new, spec, [*chosen])
+        scores = lambda: magnitude_scores(new, spec, where=[*chosen])
         narrower = lambda: prune(scores(), schedule(state.step), globally=globally, masks=state.masks)
         masks = jax.lax.cond(state.step % every == 0, narrower, lambda: state.masks)
         return _zeroing(updates, params, masks), PruningState(state.step + 1, masks)
@@ -101,6 +101,7 @@ def keep_pruned(masks: Masks) -> optax.GradientTransformation:
 
     Raises:
       TypeError: a mask is no array.
+      ValueError: a mask is of other numbers than 0 and 1; told by `init`, it is for what params have not.
 
     >>> import optax
     >>> p = {"w": jnp.array([3.0, 1.0])}
@@ -111,14 +112,16 @@ def keep_pruned(masks: Masks) -> optax.GradientTransformation:
     """
     import optax  # takes a while
 
-    for path, mask in flatten(masks).items():
-        checks.array("keep_pruned", mask, f"masks[{path!r}]")
+    check_masks("keep_pruned", masks, masks)
+
+    def init(params: Params) -> Masks:
+        check_masks("keep_pruned", masks, params)
+        return jax.tree.map(jnp.array, masks)  # copies: a step donates its state, and the caller's must survive that
 
     def update(updates: Params, state: Masks, params: Params | None = None) -> tuple[Params, Masks]:
         return _zeroing(updates, _needed("keep_pruned", params), state), state
 
-    # copies: a step donates its state, and the caller's masks must survive that
-    return optax.GradientTransformation(lambda params: jax.tree.map(jnp.array, masks), update)
+    return optax.GradientTransformation(init, update)
 
 
 def _zeroing(updates: Params, params: Any, masks: Masks) -> Params:

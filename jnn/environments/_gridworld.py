@@ -32,7 +32,7 @@ MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left
 
 
 def gridworld(
-    rooms: str = FOUR_ROOMS, goal: tuple[int, int] = FOUR_ROOMS_GOAL, *, slip: float = 1 / 3, limit: int = 100
+    grid: str = FOUR_ROOMS, goal: tuple[int, int] = FOUR_ROOMS_GOAL, *, slip: float = 1 / 3, limit: int = 100
 ) -> Environment:
     """Gridworld: actions 0 to 3 go up, right, down and left, unless there is a wall; each step costs 1 until the goal.
 
@@ -40,7 +40,7 @@ def gridworld(
     Singh, 1999, whose rooms these are; its reward is 1 at the goal, discounted.
 
     Args:
-      rooms: lines of one length, "#" for a wall.
+      grid: lines of one length, "#" for a wall.
       goal: its row and column.
       slip: how often a step goes into one of the three other directions.
       limit: steps of an episode.
@@ -56,7 +56,7 @@ def gridworld(
     >>> state.tolist(), reward.item(), terminated.item()
     ([9, 10], -1.0, True)
     """
-    floor = _floor(rooms, goal)
+    floor = _floor(grid, goal)
     checks.number("gridworld", "slip", slip, lambda x: (x >= 0) & (x <= 1), "in [0, 1]", like=jnp.zeros(()))
     starts = jnp.asarray([place for place in np.argwhere(floor) if tuple(place) != goal], jnp.int32)
     free, moves, end = jnp.asarray(floor), jnp.asarray(MOVES, jnp.int32), jnp.asarray(goal, jnp.int32)
@@ -77,9 +77,9 @@ def gridworld(
     return Environment(reset, step, observe, (1.0,) * floor.size, actions=4, bound=None, limit=limit)
 
 
-def _floor(rooms: str, goal: tuple[int, int]) -> np.ndarray:
+def _floor(grid: str, goal: tuple[int, int]) -> np.ndarray:
     """(rows, columns) bool, with walls around it."""
-    lines = rooms.strip("\n").split("\n")
+    lines = grid.strip("\n").split("\n")
     if len({len(line) for line in lines}) > 1:
         raise ValueError(f"gridworld: expected lines of one length, found {sorted({len(line) for line in lines})}.")
     floor = np.array([[character != "#" for character in line] for line in lines])
@@ -90,7 +90,7 @@ def _floor(rooms: str, goal: tuple[int, int]) -> np.ndarray:
             f"gridworld: expected walls all around, found floor at {tuple(np.argwhere(edge)[0].tolist())}."
         )
     if not all(0 <= at < size for at, size in zip(goal, floor.shape, strict=True)) or not floor[goal]:
-        raise ValueError(f"gridworld: expected a goal on the floor of these rooms, found {goal}.")
+        raise ValueError(f"gridworld: expected a goal on the floor of the grid, found {goal}.")
     if floor.sum() < 2:
         raise ValueError("gridworld: expected floor beside the goal, to begin on; found none.")
     return floor

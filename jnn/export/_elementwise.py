@@ -58,7 +58,7 @@ ENDS = {"max": ("relu", "clamp(min={})", "maximum"), "min": ("", "clamp(max={})"
 
 def operator(c: Call) -> str:
     if c.equation.name == "shift_right_logical" and c.out.dtype.kind != "u":
-        raise c.refuse("signed integers")
+        return f"shifted({c.x}, {c.tensor(1)}, {8 * c.out.dtype.itemsize})"
     texts = c.args if not all(value.is_number for value in c.inputs) else [c.tensor(0), *c.args[1:]]
     return OPERATORS[c.equation.name].format(*texts)
 
@@ -140,6 +140,12 @@ def bits(c: Call) -> str:
     return f"{x}.view({signed}).to(torch.int64)" if after in UNSIGNED else f"{x}.view({dtype(after)})"
 
 
+def counted(c: Call) -> str:
+    """How many bits are 1, or are 0 before the first 1."""
+    name = {"population_count": "population_count", "clz": "leading_zeros"}[c.equation.name]
+    return f"{name}({c.x}, {8 * c.out.dtype.itemsize}).to({dtype(c.out.dtype)})"
+
+
 def reduction(c: Call) -> str:
     axes, name = tuple(c.params["axes"]), c.equation.name
     if name in ("reduce_and", "reduce_or") and c.out.dtype != bool:
@@ -192,6 +198,7 @@ RULES: dict[str, Rule] = {
     "sign": sign,
     "convert_element_type": converted,
     "bitcast_convert_type": bits,
+    **dict.fromkeys(("population_count", "clz"), counted),
     **dict.fromkeys(REDUCTIONS, reduction),
     "reduce_sum": total,
     "reduce_prod": product,

@@ -90,6 +90,10 @@ def concatenate(c: Call) -> str:
     return f"torch.cat([{', '.join(map(c.tensor, range(len(c.inputs))))}], {c.params['dimension']})"
 
 
+def tile(c: Call) -> str:
+    return f"{c.x}.repeat({each(c.params['reps'])})"
+
+
 def stack(c: Call) -> str:
     return f"torch.stack([{', '.join(map(c.tensor, range(len(c.inputs))))}], {c.params['axis']})"
 
@@ -142,6 +146,7 @@ RULES: dict[str, Rule] = {
     "slice": sliced,
     "split": split,
     "stack": stack,
+    "tile": tile,
     "unstack": unstack,
     "concatenate": concatenate,
     "pad": pad,

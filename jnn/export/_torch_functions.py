@@ -31,6 +31,32 @@ def away_from_zero(x: Tensor) -> Tensor:
     return whole + torch.sign(x) * (torch.abs(x - whole) >= 0.5)
 
 
+def population_count(x: Tensor, bits: int) -> Tensor:
+    """How many of the bits of integers are 1: side by side in pairs, in fours, and so on."""
+    n = x.long() & (2**bits - 1) if bits < 64 else x
+    n = n - ((n >> 1) & 0x5555555555555555)
+    n = (n & 0x3333333333333333) + ((n >> 2) & 0x3333333333333333)
+    n = (n + (n >> 4)) & 0x0F0F0F0F0F0F0F0F
+    for more in (8, 16, 32):
+        n = n + (n >> more)
+    return n & 127
+
+
+def leading_zeros(x: Tensor, bits: int) -> Tensor:
+    """How many of the bits of integers are 0 before the first 1."""
+    n = x.long() & (2**bits - 1) if bits < 64 else x
+    for more in (1, 2, 4, 8, 16, 32):
+        n = n | (n >> more)
+    return bits - population_count(n, bits)
+
+
+def shifted(x: Tensor, n: Tensor, bits: int) -> Tensor:
+    """Integers shifted to the right, with zeros from the left whatever their sign."""
+    if bits < 64:
+        return ((x.long() & (2**bits - 1)) >> n).to(x.dtype)
+    return torch.where(n == 0, x, ((x >> 1) & (2**63 - 1)) >> (n - 1))
+
+
 def sorting_order(keys: list[Tensor], axis: int) -> Tensor:
     """The order that sorts by the first key, then by the second, and keeps what is equal in its order."""
     order = keys[-1].argsort(dim=axis, stable=True)

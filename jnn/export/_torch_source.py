@@ -142,11 +142,12 @@ def _on_device(body: list[str], arguments: Sequence[str]) -> list[str]:
 def _functions(text: str) -> Iterable[str]:
     """The source of what the text calls beside torch, and of what that calls."""
     source = FUNCTIONS.read_text()
+    defined = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    texts = {node.name: ast.get_source_segment(source, node) or "" for node in defined}
     wanted = _called(text)
-    wanted |= {"places"} if {"gathered", "scattered"} & wanted else set()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name in wanted:
-            yield ast.get_source_segment(source, node) or ""
+    while more := {name for own in wanted for name in _called(texts[own])} - wanted:
+        wanted |= more
+    yield from (text for name, text in texts.items() if name in wanted)
 
 
 def _called(text: str) -> set[str]:

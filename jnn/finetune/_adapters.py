@@ -16,7 +16,7 @@ from jnn.layers import adapter_spec, prefix_spec
 from jnn.param import Param, Spec, Where, flatten, matching, nested, stack
 
 
-def adapters_spec(spec: Spec, width: int, where: Where = "*", *, dtype: DTypeLike | None = None) -> Spec:
+def adapters_spec(spec: Spec, width: int, *, where: Where = "*", dtype: DTypeLike | None = None) -> Spec:
     """Adapters, declared: a bottleneck behind each branch of each transformer block.
 
     See "Parameter-Efficient Transfer Learning for NLP", Houlsby et al., 2019. They begin as the identity.
@@ -49,7 +49,7 @@ def adapters_spec(spec: Spec, width: int, where: Where = "*", *, dtype: DTypeLik
     return nested(leaves)
 
 
-def prefixes_spec(spec: Spec, n: int, where: Where = "*", *, dtype: DTypeLike | None = None) -> Spec:
+def prefixes_spec(spec: Spec, n: int, *, where: Where = "*", dtype: DTypeLike | None = None) -> Spec:
     """Prefix tuning, declared: n learned keys and values before those of each attention.
 
     See "Prefix-Tuning: Optimizing Continuous Prompts for Generation", Li and Liang, 2021.

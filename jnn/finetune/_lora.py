@@ -31,8 +31,8 @@ SMALL_UNIFORM = VarianceScaling(1 / 3, "fan_in", "uniform")
 def lora_spec(
     spec: Spec,
     rank: int,
-    where: Where = QUERIES_AND_VALUES,
     *,
+    where: Where = QUERIES_AND_VALUES,
     init: Init = SMALL_UNIFORM,
     dtype: DTypeLike | None = None,
 ) -> Spec:
@@ -71,8 +71,8 @@ def lora_spec(
 def dora_spec(
     spec: Spec,
     rank: int,
-    where: Where = QUERIES_AND_VALUES,
     *,
+    where: Where = QUERIES_AND_VALUES,
     init: Init = SMALL_UNIFORM,
     dtype: DTypeLike | None = None,
 ) -> Spec:
@@ -86,7 +86,7 @@ def dora_spec(
     Returns:
       As `lora_spec`, with "magnitude": (*d_out).
     """
-    lora = lora_spec(spec, rank, where, init=init, dtype=dtype)
+    lora = lora_spec(spec, rank, where=where, init=init, dtype=dtype)
 
     def magnitude(parts: dict[str, Param]) -> dict[str, Param]:
         up = parts["up"]

@@ -71,7 +71,7 @@ def load_lora(spec: Spec, arrays: Mapping[str, Any]) -> tuple[Params, float]:
     >>> from jnn.finetune import lora_spec
     >>> from jnn.layers import linear_spec
     >>> from jnn.param import init
-    >>> spec = lora_spec({"q": linear_spec(2, 3)}, 1, "*")
+    >>> spec = lora_spec({"q": linear_spec(2, 3)}, 1, where="*")
     >>> load_lora(spec, lora_arrays(init(spec, jax.random.key(0)), alpha=8))[1]
     8.0
     """

@@ -22,7 +22,7 @@ class Imported(NamedTuple):
       function: `function(params, *inputs, key=...) -> outputs` (of an ONNX file without a key); where there are
         statistics or memory, `function(params, *inputs, key=..., stats=None, memory=None) -> (outputs, seen)`. Without
         stats, batch norm normalizes by the batch's own; without a key, there is no noise. `seen` is for
-        `LossOutput.stats`.
+        `LossOutput.stats`. An input whose shape the parameters do not take is one error that says which would be taken.
       params: what the module held; None of one that draws its parameters: `jnn.init(spec, key)` does.
       stats: running statistics to begin with, for `create_state(stats=...)`; {} where there are none.
       memory: whatever else the module changes by itself, for `create_state(memory=...)`; {} where there is none.

@@ -131,6 +131,7 @@ from jnn.layers._quantized_weight import (
     dequantize_weight,
     integer_weight,
     quantize_weight,
+    reduce_blocks,
     weight_scales,
     weight_shape,
 )
@@ -412,6 +413,7 @@ __all__ = [
     "recurrent_kernel_attention",
     "recurrent_lif_cell",
     "recurrent_lif_cell_spec",
+    "reduce_blocks",
     "relative_attention",
     "relative_attention_spec",
     "relative_bias",

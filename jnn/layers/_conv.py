@@ -109,17 +109,12 @@ def conv(
     checks.params("conv", p, "w", may=("b",), quantized=True)
     checks.array("conv", x)
     x = narrow(x)
-    w = kernel_of(p, x)
+    w = dequantize_weight(p["w"], x.dtype)
     window = sliding("conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("conv", x, len(window.size))
     check_channels("conv", w, x, groups)
     y = slide(w, flat, window, groups)
     return add_channels(p, y.reshape(*leading, *y.shape[1:]))
-
-
-def kernel_of(p: Params, x: jax.Array) -> jax.Array:
-    """The weight "w" in x's dtype; integers times their scales."""
-    return dequantize_weight(p["w"], x.dtype) if checks.is_quantized(p["w"]) else p["w"].astype(x.dtype)
 
 
 def check_channels(layer: str, w: jax.Array, x: jax.Array, groups: int) -> None:

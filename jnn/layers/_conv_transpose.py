@@ -16,8 +16,9 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Init, he_normal
-from jnn.layers._conv import add_channels, check_channels, conv_spec, kernel_of
+from jnn.layers._conv import add_channels, check_channels, conv_spec
 from jnn.layers._convolve import convolve
+from jnn.layers._quantized_weight import dequantize_weight
 from jnn.layers._spatial import one_batch_axis, per_axis
 from jnn.layers._window import Padding, Window, sliding
 from jnn.param import Params, Spec
@@ -97,7 +98,7 @@ def conv_transpose(
     checks.params("conv_transpose", p, "w", may=("b",), quantized=True)
     checks.array("conv_transpose", x)
     x = narrow(x)
-    w = kernel_of(p, x)
+    w = dequantize_weight(p["w"], x.dtype)
     window = sliding("conv_transpose", w.shape[:-2], stride=stride, padding=padding, dilation=dilation)
     flat, leading = one_batch_axis("conv_transpose", x, len(window.size))
     check_channels("conv_transpose", w, x, groups)

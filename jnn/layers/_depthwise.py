@@ -14,8 +14,9 @@ from jax.typing import DTypeLike
 
 from jnn import checks
 from jnn.initializers import Init, he_normal
-from jnn.layers._conv import PADDINGS, add_channels, conv_spec, kernel_of, slide
+from jnn.layers._conv import PADDINGS, add_channels, conv_spec, slide
 from jnn.layers._linear import linear, linear_spec
+from jnn.layers._quantized_weight import dequantize_weight
 from jnn.layers._spatial import one_batch_axis
 from jnn.layers._window import Padding, sliding
 from jnn.param import Params, Spec
@@ -82,7 +83,7 @@ def depthwise_conv(
     checks.params("depthwise_conv", p, "w", may=("b",), quantized=True)
     checks.array("depthwise_conv", x)
     x = narrow(x)
-    w = kernel_of(p, x)
+    w = dequantize_weight(p["w"], x.dtype)
     window = sliding("depthwise_conv", w.shape[:-2], stride=stride, padding=padding, dilation=dilation, named=PADDINGS)
     flat, leading = one_batch_axis("depthwise_conv", x, len(window.size))
     channels = x.shape[-1]

@@ -66,8 +66,8 @@ def weight_scales(w: jax.Array, *, axis: int | Sequence[int] = 0, bits: int = 8,
     [[1.0, 2.0]]
     """
     checks.floats("quantize_weight", w)
-    cut, inner = _cut(w.shape, block_sizes("quantize_weight", w.shape, axis, bits, group))
-    return _scale(jnp.max(jnp.abs(wide(w).reshape(cut)), inner), 2 ** (bits - 1) - 1, w.dtype)
+    blocks = block_sizes("quantize_weight", w.shape, axis, bits, group)
+    return _scale(reduce_blocks(jnp.max, jnp.abs(wide(w)), blocks), 2 ** (bits - 1) - 1, w.dtype)
 
 
 def integer_weight(w: jax.Array, scales: jax.Array, bits: int = 8) -> QuantizedWeight:
@@ -119,6 +119,24 @@ def block_sizes(
     if shape[axes[-1]] % own:
         raise ValueError(f"{where}: groups of {group} do not divide the {shape[axes[-1]]} inputs of {tuple(shape)}.")
     return tuple(own if i == axes[-1] else 1 for i in range(len(shape)))
+
+
+def reduce_blocks(reduce: Callable[..., jax.Array], x: jax.Array, blocks: Sequence[int]) -> jax.Array:
+    """Reduction of blocks: `reduce(x, axes)` of what shares a scale.
+
+    Args:
+      reduce: such as `jnp.max`.
+      x: any array.
+      blocks: how long they are along each axis, as of `block_sizes`.
+
+    Returns:
+      As many axes as x.
+
+    >>> reduce_blocks(jnp.sum, jnp.arange(8).reshape(4, 2), (2, 1)).tolist()
+    [[2, 4], [10, 12]]
+    """
+    cut, inner = _cut(x.shape, blocks)
+    return reduce(x.reshape(cut), inner)
 
 
 def _check_bits(where: str, shape: Sequence[int], bits: int) -> None:

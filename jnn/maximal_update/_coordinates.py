@@ -76,7 +76,7 @@ def growth(rows: Sequence[Coordinates], name: str, *, of: Literal["change", "siz
       of: its "change" since the first step, or its "size".
 
     Raises:
-      ValueError: no activation has this name, or it is of one width.
+      ValueError: no activation has this name, it is of one width, or 0 or no number at one.
 
     >>> growth([Coordinates("x", n, 1, 3.0, n**0.5) for n in (4, 16)], "x")
     0.5
@@ -86,6 +86,8 @@ def growth(rows: Sequence[Coordinates], name: str, *, of: Literal["change", "siz
     if len(found) < 2:
         names = sorted({row.name for row in rows})
         raise ValueError(f"growth: expected one of {names}, of two widths or more; found {name!r} of {len(found)}.")
+    if not all(0 < value < np.inf for value in found.values()):
+        raise ValueError(f"growth: a power of width is of positive numbers, and {of} of {name!r} is {found} by width.")
     slope, _ = np.polyfit(np.log([*found]), np.log([*found.values()]), 1)
     return round(float(slope), 12)
 

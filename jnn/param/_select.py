@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -45,6 +45,7 @@ def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> d
     """Matching parameters: what of this kind, by path, fits one of the patterns.
 
     Raises:
+      TypeError: where are no patterns.
       ValueError: a pattern fits none; names those that there are.
 
     >>> matching("lora_spec", {"q/w": 1, "o/w": 2}, "[qv]/w", "linear map")
@@ -54,6 +55,8 @@ def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> d
     ValueError: lora_spec: no linear map fits where='out/w'. There are: q/w, o/w.
     """
     patterns = (where,) if isinstance(where, str) else where
+    if not isinstance(patterns, Collection) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f"{name}: expected patterns of paths as where, such as '*/w' or a list, found {where!r}.")
     idle = [pattern for pattern in patterns if not any(fnmatchcase(path, pattern) for path in kind)]
     if idle or not patterns:
         listed = ", ".join([*kind][:12] + ["..."] * (len(kind) > 12)) or "none"

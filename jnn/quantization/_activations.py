@@ -45,7 +45,7 @@ def quantize_activations(
     """
     name = "quantize_activations"
     chosen = matching(name, linear_maps(name, spec), where, "linear map")
-    of_inputs, given = check_input_scales(name, spec, input_scales or {}), check_scales(name, spec, scales)
+    of_inputs, given = check_input_scales(name, spec, input_scales), check_scales(name, spec, scales)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         own = given[path] if path in given else weight_scales(w, axis=summed_axes(path, param))

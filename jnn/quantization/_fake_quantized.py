@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.layers import block_sizes, fake_quantize, weight_scales
+from jnn.layers import block_sizes, fake_quantize, reduce_blocks, weight_scales
 from jnn.param import Param, Params, Spec, Where, flatten
 from jnn.precision import wide
 from jnn.quantization._input_scales import check_input_scales
@@ -55,7 +55,7 @@ def fake_quantized(
     """
     chosen = chosen_weights("fake_quantized", spec, where)
     steps = check_scales("fake_quantized", spec, scales)
-    of_inputs = check_input_scales("fake_quantized", spec, input_scales or {})
+    of_inputs = check_input_scales("fake_quantized", spec, input_scales)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         axis = summed_axes(path, param)
@@ -91,8 +91,7 @@ def step_sizes(
 
     def one(path: str, param: Param, w: jax.Array) -> jax.Array:
         blocks = block_sizes("step_sizes", w.shape, summed_axes(path, param), bits, group)
-        cut = tuple(size for n, block in zip(w.shape, blocks, strict=True) for size in (n // block, block))
-        mean = jnp.abs(wide(w)).reshape(cut).mean(tuple(range(1, len(cut), 2)))
+        mean = reduce_blocks(jnp.mean, jnp.abs(wide(w)), blocks)
         least = jnp.finfo(w.dtype).tiny  # of weights that are all 0
         return jnp.maximum(2 * mean / jnp.sqrt(2.0 ** (bits - 1) - 1), least).astype(w.dtype)
 

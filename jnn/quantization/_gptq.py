@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jnn import checks
 from jnn.layers import block_sizes, integer_weight, weight_scales
 from jnn.param import Param, Params, Spec, Where, linear_maps, matching
 from jnn.precision import wide
@@ -69,6 +70,7 @@ def gptq(
     >>> bool(error(gptq(p, spec, observe(linear, p, spec, x))) < 0.1 * error(quantize(p, spec, bits=4)))
     True
     """
+    checks.number("gptq", "damping", damping, lambda x: x >= 0, "of 0 or more", like=jnp.zeros(()))
     how = _How(bits, group, act_order, damping)
 
     def one(path: str, param: Param, w: jax.Array) -> Any:

@@ -30,7 +30,7 @@ def observe(
     p: Params,
     spec: Spec,
     *inputs: Any,
-    of: Sequence[str] = ("gram", "magnitude"),
+    of: str | Sequence[str] = ("gram", "magnitude"),
     where: Where = "*",
 ) -> Sums:
     """Calibration statistics of the inputs of a model's linear maps: of GPTQ, of AWQ, and of scales of activations.
@@ -49,7 +49,7 @@ def observe(
       are added up: jax.tree.map(jnp.add, a, b). All rows are 0 of a map that nothing met.
 
     Raises:
-      TypeError: spec is none, or f gives no floats.
+      TypeError: f is no function or gives no floats, or spec is none.
       ValueError: no map fits, or a layer multiplies one by itself: leave it out.
 
     >>> from jnn.layers import linear, linear_spec
@@ -58,6 +58,9 @@ def observe(
     >>> int(sums["w"]["rows"]), sums["w"]["gram"].tolist(), sums["w"]["magnitude"].tolist()
     (2, [[10.0, -2.0], [-2.0, 4.0]], [4.0, 2.0])
     """
+    if not callable(f):
+        raise TypeError(f"observe: expected a function first, found {checks.describe(f)}: observe(f, p, spec, x).")
+    of = (of,) if isinstance(of, str) else of
     if unknown := sorted({*of} - {*INPUT_SUMS}):
         raise ValueError(f"observe: expected statistics of {sorted(INPUT_SUMS)}, found {unknown[0]!r}.")
     have = flatten(p)
@@ -89,10 +92,14 @@ def histogram(x: jax.Array) -> jax.Array:
     Returns:
       (16384,), float32.
 
+    Raises:
+      TypeError: x is no floating-point array.
+
     >>> h = histogram(jnp.array([1.0, -1.001, 2.0]))
     >>> h.max().item(), h.sum().item()
     (2.0, 3.0)
     """
+    checks.floats("histogram", x, ndim=0)
     return INPUT_SUMS["histogram"](wide(x).reshape(-1, 1))
 
 

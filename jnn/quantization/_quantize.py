@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from jnn import checks
 from jnn.layers import block_sizes, dequantize_weight, integer_weight, weight_scales
-from jnn.param import Param, Params, Spec, Where, map_paths
+from jnn.param import Param, Params, Spec, Where, flatten, map_paths
 from jnn.quantization._weights import Scales, change_weights, check_scales, chosen_weights, named, summed_axes
 
 
@@ -100,15 +100,24 @@ def dequantize(p: Params) -> Params:
     Returns:
       A tree like p; each weight in the dtype that it had.
 
+    Raises:
+      TypeError: p is a spec, or no tree of arrays.
+
     >>> q = {"int8": jnp.array([[1, -127]], jnp.int8), "scales": jnp.array([[0.5, 2.0]])}
     >>> dequantize({"w": q})["w"].tolist()
     [[0.5, -254.0]]
     """
+    for path, x in flatten(p).items():
+        checks.array("dequantize", x, path or "p")
+    return _floats(p)
+
+
+def _floats(p: Any) -> Any:
     if checks.is_quantized(p):
         return dequantize_weight(p)
     if isinstance(p, list | tuple):
-        return type(p)(map(dequantize, p))
-    return {name: dequantize(part) for name, part in p.items()} if isinstance(p, Mapping) else p
+        return type(p)(map(_floats, p))
+    return {name: _floats(part) for name, part in p.items()} if isinstance(p, Mapping) else p
 
 
 def _check_bits(name: str, bits: int) -> None:

@@ -24,13 +24,22 @@ def chosen_weights(name: str, spec: Spec, where: Where) -> dict[str, Param]:
 
 def check_scales(name: str, spec: Spec, scales: Scales | None) -> Scales:
     """The scales, by path; raises unless each is of a weight, so that none is left out in silence."""
-    found, weights = scales or {}, chosen_weights(name, spec, "*")
+    found, weights = {} if scales is None else scales, chosen_weights(name, spec, "*")
+    check_by_path(name, found, "scales")
     if strange := [path for path in found if path not in weights]:
         raise ValueError(
             f"{name}: found scales of {strange[0]!r}, which is no weight. Name each by its path, as step_sizes does: "
             f"{', '.join(weights)}."
         )
     return found
+
+
+def check_by_path(name: str, found: Any, what: str) -> None:
+    """Raises TypeError unless these are a mapping by path."""
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"{name}: expected {what} by path, a dict, found {checks.describe(found)}. Patterns of paths are where=..."
+        )
 
 
 def _is_convolution(path: str, param: Param) -> bool:
@@ -54,7 +63,7 @@ def change_weights(
     """p with `make(path, param, w)` in place of each chosen weight; its errors name the path.
 
     Raises:
-      ValueError: p has not what spec declares, or a chosen weight is quantized already.
+      ValueError: p has not what spec declares, or a chosen weight has another shape or is quantized already.
     """
     have = flatten(p)
     inner = lambda path: any(f"{path}/{kept}" in have for kept in checks.KEPT)
@@ -71,6 +80,7 @@ def change_weights(
             raise ValueError(
                 f"{name}: {path} is quantized already. Give the floats that it was made of: dequantize(p)."
             )
+        checks.declared(name, path, w, param)
         return named(path, lambda: make(path, param, w))
 
     return map_paths(one, spec, p)

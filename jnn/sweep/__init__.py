@@ -17,7 +17,7 @@ function of it gives the `Sweep`.
 
 The parts, each of use alone:
 
-    `_space`                      Uniform, LogUniform, Choice, Structure: what may be chosen
+    `_space`                      Uniform, LogUniform, Choice, Repeats, Structure: what may be chosen
     `_samplers`, `_optuna`        what to try: grid, random, Sobol; Optuna's TPE, GP and CMA-ES by ask and tell
     `_members`                    members side by side as one pytree; taken, put back, joined
     `_over`                       how members are computed on a backend: one by one, in blocks, side by side, on devices
@@ -47,7 +47,7 @@ from jnn.sweep._optuna import OptunaSampler
 from jnn.sweep._population import Population
 from jnn.sweep._samplers import GridSampler, RandomSampler, Sampler, SobolSampler
 from jnn.sweep._search import search
-from jnn.sweep._space import Choice, LogUniform, Space, Structure, Uniform
+from jnn.sweep._space import Choice, LogUniform, Repeats, Space, Structure, Uniform
 from jnn.sweep._sweep import Sweep
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "Plan",
     "Population",
     "RandomSampler",
+    "Repeats",
     "Sampler",
     "SobolSampler",
     "Space",

@@ -3,6 +3,7 @@
     first_state(spec, stats, optimizer, ema, own) -> state            own: hyperparameters and a seed
     updated(loss, optimizer, options, shared, member, order, active) -> member, whether it stayed finite, metrics
     measured(loss, batches, member) -> metrics
+    unread(begin, loss, optimizer, options, batch, values) -> names      what none of the three reads
 
 Law: nothing is computed of who is not active, where members go one by one.
 """
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from jnn.metrics import adds_up, fold, of_nothing
 from jnn.param import Params, Spec, init, path_key
@@ -109,6 +111,32 @@ def measured(loss: LossFn, batches: Batch, member: Members) -> Metrics:
     evaluate = make_eval(loss, given=Named(member.values))
     _, metrics = jax.lax.scan(lambda none, batch: (none, evaluate(member.state, batch)), None, batches)
     return {name: fold(metric) for name, metric in metrics.items()}
+
+
+def unread(
+    begin: Callable[[tuple[Any, Any]], TrainState],
+    loss: LossFn,
+    optimizer: Optimizer,
+    options: Mapping[str, Any],
+    batch: Any,
+    values: Mapping[str, Any],
+) -> list[str]:
+    """Names of the hyperparameters on which nothing hangs that a member becomes or that is measured; it is traced only.
+
+    Args:
+      begin: hyperparameters and a seed -> a state.
+      loss, optimizer, options: as in `updated`.
+      batch, values: their shapes.
+    """
+
+    def once(values: dict[str, jax.Array], batch: Batch, seed: jax.Array) -> Any:
+        state, named = begin((values, seed)), Named(values)
+        new = update(loss, optimizer(named), state, batch, noise_key(seed), given=named, **options)
+        return state, new, make_eval(loss, given=named)(state, batch)
+
+    jaxpr = jax.make_jaxpr(once)(dict(values), batch, jax.ShapeDtypeStruct((), jnp.uint32)).jaxpr
+    _, used = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))  # of values first, by their names
+    return [name for name, read in zip(sorted(values), used, strict=False) if not read]
 
 
 def _nothing(shapes: Metrics) -> Metrics:

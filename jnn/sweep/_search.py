@@ -63,8 +63,8 @@ def search(
     Raises:
       TypeError: the space is none, or there is structure and no function of it.
       KeyError: the loss has no such metric; told before anything is trained.
-      ValueError: the sampler is of another space, the folder is of another search, or plan and sampler do not say
-        again what they said.
+      ValueError: nothing reads a hyperparameter of the space, told before anything is trained; the sampler is of
+        another space, the folder is of another search, or plan and sampler do not say again what they said.
       CorruptCheckpoint: the newest checkpoint is not what was saved; without it the one before is used.
     """
     check_space("search", space)
@@ -122,7 +122,7 @@ class _Search:
         """Begins, trains and evaluates, and adds a row to the log."""
         begun = {number: self.asked[number] for number in turn.numbers if number not in self.log.steps()}
         if begun:
-            self.store.begin(begun, self.seed)
+            self._begin(begun)
         if not self.log.rows:
             self._check_metric(self.store.metric_names(self.validation))
         if turn.copies:
@@ -136,6 +136,18 @@ class _Search:
             if math.isnan(score):
                 told = spelled(self.log.values(number))
                 tell(f"search: member {number} ({told}) broke down after step {at[number]}; the others go on.")
+
+    def _begin(self, begun: dict[int, Values]) -> None:
+        """Begins members; when there is one of every structure, each hyperparameter must have been read by one."""
+        known = len(self.store.groups)
+        self.store.begin(begun, self.seed)
+        searched = {name for name, dimension in self.log.space.items() if len(dimension.grid(2)) > 1}
+        if len(self.store.groups) > known and (vain := sorted(self.store.unread() & searched)):
+            raise ValueError(
+                f"search: nothing reads the hyperparameter {vain[0]!r}, which would be searched in vain. Read it in "
+                f"the loss, ctx.given[{vain[0]!r}], in the optimizer or its schedule, h[{vain[0]!r}], or leave it out "
+                "of the space."
+            )
 
     def replay(self, row: Row) -> None:
         """Leads plan and sampler through a turn that was saved.

@@ -14,6 +14,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from jnn import checks
+
 Values = dict[str, Any]  # of a member, by name: numbers, and of a `Structure` anything
 
 
@@ -129,6 +131,22 @@ class Structure(Choice):
             raise TypeError(f"Structure: expected numbers or texts, found {values}. Name what else there is by a text.")
 
 
+@dataclasses.dataclass(frozen=True, init=False)
+class Repeats(Choice):
+    """Repeats: so many runs by the same hyperparameters, which differ by their seeds alone; no program takes it.
+
+    Raises:
+      ValueError: fewer than 1.
+
+    >>> Repeats(3).values
+    (0, 1, 2)
+    """
+
+    def __init__(self, n: int) -> None:
+        checks.count("Repeats", "n", n)
+        super().__init__(*range(n))
+
+
 Dimension = Uniform | Choice
 Space = Mapping[str, Dimension]
 
@@ -148,7 +166,7 @@ def structure_of(space: Space, values: Values) -> Values:
 
 def numbers_of(space: Space, values: Values) -> dict[str, float]:
     """Those that a program takes as its arguments."""
-    return {name: float(value) for name, value in values.items() if not isinstance(space[name], Structure)}
+    return {name: float(value) for name, value in values.items() if not isinstance(space[name], Structure | Repeats)}
 
 
 def units(space: Space, values: Values) -> list[float]:

@@ -6,6 +6,7 @@ Law: what a turn does to some members, it does to no other.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,11 +43,13 @@ class Store:
     """
 
     def __init__(self, make: Make, space: Space) -> None:
-        names = sorted(name for name, dimension in space.items() if isinstance(dimension, Structure))
+        structure = {name: dimension for name, dimension in space.items() if isinstance(dimension, Structure)}
+        names = sorted(structure)
         if bool(names) == isinstance(make, Sweep):
             expected = f"a function of {', '.join(names)} that gives a Sweep" if names else "a Sweep"
             raise TypeError(f"search: expected {expected}, for a space with {len(names)} Structure, found {make!r}.")
         self._make, self._space = make, space
+        self._structures = math.prod(len(dimension.values) for dimension in structure.values())
         self.groups: dict[str, Group] = {}
 
     def sweep(self, values: Values) -> Sweep:
@@ -87,6 +90,13 @@ class Store:
                 at[number] = int(members.state.step[place])
                 train[number], held_out[number] = _scalars(trained, place), _scalars(evaluated, place)
         return at, train, held_out
+
+    def unread(self) -> set[str]:
+        """Hyperparameters that no program reads; none as long as one of another structure may."""
+        if len(self.groups) < self._structures:
+            return set()
+        unread = lambda group: group.sweep.unread({name: x[0] for name, x in group.members.values.items()})
+        return set.intersection(*(set(unread(group)) for group in self.groups.values()))
 
     def metric_names(self, validation: Any) -> list[str]:
         """The names of what `turn` is to measure of members that have begun."""

@@ -4,6 +4,7 @@
     sweep.begin(points, seeds) -> members
     sweep.train(members, steps) -> (members, metrics)
     sweep.evaluate(members, arrays) -> metrics
+    sweep.unread(point) -> names
     sweep.alone(members, i) -> (step, state, batches)
 
 Laws: a member trains as `alone` does; k steps and then m are k + m steps, bit for bit; a member whose parameters or
@@ -27,7 +28,7 @@ from jnn.param import Spec, check_spec
 from jnn.program import Program
 from jnn.sweep._members import Members, check_points, column, packed
 from jnn.sweep._over import mesh_of, over_members, put
-from jnn.sweep._programs import Named, Optimizer, Order, first_state, measured, noise_key, updated
+from jnn.sweep._programs import Named, Optimizer, Order, first_state, measured, noise_key, unread, updated
 from jnn.train import LossFn, Metrics, Step, TrainState, check_loss, check_options, make_step
 
 AT_ONCE, EVALUATED = 64, 1000  # steps of a call, and rows of a batch that is evaluated
@@ -92,6 +93,9 @@ class Sweep:
         self._order = functools.lru_cache(1024)(lambda seed: Batches(self._numbers, batch_size, seed=seed))
         begin = functools.partial(first_state, spec, stats, optimizer, options.get("ema_decay") is not None)
         self._begin = Program(self._over(lambda shared, own: begin(own)), "init")
+        self._unread = functools.cache(
+            lambda shapes: unread(begin, loss, optimizer, options, self._one_batch(), dict(shapes))
+        )
         train = functools.partial(updated, loss, optimizer, options)
         self._train = Program(self._over(train), "step", donate_argnums=(1,))
         self._evaluate = Program(self._over(functools.partial(measured, loss)), "step")
@@ -161,6 +165,21 @@ class Sweep:
         """The names that `evaluate` has for the same arguments; nothing is computed."""
         return sorted(self._evaluate.trace(*self._measured(members, arrays)).out_info)
 
+    def unread(self, point: Mapping[str, Any]) -> list[str]:
+        """Names of hyperparameters that neither the loss, nor the optimizer, nor its schedule reads, by a trace.
+
+        >>> import optax
+        >>> from jnn.layers import linear, linear_spec
+        >>> from jnn.train import LossOutput
+        >>> loss = lambda params, batch, ctx: LossOutput(linear(params, batch["x"])[:, 0])
+        >>> x = np.ones((8, 3), np.float32)
+        >>> sweep = Sweep(linear_spec(3, 1), loss, lambda h: optax.sgd(h["rate"]), {"x": x}, batch_size=4)
+        >>> sweep.unread({"rate": 0.1, "decay": 0.01})
+        ['decay']
+        """
+        shaped = lambda x: jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(float))
+        return self._unread(tuple((name, shaped(point[name])) for name in sorted(point)))
+
     def alone(self, members: Members, i: int) -> tuple[Step, TrainState, Batches]:
         """A member as an ordinary run: a step, its state and its batches, for `jnn.train.fit` or by hand.
 
@@ -191,6 +210,11 @@ class Sweep:
         one_by_one = backend.TABLE["members"].on(backend.platform()) == "one_by_one"
         least = (self.mesh.size if self.mesh else 1) * (self.block or 1)
         return packed(n, max(least, FEW) if one_by_one else least)
+
+    def _one_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes of what one update reads."""
+        arrays = self._data | {"weight": self._numbers["weight"]}
+        return {name: jax.ShapeDtypeStruct((self.batch_size, *x.shape[1:]), x.dtype) for name, x in arrays.items()}
 
     def _over(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """A function of what is shared and of one member's parts, over all of them."""

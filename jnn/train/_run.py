@@ -25,7 +25,7 @@ from jnn.train._record import RunRecord
 from jnn.train._settings import check_settings
 from jnn.train._state import at_step, copy_buffers, step_of
 from jnn.train._watch import tell
-from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint
+from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, OtherFormat
 
 
 @dataclasses.dataclass
@@ -180,7 +180,7 @@ class Run:
         step = int(self.stop.best(self.record.history)["step"])
         try:
             best = self.checkpoints.restore(self.like, step=step)
-        except CorruptCheckpoint as damage:
+        except (CorruptCheckpoint, OtherFormat) as damage:
             say(f"fit: the best row's checkpoint cannot be read, so this is the last row's state. {damage}")
             return self.state
         return self.state if best is None else best.state

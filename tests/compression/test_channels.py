@@ -125,8 +125,8 @@ def test_ranks_are_of_all_weights_of_a_channel_or_of_those_that_are_asked_for():
         "down": layers.linear_spec(2, 1, axes=("hidden", "embed"), bias=False),
     }
     assert channel_norms(p, spec, "hidden").tolist() == [5, 1]
-    assert channel_norms(p, spec, "hidden", "up/w").tolist() == [3, 0]
-    assert channel_norms(p, spec, "hidden", "*/b").tolist() == [9, 9]
+    assert channel_norms(p, spec, "hidden", where="up/w").tolist() == [3, 0]
+    assert channel_norms(p, spec, "hidden", where="*/b").tolist() == [9, 9]
 
 
 def test_queries_meet_the_keys_that_they_met():
@@ -148,7 +148,9 @@ def test_a_flat_image_has_its_channels_last():
     p = {"fc": {"w": jnp.arange(6.0)[:, None]}, "conv": {"w": jnp.ones((1, 1, 3))}}
     smaller, _ = remove_channels(p, spec, channels, [0, 2])
     assert smaller["fc"]["w"].ravel().tolist() == [0, 2, 3, 5]
-    np.testing.assert_allclose(channel_norms(p, spec, channels, "fc/w"), [3, math.sqrt(17), math.sqrt(29)], rtol=1e-6)
+    np.testing.assert_allclose(
+        channel_norms(p, spec, channels, where="fc/w"), [3, math.sqrt(17), math.sqrt(29)], rtol=1e-6
+    )
 
 
 def test_layers_that_are_stacked_may_lose_the_same_or_each_its_own():
@@ -196,3 +198,23 @@ def test_a_name_that_several_maps_make_is_ambiguous(spec, axis, words):
     with pytest.raises(ValueError, match=words):
         channel_masks(spec, axis, [0])
     channel_masks(spec, {"fc0/*": axis, "fc1/w": axis} if "fc0" in spec else {"*": axis}, [0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda p: channel_norms(p, MLP, 5), TypeError, "channel_norms: expected channels, the name of an axis.* int"),
+        (lambda p: channel_norms({}, MLP, {"*": "hidden"}), ValueError, "channel_norms: .* none at 'fc0/w'"),
+        (lambda p: channel_masks(p, "hidden", [0]), TypeError, "channel_masks: expected a spec"),
+        (lambda p: top_channels(p, 2), TypeError, "top_channels: expected an array for x, found dict"),
+        (lambda p: remove_channels({}, MLP, {"*": "hidden"}, [0]), ValueError, "remove_channels: .* none at 'fc0/b'"),
+        (
+            lambda p: remove_channels(p | {"fc0": p["fc1"]}, MLP, {"*": "hidden"}, [0]),
+            ValueError,
+            r"remove_channels: expected fc0/b \(6,\), as the spec declares it, found float32\[5\]",
+        ),
+    ],
+)
+def test_what_is_of_another_kind(call, error, words):
+    with pytest.raises(error, match=words):
+        call(jax.tree.map(lambda param: jnp.zeros(param.shape), MLP))

@@ -15,6 +15,8 @@ from jnn.param import misfits
 from tests.finetune.test_read import every_map, found, is_read, zeros
 from tests.oracle import assert_matches_torch, configurations
 
+BARE = linear_spec(9, 9, bias=False)
+
 
 def truncated(w, rank):
     u, s, v = np.linalg.svd(w, full_matrices=False)
@@ -49,7 +51,7 @@ def test_linear_reads_it_as_the_product(rng):
 def test_stacked_layers_and_maps_of_several_axes_are_factored_each():
     spec = {"blocks": jnn.stack({"attention": layers.attention_spec(8, 2)}, 3), "out": linear_spec(8, 8)}
     p = jnn.init(spec, jax.random.key(0))
-    small, declared = low_rank(p, spec, ["blocks/*", "out/w"], rank=3)
+    small, declared = low_rank(p, spec, where=["blocks/*", "out/w"], rank=3)
     assert misfits(jnn.flatten(small), jnn.flatten(declared)) == []
     assert jax.tree.map(lambda x: x.shape, jnn.abstract(declared)) == jax.tree.map(
         lambda x: x.shape, jnn.abstract(low_rank_spec(spec, 3))
@@ -107,7 +109,7 @@ def test_what_two_maps_would_not_make_smaller_stays():
 def test_a_lora_stands_beside_it_and_is_not_merged():
     spec = linear_spec(8, 8)
     small, declared = low_rank(jnn.init(spec, jax.random.key(0)), spec, rank=2)
-    lora = jax.tree.map(lambda p: jnp.ones(p.shape), lora_spec(spec, 1, "w"))
+    lora = jax.tree.map(lambda p: jnp.ones(p.shape), lora_spec(spec, 1, where="w"))
     x = jnp.ones((1, 8))
     plus = linear(with_lora(small, lora), x) - linear(small, x)
     np.testing.assert_allclose(plus, 8 * jnp.ones((1, 8)), rtol=1e-5)
@@ -135,6 +137,18 @@ def test_every_product_is_read_or_refused(block):
             ValueError,
             "a second moment of 'fc/w', which is no linear map. There are: w",
         ),
+        (
+            lambda: low_rank({"w": jnp.ones((9, 9))}, BARE, rank=1.5),
+            ValueError,
+            "rank of 1 or more, found 1.5, which is",
+        ),
+        (lambda: low_rank({"w": jnp.ones((9, 9))}, BARE, energy="all"), TypeError, "expected a number energy"),
+        (
+            lambda: low_rank({"w": jnp.ones((9, 9))}, BARE, rank=1, second_moments=jnp.eye(9)),
+            TypeError,
+            r"expected second moments by path, found float32\[9,9\]",
+        ),
+        (lambda: low_rank({"w": jnp.ones((8, 9))}, BARE, rank=1), ValueError, r"w \(9, 9\), as the spec declares it"),
         (lambda: low_rank_spec(linear_spec(3, 3), 0), ValueError, "expected rank of 1 or more"),
         (lambda: low_rank_spec(layers.conv_spec(3, 3, (1,)), 1), ValueError, "no linear map fits"),
         (lambda: factor_weight(jnp.ones((3, 2)), 3), ValueError, r"a rank of at most 2 of \(3, 2\), found 3"),

@@ -101,15 +101,40 @@ def test_stored_bytes_add_up():
     ("call", "words"),
     [
         (lambda: share_weights(P, SPEC, bits=9), "bits from 1 to 8, found 9"),
-        (lambda: share_weights(P, SPEC, "conv*"), "no weight fits"),
+        (lambda: share_weights(P, SPEC, where="conv*"), "no weight fits"),
         (lambda: with_shared(P, {"v": jnp.zeros(3, jnp.uint8)}, {}), r"p has no weight \(3,\) at 'v'"),
         (
             lambda: with_shared(P, {"w": jnp.zeros((4, 3), jnp.uint8)}, {}),
             r"codes are of \['w'\], and centroids of \[\]",
         ),
-        (lambda: storage(P, masks={"v": P["w"]}), "found masks or codes for 'v'; p has b, w"),
+        (
+            lambda: storage(P, masks={"v": P["w"]}),
+            "storage: found a mask .* for 'v', which is nothing there; p has b, w",
+        ),
+        (lambda: storage(P, codes={"v": jnp.zeros(3, jnp.uint8)}), r"storage: p has no weight \(3,\) at 'v'"),
+        (lambda: share_weights(P, SPEC, masks={"v": P["w"]}), "share_weights: found a mask .* for 'v'"),
+        (lambda: share_weights(P, SPEC, steps=0), "steps of 1 or more"),
+        (
+            lambda: with_shared(P, {"w": jnp.full(P["w"].shape, 2)}, {"w": jnp.zeros(2)}),
+            r"codes of w in 0\.\.1 \(2 centroids\), found 2\.\.2",
+        ),
+        (lambda: huffman_bits([0.5, 0.5]), "huffman_bits: expected counts of 0 or more, found 0.5"),
     ],
 )
 def test_errors(call, words):
     with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: share_weights(P, SPEC, masks=0.5), "share_weights: expected masks, arrays .* found float"),
+        (lambda: with_shared(P, P, P), "with_shared: expected codes, integers of share_weights, found float32"),
+        (lambda: storage(P, masks=0.0), "storage: expected masks"),
+        (lambda: storage(P, codes=0.5), "storage: expected an array for codes"),
+    ],
+)
+def test_what_is_of_another_kind(call, words):
+    with pytest.raises(TypeError, match=words):
         call()

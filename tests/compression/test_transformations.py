@@ -148,7 +148,7 @@ def test_masks_may_be_remembered_in_place_of_the_optimizer():
     [
         (lambda: keep_pruned({}).update(P, {}), r"keep_pruned: .* optimizer.update\(grads, state, params\)"),
         (lambda: gradual_pruning(one_shot_sparsity(0.5), SPEC, every=0), "every of 1 or more"),
-        (lambda: gradual_pruning(one_shot_sparsity(0.5), SPEC, "conv*"), "no weight fits"),
+        (lambda: gradual_pruning(one_shot_sparsity(0.5), SPEC, where="conv*"), "no weight fits"),
     ],
 )
 def test_errors(call, words):
@@ -161,5 +161,9 @@ def test_what_is_no_schedule_and_no_mask_is_said():
         TypeError, match=r"gradual_pruning: expected a schedule, found 0\.9\. Give one such as cubic_spars"
     ):
         gradual_pruning(0.9, SPEC)
-    with pytest.raises(TypeError, match=r"keep_pruned: expected an array for masks\['fc0/b'\], found jnn\.Param"):
+    with pytest.raises(TypeError, match=r"keep_pruned: expected masks, arrays .*, found jnn\.Param at .fc0/b."):
         keep_pruned(SPEC)
+    with pytest.raises(ValueError, match="keep_pruned: expected masks of 0 and 1, found others"):
+        keep_pruned({"w": jnp.array([0.5])})
+    with pytest.raises(ValueError, match=r"keep_pruned: found a mask .* for .v., which is nothing there; p has fc0/b"):
+        keep_pruned({"v": jnp.ones(3, bool)}).init(P)

@@ -113,10 +113,10 @@ def test_walls_stop():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rooms": "###\n##"}, "expected lines of one length, found .2, 3."),
-        ({"rooms": "###\n# #\n# #"}, r"expected walls all around, found floor at \(2, 1\)"),
-        ({"goal": (0, 0)}, r"expected a goal on the floor of these rooms, found \(0, 0\)"),
-        ({"rooms": "###\n# #\n###", "goal": (1, 1)}, "expected floor beside the goal"),
+        ({"grid": "###\n##"}, "expected lines of one length, found .2, 3."),
+        ({"grid": "###\n# #\n# #"}, r"expected walls all around, found floor at \(2, 1\)"),
+        ({"goal": (0, 0)}, r"expected a goal on the floor of the grid, found \(0, 0\)"),
+        ({"grid": "###\n# #\n###", "goal": (1, 1)}, "expected floor beside the goal"),
         ({"slip": 1.5}, r"expected slip in \[0, 1\], found 1.5"),
     ],
 )

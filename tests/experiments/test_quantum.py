@@ -34,6 +34,7 @@ def test_behind_one_layer_the_variance_is_a_quarter():
 
 def test_a_decay_is_found_again():
     assert circuits.decay([2, 3, 5], 3 * 2.0 ** (-1.5 * np.array([2, 3, 5]))) == pytest.approx((-1.5, np.log2(3)))
+    assert circuits.decay([2], np.array([0.1])) is circuits.decay([2, 3], np.zeros(2)) is None
 
 
 @pytest.mark.parametrize("what", quantum.TASKS)

@@ -9,7 +9,7 @@ import pytest
 
 import jnn
 from experiments import scaling, scaling_law
-from experiments.scaling_law import Law, Runs, bootstrap, exponent, fit_law, interval, optimum
+from experiments.scaling_law import Law, Runs, bootstrap, exponent, fit_law, interval, law_of, optimum
 from jnn.layers import embed_spec
 from jnn.train import LossOutput
 from tests.experiments.shortened import flown, resumed
@@ -30,6 +30,19 @@ def test_a_law_is_found_from_its_own_points(seed):
     alpha, beta = rng.uniform(0.25, 0.6, 2)
     law = Law(E=rng.uniform(0.8, 1.6), A=2e3**alpha, B=2e5**beta, alpha=alpha, beta=beta)
     np.testing.assert_allclose(fit_law(grid(law)), law, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [slice(4), slice(0, 30, 6), slice(24, 30), slice(0, 1)])
+def test_runs_that_determine_no_law_have_none(rows):
+    """Fewer than its numbers; as many of one size; of one length; one alone."""
+    runs = grid(Law(E=1.2, A=30.0, B=200.0, alpha=0.4, beta=0.42))
+    assert law_of(runs) is not None
+    assert law_of(Runs(*(x[rows] for x in runs))) is None
+
+
+@pytest.mark.parametrize("losses", [np.full(30, 2.0), np.linspace(1, 2, 30)])
+def test_losses_that_do_not_fall_follow_no_law(losses):
+    assert law_of(grid(Law(E=1.2, A=30.0, B=200.0, alpha=0.4, beta=0.42))._replace(losses=losses)) is None
 
 
 def test_the_gradient_of_the_fit_is_that_of_its_loss():
@@ -71,13 +84,21 @@ def made(context, data_dir=None):
     return {"x": rows, "y": (rows + 1) % 5}, {"x": rows[:4], "y": (rows[:4] + 1) % 5}, 5
 
 
-def test_a_run_of_a_few_steps(tmp_path, monkeypatch):
+@pytest.mark.parametrize("law", [None, Law(E=1.2, A=30.0, B=200.0, alpha=0.4, beta=0.42)])
+def test_a_run_of_a_few_steps(tmp_path, monkeypatch, capsys, law):
+    """Of two sizes no law is found, which is all that is said of it; what one is said to be is asked of the widest."""
     monkeypatch.setattr(scaling, "old_texts", made)
     monkeypatch.setattr(scaling, "Decoder", Toy)
+    if law:
+        monkeypatch.setattr(scaling, "law_of", lambda runs: law)
     config = scaling.Config(steps=4, widths=(8, 16, 24), repeats=2, workdir=str(tmp_path))
     found = scaling.experiment(config)
     assert found.metrics["runs"] == 2 * 3
-    assert {name for name in found.metrics if name.startswith("held_out")} == {"held_out_1024", "held_out_2048"}
+    held = {name: set(row) for name, row in found.metrics.items() if name.startswith("held_out")}
+    assert held.keys() == {"held_out_1024", "held_out_2048"}
+    said = "6 runs of 2 sizes and 3 lengths determine no law of five numbers" in capsys.readouterr().err
+    assert said == (law is None) == ("alpha" not in found.metrics) == (held["held_out_1024"] == {"measured"})
+    assert len(found.figures) == (2 if law else 0)
     for draw in found.figures.values():
         draw()
 

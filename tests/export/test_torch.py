@@ -129,6 +129,48 @@ def test_numbers_at_their_edges(name, tmp_path):
     assert_same(EDGES[name], normal(4, 3), path=tmp_path, shapes=None)
 
 
+def extremes(dtype, n=300):
+    """Random integers of a dtype, its least and greatest, single bits, and what is beside them."""
+    info = np.iinfo(dtype)
+    edges = [info.min, info.max, 0, 1, info.max // 2, *(-1 for _ in range(info.min < 0))]
+    powers = [min(2**i + more, info.max) for i in range(info.bits) for more in (-1, 0, 1)]
+    drawn = np.frombuffer(RNG.bytes(n * info.bits // 8), dtype)
+    return np.concatenate([np.array(edges + powers, dtype), drawn])
+
+
+BITS = {
+    "clz": lambda x, n: jax.lax.clz(x),
+    "population count": lambda x, n: jax.lax.population_count(x),
+    "logical shift": jax.lax.shift_right_logical,
+    "logical shift by a number": lambda x, n: jax.lax.shift_right_logical(x, x.dtype.type(3)),
+    "tile": lambda x, n: jax.lax.tile(x[None] ^ n[None], (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_bits_of_integers_are_exactly_those_of_jax(name, tmp_path):
+    """Over the whole range of every integer, by shifts that are beyond their bits and negative ones, too."""
+    with jax.enable_x64(True):
+        for dtype in ("int8", "int16", "int32", "int64", "uint8"):
+            x = extremes(dtype)
+            bits, signed = np.iinfo(dtype).bits, np.iinfo(dtype).min < 0
+            n = RNG.integers(-2 if signed else 0, bits + 3, len(x)).astype(dtype)
+            path = tmp_path / dtype
+            path.mkdir()
+            module = module_of(lambda p, x, n: BITS[name](x, n), {}, x, n, path=path, shapes=None)
+            found, wanted = module(torch.tensor(x), torch.tensor(n)).numpy(), np.asarray(BITS[name](x, n))
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found, wanted, err_msg=dtype)
+
+
+@pytest.mark.parametrize("name", [name for name in BITS if name != "tile"])
+def test_bits_of_what_torch_has_only_in_a_wider_dtype(name, tmp_path):
+    f = lambda x: jax.lax.bitcast_convert_type(BITS[name](x.astype(jnp.uint32), x.astype(jnp.uint32)), jnp.int32)
+    x = extremes("int32")
+    module = module_of(lambda p, x: f(x), {}, x, path=tmp_path, shapes=None)
+    np.testing.assert_array_equal(module(torch.tensor(x)).numpy(), np.asarray(f(x)))
+
+
 def test_a_scan_of_no_rows(tmp_path):
     f = lambda x: jax.lax.scan(lambda c, r: (c + r, c * r), jnp.zeros(3), x)
     module = module_of(lambda p, x: f(x), {}, normal(2, 3), path=tmp_path)

@@ -51,7 +51,7 @@ def moved(spec):
 
 @pytest.mark.parametrize("kind", ["dora", pytest.param("lora", marks=pytest.mark.slow)])
 def test_a_model_begins_as_it_was_and_merges_to_what_it_has_become(kind):
-    spec = DECLARED[kind](SPEC, 2, "*")
+    spec = DECLARED[kind](SPEC, 2, where="*")
     np.testing.assert_array_equal(model(with_lora(BASE, jnn.init(spec, KEY), alpha=4)), model(BASE))
     lora = moved(spec)
     unmerged, merged = model(with_lora(BASE, lora, alpha=4)), jax.jit(partial(merge_lora, alpha=4))(BASE, lora)
@@ -105,7 +105,7 @@ def peft(x, w, bias, a, b, scaling, magnitude=None):
 @pytest.mark.parametrize("kind", DECLARED)
 def test_values_and_gradients_are_those_of_peft(kind):
     spec = linear_spec((2, 4), (3, 2), axes=("heads", "head", "a", "b"))
-    p, lora = moved(spec), moved(DECLARED[kind](spec, 2, "w"))
+    p, lora = moved(spec), moved(DECLARED[kind](spec, 2, where="w"))
     x = jax.random.normal(KEY, (5, 2, 4))
 
     @jax.jit
@@ -145,7 +145,7 @@ def test_by_default_it_is_for_queries_and_values_of_cross_attention_too():
 
 def test_files_of_peft_are_read_by_the_names_of_the_model():
     names = {"blocks/attention/*": "layers.{i}.self.*", "out/*": "head.*"}
-    spec, rng = lora_spec(SPEC, 2, ["*q/w", "out/w"]), np.random.default_rng(0)
+    spec, rng = lora_spec(SPEC, 2, where=["*q/w", "out/w"]), np.random.default_rng(0)
     sizes = {f"layers.{i}.self.q": (8, 8) for i in range(3)} | {"head": (8, 4)}
     files = {}
     for name, (d_in, d_out) in sizes.items():
@@ -156,13 +156,15 @@ def test_files_of_peft_are_read_by_the_names_of_the_model():
     for i in range(3):
         a, b = (files[f"base_model.model.layers.{i}.self.q.lora_{which}.weight"] for which in "AB")
         np.testing.assert_allclose(found["blocks"]["attention"]["q"]["w"][i].reshape(8, 8), (b @ a).T, rtol=1e-5)
-    fused = lora_names(lora_spec({"v": linear_spec(8, 4)}, 2, "v/w"), {"v/*": "qkv.*"} | {"v/w": "qkv.weight[4:6/6]"})
+    fused = lora_names(
+        lora_spec({"v": linear_spec(8, 4)}, 2, where="v/w"), {"v/*": "qkv.*"} | {"v/w": "qkv.weight[4:6/6]"}
+    )
     assert set(fused.values()) == {f"base_model.model.qkv.lora_{end}" for end in ("A.weight", "B.weight")}
 
 
 REFUSED = {
     "no map fits": (
-        lambda: lora_spec(SPEC, 2, "*query*"),
+        lambda: lora_spec(SPEC, 2, where="*query*"),
         r"no linear map fits where='\*query\*'.*attention/k/w",
     ),
     "a rank of 0": (lambda: lora_spec(SPEC, 0), "expected rank of 1 or more"),
@@ -174,7 +176,7 @@ REFUSED = {
     ),
     "parts without factors": (lambda: with_lora({"w": X}, {"lora": {}}, alpha=1), "lora, a dict with 'down', 'up'"),
     "an alpha of 0": (
-        lambda: with_lora({"w": X}, jnn.init(lora_spec(linear_spec(8, 4), 2, "w"), KEY), alpha=0),
+        lambda: with_lora({"w": X}, jnn.init(lora_spec(linear_spec(8, 4), 2, where="w"), KEY), alpha=0),
         "expected alpha over 0, found 0",
     ),
     "nothing quantized": (lambda: quantize(None, SPEC), "quantize: expected the parameters .* found none at 'blocks/"),

@@ -58,7 +58,7 @@ def test_parts_are_declared_where_a_model_has_place_for_them():
     }
     experts = {**without(BLOCK, "up", "down"), "experts": layers.mixture_of_experts_spec(8, 4, 2)}
     assert sorted(adapters_spec({"blocks": jnn.stack(experts, 3)}, 2)["blocks"]) == ["adapter1", "adapter2"]
-    assert sorted(adapters_spec(spec, 3, "layers/1")["layers"]["1"]) == ["adapter1", "adapter2", "adapter_cross"]
+    assert sorted(adapters_spec(spec, 3, where="layers/1")["layers"]["1"]) == ["adapter1", "adapter2", "adapter_cross"]
     prefixes = prefixes_spec(spec, 2)
     assert sorted(jnn.flatten(prefixes)) == [
         f"layers/{where}/prefix/{name}" for where in ("0/attention", "1/attention", "1/cross") for name in "kv"

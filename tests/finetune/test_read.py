@@ -62,7 +62,7 @@ every_map = pytest.mark.parametrize(
 def test_every_lora_and_every_integer_is_read_or_refused(block):
     p = zeros(block.spec)
     for path in linear_maps("test_read", block.spec):
-        beside = found(block, lambda path=path: with_lora(p, zeros(lora_spec(block.spec, 2, path))))
+        beside = found(block, lambda path=path: with_lora(p, zeros(lora_spec(block.spec, 2, where=path))))
         assert is_read(beside, "found a 'lora' in"), beside
         instead = found(block, lambda path=path: quantize(p, block.spec, where=path))
         assert is_read(instead, "found integers with scales"), instead
@@ -87,7 +87,7 @@ def test_every_part_is_read_where_it_is_declared_or_refused(block, kind):
 def test_a_recurrence_on_a_cpu_reads_what_stands_beside_its_weights(cell, spec):
     rng = np.random.default_rng(0)
     draw = lambda spec: jax.tree.map(lambda s: jnp.asarray(rng.normal(size=s.shape), jnp.float32), spec)
-    p, dora, x = draw(spec), draw(dora_spec(spec, 2, "*")), jnp.asarray(rng.normal(size=(2, 5, 3)), jnp.float32)
+    p, dora, x = draw(spec), draw(dora_spec(spec, 2, where="*")), jnp.asarray(rng.normal(size=(2, 5, 3)), jnp.float32)
     run = jax.jit(lambda p: layers.rnn(cell, p, x)[0])
     np.testing.assert_allclose(run(with_lora(p, dora)), run(merge_lora(p, dora)), rtol=1e-5, atol=1e-5)
     assert abs(run(with_lora(p, dora)) - run(p)).max() > 0.1

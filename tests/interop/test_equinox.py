@@ -161,3 +161,9 @@ def test_bad_input_is_one_clear_error():
         from_equinox(eqx.nn.Linear(2, 3, key=KEY), np.ones((4, 2)))
     with pytest.raises(ValueError, match="no path fits 'fc'"):
         from_equinox(eqx.nn.Linear(2, 3, key=KEY), axes={"fc": "out <- in"})
+    network = from_equinox(eqx.nn.MLP(3, 2, 8, depth=1, key=KEY))
+    with pytest.raises(ValueError, match=r"from_equinox: .* float32\[4,3\] for inputs\[0\], found float32\[4,5\]\."):
+        network.function(network.params, jnp.ones((4, 5)), key=None)
+    images = from_equinox(eqx.nn.Conv2d(2, 8, 3, key=KEY))
+    with pytest.raises(ValueError, match=r"float32\[4,2,6,6\] for inputs\[0\], found float32\[4,3,6,6\]\."):
+        images.function(images.params, jnp.ones((4, 3, 6, 6)), key=None)

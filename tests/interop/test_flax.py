@@ -313,6 +313,51 @@ def test_bad_input_is_one_clear_error(call, error, message):
         call()
 
 
+class Picky(nn.Module):
+    """It has errors of its own."""
+
+    @nn.compact
+    def __call__(self, x, scale):
+        if x.ndim != 2:
+            raise RuntimeError("rows only")
+        return nn.Dense(2)(x) * scale
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_an_input_that_the_parameters_do_not_take_is_named(jitted):
+    """By the example, or by the widths that parameters have; under jit and in a gradient as well."""
+    linen = from_linen(Picky(), jnp.ones((1, 3)), jnp.ones((1, 2)))
+    wrapped = from_nnx(lambda rngs: nnx.Sequential(nnx.Linear(3, 8, rngs=rngs), nnx.Linear(8, 2, rngs=rngs)))
+    called = jax.jit if jitted else lambda f: f
+    of = lambda network: called(lambda p, *x: jax.grad(lambda p: network.function(p, *x, key=None).sum())(p))
+    p, q = (jnn.init(network.spec, KEY) for network in (linen, wrapped))
+    for name, f, inputs in (
+        ("linen", of(linen), (p, np.ones((4, 5)), 2.0)),
+        ("nnx", of(wrapped), (q, np.ones((4, 5)))),
+    ):
+        wanted = rf"from_{name}: expected a shape such as float32\[4,3\] for inputs\[0\], found float32\[4,5\]\."
+        with pytest.raises(ValueError, match=wanted):
+            f(*inputs)
+    with pytest.raises(ValueError, match=r"float32\[1,2\] for inputs\[1\], found float32\[1,3\]"):
+        of(linen)(p, jnp.ones((4, 3)), jnp.ones((1, 3)))
+
+
+def test_errors_that_no_shape_mends_stay_what_they_are():
+    x = jnp.ones((1, 3))
+    network = from_linen(Picky(), x, jnp.ones((1, 2)))
+    p = jnn.init(network.spec, KEY)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'scale'"):
+        network.function(p, jnp.ones((4, 3)), key=None)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        network.function(p, jnp.ones((4, 3)), object(), key=None)
+    for last in (lambda x: 1 // 0, lambda x: 1 // int(x.sum() > 1e9)):  # of which the second knows the values
+        own = [lambda x: x]
+        failing = from_linen(nn.Sequential([nn.Dense(2), lambda x, own=own: own[-1](x)]), x)
+        own.append(last)
+        with pytest.raises(ZeroDivisionError):
+            failing.function(jnn.init(failing.spec, KEY), jnp.ones((4, 3)), key=None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "cnn", "lstm", "mobilenet"])
 def test_benchmarks_networks_of_linen_are_their_own_apply(name):

@@ -119,3 +119,7 @@ def test_a_function_inside_haiku_is_the_function_and_trains():
 def test_bad_input_is_one_clear_error():
     with pytest.raises(TypeError, match=r"expected what hk\.transform or hk\.transform_with_state returns, found"):
         from_haiku(net, IMAGES)
+    network = from_haiku(hk.transform(lambda x: hk.Linear(2)(jax.nn.relu(hk.Linear(8)(x)))), jnp.ones((1, 3)))
+    params = jnn.init(network.spec, KEY)
+    with pytest.raises(ValueError, match=r"from_haiku: .* float32\[4,3\] for inputs\[0\], found float32\[4,5\]\."):
+        network.function(params, jnp.ones((4, 5)), key=None)

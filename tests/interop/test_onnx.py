@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from jnn.interop._fitting import fitting
 from jnn.interop.onnx import OPERATORS
 from jnn.interop.onnx._read import Graph, Node
 from jnn.interop.onnx._run import check, run
@@ -252,3 +253,16 @@ def test_constants_take_the_dtype_of_what_is_computed():
 def test_bad_input_is_one_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_input_that_the_weights_do_not_take_is_named():
+    net = graph([("MatMul", ["x", "w"], ["h"], {}), ("Add", ["h", "y"], ["z"], {})], ["x", "y"], ["z"])
+    p, y = {"w": jnp.ones((3, 5))}, np.ones((2, 5), np.float32)
+    apply = lambda p, inputs: run(net, {**p, **inputs}, 17, OPERATORS)
+    known = {"['x']": (None, 3), "['y']": (None, 5)}
+    assert fitting("f", apply, p, {"x": y[:, :3], "y": y}, known)[0].shape == (2, 5)
+    for shapes in (known, None):
+        with pytest.raises(ValueError, match=r"f: .* such as float32\[2,3\] for inputs\['x'\], found float32\[2,4\]\."):
+            fitting("f", apply, p, {"x": y[:, :4], "y": y}, shapes)
+    with pytest.raises(TypeError, match="add got incompatible shapes"):  # no width of the parameters mends both
+        fitting("f", apply, p, {"x": y[:, :3], "y": np.ones((7, 4), np.float32)})

@@ -212,6 +212,9 @@ def test_what_is_not_known_is_one_clear_error():
     np.testing.assert_array_equal(network.function({}, x), 2 * x)
     with pytest.raises(TypeError, match="the graph has the inputs x; found z"):
         network.function({}, z=x)
+    product = from_onnx(model_of([make("MatMul", ["x", "w"], ["y"])], {"x": x}, ["y"], {"w": x.T}))
+    with pytest.raises(ValueError, match=r"from_onnx: .* float32\[5,3\] for inputs\[.x.\], found float32\[5,4\]"):
+        product.function(product.params, np.ones((5, 4), np.float32))
     reshaped = from_onnx(model_of([make("Reshape", ["x", "shape"], ["y"])], {"x": x, "shape": i64(3, 2)}, ["y"]))
     with pytest.raises(ValueError, match="Reshape: the shape must be known when the function is traced"):
         jax.jit(reshaped.function)({}, x, i64(3, 2))

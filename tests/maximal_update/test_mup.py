@@ -12,7 +12,7 @@ import pytest
 import jnn
 from jnn.initializers import he_normal, normal, orthogonal, zeros
 from jnn.layers import linear_spec
-from jnn.maximal_update import coordinate_check, growth, multiplied, scale_by_rates
+from jnn.maximal_update import Coordinates, coordinate_check, growth, multiplied, scale_by_rates
 from jnn.models import mlp, mlp_spec, transformer, transformer_spec
 from tests.oracle import configurations
 
@@ -242,4 +242,8 @@ def test_what_does_not_fit_is_said():
     )
     with pytest.raises(ValueError, match="expected one of"):
         growth([], "logits")
+    rows = [Coordinates("x", n, 1, 3.0, change) for n, change in ((4, 0.0), (16, 1.0))]
+    assert growth(rows, "x", of="size") == 0
+    with pytest.raises(ValueError, match=r"of positive numbers, and change of .x. is .4: 0.0, 16: 1.0"):
+        growth(rows, "x")
     assert math.isfinite(sum(jax.tree.leaves(jnn.mup(spec, mlp_spec(BASE)).rates)))

@@ -124,6 +124,16 @@ REFUSED = {
         ValueError,
         "quantize: found scales of 'fc', which is no weight. .*: fc/w",
     ),
+    "a pattern for scales": (
+        lambda: quantize_activations(P, SPEC, "*"),
+        TypeError,
+        "quantize_activations: expected input scales by path, a dict, found str",
+    ),
+    "a number for scales": (
+        lambda: fake_quantized(P, SPEC, scales=0.5),
+        TypeError,
+        "fake_quantized: expected scales by",
+    ),
     "sums for a scale": (
         lambda: fake_quantized(P, SPEC, input_scales={"w": {"rows": jnp.ones(())}}),
         TypeError,

@@ -154,6 +154,7 @@ REFUSED = {
     "unknown sums": (lambda: observe(linear, P, SPEC, jnp.ones((3, 4)), of=("mean",)), "found 'mean'"),
     "no damping": (lambda: gptq(P, SPEC, SUMS, damping=0.0), "Gram matrix of w is singular with damping=0.0"),
     "no map": (lambda: observe(linear, P, SPEC, jnp.ones((3, 4)), where="v"), "no linear map fits"),
+    "negative damping": (lambda: gptq(P, SPEC, SUMS, damping=-1.0), "gptq: expected damping of 0 or more, found -1.0"),
 }
 
 

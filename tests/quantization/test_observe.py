@@ -56,6 +56,10 @@ def test_a_map_that_no_output_hangs_on_met_nothing():
     apart = lambda p, x: jax.lax.stop_gradient(linear(p["a"], x)).sum() + linear(p["a"], x).sum()
     sums = observe(apart, p, SPEC, jnp.ones((5, 3)))
     assert {path: float(one["rows"]) for path, one in sums.items()} == {"a/w": 5, "b/w": 0}
+    with pytest.raises(TypeError, match=r"observe: expected a function first, found dict: observe\(f"):
+        observe({}, two_maps, SPEC, jnp.ones((5, 3)))
+    with pytest.raises(TypeError, match="histogram: expected floating-point input, found int32"):
+        histogram(jnp.arange(3))
     with pytest.raises(TypeError, match="observe: expected floats of f"):
         observe(lambda p, x: two_maps(p, x).argmax(-1), p, SPEC, jnp.ones((5, 3)))
 

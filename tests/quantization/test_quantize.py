@@ -134,7 +134,36 @@ def test_a_model_becomes_what_the_spec_declares(how):
 
 
 MAP, BARE = layers.linear_spec(6, 3), layers.linear_spec(6, 3, bias=False)
+OF_ANOTHER_KIND = {
+    "a number of patterns": (
+        lambda: quantize({"w": jnp.ones((6, 3))}, BARE, where=0.9),
+        "quantize: expected patterns of paths",
+    ),
+    "a number of scales": (
+        lambda: quantize({"w": jnp.ones((6, 3))}, BARE, scales=0.5),
+        "quantize: expected scales by path",
+    ),
+    "params for a spec": (
+        lambda: quantize({"w": jnp.ones((6, 3))}, {"w": jnp.ones((6, 3))}),
+        "quantize: expected a spec",
+    ),
+    "a spec": (lambda: dequantize(quantize_spec(BARE)), "dequantize: expected an array for w/int8, found jnn.Param"),
+    "a number": (lambda: dequantize(0.5), "dequantize: expected an array for p, found float"),
+}
+
+
+@pytest.mark.parametrize("why", OF_ANOTHER_KIND)
+def test_what_is_of_another_kind_is_refused(why):
+    call, words = OF_ANOTHER_KIND[why]
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
 REFUSED = {
+    "of another model": (
+        lambda: quantize({"w": jnp.ones((5, 3))}, BARE),
+        r"quantize: expected w \(6, 3\), as the spec decl",
+    ),
     "3 bits": (lambda: quantize_spec(MAP, bits=3), r"^quantize_spec: expected 8 or 4 bits, found 3\.$"),
     "3 bits of params": (lambda: quantize({}, MAP, bits=3), r"^quantize: expected 8 or 4 bits, found 3\.$"),
     "groups that do not divide": (

@@ -35,9 +35,9 @@ def adam(h):
     return optax.adam(optax.exponential_decay(h["learning_rate"], 10, 0.9))
 
 
-def sweep(width=8, dtype=np.float32, **options):
+def sweep(width=8, dtype=np.float32, depth=1, **options):
     """Of networks of one width."""
-    return Sweep(mlp_spec((5, width, 2), dtype=dtype), loss, adam, arrays(dtype=dtype), 8, **options)
+    return Sweep(mlp_spec((5, *(width,) * depth, 2), dtype=dtype), loss, adam, arrays(dtype=dtype), 8, **options)
 
 
 shared = functools.cache(sweep)  # whose programs are compiled once for many tests

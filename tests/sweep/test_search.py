@@ -2,9 +2,12 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from jnn.models import mlp_spec
 from jnn.param import flatten
 from jnn.sweep import (
     Asha,
@@ -15,9 +18,11 @@ from jnn.sweep import (
     OptunaSampler,
     Population,
     RandomSampler,
+    Repeats,
     SobolSampler,
     Structure,
     SuccessiveHalving,
+    Sweep,
     Uniform,
     confirm,
     search,
@@ -286,6 +291,43 @@ def test_what_is_no_search():
     )
     with pytest.raises(ValueError, match="'width' is a Structure"):
         Population(members=2, steps=6, every=3, share=0.5).next(log)
+
+
+def test_a_hyperparameter_that_nothing_reads_is_told_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(small.shared(8), "train", None)
+    space = small.SPACE | {"weight_decay": LogUniform(1e-5, 1e-1)}
+    with pytest.raises(ValueError, match=r"nothing reads the hyperparameter .weight_decay.*ctx\.given.*leave it out"):
+        found(PLANS["halving"], space=space)
+
+
+def test_what_one_program_of_a_structure_reads_or_nobody_searches_is_not_refused():
+    """Dropout of no hidden layer; a choice of one; runs that differ by their seeds."""
+    plan = SuccessiveHalving(members=4, rungs=(1,))
+    make = lambda depth: small.sweep(4, depth=depth)
+    space = {"learning_rate": Choice(1e-2), "dropout": Uniform(0.0, 0.5), "depth": Structure(0, 1)}
+    own = {"make": make, "space": space | {"idle": Choice(1.0)}}
+    done = found(plan, sampler=GridSampler(own["space"], points=2), **own)
+    shallow, deep = (group.sweep for group in done.store.groups.values())
+    assert shallow.unread(done.values(0)) == ["depth", "dropout", "idle"]
+    assert deep.unread(done.values(1)) == ["depth", "idle"]
+    space = {"learning_rate": LogUniform(1e-3, 1e-1), "run": Repeats(2)}
+    done = found(plan, space=space, sampler=GridSampler(space, points=2))
+    assert [done.values(i)["run"] for i in range(4)] == [0, 1, 0, 1]
+    assert len({done.value(i) for i in range(4)}) > 2
+    assert "run" not in done.member(0)[1].values
+
+
+@pytest.mark.parametrize("dtype", [None, jnp.bfloat16])
+@pytest.mark.parametrize("injected", [False, True])
+def test_what_an_update_only_carries_along_is_unread(dtype, injected):
+    """A loss that is cast, with all that it is given; a rate that is in the state of the optimizer."""
+    adam = (
+        (lambda h: optax.inject_hyperparams(optax.adam)(learning_rate=h["rate"]))
+        if injected
+        else lambda h: optax.adam(h["rate"])
+    )
+    sweep = Sweep(mlp_spec((5, 8, 2)), small.loss, adam, small.arrays(), 8, compute_dtype=dtype)
+    assert sweep.unread({"rate": 0.1, "decay": 0.1, "idle": 0.1, "mask": np.ones((3, 2))}) == ["idle", "mask"]
 
 
 def test_a_metric_that_is_not_there_is_told_before_anything_is_trained(monkeypatch):

@@ -51,13 +51,13 @@ def blockwise(name: str, spec: Spec) -> Block:
 
 BLOCKS = [
     Block("adapter", layers.adapter_spec(6, 3), lambda p, x, key: layers.adapter(p, x), floats(6)),
-    mapped("linear-dora", finetune.with_parts(MAP, finetune.dora_spec(MAP, 2, "w"))),
+    mapped("linear-dora", finetune.with_parts(MAP, finetune.dora_spec(MAP, 2, where="w"))),
     mapped("linear-int8", quantized(MAP)),
     mapped("linear-low-rank", compression.low_rank_spec(MAP, 2)),
     Block(
         "linear-int4-dora",
         finetune.with_parts(
-            quantized(layers.linear_spec(6, 8), bits=4), finetune.dora_spec(layers.linear_spec(6, 8), 2, "w")
+            quantized(layers.linear_spec(6, 8), bits=4), finetune.dora_spec(layers.linear_spec(6, 8), 2, where="w")
         ),
         lambda p, x, key: layers.linear(p, x),
         floats(6),

@@ -10,6 +10,7 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
+from jnn.interop._fitting import fitting
 from jnn.interop._imported import STATS, Imported, check_call, given_stats, outputs, takes
 from jnn.interop.equinox._state import batch_norms, first_stats, first_values, indices, put, seen_in
 from jnn.param import Naming, Params, flatten, nested
@@ -74,13 +75,17 @@ def from_equinox(
 
     def function(p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None) -> Any:
         check_call("from_equinox", p, key)
-        leaves = flatten(p)
-        net = eqx.combine(jax.tree.unflatten(structure, [leaves[path] for path in paths]), rest)
-        net = _told(net, noise=key is not None, running=stats is not None)
         own = {} if stats is None else given_stats(stats, initial)
         begin = None if state is None else put(state, norms, own, others, first_memory if memory is None else memory)
-        y, end = _called(net, inputs, begin, key, axis_name)
-        return y if end is None else outputs(y, *seen_in(end, norms, own, others))
+
+        def apply(p: Params, inputs: Any) -> Any:
+            leaves = flatten(p)
+            net = eqx.combine(jax.tree.unflatten(structure, [leaves[path] for path in paths]), rest)
+            net = _told(net, noise=key is not None, running=stats is not None)
+            y, end = _called(net, inputs, begin, key, axis_name)
+            return y if end is None else outputs(y, *seen_in(end, norms, own, others))
+
+        return fitting("from_equinox", apply, p, inputs)
 
     return Imported(spec, function, held if make is None else None, initial, first_memory)
 

@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
+from jnn.interop._fitting import fitting, shapes_of
 from jnn.interop._imported import STATS, Imported, check_call, given_stats, library_class, merged, outputs, without
 from jnn.param import Naming, Params
 
@@ -68,7 +69,7 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
     kinds = {path: kind.__name__ for path, kind in layers.items()}
     spec = declared(shapes, layers_of(shapes, kinds), said=axes, boxed=_names(boxed.get("params", {})), draws=draws)
     initial, first_memory = _apart(jax.jit(lambda: _others(first(jax.random.key(0))))(), layers)
-    changing = [*initial, *first_memory]
+    changing, examples = [*initial, *first_memory], shapes_of(inputs)
 
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
@@ -76,11 +77,15 @@ def from_linen(module: nn.Module, *inputs: Any, axes: Naming | None = None, **ar
         check_call("from_linen", p, key)
         rngs = {} if key is None else dict.fromkeys(("params", "dropout"), key)
         running = {STATS: given_stats(stats, initial)} if initial else {}
-        given = {"params": p, **merged(running, first_memory if memory is None else memory)}
-        with nn.intercept_methods(_telling(key, stats)):
-            y, seen = module.apply(given, *inputs, rngs=rngs, mutable=changing, **{**arguments, **more})
-        new_stats, new_memory = _apart(seen, layers)
-        return outputs(y, new_stats.get(STATS), new_memory)
+
+        def apply(p: Params, inputs: Any) -> Any:
+            variables = {"params": p, **merged(running, first_memory if memory is None else memory)}
+            with nn.intercept_methods(_telling(key, stats)):
+                y, seen = module.apply(variables, *inputs, rngs=rngs, mutable=changing, **{**arguments, **more})
+            new_stats, new_memory = _apart(seen, layers)
+            return outputs(y, new_stats.get(STATS), new_memory)
+
+        return fitting("from_linen", apply, p, inputs, examples)
 
     return Imported(spec, function, None, initial, first_memory)
 

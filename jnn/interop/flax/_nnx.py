@@ -12,6 +12,7 @@ from flax import nnx
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by
+from jnn.interop._fitting import fitting
 from jnn.interop._imported import STATS, Imported, check_call, given_stats, library_class, outputs, takes
 from jnn.param import Naming, Params, flatten, map_paths, path_key
 
@@ -69,15 +70,20 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     ) -> Any:
         check_call("from_nnx", p, key)
         kept = first_memory if memory is None else memory
-        trees = (p, given_stats(stats, initial), _streams(noise, key), kept)
-        net = nnx.merge(graph, *map(_as, trees, parts))
-        net.set_attributes(nnx.BatchNorm, use_running_average=stats is not None, momentum=0.0, raise_if_not_found=False)
-        net.set_attributes(deterministic=key is None, raise_if_not_found=False)
-        if takes(net.__call__, "rngs"):
-            arguments = {"rngs": None if key is None else nnx.Rngs(key)} | arguments
-        y = net(*inputs, **arguments)
-        _, seen, _, changed = map(_pure, nnx.state(net, *filters))
-        return outputs(y, seen, changed)
+
+        def apply(p: Params, inputs: Any) -> Any:
+            trees = (p, given_stats(stats, initial), _streams(noise, key), kept)
+            net = nnx.merge(graph, *map(_as, trees, parts))
+            net.set_attributes(
+                nnx.BatchNorm, use_running_average=stats is not None, momentum=0.0, raise_if_not_found=False
+            )
+            net.set_attributes(deterministic=key is None, raise_if_not_found=False)
+            random = {"rngs": None if key is None else nnx.Rngs(key)} if takes(net.__call__, "rngs") else {}
+            y = net(*inputs, **random | arguments)
+            _, seen, _, changed = map(_pure, nnx.state(net, *filters))
+            return outputs(y, seen, changed)
+
+        return fitting("from_nnx", apply, p, inputs)
 
     return Imported(spec, function, None if make else held, initial, first_memory)
 

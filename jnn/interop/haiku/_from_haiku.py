@@ -9,6 +9,7 @@ import jax
 
 from jnn.interop._axes import declared, layers_of
 from jnn.interop._draws import drawn_by, filled
+from jnn.interop._fitting import fitting, shapes_of
 from jnn.interop._imported import STATS, Imported, check_call, given_stats, library_class, outputs, without
 from jnn.optional import optional
 from jnn.param import Naming, Params
@@ -53,7 +54,7 @@ def from_haiku(transformed: Any, *inputs: Any, axes: Naming | None = None, **arg
     spec = declared(shapes, layers_of(shapes, kinds), said=axes, draws=draws)
     state = jax.jit(lambda: first(jax.random.key(0))[1])()
     running, first_memory = _apart(state, norms)
-    initial = {STATS: running} if running else {}
+    initial, examples = {STATS: running} if running else {}, shapes_of(inputs)
 
     def function(
         p: Params, *inputs: Any, key: jax.Array | None, stats: Any = None, memory: Any = None, **more: Any
@@ -62,9 +63,13 @@ def from_haiku(transformed: Any, *inputs: Any, axes: Naming | None = None, **arg
         kept = first_memory if memory is None else memory
         running = given_stats(stats, initial)
         given = {name: {**entries, **running.get(name, {}), **kept.get(name, {})} for name, entries in state.items()}
-        with hk.intercept_methods(_telling(hk, stats, {}, {})):
-            y, seen = transformed.apply(p, given, key, *inputs, **{**arguments, **more})
-        return outputs(y, *_apart(seen, norms))
+
+        def apply(p: Params, inputs: Any) -> Any:
+            with hk.intercept_methods(_telling(hk, stats, {}, {})):
+                y, seen = transformed.apply(p, given, key, *inputs, **{**arguments, **more})
+            return outputs(y, *_apart(seen, norms))
+
+        return fitting("from_haiku", apply, p, inputs, examples)
 
     return Imported(spec, function, None, initial, first_memory)
 

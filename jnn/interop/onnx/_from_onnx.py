@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.interop._axes import declared
+from jnn.interop._fitting import fitting
 from jnn.interop._imported import Imported, check_params
 from jnn.interop.onnx._read import read
 from jnn.interop.onnx._run import OPERATORS, Operator, check, run
@@ -42,7 +43,10 @@ def from_onnx(
     table = OPERATORS | dict(operators or {})
     check(graph, version, table)
     arrays, templates = weights(graph)
-    spec = declared(arrays, templates, said=axes)
+    spec, shapes = (
+        declared(arrays, templates, said=axes),
+        {f"[{name!r}]": shape for name, shape in graph.shapes.items()},
+    )
 
     def function(p: Params, *inputs: Any, **named: Any) -> Any:
         check_params("from_onnx", p)
@@ -50,7 +54,8 @@ def from_onnx(
         if len(inputs) > len(graph.inputs) or given.keys() != set(graph.inputs):
             names = ", ".join(given) or "none"
             raise TypeError(f"from_onnx: the graph has the inputs {', '.join(graph.inputs)}; found {names}.")
-        found = run(graph, {**p, **{name: _input(x) for name, x in given.items()}}, version, table)
+        apply = lambda p, inputs: run(graph, {**p, **inputs}, version, table)
+        found = fitting("from_onnx", apply, p, {name: _input(x) for name, x in given.items()}, shapes)
         return tuple(map(jnp.asarray, found)) if len(found) > 1 else jnp.asarray(found[0])
 
     return Imported(spec, function, load(spec, arrays), {}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class Graph:
     Attributes:
       inputs, outputs: names.
       constants: what is known before anything is called, by name.
+      shapes: of inputs, as far as the file says them; None for a size that it leaves open.
     """
 
     nodes: tuple[Node, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     constants: dict[str, np.ndarray]
+    shapes: Mapping[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:
         """All nodes, those of graphs that are attributes among them."""
@@ -91,8 +93,10 @@ def _graph(onnx: Any, proto: Any) -> Graph:
         operator = node.op_type if node.domain in OURS else f"{node.domain}.{node.op_type}"
         names = (tuple(node.input), tuple(node.output))
         nodes.append(Node(operator, node.name or node.output[0], *names, attributes))
-    inputs = tuple(each.name for each in proto.input if each.name not in constants)
-    return Graph(tuple(nodes), inputs, tuple(each.name for each in proto.output), constants)
+    inputs = {each.name: each.type.tensor_type for each in proto.input if each.name not in constants}
+    said = {name: kind.shape.dim for name, kind in inputs.items() if kind.HasField("shape")}
+    shapes = {name: tuple(dim.dim_value or None for dim in dims) for name, dims in said.items()}
+    return Graph(tuple(nodes), tuple(inputs), tuple(each.name for each in proto.output), constants, shapes)
 
 
 def _constant(attributes: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ def lora_names(lora: Spec, names: Names, *, prefix: str = "base_model.model.") -
 
     >>> from jnn.layers import linear_spec
     >>> from jnn.finetune import lora_spec
-    >>> lora = lora_spec({"out": linear_spec(8, 4)}, 2, "out/w")
+    >>> lora = lora_spec({"out": linear_spec(8, 4)}, 2, where="out/w")
     >>> lora_names(lora, {"out/*": "lm_head.*"})["out/lora/down"]
     'base_model.model.lm_head.lora_A.weight'
     """

@@ -146,17 +146,26 @@ def read_capsule(path: str | Path) -> Capsule:
     path = Path(path).absolute()
     try:
         record = loads((path / "capsule.json").read_text(encoding="utf-8"))
-        if record["version"] != VERSION:
-            raise ValueError(f"it has version {record['version']}, this is version {VERSION}")
-        with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in record["dtypes"]}
-        tree = lambda name: unpack(record[name], arrays, record["dtypes"])
-        return Capsule(record["step"], record["message"], tree("batch"), tree("state"), path, record["run"])
+        version = record["version"]
+        capsule = _read(path, record) if version == VERSION else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"read_capsule: {path} must be a folder of capsule.json and arrays.npz, as write_capsule made it; "
             f"found {type(error).__name__}: {error}.{_others(path)}"
         ) from error
+    if capsule is None:
+        raise ValueError(
+            f"read_capsule: {path} has version {version}, and this version of jnn reads version {VERSION}: read it by "
+            "the one that wrote it."
+        )
+    return capsule
+
+
+def _read(path: Path, record: dict[str, Any]) -> Capsule:
+    with (path / "arrays.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in record["dtypes"]}
+    tree = lambda name: unpack(record[name], arrays, record["dtypes"])
+    return Capsule(record["step"], record["message"], tree("batch"), tree("state"), path, record["run"])
 
 
 def _others(path: Path) -> str:

@@ -9,17 +9,19 @@
 Laws: a run that is killed at any instant finds the last checkpoint that was whole; what `restore` gives has the bits
 that were saved, on whatever mesh, or it says why not; nothing is cast. When `wait` returns, what was saved can be read,
 whatever its folder, its paths and its dtypes are. The newest of what is damaged stay (`_keep`).
+What another version of jnn wrote is named (`OtherFormat`), and neither moved nor gone around.
 """
 
 from jnn.train.checkpoint._digest import checksum, checksums, diff, digest, table
 from jnn.train.checkpoint._layout import relayout, rename, stack, unstack
-from jnn.train.checkpoint._manifest import CorruptCheckpoint
+from jnn.train.checkpoint._manifest import CorruptCheckpoint, OtherFormat
 from jnn.train.checkpoint._read import Saved, read
 from jnn.train.checkpoint._store import Checkpoints
 
 __all__ = [
     "Checkpoints",
     "CorruptCheckpoint",
+    "OtherFormat",
     "Saved",
     "checksum",
     "checksums",

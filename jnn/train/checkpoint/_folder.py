@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, read_body
+from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, OtherFormat, read_body
 
 STEP = re.compile(r"0|[1-9][0-9]*")
 PLAIN = re.compile(r"[\w/.,=@+~#%() -]{,2000}")
@@ -86,6 +86,8 @@ def is_there(folder: Path, held: Sequence[int], body: Body) -> bool:
         try:
             if read_body(folder / str(step)) == body:
                 return True
+        except OtherFormat as problem:
+            raise OtherFormat(f"Checkpoints.save: step {step} in {folder}: {problem}") from problem
         except CorruptCheckpoint as damage:
             raise ValueError(
                 f"Checkpoints.save: {folder} holds a damaged step {step} ({damage}). Restore first, which sets it "

@@ -3,7 +3,7 @@
     of_arrays(flat) -> {path: {"shape": ..., "dtype": ..., "sum": ...}}
     body_of(step, flat, records, metrics) -> body
     seal(body) -> sealed,  unseal(sealed) -> body
-    read_body(step_folder) -> body                 what was sealed, or `CorruptCheckpoint`
+    read_body(step_folder) -> body                 what was sealed, or `CorruptCheckpoint`, or `OtherFormat`
     wanted_by(body) -> {path: abstract array}      everything that it names, on the host
     check_fit(body, wanted), verify(arrays, body)  whether its arrays are those that are wanted; that were saved
 
@@ -33,6 +33,10 @@ Records = dict[str, Any]  # name -> JSON value: the history, the settings, the s
 
 class CorruptCheckpoint(Exception):
     """Corrupt checkpoint: one that does not hold what was saved; the message says what is wrong, in one line."""
+
+
+class OtherFormat(ValueError):
+    """Checkpoint of another format: whole, and written by another version of jnn; it is left where it lies."""
 
 
 def of_arrays(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -92,7 +96,8 @@ def read_body(folder: Path) -> Body:
     """The body of a checkpoint's manifest.
 
     Raises:
-      CorruptCheckpoint: it is missing, torn, changed, or of another version.
+      CorruptCheckpoint: it is missing, torn or changed.
+      OtherFormat: another version of jnn wrote it.
     """
     path = folder / "manifest" / "metadata"
     if not any(folder.iterdir()):
@@ -104,15 +109,18 @@ def read_body(folder: Path) -> Body:
     except ValueError as error:  # no UTF-8, no JSON
         raise CorruptCheckpoint(f"its manifest cannot be read: {error}") from error
     if body.get("format") != FORMAT:
-        raise CorruptCheckpoint(f"its manifest has format {body.get('format')}, this version of jnn reads {FORMAT}")
+        raise OtherFormat(
+            f"it has format {body.get('format')}, and this version of jnn reads format {FORMAT}; it is left as it is. "
+            "Go on with the version that wrote it, or choose another folder."
+        )
     return body
 
 
 def metrics(folder: Path) -> dict[str, float]:
-    """The metrics of a checkpoint; none of a damaged one."""
+    """The metrics of a checkpoint; none of one that is damaged or of another format."""
     try:
         return read_body(folder)["metrics"]
-    except CorruptCheckpoint:
+    except (CorruptCheckpoint, OtherFormat):
         return {}
 
 

@@ -6,8 +6,9 @@ read(folder, below="") -> Saved({path: array}, records)
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +17,16 @@ import jax
 from jnn.processes import from_all
 from jnn.train.checkpoint._folder import steps
 from jnn.train.checkpoint._load import read_arrays
-from jnn.train.checkpoint._manifest import Body, CorruptCheckpoint, Records, check_fit, read_body, verify, wanted_by
+from jnn.train.checkpoint._manifest import (
+    Body,
+    CorruptCheckpoint,
+    OtherFormat,
+    Records,
+    check_fit,
+    read_body,
+    verify,
+    wanted_by,
+)
 from jnn.train.checkpoint._stored import by_path
 
 T = TypeVar("T")
@@ -35,16 +45,15 @@ def read_like(folder: Path, like: Any) -> Saved:
     Raises:
       ValueError: it has other paths, shapes or dtypes than `like`.
       CorruptCheckpoint: it is not what was saved, as this process or another one found.
+      OtherFormat: another version of jnn wrote it.
     """
     where = f"checkpoint {folder.name} in {folder.parent}"
     wanted = by_path("Checkpoints.restore", like)
-    try:
+    with _named(where):
         body = _all_or_none(lambda: read_body(folder))
         check_fit(where, body, wanted)
         arrays = _all_or_none(lambda: read_arrays(folder, wanted))
         verify(arrays, body)
-    except CorruptCheckpoint as damage:
-        raise CorruptCheckpoint(f"{where}: {damage}") from damage
     return Saved(jax.tree.unflatten(jax.tree.structure(like), arrays.values()), body["records"])
 
 
@@ -62,6 +71,7 @@ def read(folder: str | Path, *, below: str = "") -> Saved:
     Raises:
       FileNotFoundError: there is no checkpoint.
       CorruptCheckpoint: it is not what was saved.
+      OtherFormat: another version of jnn wrote it.
       ValueError: nothing is below the path; or there are 64-bit arrays, and `jax_enable_x64` is not set.
 
     >>> import jnn, optax, tempfile
@@ -85,14 +95,21 @@ def read(folder: str | Path, *, below: str = "") -> Saved:
         raise FileNotFoundError(
             f"read: expected the folder of a checkpoint, or of a run that saved some, found {place}."
         )
-    try:
+    with _named(f"checkpoint {place}"):
         body = read_body(place)
         chosen = _below(body, below)
         arrays = read_arrays(place, wanted_by(chosen))
         verify(arrays, chosen)
-    except CorruptCheckpoint as damage:
-        raise CorruptCheckpoint(f"checkpoint {place}: {damage}") from damage
     return Saved({path[len(below) + 1 :] if below else path: x for path, x in arrays.items()}, body["records"])
+
+
+@contextlib.contextmanager
+def _named(where: str) -> Iterator[None]:
+    """What is wrong with a checkpoint, behind which one it is."""
+    try:
+        yield
+    except (CorruptCheckpoint, OtherFormat) as problem:
+        raise type(problem)(f"{where}: {problem}") from problem
 
 
 def _all_or_none(read: Callable[[], T]) -> T:
@@ -100,13 +117,14 @@ def _all_or_none(read: Callable[[], T]) -> T:
 
     Raises:
       CorruptCheckpoint: it was damaged here, or on another process.
+      OtherFormat: another version of jnn wrote it.
     """
     found: list[T] = []
-    problem = CorruptCheckpoint("another process could not read it")
+    problem: CorruptCheckpoint | OtherFormat = CorruptCheckpoint("another process could not read it")
     try:
         found.append(read())
-    except CorruptCheckpoint as damage:
-        problem = damage
+    except (CorruptCheckpoint, OtherFormat) as own:
+        problem = own
     if not all(from_all(bool(found))):
         raise problem
     return found[0]

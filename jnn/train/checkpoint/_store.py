@@ -151,19 +151,20 @@ class Checkpoints:
     def restore(self, like: Any, *, step: int | None = None, report: Report = say) -> Saved | None:
         """The newest state that is what was saved, and its records; None if there is none.
 
-        A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`,
-        where the newest few stay.
+          A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`,
+          where the newest few stay.
 
-        Args:
-          like: a state, or a tree of `jax.ShapeDtypeStruct`s, from which nothing but structure, shapes, dtypes and
-            shardings is taken: the arrays go straight into the shards, of whatever mesh.
-          step: this one, and no other, instead of the newest.
-          report: called with one line for each checkpoint that is damaged or half-written.
+          Args:
+            like: a state, or a tree of `jax.ShapeDtypeStruct`s, from which nothing but structure, shapes, dtypes and
+              shardings is taken: the arrays go straight into the shards, of whatever mesh.
+            step: this one, and no other, instead of the newest.
+            report: called with one line for each checkpoint that is damaged or half-written.
 
-        Raises:
-          ValueError: the checkpoint has other paths, shapes or dtypes than `like`: all are listed, none is cast.
-            Or there is no such step.
-          CorruptCheckpoint: none of the checkpoints is whole, or the one that was asked for is not.
+          Raises:
+            ValueError: the checkpoint has other paths, shapes or dtypes than `like`: all are listed, none is cast.
+              Or there is no such step.
+            CorruptCheckpoint: none of the checkpoints is whole, or the one that was asked for is not.
+        OtherFormat: the newest that is not damaged is of another version of jnn; nothing is moved.
         """
         held = self.steps
         if step is not None:

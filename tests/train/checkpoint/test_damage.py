@@ -1,12 +1,14 @@
 """Checkpoints that were damaged: each is found out, and the one before it is used."""
 
+import json
 import os
 import random
 import shutil
 
 import pytest
 
-from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint
+from jnn.train.checkpoint import Checkpoints, CorruptCheckpoint, OtherFormat, read
+from jnn.train.checkpoint._manifest import seal, unseal
 from tests.train.checkpoint import harmed
 from tests.train.checkpoint.faults import is_step, records, restored, state
 
@@ -139,3 +141,42 @@ def test_the_clock_moved_back(folder):
         checkpoints.save(state(40), records(40))
     assert is_step(restored(folder), 40)
     assert not (folder / "30").exists()
+
+
+def of_format(number, step_folder):
+    """The manifest as a version with another format would have sealed it."""
+    path = step_folder / "manifest" / "metadata"
+    path.write_text(json.dumps(seal(unseal(json.loads(path.read_text())) | {"format": number})))
+
+
+@pytest.mark.parametrize("newest", ["of another format", "damaged"])
+def test_one_of_another_format_is_named_and_left_where_it_lies(folder, newest):
+    """Nor is the one before it used, from which a run would go on as if the newer one were nothing."""
+    of_format(7, folder / ("20" if newest == "of another format" else "10"))
+    if newest == "damaged":
+        shutil.rmtree(folder / "20" / "state")
+    before = files_of(folder)
+    for _ in range(2):
+        lines = []
+        with pytest.raises(OtherFormat, match=r"checkpoint \d0 in .*: it has format 7, and .* reads format 1"):
+            restored(folder, lines)
+        assert lines == []
+    with pytest.raises(OtherFormat, match=r"checkpoint .*/\d0: it has format 7"):
+        read(folder if newest == "of another format" else folder / "10")
+    assert [path for path in files_of(folder) if path.name != "lock"] == [
+        path for path in before if path.name != "lock"
+    ]
+    if newest == "of another format":
+        with (
+            Checkpoints(folder) as checkpoints,
+            pytest.raises(OtherFormat, match=r"Checkpoints\.save: step 20 in .*format 7"),
+        ):
+            checkpoints.save(state(20), records(20))
+
+
+def test_an_older_one_of_another_format_stops_nobody(folder):
+    of_format(7, folder / "10")
+    with Checkpoints(folder, best=("loss", "min", 1)) as checkpoints:
+        assert is_step(checkpoints.restore(state(0)), 20)
+        checkpoints.save(state(30), records(30))
+    assert is_step(restored(folder), 30)

@@ -86,6 +86,7 @@ def test_lpips_is_the_references():
 @needs_weights
 @pytest.mark.slow
 def test_a_short_run_paints_and_compiles_its_step_once(tmp_path, caplog):
+    pytest.importorskip("skimage")
     config = Config(workdir=str(tmp_path), steps=12, side=32, styles=("flower",) * 8)  # one on each device
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         outcome = style.experiment(config)

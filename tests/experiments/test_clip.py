@@ -123,7 +123,13 @@ def test_the_own_text_is_blue():
 @pytest.mark.parametrize("method", ["clip", "siglip"])
 def test_unseen_pairs_are_found_better_than_by_chance(tmp_path, data_dir, method):
     config = clip.Config(
-        workdir=str(tmp_path), data_dir=data_dir, methods=(method,), steps=150, batch_size=16, **TINY | {"embed": 16}
+        workdir=str(tmp_path),
+        data_dir=data_dir,
+        methods=(method,),
+        steps=300,
+        batch_size=16,
+        learning_rate=5e-3,
+        **TINY | {"channels": (8, 16), "dense": 32, "embed": 16},
     )
     outcome = clip.experiment(config)
     losses = [row[f"train/loss_{method}_letters"] for row in outcome.history]

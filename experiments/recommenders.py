@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.films import Watched, film_features, user_features
+from jnn.axes import use_layout
 from jnn.losses import binary_cross_entropy_with_logits, cross_entropy
 from jnn.models import neumf, neumf_spec, retrieval_tower, sasrec, sasrec_spec, two_tower_spec
 
@@ -55,7 +56,8 @@ def make_two_tower(data: Watched, config: Any) -> Network:
         ones = jnp.ones((len(ids), known.shape[1]))
         values = jnp.concatenate([ones, there / jnp.sqrt(batch["length"])[:, None]], 1)
         u = retrieval_tower(params["queries"], ids, values, key=keys[0], rate=config.dropout)
-        f = retrieval_tower(params["items"], films.ids, jnp.asarray(films.values), key=keys[1], rate=config.dropout)
+        with use_layout(None):  # films are no rows of the batch: devices need not divide their number
+            f = retrieval_tower(params["items"], films.ids, jnp.asarray(films.values), key=keys[1], rate=config.dropout)
         return u @ f.T / config.temperature
 
     values = lambda params, batch, ctx: cross_entropy(logits(params, batch, ctx.key), batch["y"])

@@ -77,7 +77,9 @@ def told(name: str, found: Found) -> str:
 
 def main(config: Config) -> None:
     """Prints a line for each side of each round."""
-    peers: dict[str, Peer] = {"scikit-learn": sklearn_search.search, **keras_searches()}
+    peers: dict[str, Peer] = {"scikit-learn": sklearn_search.search}
+    if set(config.peers) - set(peers):
+        peers |= keras_searches()
     for seed in range(config.seed, config.seed + config.rounds):
         task = tune.Task(config.data, config.steps, config.data_dir)
         seconds, own = ours(config, task, seed)

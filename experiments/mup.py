@@ -1,4 +1,4 @@
-"""The best learning rate at 64 wide is that of a network four times as wide: maximal update parametrization.
+"""The best learning rate at 64 wide is that of a network eight times as wide: maximal update parametrization.
 
 Source    "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer", Yang et al., 2022.
 Data      gpt: the characters of Shakespeare's plays, of whose last tenth 512 windows validate; cnn: Fashion-MNIST at
@@ -6,10 +6,12 @@ Data      gpt: the characters of Shakespeare's plays, of whose last tenth 512 wi
 Networks  gpt: 2 layers of heads of 16 (the wider, the more), context 32, tied read-out; cnn: two convolutions of a
           fourth and half the width, and a dense layer. Once as they are, once by `jnn.mup` from the narrowest.
 Training  Adam (0.9, 0.99), its rate falling to 0; all rates side by side in one program, each with draws of its own.
-Run       python -m experiments.mup
-          python -m experiments.mup --widths 64 128 256 512 --steps 1000                             an accelerator
-Measured  the best rate at 64 costs a GPT of 256 0.571 and 0.285 of its loss, by muP nothing; a CNN 0.202 and 0.158, and
-          0.022 and 0.004 (seeds 0 and 1; more in docs/mup.md). A seed takes five minutes of a CPU core.
+Run       python -m experiments.mup                                                     five minutes of a CPU core
+          python -m experiments.mup --widths 64 512                                     seven; more rates in docs/mup.md
+          python -m experiments.mup --widths 64 128 256 512 --steps 1000                an accelerator; not measured
+Measured  the best rate at 64 costs a GPT of 256 0.571 and 0.285 of its loss, by muP nothing; one of 512 0.680,
+          by muP nothing (seed 0); a CNN of 256 0.202 and 0.158, by muP 0.022 and 0.004, one of 512 0.224 and 0.050,
+          by muP 0.093 and nothing (seeds 0 and 1; more in docs/mup.md).
 """
 
 from __future__ import annotations

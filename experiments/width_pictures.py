@@ -22,10 +22,11 @@ TITLES = {"standard": "standard parametrization", "mup": "maximal update paramet
 def sweeps(losses: Mapping[Which, np.ndarray], rates: Sequence[float], widths: Sequence[int]) -> Figure:
     """A row a network, a column a parametrization: losses (widths, rates), the best of each marked."""
     figure, panels = _panels(losses)
+    order = np.argsort(rates)  # which may be given in any
     for which, axes in panels.items():
         shown = np.where(np.isfinite(losses[which]), losses[which], np.nan)
         for row, width, colour in zip(shown, widths, _colours(len(widths)), strict=True):
-            axes.plot(rates, row, color=colour, label=f"{width}")
+            axes.plot(np.take(rates, order), row[order], color=colour, label=f"{width}")
             axes.plot(rates[int(np.nanargmin(row))], np.nanmin(row), "o", color=colour)
         of_network = np.stack([found for (network, _), found in losses.items() if network == which[0]])
         least = of_network[np.isfinite(of_network)].min()

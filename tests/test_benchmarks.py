@@ -8,15 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
-from experiments.benchmarks import decoders, gpt2, sweeps
+from experiments import tune, tuned
+from experiments.benchmarks import decoders, gpt2, sklearn_search, sweeps, tuners
 from experiments.benchmarks.__main__ import arguments
 from experiments.benchmarks.frameworks import FRAMEWORKS
 from experiments.benchmarks.measure import Built, measure
 from experiments.benchmarks.problems import LEAVES
 from experiments.benchmarks.table import check_parameters, ratio, summarize, table
 from experiments.benchmarks.worker import check_device
+from jnn.sweep import Structure
 from tests.needed_data import needs
 
 ROOT = Path(__file__).parents[1]
@@ -161,3 +164,43 @@ def test_a_sweep_beside_processes_and_a_loop(capsys):
     said = (out.out + out.err).splitlines()
     assert said[0] == "mlp: 4 members, 2 steps of 32 images"
     assert float(said[-1].rsplit(" ", 1)[1]) > 0
+
+
+def test_a_peers_search_ends_with_its_time():
+    tried, validated, test = sklearn_search.search(tuned.Task("digits", 40), 0.01, seed=0, seeds=2)
+    assert tried >= 1
+    assert 0 < validated <= 1
+    assert test.shape == (2,)
+
+
+def test_a_tuner_that_is_not_installed_is_left_out(monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, "experiments.benchmarks.keras_search", raising=False)
+    assert tuners.keras_searches() == {}
+    assert "Keras Tuner is left out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_search_beside_its_peers(monkeypatch, capsys):
+    one = {"depth": Structure(1), "width": Structure(16), "batch_size": Structure(32)}
+    monkeypatch.setattr(tune, "SPACE", tuned.SPACE | one)
+    tuners.main(tuners.Config(steps=64, members=4, seeds=2, rounds=1, peers=("scikit-learn",)))
+    head, own, other = capsys.readouterr().err.splitlines()
+    assert head.startswith("digits, seed 0, ")
+    assert [row.split(":")[0] for row in (own, other)] == ["  jnn", "  scikit-learn"]
+    assert all(float(row.split()[-3]) > 0.5 for row in (own, other))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["keras-random", "keras-hyperband"])
+def test_keras_tuner_searches_the_same_space_by_the_clock(name, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    pytest.importorskip("keras_tuner")
+    with jax.numpy_rank_promotion("allow"):
+        tried, validated, test = tuners.keras_searches()[name](tuned.Task("digits", 160), 10.0, 0, 2)
+    assert tried >= 2
+    assert validated > 0.5
+    assert test.shape == (2,)
+    assert test.min() > 0.5

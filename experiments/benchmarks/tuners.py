@@ -1,90 +1,92 @@
-"""A search of `jnn.sweep` beside scikit-learn's random search, in the same time, by the same data and the same space.
+"""A search of `jnn.sweep` beside scikit-learn's and Keras Tuner's, in the same time, by the same data and space.
 
-python -m experiments.benchmarks.tuners [--rounds 3]
+python -m experiments.benchmarks.tuners [--data fashion_mnist --steps 2400] [--peers keras-hyperband] [--rounds 3]
 
-`experiments.tune` on 8x8 digits sets the time, its compilation included. scikit-learn then tries one point of the same
-space after another, as its `RandomizedSearchCV` does, until that time is over: an `MLPClassifier` by Adam, of as many
-steps; it has no dropout, so a penalty is searched in its place. Either side's best on the validation rows is trained by
-fresh seeds, and tested. On one core, pin them to it.
+`experiments.tune` sets the time, its compilation included. A peer then tries points of the same space by as many steps
+until that time is over; what it has begun by then it ends. Either side's best on the validation rows is trained by
+fresh seeds, and tested. Time is processor time: pin it to one core. Of what is not installed a word is said.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import time
-import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import tyro
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 
-from experiments import datasets, tune
+from experiments import tune
+from experiments.benchmarks import sklearn_search
 from experiments.options import description
-from jnn.sweep import Found, LogUniform, RandomSampler, confirm, search
+from jnn.sweep import confirm, search
 from jnn.terminal import say
 
-SPACE = {name: dimension for name, dimension in tune.SPACE.items() if name != "dropout"}
-SPACE |= {"penalty": LogUniform(1e-6, 1e-1)}
+Found = tuple[int, float, np.ndarray]  # points that were tried, how the best validated, its tests by fresh seeds
+Peer = Callable[[tune.Task, float, int, int], Found]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Two searches in the same time."""
+    """Searches in the same time."""
 
+    data: Literal["digits", "fashion_mnist"] = "digits"
     steps: int = 800
     members: int = 64
     seeds: int = 8
     rounds: int = 3
-
-
-def ours(config: Config, seed: int) -> tuple[float, np.ndarray]:
-    """Seconds of a search, and test accuracies of what it finds."""
-    own = tune.Config(steps=config.steps, members=config.members, seed=seed, data="digits")
-    began, task = time.perf_counter(), tune.Task(own.data, config.steps)
-    where = {"metric": task.metric, "mode": task.mode, "seed": seed}
-    found: Found = search(task.sweep, tune.SPACE, tune.plan_of(own), tune.sampler_of(own), task.validation, **where)
-    seconds = time.perf_counter() - began
-    return seconds, confirm(found, task.validation, task.test, top=1, seeds=config.seeds).test
-
-
-def network(values: dict[str, Any], config: Config, rows: int, seed: int) -> MLPClassifier:
-    """Theirs, of as many steps."""
-    return MLPClassifier(
-        (values["width"],) * values["depth"],
-        alpha=values["penalty"],
-        batch_size=values["batch_size"],
-        learning_rate_init=values["learning_rate"],
-        max_iter=max(1, round(config.steps * values["batch_size"] / rows)),
-        n_iter_no_change=10**6,
-        random_state=seed,
+    seed: int = 0  # of the first round
+    peers: tuple[Literal["scikit-learn", "keras-random", "keras-hyperband"], ...] = (
+        "scikit-learn",
+        "keras-random",
+        "keras-hyperband",
     )
+    data_dir: str | None = None
 
 
-def theirs(config: Config, seconds: float, seed: int) -> tuple[int, np.ndarray]:
-    """How many points were tried in that time, and test accuracies of the best."""
-    parts = datasets.digits()
-    train, validation, test = ((part["x"].reshape(len(part["x"]), -1), part["y"]) for part in parts[:3])
-    sampler, tried, began = RandomSampler(SPACE, seed=seed), [], time.perf_counter()
-    fitted = lambda values, seed: network(values, config, len(train[0]), seed).fit(*train)
-    while time.perf_counter() - began < seconds:
-        values = sampler.ask(1)[0]
-        tried.append((fitted(values, seed).score(*validation), values))
-    best = max(tried, key=lambda one: one[0])[1]
-    return len(tried), np.array([fitted(best, 10**6 + i).score(*test) for i in range(config.seeds)])
+def ours(config: Config, task: tune.Task, seed: int) -> tuple[float, Found]:
+    """Processor seconds of a search, and what it found."""
+    own = tune.Config(steps=config.steps, members=config.members, seed=seed, data=config.data)
+    where = {"metric": task.metric, "mode": task.mode, "seed": seed}
+    began = time.process_time()
+    found = search(task.sweep, tune.SPACE, tune.plan_of(own), tune.sampler_of(own), task.validation, **where)
+    seconds = time.process_time() - began
+    sure = confirm(found, task.validation, task.test, top=1, seeds=config.seeds)
+    return seconds, (config.members, sure.first, sure.test)
+
+
+def keras_searches() -> dict[str, Peer]:
+    """Those of Keras Tuner, on JAX; none, and a word, where it is not installed."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    try:
+        from experiments.benchmarks.keras_search import TUNERS, search
+    except ImportError as error:
+        say(f"Keras Tuner is left out: {error}")
+        return {}
+    return {name: functools.partial(search, make) for name, make in TUNERS.items()}
+
+
+def told(name: str, found: Found) -> str:
+    """One side of a round in a line."""
+    tried, validated, test = found
+    return f"  {name}: {tried} tried, {validated:.4f} validates, test {test.mean():.4f} +- {test.std():.4f}"
 
 
 def main(config: Config) -> None:
-    """Prints a line a round."""
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    for seed in range(config.rounds):
-        seconds, own = ours(config, seed)
-        tried, other = theirs(config, seconds, seed)
-        say(
-            f"seed {seed}, {seconds:.0f} s: jnn, {config.members} begun, test {own.mean():.4f} +- {own.std():.4f}; "
-            f"scikit-learn, {tried} tried, test {other.mean():.4f} +- {other.std():.4f}"
-        )
+    """Prints a line for each side of each round."""
+    peers: dict[str, Peer] = {"scikit-learn": sklearn_search.search}
+    if set(config.peers) - set(peers):
+        peers |= keras_searches()
+    for seed in range(config.seed, config.seed + config.rounds):
+        task = tune.Task(config.data, config.steps, config.data_dir)
+        seconds, own = ours(config, task, seed)
+        say(f"{config.data}, seed {seed}, {seconds:.0f} s")
+        say(told("jnn", own))
+        for name in (name for name in config.peers if name in peers):
+            say(told(name, peers[name](task, seconds, seed, config.seeds)))
 
 
 if __name__ == "__main__":

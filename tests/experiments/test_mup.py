@@ -18,12 +18,14 @@ def data_dir(tmp_path_factory):
 
 @pytest.mark.parametrize("widths", [(16,), pytest.param((16, 32), marks=pytest.mark.slow)], ids=len)
 def test_a_run_compares_every_width_in_both_parametrizations(tmp_path, data_dir, widths):
-    how = {"steps": 2, "networks": ("cnn",), "widths": widths, "rates": (0.001, 0.01), "data_dir": data_dir}
+    how = {"steps": 2, "networks": ("cnn",), "widths": widths, "rates": (0.01, 0.001), "data_dir": data_dir}
     outcome = mup.experiment(mup.Config(workdir=str(tmp_path), batch_size=8, **how))
     assert len(outcome.metrics) == 2 * len(widths) * 3
     assert outcome.metrics["cnn_mup_16_regret"] == 0
     assert outcome.metrics["cnn_mup_16_loss"] == outcome.metrics["cnn_standard_16_loss"]  # the base is as it was
-    assert [len(figure().axes) for figure in outcome.figures.values()] == [2, 2]
+    sweeps, checks = (figure() for figure in outcome.figures.values())
+    assert len(sweeps.axes) == len(checks.axes) == 2
+    assert sweeps.axes[0].lines[0].get_xdata().tolist() == [0.001, 0.01]
 
 
 def test_widths_are_heads_of_16(tmp_path):

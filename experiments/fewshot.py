@@ -174,7 +174,7 @@ def experiment(config: Config) -> Outcome:
             own,
             optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
             batches,
-            every=500,
+            every=max(1, config.steps // 2),
             validation=unseen if config.leave_out is None else (),
             clip_norm=10.0,
             name=method,

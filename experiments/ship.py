@@ -4,7 +4,7 @@ Data      8x8 grey images of ten digits, as in experiments.digits: four fifths t
 Network   conv 1-32-64, 3x3, 2x2 max pooling, dense 128, dropout 0.2, 10.
 Training  as in experiments.digits.
 Formats   StableHLO, read by JAX alone; a torch module of generated source; ONNX by jax2onnx, and LiteRT by
-          litert-torch, in environments of their own (docs/export.md); a page with ONNX Runtime Web, on which one draws.
+          litert-converter, in environments of their own (docs/export.md); a page with ONNX Runtime Web, to draw on.
 Run       python -m experiments.ship [--onnx-python onnx/bin/python --web FOLDER] [--litert-python litert/bin/python]
           FOLDER is `dist` of npm's onnxruntime-web. What has no environment is left out.
 Measured  held-out accuracy 0.992 (seed 0); a logit's greatest distance from jnn's on 359 images, the bytes, and the
@@ -47,7 +47,7 @@ class Config(Common):
     dense: int = 128
     dropout: float = 0.2
     onnx_python: str | None = None  # the Python of an environment with jax2onnx and onnxruntime
-    litert_python: str | None = None  # that of an environment with litert-torch
+    litert_python: str | None = None  # that of an environment with litert-converter
     web: str | None = None  # the folder of onnxruntime-web's files
 
 

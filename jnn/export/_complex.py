@@ -93,6 +93,11 @@ def _exponential(_: Any, x: Pair) -> Pair:
     return Pair(jnp.exp(x.real) * jnp.cos(x.imag), jnp.exp(x.real) * jnp.sin(x.imag))
 
 
+def _exponential_less_one(_: Any, x: Pair) -> Pair:
+    real = jnp.expm1(x.real) * jnp.cos(x.imag) - 2 * jnp.sin(x.imag / 2) ** 2
+    return Pair(real, jnp.exp(x.real) * jnp.sin(x.imag))
+
+
 def _dot(eqn: Any, x: Pair, y: Pair) -> Pair:
     return _product(x, y, lambda x, y: product(x, y, eqn.params["dimension_numbers"]))
 
@@ -174,6 +179,7 @@ PAIRS: dict[str, Rule] = {
     "square": _power,
     "integer_pow": _power,
     "exp": _exponential,
+    "expm1": _exponential_less_one,
     "dot_general": _dot,
     "convert_element_type": _converted,
     "fft": _fourier,

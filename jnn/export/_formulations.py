@@ -121,6 +121,21 @@ def scattered_of_batches(eqn: Any, x: Any, indices: Any, updates: Any) -> Any:
     return None if plain else scattered(eqn, x, indices, updates)
 
 
+def scattered_by_all_indices(eqn: Any, x: Any, indices: Any, updates: Any) -> Any:
+    """`scatter` of batches: where the place in the batch is an index, too."""
+    dims = eqn.params["dimension_numbers"]
+    if not dims.operand_batching_dims:
+        return None
+    places = [lax.broadcasted_iota(jnp.int32, indices.shape, axis) for axis in dims.scatter_indices_batching_dims]
+    whole = lax.concatenate([*(place[..., :1] for place in places), indices], indices.ndim - 1)
+    flat = lax.ScatterDimensionNumbers(
+        dims.update_window_dims,
+        tuple(sorted((*dims.inserted_window_dims, *dims.operand_batching_dims))),
+        (*dims.operand_batching_dims, *dims.scatter_dims_to_operand_dims),
+    )
+    return eqn.primitive.bind(x, whole, updates, **eqn.params | {"dimension_numbers": flat})
+
+
 def _clips(eqn: Any) -> bool:
     return eqn.params["mode"] is not None and eqn.params["mode"].name == "CLIP"
 
@@ -133,6 +148,17 @@ def _starts(dims: Any, indices: Any, rank: int) -> Any:
     for axis, own in zip(dims.operand_batching_dims, dims.scatter_indices_batching_dims, strict=True):
         columns[axis] = lax.broadcasted_iota(jnp.int32, indices.shape[:-1], own)
     return jnp.stack(columns, -1)
+
+
+def gathered_of_one(eqn: Any, x: Any, _: Any) -> Any:
+    """`gather` of windows that are the whole, wherever they are said to be."""
+    dims, out = eqn.params["dimension_numbers"], eqn.outvars[0].aval.shape
+    if tuple(eqn.params["slice_sizes"]) != x.shape or eqn.params["mode"].name not in ("CLIP", "PROMISE_IN_BOUNDS"):
+        return None
+    kept = [
+        n for axis, n in enumerate(x.shape) if axis not in (*dims.collapsed_slice_dims, *dims.operand_batching_dims)
+    ]
+    return lax.broadcast_in_dim(lax.reshape(x, kept), out, dims.offset_dims)
 
 
 def convolved_by_planes(eqn: Any, x: Any, w: Any) -> Any:
@@ -148,8 +174,10 @@ def convolved_by_planes(eqn: Any, x: Any, w: Any) -> Any:
     taps = [x[:, i * apart : i * apart + step * (planes - 1) + 1 : step] for i in range(w.shape[0])]
     flat = lax.concatenate(taps, 4).reshape(x.shape[0] * planes, *x.shape[2:4], -1)
     kernel = lax.transpose(w, (1, 2, 0, 3, 4)).reshape(*w.shape[1:3], -1, w.shape[4])
-    how = [p[name][1:] for name in ("window_strides", "padding", "lhs_dilation", "rhs_dilation")]
-    y = lax.conv_general_dilated(flat, kernel, *how, ("NHWC", "HWIO", "NHWC"), precision=p["precision"])
+    how = {name: p[name][1:] for name in ("window_strides", "padding", "lhs_dilation", "rhs_dilation")}
+    y = lax.conv_general_dilated(
+        flat, kernel, **how, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=p["precision"]
+    )
     order = np.argsort((dims.out_spec[0], *dims.out_spec[2:], dims.out_spec[1]))
     return lax.transpose(y.reshape(x.shape[0], planes, *y.shape[1:]), order.tolist())
 
@@ -177,9 +205,8 @@ def convolved_apart(eqn: Any, x: Any, w: Any) -> Any:
     config = [(0, 0, 0)] * x.ndim
     for axis, (low, high), n in zip(p["dimension_numbers"].lhs_spec[2:], p["padding"], p["lhs_dilation"], strict=True):
         config[axis] = (low, high, n - 1)
-    plain = {"lhs_dilation": [1] * len(p["lhs_dilation"]), "padding": [(0, 0)] * len(p["padding"])}
-    wide = _padded(x, np.zeros((), x.dtype), config)
-    return eqn.primitive.bind(wide, w, **p | {name: tuple(value) for name, value in plain.items()})
+    plain = {"lhs_dilation": (1,) * len(p["lhs_dilation"]), "padding": ((0, 0),) * len(p["padding"])}
+    return eqn.primitive.bind(_padded(x, np.zeros((), x.dtype), config), w, **p | plain)
 
 
 def shifted_left(_: Any, x: Any, by: Any) -> Any:
@@ -188,17 +215,26 @@ def shifted_left(_: Any, x: Any, by: Any) -> Any:
     return (x.astype(jnp.int32) * powers[jnp.asarray(by, jnp.int32)]).astype(x.dtype)
 
 
+def shifted_right(_: Any, x: Any, by: Any) -> Any:
+    """`shift_right_arithmetic`: a quotient by a power of two, rounded down."""
+    wide, powers = x.astype(jnp.int32), jnp.asarray([1 << i for i in range(31)], jnp.int32)
+    power = jnp.broadcast_to(powers[jnp.minimum(jnp.asarray(by, jnp.int32), 30)], wide.shape)
+    quotient, rest = lax.div(wide, power), lax.rem(wide, power)
+    return (quotient - (rest < 0)).astype(x.dtype)
+
+
 def product_of_bytes(eqn: Any, x: Any, y: Any) -> Any:
     """`dot_general` of 8-bit numbers: of floats, which are exact in sums of up to a thousand integers."""
     dims, to = eqn.params["dimension_numbers"], eqn.outvars[0].aval.dtype
     if x.dtype.itemsize != 1 or y.dtype.itemsize != 1:
         return None
     (left, right), _ = dims
+    x, y = x.astype(jnp.float32), y.astype(jnp.float32)
     whole = jnp.int32 if jnp.issubdtype(to, jnp.integer) else to
     step = max(1, 1024 // math.prod(x.shape[axis] for axis in left[1:]))
     total: Any = 0
     for a, b in zip(_blocks(x, left[0], step), _blocks(y, right[0], step), strict=True):
-        total = total + product(a.astype(jnp.float32), b.astype(jnp.float32), dims).astype(whole)
+        total = total + product(a, b, dims).astype(whole)
     return total.astype(to)
 
 
@@ -216,6 +252,12 @@ def product_of_matrices(eqn: Any, x: Any, y: Any) -> Any:
     if of_rows or (of_batches and tuple(left) == (x.ndim - 1,) and tuple(right) == (y.ndim - 2,)):
         return None
     return product(x, y, eqn.params["dimension_numbers"], eqn.outvars[0].aval.dtype)
+
+
+def product_over_axes(eqn: Any, x: Any, y: Any) -> Any:
+    """`dot_general` over several axes or none: over one."""
+    dims = eqn.params["dimension_numbers"]
+    return None if len(dims[0][0]) == 1 else product(x, y, dims, eqn.outvars[0].aval.dtype)
 
 
 def product(x: Any, y: Any, dimension_numbers: Any, dtype: Any = None) -> Any:
@@ -242,6 +284,17 @@ def unsigned_quotient(_: Any, x: Any, y: Any) -> Any:
     quotient = 2 * lax.div(signed(lax.shift_right_logical(x, jnp.full_like(x, 1))), jnp.broadcast_to(by, jnp.shape(x)))
     rest = signed(x) - quotient * by
     return (quotient + (rest >= by)).astype(x.dtype)
+
+
+def quotient(_: Any, x: Any, y: Any) -> Any:
+    """`div` of signed integers, which is towards zero: of the negative, lest the half of a sum be taken for a mean."""
+    return -lax.div(-x, y) if jnp.issubdtype(jnp.result_type(x), jnp.signedinteger) else None
+
+
+def remainder(eqn: Any, x: Any, y: Any) -> Any:
+    """`rem` of signed integers: what their quotient leaves."""
+    found = quotient(eqn, x, y)
+    return None if found is None else x - found * y
 
 
 def by_signed(eqn: Any, *given: Any) -> Any:

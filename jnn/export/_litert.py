@@ -28,12 +28,12 @@ from jnn.export._formulations import (
     unsigned_quotient,
 )
 from jnn.export._litert_loops import outline
-from jnn.export._primitives import evaluated, first
+from jnn.export._primitives import Rule, evaluated, first
 from jnn.export._stablehlo import without_places
 from jnn.export._traced import anywhere, argument_names, check_arguments, input_shapes
 from jnn.param import Params
 
-OWN = {  # what LiteRT has no operator for
+OWN: dict[str, Rule] = {  # what LiteRT has no operator for
     "lt_to": ordered(lax.lt),
     "le_to": ordered(lax.le),
     "pad": padded,

@@ -14,8 +14,21 @@ import jax
 from jax import lax
 
 from jnn.export._complex import with_pairs
-from jnn.export._formulations import convolved_by_planes, ordered, padded, sorted_by_rank
-from jnn.export._primitives import evaluated
+from jnn.export._formulations import (
+    convolved_by_planes,
+    gathered_of_one,
+    ordered,
+    padded,
+    product_of_bytes,
+    product_over_axes,
+    quotient,
+    remainder,
+    scattered_by_all_indices,
+    shifted_left,
+    shifted_right,
+    sorted_by_rank,
+)
+from jnn.export._primitives import Rules, evaluated, first, unrolled
 from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, check_arguments, input_shapes
 from jnn.param import Params
 
@@ -95,18 +108,28 @@ def _grown(eqn: Any, x: Any) -> Any:
 
 def _factors(n: Any) -> tuple[Any, ...]:
     """A size as that of a free axis and a number, if it is their product."""
-    if not jax.export.is_symbolic_dim(n) or str(n).isidentifier():
-        return (n,)
-    (letter,) = jax.export.symbolic_shape(re.findall(r"[a-z]\w*", str(n))[0], scope=n.scope)
-    times = n // letter
-    return (letter, times) if isinstance(times, int) and times * letter == n else (n,)
+    found = re.fullmatch(r"(\d+)\*([a-z]\w*)", str(n))
+    return (*jax.export.symbolic_shape(found[2], scope=n.scope), int(found[1])) if found else (n,)
 
 
-RULES = with_pairs(  # what jax2onnx lacks
+def _written_out(eqn: Any, *given: Any) -> list[Any] | None:
+    """`scan` of a body that has sizes such as 4*b, which ONNX Runtime loses in loops: turn after turn."""
+    return unrolled(eqn, given, RULES) if re.search(r"\[[^\]]*\d\*[a-z]", str(eqn.params["jaxpr"])) else None
+
+
+RULES: Rules = with_pairs(  # what jax2onnx lacks
     {
         "lt_to": ordered(lax.lt),
         "le_to": ordered(lax.le),
         "pad": padded,
+        "shift_left": shifted_left,
+        "shift_right_arithmetic": shifted_right,
+        "dot_general": first(product_of_bytes, product_over_axes),
+        "div": quotient,
+        "rem": remainder,
+        "gather": gathered_of_one,
+        "scatter": scattered_by_all_indices,
+        "scan": _written_out,
         "sort": sorted_by_rank,
         "broadcast_in_dim": _grown,
         "conv_general_dilated": convolved_by_planes,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from jnn.export._program import CALLS, IDENTITIES
@@ -57,6 +58,18 @@ def _scan(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
 
     last, made = jax.lax.scan(step, [*carry], turned(rows), length=params["length"])
     return [*last, *turned(made)]
+
+
+def unrolled(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
+    """The outputs of a scan, turn after turn, without a loop."""
+    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
+    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
+    turns = range(params["length"])
+    made: dict[int, list[Any]] = {}
+    for i in reversed(turns) if params["reverse"] else turns:
+        found = evaluated(params["jaxpr"], rules, *kept, *carry, *(x[i] for x in rows))
+        carry, made[i] = found[:carried], found[carried:]
+    return [*carry, *(jnp.stack(column) for column in zip(*(made[i] for i in turns), strict=True))]
 
 
 def _while(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:

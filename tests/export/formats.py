@@ -2,7 +2,7 @@
 
 python -m tests.export.formats stablehlo torch         tries all rows, and writes answers into docs/exports.json
 python -m tests.export.formats onnx                    the same in the environment of jax2onnx and ONNX Runtime
-python -m tests.export.formats litert --rows mlp cnn   some rows, in that of litert-torch
+python -m tests.export.formats litert --rows mlp cnn   some rows, in that of litert-converter
 """
 
 import argparse

@@ -11,6 +11,7 @@ import pytest
 
 from jnn import export
 from jnn.export._litert import RULES
+from jnn.export._onnx import RULES as ONNX
 from jnn.export._primitives import evaluated
 
 RNG = np.random.default_rng(0)
@@ -55,6 +56,30 @@ SPECTRA = {
 }
 
 
+FREE = {  # of batches of any size, as jax2onnx is given them
+    "sorted along a free axis": lambda x: jax.lax.sort((jnp.floor(2 * x[:, 0]), -x[:, 1], x[:, 2]), num_keys=2),
+    "as many rows four times": lambda x: jnp.zeros((4 * x.shape[0], 3)).at[jnp.arange(3)].add(x[:1]),
+    "in a scan of so many rows": lambda x: jax.lax.scan(
+        lambda c, s: (jnp.repeat(c, 3, 0).reshape(-1, 3, 3).sum(1) * s, c[0]), x, jnp.arange(3.0), reverse=True
+    ),
+    "shifted down": lambda x: (_bytes(x) >> 3, (x * 1e9).astype(jnp.int32) >> jnp.arange(3)[None]),
+    "halves of sums": lambda x: (((x * 99).astype(jnp.int32) + 1) // 2, (x * 99).astype(jnp.int32) % 4),
+    "products over two axes": lambda x: jnp.einsum(
+        "ab,bcd,ad->ac", x, x[:1].reshape(3, 1, 1) * jnp.ones((3, 2, 2)), x[:, :2]
+    ),
+    "put into a batch": jax.vmap(lambda r: jnp.zeros(5).at[jnp.argsort(r)].set(r)),
+    "one of one": lambda x: x[:1, 0].at[(x > 0).astype(jnp.int32)].get(mode="clip"),
+    "three axes": lambda x: jax.lax.conv_general_dilated(
+        x.reshape(-1, 3, 1, 1, 1) * jnp.arange(40.0).reshape(1, 1, 5, 4, 2),
+        jnp.sin(jnp.arange(72.0)).reshape(2, 3, 2, 2, 3),
+        (2, 1, 1),
+        ((1, 2), (1, 0), (0, 0)),
+        rhs_dilation=(2, 1, 1),
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+    ),
+}
+
+
 def _bytes(x):
     return (x * 100).astype(jnp.int8)
 
@@ -87,6 +112,18 @@ def assert_the_same(f, x, **tolerance):
 def test_a_formulation_is_its_primitive(name):
     x = RNG.normal(size=(6, 3)).astype(np.float32)
     assert_the_same(FUNCTIONS[name], x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_a_formulation_of_any_batch(name):
+    f, x = FREE[name], RNG.normal(size=(6, 3)).astype(np.float32)
+    specs = jax.export.symbolic_args_specs((x,), "b, ...")
+    program = jax.make_jaxpr(f)(*specs)
+    given = jax.export.export(jax.jit(partial(evaluated, program, ONNX)))(*specs)
+    for n in (6, 2):
+        for a, b in zip(given.call(x[:n]), jax.tree.leaves(jax.jit(f)(x[:n])), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [6, 7, 120, 194])  # of one product, of two, and of a prime one

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jnn.export._formulations import product
 from jnn.export._primitives import Rule, Rules
+from jnn.export._terms_products import product
 
 SMALL = 64  # a Fourier transform up to this size is one product with a matrix
 

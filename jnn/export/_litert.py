@@ -12,24 +12,13 @@ import jax
 from jax import lax
 
 from jnn.export._complex import with_pairs
-from jnn.export._formulations import (
-    by_signed,
-    convolved_apart,
-    ordered,
-    padded,
-    product_of_bytes,
-    product_of_matrices,
-    running_sum,
-    scattered,
-    scattered_of_batches,
-    shifted_left,
-    solved_by_substitution,
-    sorted_by_top_k,
-    unsigned_quotient,
-)
 from jnn.export._litert_loops import outline
 from jnn.export._primitives import Rule, evaluated, first
 from jnn.export._stablehlo import without_places
+from jnn.export._terms_elements import by_signed, ordered, shifted_left, unsigned_quotient
+from jnn.export._terms_indices import scattered, scattered_of_batches
+from jnn.export._terms_layout import padded, running_sum, sorted_by_top_k
+from jnn.export._terms_products import convolved_apart, product_of_bytes, product_of_matrices, solved_by_substitution
 from jnn.export._traced import anywhere, argument_names, check_arguments, input_shapes
 from jnn.param import Params
 

@@ -14,21 +14,11 @@ import jax
 from jax import lax
 
 from jnn.export._complex import with_pairs
-from jnn.export._formulations import (
-    convolved_by_planes,
-    gathered_of_one,
-    ordered,
-    padded,
-    product_of_bytes,
-    product_over_axes,
-    quotient,
-    remainder,
-    scattered_by_all_indices,
-    shifted_left,
-    shifted_right,
-    sorted_by_rank,
-)
 from jnn.export._primitives import Rules, evaluated, first, unrolled
+from jnn.export._terms_elements import ordered, quotient, remainder, shifted_left, shifted_right
+from jnn.export._terms_indices import gathered_of_one, scattered_by_all_indices
+from jnn.export._terms_layout import padded, sorted_by_rank
+from jnn.export._terms_products import convolved_by_planes, product_of_bytes, product_over_axes
 from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, check_arguments, input_shapes
 from jnn.param import Params
 

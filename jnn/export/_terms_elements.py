@@ -1,6 +1,6 @@
 """Primitives that act on each element, in terms of others, which a converter has.
 
-    rule(equation, *operands) -> outputs, or None where the primitive may stay
+rule(equation, *operands) -> outputs, or None where the primitive may stay
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tests.table import BLOCKS
 
 TABLE = json.loads(EXPORTS.read_text())
 FEW = {"linear", "layer_norm", "max_pool", "embed", "rnn-gru"}  # of the default suite
-OWN = {"onnx": ["gcn", "long_conv", "experts"], "litert": ["gcn", "long_conv", "fp8_linear"]}  # the last does not leave
+OWN = {"onnx": ["gcn", "long_conv", "experts"], "litert": ["gcn", "long_conv", "fp8_linear"]}  # by terms of others
 NEEDS = {"stablehlo": "flatbuffers", "torch": "torch"}
 
 

@@ -4,13 +4,13 @@ Data      8x8 grey images of ten digits, as in experiments.digits: four fifths t
 Network   conv 1-32-64, 3x3, 2x2 max pooling, dense 128, dropout 0.2, 10.
 Training  as in experiments.digits.
 Formats   StableHLO, read by JAX alone; a torch module of generated source; ONNX by jax2onnx, and LiteRT by
-          litert-torch, in environments of their own (docs/export.md); a page with ONNX Runtime Web, on which one draws.
+          litert-converter, in environments of their own (docs/export.md); a page with ONNX Runtime Web, to draw on.
 Run       python -m experiments.ship [--onnx-python onnx/bin/python --web FOLDER] [--litert-python litert/bin/python]
           FOLDER is `dist` of npm's onnxruntime-web. What has no environment is left out.
 Measured  held-out accuracy 0.992 (seed 0); a logit's greatest distance from jnn's on 359 images, the bytes, and the
           milliseconds of one image and of all of them (medians of 50 and 10 calls, one busy CPU core): jnn 0.027 and
           6.6; StableHLO 0, 216,084, 0.026 and 4.0; torch 6.7e-6, 214,643, 0.061 and 6.9; ONNX 5.7e-6, 224,984, 0.030
-          and 20.3; LiteRT 7.6e-6, 214,704, 0.007 and 6.4 (one after another). The page is 19.4 MB, of which the runtime
+          and 20.3; LiteRT 7.6e-6, 214,528, 0.007 and 6.4 (one after another). The page is 19.4 MB, of which the runtime
           is all but 0.3; of 0, 1, 2, 3, 4 and 7, drawn by simulated strokes, it takes the 7 for a 3. 80 s.
 """
 
@@ -47,7 +47,7 @@ class Config(Common):
     dense: int = 128
     dropout: float = 0.2
     onnx_python: str | None = None  # the Python of an environment with jax2onnx and onnxruntime
-    litert_python: str | None = None  # that of an environment with litert-torch
+    litert_python: str | None = None  # that of an environment with litert-converter
     web: str | None = None  # the folder of onnxruntime-web's files
 
 

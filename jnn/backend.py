@@ -112,11 +112,13 @@ TABLE = {
     ),
     "experts": Row(
         cpu="loop",
+        onnx="every",
         other="blocks",
         why="in twice as many equal blocks as rows would fill, half of what is computed is for nothing: the gradient "
         "of experts (8 of them, 256 to 512 features, 2,048 rows) took 104 ms of one CPU core, and 53 as a loop over "
         "blocks that ends with the last row; two rows (8 matrices 512x1536) 19 and 7, as what no row needs is not "
-        "read. Loops of such steps leave other backends idle",
+        "read. Loops of such steps leave other backends idle. For ONNX: how many blocks a batch of any size takes is "
+        "no size that jax2onnx knows",
     ),
     "exchange": Row(
         cpu="rows",

@@ -3,7 +3,7 @@
     stablehlo(f, p, x, path=...)     one file that JAX alone reads, for batches of any size
     torch(f, p, x, path=...)         source of a `torch.nn.Module`, and its weights
     onnx(f, p, x, path=...)          for ONNX Runtime, by jax2onnx, in an environment of its own
-    litert(f, p, x, path=...)        for LiteRT, by litert-torch, in another
+    litert(f, p, x, path=...)        for LiteRT, by litert-converter, in another
     model_card(path, p, ...)         the hash of the weights, versions, metrics and the command, as Markdown
 
 Laws: what leaves gives what jnn gives, to 1e-4, at every batch size; what cannot leave is one error that names the

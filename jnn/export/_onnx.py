@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jax
-from jax.extend.core import Literal
+from jax import lax
 
-from jnn.export._program import CALLS
+from jnn.export._complex import with_pairs
+from jnn.export._primitives import Rules, evaluated, first, unrolled
+from jnn.export._terms_elements import ordered, quotient, remainder, shifted_left, shifted_right
+from jnn.export._terms_indices import gathered_of_one, scattered_by_all_indices
+from jnn.export._terms_layout import padded, sorted_by_rank
+from jnn.export._terms_products import convolved_by_planes, product_of_bytes, product_over_axes
 from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, check_arguments, input_shapes
-from jnn.inspect import scan_sizes
 from jnn.param import Params
 
 OPSET = 23
@@ -47,10 +52,11 @@ def onnx(
     specs = input_shapes("export.onnx", inputs, shapes)
     with any_sizes("export.onnx", f, p, inputs, specs):
         program = jax.make_jaxpr(anywhere(lambda *x: f(p, *x), ONNX))(*specs)
+        program = jax.make_jaxpr(partial(evaluated, program, RULES))(*specs)
     with _as_it_was(jax.numpy):
         convert = _converter()
         try:
-            whole = partial(_evaluated, program)  # of primitives alone: functions of jnp are jax2onnx's meanwhile
+            whole = partial(evaluated, program, {})  # of primitives alone: functions of jnp are jax2onnx's meanwhile
             convert(whole, specs, opset=opset, return_mode="file", export_mode="web", output_path=str(path))
         except Exception as error:  # it has many kinds
             words = " ".join(str(error).split())[:500]
@@ -80,52 +86,42 @@ def _as_it_was(module: ModuleType) -> Iterator[None]:
         vars(module).update(before)
 
 
-def _evaluated(program: Any, *inputs: Any) -> list[Any]:
-    """A jaxpr, primitive by primitive, calls inlined; what is put around an array is joined to it.
-
-    jax2onnx's rule of `pad` asks for sizes that are known, and it has no scan from the end.
-    """
-    jaxpr, constants = getattr(program, "jaxpr", program), getattr(program, "consts", ())
-    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
-    read = lambda atom: atom.val if isinstance(atom, Literal) else env[atom]
-    for eqn in jaxpr.eqns:
-        given, name = [*map(read, eqn.invars)], eqn.primitive.name
-        if name in CALLS:
-            found = _evaluated(eqn.params[CALLS[name]], *given)
-        elif name == "pad" and all(low >= 0 and high >= 0 and not inner for low, high, inner in _config(eqn)):
-            found = [_joined(given[0], given[1], _config(eqn))]
-        elif name == "scan":
-            found = _scanned(eqn, given)
-        else:
-            out = eqn.primitive.bind(*given, **eqn.params)
-            found = out if eqn.primitive.multiple_results else [out]
-        env |= zip(eqn.outvars, found, strict=True)
-    return [*map(read, jaxpr.outvars)]
+def _grown(eqn: Any, x: Any) -> Any:
+    """`broadcast_in_dim` to sizes such as 4*b, of which jax2onnx knows b alone: to b and 4, which are joined."""
+    shape, axes = eqn.params["shape"], eqn.params["broadcast_dimensions"]
+    parts = [(n,) if i in axes else _factors(n) for i, n in enumerate(shape)]
+    if all(len(part) == 1 for part in parts):
+        return None
+    places = [sum(map(len, parts[:axis])) for axis in axes]
+    return lax.reshape(lax.broadcast_in_dim(x, [n for part in parts for n in part], places), shape)
 
 
-def _scanned(eqn: Any, given: Sequence[Any]) -> list[Any]:
-    """A scan, of rows turned round where it goes from the last to the first."""
-    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
-    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
-    turned = lambda values: [jax.lax.rev(x, (0,)) for x in values] if params["reverse"] else [*values]
-
-    def step(carry: Sequence[Any], row: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        made = _evaluated(params["jaxpr"], *kept, *carry, *row)
-        return made[:carried], made[carried:]
-
-    last, made = jax.lax.scan(step, [*carry], turned(rows), length=params["length"])
-    return [*last, *turned(made)]
+def _factors(n: Any) -> tuple[Any, ...]:
+    """A size as that of a free axis and a number, if it is their product."""
+    found = re.fullmatch(r"(\d+)\*([a-z]\w*)", str(n))
+    return (*jax.export.symbolic_shape(found[2], scope=n.scope), int(found[1])) if found else (n,)
 
 
-def _config(eqn: Any) -> Sequence[tuple[int, int, int]]:
-    config: Sequence[tuple[int, int, int]] = eqn.params["padding_config"]
-    return config
+def _written_out(eqn: Any, *given: Any) -> list[Any] | None:
+    """`scan` of a body that has sizes such as 4*b, which ONNX Runtime loses in loops: turn after turn."""
+    return unrolled(eqn, given, RULES) if re.search(r"\[[^\]]*\d\*[a-z]", str(eqn.params["jaxpr"])) else None
 
 
-def _joined(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Any:
-    """x between blocks of a value, axis by axis."""
-    for axis, (low, high, _) in enumerate(config):
-        block = lambda n, x=x, axis=axis: jax.lax.full((*x.shape[:axis], n, *x.shape[axis + 1 :]), value, x.dtype)
-        parts = [*([block(low)] if low else []), x, *([block(high)] if high else [])]
-        x = jax.lax.concatenate(parts, axis) if len(parts) > 1 else x
-    return x
+RULES: Rules = with_pairs(  # what jax2onnx lacks
+    {
+        "lt_to": ordered(lax.lt),
+        "le_to": ordered(lax.le),
+        "pad": padded,
+        "shift_left": shifted_left,
+        "shift_right_arithmetic": shifted_right,
+        "dot_general": first(product_of_bytes, product_over_axes),
+        "div": quotient,
+        "rem": remainder,
+        "gather": gathered_of_one,
+        "scatter": scattered_by_all_indices,
+        "scan": _written_out,
+        "sort": sorted_by_rank,
+        "broadcast_in_dim": _grown,
+        "conv_general_dilated": convolved_by_planes,
+    }
+)

@@ -78,7 +78,7 @@ def stablehlo(
     apply, args = by_paths(f, p), [jax.tree.map(_abstract, flat), *specs]
     if weights == "inside":
         apply, args = (lambda *x, inner=apply: inner(flat, *x)), [*specs]
-    with any_sizes("export.stablehlo", f, p, inputs, specs), _without_places():
+    with any_sizes("export.stablehlo", f, p, inputs, specs), without_places():
         whole = jax.jit(apply if tuple(platforms) == ("cpu",) else anywhere(apply))
         exported = jax.export.export(whole, platforms=platforms)(*args)
     with writing(path) as file:
@@ -89,7 +89,7 @@ def stablehlo(
 
 
 @contextlib.contextmanager
-def _without_places() -> Iterator[None]:
+def without_places() -> Iterator[None]:
     """Programs lowered within say nothing of the files and lines that they come from."""
     name = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,16 @@ from jnn.data import write_safetensors
 from jnn.export._literals import UNSIGNED, Unsupported
 from jnn.export._program import Program, Value, traced
 from jnn.export._torch_source import source
-from jnn.export._traced import Shapes, any_sizes, anywhere, by_paths, check_arguments, input_shapes, weights_beside
+from jnn.export._traced import (
+    Shapes,
+    any_sizes,
+    anywhere,
+    argument_names,
+    by_paths,
+    check_arguments,
+    input_shapes,
+    weights_beside,
+)
 from jnn.files import write_whole
 from jnn.param import Params, flatten
 
@@ -105,13 +113,9 @@ def _weights(program: Program, flat: Mapping[str, Any]) -> tuple[dict[Value, str
 
 
 def _arguments(f: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct]) -> list[str]:
-    """Names of the inputs: those that the function has for them."""
-    try:
-        found = [name for name, one in inspect.signature(f).parameters.items() if one.kind in (0, 1)][1:]
-    except (TypeError, ValueError):
-        found = []
+    """Names of the inputs: the function's, unless the source has them for something else."""
     free = {name for x in specs for name in re.findall(r"[a-z]\w*", str(x.shape))}
-    names = [found[i] if i < len(found) else f"x{i + 1}" for i in range(len(specs))]
+    names = argument_names(f, len(specs))
     return [f"{name}_" if TAKEN.fullmatch(name) or name in free else name for name in names]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,15 @@ def anywhere(f: Callable[..., Any], target: str = ANYWHERE) -> Callable[..., Any
             return f(*args)
 
     return apply
+
+
+def argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """Names of a function's inputs after its parameters: its own, and x1, x2, ... where it has none for them."""
+    try:
+        found = [name for name, one in inspect.signature(f).parameters.items() if one.kind in (0, 1)][1:]
+    except (TypeError, ValueError):
+        found = []
+    return [found[i] if i < len(found) else f"x{i + 1}" for i in range(count)]
 
 
 def weights_beside(path: Path) -> Path:

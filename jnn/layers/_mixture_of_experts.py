@@ -22,13 +22,13 @@ from jnn.layers._expert_routing import Routing, route
 from jnn.layers._feed_forward import feed_forward, feed_forward_spec
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers.kernels._group_loop import by_loop, no_loop
-from jnn.layers.kernels._grouped import Grouped, blocks, sort_by_group
+from jnn.layers.kernels._grouped import Grouped, blocks, every, sort_by_group
 from jnn.overrides import overridden
 from jnn.param import Params, Spec, stack
 from jnn.precision import narrow
 
 Activation = Callable[[jax.Array], jax.Array]
-_GROUPED: dict[str, Grouped] = {"loop": by_loop, "blocks": blocks}
+_GROUPED: dict[str, Grouped] = {"loop": by_loop, "blocks": blocks, "every": every}
 
 
 def mixture_of_experts_spec(

@@ -2,7 +2,7 @@
 
 python -m tests.export.formats stablehlo torch         tries all rows, and writes answers into docs/exports.json
 python -m tests.export.formats onnx                    the same in the environment of jax2onnx and ONNX Runtime
-python -m tests.export.formats litert --rows mlp cnn   some rows, in that of litert-torch
+python -m tests.export.formats litert --rows mlp cnn   some rows, in that of litert-converter
 """
 
 import argparse
@@ -61,13 +61,9 @@ def by_litert(row, path):
 
     def call(*x):
         file = export.litert(without_noise(row), row.params, *x, path=path / f"{len(x[0])}.tflite")
-        run = interpreter.Interpreter(str(file))
-        run.allocate_tensors()
-        for place, a in zip(sorted(run.get_input_details(), key=lambda one: one["name"]), x, strict=True):
-            run.set_tensor(place["index"], np.asarray(a))
-        run.invoke()
-        outputs = sorted(run.get_output_details(), key=lambda one: one["name"])
-        return [run.get_tensor(place["index"]) for place in outputs]
+        reader = interpreter.Interpreter(str(file))
+        made = reader.get_signature_runner()(**{f"x{i}": np.asarray(a) for i, a in enumerate(x, 1)})
+        return [made[f"output_{i}"] for i in range(len(made))]
 
     return call
 

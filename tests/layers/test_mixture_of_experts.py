@@ -9,7 +9,7 @@ import torch
 import jnn
 from jnn.layers import expert_mlps, load_balance, mixture_of_experts, mixture_of_experts_spec, route, router_z
 from jnn.layers.kernels._group_loop import by_loop
-from jnn.layers.kernels._grouped import blocks, ragged
+from jnn.layers.kernels._grouped import blocks, every, ragged
 from tests.layers.experts import answer, drawn, routed, together
 from tests.oracle import assert_matches_torch, configurations
 from tests.parallel.sharing import assert_close, value_and_gradients
@@ -44,7 +44,7 @@ def test_it_is_the_weighted_sum_of_the_chosen_ones(rng):
     assert_matches_torch(ours, theirs, arrays)
 
 
-@pytest.mark.parametrize("grouped", [blocks, by_loop, ragged])
+@pytest.mark.parametrize("grouped", [blocks, by_loop, every, ragged])
 @pytest.mark.parametrize("rng", configurations(fast=[0]), ids=range(20))
 def test_experts_answer_their_own_rows(rng, grouped):
     """So many of each, of some none; behind them rows that are nobody's."""
@@ -92,7 +92,7 @@ def test_the_router_is_in_float32():
     np.testing.assert_allclose(routing.logits, x.astype(jnp.float32) @ p["router"]["w"], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("grouped", [blocks, by_loop, ragged])
+@pytest.mark.parametrize("grouped", [blocks, by_loop, every, ragged])
 def test_products_by_group_are_those_of_each_row(grouped):
     rows, w = jax.random.normal(jax.random.key(0), (8, 3)), jax.random.normal(jax.random.key(1), (4, 3, 5))
 

@@ -3,8 +3,9 @@
     sort_by_group(groups, n) -> sizes, order        which rows come first
     blocks(rows, w, sizes) -> y                     each row with its group's matrix, in blocks of equal size
     ragged(rows, w, sizes) -> y                     by `jax.lax.ragged_dot`
+    every(rows, w, sizes) -> y                      each row with every matrix, of which one counts
 
-Laws: both are the same function, and so is `_group_loop`'s; rows beyond the sum of the sizes give zeros.
+Laws: all are the same function, and so is `_group_loop`'s; rows beyond the sum of the sizes give zeros.
 """
 
 from __future__ import annotations
@@ -58,6 +59,16 @@ def ragged(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
     [1.0, 5.0, 5.0]
     """
     return jax.lax.ragged_dot(rows, w, sizes)
+
+
+def every(rows: jax.Array, w: jax.Array, sizes: jax.Array) -> jax.Array:
+    """Each row is multiplied by the matrices of all groups, and its own group's product is kept: n times the work.
+
+    >>> every(jnp.ones((3, 1)), jnp.array([[[1.0]], [[5.0]]]), jnp.array([1, 2]))[:, 0].tolist()
+    [1.0, 5.0, 5.0]
+    """
+    own = group_of(jnp.arange(rows.shape[0]), sizes)[:, None] == jnp.arange(w.shape[0])[None]
+    return jnp.sum(jnp.where(own[..., None], jnp.einsum("ra,nab->rnb", rows, w), 0), 1)
 
 
 def group_of(rows: jax.Array, sizes: jax.Array) -> jax.Array:

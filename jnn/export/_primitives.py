@@ -1,0 +1,93 @@
+"""A traced function again, primitive by primitive: calls are inlined, and some primitives are put in others' terms.
+
+    evaluated(program, rules, *inputs) -> outputs      rules[primitive](equation, *operands) -> outputs, or None
+
+For converters of programs that lack a primitive, or a use of it, which a formulation of primitives that they have can
+stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Literal
+
+from jnn.export._program import CALLS, IDENTITIES
+from jnn.inspect import scan_sizes
+
+Rule = Callable[..., Any]  # of an equation and its operands: an output, a list of them, or None to leave it as it is
+Rules = Mapping[str, Rule]
+
+
+def evaluated(program: Any, rules: Rules, *inputs: Any) -> list[Any]:
+    """The outputs of a jaxpr, of whose primitives some are put as rules say, within loops and branches, too."""
+    jaxpr, constants = getattr(program, "jaxpr", program), getattr(program, "consts", ())
+    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
+    read = lambda atom: atom.val if isinstance(atom, Literal) else env[atom]
+    for eqn in jaxpr.eqns:
+        env |= zip(eqn.outvars, _outputs(eqn, [*map(read, eqn.invars)], rules), strict=True)
+    return [*map(read, jaxpr.outvars)]
+
+
+def _outputs(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
+    name = eqn.primitive.name
+    if name in IDENTITIES:
+        return [*given]
+    found = rules[name](eqn, *given) if name in rules else None
+    if found is None and name in CALLS:
+        return evaluated(eqn.params[CALLS[name]], rules, *given)
+    if found is None and name in BODIES:
+        return BODIES[name](eqn, given, rules)
+    if found is None:
+        found = eqn.primitive.bind(*given, **eqn.params)
+    return [*found] if eqn.primitive.multiple_results else [found]
+
+
+def _scan(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
+    """A scan, of rows turned round where it goes from the last to the first."""
+    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
+    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
+    turned = lambda values: [jax.lax.rev(x, (0,)) for x in values] if params["reverse"] else [*values]
+
+    def step(carry: Sequence[Any], row: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        made = evaluated(params["jaxpr"], rules, *kept, *carry, *row)
+        return made[:carried], made[carried:]
+
+    last, made = jax.lax.scan(step, [*carry], turned(rows), length=params["length"])
+    return [*last, *turned(made)]
+
+
+def unrolled(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
+    """The outputs of a scan, turn after turn, without a loop."""
+    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
+    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
+    turns = range(params["length"])
+    made: dict[int, list[Any]] = {}
+    for i in reversed(turns) if params["reverse"] else turns:
+        found = evaluated(params["jaxpr"], rules, *kept, *carry, *(x[i] for x in rows))
+        carry, made[i] = found[:carried], found[carried:]
+    return [*carry, *(jnp.stack(column) for column in zip(*(made[i] for i in turns), strict=True))]
+
+
+def _while(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
+    params, asked = eqn.params, eqn.params["cond_nconsts"]
+    ends = asked + params["body_nconsts"]
+    test = lambda carry: evaluated(params["cond_jaxpr"], rules, *given[:asked], *carry)[0]
+    step = lambda carry: evaluated(params["body_jaxpr"], rules, *given[asked:ends], *carry)
+    return [*jax.lax.while_loop(test, step, [*given[ends:]])]
+
+
+def _cond(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
+    branches = [lambda *x, branch=branch: evaluated(branch, rules, *x) for branch in eqn.params["branches"]]
+    return [*jax.lax.switch(given[0], branches, *given[1:])]
+
+
+def first(*rules: Rule) -> Rule:
+    """The first of some rules that has something to say."""
+    return lambda eqn, *given: next((found for rule in rules if (found := rule(eqn, *given)) is not None), None)
+
+
+BODIES = {"scan": _scan, "while": _while, "cond": _cond}

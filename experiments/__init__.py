@@ -1,5 +1,5 @@
 """Experiments: one script each, a lab notebook that reads from top to bottom. Nothing imports this room."""
 
-from experiments.huge_pages import ask
+from experiments import huge_pages
 
-ask()
+huge_pages.ask()  # before an experiment imports what would have to be imported again

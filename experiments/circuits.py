@@ -89,7 +89,7 @@ def gradient_variances(qubits: Sequence[int], depth: int, samples: int, key: jax
 def decay(qubits: Sequence[int], variances: np.ndarray) -> tuple[float, float] | None:
     """The line through log2 of variances: its slope, in powers of two a qubit, and its height at none.
 
-    None where there is no such line: of fewer than two sizes, or where one does not vary, as of a single circuit.
+    None where there is no such line: of fewer than two sizes, or where a variance is 0, as that of a single circuit.
     """
     if len(set(qubits)) < 2 or not (variances > 0).all():
         return None

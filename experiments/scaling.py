@@ -118,6 +118,16 @@ def summary(runs: Runs, held: Runs, law: Law, laws: list[Law]) -> dict[str, Any]
     return found
 
 
+def figures(runs: Runs, held: Runs, law: Law, laws: list[Law]) -> dict[str, Any]:
+    """What the law says, drawn beside what was measured."""
+    frontier = partial(scaling_pictures.frontier, runs, held, law, laws)
+    best_sizes = partial(scaling_pictures.best_sizes, runs, law, laws)
+    return {
+        "Loss over compute, and the law's frontier; the widest was predicted.": frontier,
+        "What is best for so much compute, with 95 % of the bootstrap.": best_sizes,
+    }
+
+
 def experiment(config: Config) -> Outcome:
     """Trains the widest and all others, fits the law to these, and asks it about the former."""
     if any(width % HEAD for width in config.widths) or len(config.widths) < 3:
@@ -131,22 +141,13 @@ def experiment(config: Config) -> Outcome:
     rows = {name: x[: config.batch_size] for name, x in training.items()} | {"weight": np.ones(config.batch_size)}
     counted = {f"flops_{width}": decoder.flops(rows) for width, decoder in decoders.items()}
     if (law := law_of(runs)) is None:
-        sizes, budgets = (len(np.unique(x)) for x in runs[:2])
         say(
-            f"scaling: {len(runs.losses)} runs of {sizes} sizes and {budgets} lengths determine no law of five "
-            "numbers, and none is given: more --widths and --steps do."
+            f"scaling: {len(runs.losses)} runs of {len(set(runs.n))} sizes and {len(set(runs.d))} lengths determine no "
+            "law of five numbers, and none is given: more --widths and --steps do."
         )
         return Outcome(params, measured_alone(runs, held) | counted)
     laws = bootstrap(runs, config.repeats, seed=config.seed)
-    figures = {
-        "Loss over compute, and the law's frontier; the widest was predicted.": partial(
-            scaling_pictures.frontier, runs, held, law, laws
-        ),
-        "What is best for so much compute, with 95 % of the bootstrap.": partial(
-            scaling_pictures.best_sizes, runs, law, laws
-        ),
-    }
-    return Outcome(params, summary(runs, held, law, laws) | counted, figures=figures)
+    return Outcome(params, summary(runs, held, law, laws) | counted, figures=figures(runs, held, law, laws))
 
 
 if __name__ == "__main__":

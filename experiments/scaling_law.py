@@ -80,7 +80,7 @@ def _huber(x: np.ndarray, logs: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def _curve(x: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The logarithm of what a law says of runs (runs,), and its slopes (5, runs)."""
+    """The logarithm of the loss that a law says of each run (runs,), and its slopes by the law's numbers (5, runs)."""
     (a, b, e, alpha, beta), (n, d, _) = x, logs
     terms = np.stack([a - alpha * n, b - beta * d, np.full_like(n, e)])
     most = terms.max(0)
@@ -92,7 +92,8 @@ def _curve(x: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def law_of(runs: Runs) -> Law | None:
     """The fitted law; None where runs do not determine it, or their loss does not fall with size and length.
 
-    Fewer than five do not, nor do two sizes or two lengths: its slopes then depend on one another, or are 0.
+    Fewer than five runs do not, nor do runs of two sizes or of two lengths: the law's slopes by its five numbers then
+    depend on one another linearly.
 
     >>> n, d = (x.ravel() for x in np.meshgrid([1e4, 3e4], [1e6, 3e6, 1e7]))
     >>> print(law_of(Runs(n, d, Law(E=1.2, A=30.0, B=200.0, alpha=0.35, beta=0.4).loss(n, d))))

@@ -8,6 +8,7 @@
     same_shape, in_range, in_unit_interval          what arrays are to each other, and their values
     pair(layer, predictions, targets)               two of one shape, in one dtype
     number(layer, name, value, fits, expected)      a number that may be traced: a rate, a temperature
+    declared(where, path, x, param), by_path        what stands at a path of a spec; what is given by path
     noise(layer, rate, key) -> key                  a key that is said, wherever there is a rate
     divides(where, rows, devices=8)                 the parts of a batch divide its rows
 
@@ -199,6 +200,19 @@ def declared(where: str, path: str, x: Any, param: Param) -> None:
         raise ValueError(
             f"{where}: expected {path} {param.shape}, as the spec declares it, found {describe(x)}. Give what "
             "jnn.init(spec, key) made."
+        )
+
+
+def by_path(where: str, what: str, found: Any) -> None:
+    """Raises TypeError unless what is given by path is a mapping.
+
+    >>> by_path("quantize", "scales", 0.5)
+    Traceback (most recent call last):
+    TypeError: quantize: expected scales by path, a dict, found float. Patterns of paths are where=...
+    """
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"{where}: expected {what} by path, a dict, found {describe(found)}. Patterns of paths are where=..."
         )
 
 

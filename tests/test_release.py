@@ -68,7 +68,7 @@ def test_a_seed_draws_what_it_drew():
 
 @pytest.mark.parametrize("door", DOORS)
 def test_patterns_of_paths_are_given_by_name(door):
-    """`where` has a default everywhere but where it is a mesh or a layout, and is then no matter of order."""
+    """A `where` that has a default is patterns of paths, or a mask; without one it is a mesh or a layout."""
     taken = {name: _parameters(value).get("where") for name, value in public(door).items() if inspect.isroutine(value)}
     where = {name: one for name, one in taken.items() if one is not None and one.default is not one.empty}
     assert [name for name, one in where.items() if one.kind is not one.KEYWORD_ONLY] == []

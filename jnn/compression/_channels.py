@@ -37,7 +37,7 @@ def channel_norms(p: Params, spec: Spec, channels: Channels, *, where: Where | N
       (n,), or (layers, n) where all of these are stacked: each layer has channels of its own. In float32 at least.
 
     Raises:
-      TypeError: spec or channels are none.
+      TypeError: spec is none, or channels are neither a name nor a mapping.
       ValueError: no leaf has such an axis, they are not one set, or p lacks one.
 
     >>> from jnn.layers import linear_spec
@@ -94,7 +94,7 @@ def channel_masks(spec: Spec, channels: Channels, keep: Any) -> Masks:
       Masks of every leaf that has the channels.
 
     Raises:
-      ValueError: as `channel_norms`; or keep are not some of the channels, each once.
+      TypeError, ValueError: as `channel_norms`; or keep are not some of the channels, each once.
 
     >>> from jnn.layers import linear_spec
     >>> channel_masks(linear_spec(1, 3), "hidden", [0, 2])["b"].tolist()

@@ -15,6 +15,11 @@ def chosen_weights(name: str, spec: Spec, where: Where) -> dict[str, Param]:
     return matching(name, weights(name, spec), where, "weight")
 
 
+def at(path: str) -> str:
+    """Where in a tree something was found; nothing of a tree that is one leaf."""
+    return f" at {path!r}" if path else ""
+
+
 def arrays_at(name: str, declared: Mapping[str, Param], p: Params) -> dict[str, jax.Array]:
     """The arrays that are declared, by path; raises ValueError, as `name`, where p lacks one or has another shape."""
     have = flatten(p)

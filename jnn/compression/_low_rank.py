@@ -51,8 +51,9 @@ def low_rank(
       Parameters with {"down": (*d_in, rank), "up": (rank, *d_out)} in the place of a weight, and their spec.
 
     Raises:
-      TypeError: spec is none, such as params.
-      ValueError: no linear map fits, p lacks one, not one of rank and energy is given, or a second moment is of none.
+      TypeError: spec is none, such as params; energy is no number, or second moments are not by path.
+      ValueError: no linear map fits, p lacks one or has another shape, or a second moment is of none; not one of rank
+        and energy is given, rank is not 1 or more, or energy not over 0 and at most 1.
 
     >>> from jnn import init
     >>> from jnn.models import mlp, mlp_spec
@@ -65,10 +66,7 @@ def low_rank(
         raise ValueError(f"low_rank: expected one of rank and energy, found rank={rank} and energy={energy}.")
     if rank is not None:
         checks.count("low_rank", "rank", rank)
-    if not isinstance(moments := {} if second_moments is None else second_moments, Mapping):
-        raise TypeError(
-            f"low_rank: expected second moments by path, found {checks.describe(moments)}. Give {{path: moment}}."
-        )
+    moments = _checked_moments(spec, second_moments)
     chosen = _chosen("low_rank", spec, where)
     have = arrays_at("low_rank", chosen, p)
     if energy is not None:
@@ -76,11 +74,6 @@ def low_rank(
     else:
         ranks = dict.fromkeys(chosen, rank or 0)
     ranks = {path: r for path, r in ranks.items() if _smaller(chosen[path], r)}
-    maps = linear_maps("low_rank", spec)
-    if strange := [path for path in moments if path not in maps]:
-        raise ValueError(
-            f"low_rank: found a second moment of {strange[0]!r}, which is no linear map. There are: {', '.join(maps)}."
-        )
 
     def one(path: str, param: Param, w: jax.Array) -> Any:
         return _factored(w, param, ranks[path], moments.get(path)) if path in ranks else w
@@ -107,6 +100,17 @@ def low_rank_spec(spec: Spec, rank: int, *, where: Where = "*") -> Spec:
 
 def _chosen(name: str, spec: Spec, where: Where) -> dict[str, Param]:
     return matching(name, linear_maps(name, spec), where, "linear map")
+
+
+def _checked_moments(spec: Spec, second_moments: Mapping[str, jax.Array] | None) -> Mapping[str, jax.Array]:
+    """Second moments by path; raises unless each is of a linear map."""
+    moments, maps = {} if second_moments is None else second_moments, linear_maps("low_rank", spec)
+    checks.by_path("low_rank", "second moments", moments)
+    if strange := [path for path in moments if path not in maps]:
+        raise ValueError(
+            f"low_rank: found a second moment of {strange[0]!r}, which is no linear map. There are: {', '.join(maps)}."
+        )
+    return moments
 
 
 def _smaller(param: Param, rank: int) -> bool:

@@ -19,10 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
+from jnn.compression._chosen import at
 from jnn.compression._scores import Scores, check_scores
 from jnn.param import Param, Params, Spec, check_spec, flatten, map_paths
 
 Masks = Any  # nested dicts of bools, of the weights that are chosen
+ADVICE = "Give those of prune(scores, sparsity)."
 
 
 def prune(scores: Scores, sparsity: jax.Array | float, *, globally: bool = False, masks: Masks | None = None) -> Masks:
@@ -156,25 +158,20 @@ def sparsity(masks: Masks) -> jax.Array:
 def check_masks(name: str, masks: Any, p: Any) -> dict[str, Any]:
     """Masks by path; raises unless each is of what p has there, in its shape, and holds nothing but 0 and 1."""
     found, have = flatten(masks), flatten(p)
-    advice = "Give those of prune(scores, sparsity)."
     for path, mask in found.items():
+        what = checks.describe(mask)
         if not isinstance(mask, jax.Array | np.ndarray):
-            raise TypeError(
-                f"{name}: expected masks, arrays of True and False, found {checks.describe(mask)} at {path!r}. {advice}"
-            )
+            raise TypeError(f"{name}: expected masks, arrays of True and False, found {what}{at(path)}. {ADVICE}")
         if path not in have or have[path].shape != mask.shape:
-            there = f"nothing there; p has {', '.join([*have][:12])}"
-            place = checks.describe(have[path]) if path in have else there
-            raise ValueError(f"{name}: found a mask {checks.describe(mask)} for {path!r}, which is {place}.")
-        if mask.dtype != bool and not _of_two_numbers(mask):
-            raise ValueError(
-                f"{name}: expected masks of 0 and 1, found others in {checks.describe(mask)} at {path!r}. {advice}"
-            )
+            place = checks.describe(have[path]) if path in have else f"nothing there; p has {', '.join([*have][:12])}"
+            raise ValueError(f"{name}: found a mask {what} for {path!r}, which is {place}.")
+        if mask.dtype != bool and not _is_binary(mask):
+            raise ValueError(f"{name}: expected masks of 0 and 1, found others in {what}{at(path)}. {ADVICE}")
     return found
 
 
-def _of_two_numbers(mask: Any) -> bool:
-    """Whether numbers are 0 or 1; of what is traced, or on other machines, it is not known, and True."""
+def _is_binary(mask: Any) -> bool:
+    """Whether numbers are 0 and 1 alone; True where they are not known: traced, or on other machines."""
     if isinstance(mask, jax.core.Tracer) or not getattr(mask, "is_fully_addressable", True):
         return True
     return bool(np.isin(np.asarray(mask), (0, 1)).all())

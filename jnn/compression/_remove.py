@@ -33,7 +33,7 @@ def remove_channels(p: Params, spec: Spec, channels: Channels, keep: Any) -> tup
       Smaller parameters, and the spec that declares them.
 
     Raises:
-      TypeError: spec or channels are none.
+      TypeError: spec is none, or channels are neither a name nor a mapping.
       ValueError: no leaf has such an axis, or p lacks one; sizes differ; a name alone is made by several maps, such as
         those that add to a residual stream; keep are not some of the channels, each once; or queries' heads that share
         one of keys do not lose as many as others.

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checks
-from jnn.compression._chosen import arrays_at, chosen_weights
+from jnn.compression._chosen import arrays_at, at, chosen_weights
 from jnn.initializers import zeros
 from jnn.param import Params, Spec, Where, flatten, nested
 from jnn.precision import wide
@@ -107,12 +107,16 @@ def _scored(name: str, spec: Spec, where: Where, score: Callable[..., jax.Array]
 def check_scores(name: str, scores: Any) -> dict[str, jax.Array]:
     """Scores by path; raises TypeError for what is none: a number, masks, or params, whose signs would count."""
     found = flatten(scores)
-    array = lambda s: isinstance(s, jax.Array | np.ndarray) and s.dtype != bool
-    strange = next((path for path, s in found.items() if not array(s) or path.split("/")[-1] in NO_WEIGHTS), None)
-    if strange is not None or not found:
-        what = f"{checks.describe(found[strange])} at {strange!r}" if strange is not None else f"{scores!r}"
+    strange = [path for path, s in found.items() if not _may_be_score(path, s)]
+    if strange or not found:
+        what = f"{checks.describe(found[strange[0]])}{at(strange[0])}" if strange else f"{scores!r}"
         raise TypeError(
             f"{name}: expected scores, arrays of numbers of weights alone, found {what}. Of params they are "
             "magnitude_scores(params, spec)."
         )
     return found
+
+
+def _may_be_score(path: str, s: Any) -> bool:
+    """Whether it is an array of numbers, and not under a name that no weight has."""
+    return isinstance(s, jax.Array | np.ndarray) and s.dtype != bool and path.split("/")[-1] not in NO_WEIGHTS

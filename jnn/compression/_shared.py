@@ -14,9 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import checks
-from jnn.compression._chosen import arrays_at, chosen_weights
+from jnn.compression._chosen import arrays_at, at, chosen_weights
 from jnn.compression._masks import Masks, check_masks
 from jnn.param import Params, Spec, Where, flatten, map_paths, nested
 from jnn.precision import take, wide
@@ -73,8 +74,8 @@ def with_shared(p: Params, codes: Any, centroids: Any) -> Params:
       A tree like p.
 
     Raises:
-      TypeError: codes are no integers.
-      ValueError: codes are of other shapes than p, have no centroids, or are none of them.
+      TypeError: codes are no arrays of integers.
+      ValueError: codes are of other shapes than p, have no centroids, or lie beyond these.
 
     >>> p = with_shared({"w": jnp.zeros(3)}, {"w": jnp.array([1, 0, 1], jnp.uint8)}, {"w": jnp.array([0.5, 2.0])})
     >>> p["w"].tolist()
@@ -91,13 +92,12 @@ def with_shared(p: Params, codes: Any, centroids: Any) -> Params:
 
 
 def check_codes(name: str, codes: Any, p: Any) -> dict[str, jax.Array]:
-    """Codes by path; raises unless each are integers, of the shape of what p has there."""
+    """Codes by path; raises unless each is an array of integers, in the shape of what p has there."""
     coded, have = flatten(codes), flatten(p)
     for path, x in coded.items():
-        checks.array(name, x, f"codes[{path!r}]")
-        if not jnp.issubdtype(x.dtype, jnp.integer):
-            found = f"{checks.describe(x)} at {path!r}"
-            raise TypeError(f"{name}: expected codes, integers of share_weights, found {found}.")
+        if not isinstance(x, jax.Array | np.ndarray) or not jnp.issubdtype(x.dtype, jnp.integer):
+            found = f"{checks.describe(x)}{at(path)}"
+            raise TypeError(f"{name}: expected codes, arrays of integers, found {found}. share_weights gives them.")
         if path not in have or have[path].shape != x.shape:
             raise ValueError(f"{name}: p has no weight {x.shape} at {path!r}, as codes have.")
     return coded

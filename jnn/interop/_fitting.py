@@ -1,10 +1,10 @@
-"""Inputs that an imported network does not take: which one, and what it would take.
+"""Inputs of a shape that an imported network does not take: which one, and a shape that it would take.
 
     fitting(name, f, p, inputs, shapes) -> f(p, inputs)
 
-No module tells what it takes. Where a call fails, and fails of shapes alone too, it is traced once more with one input
-of another shape: that of the example or the file, then with each width that an axis of the parameters has. What is
-taken is said. An error that no such shape mends stays what it is.
+No module tells what it takes. Where a call fails, and its trace by shapes alone fails too, it is traced again with one
+input of another shape: that of the example or the file, then with each width that an axis of the parameters has. The
+first that is taken is named. An error that no such shape mends stays what it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def shapes_of(inputs: Any) -> dict[str, Shape]:
 def fitting(
     name: str, f: Callable[[Params, Any], Any], p: Params, inputs: Any, shapes: Mapping[str, Shape] | None = None
 ) -> Any:
-    """What an imported function of inputs gives.
+    """Outputs of an imported function; where it fails for the shape of an input, an error that names one that fits.
 
     Args:
       name: of the function that has imported it.
@@ -55,26 +55,33 @@ def fitting(
 def _misfit(f: Callable[[Params, Any], Any], p: Params, inputs: Any, shapes: Mapping[str, Shape]) -> str | None:
     """Which input is of a shape that is not taken, and one that is; None where that is not what is wrong."""
     leaves, structure = jax.tree.flatten(inputs)
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(inputs)]
     found = {i: _abstract(x) for i, x in enumerate(leaves) if _is_traced(x)}
-
-    def taken(arrays: dict[int, Any]) -> bool:
-        whole = lambda arrays: jax.tree.unflatten(structure, [arrays.get(i, x) for i, x in enumerate(leaves)])
-        try:
-            jax.eval_shape(lambda p, arrays: f(p, whole(arrays)), p, arrays)
-        except Exception:
-            return False
-        return True
-
+    whole = lambda arrays: jax.tree.unflatten(structure, [arrays.get(i, x) for i, x in enumerate(leaves)])
+    taken = lambda arrays: _is_taken(lambda p, arrays: f(p, whole(arrays)), p, arrays)
     if taken(found):
         return None
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(inputs)]
-    widths = dict.fromkeys(n for w in jax.tree.leaves(p) for n in getattr(w, "shape", ()))
     for i, x in found.items():
-        for shape in _others(x.shape, shapes.get(paths[i]), sorted(widths, key=lambda n: n == 1)):  # 1 fits too much
+        for shape in _others(x.shape, shapes.get(paths[i]), _widths(p)):
             other = jax.ShapeDtypeStruct(shape, x.dtype)
             if shape != x.shape and taken({**found, i: other}):
                 return f"expected a shape such as {array_type(other)} for inputs{paths[i]}, found {array_type(x)}."
     return None
+
+
+def _is_taken(f: Callable[..., Any], *arrays: Any) -> bool:
+    """Whether a function can be traced with arrays of these shapes."""
+    try:
+        jax.eval_shape(f, *arrays)
+    except Exception:
+        return False
+    return True
+
+
+def _widths(p: Params) -> list[int]:
+    """Sizes of the parameters' axes as they come, each once; 1, which fits too much, as the last."""
+    sizes = dict.fromkeys(n for w in jax.tree.leaves(p) for n in getattr(w, "shape", ()))
+    return sorted(sizes, key=lambda n: n == 1)
 
 
 def _others(found: tuple[int, ...], known: Shape | None, widths: list[int]) -> Iterator[tuple[int, ...]]:

@@ -53,6 +53,8 @@ def diebold_mariano(losses: jax.Array, others: jax.Array, *, horizon: int = 1) -
     >>> round(found.statistic, 2), round(found.p_value, 3)
     (-4.7, 0.018)
     """
+    from scipy import special  # takes a fifth of a second, which no training step should wait for
+
     checks.count("diebold_mariano", "horizon", horizon)
     less, more = _series("diebold_mariano", losses=losses, others=others)
     n = len(less)
@@ -71,8 +73,6 @@ def diebold_mariano(losses: jax.Array, others: jax.Array, *, horizon: int = 1) -
         return nothing
     small = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = float(gain.mean() * math.sqrt(small / variance))
-    from scipy import special  # takes a fifth of a second, which no training step should
-
     return Significance(statistic, float(2 * special.stdtr(n - 1, -abs(statistic))))
 
 

@@ -45,7 +45,7 @@ def matching(name: str, kind: Mapping[str, Found], where: Where, what: str) -> d
     """Matching parameters: what of this kind, by path, fits one of the patterns.
 
     Raises:
-      TypeError: where are no patterns.
+      TypeError: where is neither a pattern nor several.
       ValueError: a pattern fits none; names those that there are.
 
     >>> matching("lora_spec", {"q/w": 1, "o/w": 2}, "[qv]/w", "linear map")

@@ -18,7 +18,7 @@ import numpy as np
 from jnn import checks
 from jnn.input_sums import bin_edges
 from jnn.param import Spec, linear_maps
-from jnn.quantization._weights import Scales, check_by_path
+from jnn.quantization._weights import Scales
 
 MOST = 127
 TRIED = 2.0 ** (-np.arange(48) / 8)  # fractions of the greatest magnitude beyond which an input may be cut off
@@ -159,7 +159,7 @@ def _check(histogram: Any) -> None:
 def check_input_scales(name: str, spec: Spec, given: Scales | None) -> Scales:
     """The scales, by path; raises unless each is of a linear map, and a positive number or one for each of a stack."""
     scales, maps = {} if given is None else given, linear_maps(name, spec)
-    check_by_path(name, scales, "input scales")
+    checks.by_path(name, "input scales", scales)
     for path, scale in scales.items():
         if path not in maps:
             raise ValueError(f"{name}: found an input scale for {path!r}, which is no linear map of the spec.")

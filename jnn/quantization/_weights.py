@@ -25,21 +25,13 @@ def chosen_weights(name: str, spec: Spec, where: Where) -> dict[str, Param]:
 def check_scales(name: str, spec: Spec, scales: Scales | None) -> Scales:
     """The scales, by path; raises unless each is of a weight, so that none is left out in silence."""
     found, weights = {} if scales is None else scales, chosen_weights(name, spec, "*")
-    check_by_path(name, found, "scales")
+    checks.by_path(name, "scales", found)
     if strange := [path for path in found if path not in weights]:
         raise ValueError(
             f"{name}: found scales of {strange[0]!r}, which is no weight. Name each by its path, as step_sizes does: "
             f"{', '.join(weights)}."
         )
     return found
-
-
-def check_by_path(name: str, found: Any, what: str) -> None:
-    """Raises TypeError unless these are a mapping by path."""
-    if not isinstance(found, Mapping):
-        raise TypeError(
-            f"{name}: expected {what} by path, a dict, found {checks.describe(found)}. Patterns of paths are where=..."
-        )
 
 
 def _is_convolution(path: str, param: Param) -> bool:

@@ -3,7 +3,7 @@
     first_state(spec, stats, optimizer, ema, own) -> state            own: hyperparameters and a seed
     updated(loss, optimizer, options, shared, member, order, active) -> member, whether it stayed finite, metrics
     measured(loss, batches, member) -> metrics
-    unread(begin, loss, optimizer, options, batch, values) -> names      what none of the three reads
+    unread(begin, loss, optimizer, options, batch, values) -> names      the hyperparameters that nothing reads
 
 Law: nothing is computed of who is not active, where members go one by one.
 """
@@ -121,7 +121,7 @@ def unread(
     batch: Any,
     values: Mapping[str, Any],
 ) -> list[str]:
-    """Names of the hyperparameters on which nothing hangs that a member becomes or that is measured; it is traced only.
+    """Names of the hyperparameters that neither a member's updates nor its metrics depend on, by a trace.
 
     Args:
       begin: hyperparameters and a seed -> a state.

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jnn.sweep._found import Found, Mode, sign
 from jnn.sweep._log import Log, Plan, Row, Turn
 from jnn.sweep._samplers import Sampler
-from jnn.sweep._space import Space, Values, check_space, spelled
+from jnn.sweep._space import Space, Values, check_space, searched, spelled
 from jnn.sweep._store import Make, Store
 from jnn.terminal import say
 from jnn.train import Checkpoints, check_settings
@@ -138,11 +138,10 @@ class _Search:
                 tell(f"search: member {number} ({told}) broke down after step {at[number]}; the others go on.")
 
     def _begin(self, begun: dict[int, Values]) -> None:
-        """Begins members; when there is one of every structure, each hyperparameter must have been read by one."""
+        """Begins members; raises, once there is one of every structure, where none reads what is searched."""
         known = len(self.store.groups)
         self.store.begin(begun, self.seed)
-        searched = {name for name, dimension in self.log.space.items() if len(dimension.grid(2)) > 1}
-        if len(self.store.groups) > known and (vain := sorted(self.store.unread() & searched)):
+        if len(self.store.groups) > known and (vain := sorted(self.store.unread() & searched(self.log.space))):
             raise ValueError(
                 f"search: nothing reads the hyperparameter {vain[0]!r}, which would be searched in vain. Read it in "
                 f"the loss, ctx.given[{vain[0]!r}], in the optimizer or its schedule, h[{vain[0]!r}], or leave it out "

@@ -159,6 +159,15 @@ def check_space(where: str, space: Any) -> None:
         )
 
 
+def searched(space: Space) -> set[str]:
+    """Names of the dimensions of which more than one value may be chosen.
+
+    >>> searched({"learning_rate": LogUniform(1e-4, 1e-1), "width": Choice(64)})
+    {'learning_rate'}
+    """
+    return {name for name, dimension in space.items() if len(dimension.grid(2)) > 1}
+
+
 def structure_of(space: Space, values: Values) -> Values:
     """Those of a member's values that make a program."""
     return {name: value for name, value in values.items() if isinstance(space[name], Structure)}

@@ -168,6 +168,9 @@ class Sweep:
     def unread(self, point: Mapping[str, Any]) -> list[str]:
         """Names of hyperparameters that neither the loss, nor the optimizer, nor its schedule reads, by a trace.
 
+        Args:
+          point: hyperparameters by name, of which the shapes alone matter.
+
         >>> import optax
         >>> from jnn.layers import linear, linear_spec
         >>> from jnn.train import LossOutput

@@ -20,19 +20,19 @@ from jnn.sweep._confirm import Confirmation
 from jnn.sweep._found import Found, sign
 from jnn.sweep._log import Log
 from jnn.sweep._optuna import importances
-from jnn.sweep._space import Choice, Dimension, Values, spelled, units
+from jnn.sweep._space import Choice, Dimension, Values, searched, spelled, units
 
 INK, ACCENT, WARM, PALE = "#1d2430", "#2f6fde", "#e0632f", "#c9cfd8"
 SHOWN = 5  # of the best members, by name
 
 
 def figures(found: Found, confirmed: Confirmation | None = None) -> dict[str, Figure]:
-    """All pictures of a search, by caption; none of the importances without Optuna, or where `shares_of` has none."""
+    """All pictures of a search, by caption; importances are left out without Optuna, or where `shares_of` has none."""
     drawn = {
         "All members by their hyperparameters; the best are dark.": parallel_coordinates(found),
         f"{found.metric} on what validates while learning: all members, and the best {SHOWN}.": curves(found),
     }
-    if _telling(found.log):
+    if _say_shares(found.log, _first_scores(found.log)):
         with contextlib.suppress(ImportError):
             drawn["Importance: shares of the scores' variance, by functional ANOVA."] = importance(found)
     if confirmed is not None:
@@ -114,23 +114,28 @@ def shares_of(log: Log) -> dict[str, float]:
 
     Raises:
       ImportError: Optuna is not installed.
-      ValueError: no more members were measured than hyperparameters are searched, or all alike.
+      ValueError: no more members were measured than hyperparameters are searched, or all scores are alike.
     """
-    if not (tried := _telling(log)):
+    tried = _first_scores(log)
+    if not _say_shares(log, tried):
+        differ = len({score for _, score in tried})
         raise ValueError(
-            f"shares_of: the scores of {len(log.steps())} members say nothing of {len(log.space)} hyperparameters: "
-            "they are too few, or all alike."
+            f"shares_of: expected scores of more members than the {len(searched(log.space))} hyperparameters that are "
+            f"searched, not all alike, found {len(tried)}, {differ} of them different. Search by more members."
         )
     worst = np.percentile([score for _, score in tried], 90)  # what broke down nearly would be all of the variance
     return importances(log.space, [(values, min(score, worst)) for values, score in tried])
 
 
-def _telling(log: Log) -> list[tuple[Values, float]]:
-    """What members began as, and their scores after the first turn; none where these tell nothing of what they are."""
+def _first_scores(log: Log) -> list[tuple[Values, float]]:
+    """What members began as, and their scores after the first turn; without those that had broken down by then."""
     first = first_look(log)
-    tried = [(log.begun(i), score) for i in log.steps() if np.isfinite(score := log.score(i, first))]
-    searched = sum(len(dimension.grid(2)) > 1 for dimension in log.space.values())
-    return tried if len(tried) > searched and len({score for _, score in tried}) > 1 else []
+    return [(log.begun(i), score) for i in log.steps() if np.isfinite(score := log.score(i, first))]
+
+
+def _say_shares(log: Log, tried: list[tuple[Values, float]]) -> bool:
+    """Whether importances follow: of more members than hyperparameters, with scores that differ."""
+    return len(tried) > len(searched(log.space)) and len({score for _, score in tried}) > 1
 
 
 def first_look(log: Log) -> int:

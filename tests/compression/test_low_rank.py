@@ -146,7 +146,7 @@ def test_every_product_is_read_or_refused(block):
         (
             lambda: low_rank({"w": jnp.ones((9, 9))}, BARE, rank=1, second_moments=jnp.eye(9)),
             TypeError,
-            r"expected second moments by path, found float32\[9,9\]",
+            r"expected second moments by path, a dict, found float32\[9,9\]",
         ),
         (lambda: low_rank({"w": jnp.ones((8, 9))}, BARE, rank=1), ValueError, r"w \(9, 9\), as the spec declares it"),
         (lambda: low_rank_spec(linear_spec(3, 3), 0), ValueError, "expected rank of 1 or more"),

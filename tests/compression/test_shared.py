@@ -130,9 +130,9 @@ def test_errors(call, words):
     ("call", "words"),
     [
         (lambda: share_weights(P, SPEC, masks=0.5), "share_weights: expected masks, arrays .* found float"),
-        (lambda: with_shared(P, P, P), "with_shared: expected codes, integers of share_weights, found float32"),
+        (lambda: with_shared(P, P, P), "with_shared: expected codes, arrays of integers, found float32"),
         (lambda: storage(P, masks=0.0), "storage: expected masks"),
-        (lambda: storage(P, codes=0.5), "storage: expected an array for codes"),
+        (lambda: storage(P, codes=0.5), r"storage: expected codes, arrays of integers, found float\. share_weights"),
     ],
 )
 def test_what_is_of_another_kind(call, words):

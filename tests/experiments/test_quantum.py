@@ -34,7 +34,11 @@ def test_behind_one_layer_the_variance_is_a_quarter():
 
 def test_a_decay_is_found_again():
     assert circuits.decay([2, 3, 5], 3 * 2.0 ** (-1.5 * np.array([2, 3, 5]))) == pytest.approx((-1.5, np.log2(3)))
-    assert circuits.decay([2], np.array([0.1])) is circuits.decay([2, 3], np.zeros(2)) is None
+
+
+@pytest.mark.parametrize(("qubits", "variances"), [([2], [0.1]), ([2, 3], [0.0, 0.0])])
+def test_one_size_and_no_variance_have_no_decay(qubits, variances):
+    assert circuits.decay(qubits, np.array(variances)) is None
 
 
 @pytest.mark.parametrize("what", quantum.TASKS)

@@ -43,10 +43,8 @@ def from_onnx(
     table = OPERATORS | dict(operators or {})
     check(graph, version, table)
     arrays, templates = weights(graph)
-    spec, shapes = (
-        declared(arrays, templates, said=axes),
-        {f"[{name!r}]": shape for name, shape in graph.shapes.items()},
-    )
+    spec = declared(arrays, templates, said=axes)
+    shapes = {f"[{name!r}]": shape for name, shape in graph.shapes.items()}
 
     def function(p: Params, *inputs: Any, **named: Any) -> Any:
         check_params("from_onnx", p)

@@ -155,8 +155,8 @@ def read_capsule(path: str | Path) -> Capsule:
         ) from error
     if capsule is None:
         raise ValueError(
-            f"read_capsule: {path} has version {version}, and this version of jnn reads version {VERSION}: read it by "
-            "the one that wrote it."
+            f"read_capsule: {path} has version {version}, and this version of jnn reads version {VERSION}. Read it "
+            "with the version of jnn that wrote it."
         )
     return capsule
 

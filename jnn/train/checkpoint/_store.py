@@ -55,13 +55,13 @@ class Checkpoints:
     def __init__(
         self, folder: str | Path, *, keep: int = 2, best: Best | None = None, save_seconds: float = 0.0
     ) -> None:
+        from jnn.train.checkpoint._write import Writer  # Orbax takes a third of a second, which no step should wait for
+
         self.folder = Path(os.path.realpath(folder))  # whatever becomes of links and of the working directory
         self._keep = Keep(keep, best)
         if not isinstance(save_seconds, int | float | np.number) or not save_seconds >= 0:
             raise ValueError(f"Checkpoints: expected save_seconds of 0 or more seconds, found {save_seconds!r}.")
         self.save_seconds = save_seconds
-        from jnn.train.checkpoint._write import Writer  # Orbax takes a third of a second, which no step should
-
         self._writer = Writer(self.folder, self._keep)
         self._lock: Lock | None = None
         # the processes of one job share the folder: the first one opens it for all of them
@@ -151,20 +151,20 @@ class Checkpoints:
     def restore(self, like: Any, *, step: int | None = None, report: Report = say) -> Saved | None:
         """The newest state that is what was saved, and its records; None if there is none.
 
-          A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`,
-          where the newest few stay.
+        A damaged checkpoint is reported and, once one before it is found to be whole, moved to `folder/damaged`,
+        where the newest few stay.
 
-          Args:
-            like: a state, or a tree of `jax.ShapeDtypeStruct`s, from which nothing but structure, shapes, dtypes and
-              shardings is taken: the arrays go straight into the shards, of whatever mesh.
-            step: this one, and no other, instead of the newest.
-            report: called with one line for each checkpoint that is damaged or half-written.
+        Args:
+          like: a state, or a tree of `jax.ShapeDtypeStruct`s, from which nothing but structure, shapes, dtypes and
+            shardings is taken: the arrays go straight into the shards, of whatever mesh.
+          step: this one, and no other, instead of the newest.
+          report: called with one line for each checkpoint that is damaged or half-written.
 
-          Raises:
-            ValueError: the checkpoint has other paths, shapes or dtypes than `like`: all are listed, none is cast.
-              Or there is no such step.
-            CorruptCheckpoint: none of the checkpoints is whole, or the one that was asked for is not.
-        OtherFormat: the newest that is not damaged is of another version of jnn; nothing is moved.
+        Raises:
+          ValueError: the checkpoint has other paths, shapes or dtypes than `like`: all are listed, none is cast.
+            Or there is no such step.
+          CorruptCheckpoint: none of the checkpoints is whole, or the one that was asked for is not.
+          OtherFormat: the newest that is not damaged is of another version of jnn; nothing is moved.
         """
         held = self.steps
         if step is not None:

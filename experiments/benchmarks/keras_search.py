@@ -1,7 +1,7 @@
 """Keras Tuner's searches over the space of `experiments.tune`, by processor time: peers of `tuners`.
 
 Networks, initial values, the shuffles and the rate's fall are those of jnn, the rest is Keras's `fit`; an epoch is an
-eighth of the steps, as the first rung of jnn's halving is.
+eighth of the steps, as the first rung of jnn's halving is. It takes `pip install keras keras-tuner grpcio six`.
 """
 
 from __future__ import annotations

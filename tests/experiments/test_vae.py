@@ -51,7 +51,7 @@ def test_a_shortened_vae_learns(tmp_path, data_dir):
         workdir=str(tmp_path), data_dir=data_dir, steps=400, hidden=(32,), latent=4, samples=8, batch_size=40
     )
     outcome = vae.experiment(config)
-    assert outcome.history[-1]["train/loss"] < 0.9 * outcome.history[0]["train/loss"]
+    assert outcome.history[-1]["train/loss"] < 0.6 * 0.69 * 784  # a coin for each pixel has 0.69
     assert outcome.metrics["test_importance_weighted_elbo"] > outcome.metrics["test_elbo"] > -0.69 * 784
     for draw in outcome.figures.values():
         draw()

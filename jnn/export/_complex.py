@@ -32,20 +32,21 @@ class Pair(NamedTuple):
 def with_pairs(rules: Rules) -> Rules:
     """Rules, and where an equation has complex numbers those of pairs."""
     pairs = PAIRS | {name: _of_parts(rules.get(name, _same)) for name in LINEAR}
-    return {**rules, **{name: _either(own, rules.get(name)) for name, own in pairs.items()}}
+    pairs = {name: _either(own, rules.get(name)) for name, own in pairs.items()}
+    return {**rules, **pairs, "constant": lambda _, x: _pair(x)}
 
 
 def _either(own: Rule, other: Rule | None) -> Rule:
     def rule(eqn: Any, *given: Any) -> Any:
         if any(jnp.issubdtype(v.aval.dtype, jnp.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
-            return own(eqn, *map(_pair, given))
+            return own(eqn, *given)
         return other(eqn, *given) if other else None
 
     return rule
 
 
 def _pair(x: Any) -> Any:
-    """A constant as a pair if it is complex; all else as it is."""
+    """An array as a pair if it is complex; all else as it is."""
     if isinstance(x, Pair) or not jnp.iscomplexobj(x):
         return x
     return Pair(np.real(x), np.imag(x))
@@ -75,8 +76,21 @@ def _product(x: Pair, y: Pair, by: Callable[[Any, Any], Any] = operator.mul) -> 
 
 
 def _quotient(x: Pair, y: Pair) -> Pair:
-    top, below = _product(x, Pair(y.real, -y.imag)), y.real**2 + y.imag**2
-    return Pair(top.real / below, top.imag / below)
+    size = _size(y)
+    a, b = y.real / size, y.imag / size
+    top, below = _product(x, Pair(a, -b)), a**2 + b**2
+    return Pair(top.real / below / size, top.imag / below / size)
+
+
+def _size(x: Pair) -> Any:
+    """The greater part, by which others are divided lest their squares leave the range of numbers; 1 for 0 and inf."""
+    found = jnp.maximum(jnp.abs(x.real), jnp.abs(x.imag))
+    return jnp.where((found > 0) & (found < jnp.inf), found, jnp.ones_like(found))
+
+
+def _absolute(_: Any, x: Pair) -> Any:
+    size = _size(x)
+    return size * jnp.sqrt((x.real / size) ** 2 + (x.imag / size) ** 2)
 
 
 def _power(eqn: Any, x: Pair) -> Pair:
@@ -104,9 +118,11 @@ def _dot(eqn: Any, x: Pair, y: Pair) -> Pair:
 
 def _converted(eqn: Any, x: Any) -> Any:
     to = jnp.dtype(eqn.params["new_dtype"])
+    part = np.finfo(to).dtype if to.kind == "c" else to
     if isinstance(x, Pair):
-        return x if to.kind == "c" else lax.convert_element_type(x.real, to)
-    real = lax.convert_element_type(x, np.finfo(to).dtype)
+        real, imag = (lax.convert_element_type(x, part) for x in x)
+        return Pair(real, imag) if to.kind == "c" else real
+    real = lax.convert_element_type(x, part)
     return Pair(real, jnp.zeros_like(real))
 
 
@@ -148,17 +164,17 @@ def _of_rows(x: Pair, sign: int) -> Pair:
     n, lead = x.real.shape[-1], x.real.shape[:-1]
     a = max(i for i in range(1, math.isqrt(n) + 1) if n % i == 0)
     if n <= SMALL or a == 1:
-        return _product(x, _roots(n, n, n, sign), jnp.matmul)
+        return _product(x, _roots(n, n, n, sign, x.real.dtype), jnp.matmul)
     blocks = Pair(*(part.reshape(*lead, a, n // a) for part in x))
-    turns = Pair(*(part.reshape(*[1] * len(lead), a, n // a) for part in _roots(a, n // a, n, sign)))
+    turns = Pair(*(part.reshape(*[1] * len(lead), a, n // a) for part in _roots(a, n // a, n, sign, x.real.dtype)))
     columns = _product(_transform(blocks, -2, sign), turns)
     return Pair(*(jnp.swapaxes(part, -1, -2).reshape(*lead, n) for part in _of_rows(columns, sign)))
 
 
-def _roots(rows: int, columns: int, n: int, sign: int) -> Pair:
+def _roots(rows: int, columns: int, n: int, sign: int, dtype: Any) -> Pair:
     """exp(2 pi i sign j k / n), of row j and column k."""
     angles = 2 * np.pi * sign / n * (np.outer(np.arange(rows), np.arange(columns)) % n)
-    return Pair(np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
+    return Pair(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
 
 
 LINEAR = {  # done to both parts alike
@@ -173,7 +189,7 @@ PAIRS: dict[str, Rule] = {
     "eq": lambda _, x, y: (x.real == y.real) & (x.imag == y.imag),
     "ne": lambda _, x, y: (x.real != y.real) | (x.imag != y.imag),
     "conj": lambda _, x: Pair(x.real, -x.imag),
-    "abs": lambda _, x: jnp.sqrt(x.real**2 + x.imag**2),
+    "abs": _absolute,
     "mul": lambda _, x, y: _product(x, y),
     "div": lambda _, x, y: _quotient(x, y),
     "square": _power,

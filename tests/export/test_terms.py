@@ -69,6 +69,9 @@ FUNCTIONS = {
         jnp.abs(_complex(x) * 1e30),
         jnp.real(_complex(x) * 1e30 / (_complex(x[::-1]) * 1e30)),
     ),
+    "complex numbers added and put": lambda x: jnp.abs(
+        _complex(x).at[jnp.array([1, 1, 9])].add(2j).at[0].subtract(1j).at[jnp.array([2])].set(3j)
+    ),
     "complex constants in loops": lambda x: jax.lax.scan(
         lambda c, r: (c * r, jnp.imag(c * r)),
         jnp.asarray(np.array([1j, 2, 3 - 1j], np.complex64)),
@@ -228,6 +231,16 @@ def test_spectra_in_double_precision():
 def test_a_fourier_transform_of_products(name, n):
     x = RNG.normal(size=(2, n)).astype(np.float32)
     assert_the_same(SPECTRA[name], x, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("rules", [RULES, ONNX], ids=["litert", "onnx"])
+def test_complex_numbers_that_are_scattered(rules):
+    x = RNG.normal(size=(6, 3)).astype(np.float32)
+    f = FUNCTIONS["complex numbers added and put"]
+    found = jax.jit(partial(evaluated, jax.make_jaxpr(f)(x), rules))(x)[0]
+    np.testing.assert_allclose(found, f(x), rtol=1e-5)
+    with pytest.raises(TypeError, match="Pair"):
+        jax.make_jaxpr(partial(evaluated, jax.make_jaxpr(lambda x: _complex(x).at[0].apply(jnp.sin))(x), rules))(x)
 
 
 def test_what_has_no_fixed_size_or_no_converter_is_named(tmp_path):

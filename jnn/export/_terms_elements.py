@@ -29,8 +29,8 @@ def shifted_right(_: Any, x: Any, by: Any) -> Any:
     """`shift_right_arithmetic`: a quotient by a power of two, rounded down."""
     if _is_wide(x) or not jnp.issubdtype(x.dtype, jnp.signedinteger):
         return None
-    wide, by = jnp.broadcast_arrays(x.astype(jnp.int32), _distance(by))
-    power = jnp.asarray([1 << i for i in range(31)], jnp.int32)[jnp.minimum(by, 30)]
+    powers, by = jnp.asarray([1 << i for i in range(31)], jnp.int32), _distance(by)
+    wide, by, power = jnp.broadcast_arrays(x.astype(jnp.int32), by, powers[jnp.minimum(by, 30)])
     found = lax.div(wide, power) - (lax.rem(wide, power) < 0)
     return jnp.where(by > 30, -(wide < 0).astype(jnp.int32), found).astype(x.dtype)
 

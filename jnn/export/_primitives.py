@@ -80,7 +80,15 @@ def _while(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
     ends = asked + params["body_nconsts"]
     test = lambda carry: evaluated(params["cond_jaxpr"], rules, *given[:asked], *carry)[0]
     step = lambda carry: evaluated(params["body_jaxpr"], rules, *given[asked:ends], *carry)
-    return [*jax.lax.while_loop(test, step, [*given[ends:]])]
+    if not params["cond_jaxpr"].out_avals[0].shape:
+        return [*jax.lax.while_loop(test, step, [*given[ends:]])]
+    some = lambda carry: jnp.any(test(carry))  # of a batch, and those alone make a step
+    those = lambda carry: jax.tree.map(partial(_where, test(carry)), step(carry), carry)
+    return [*jax.lax.while_loop(some, those, [*given[ends:]])]
+
+
+def _where(going: Any, new: Any, old: Any) -> Any:
+    return jax.lax.select(jax.lax.broadcast_in_dim(going, new.shape, range(going.ndim)), new, old)
 
 
 def _cond(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:

@@ -61,6 +61,9 @@ FUNCTIONS = {
         lambda c, r: (c.at[jnp.argmax(r)].add(1), jnp.cumsum(r)), x[0], x, reverse=True
     ),
     "in a while": lambda x: jax.lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jnp.cumsum(c[1], 1)), (0, x)),
+    "in a batch of whiles": jax.vmap(
+        lambda r: jax.lax.while_loop(lambda c: c[0].sum() < 20, lambda c: (2 * c[0], jnp.sort(c[1])), (jnp.exp(r), -r))
+    ),
     "in a branch": lambda x: jax.lax.cond(x.sum() > 0, lambda x: jnp.sort(x, 1), lambda x: jnp.cumsum(x, 0), x),
     "complex products": lambda x: (jnp.abs(_complex(x) @ jnp.conj(_complex(x)).T), jnp.real((x + 2j) ** 3)),
     "complex quotients": lambda x: jnp.imag(jnp.exp(_complex(x)) / (_complex(x) - 3j)),

@@ -174,4 +174,5 @@ def _is_binary(mask: Any) -> bool:
     """Whether numbers are 0 and 1 alone; True where they are not known: traced, or on other machines."""
     if isinstance(mask, jax.core.Tracer) or not getattr(mask, "is_fully_addressable", True):
         return True
-    return bool(np.isin(np.asarray(mask), (0, 1)).all())
+    numbers = np.asarray(mask)
+    return bool(((numbers == 0) | (numbers == 1)).all())

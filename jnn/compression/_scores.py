@@ -24,7 +24,7 @@ from jnn.param import Params, Spec, Where, flatten, nested
 from jnn.precision import wide
 
 Scores = Any  # nested dicts of the weights that are chosen
-NO_WEIGHTS = ("b", "bias", "scale")  # names of parameters that have no score
+NO_WEIGHTS = ("b", "bias", "scale")  # names of parameters that have no score, beside weights of more axes
 
 
 def magnitude_scores(p: Params, spec: Spec, *, where: Where = "*") -> Scores:
@@ -107,7 +107,8 @@ def _scored(name: str, spec: Spec, where: Where, score: Callable[..., jax.Array]
 def check_scores(name: str, scores: Any) -> dict[str, jax.Array]:
     """Scores by path; raises TypeError for what is none: a number, masks, or params, whose signs would count."""
     found = flatten(scores)
-    strange = [path for path, s in found.items() if not _may_be_score(path, s)]
+    axes = max((np.ndim(s) for s in found.values()), default=0)
+    strange = [path for path, s in found.items() if not _may_be_score(path, s, max(axes, 2))]
     if strange or not found:
         what = f"{checks.describe(found[strange[0]])}{at(strange[0])}" if strange else f"{scores!r}"
         raise TypeError(
@@ -117,6 +118,7 @@ def check_scores(name: str, scores: Any) -> dict[str, jax.Array]:
     return found
 
 
-def _may_be_score(path: str, s: Any) -> bool:
-    """Whether it is an array of numbers, and not under a name that no weight has."""
-    return isinstance(s, jax.Array | np.ndarray) and s.dtype != bool and path.split("/")[-1] not in NO_WEIGHTS
+def _may_be_score(path: str, s: Any, axes: int) -> bool:
+    """Whether it is an array of numbers, and no bias: one by its name that has fewer axes than the weights."""
+    is_bias = path.split("/")[-1] in NO_WEIGHTS and np.ndim(s) < axes
+    return isinstance(s, jax.Array | np.ndarray) and s.dtype != bool and not is_bias

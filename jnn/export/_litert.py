@@ -35,7 +35,7 @@ OWN: dict[str, Rule] = {  # what LiteRT has no operator for
     "cumsum": running_sum,
     "sort": sorted_by_top_k,
     "scatter": scattered_of_batches,
-    **dict.fromkeys(("scatter-add", "scatter-mul", "scatter-min", "scatter-max"), scattered),
+    **dict.fromkeys(("scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max"), scattered),
 }
 RULES = with_pairs(OWN)
 MODULES = ("ir", "passmanager", "_mlir_libs.converter_api_ext")

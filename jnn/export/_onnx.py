@@ -16,7 +16,7 @@ from jax import lax
 from jnn.export._complex import with_pairs
 from jnn.export._primitives import Rules, evaluated, first, unrolled
 from jnn.export._terms_elements import ordered, quotient, remainder, shifted_left, shifted_right
-from jnn.export._terms_indices import gathered_of_one, scattered_by_all_indices
+from jnn.export._terms_indices import gathered_of_one, scattered_by_all_indices, scattered_of_functions
 from jnn.export._terms_layout import padded, sorted_by_rank
 from jnn.export._terms_products import convolved_by_planes, product_of_bytes, product_over_axes
 from jnn.export._traced import ONNX, Shapes, any_sizes, anywhere, check_arguments, input_shapes
@@ -104,7 +104,8 @@ def _factors(n: Any) -> tuple[Any, ...]:
 
 def _written_out(eqn: Any, *given: Any) -> list[Any] | None:
     """`scan` of a body that has sizes such as 4*b, which ONNX Runtime loses in loops: turn after turn."""
-    return unrolled(eqn, given, RULES) if re.search(r"\[[^\]]*\d\*[a-z]", str(eqn.params["jaxpr"])) else None
+    body, turns = str(eqn.params["jaxpr"]), eqn.params["length"]
+    return unrolled(eqn, given, RULES) if turns and re.search(r"\[[^\]]*\d\*[a-z]", body) else None
 
 
 RULES: Rules = with_pairs(  # what jax2onnx lacks
@@ -118,7 +119,7 @@ RULES: Rules = with_pairs(  # what jax2onnx lacks
         "div": quotient,
         "rem": remainder,
         "gather": gathered_of_one,
-        "scatter": scattered_by_all_indices,
+        "scatter": first(scattered_of_functions, scattered_by_all_indices),
         "scan": _written_out,
         "sort": sorted_by_rank,
         "broadcast_in_dim": _grown,

@@ -3,12 +3,13 @@
     evaluated(program, rules, *inputs) -> outputs      rules[primitive](equation, *operands) -> outputs, or None
 
 For converters of programs that lack a primitive, or a use of it, which a formulation of primitives that they have can
-stand for.
+stand for. `rules["constant"]`, of no equation and an array, says what stands for what a program is given or has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,8 +26,9 @@ Rules = Mapping[str, Rule]
 def evaluated(program: Any, rules: Rules, *inputs: Any) -> list[Any]:
     """The outputs of a jaxpr, of whose primitives some are put as rules say, within loops and branches, too."""
     jaxpr, constants = getattr(program, "jaxpr", program), getattr(program, "consts", ())
-    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
-    read = lambda atom: atom.val if isinstance(atom, Literal) else env[atom]
+    known = partial(rules["constant"], None) if "constant" in rules else lambda x: x
+    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], map(known, [*constants, *inputs]), strict=True))
+    read = lambda atom: known(atom.val) if isinstance(atom, Literal) else env[atom]
     for eqn in jaxpr.eqns:
         env |= zip(eqn.outvars, _outputs(eqn, [*map(read, eqn.invars)], rules), strict=True)
     return [*map(read, jaxpr.outvars)]
@@ -50,7 +52,7 @@ def _scan(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
     """A scan, of rows turned round where it goes from the last to the first."""
     params, (first, carried) = eqn.params, scan_sizes(eqn.params)
     kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
-    turned = lambda values: [jax.lax.rev(x, (0,)) for x in values] if params["reverse"] else [*values]
+    turned = lambda rows: jax.tree.map(lambda x: x[::-1], [*rows]) if params["reverse"] else [*rows]
 
     def step(carry: Sequence[Any], row: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         made = evaluated(params["jaxpr"], rules, *kept, *carry, *row)
@@ -67,9 +69,10 @@ def unrolled(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
     turns = range(params["length"])
     made: dict[int, list[Any]] = {}
     for i in reversed(turns) if params["reverse"] else turns:
-        found = evaluated(params["jaxpr"], rules, *kept, *carry, *(x[i] for x in rows))
+        row = jax.tree.map(lambda x, i=i: x[i], rows)  # of each part of a pair
+        found = evaluated(params["jaxpr"], rules, *kept, *carry, *row)
         carry, made[i] = found[:carried], found[carried:]
-    return [*carry, *(jnp.stack(column) for column in zip(*(made[i] for i in turns), strict=True))]
+    return [*carry, *jax.tree.map(lambda *column: jnp.stack(column), *(made[i] for i in turns))]
 
 
 def _while(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
@@ -77,7 +80,15 @@ def _while(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
     ends = asked + params["body_nconsts"]
     test = lambda carry: evaluated(params["cond_jaxpr"], rules, *given[:asked], *carry)[0]
     step = lambda carry: evaluated(params["body_jaxpr"], rules, *given[asked:ends], *carry)
-    return [*jax.lax.while_loop(test, step, [*given[ends:]])]
+    if not params["cond_jaxpr"].out_avals[0].shape:
+        return [*jax.lax.while_loop(test, step, [*given[ends:]])]
+    some = lambda carry: jnp.any(test(carry))  # of a batch, and those alone make a step
+    those = lambda carry: jax.tree.map(partial(_where, test(carry)), step(carry), carry)
+    return [*jax.lax.while_loop(some, those, [*given[ends:]])]
+
+
+def _where(going: Any, new: Any, old: Any) -> Any:
+    return jax.lax.select(jax.lax.broadcast_in_dim(going, new.shape, range(going.ndim)), new, old)
 
 
 def _cond(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:

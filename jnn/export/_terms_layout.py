@@ -19,9 +19,9 @@ def padding(x: Any, value: Any, config: Sequence[tuple[int, int, int]]) -> Any:
     """x with a value in front, behind and between the elements of each axis: (low, high, between)."""
     for axis, (low, high, inner) in enumerate(config):
         x = _apart(x, value, axis, inner) if inner and x.shape[axis] != 0 else x
-        if min(low, high) < 0:
-            x = lax.slice_in_dim(x, max(0, -low), x.shape[axis] - max(0, -high), axis=axis)
         x = framed(x, value, axis, max(0, low), max(0, high))
+        if min(low, high) < 0:  # of what lies in front or behind, too
+            x = lax.slice_in_dim(x, max(0, -low), x.shape[axis] - max(0, -high), axis=axis)
     return x
 
 
@@ -68,10 +68,22 @@ def sorted_by_top_k(eqn: Any, *operands: Any) -> list[Any]:
 
 
 def _falling(key: Any) -> Any:
-    """What is greater where the key is less."""
+    """Integers that are greater where the key is less: of floats by their bits, zeros as one, and NaN as the last."""
     if jnp.issubdtype(key.dtype, jnp.floating):
-        return -key
-    return ~key.astype(jnp.int32)
+        return ~_ascending(key)
+    if key.dtype == jnp.uint64 or key.dtype == jnp.uint32:
+        whole = jnp.int64 if key.dtype == jnp.uint64 else jnp.int32
+        return ~(lax.convert_element_type(key, whole) + jnp.asarray(jnp.iinfo(whole).min, whole))
+    return ~(key if key.dtype == jnp.int64 else key.astype(jnp.int32))
+
+
+def _ascending(key: Any) -> Any:
+    """Integers in the order of floats."""
+    key = key.astype(jnp.float32) if key.dtype.itemsize < 4 else key
+    whole = jnp.int32 if key.dtype == jnp.float32 else jnp.int64
+    bits, most = lax.bitcast_convert_type(key, whole), jnp.asarray(jnp.iinfo(whole).max, whole)
+    order = jnp.where(key == 0, 0, jnp.where(bits < 0, bits ^ most, bits))
+    return jnp.where(key != key, most, order)
 
 
 def _taken(x: Any, order: Any) -> Any:
@@ -87,7 +99,11 @@ def sorted_by_rank(eqn: Any, *operands: Any) -> list[Any] | None:
     numbers = lax.broadcasted_iota(jnp.int32, operands[0].shape, axis)
     before = there(numbers) < here(numbers)  # whether the one of the second axis precedes that of the first
     for key in keys[::-1]:
-        before = (there(key) < here(key)) | ((there(key) == here(key)) & before)
+        less, equal = there(key) < here(key), there(key) == here(key)
+        if jnp.issubdtype(key.dtype, jnp.inexact):  # NaN is the last
+            good = key == key
+            less, equal = less | (there(good) & ~here(good)), equal | ~(there(good) | here(good))
+        before = less | (equal & before)
     rank = jnp.sum(before, axis + 1, dtype=jnp.int32)
     chosen = here(numbers) == there(rank)
     return [jnp.sum(jnp.where(chosen, there(x), 0), axis + 1, dtype=x.dtype) for x in operands]

@@ -4,11 +4,12 @@
 
 No module tells what it takes. Where a call fails, and its trace by shapes alone fails too, it is traced again with one
 input of another shape: that of the example or the file, then with each width that an axis of the parameters has. The
-first that is taken is named. An error that no such shape mends stays what it is.
+first of so many that is taken is named. An error that no such shape mends stays what it is.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 from jnn.param import Params, array_type
 
 Shape = tuple[int | None, ...]  # None for what is free
+TRIES = 64  # traces for each input: one may take seconds
 
 
 def shapes_of(inputs: Any) -> dict[str, Shape]:
@@ -62,7 +64,7 @@ def _misfit(f: Callable[[Params, Any], Any], p: Params, inputs: Any, shapes: Map
     if taken(found):
         return None
     for i, x in found.items():
-        for shape in _others(x.shape, shapes.get(paths[i]), _widths(p)):
+        for shape in itertools.islice(_others(x.shape, shapes.get(paths[i]), _widths(p)), TRIES):
             other = jax.ShapeDtypeStruct(shape, x.dtype)
             if shape != x.shape and taken({**found, i: other}):
                 return f"expected a shape such as {array_type(other)} for inputs{paths[i]}, found {array_type(x)}."

@@ -196,3 +196,13 @@ def test_schedules_are_their_formulas(schedule, wanted):
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_scores_and_masks_of_any_kind_of_number_and_name_are_taken():
+    pair = {"a": jnp.ones((2, 3), jnp.bfloat16), "b": jnp.arange(6.0).reshape(3, 2)}  # of low rank, no weight and bias
+    assert prune(pair, 0.5)["b"].tolist() == [[False, False], [False, True], [True, True]]
+    assert jax.eval_shape(lambda s: prune(s, 0.5), pair)["a"].shape == (2, 3)
+    nothing = {"w": jnp.ones((0, 2), jnp.bfloat16)}
+    assert masked(nothing, nothing)["w"].shape == (0, 2)
+    with pytest.raises(TypeError, match=r"found float32\[2,3\] at .b."):  # of a stack of layers
+        prune({"w": jnp.ones((2, 4, 3)), "b": jnp.ones((2, 3))}, 0.5)

@@ -266,3 +266,15 @@ def test_an_input_that_the_weights_do_not_take_is_named():
             fitting("f", apply, p, {"x": y[:, :4], "y": y}, shapes)
     with pytest.raises(TypeError, match="add got incompatible shapes"):  # no width of the parameters mends both
         fitting("f", apply, p, {"x": y[:, :3], "y": np.ones((7, 4), np.float32)})
+
+
+def test_of_many_widths_only_so_many_are_tried():
+    calls, p = [], {str(n): jnp.ones(n) for n in range(1, 1000)}
+
+    def refused(p, inputs):
+        calls.append(inputs["x"].shape)
+        raise ValueError("its own words")
+
+    with pytest.raises(ValueError, match=r"^its own words$"):
+        fitting("f", refused, p, {"x": np.ones((2, 3), np.float32)})
+    assert len(calls) <= 70

@@ -64,8 +64,8 @@ class Perceptron(keras_tuner.HyperModel):
         usual = {"epochs": EPOCHS, "steps_per_epoch": self.steps // EPOCHS, "shuffle": False, "verbose": 0}
         return model.fit(rows, **(usual | how))
 
-    def tested(self, hp: keras_tuner.HyperParameters, seed: int) -> float:
-        """The accuracy on the test after a training by this seed."""
+    def retrained(self, hp: keras_tuner.HyperParameters, seed: int) -> float:
+        """The accuracy on the test after a training anew, by this seed."""
         keras.utils.set_random_seed(seed)
         model = self.build(hp)
         self.fit(hp, model)
@@ -103,4 +103,4 @@ def search(make: Make, task: Task, seconds: float, seed: int, seeds: int) -> tup
     ended = [trial for trial in tuner.oracle.trials.values() if trial.status == "COMPLETED"]
     tried = sum("tuner/trial_id" not in trial.hyperparameters.values for trial in ended)  # who goes on is not new
     best, fresh = max(ended, key=lambda trial: trial.score), Perceptron(task)
-    return tried, best.score, np.array([fresh.tested(best.hyperparameters, 10**6 + i) for i in range(seeds)])
+    return tried, best.score, np.array([fresh.retrained(best.hyperparameters, 10**6 + i) for i in range(seeds)])

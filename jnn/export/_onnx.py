@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -66,13 +67,12 @@ def onnx(
 
 def _converter() -> Callable[..., Any]:
     try:
-        from jax2onnx import to_onnx  # type: ignore[import-not-found,unused-ignore]
+        convert: Callable[..., Any] = importlib.import_module("jax2onnx").to_onnx
     except ImportError as error:
         raise ImportError(
             "export.onnx: jax2onnx is not installed. It asks for another Orbax than jnn: make it an environment "
             "(python -m venv onnx; pip install jax2onnx onnxruntime; pip install --no-deps jnn)."
         ) from error
-    convert: Callable[..., Any] = to_onnx
     return convert
 
 

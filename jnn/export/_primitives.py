@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from jnn.export._program import CALLS, IDENTITIES
-from jnn.inspect import scan_sizes
+from jnn.inspect import loop_parts
 
 Rule = Callable[..., Any]  # of an equation and its operands: an output, a list of them, or None to leave it as it is
 Rules = Mapping[str, Rule]
@@ -50,13 +50,12 @@ def _outputs(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
 
 def _scan(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
     """A scan, of rows turned round where it goes from the last to the first."""
-    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
-    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
+    params, (kept, carry, rows) = eqn.params, loop_parts(eqn, given)
     turned = lambda rows: jax.tree.map(lambda x: x[::-1], [*rows]) if params["reverse"] else [*rows]
 
     def step(carry: Sequence[Any], row: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         made = evaluated(params["jaxpr"], rules, *kept, *carry, *row)
-        return made[:carried], made[carried:]
+        return made[: len(carry)], made[len(carry) :]
 
     last, made = jax.lax.scan(step, [*carry], turned(rows), length=params["length"])
     return [*last, *turned(made)]
@@ -64,27 +63,25 @@ def _scan(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
 
 def unrolled(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
     """The outputs of a scan, turn after turn, without a loop."""
-    params, (first, carried) = eqn.params, scan_sizes(eqn.params)
-    kept, carry, rows = given[:first], given[first : first + carried], given[first + carried :]
+    params, (kept, carry, rows) = eqn.params, loop_parts(eqn, given)
     turns = range(params["length"])
     made: dict[int, list[Any]] = {}
     for i in reversed(turns) if params["reverse"] else turns:
         row = jax.tree.map(lambda x, i=i: x[i], rows)  # of each part of a pair
         found = evaluated(params["jaxpr"], rules, *kept, *carry, *row)
-        carry, made[i] = found[:carried], found[carried:]
+        carry, made[i] = found[: len(carry)], found[len(carry) :]
     return [*carry, *jax.tree.map(lambda *column: jnp.stack(column), *(made[i] for i in turns))]
 
 
 def _while(eqn: Any, given: Sequence[Any], rules: Rules) -> list[Any]:
-    params, asked = eqn.params, eqn.params["cond_nconsts"]
-    ends = asked + params["body_nconsts"]
-    test = lambda carry: evaluated(params["cond_jaxpr"], rules, *given[:asked], *carry)[0]
-    step = lambda carry: evaluated(params["body_jaxpr"], rules, *given[asked:ends], *carry)
+    params, (asked, kept, begin) = eqn.params, loop_parts(eqn, given)
+    test = lambda carry: evaluated(params["cond_jaxpr"], rules, *asked, *carry)[0]
+    step = lambda carry: evaluated(params["body_jaxpr"], rules, *kept, *carry)
     if not params["cond_jaxpr"].out_avals[0].shape:
-        return [*jax.lax.while_loop(test, step, [*given[ends:]])]
+        return [*jax.lax.while_loop(test, step, begin)]
     some = lambda carry: jnp.any(test(carry))  # of a batch, and those alone make a step
     those = lambda carry: jax.tree.map(partial(_where, test(carry)), step(carry), carry)
-    return [*jax.lax.while_loop(some, those, [*given[ends:]])]
+    return [*jax.lax.while_loop(some, those, begin)]
 
 
 def _where(going: Any, new: Any, old: Any) -> Any:

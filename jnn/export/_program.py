@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from jnn.inspect import Place, place_of, scan_sizes
+from jnn.inspect import Place, loop_parts, place_of
 
 # primitives that only call a jaxpr, the parameter that holds it ...
 CALLS = {
@@ -161,13 +161,13 @@ def _bodies(eqn: JaxprEqn, given: list[Value]) -> Iterable[tuple[Any, list[Value
     """The jaxprs that a loop or a branch runs, and what they are given: values from without, or fresh ones a turn."""
     params, fresh = eqn.params, lambda program, n: [_value(v.aval) for v in program.jaxpr.invars[n:]]
     if eqn.primitive.name == "scan":
-        kept = given[: scan_sizes(params)[0]]
+        kept, _, _ = loop_parts(eqn, given)
         yield params["jaxpr"], [*kept, *fresh(params["jaxpr"], len(kept))]
     elif eqn.primitive.name == "while":
-        asked, kept = params["cond_nconsts"], params["body_nconsts"]
-        carry = fresh(params["cond_jaxpr"], asked)
-        yield params["cond_jaxpr"], [*given[:asked], *carry]
-        yield params["body_jaxpr"], [*given[asked : asked + kept], *carry]
+        asked, kept, _ = loop_parts(eqn, given)
+        carry = fresh(params["cond_jaxpr"], len(asked))
+        yield params["cond_jaxpr"], [*asked, *carry]
+        yield params["body_jaxpr"], [*kept, *carry]
     elif eqn.primitive.name == "cond":
         yield from ((branch, given[1:]) for branch in params["branches"])
 

@@ -11,7 +11,7 @@ of time, for a TPU or a GPU, is read like any other. Where JAX's persistent cach
 what is to be read within `own_source_lines()`. The room knows JAX alone, and no layer.
 """
 
-from jnn.inspect._bodies import scan_sizes
+from jnn.inspect._bodies import loop_parts, scan_sizes
 from jnn.inspect._collectives import Collective, axes_of, by_line, collectives, report
 from jnn.inspect._executions import Execution, executions
 from jnn.inspect._expect import Expect, SilentFallback, fallbacks
@@ -52,6 +52,7 @@ __all__ = [
     "held_bytes",
     "kernels",
     "largest",
+    "loop_parts",
     "memory",
     "not_aliased",
     "own_source_lines",

@@ -2,13 +2,16 @@
 
     bodies(equation) -> [jaxpr, ...]
     repeats(equation) -> n                           None for a while loop of unknown length
+    loop_parts(equation, operands) -> parts          what a loop is given, by what it is for
 
 Whoever walks a program goes down into the bodies, and multiplies by the repeats.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import jax
@@ -45,6 +48,24 @@ def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
         return params["num_consts"], params["num_carry"]
     constants, carry, _ = params["ft_in"].unpack()
     return len(constants), len(carry)
+
+
+def loop_parts(equation: JaxprEqn, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Operands of a loop: of a scan its constants, what it carries, and rows; of a while two kinds of constants first.
+
+    Args:
+      equation: a scan, or a while, whose constants are those of the test and those of the body.
+      operands: as many as it has.
+
+    >>> jaxpr = jax.make_jaxpr(lambda x: jax.lax.scan(lambda total, row: (total + row, None), 0.0, x)[0])(np.ones(3))
+    >>> loop_parts(jaxpr.eqns[0], ["total", "rows"])
+    ([], ['total'], ['rows'])
+    """
+    params = equation.params
+    is_scan = equation.primitive.name == "scan"
+    sizes = scan_sizes(params) if is_scan else (params["cond_nconsts"], params["body_nconsts"])
+    first, second = itertools.accumulate(sizes)
+    return list(operands[:first]), list(operands[first:second]), list(operands[second:])
 
 
 def _trips(equation: JaxprEqn) -> int | None:

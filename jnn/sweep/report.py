@@ -32,7 +32,7 @@ def figures(found: Found, confirmed: Confirmation | None = None) -> dict[str, Fi
         "All members by their hyperparameters; the best are dark.": parallel_coordinates(found),
         f"{found.metric} on what validates while learning: all members, and the best {SHOWN}.": curves(found),
     }
-    if _say_shares(found.log, _first_scores(found.log)):
+    if _determine_shares(found.log, _first_scores(found.log)):
         with contextlib.suppress(ImportError):
             drawn["Importance: shares of the scores' variance, by functional ANOVA."] = importance(found)
     if confirmed is not None:
@@ -117,7 +117,7 @@ def shares_of(log: Log) -> dict[str, float]:
       ValueError: no more members were measured than hyperparameters are searched, or all scores are alike.
     """
     tried = _first_scores(log)
-    if not _say_shares(log, tried):
+    if not _determine_shares(log, tried):
         differ = len({score for _, score in tried})
         raise ValueError(
             f"shares_of: expected scores of more members than the {len(searched(log.space))} hyperparameters that are "
@@ -133,7 +133,7 @@ def _first_scores(log: Log) -> list[tuple[Values, float]]:
     return [(log.begun(i), score) for i in log.steps() if np.isfinite(score := log.score(i, first))]
 
 
-def _say_shares(log: Log, tried: list[tuple[Values, float]]) -> bool:
+def _determine_shares(log: Log, tried: list[tuple[Values, float]]) -> bool:
     """Whether importances follow: of more members than hyperparameters, with scores that differ."""
     return len(tried) > len(searched(log.space)) and len({score for _, score in tried}) > 1
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal, primitives
 
-from jnn.inspect._bodies import scan_sizes
+from jnn.inspect._bodies import loop_parts
 from jnn.inspect.nonfinite._causes import Given, Scope, Value, apply
 from jnn.inspect.nonfinite._finding import finite
 
@@ -75,7 +75,7 @@ def _cond(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
 def _while(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
     """Iterations for as long as the condition holds."""
     condition, body = eqn.params["cond_jaxpr"], eqn.params["body_jaxpr"]
-    asked, kept, carry = _split(inputs, eqn.params["cond_nconsts"], eqn.params["body_nconsts"])
+    asked, kept, carry = loop_parts(eqn, inputs)
     asking, within = scope.inside(eqn, condition), scope.inside(eqn, body)
     turns = itertools.count()
     while call(condition, [*asked, *carry], asking)[0].array:
@@ -88,7 +88,7 @@ def _scan(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
     length, body = eqn.params["length"], eqn.params["jaxpr"]
     if length == 0:
         return apply(eqn, inputs, scope)
-    kept, carry, rows = _split(inputs, *scan_sizes(eqn.params))
+    kept, carry, rows = loop_parts(eqn, inputs)
     within = scope.inside(eqn, body)
     made: list[list[Value]] = [[]] * length
     for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
@@ -96,12 +96,6 @@ def _scan(eqn: Any, inputs: Sequence[Value], scope: Scope) -> list[Value]:
         out = call(body, [*kept, *carry, *row], within.turn(f"scan iteration {i} of {length}"))
         carry, made[i] = out[: len(carry)], out[len(carry) :]
     return [*carry, *(_stack(column) for column in zip(*made, strict=True))]
-
-
-def _split(values: Sequence[Value], *sizes: int) -> list[list[Value]]:
-    """Pieces of these sizes, and the rest."""
-    ends = list(itertools.accumulate(sizes, initial=0))
-    return [*(list(values[a:b]) for a, b in itertools.pairwise(ends)), list(values[ends[-1] :])]
 
 
 def _row(value: Value, i: int) -> Value:

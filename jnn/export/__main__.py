@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p = unflatten_dict(dict(read_safetensors(given.weights)), sep="/") if given.weights else {}
         f, inputs = function(given.function), input_specs(given.input)
         print(FORMATS[given.format](f, p, *inputs, path=given.output))
-    except (ValueError, ImportError, OSError) as error:
+    except (TypeError, ValueError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyError as error:
@@ -77,11 +77,20 @@ def input_specs(texts: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
       ValueError: one is none.
     """
     matches = [INPUT.fullmatch(text) for text in texts]
-    if None in matches:
-        raise ValueError(f"expected inputs such as float32[b,8,8,1], found {', '.join(texts)}.")
+    if strange := [text for text, match in zip(texts, matches, strict=True) if not match or not _is_dtype(match[1])]:
+        raise ValueError(f"expected inputs such as float32[b,8,8,1], found {strange[0]!r}.")
     scope = jax.export.SymbolicScope()
     shape = lambda axes: jax.export.symbolic_shape(axes, scope=scope)
     return [jax.ShapeDtypeStruct(shape(match[2]), match[1]) for match in matches if match]
+
+
+def _is_dtype(name: str) -> bool:
+    """Whether it is the name of a dtype."""
+    try:
+        jax.numpy.dtype(name)
+    except TypeError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

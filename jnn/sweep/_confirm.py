@@ -1,6 +1,7 @@
 """Whether a winner is more than luck: the best members once more, by seeds that had no part in choosing them.
 
-Laws: the test is looked at by the winner alone, and once; all that are compared have the same seeds.
+Laws: the test is looked at by the winner alone, and once; all that are compared have the same seeds, and none of them
+the same hyperparameters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from jnn import checks
 from jnn.sweep._found import Found, sign
-from jnn.sweep._space import Values, numbers_of
+from jnn.sweep._space import Values, numbers_of, structure_of
 
 RESAMPLES = 10_000
 
@@ -58,7 +59,7 @@ def confirm(
     Args:
       found: by a plan under which hyperparameters stay as they are.
       validation, test: arrays; the second is read once, at the end.
-      top: how many of the best.
+      top: how many of the best; of members that differ by their seeds alone (`Repeats`) the best stands for all.
       seeds: of each; `first_seed` is the first, and no member of the search has one of them.
 
     Returns:
@@ -70,7 +71,7 @@ def confirm(
     """
     checks.count("confirm", "top", top)
     checks.count("confirm", "seeds", seeds)
-    if not (numbers := found.ranking()[:top]):
+    if not (numbers := distinct(found)[:top]):
         raise ValueError("confirm: every member of the search broke down. Give a space with lower rates.")
     values, own = [found.values(number) for number in numbers], list(range(first_seed, first_seed + seeds))
     if taken := {int(seed) for group in found.store.groups.values() for seed in group.members.seed} & {*own}:
@@ -84,6 +85,16 @@ def confirm(
     sweep, members = runs[winner]
     tested = sweep.evaluate(members, test)[found.metric]
     return Confirmation(numbers, values, scores, winner, confidence(less, winner), found.value(numbers[0]), tested)
+
+
+def distinct(found: Found) -> list[int]:
+    """The ranking, without members whose hyperparameters are those of a better one."""
+    space = found.log.space
+    first: dict[Any, int] = {}
+    for number in found.ranking():
+        values = found.values(number)
+        first.setdefault(tuple((numbers_of(space, values) | structure_of(space, values)).items()), number)
+    return [*first.values()]
 
 
 def confidence(scores: np.ndarray, winner: int) -> float:

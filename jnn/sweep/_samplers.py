@@ -124,7 +124,10 @@ class GridSampler:
         """
         self.asked += n
         if self.asked > len(self.points):
-            raise ValueError(f"GridSampler: {self.asked} points were asked for, and the grid has {len(self.points)}.")
+            raise ValueError(
+                f"GridSampler: {self.asked} points were asked for, and the grid has {len(self.points)}. Give the plan "
+                "no more members, in all its brackets, or the grid more points."
+            )
         return self.points[self.asked - n : self.asked]
 
     def tell(self, number: int, score: float, step: int, final: bool) -> None:

@@ -135,6 +135,8 @@ class Structure(Choice):
 class Repeats(Choice):
     """Repeats: so many runs by the same hyperparameters, which differ by their seeds alone; no program takes it.
 
+    For a `GridSampler`: one that draws each point by itself gives each run hyperparameters of its own.
+
     Raises:
       ValueError: fewer than 1.
 

@@ -14,6 +14,10 @@ from jnn.export.__main__ import main
 torch = pytest.importorskip("torch")
 
 
+def plain(p, x):
+    return x @ p["fc0"]["w"]
+
+
 @pytest.fixture
 def weights(tmp_path):
     p = jnn.init(jnn.models.mlp_spec((4, 8, 2)), jax.random.key(0))
@@ -37,10 +41,14 @@ def test_a_model_leaves_by_its_name_and_weights(tmp_path, weights, capsys):
         ("jnn.nowhere.mlp", "float32[b,4]", "No module named 'jnn.nowhere'"),
         ("jnn.models.mlp", "b,4", "expected inputs such as float32[b,8,8,1]"),
         ("jnn.models.mlp", "float32[b,5]", "linear"),
+        ("jnn.models.mlp", "float23[b,4]", "expected inputs such as float32[b,8,8,1], found 'float23[b,4]'"),
+        (f"{__name__}:plain", "float32[b,5]", "dot_general requires contracting dimensions"),
+        (f"{__name__}:plain", "float32[b,4] float32[b,4]", "takes 2 positional arguments but 3 were given"),
     ],
 )
 def test_what_cannot_be_written_is_one_line(function, shape, message, tmp_path, weights, capsys):
-    given = [function, "--weights", weights[1], "--input", shape, "--output", str(tmp_path / "model.py")]
+    inputs = [word for one in shape.split() for word in ("--input", one)]
+    given = [function, "--weights", weights[1], *inputs, "--output", str(tmp_path / "model.py")]
     assert main(["torch", *given]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ")

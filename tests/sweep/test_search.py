@@ -178,6 +178,15 @@ def test_the_best_once_more():
     assert once_more.first == done.value(once_more.numbers[0]) == max(map(done.value, done.ranking()))
 
 
+def test_of_runs_by_the_same_hyperparameters_the_best_is_one_of_the_best():
+    space = {"learning_rate": LogUniform(1e-3, 1e-1), "run": Repeats(2)}
+    plan = SuccessiveHalving(members=4, rungs=(1,))
+    done = found(plan, space=space, sampler=GridSampler(space, points=2))
+    once_more = confirm(done, small.arrays(40, 1), small.arrays(40, 2), top=4, seeds=2)
+    assert once_more.numbers[0] == done.ranking()[0]
+    assert sorted(values["learning_rate"] for values in once_more.values) == [1e-3, 1e-1]
+
+
 def test_samplers_cover_the_space():
     space = small.SPACE | {"width": Structure(4, 8)}
     for sampler in (RandomSampler(space, seed=0), SobolSampler(space, seed=0)):
@@ -190,7 +199,7 @@ def test_samplers_cover_the_space():
         assert points[3:] == type(sampler)(space, seed=0).ask(64)[3:]
     grid = GridSampler(space, points=3).ask(36)
     assert len({tuple(point.values()) for point in grid}) == 36
-    with pytest.raises(ValueError, match="37 points were asked for, and the grid has 36"):
+    with pytest.raises(ValueError, match=r"37 points were asked for, and the grid has 36\. Give"):
         GridSampler(space, points=3).ask(37)
 
 

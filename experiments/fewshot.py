@@ -16,7 +16,9 @@ Training  Adam, cosine from 2e-3 to 0, an episode a step, 20 ways, 1 shot, 3 que
 Run       python -m experiments.fewshot [--background small2] [--methods maml] [--leave-out 0]
 Measured  one seed; error on the 20 published runs and accuracy on 5-way 1-shot episodes of the validation alphabets:
           prototypical 0.305, 0.810; matching 0.368, 0.740; MAML 0.458, 0.684; Siamese 0.618, 0.644. One CPU core, five
-          and a half minutes for the four.
+          and a half minutes for the four. Each alphabet left out in turn (`--methods prototypical --leave-out 0` to 7,
+          half a minute each): 5-way 1-shot within it 0.833 in the mean, from 0.595 (Balinese) to 0.934 (Korean);
+          seven alphabets that trained take the 20 runs' error to 0.292 (0.255 to 0.308).
 """
 
 from __future__ import annotations

@@ -118,6 +118,20 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex(axis):
     np.testing.assert_allclose(A.sparsemax(x + 1024, axis), A.sparsemax(x, axis), atol=1e-3)
 
 
+@pytest.mark.parametrize("axis", [-1, 0, (0, 2)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_softmax_has_jax_own_derivatives_of_both_orders(axis, masked):
+    x, direction = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    where = np.random.default_rng(1).random(x.shape) < 0.7 if masked else None
+    slope = lambda f: jax.grad(lambda x: jnp.sum(f(x, axis=axis, where=where) ** 2 * direction))
+    both = lambda f, x: jax.jvp(slope(f), (x,), (direction,))
+    for ours, theirs in zip(jax.jit(both, static_argnums=0)(A.softmax, x), both(jax.nn.softmax, x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    if masked:
+        hidden = np.where(where, x, np.nan)
+        np.testing.assert_allclose(slope(A.softmax)(hidden), slope(jax.nn.softmax)(x), rtol=1e-4, atol=1e-6)
+
+
 def test_sparse_plus_and_sparse_sigmoid_are_each_others_slope():
     x = jnp.linspace(-3, 3, 31)
     np.testing.assert_allclose(jax.vmap(jax.grad(A.sparse_plus))(x), A.sparse_sigmoid(x), atol=1e-6)

@@ -80,4 +80,4 @@ def gumbel_softmax(
     noise = 0.0 if key is None else jax.random.gumbel(key, z.shape, z.dtype)
     z = z + noise
     z = z - jax.lax.stop_gradient(jnp.max(z, axis=axis, keepdims=True))  # so that large logits do not overflow below
-    return jax.nn.softmax(z / temperature, axis=axis).astype(x.dtype)
+    return softmax(z / temperature, axis=axis).astype(x.dtype)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.activations import softmax
 from jnn.initializers import Init, glorot_uniform
 from jnn.param import Param, Spec
 from jnn.precision import narrow, wide
@@ -92,5 +93,5 @@ def capsules(p: dict[str, jax.Array], x: jax.Array, *, iterations: int = 3) -> j
     logits = jnp.zeros((), votes.dtype)
     for _ in range(iterations - 1):
         logits = logits + jnp.einsum("...iok,...ok->...io", votes, said)
-        said = squash(jnp.einsum("...io,...iok->...ok", jax.nn.softmax(logits), votes))
+        said = squash(jnp.einsum("...io,...iok->...ok", softmax(logits), votes))
     return said.astype(x.dtype)

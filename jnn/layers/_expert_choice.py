@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
-from jnn.activations import gelu
+from jnn.activations import gelu, softmax
 from jnn.layers._expert_routing import Routing
 from jnn.layers._mixture_of_experts import Activation
 from jnn.param import Params
@@ -87,7 +87,7 @@ def expert_choice(
         raise ValueError(f"expert_choice: expected a capacity in 1..{x.shape[-2]} tokens, found {capacity}.")
     exact = wide_dtype(x)
     logits = jnp.tensordot(x.astype(exact), p["router"]["w"].astype(exact), 1, precision="highest")
-    scores = jax.nn.softmax(logits)
+    scores = softmax(logits)
     each = jnp.swapaxes(scores, -1, -2)
     taken = jnp.argsort(each, -1, descending=True)[..., :capacity]  # (..., e, c)
     weights = jnp.take_along_axis(each, taken, -1)

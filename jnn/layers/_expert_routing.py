@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.activations import softmax
 from jnn.param import Params
 from jnn.precision import wide_dtype
 
@@ -52,7 +53,7 @@ def route(p: Params, x: jax.Array, *, top: int, normalized: bool | None = None) 
     which = jnp.argsort(logits, -1, descending=True)[..., :top]
     best = jnp.take_along_axis(logits, which, -1)
     in_proportion = top > 1 if normalized is None else normalized
-    weights = jax.nn.softmax(best) if in_proportion else jnp.exp(best - jax.nn.logsumexp(logits, -1, keepdims=True))
+    weights = softmax(best) if in_proportion else jnp.exp(best - jax.nn.logsumexp(logits, -1, keepdims=True))
     return Routing(logits, which, weights)
 
 
@@ -91,7 +92,7 @@ def load_balance(routing: Routing, weights: jax.Array | None = None) -> jax.Arra
     counted = jnp.ones(len(picked)) if weights is None else _each_token(weights, routing.logits.shape[:-1])
     total = counted.sum()
     share = counted @ picked / (jnp.where(total == 0, 1, total) * top)
-    return e * jax.nn.softmax(routing.logits) @ share
+    return e * softmax(routing.logits) @ share
 
 
 def _each_token(weights: jax.Array, tokens: tuple[int, ...]) -> jax.Array:

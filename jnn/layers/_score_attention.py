@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jnn import checks
+from jnn.activations import softmax
 from jnn.initializers import Init, glorot_uniform
 from jnn.layers._linear import linear, linear_spec
 from jnn.layers._masks import check_mask
@@ -149,7 +150,7 @@ def mean_of_keys(layer: str, scores: jax.Array, keys: jax.Array, mask: jax.Array
     """Means of keys (..., s, d) by the softmax of scores (..., t, s), and the weights."""
     exact = wide(scores)
     if mask is None:
-        weights = jax.nn.softmax(exact)
+        weights = softmax(exact)
     else:
         check_mask(layer, mask, scores.shape)
         mask = jnp.broadcast_to(mask.reshape((1,) * (scores.ndim - mask.ndim) + mask.shape), scores.shape)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn import checks
+from jnn.activations import softmax
 from jnn.layers._dropout import dropout
 
 Bias = Callable[[jax.Array, jax.Array], jax.Array]  # positions (t,) and (s,) -> (h, t, s); such as `alibi`'s
@@ -43,10 +44,10 @@ class Scores(NamedTuple):
     def softmax(self, scores: jax.Array) -> jax.Array:
         """Softmax of (..., g, h / g, t, s) with the sinks beside; what goes to them is lost."""
         if self.sinks is None:
-            return jax.nn.softmax(scores)
+            return softmax(scores)
         g, r = scores.shape[-4:-2]
         sinks = self.sinks.astype(scores.dtype).reshape(*(1,) * (scores.ndim - 4), g, r, 1, 1)
-        return jax.nn.softmax(jnp.concatenate([scores, jnp.broadcast_to(sinks, (*scores.shape[:-1], 1))], -1))[..., :-1]
+        return softmax(jnp.concatenate([scores, jnp.broadcast_to(sinks, (*scores.shape[:-1], 1))], -1))[..., :-1]
 
     def dropped(self, weights: jax.Array) -> jax.Array:
         """Dropout of the weights."""
@@ -84,7 +85,7 @@ def by_group(bias: jax.Array, g: int, ndim: int) -> jax.Array:
 
 
 def masked_softmax(
-    scores: jax.Array, mask: jax.Array, softmax: Callable[[jax.Array], jax.Array] = jax.nn.softmax
+    scores: jax.Array, mask: jax.Array, softmax: Callable[[jax.Array], jax.Array] = softmax
 ) -> jax.Array:
     """Softmax of what the mask, of as many axes, shows; zeros in a row in which nothing is visible."""
     # -inf lies below any score; a row of it alone is zeros instead, and stays finite

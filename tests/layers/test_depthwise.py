@@ -74,6 +74,19 @@ def test_formulations_agree_and_are_conv_with_groups():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, other)
 
 
+@pytest.mark.parametrize("spatial", [(8, 3), (3, 17), (1, 9), (24,)])
+def test_places_and_taps_beyond_one_reduction_are_summed(spatial):
+    """Gradients by filters are sums of runs of places, what is left behind them, and of a few taps at once."""
+    size = (4, 3)[: len(spatial)]
+    p = init(depthwise_conv_spec(3, size), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, *spatial, 3))
+    run = lambda: jax.jit(jax.grad(lambda p: jnp.sum(depthwise_conv(p, x) ** 3)))(p)
+    here = run()
+    with backend.target("tpu"):
+        there = run()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, there)
+
+
 def _dot(a, b):
     return sum(map(jnp.vdot, jax.tree.leaves(a), jax.tree.leaves(b)))
 

@@ -3,11 +3,13 @@
 Network(stages, ...)                    a classifier as stages, and how coarsely its images are looked at
 methods(network) -> {name: map}         (params, x, target, key) -> (y, x), each compiled once for a batch
 faithfulness(network) -> function       (params, x, target, relevance) -> areas under the two curves
+tcav(stages, ...)                       how many images of each class have more of it with more of a concept
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -116,6 +118,28 @@ def sanity(method: Callable, x: jax.Array, target: np.ndarray, p: Any, cascade: 
     """The rank correlation of a method's maps, without their signs, with those of each of a cascade."""
     keys = jax.random.split(jax.random.key(seed), len(x))
     return explain.sanity_check(lambda p: jnp.abs(method(p, x, jnp.asarray(target), keys)), p, cascade)
+
+
+def tcav(
+    stages: list[Stage], maps: int, x: np.ndarray, y: np.ndarray, *, shown: np.ndarray, others: np.ndarray
+) -> np.ndarray:
+    """TCAV (vectors, classes): the share of each class's images x whose own score grows along a vector of a concept.
+
+    Vectors are of the activations in front of the last `maps` stages, one for each of `shown` (vectors, n, ...), images
+    of the concept, against those of `others`.
+    """
+    behind, head = stages[:-maps], stages[-maps:]
+    activations = jax.vmap(partial(apply_stages, behind))
+    h = jax.jit(activations)(x)
+
+    @jax.vmap
+    def slopes(shown, others):
+        vector = explain.concept_vector(activations(shown), activations(others))
+        score = lambda y: lambda h: apply_stages(head, h)[y]
+        return jax.vmap(lambda h, y: explain.concept_sensitivity(score(y), h, vector))(h, jnp.asarray(y))
+
+    found = np.asarray(jax.jit(slopes)(shown, others))
+    return np.stack([(found[:, y == label] > 0).mean(1) for label in np.unique(y)], 1)
 
 
 def cnn_stages(p: dict, activation: Callable[[jax.Array], jax.Array]) -> list[Stage]:

@@ -34,14 +34,13 @@ from matplotlib.figure import Figure
 
 import jnn
 from experiments import datasets, heatmaps
-from experiments.attributions import Network, cnn_stages, explained, methods, sanity
+from experiments.attributions import Network, cnn_stages, explained, methods, sanity, tcav
 from experiments.efficientnet import label, lite0, lite0_stages, photographs
 from experiments.harness import Outcome, launch
 from experiments.options import Common
 from experiments.training import classified, evaluate, named, train
 from jnn import explain
 from jnn.data import Batches, in_order, random_crop
-from jnn.explain import apply_stages
 from jnn.models import cnn, cnn_spec, mlp, mlp_spec
 from jnn.train import LossOutput
 
@@ -193,25 +192,12 @@ def fitted(config: Config, name: str, spec, loss, data: datasets.Data):
 
 def concept(config: Config, p: Any, data: datasets.Data, *, n: int = 50, vectors: int = 10) -> dict[str, np.ndarray]:
     """TCAV (vectors, 10) of a bar across the top, and of no concept: digits against other digits."""
-    stages = cnn_stages(p, jax.nn.relu)
-    behind = jax.jit(jax.vmap(partial(apply_stages, stages[:-5])))
     rows = np.random.default_rng(config.seed).integers(0, len(data.train["y"]), (vectors, 2, n))
     digits, others = np.moveaxis(data.train["x"][rows], 1, 0)
     barred = digits.copy()
     barred[..., :2, 1:7, :] = 1.0
-    h, y = behind(data.test["x"]), data.test["y"]
-
-    @jax.vmap
-    def slopes(concept, others):
-        vector = explain.concept_vector(jax.vmap(partial(apply_stages, stages[:-5]))(concept), behind(others))
-        head = lambda y: lambda h: apply_stages(stages[-5:], h)[y]
-        return jax.vmap(lambda h, y: explain.concept_sensitivity(head(y), h, vector))(h, jnp.asarray(y))
-
-    share = lambda found: np.stack([(found[:, y == label] > 0).mean(1) for label in range(10)], 1)
-    return {
-        "bar": share(np.asarray(jax.jit(slopes)(barred, others))),
-        "none": share(np.asarray(jax.jit(slopes)(digits, others))),
-    }
+    share = partial(tcav, cnn_stages(p, jax.nn.relu), 5, data.test["x"], data.test["y"], others=others)
+    return {"bar": share(shown=barred), "none": share(shown=digits)}
 
 
 if __name__ == "__main__":

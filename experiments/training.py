@@ -91,7 +91,8 @@ def train(
       spec: of the parameters.
       loss, optimizer, options: as `make_step` takes them.
       batches: whole ones, whatever the number of processes.
-      every: updates between two rows of the history, brought to a multiple of those of a call.
+      every: updates between two rows of the history, brought to a multiple of those of a call; where `config.steps` are
+        fewer, as in a shortened run, half of these.
       validation: batches that a row's validation is measured on; none for none.
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
@@ -176,7 +177,7 @@ def _fit(
             state,
             batches,
             steps=config.steps,
-            every=max(1, every // calls) * calls,
+            every=max(1, (every if every <= config.steps else config.steps // 2) // calls) * calls,
             evaluate=Evaluation(measure, ledger=Ledger(folder)),
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints", save_seconds=config.save_seconds)),
             recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),

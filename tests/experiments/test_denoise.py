@@ -53,10 +53,10 @@ def test_a_network_that_finds_nothing_leaves_the_noise():
 
 @pytest.mark.slow
 def test_a_shortened_run_takes_noise_away(tmp_path, real):
-    outcome = denoise.experiment(denoise.Config(workdir=str(tmp_path), steps=150))
+    outcome = denoise.experiment(denoise.Config(workdir=str(tmp_path), steps=400))
     found = outcome.metrics
-    assert outcome.history[-1]["train/loss"] < 0.7 * outcome.history[0]["train/loss"] < 0.7
-    assert found["test_network_psnr"] > found["test_noisy_psnr"] + 3
+    assert outcome.history[-1]["train/loss"] < 0.5 * outcome.history[0]["train/loss"] < 0.5
+    assert found["test_network_psnr"] > found["test_noisy_psnr"] + 5
     assert found["test_filter_psnr"] > found["test_noisy_psnr"] + 5
     assert found["test_network_ssim"] > found["test_noisy_ssim"]
     for draw in outcome.figures.values():

@@ -117,14 +117,16 @@ def test_a_runs_queries_stand_in_the_order_of_its_classes(data_dir):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_real_characters_are_told_apart_better_than_by_chance(tmp_path, method):
+@pytest.mark.parametrize(
+    ("method", "least"), [("prototypical", 0.4), ("matching", 0.4), ("siamese", 0.25), ("maml", 0.3)]
+)
+def test_real_characters_are_told_apart_better_than_by_chance(tmp_path, method, least):
     needs("omniglot")
-    config = fewshot.Config(workdir=str(tmp_path), methods=(method,), steps=60, batch_size=8, ways=5, filters=8)
+    config = fewshot.Config(workdir=str(tmp_path), methods=(method,), steps=200, batch_size=8, ways=5, filters=8)
     outcome = fewshot.experiment(config)
     losses = [row[f"train/loss_{method}"] for row in outcome.history]
     assert losses[-1] < losses[0]
-    assert outcome.metrics[f"five_way_accuracy_{method}"] > 0.23  # by chance 0.2
+    assert outcome.metrics[f"five_way_accuracy_{method}"] > least  # by chance 0.2
 
 
 @pytest.mark.slow

@@ -119,11 +119,19 @@ def test_tensorboard_and_a_page_are_options(tmp_path, capsys, whole):
     assert result["params_digest"] == whole.result["params_digest"]
 
 
-def test_rows_are_of_whole_calls_whatever_the_steps(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("steps", "every", "calls", "expected"),
+    [
+        (50, 25, 10, [20, 40, 50]),  # rows are of whole calls, whatever the steps
+        (20, 100, 1, [10, 20]),  # a shortened run shows that it learns
+        (20, 20, 1, [20]),
+    ],
+)
+def test_rows_of_the_history(tmp_path, capsys, steps, every, calls, expected):
     def called(config):
         batches = Batches(tiny.arrays(), 8, seed=0)
-        wanted = {"every": 25, "steps_per_call": 10}
+        wanted = {"every": every, "steps_per_call": calls}
         state, history = training.train(config, tiny.SPEC, tiny.loss, tiny.OPTIMIZER, batches, **wanted)
         return Outcome(state.params, {"steps": [row["step"] for row in history]})
 
-    assert run(capsys, tmp_path, "--steps", "50", experiment=called)[2]["steps"] == [20, 40, 50]
+    assert run(capsys, tmp_path, "--steps", str(steps), experiment=called)[2]["steps"] == expected

@@ -9,10 +9,10 @@ import jnn
 from experiments import capsules, datasets
 from experiments.capsules import Config
 from jnn.train import Context
-from tests.experiments.shortened import flown, resumed
+from tests.experiments.shortened import flown, learned, resumed
 from tests.needed_data import needs
 
-SHORT = ["--steps", "100", "--width", "8", "--maps", "2"]
+SHORT = ["--steps", "8", "--width", "4", "--maps", "1"]
 
 
 def digits(n=12):
@@ -61,8 +61,7 @@ def test_both_networks_have_a_loss_and_as_many_parameters(made, task):
 @pytest.mark.slow
 def test_a_short_run_learns_goes_on_and_is_planned(tmp_path):
     needs("mnist")
-    config = Config(workdir=str(tmp_path / "run"), steps=200, width=8, maps=2)
-    metrics = capsules.experiment(config).metrics
+    metrics = learned("experiments.capsules", tmp_path, ["--steps", "200", "--width", "8", "--maps", "2"])
     assert metrics["capsules_accuracy"] > 0.8
     assert metrics["cnn_accuracy"] > 0.8
     resumed("experiments.capsules", tmp_path, SHORT)

@@ -14,7 +14,6 @@ from tests.experiments.test_kills import check
 from tests.needed_data import needs
 
 TINY = {"filters": 4, "groups": 2, "ways": 3, "queries": 1, "batch_size": 8, "steps": 2}
-METHODS = list(fewshot.METHODS)
 
 
 @pytest.fixture(scope="module")

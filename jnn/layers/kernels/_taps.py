@@ -98,13 +98,12 @@ def _filters(x: jax.Array, g: jax.Array, *, slide: _Slide) -> jax.Array:
 def _summed(products: list[jax.Array], axis: int) -> jax.Array:
     """(k, c): each of k arrays (b, *out, c) summed over all but the channels, `PLACES` along this axis at a time."""
     n = products[0].shape[axis]
-    if not isinstance(n, int):
-        return _summed_runs(products, axis, n)  # a size that is symbolic, and may be less than a run's
-    rest = n % PLACES
+    if not isinstance(n, int) or n < PLACES:
+        return _summed_runs(products, axis, n)  # of a size that is symbolic, or less than one run
     cut = lambda start, stop: [jax.lax.slice_in_dim(a, start, stop, axis=axis) for a in products]
-    runs = [(cut(0, n - rest), PLACES)] if n > rest else []
-    runs += [(cut(n - rest, n), rest)] if rest else []
-    return sum(_summed_runs(parts, axis, places) for parts, places in runs)
+    whole = n - n % PLACES
+    total = _summed_runs(cut(0, whole), axis, PLACES)
+    return total if whole == n else total + _summed_runs(cut(whole, n), axis, n - whole)
 
 
 def _summed_runs(products: list[jax.Array], axis: int, places: int) -> jax.Array:

@@ -3,7 +3,7 @@
 Network(stages, ...)                    a classifier as stages, and how coarsely its images are looked at
 methods(network) -> {name: map}         (params, x, target, key) -> (y, x), each compiled once for a batch
 faithfulness(network) -> function       (params, x, target, relevance) -> areas under the two curves
-tcav(stages, ...)                       how many images of each class have more of it with more of a concept
+tcav(stages, maps, x, y, ...)           of each class's images, the share whose score grows with a concept
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ Run       python -m experiments.capsules [--task overlap --width 32 --maps 4 --s
 Measured  plain, one seed: 0.9912 of the test digits, and 0.9906 by the convolutional network; 705,728 and 704,872
           parameters. 24 minutes of processor time on a busy machine, 20 of them the capsules'. overlap, as above, one
           seed: both digits are found in 0.642 of the images, and in 0.540 by a CNN of as many parameters; 10 minutes.
-          affine, the same way: 0.927 of the digits, and 0.924 by the CNN (standard error 0.003); 16 minutes. With the
-          default width and 1.8 million parameters each (`--task affine --steps 1500`), the CNN is ahead: 0.930, 0.937.
+          affine, the same way: 0.927 of the digits, and 0.924 by the CNN (standard error 0.003); 16 minutes. At the
+          default width (`--task affine --steps 1500`), 1.8 million parameters each, the CNN is ahead, 0.937 to 0.930.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ Run       python -m experiments.fewshot [--background small2] [--methods maml] [
 Measured  one seed; error on the 20 published runs and accuracy on 5-way 1-shot episodes of the validation alphabets:
           prototypical 0.305, 0.810; matching 0.368, 0.740; MAML 0.458, 0.684; Siamese 0.618, 0.644. One CPU core, five
           and a half minutes for the four. Each alphabet left out in turn (`--methods prototypical --leave-out 0` to 7,
-          half a minute each): 5-way 1-shot within it 0.833 in the mean, from 0.595 (Balinese) to 0.934 (Korean);
-          seven alphabets that trained take the 20 runs' error to 0.292 (0.255 to 0.308).
+          half a minute each): 5-way 1-shot accuracy within it 0.833 in the mean, from 0.595 (Balinese) to 0.934
+          (Korean); by the seven others the error on the 20 runs is 0.292 in the mean (0.255 to 0.308).
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ def train(
       spec: of the parameters.
       loss, optimizer, options: as `make_step` takes them.
       batches: whole ones, whatever the number of processes.
-      every: updates between two rows of the history, brought to a multiple of those of a call; where `config.steps` are
-        fewer, as in a shortened run, half of these.
+      every: updates between two rows of the history, brought to a multiple of those of a call; where the run has fewer,
+        as a shortened one has, half of its steps.
       validation: batches that a row's validation is measured on; none for none.
       steps_per_call: as in `make_step`.
       name: of a folder below the run's, where an experiment trains several networks.
@@ -177,7 +177,7 @@ def _fit(
             state,
             batches,
             steps=config.steps,
-            every=max(1, (every if every <= config.steps else config.steps // 2) // calls) * calls,
+            every=_interval(every, config.steps, calls),
             evaluate=Evaluation(measure, ledger=Ledger(folder)),
             checkpoints=stack.enter_context(Checkpoints(folder / "checkpoints", save_seconds=config.save_seconds)),
             recovery=Recovery(capsules=folder / "capsules", run=name, command=shlex.join([*sys.orig_argv, "--replay"])),
@@ -185,6 +185,11 @@ def _fit(
             log=_log(config, folder, name or "train", stack, **_costs(config, step, state, batches, calls)),
         )
     return parallel.local(state), history
+
+
+def _interval(every: int, steps: int, calls: int) -> int:
+    """Updates between two rows of the history, in whole calls; half of a run that would be over before the first."""
+    return max(1, (every if every <= steps else steps // 2) // calls) * calls
 
 
 def _replay(path: str, name: str, step: Callable, state: TrainState) -> TrainState:

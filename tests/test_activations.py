@@ -120,7 +120,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex(axis):
 
 @pytest.mark.parametrize("axis", [-1, 0, (0, 2)])
 @pytest.mark.parametrize("masked", [False, True])
-def test_softmax_has_jax_own_derivatives_of_both_orders(axis, masked):
+def test_softmax_has_the_derivatives_of_jax_of_both_orders(axis, masked):
     x, direction = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
     where = np.random.default_rng(1).random(x.shape) < 0.7 if masked else None
     slope = lambda f: jax.grad(lambda x: jnp.sum(f(x, axis=axis, where=where) ** 2 * direction))

@@ -16,7 +16,8 @@ ROOT = Path(jnn.__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PAGES = "\n".join(path.read_text() for path in (ROOT / "docs" / "api").glob("*.md"))
 REFERENCE = re.findall(r"^::: (jnn[\w.]*)", PAGES, re.MULTILINE)
-WITHIN = {"jnn.layers.kernels"}  # what backends run instead of a layer: the layer is what is public
+# what backends run instead of a layer, and what raises the errors of one: the layer is what is public
+WITHIN = {"jnn.layers.kernels", "jnn.checks"}
 DOORS = sorted({".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "jnn").rglob("__init__.py")} - WITHIN)
 
 

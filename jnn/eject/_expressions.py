@@ -29,8 +29,8 @@ HANDED_ON = {
 CONSTANT: dict[Symbol, Any] = {
     Symbol("jnn.axes", "free_axes"): (),
     Symbol("jnn.axes", "in_force"): None,
-    Symbol("jnn.checks", "is_factored"): False,
-    Symbol("jnn.checks", "is_quantized"): False,
+    Symbol("jnn.checks._weights", "is_factored"): False,
+    Symbol("jnn.checks._weights", "is_quantized"): False,
 }
 CHOOSE, PLATFORM = Symbol("jnn.backend", "choose"), Symbol("jnn.backend", "platform")
 

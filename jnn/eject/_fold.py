@@ -84,7 +84,7 @@ class Folder(ExpressionFolder):
         if symbol is None or not is_ours(symbol):
             return False
         returns = getattr(self.define(symbol), "returns", None)
-        return symbol.module == "jnn.checks" or (isinstance(returns, ast.Constant) and returns.value is None)
+        return symbol.module.startswith("jnn.checks.") or (isinstance(returns, ast.Constant) and returns.value is None)
 
 
 def negated(test: ast.expr) -> ast.expr:

@@ -16,7 +16,7 @@ import numpy as np
 from jnn import checks
 from jnn.cached_model import CachedModel
 from jnn.generation._checks import check_end, check_text
-from jnn.generation._decode import Allow, allowed_by, prefill, read
+from jnn.generation._decode import Allow, Text, allowed_by, prefill, read
 from jnn.param import Params
 
 
@@ -109,15 +109,6 @@ def _search(
     rows, t = prompt.shape
     text, _ = prefill(p, prompt, None, model=model, size=size)
     axes = row_axes(model, p, size)
-    tokens = jnp.repeat(text.tokens[:, None], beams, 1)
-    worst = jnp.full((rows, beams), -jnp.inf)
-    begun = _State(
-        drawn=jnp.zeros((), jnp.int32),
-        tokens=tokens,
-        sums=worst.at[:, 0].set(0),  # the others would be the same text
-        cache=pick(text.cache, axes, jnp.repeat(jnp.arange(rows), beams)),
-        best=Beams(tokens, jnp.full((rows, beams), t, jnp.int32), worst),
-    )
 
     def goes_on(state: _State) -> jax.Array:
         longest = jnp.where(penalty > 0, steps, state.drawn + 1)
@@ -125,32 +116,50 @@ def _search(
         return (state.drawn < steps) & (hope > state.best.scores[:, -1]).any()
 
     def one(state: _State) -> _State:
-        at = t + state.drawn
-        last = jax.lax.dynamic_slice_in_dim(state.tokens, at - 1, 1, 2).reshape(rows * beams, 1)
-        logits, cache = read(model, p, last, state.cache, None)
-        logs = jax.nn.log_softmax(logits[:, 0].astype(jnp.float32)).reshape(rows, beams, -1)
-        if allow is not None:
-            allowed = allowed_by(allow, state.tokens, jnp.broadcast_to(at, (rows, beams)), logs)
-            logs = jnp.where(allowed, logs, -jnp.inf)
+        at, drawn = t + state.drawn, state.drawn + 1
+        logs, cache = _next_logs(p, state, at, model=model, allow=allow)
         sums, parent, token = _candidates(state.sums[..., None] + logs, max(2, 1 + len(end)) * beams)
         tokens = jnp.take_along_axis(state.tokens, parent[..., None], 1).at[:, :, at].set(token)
-        ends = (jnp.isin(token, jnp.array(end, jnp.int32)) if end else False) | (state.drawn + 1 == steps)
-        scores = sums / (state.drawn + 1).astype(jnp.float32) ** penalty
+        ends = (jnp.isin(token, jnp.array(end, jnp.int32)) if end else False) | (drawn == steps)
         counts = ends & (jnp.arange(sums.shape[1]) < beams)[None]  # what the beams would go on with
-        done = Beams(tokens, jnp.full(token.shape, at + 1), jnp.where(counts, scores, -jnp.inf))
+        scores = jnp.where(counts, sums / drawn.astype(jnp.float32) ** penalty, -jnp.inf)
+        best = _better(state.best, Beams(tokens, jnp.full(token.shape, at + 1), scores))
         sums, kept = jax.lax.top_k(jnp.where(ends, -jnp.inf, sums), beams)
         parents = jnp.take_along_axis(parent, kept, 1) + jnp.arange(rows)[:, None] * beams
-        return _State(
-            drawn=state.drawn + 1,
-            tokens=jnp.take_along_axis(tokens, kept[..., None], 1),
-            sums=sums,
-            cache=pick(cache, axes, parents.reshape(-1)),
-            best=_better(state.best, done),
-        )
+        tokens = jnp.take_along_axis(tokens, kept[..., None], 1)
+        return _State(drawn, tokens, sums, pick(cache, axes, parents.reshape(-1)), best)
 
-    best = jax.lax.while_loop(goes_on, one, begun).best
+    best = jax.lax.while_loop(goes_on, one, _begun(text, t, axes, beams)).best
     here = jax.lax.broadcasted_iota(jnp.int32, best.tokens.shape, 2) < best.lengths[..., None]
     return best._replace(tokens=jnp.where(here, best.tokens, end[0] if end else 0))
+
+
+def _begun(text: Text, t: int, axes: Any, beams: int) -> _State:
+    """Prompts of t tokens, each in all of its beams, of which the first alone counts: the others are the same text."""
+    rows, _ = text.tokens.shape
+    tokens = jnp.repeat(text.tokens[:, None], beams, 1)
+    worst = jnp.full((rows, beams), -jnp.inf)
+    return _State(
+        drawn=jnp.zeros((), jnp.int32),
+        tokens=tokens,
+        sums=worst.at[:, 0].set(0),
+        cache=pick(text.cache, axes, jnp.repeat(jnp.arange(rows), beams)),
+        best=Beams(tokens, jnp.full((rows, beams), t, jnp.int32), worst),
+    )
+
+
+def _next_logs(
+    p: Params, state: _State, at: jax.Array, *, model: CachedModel, allow: Allow | None
+) -> tuple[jax.Array, Any]:
+    """Log-probabilities (rows, beams, vocab) of the token at this place, -inf of those not allowed; and the cache."""
+    rows, beams, _ = state.tokens.shape
+    last = jax.lax.dynamic_slice_in_dim(state.tokens, at - 1, 1, 2).reshape(rows * beams, 1)
+    logits, cache = read(model, p, last, state.cache, None)
+    logs = jax.nn.log_softmax(logits[:, 0].astype(jnp.float32)).reshape(rows, beams, -1)
+    if allow is None:
+        return logs, cache
+    allowed = allowed_by(allow, state.tokens, jnp.broadcast_to(at, (rows, beams)), logs)
+    return jnp.where(allowed, logs, -jnp.inf), cache
 
 
 def _candidates(sums: jax.Array, many: int) -> tuple[jax.Array, jax.Array, jax.Array]:

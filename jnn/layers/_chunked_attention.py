@@ -76,12 +76,8 @@ def chunked_attention(
     with jax.named_scope("dot_product_attention"), flop_marks.pairs(meet, t * parts["at"].size):
         y, total = _online(weigh, whole, parts)
         if how.sinks is not None:
-            y = (
-                y
-                * jax.nn.sigmoid(total - how.sinks.astype(y.dtype).reshape(*(1,) * len(leading), g, h // g, 1))[
-                    ..., None
-                ]
-            )
+            sinks = how.sinks.astype(y.dtype).reshape(*(1,) * len(leading), g, h // g, 1)
+            y = y * jax.nn.sigmoid(total - sinks)[..., None]
     y = jnp.moveaxis(y.astype(q.dtype), -2, -4).reshape(q.shape)
     return checkpoint_name(y, "attended")  # for `jnn.remat`
 
@@ -101,45 +97,56 @@ def _laid_out(
     ndim, t, (s, g) = q.ndim - 1, q.shape[-2], k.shape[-3:-1]
     chunk = min(chunk, s)
     n = -(-s // chunk)
-    exact = wide_dtype(q)
     whole: dict[str, Any] = {"q": q * q.shape[-1] ** -0.5}
+    whole |= {name: x for name, x in (("cap", how.cap), ("rate", how.rate)) if isinstance(x, jax.Array)}
     parts: dict[str, Any] = {name: _cut(jnp.swapaxes(a, -3, -2), -2, n, chunk) for name, a in (("k", k), ("v", v))}
     parts["at"] = jnp.arange(n * chunk).reshape(n, chunk)
     if how.key is not None:
         parts["key"] = jax.vmap(jax.random.fold_in, (None, 0))(how.key, jnp.arange(n))
+    make_bias: Callable[..., jax.Array] | None = None
     paired: dict[str, jax.Array] = {}
     if mask is not None:
         paired["mask"] = by_group(mask[..., None, :, :] if mask.ndim > 2 else mask, g, ndim)
-    make_bias: Callable[..., jax.Array] | None = None
     if callable(how.bias):
         make_bias, whole["bias_of"] = jax.closure_convert(how.bias, jnp.arange(t), parts["at"][0])
     elif how.bias is not None:
         paired["bias"] = by_group(how.bias, g, ndim)
-    for name, a in paired.items():
-        if a.shape[-1] == 1:
-            whole[name] = a
-        else:
-            parts[name] = _cut(a, -1, n, chunk)
-    cap, rate = how.cap, how.rate
-    whole |= {"cap": cap} if isinstance(cap, jax.Array) else {}
-    whole |= {"rate": rate} if isinstance(rate, jax.Array) else {}
+    whole |= {name: a for name, a in paired.items() if a.shape[-1] == 1}
+    parts |= {name: _cut(a, -1, n, chunk) for name, a in paired.items() if a.shape[-1] != 1}
 
-    def weigh(whole: Any, part: Any) -> tuple[jax.Array, jax.Array | None]:
-        now = Scores(cap=whole.get("cap", cap), rate=whole.get("rate", rate), key=part.get("key"))
-        both = whole | part
-        scores = jnp.einsum("...grtk,...gck->...grtc", whole["q"], part["k"], preferred_element_type=exact)
-        scores = now.capped(scores)
-        if make_bias is not None:
-            bias = by_group(make_bias(jnp.arange(t), part["at"], *whole["bias_of"]), g, ndim)
-            scores = scores + bias.astype(exact)
-        elif "bias" in both:
-            scores = scores + both["bias"].astype(exact)
-        seen = visible(jnp.arange(t), part["at"], causal=causal, window=window) & (part["at"] < s)[None]
-        seen = seen.reshape((1,) * (scores.ndim - 2) + seen.shape)
-        scores = jnp.where(seen & both["mask"] if "mask" in both else seen, scores, -jnp.inf)
-        return scores, None if now.key is None else now.dropped(jnp.ones_like(scores))
+    def bias_of(both: Any) -> jax.Array | None:
+        if make_bias is None:
+            return both.get("bias")
+        return by_group(make_bias(jnp.arange(t), both["at"], *both["bias_of"]), g, ndim)
 
-    return weigh, whole, parts
+    def seen(at: jax.Array) -> jax.Array:
+        return visible(jnp.arange(t), at, causal=causal, window=window) & (at < s)[None]
+
+    return partial(_weigh, cap=how.cap, rate=how.rate, bias_of=bias_of, seen=seen), whole, parts
+
+
+def _weigh(
+    whole: Any,
+    part: Any,
+    *,
+    cap: Any,
+    rate: Any,
+    bias_of: Callable[[Any], jax.Array | None],
+    seen: Callable[[jax.Array], jax.Array],
+) -> tuple[jax.Array, jax.Array | None]:
+    """Scores of one chunk, -inf where nothing may be seen, and what dropout leaves of each; traced numbers of `whole`
+    come first."""
+    both = {"cap": cap, "rate": rate} | whole | part
+    how = Scores(cap=both["cap"], rate=both["rate"], key=both.get("key"))
+    exact = wide_dtype(both["q"])
+    scores = jnp.einsum("...grtk,...gck->...grtc", both["q"], both["k"], preferred_element_type=exact)
+    scores = how.capped(scores)
+    if (bias := bias_of(both)) is not None:
+        scores = scores + bias.astype(exact)
+    shown = seen(both["at"])
+    shown = shown.reshape((1,) * (scores.ndim - 2) + shown.shape)
+    scores = jnp.where(shown & both["mask"] if "mask" in both else shown, scores, -jnp.inf)
+    return scores, None if how.key is None else how.dropped(jnp.ones_like(scores))
 
 
 def _cut(a: jax.Array, axis: int, n: int, chunk: int) -> jax.Array:

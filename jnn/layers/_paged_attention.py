@@ -97,6 +97,34 @@ def paged_attention(
     """
     no_prefix("paged_attention", p)
     q, k, v = project("paged_attention", p, x, x, qk_norm)
+    _check_arguments(x, cache, lengths, window)
+    (pages, page), t = cache["k"].shape[:2], x.shape[-2]
+    order = jax.lax.broadcasted_iota(jnp.int32, (*x.shape[:-2], t), x.ndim - 2)
+    here = order < (t if lengths is None else lengths[..., None])
+    at = cache["next"][..., None] + order
+    if rotate is not None:
+        q, k = rotate(q, at), rotate(k, at)
+    slots = _slots(cache, at)
+    homeless = slots >= pages * page
+    kept = as_kept(cache, k=k, v=v)
+    pools = {name: _written(cache[name], jnp.where(here, slots, pages * page), new) for name, new in kept.items()}
+    grown = cache["next"] + (t if lengths is None else lengths.astype(jnp.int32))
+    own = jnp.repeat(cache["table"] >= 0, page, -1)  # the rest is others', or was
+    filled = own & (jax.lax.broadcasted_iota(jnp.int32, own.shape, own.ndim - 1) < grown[..., None])
+
+    def read(name: str) -> jax.Array:
+        parts = {part: pool[jnp.maximum(cache["table"], 0)] for part, pool in pools.items() if part.startswith(name)}
+        rows = {part: pool.reshape(*own.shape, *pool.shape[-2:]) for part, pool in parts.items()}
+        return jnp.where(filled[..., None, None], recalled(rows, name, q.dtype), 0)
+
+    ahead = at[..., None] - jax.lax.broadcasted_iota(jnp.int32, (*at.shape, own.shape[-1]), at.ndim)
+    mask = (ahead >= 0) & own[..., None, :]
+    mask = mask if window is None else mask & (ahead < window)
+    y = linear(p["o"], attend(q, read("k"), read("v"), mask, **extras(p, None)), in_axes=2)
+    return jnp.where((here & homeless)[..., None], jnp.nan, y), cache | pools | {"next": grown}
+
+
+def _check_arguments(x: jax.Array, cache: Cache, lengths: jax.Array | None, window: int | None) -> None:
     checks.params("paged_attention", cache, "k", "v", "table", "next", what="cache")
     check_window("paged_attention", window)
     if cache["next"].shape != x.shape[:-2]:
@@ -107,39 +135,19 @@ def paged_attention(
     if lengths is not None:
         checks.integers("paged_attention", lengths, name="lengths")
         checks.same_shape("paged_attention", lengths=lengths, next=cache["next"])
-    t, (pages, page), n = x.shape[-2], cache["k"].shape[:2], cache["table"].shape[-1]
-    order = jax.lax.broadcasted_iota(jnp.int32, (*x.shape[:-2], t), x.ndim - 2)
-    here = order < (t if lengths is None else lengths[..., None])
-    at = cache["next"][..., None] + order
-    if rotate is not None:
-        q, k = rotate(q, at), rotate(k, at)
+
+
+def _slots(cache: Cache, at: jax.Array) -> jax.Array:
+    """The row of the pool that holds position `at` of each sequence; the one behind the last where no page does."""
+    (pages, page), n = cache["k"].shape[:2], cache["table"].shape[-1]
     whose = jnp.take_along_axis(cache["table"], jnp.minimum(at // page, n - 1), -1)
-    homeless = (at >= n * page) | (whose < 0)
-    slots = jnp.where(here & ~homeless, whose * page + at % page, pages * page).reshape(-1)
-    flat = lambda pool: pool.reshape(pages * page, *pool.shape[2:])
-    write = lambda pool, new: _written(flat(pool), slots, new.reshape(-1, *new.shape[-2:])).reshape(pool.shape)
-    pools = {name: write(cache[name], new) for name, new in as_kept(cache, k=k, v=v).items()}
-    grown = cache["next"] + (t if lengths is None else lengths.astype(jnp.int32))
-    filled = jax.lax.broadcasted_iota(jnp.int32, (*grown.shape, n * page), grown.ndim) < grown[..., None]
-    filled = (filled & jnp.repeat(cache["table"] >= 0, page, -1))[..., None, None]  # the rest is others', or was
-
-    def read(name: str) -> jax.Array:
-        own = {part: pools[part][jnp.maximum(cache["table"], 0)] for part in pools if part.startswith(name)}
-        rows = {part: pool.reshape(*x.shape[:-2], n * page, *pool.shape[-2:]) for part, pool in own.items()}
-        return jnp.where(filled, recalled(rows, name, q.dtype), 0)
-
-    ahead = at[..., None] - jax.lax.broadcasted_iota(jnp.int32, (*at.shape, n * page), at.ndim)
-    mask = (ahead >= 0) & jnp.repeat(cache["table"] >= 0, page, -1)[..., None, :]
-    mask = mask if window is None else mask & (ahead < window)
-    y = attend(q, read("k"), read("v"), mask, **extras(p, None))
-    y = jnp.where((here & homeless)[..., None], jnp.nan, linear(p["o"], y, in_axes=2))
-    return y, cache | pools | {"next": grown}
+    return jnp.where((at < n * page) & (whose >= 0), whose * page + at % page, pages * page)
 
 
-def _written(pool: jax.Array, slots: jax.Array, rows: jax.Array) -> jax.Array:
-    """The pool with a row in each of these slots; a slot behind the last one is none."""
-    if slots.shape == (
-        1,
-    ):  # what XLA makes of a single row's scatter copies the pool, so that there is one for nowhere
-        slots, rows = jnp.append(slots, len(pool)), jnp.repeat(rows, 2, 0)
-    return pool.at[slots].set(rows, mode="drop")
+def _written(pool: jax.Array, slots: jax.Array, new: jax.Array) -> jax.Array:
+    """The pool (pages, page, ...) with a new row in each of these slots; one behind the last slot is nowhere."""
+    flat, rows, slots = pool.reshape(-1, *pool.shape[2:]), new.reshape(-1, *pool.shape[2:]), slots.reshape(-1)
+    if slots.shape == (1,):
+        # what XLA makes of a single row's scatter copies the pool, so that there is one for nowhere
+        slots, rows = jnp.append(slots, flat.shape[0]), jnp.repeat(rows, 2, 0)
+    return flat.at[slots].set(rows, mode="drop").reshape(pool.shape)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from jax import export
 
 from jnn import backend, init
 from jnn.layers import conv, depthwise_conv, depthwise_conv_spec, separable_conv, separable_conv_spec
@@ -76,15 +77,28 @@ def test_formulations_agree_and_are_conv_with_groups():
 
 @pytest.mark.parametrize("spatial", [(8, 3), (3, 17), (1, 9), (24,)])
 def test_places_and_taps_beyond_one_reduction_are_summed(spatial):
-    """Gradients by filters are sums of runs of places, what is left behind them, and of a few taps at once."""
+    """A filter's gradient where places are left over behind whole runs, and taps are more than one reduction takes."""
     size = (4, 3)[: len(spatial)]
     p = init(depthwise_conv_spec(3, size), jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (2, *spatial, 3))
-    run = lambda: jax.jit(jax.grad(lambda p: jnp.sum(depthwise_conv(p, x) ** 3)))(p)
+    run = lambda: jax.jit(jax.grad(_cubed))(p, x)
     here = run()
     with backend.target("tpu"):
         there = run()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, there)
+
+
+@pytest.mark.parametrize("axes", ["b, y, 9, 3", "b, y, x, 3"])
+def test_a_gradient_is_exported_whatever_the_size_of_the_image(axes):
+    p = init(depthwise_conv_spec(3, (3, 3)), jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (2, 11, 9, 3))
+    f = jax.jit(jax.grad(_cubed))
+    exported = export.export(f)(p, jax.ShapeDtypeStruct(export.symbolic_shape(axes), x.dtype))
+    np.testing.assert_allclose(exported.call(p, x)["w"], f(p, x)["w"], rtol=1e-4, atol=1e-4)
+
+
+def _cubed(p, x):
+    return jnp.sum(depthwise_conv(p, x) ** 3)
 
 
 def _dot(a, b):

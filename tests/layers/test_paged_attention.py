@@ -69,6 +69,14 @@ def test_a_sequence_without_a_page_left_is_nan_and_no_other_notices():
     np.testing.assert_array_equal(cache["next"], [4, 4])
 
 
+def test_a_page_that_the_pool_does_not_have_is_none():
+    cache = paged_cache(P, 3, 2, jnp.array([[0], [1]])) | {"table": jnp.array([[0], [3]], jnp.int32)}
+    y, cache = jax.jit(lambda x, cache: paged_attention(P, x, cache))(X[:2, :2], cache)
+    assert np.isnan(y[1]).all()
+    np.testing.assert_allclose(y[0], attention(P, X[0, :2], causal=True), atol=2e-6)
+    assert all(not cache[name][1:].any() for name in "kv")
+
+
 def test_what_others_left_in_the_pool_is_never_read():
     cache = paged_cache(P, 3, 2, jnp.array([[0, -1], [1, 2]]))
     left = cache | {name: jnp.full_like(cache[name], jnp.nan) for name in "kv"}

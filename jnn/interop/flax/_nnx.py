@@ -42,23 +42,14 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
     >>> network.function(params, jnp.ones((4, 8)), key=None).shape
     (4, 2)
     """
-    if isinstance(module, nn.Module):
-        raise TypeError(
-            f"from_nnx: expected an NNX module, found {type(module).__name__} of Linen: from_linen(module, x)."
-        )
-    make = None if isinstance(module, nnx.Module) else _maker(module)
-    whole = nnx.eval_shape(lambda: make(0)) if make else module
-    if not isinstance(whole, nnx.Module):
-        raise TypeError(
-            f"from_nnx: expected an NNX module or what makes one of Rngs, found {module}. Linen: from_linen."
-        )
+    make, whole = _maker_and_module(module)
     layers = {"/".join(map(str, path)): library_class(type(x), "flax.nnx.nn") for path, x in nnx.iter_modules(whole)}
     filters = (nnx.Param, lambda path, _: layers.get("/".join(map(str, path[:-1]))) is nnx.BatchNorm, nnx.RngState, ...)
     graph, *parts = nnx.split(whole, *filters)
     kinds = {path: kind.__name__ for path, kind in layers.items()}
-    draws = None
     held, stats, noise, first_memory = map(_pure, parts)
-    if make:
+    draws = None
+    if make is not None:
         draw = lambda key: [_pure(part) for part in nnx.state(make(key), *filters)]
         held, draws = drawn_by(lambda key: draw(key)[0])
         stats, noise, first_memory = jax.jit(lambda: draw(jax.random.key(0))[1:])()
@@ -85,7 +76,28 @@ def from_nnx(module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *, axes: Nam
 
         return fitting("from_nnx", apply, p, inputs)
 
-    return Imported(spec, function, None if make else held, initial, first_memory)
+    return Imported(spec, function, held if make is None else None, initial, first_memory)
+
+
+def _maker_and_module(given: Any) -> tuple[Callable[[Any], Any] | None, nnx.Module]:
+    """What makes the module of a key, where that is given; and the module, whose arrays are shapes then.
+
+    Raises:
+      TypeError: it is neither.
+    """
+    if isinstance(given, nn.Module):
+        raise TypeError(
+            f"from_nnx: expected an NNX module, found {type(given).__name__} of Linen: from_linen(module, x)."
+        )
+    if isinstance(given, nnx.Module):
+        return None, given
+    make = _maker(given)
+    module = nnx.eval_shape(lambda: make(0))
+    if not isinstance(module, nnx.Module):
+        raise TypeError(
+            f"from_nnx: expected an NNX module or what makes one of Rngs, found {given}. Linen: from_linen."
+        )
+    return make, module
 
 
 def _maker(module: Any) -> Callable[[Any], Any]:

@@ -4,13 +4,21 @@
 
 JAX's own gradient by the filters is a sum for each tap. XLA:CPU has a fast one for a sum, whose operand, the tap times
 what comes back, it writes out first: nine of them for a window of 3x3. One reduction of several taps together it does
-in a loop that writes nothing; LLVM unrolls it where each sum is of few numbers, and so computes many channels at once:
-1.9 ms of one core in place of 24, and of 13 by one reduction over all of space (32 images 32x32 of 128 channels); 0.9,
-6 and 3.8 (16x16 of 256). With more taps or longer runs at once it is as slow as those. JAX's own gradient by the input
-adds up as many padded arrays as there are taps, and XLA:CPU computes what comes back, through a batch norm say, anew
-for each: 8.9 ms, and 5.1 as slices of one array (32 images 32x32 of 128), with stride 2 3.8 and 2.0. As JAX has no way
-to say so of a function that it can also push forward and batch, these are primitives of their own: bilinear, so that
-all derivatives of any order follow from their transposes.
+in a loop that writes nothing, and where each sum is of few numbers LLVM unrolls it and computes many channels at once.
+Milliseconds of one core for the gradient of 3x3 filters:
+
+                                        a sum for each tap    one reduction over space    of 9 taps by 8 places
+    32 images 32x32 of 128 channels             24                     13                         1.9
+    32 images 16x16 of 256                       6                      3.8                       0.9
+
+With more taps or more places in one reduction it is as slow as over all of space.
+
+JAX's own gradient by the input adds up as many padded arrays as there are taps, and XLA:CPU computes what comes back,
+through a batch norm say, anew for each: 8.9 ms, and 5.1 as slices of one array (32 images 32x32 of 128), with stride 2
+3.8 and 2.0.
+
+As JAX has no way to say so of a function that it can also push forward and batch, these are primitives of their own:
+bilinear, so that all derivatives of any order follow from their transposes.
 
 Letters: `b` batch, `c` channels, `k` taps; the window slides over what stands between b and c.
 """
@@ -31,7 +39,7 @@ from jnn.layers._window import Window
 from jnn.layers.kernels._primitive import on_a_mesh, primitive
 from jnn.precision import wide
 
-AT_ONCE, RUN = 9, 8  # taps of one reduction, and places
+TAPS, PLACES = 9, 8  # of one reduction
 
 
 class _Slide(NamedTuple):
@@ -82,25 +90,29 @@ def _filters(x: jax.Array, g: jax.Array, *, slide: _Slide) -> jax.Array:
     """(k, c): every tap times g (b, *out, c), summed over all but the channels."""
     x, g = jax.lax.optimization_barrier((x, g))  # in memory, not computed anew for each tap
     products = [tap * g for tap in slide.taps(x)]
-    groups = [products[i : i + AT_ONCE] for i in range(0, len(products), AT_ONCE)]
-    longest = 1 + int(np.argmax(g.shape[1:-1]))
+    groups = [products[i : i + TAPS] for i in range(0, len(products), TAPS)]
+    longest = 1 + int(np.argmax([n if isinstance(n, int) else 0 for n in g.shape[1:-1]]))  # of those that are known
     return jnp.concatenate([_summed(group, longest) for group in groups])
 
 
 def _summed(products: list[jax.Array], axis: int) -> jax.Array:
-    """(k, c): each of k arrays (b, *out, c) summed, runs of `RUN` along this axis first."""
+    """(k, c): each of k arrays (b, *out, c) summed over all but the channels, `PLACES` along this axis at a time."""
     n = products[0].shape[axis]
-    whole = n - n % RUN
-    add = lambda a, b: [m + n for m, n in zip(a, b, strict=True)]
-    total = jnp.zeros((len(products), products[0].shape[-1]), products[0].dtype)
-    for start, stop, run in ((0, whole, RUN), (whole, n, n - whole)):
-        if start < stop:
-            parts = [jax.lax.slice_in_dim(a, start, stop, axis=axis) for a in products]
-            shape = (*parts[0].shape[:axis], (stop - start) // run, run, *parts[0].shape[axis + 1 :])
-            begin = [jnp.zeros((), total.dtype)] * len(parts)
-            runs = jax.lax.reduce([part.reshape(shape) for part in parts], begin, add, (axis + 1,))
-            total = total + jnp.stack([a.sum(tuple(range(a.ndim - 1))) for a in runs])
-    return total
+    if not isinstance(n, int) or n < PLACES:
+        return _summed_runs(products, axis, n)  # of a size that is symbolic, or less than one run
+    cut = lambda start, stop: [jax.lax.slice_in_dim(a, start, stop, axis=axis) for a in products]
+    whole = n - n % PLACES
+    total = _summed_runs(cut(0, whole), axis, PLACES)
+    return total if whole == n else total + _summed_runs(cut(whole, n), axis, n - whole)
+
+
+def _summed_runs(products: list[jax.Array], axis: int, places: int) -> jax.Array:
+    """`_summed` of arrays whose size along the axis is a multiple of so many places: each run, and then all of them."""
+    shape = products[0].shape
+    runs = [a.reshape(*shape[:axis], shape[axis] // places, places, *shape[axis + 1 :]) for a in products]
+    begin = [jnp.zeros((), a.dtype) for a in runs]
+    add = lambda a, b: [x + y for x, y in zip(a, b, strict=True)]
+    return jnp.stack([a.sum(tuple(range(a.ndim - 1))) for a in jax.lax.reduce(runs, begin, add, (axis + 1,))])
 
 
 def _spread(g: jax.Array, w: jax.Array, *, slide: _Slide) -> jax.Array:

@@ -99,20 +99,20 @@ def _summed(products: list[jax.Array], axis: int) -> jax.Array:
     """(k, c): each of k arrays (b, *out, c) summed over all but the channels, `PLACES` along this axis at a time."""
     n = products[0].shape[axis]
     if not isinstance(n, int) or n < PLACES:
-        return _summed_runs(products, axis, n)  # of a size that is symbolic, or less than one run
+        return _summed_runs(products, axis, (1, n))  # of a size that is symbolic, or less than one run
     cut = lambda start, stop: [jax.lax.slice_in_dim(a, start, stop, axis=axis) for a in products]
     whole = n - n % PLACES
-    total = _summed_runs(cut(0, whole), axis, PLACES)
-    return total if whole == n else total + _summed_runs(cut(whole, n), axis, n - whole)
+    total = _summed_runs(cut(0, whole), axis, (whole // PLACES, PLACES))
+    return total if whole == n else total + _summed_runs(cut(whole, n), axis, (1, n - whole))
 
 
-def _summed_runs(products: list[jax.Array], axis: int, places: int) -> jax.Array:
-    """`_summed` of arrays whose size along the axis is a multiple of so many places: each run, and then all of them."""
+def _summed_runs(products: list[jax.Array], axis: int, runs: tuple[int, int]) -> jax.Array:
+    """`_summed` of arrays that along the axis are so many runs of so many places: each run, and then all of them."""
     shape = products[0].shape
-    runs = [a.reshape(*shape[:axis], shape[axis] // places, places, *shape[axis + 1 :]) for a in products]
-    begin = [jnp.zeros((), a.dtype) for a in runs]
+    parts = [a.reshape(*shape[:axis], *runs, *shape[axis + 1 :]) for a in products]
+    begin = [jnp.zeros((), a.dtype) for a in parts]
     add = lambda a, b: [x + y for x, y in zip(a, b, strict=True)]
-    return jnp.stack([a.sum(tuple(range(a.ndim - 1))) for a in jax.lax.reduce(runs, begin, add, (axis + 1,))])
+    return jnp.stack([a.sum(tuple(range(a.ndim - 1))) for a in jax.lax.reduce(parts, begin, add, (axis + 1,))])
 
 
 def _spread(g: jax.Array, w: jax.Array, *, slide: _Slide) -> jax.Array:

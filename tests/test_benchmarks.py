@@ -83,7 +83,13 @@ def test_a_loss_that_does_not_fall_is_refused():
 
 @pytest.mark.parametrize(
     "option",
-    [["--only", "mlp,nothing"], ["--frameworks", "theano"], ["--python", "torch"], ["--rounds", "0"], ["--repeats", "x"]],
+    [
+        ["--only", "mlp,nothing"],
+        ["--frameworks", "theano"],
+        ["--python", "torch"],
+        ["--rounds", "0"],
+        ["--repeats", "x"],
+    ],
 )
 def test_unknown_names_end_with_a_message(option, capsys):
     with pytest.raises(SystemExit):
@@ -116,7 +122,9 @@ def test_torch_is_compiled_on_a_gpu_or_where_it_is_asked_for(capsys):
     assert "--record keeps the results of processors" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("machine", "message"), [("foo:1", "expected a name such as"), ("cpu:4", "has 4 devices, found")])
+@pytest.mark.parametrize(
+    ("machine", "message"), [("foo:1", "expected a name such as"), ("cpu:4", "has 4 devices, found")]
+)
 def test_a_machine_that_is_not_here_is_said_before_anything_is_compiled(machine, message):
     with pytest.raises(SystemExit, match=f"^gpt2: .*{message}"):
         gpt2.main(gpt2.Config(machine))

@@ -55,7 +55,8 @@ def ddpm_sample(
 
     Raises:
       TypeError: x is not floating point, or key is no PRNG key.
-      ValueError: there are no two levels, or some are known to lie outside [0, 1]; predict or variance is none of these.
+      ValueError: there are no two levels, or some are known to lie outside [0, 1]; or predict or variance is none of
+        these.
 
     >>> denoise = lambda x, level: jnp.full_like(x, 3.0)
     >>> ddpm_sample(denoise, jnp.zeros(2), jnp.array([0.1, 0.5, 1.0]), predict="x0", key=jax.random.key(0)).tolist()

@@ -105,7 +105,7 @@ def digits(config: Config) -> Part:
         "Rank correlation of maps with those of weights drawn anew, from the output down.": lambda: heatmaps.curves(
             {name: [1.0, *found.values()] for name, found in alike.items()}, ["trained", *parts], "rank correlation"
         ),
-        "TCAV: how often a digit's score grows towards a bar across the top; error bars over ten vectors.": lambda: (
+        "TCAV: how often a score grows towards a bar across the top, or towards none; spread of ten vectors.": lambda: (
             heatmaps.bars(
                 {name: shares.mean(0) for name, shares in tcav.items()},
                 [str(i) for i in range(10)],

@@ -33,6 +33,8 @@ def words(error: Exception, folder: str) -> str:
     """What is said of an error that whoever typed the command can mend; the folder is where the run writes."""
     if isinstance(error, OSError) and error.errno in FULL:
         return f"{folder}: {os.strerror(error.errno)}. Make room, and start the same command again to go on."
+    if isinstance(error, OSError) and error.errno and str(error.filename) == folder:
+        return f"{folder}: {os.strerror(error.errno)}. The run writes to this folder: choose another by --workdir."
     return str(error)
 
 

@@ -189,7 +189,12 @@ def choose(name: str, refusals: Mapping[str, Callable[[], str]] | None = None) -
       name: of a row.
       refusals: formulation -> why it cannot run on these arguments, or "" where it can; asked of the backend's alone.
         One that cannot run gives way to the row's other, and the record says why.
+
+    Raises:
+      KeyError: there is no such row.
     """
+    if name not in TABLE:
+        raise KeyError(f"choose: expected one of {', '.join(TABLE)}; found {name!r}.")
     row = TABLE[name]
     formulation, why = row.on(platform()), row.why
     refuse = (refusals or {}).get(formulation)

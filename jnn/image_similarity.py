@@ -194,6 +194,12 @@ def _halved(x: jax.Array) -> jax.Array:
 
 def _images(name: str, x: jax.Array, y: jax.Array, peak: float) -> tuple[jax.Array, jax.Array, float]:
     for image in (x, y):
+        checks.array(name, image)
+        if jnp.issubdtype(image.dtype, jnp.integer):  # a cast alone would leave a peak of 1
+            raise TypeError(
+                f"{name}: expected floating-point images, found {checks.describe(image)}. Give x / 255, or "
+                "x.astype(jnp.float32) with peak=255."
+            )
         checks.floats(name, image, ndim=3)
     checks.same_shape(name, x=x, y=y)
     return wide(x), wide(y), checks.number(name, "peak", peak, lambda p: p > 0, "> 0", like=wide(x))

@@ -81,7 +81,16 @@ def test_a_loss_that_does_not_fall_is_refused():
         measure(lambda: Built(lambda: 1.0, float, 1), started=0.0, seconds=0.0, repeats=1)
 
 
-@pytest.mark.parametrize("option", [["--only", "mlp,nothing"], ["--frameworks", "theano"], ["--python", "torch"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--only", "mlp,nothing"],
+        ["--frameworks", "theano"],
+        ["--python", "torch"],
+        ["--rounds", "0"],
+        ["--repeats", "x"],
+    ],
+)
 def test_unknown_names_end_with_a_message(option, capsys):
     with pytest.raises(SystemExit):
         arguments(option)
@@ -111,6 +120,14 @@ def test_torch_is_compiled_on_a_gpu_or_where_it_is_asked_for(capsys):
     with pytest.raises(SystemExit):
         arguments(["--device", "gpu", "--record"])
     assert "--record keeps the results of processors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("machine", "message"), [("foo:1", "expected a name such as"), ("cpu:4", "has 4 devices, found")]
+)
+def test_a_machine_that_is_not_here_is_said_before_anything_is_compiled(machine, message):
+    with pytest.raises(SystemExit, match=f"^gpt2: .*{message}"):
+        gpt2.main(gpt2.Config(machine))
 
 
 @pytest.mark.slow

@@ -48,6 +48,13 @@ def names_of(choices: Sequence[str]):
     return parse
 
 
+def times(text: str) -> int:
+    """An argparse type: how often, once at least."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
+    return int(text)
+
+
 def interpreter(text: str) -> tuple[str, str]:
     """An argparse type: FRAMEWORK=INTERPRETER."""
     framework, _, path = text.partition("=")
@@ -66,9 +73,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     listed = {"action": "extend", "metavar": "NAME"}
     parser.add_argument("--only", type=names_of(CHOICES), help=", ".join(CHOICES), **listed)
     parser.add_argument("--frameworks", type=names_of([*FRAMEWORKS]), help=", ".join(FRAMEWORKS), **listed)
-    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
+    parser.add_argument("--rounds", type=times, default=3, help="how often everything is measured (3)")
     parser.add_argument("--seconds", type=float, default=0.5, help="the least duration of a repeat (0.5)")
-    parser.add_argument("--repeats", type=int, default=5, help="repeats in each process (5)")
+    parser.add_argument("--repeats", type=times, default=5, help="repeats in each process (5)")
     parser.add_argument("--device", choices=PLATFORMS, default="cpu", help="what everything runs on (cpu)")
     parser.add_argument("--json", action="store_true", help="print records and ratios as JSON, not a table")
     parser.add_argument("--record", action="store_true", help=f"write the ratios to {RESULTS.name}, by processor")

@@ -27,7 +27,7 @@ from jnn.inspect import format_table
 from jnn.losses import cross_entropy
 from jnn.models import transformer, transformer_spec
 from jnn.parallel import layout, sharded_state, sharded_step
-from jnn.preflight import Report, TrainingJob, preflight
+from jnn.preflight import Report, TrainingJob, preflight, topology
 from jnn.train import LossOutput
 
 
@@ -99,11 +99,15 @@ def compare(seconds: float, held: float, report: Report) -> str:
 
 def main(config: Config) -> None:
     """Predicts, measures and prints."""
+    try:
+        devices = len(topology(config.machine).devices)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(f"gpt2: --machine: {error}") from None
+    if devices != len(jax.devices()):
+        found = f"{len(jax.devices())} of {jax.devices()[0].device_kind}"
+        raise SystemExit(f"gpt2: {config.machine} has {devices} devices, found {found}.")
     trained = job(config)
     report = preflight(trained, config.machine, config.mesh)
-    if report.machine.devices != len(jax.devices()):
-        found = f"{len(jax.devices())} of {jax.devices()[0].device_kind}"
-        raise SystemExit(f"gpt2: {config.machine} has {report.machine.devices} devices, found {found}.")
     print(f"{len(jax.devices())} x {jax.devices()[0].device_kind}; {report.work.parameters:,} parameters; {config}")
     print(compare(*measure(config, trained), report))
 

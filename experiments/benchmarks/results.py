@@ -9,6 +9,7 @@ order of their names. Runs of some workloads replace these alone; those of anoth
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -114,6 +115,7 @@ def main() -> None:
     """Writes the tables and the plot."""
     from experiments.benchmarks.plot import speed, write_svg
 
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     if not (results := read()):
         raise SystemExit(f"There is no {RESULTS.name} yet: python -m experiments.benchmarks --record")
     for name in TABLES:

@@ -55,7 +55,8 @@ def ddpm_sample(
 
     Raises:
       TypeError: x is not floating point, or key is no PRNG key.
-      ValueError: there are no two levels, or predict or variance is none of these.
+      ValueError: there are no two levels, or some are known to lie outside [0, 1]; or predict or variance is none of
+        these.
 
     >>> denoise = lambda x, level: jnp.full_like(x, 3.0)
     >>> ddpm_sample(denoise, jnp.zeros(2), jnp.array([0.1, 0.5, 1.0]), predict="x0", key=jax.random.key(0)).tolist()
@@ -98,7 +99,8 @@ def ddim_sample(
 
     Raises:
       TypeError: x is not floating point, or eta is above 0 and key no PRNG key.
-      ValueError: there are no two levels, predict is none of these, or eta is not in [0, 1].
+      ValueError: there are no two levels, or some are known to lie outside [0, 1]; predict is none of these, or eta is
+        not in [0, 1].
 
     >>> denoise = lambda x, level: jnp.zeros_like(x)
     >>> ddim_sample(denoise, jnp.ones(2), jnp.array([0.25, 1.0]), predict="noise").tolist()
@@ -129,6 +131,7 @@ def _walk(
     """Moves x from each level a to the next one b: mean and deviation by `move(x, x0, noise, a, b)`."""
     checks.floats(name, x)
     levels = check_grid(name, levels, x)
+    checks.in_unit_interval(name, "levels", levels, advice=" Of a schedule they are sampling_levels(schedule, steps).")
     shares = partial(data_and_noise, name, predict=predict, clip=clip)
 
     def step(x: jax.Array, now: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:

@@ -81,7 +81,7 @@ def occlusion(
     """
     x = example("occlusion", x)
     hidden = like("occlusion", x, baseline)
-    covers = _covers(x.shape, tuple(window), tuple(window if stride is None else stride))
+    covers = _covers(x.shape, window, window if stride is None else stride)
     f = score("occlusion", f)
     whole = wide(f(x))
 
@@ -102,8 +102,12 @@ def _over(inside: jax.Array, ndim: int) -> jax.Array:
     return inside.reshape(inside.shape + (1,) * (ndim - inside.ndim))
 
 
-def _covers(shape: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...]) -> list[np.ndarray]:
+def _covers(shape: tuple[int, ...], window: Sequence[int], stride: Sequence[int]) -> list[np.ndarray]:
     """Along each axis of the window, which places (windows, n) each of them hides."""
+    for name, sizes in (("window", window), ("stride", stride)):
+        if np.ndim(sizes) != 1:
+            raise ValueError(f"occlusion: expected a {name} of one size an axis, such as (8, 8), found {sizes!r}.")
+    window, stride = tuple(window), tuple(stride)
     sizes = shape[: len(window)]
     fits = len(stride) == len(window) == len(sizes) > 0
     if not fits or not all(1 <= w <= n and 1 <= s <= w for n, w, s in zip(sizes, window, stride, strict=True)):

@@ -44,9 +44,17 @@ def depthwise_conv_spec(
     Returns:
       {"w": (*kernel, 1, channels * multiplier), "b": (channels * multiplier,)}
 
+    Raises:
+      ValueError: channels or multiplier are not 1 or more, or the kernel is not 1 to 3 positive sizes.
+
     >>> depthwise_conv_spec(16, (3, 3))["w"].shape
     (3, 3, 1, 16)
     """
+    sliding("depthwise_conv_spec", kernel)
+    if channels < 1 or multiplier < 1:
+        raise ValueError(
+            f"depthwise_conv_spec: expected channels and multiplier of 1 or more, found {channels} and {multiplier}."
+        )
     return conv_spec(
         channels, channels * multiplier, kernel, groups=channels, axes=axes, bias=bias, init=init, dtype=dtype
     )

@@ -17,7 +17,7 @@ def accuracy(logits: jax.Array, labels: jax.Array, weight: jax.Array | None = No
     >>> float(accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2]]), jnp.array([1, 1])).value())
     0.5
     """
-    return top_k_accuracy(logits, labels, 1, weight)
+    return _top_k("accuracy", logits, labels, 1, weight)
 
 
 def top_k_accuracy(logits: jax.Array, labels: jax.Array, k: int, weight: jax.Array | None = None) -> Mean:
@@ -36,9 +36,13 @@ def top_k_accuracy(logits: jax.Array, labels: jax.Array, k: int, weight: jax.Arr
     >>> float(top_k_accuracy(jnp.array([[0.1, 0.2, 0.7]]), jnp.array([1]), 2).value())
     1.0
     """
-    labels, weight = classified("top_k_accuracy", logits, labels, weight)
+    return _top_k("top_k_accuracy", logits, labels, k, weight)
+
+
+def _top_k(name: str, logits: jax.Array, labels: jax.Array, k: int, weight: jax.Array | None) -> Mean:
+    labels, weight = classified(name, logits, labels, weight)
     if not 1 <= k <= logits.shape[-1]:
-        raise ValueError(f"top_k_accuracy: expected k in 1..{logits.shape[-1]}, found {k}.")
+        raise ValueError(f"{name}: expected k in 1..{logits.shape[-1]}, found {k}.")
     own = jnp.take_along_axis(logits, labels[..., None], axis=-1)
     earlier = jax.lax.broadcasted_iota(jnp.int32, logits.shape, labels.ndim) < labels[..., None]
     ahead = jnp.sum((logits > own) | ((logits == own) & earlier), axis=-1)

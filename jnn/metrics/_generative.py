@@ -83,10 +83,25 @@ def frechet_distance(real: FeatureMoments, generated: FeatureMoments) -> float:
     Returns:
       The distance, squared as is usual, computed on the host in float64; NaN of fewer than two examples.
 
+    Raises:
+      TypeError: real or generated are no moments.
+      ValueError: they are of features of different widths.
+
     >>> a, b = (feature_moments(jnp.array([[0.0], [2.0]]) + shift) for shift in (0.0, 3.0))
     >>> round(frechet_distance(a, b), 6)
     9.0
     """
+    for one in (real, generated):
+        if not isinstance(one, FeatureMoments):
+            raise TypeError(
+                f"frechet_distance: expected moments, found {checks.describe(one)}. Give feature_moments(features)."
+            )
+    widths = [one.first.shape[-1] for one in (real, generated)]
+    if widths[0] != widths[1]:
+        raise ValueError(
+            f"frechet_distance: expected features of one width, found {widths[0]} of the real and {widths[1]} of the "
+            "generated. Take both from the same layer."
+        )
     real, generated = (FeatureMoments(*(np.asarray(x, np.float64) for x in one)) for one in (real, generated))
     apart = np.sum((real.mean() - generated.mean()) ** 2)
     a, b = real.covariance(), generated.covariance()

@@ -146,12 +146,13 @@ def classified(
     The weight is NaN where an example that counts has NaN among its logits, or a label out of range.
     """
     checks.floats(name, logits)
-    checks.integers(name, labels)
+    checks.integers(name, labels, name="labels")
     classes = logits.shape[-1]
     if labels.shape != logits.shape[:-1]:
+        advice = " Of one-hot labels take labels.argmax(-1)." if labels.shape == logits.shape else ""
         raise ValueError(
             f"{name}: expected labels {logits.shape[:-1]} for logits {checks.describe(logits)}, "
-            f"found {checks.describe(labels)}."
+            f"found {checks.describe(labels)}.{advice}"
         )
     weight = spread(name, weight, labels)
     labels = jnp.where(weight == 0, 0, clipped_integers(labels))

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jnn import checks
@@ -98,11 +99,13 @@ def vit_spec(
       {"patch": {"w", "b"}, "class" (if class_token), "position" (if learned), "blocks" (stacked), "norm", "out"}
 
     Raises:
-      ValueError: patch does not divide the image.
+      ValueError: patch is not one positive number, or does not divide the image.
 
     >>> vit_spec((224, 224, 3), 16, 1000, **VITS["vit_base"])["position"]["table"].shape
     (197, 768)
     """
+    if not isinstance(patch, int | np.integer) or patch < 1:
+        raise ValueError(f"vit_spec: expected a patch of one number of pixels, such as 16, found {patch!r}.")
     if len(image) != 3 or any(n < 1 or n % patch for n in image[:2]):
         raise ValueError(f"vit_spec: expected image (y, x, c) of whole patches of {patch}, found {tuple(image)}.")
     tokens = (image[0] // patch) * (image[1] // patch) + class_token

@@ -175,6 +175,7 @@ def test_levels_are_those_of_the_schedule_and_times_lead_back():
         (lambda x: ddim_sample(velocity, x, LEVELS, predict="x0", eta=2.0), ValueError, r"eta in \[0, 1\], found 2.0"),
         (lambda x: ddim_sample(velocity, x, LEVELS, predict="score"), ValueError, 'expected predict to be "noise"'),
         (lambda x: ddim_sample(velocity, x, LEVELS[:1], predict="v"), ValueError, "two levels or times at least"),
+        (lambda x: ddim_sample(velocity, x, np.arange(9), predict="v"), ValueError, r"levels in \[0, 1\].*0.0 to 8.0"),
         (lambda x: ddim_sample(lambda x, _: x[:1], x, LEVELS, predict="v"), ValueError, "prediction"),
         (
             lambda x: ddpm_sample(velocity, x, LEVELS, predict="v", key=KEY, variance="b"),

@@ -62,5 +62,9 @@ def test_an_odd_file_in_the_folder_is_one_line(tmp_path, capsys, name, content, 
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
-    for folder in ("/proc/nothing", "/sys/nothing", str(tmp_path / ("x" * 300)), "/dev/null/run"):
-        refused(capsys, 1, folder, experiment=quick(before=lambda: 1 / 0))
+    (tmp_path / "file").touch()
+    refused(capsys, 1, tmp_path / ("x" * 300), experiment=quick(before=lambda: 1 / 0))
+    for folder in ("/proc/nothing", "/sys/nothing", "/dev/null/run", tmp_path / "file"):
+        line = refused(capsys, 1, folder, experiment=quick(before=lambda: 1 / 0))
+        assert line.startswith(f"error: {folder}: ")
+        assert line.rstrip().endswith("The run writes to this folder: choose another by --workdir.")

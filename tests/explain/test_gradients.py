@@ -173,6 +173,14 @@ def test_windows_that_make_no_sense_are_one_clear_error(window, stride):
         explain.occlusion(jnp.sum, jnp.ones(6), window, stride=stride)
 
 
+@pytest.mark.parametrize("sizes", [{"window": 2}, {"window": (2,), "stride": 1}])
+def test_a_window_or_stride_of_one_number_is_one_clear_error(sizes):
+    with pytest.raises(
+        ValueError, match=rf"occlusion: expected a {[*sizes][-1]} of one size an axis, such as \(8, 8\)"
+    ):
+        explain.occlusion(jnp.sum, jnp.ones(6), **sizes)
+
+
 def test_what_makes_no_sense_is_one_clear_error():
     x = jnp.ones((4, 3))
     with pytest.raises(ValueError, match=r"integrated_gradients: expected one number for the baseline.*float32\[4\]"):

@@ -186,3 +186,16 @@ def test_bad_input_is_one_clear_error(x, error, message):
     p = init(depthwise_conv_spec(3, (3, 3)), jax.random.key(0))
     with pytest.raises(error, match=message):
         depthwise_conv(p, x)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "multiplier", "message"),
+    [
+        (8, 3, 1, "expected one window size per spatial axis"),
+        (8, (3, 3), 0, "expected channels and multiplier of 1 or more, found 8 and 0"),
+        (0, (3, 3), 1, "expected channels and multiplier of 1 or more, found 0 and 1"),
+    ],
+)
+def test_bad_declarations_are_one_clear_error(channels, kernel, multiplier, message):
+    with pytest.raises(ValueError, match=f"^depthwise_conv_spec: {message}"):
+        depthwise_conv_spec(channels, kernel, multiplier=multiplier)

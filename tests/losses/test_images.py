@@ -130,6 +130,7 @@ X = jnp.zeros((1, 8, 8, 2))
         (lambda: ms_ssim(X, X, window=5), ValueError, "ms_ssim: expected images as large as the window of 5 .* 4 x 4"),
         (lambda: losses.ssim_loss(X, X[..., :1]), ValueError, "ssim: expected equal shapes"),
         (lambda: psnr(X, X, peak=0.0), ValueError, r"psnr: expected peak > 0, found 0"),
+        (lambda: psnr(X, X.astype("uint8")), TypeError, r"found uint8\[.*\]. Give x / 255, or .* with peak=255"),
         (lambda: psnr(X > 0, X), TypeError, "psnr: expected floating-point input, found bool"),
         (lambda: losses.total_variation(X[0, 0]), ValueError, "total_variation: expected an array of rank 3"),
         (lambda: losses.lpips([X], [X], []), ValueError, "features and weights of the same layers, found 1, 1 and 0"),

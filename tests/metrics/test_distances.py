@@ -68,6 +68,13 @@ def test_the_frechet_distance_is_its_formula_with_scipys_root(rng):
     assert M.frechet_distance(moments[0], moments[0]) < 1e-6
 
 
+def test_moments_that_cannot_be_compared_are_one_clear_error():
+    with pytest.raises(TypeError, match=r"expected moments, found float32\[4,3\]. Give feature_moments\(features\)"):
+        M.frechet_distance(jnp.ones((4, 3)), jnp.ones((4, 3)))
+    with pytest.raises(ValueError, match="features of one width, found 3 of the real and 2 of the generated"):
+        M.frechet_distance(M.feature_moments(jnp.ones((4, 3))), M.feature_moments(jnp.ones((4, 2))))
+
+
 def test_the_frechet_distance_of_fewer_rows_than_features_is_finite_and_of_none_nan():
     few = M.feature_moments(jnp.arange(6.0).reshape(2, 3))
     assert 0 <= M.frechet_distance(few, few) < 1e-3

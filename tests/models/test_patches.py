@@ -248,6 +248,10 @@ def test_layer_scale_of_zero_passes_x_on():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: vit_spec((4, 4, 1), (2, 2), 3, **VITS["vit_tiny"]),
+            r"one number of pixels, such as 16, found \(2, 2\)",
+        ),
         (lambda: vit_spec((5, 4, 1), 2, 3, **VITS["vit_tiny"]), r"vit_spec: expected image .* of whole patches of 2"),
         (
             lambda: mlp_mixer_spec((5, 4, 1), 2, 3, **MLP_MIXERS["mlp_mixer_base"]),

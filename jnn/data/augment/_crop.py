@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn.data.augment._pixels import check_blendable, check_images, check_range, restore
 from jnn.data.augment._window import draw_window
@@ -32,8 +33,9 @@ def random_crop(x: jax.Array, padding: int, *, key: jax.Array | None) -> jax.Arr
     (2, 4, 4, 3)
     """
     check_images("random_crop", x)
-    if padding < 0:
-        raise ValueError(f"random_crop: padding is 0 or more pixels, found {padding}.")
+    if not isinstance(padding, int | np.integer) or padding < 0:
+        size = " For another size: random_resized_crop(x, size)." if isinstance(padding, tuple | list) else ""
+        raise ValueError(f"random_crop: padding is 0 or more pixels, found {padding}.{size}")
     check_key("random_crop", key, optional=True)
     if key is None:
         return x

@@ -80,6 +80,7 @@ def test_where_nothing_fits_the_window_is_central_and_as_large_as_may_be(size, w
     ("call", "message"),
     [
         (lambda: random_crop(X, -1, key=KEY), "random_crop: padding is 0 or more pixels, found -1"),
+        (lambda: random_crop(X, (8, 8), key=KEY), r"found \(8, 8\). For another size: random_resized_crop\(x, size\)"),
         (lambda: random_flip(X, key=KEY, axis=3), r"random_flip: axis is 2 .* or 1 .*, found 3"),
         (lambda: random_resized_crop(X, (0, 4), key=KEY), r"random_resized_crop: size, .* positive, found \(0, 4\)"),
         (lambda: random_resized_crop(X, (4, 4), key=KEY, area=(0.5, 2)), r"area is \(least, most\) .*\(0.5, 2\)"),

@@ -87,6 +87,15 @@ def test_places_and_taps_beyond_one_reduction_are_summed(spatial):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), here, there)
 
 
+@pytest.mark.parametrize("sizes", ["2, n, 10, 3", "2, 10, n, 3", "2, n, 3"])
+def test_gradients_are_written_for_spatial_axes_of_any_size(sizes):
+    x = jax.random.normal(jax.random.key(1), [11 if size == "n" else int(size) for size in sizes.split(", ")])
+    p = init(depthwise_conv_spec(3, (3, 2)[: x.ndim - 2]), jax.random.key(0))
+    run = jax.jit(jax.grad(lambda p, x: jnp.sum(depthwise_conv(p, x, stride=2) ** 3), (0, 1)))
+    written = jax.export.export(run)(p, jax.ShapeDtypeStruct(jax.export.symbolic_shape(sizes), x.dtype))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), written.call(p, x), run(p, x))
+
+
 def _dot(a, b):
     return sum(map(jnp.vdot, jax.tree.leaves(a), jax.tree.leaves(b)))
 

@@ -83,23 +83,23 @@ def _filters(x: jax.Array, g: jax.Array, *, slide: _Slide) -> jax.Array:
     x, g = jax.lax.optimization_barrier((x, g))  # in memory, not computed anew for each tap
     products = [tap * g for tap in slide.taps(x)]
     groups = [products[i : i + AT_ONCE] for i in range(0, len(products), AT_ONCE)]
-    longest = 1 + int(np.argmax(g.shape[1:-1]))
+    longest = 1 + int(np.argmax([n if isinstance(n, int) else 0 for n in g.shape[1:-1]]))  # but for symbolic sizes
     return jnp.concatenate([_summed(group, longest) for group in groups])
 
 
 def _summed(products: list[jax.Array], axis: int) -> jax.Array:
     """(k, c): each of k arrays (b, *out, c) summed, runs of `RUN` along this axis first."""
     n = products[0].shape[axis]
-    whole = n - n % RUN
+    whole = n - n % RUN if isinstance(n, int) else 0
     add = lambda a, b: [m + n for m, n in zip(a, b, strict=True)]
     total = jnp.zeros((len(products), products[0].shape[-1]), products[0].dtype)
-    for start, stop, run in ((0, whole, RUN), (whole, n, n - whole)):
-        if start < stop:
+    for start, stop, runs in ((0, whole, (whole // RUN, RUN)), (whole, n, (1, n - whole))):
+        if 0 not in runs:
             parts = [jax.lax.slice_in_dim(a, start, stop, axis=axis) for a in products]
-            shape = (*parts[0].shape[:axis], (stop - start) // run, run, *parts[0].shape[axis + 1 :])
+            shape = (*parts[0].shape[:axis], *runs, *parts[0].shape[axis + 1 :])
             begin = [jnp.zeros((), total.dtype)] * len(parts)
-            runs = jax.lax.reduce([part.reshape(shape) for part in parts], begin, add, (axis + 1,))
-            total = total + jnp.stack([a.sum(tuple(range(a.ndim - 1))) for a in runs])
+            sums = jax.lax.reduce([part.reshape(shape) for part in parts], begin, add, (axis + 1,))
+            total = total + jnp.stack([a.sum(tuple(range(a.ndim - 1))) for a in sums])
     return total
 
 

@@ -132,6 +132,17 @@ def test_softmax_has_jax_own_derivatives_of_both_orders(axis, masked):
         np.testing.assert_allclose(slope(A.softmax)(hidden), slope(jax.nn.softmax)(x), rtol=1e-4, atol=1e-6)
 
 
+def test_softmax_has_finite_derivatives_beside_what_is_hidden():
+    x, where = jnp.array([0.5, jnp.nan, 2.0]), jnp.array([True, False, True])
+    run = lambda x: A.softmax(x, where=where)
+    entropy = lambda x: -jnp.sum(run(x) * jnp.log(run(x)), where=where)
+    p = jax.nn.softmax(x[::2])
+    slope = -p * (jnp.log(p) - jnp.sum(p * jnp.log(p)))
+    np.testing.assert_allclose(jax.grad(entropy)(x), [slope[0], 0, slope[1]], rtol=1e-5)
+    np.testing.assert_allclose(jax.jvp(run, (x,), (x,))[1], jax.vjp(run, x)[1](x)[0], rtol=1e-5)
+    assert jnp.isfinite(jax.jacfwd(jax.grad(entropy))(x)).all()
+
+
 def test_sparse_plus_and_sparse_sigmoid_are_each_others_slope():
     x = jnp.linspace(-3, 3, 31)
     np.testing.assert_allclose(jax.vmap(jax.grad(A.sparse_plus))(x), A.sparse_sigmoid(x), atol=1e-6)

@@ -159,8 +159,10 @@ def _softmax(x: jax.Array, where: jax.Array | None, axis: int | tuple[int, ...])
 
 @_softmax.defjvp
 def _softmax_jvp(axis: Any, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    y, dx = _softmax(*primals, axis), tangents[0]
-    return y, y * (dx - jnp.sum(y * dx, axis, keepdims=True))
+    y, where = _softmax(*primals, axis), primals[1]
+    shown = lambda a: a if where is None else jnp.where(where, a, 0)  # not what a hidden element brings: 0 * NaN is NaN
+    dx = shown(tangents[0])
+    return y, shown(y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
 
 
 def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, *, where: jax.Array | None = None) -> jax.Array:

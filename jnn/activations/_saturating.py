@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import checks
+from jnn import checks, flop_marks
 from jnn.precision import wide
 
 Activation = Callable[..., jax.Array]
@@ -174,7 +174,8 @@ def _product(a: jax.Array, b: jax.Array, axis: int | tuple[int, ...] | None) -> 
     every = [*range(a.ndim)]
     summed = every if axis is None else np.ravel(np.array(every)[np.array(axis, int)]).tolist()
     kept = [i for i in every if i not in summed]
-    return jnp.expand_dims(jnp.einsum(a, every, b, every, kept, precision="highest"), summed)
+    with flop_marks.pairs(0, 1):  # no product of a model's
+        return jnp.expand_dims(jnp.einsum(a, every, b, every, kept, precision="highest"), summed)
 
 
 def log_softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, *, where: jax.Array | None = None) -> jax.Array:

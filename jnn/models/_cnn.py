@@ -6,7 +6,6 @@ Laws: as many convolutions as p holds, their kernels and channels read off the w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import jax
@@ -17,7 +16,8 @@ from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.initializers import Init, he_normal
 from jnn.layers import conv, conv_spec, max_pool
-from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._dense_head import dense_head
+from jnn.models._mlp import mlp_spec
 from jnn.param import Params, Spec
 
 POOL = 2
@@ -90,9 +90,9 @@ def cnn(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) ->
     """
     checks.params("cnn", p, "conv0", "head")
     checks.floats("cnn", x, ndim=3)
+    maps = x
     for i in range(len(p) - 1):
         # the maximum and ReLU commute; in this order ReLU and its gradient touch a quarter of the memory
-        x = jax.nn.relu(max_pool(conv(gather(p[f"conv{i}"], f"conv{i}"), x), (POOL, POOL)))
-        x = constrain(x, "y", "x", "channels")
-    flat = x.reshape(*x.shape[:-3], math.prod(x.shape[-3:]))
-    return mlp(p["head"], flat, key=key, rate=rate)
+        maps = jax.nn.relu(max_pool(conv(gather(p[f"conv{i}"], f"conv{i}"), maps), (POOL, POOL)))
+        maps = constrain(maps, "y", "x", "channels")
+    return dense_head("cnn", p["head"], maps, x, key=key, rate=rate)

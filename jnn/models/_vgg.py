@@ -16,7 +16,8 @@ from jax.typing import DTypeLike
 from jnn import checks
 from jnn.axes import constrain, gather
 from jnn.layers import conv, conv_spec, max_pool, weight_shape
-from jnn.models._mlp import mlp, mlp_spec
+from jnn.models._dense_head import dense_head
+from jnn.models._mlp import mlp_spec
 from jnn.models._vgg_features import vgg_features, vgg_features_spec
 from jnn.param import Params, Spec
 
@@ -90,8 +91,8 @@ def vgg(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5) ->
     """
     checks.params("vgg", p, "stage1", "head")
     checks.floats("vgg", x, ndim=3)
-    x = constrain(max_pool(vgg_features(p, x)[-1], (2, 2)), "y", "x", "channels")
-    return _dense(p["head"], x, key, rate)
+    maps = constrain(max_pool(vgg_features(p, x)[-1], (2, 2)), "y", "x", "channels")
+    return dense_head("vgg", p["head"], maps, x, key=key, rate=rate)
 
 
 ALEXNET_WIDTHS = (64, 192, 384, 256, 256)
@@ -162,12 +163,13 @@ def alexnet(p: Params, x: jax.Array, *, key: jax.Array | None, rate: float = 0.5
     """
     checks.params("alexnet", p, *(f"conv{i}" for i in range(1, 6)), "head")
     checks.floats("alexnet", x, ndim=3)
+    maps = x
     for i in range(1, 6):
         name = f"conv{i}"
         stride, padding = (4, 2) if i == 1 else (1, weight_shape(p[name]["w"])[0] // 2)
-        x = jax.nn.relu(conv(gather(p[name], name), x, stride=stride, padding=padding))
-        x = constrain(max_pool(x, (3, 3), stride=2) if i in _POOLED else x, "y", "x", "channels")
-    return _dense(p["head"], x, key, rate)
+        maps = jax.nn.relu(conv(gather(p[name], name), maps, stride=stride, padding=padding))
+        maps = constrain(max_pool(maps, (3, 3), stride=2) if i in _POOLED else maps, "y", "x", "channels")
+    return dense_head("alexnet", p["head"], maps, x, key=key, rate=rate)
 
 
 def _alexnet_side(n: int) -> int:
@@ -175,7 +177,3 @@ def _alexnet_side(n: int) -> int:
     for _ in _POOLED:
         n = (n - 3) // 2 + 1
     return n
-
-
-def _dense(p: Params, x: jax.Array, key: jax.Array | None, rate: float) -> jax.Array:
-    return mlp(p, x.reshape(*x.shape[:-3], math.prod(x.shape[-3:])), key=key, rate=rate)

@@ -145,7 +145,7 @@ def test_softmax_has_finite_derivatives_beside_what_is_hidden():
 
 @pytest.mark.parametrize("shape", [(16, 256), (100, 2), (100, 64)])
 def test_softmax_has_the_jacobian_that_it_has_row_by_row(shape):
-    """At sizes at which XLA:CPU makes a wrong program of `dx - sum(y * dx)` of many dx and one y."""
+    """At sizes at which XLA:CPU of JAX 0.10.2 made a wrong program of `dx - sum(y * dx)` of many dx and one y."""
     x, *directions = np.random.default_rng(0).normal(size=(17, *shape)).astype(np.float32)
     along = lambda v: jax.jvp(A.softmax, (x,), (v,))[1]
     back = lambda v: jax.vjp(A.softmax, x)[1](v)[0]

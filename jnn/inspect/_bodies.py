@@ -38,8 +38,14 @@ def repeats(equation: JaxprEqn) -> int | None:
     if name == "scan":
         return int(params["length"])
     if name == "shard_map":
-        return math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])
+        return math.prod(size for _, size in shard_axes(params))
     return _trips(equation) if name == "while" else 1
+
+
+def shard_axes(params: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+    """The mesh axes of a `shard_map` and their sizes; JAX 0.10.1 has another word for those that are new to it."""
+    axes = params["newly_manual_axes"] if "newly_manual_axes" in params else params["manual_axes"]
+    return tuple((axis, params["mesh"].shape[axis]) for axis in axes)
 
 
 def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import jax
 from jax.extend.core import JaxprEqn
 
+from jnn.inspect._bodies import shard_axes
+
 JAX = (os.path.dirname(jax.__file__) + os.sep, "<frozen")  # its own files, and what no file holds
 _HERE = os.path.dirname(__file__) + os.sep
 
@@ -75,8 +77,7 @@ class Frame:
         """The frame of an equation within this one; where JAX alone made it, at the same place."""
         place, shards, params = place_of(equation), self.shards, equation.params
         if equation.primitive.name == "shard_map":
-            own = tuple((axis, params["mesh"].shape[axis]) for axis in params["newly_manual_axes"])
-            shards = shards + own if params["check_vma"] else ()
+            shards = shards + shard_axes(params) if params["check_vma"] else ()
         return Frame(place if place.frames else self.place, f"{self.scope}/{equation.source_info.name_stack}", shards)
 
     def alike(self, equation: JaxprEqn) -> int:

@@ -143,6 +143,18 @@ def test_softmax_has_finite_derivatives_beside_what_is_hidden():
     assert jnp.isfinite(jax.jacfwd(jax.grad(entropy))(x)).all()
 
 
+@pytest.mark.parametrize("shape", [(16, 256), (100, 2), (100, 64)])
+def test_softmax_has_the_jacobian_that_it_has_row_by_row(shape):
+    """At sizes at which XLA:CPU makes a wrong program of `dx - sum(y * dx)` of many dx and one y."""
+    x, *directions = np.random.default_rng(0).normal(size=(17, *shape)).astype(np.float32)
+    along = lambda v: jax.jvp(A.softmax, (x,), (v,))[1]
+    back = lambda v: jax.vjp(A.softmax, x)[1](v)[0]
+    y = np.asarray(jax.nn.softmax(x))
+    expected = [y * (v - (y * v).sum(-1, keepdims=True)) for v in directions]
+    for run in (along, back):
+        np.testing.assert_allclose(jax.jit(jax.vmap(run))(np.stack(directions)), expected, atol=1e-6)
+
+
 def test_sparse_plus_and_sparse_sigmoid_are_each_others_slope():
     x = jnp.linspace(-3, 3, 31)
     np.testing.assert_allclose(jax.vmap(jax.grad(A.sparse_plus))(x), A.sparse_sigmoid(x), atol=1e-6)

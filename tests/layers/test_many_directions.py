@@ -1,6 +1,6 @@
 """Derivatives along many directions at once are those along each: at sizes for which XLA:CPU has kernels of its own.
 
-JAX 0.10.2 gave other numbers here, in silence (github.com/jax-ml/jax/issues/39103), and so is left out."""
+JAX 0.10.2 gives other numbers here, in silence (github.com/jax-ml/jax/issues/39103), but for what sums by a dot."""
 
 import jax
 import numpy as np
@@ -29,8 +29,11 @@ WAYS = {
 }
 
 
+OF_XLA = pytest.mark.xfail(jax.__version__ == "0.10.2", reason="XLA:CPU of 0.10.2 is wrong", strict=False)
+
+
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [n if n == "softmax" else pytest.param(n, marks=OF_XLA) for n in FUNCTIONS])
 def test_derivatives_along_many_directions_and_at_many_points_are_those_of_each(name, way):
     many = np.random.default_rng(1).normal(size=(DIRECTIONS, ROWS, FEATURES)).astype(np.float32)
     run = WAYS[way](FUNCTIONS[name])

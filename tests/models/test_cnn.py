@@ -69,7 +69,7 @@ def test_a_key_makes_noise_and_none_makes_none():
         (
             jnp.ones((2, 12, 12, 1)),
             ValueError,
-            r"linear: its parameters expect input \[...,24\], found float32\[2,54\]",
+            r"cnn: its first dense layer reads 24 numbers, found 54, maps \(3, 3, 6\) of images float32",
         ),
         (jnp.ones((2, 8, 8, 1), jnp.uint8), TypeError, r"cnn: expected floating-point input, found uint8"),
         (jnp.ones((0, 8, 8, 1)), ValueError, r"cnn: expected at least one example"),

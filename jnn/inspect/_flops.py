@@ -75,12 +75,12 @@ class Flops:
         return round(sum(operation.model for operation in self.operations))
 
     def lines(self) -> list[tuple[str, int, int]]:
-        """(source line, hardware, model), the largest first."""
+        """(source line, hardware, model), the largest first, without those that count nothing."""
         sums: dict[str, tuple[Fraction, Fraction]] = {}
         for operation in self.operations:
             hardware, model = sums.get(str(operation.place), (Fraction(), Fraction()))
             sums[str(operation.place)] = hardware + operation.hardware, model + operation.model
-        rows = [(line, round(hardware), round(model)) for line, (hardware, model) in sums.items()]
+        rows = [(line, round(hardware), round(model)) for line, (hardware, model) in sums.items() if hardware]
         return sorted(rows, key=lambda row: (-row[1], row[0]))
 
     def __str__(self) -> str:

